@@ -1,0 +1,11 @@
+//! What can be asked of an API key.
+
+use std::collections::BTreeSet;
+
+use crate::{api_key::Role, timestamp::Timestamp};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    Issue { name: String, roles: BTreeSet<Role>, hash: String, expires_at: Option<Timestamp> },
+    Revoke,
+}

@@ -1,0 +1,121 @@
+//! Why a command on a cart is refused, in words for the client.
+
+use crate::{
+    aggregate::RejectionKind,
+    cart::{
+        Status,
+        line::{LINE_AMOUNT_MAX, LINES_MAX, QUANTITY_MAX},
+    },
+    id::Sku,
+    money::{Currency, Money},
+};
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    #[error("there is no cart with this id")]
+    NotFound,
+    #[error("the cart has no line with SKU {0}")]
+    LineNotFound(Sku),
+
+    #[error("a cart with this id exists and holds something else: use another id")]
+    Exists,
+    #[error("the cart is {} and changes no more: create a new one", .status.as_str().replace('_', " "))]
+    NotOpen { status: Status },
+    #[error(
+        "the price of SKU {sku} was {} when it was added and is now {} ({}, minor units): \
+         check out with accept_price_changes to take it",
+        shown.amount, current.amount, current.currency
+    )]
+    PriceChanged { sku: Sku, shown: Money, current: Money },
+
+    #[error("SKU {0} cannot be sold: there is no published product with it")]
+    SkuNotSellable(Sku),
+    #[error("the quantity of SKU {0} must be 1 to {QUANTITY_MAX}")]
+    Quantity(Sku),
+    #[error("a cart has at most {LINES_MAX} lines")]
+    TooManyLines,
+    #[error("the lines and their adjustments carry too much text: shorten or split them")]
+    TooLarge,
+    #[error("only a cart made by staff can carry adjustments")]
+    AdjustmentsNotAllowed,
+    #[error("the cart is in {currency}, and an amount of the line of SKU {sku} is not")]
+    CurrencyDiffers { sku: Sku, currency: Currency },
+    #[error("the adjustments of SKU {0} take off more than the line is worth")]
+    TotalNegative(Sku),
+    #[error("the amounts of the line of SKU {0} go beyond {LINE_AMOUNT_MAX} minor units")]
+    AmountTooLarge(Sku),
+
+    #[error("the cart is empty: add a line before checking out")]
+    Empty,
+    #[error("email is needed to check out")]
+    EmailMissing,
+    #[error("shipping_address is needed to check out")]
+    ShippingAddressMissing,
+    #[error("payment.method_token is needed to check out")]
+    MethodTokenMissing,
+    #[error("cash can only be taken at the till: use channel pos or another method_token")]
+    CashNeedsTill,
+    #[error("only a cart made by staff can check out at the till")]
+    TillNeedsStaff,
+    #[error("occurred_at is for channel pos only: leave it out")]
+    OccurredAtNotAllowed,
+    #[error("occurred_at must not lie in the future")]
+    OccurredAtInFuture,
+}
+
+impl Rejection {
+    /// Stable, for machines.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound => "cart.not_found",
+            Self::LineNotFound(_) => "cart.line_not_found",
+            Self::Exists => "cart.exists",
+            Self::NotOpen { .. } => "cart.not_open",
+            Self::PriceChanged { .. } => "cart.price_changed",
+            // Named so by the outside contract.
+            Self::SkuNotSellable(_) => "sku_not_sellable",
+            Self::Quantity(_) => "cart.quantity",
+            Self::TooManyLines => "cart.too_many_lines",
+            Self::TooLarge => "cart.too_large",
+            Self::AdjustmentsNotAllowed => "cart.adjustments_not_allowed",
+            Self::CurrencyDiffers { .. } => "cart.currency_differs",
+            Self::TotalNegative(_) => "cart.total_negative",
+            Self::AmountTooLarge(_) => "cart.amount_too_large",
+            Self::Empty => "cart.empty",
+            Self::EmailMissing => "cart.email_missing",
+            Self::ShippingAddressMissing => "cart.shipping_address_missing",
+            Self::MethodTokenMissing => "cart.method_token_missing",
+            Self::CashNeedsTill => "cart.cash_needs_till",
+            Self::TillNeedsStaff => "cart.till_needs_staff",
+            Self::OccurredAtNotAllowed => "cart.occurred_at_not_allowed",
+            Self::OccurredAtInFuture => "cart.occurred_at_in_future",
+        }
+    }
+
+    #[must_use]
+    pub const fn kind(&self) -> RejectionKind {
+        match self {
+            Self::NotFound | Self::LineNotFound(_) => RejectionKind::NotFound,
+            Self::Exists | Self::NotOpen { .. } | Self::PriceChanged { .. } => {
+                RejectionKind::Conflict
+            }
+            Self::SkuNotSellable(_)
+            | Self::Quantity(_)
+            | Self::TooManyLines
+            | Self::TooLarge
+            | Self::AdjustmentsNotAllowed
+            | Self::CurrencyDiffers { .. }
+            | Self::TotalNegative(_)
+            | Self::AmountTooLarge(_)
+            | Self::Empty
+            | Self::EmailMissing
+            | Self::ShippingAddressMissing
+            | Self::MethodTokenMissing
+            | Self::CashNeedsTill
+            | Self::TillNeedsStaff
+            | Self::OccurredAtNotAllowed
+            | Self::OccurredAtInFuture => RejectionKind::Rule,
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! When a cart becomes an order, and at which prices.
+
+use std::time::Duration;
+
+use super::*;
+use crate::payment::CASH;
+
+fn order(n: u128) -> OrderId {
+    OrderId::new(uuid(n))
+}
+
+fn terms() -> Terms {
+    let checkout = sample::checkout();
+    Terms {
+        channel: Channel::Web,
+        occurred_at: None,
+        method_token: checkout.method_token,
+        customer_reference: checkout.customer_reference,
+        email: checkout.email,
+        shipping_address: checkout.shipping_address,
+        accept_price_changes: false,
+        listings: ["A", "B", "A-1"].map(|code| (sku(code), Some(listing(129)))).into(),
+    }
+}
+
+fn till() -> Terms {
+    Terms {
+        channel: Channel::Pos,
+        method_token: CASH.into(),
+        email: None,
+        shipping_address: None,
+        ..terms()
+    }
+}
+
+fn now_at(price: i64) -> Vec<(Sku, Option<Listing>)> {
+    vec![(sku("A-1"), Some(listing(price)))]
+}
+
+fn check_out(terms: Terms) -> Command {
+    Command::CheckOut { order_id: order(2), terms }
+}
+
+/// A checkout that a cart with lines of SKU A, B or A-1 can pass.
+pub(super) fn web() -> Command {
+    check_out(terms())
+}
+
+fn with_line(staff: bool, line: Line) -> Event {
+    created(staff, [line])
+}
+
+/// A staff cart with the sample's line: two at 129 with 8 off.
+fn rung_up() -> Event {
+    with_line(true, sample::line())
+}
+
+fn shown_at(price: i64) -> Event {
+    with_line(false, line("A-1", 2, price))
+}
+
+fn checked_out(checkout: Checkout) -> Event {
+    Event::CheckedOut { order_id: order(2), checkout }
+}
+
+fn at_price(price: i64) -> Checkout {
+    let total = usd(2 * price);
+    Checkout {
+        lines: vec![line("A-1", 2, price)],
+        totals: Totals { subtotal: total, discount: usd(0), total },
+        ..sample::checkout()
+    }
+}
+
+fn at_till(placed_at: Timestamp) -> Checkout {
+    Checkout {
+        channel: Channel::Pos,
+        method_token: CASH.into(),
+        email: None,
+        shipping_address: None,
+        placed_at,
+        ..sample::checkout()
+    }
+}
+
+#[track_caller]
+fn refuses(staff: bool, terms: Terms, expected: Rejection) {
+    given::<Cart>([with_line(staff, line("A-1", 2, 129))])
+        .when(check_out(terms), NOW)
+        .then_rejected(expected);
+}
+
+#[test]
+fn check_out_records_what_was_agreed() {
+    given::<Cart>([rung_up()]).when(web(), NOW).then([checked_out(sample::checkout())]);
+}
+
+#[test]
+fn check_out_again_as_the_same_order_records_nothing() {
+    given::<Cart>([shown_at(129), checked_out(at_price(129))]).when(web(), NOW).then([]);
+}
+
+#[test]
+fn check_out_again_as_another_order_is_rejected() {
+    given::<Cart>([shown_at(129), checked_out(at_price(129))])
+        .when(Command::CheckOut { order_id: order(3), terms: terms() }, NOW)
+        .then_rejected(Rejection::NotOpen { status: Status::CheckedOut });
+}
+
+#[test]
+fn check_out_of_an_abandoned_cart_is_rejected() {
+    given::<Cart>([shown_at(129), Event::Abandoned {}])
+        .when(web(), NOW)
+        .then_rejected(Rejection::NotOpen { status: Status::Abandoned });
+}
+
+#[test]
+fn check_out_of_an_empty_cart_is_rejected() {
+    given::<Cart>([created(false, [])]).when(web(), NOW).then_rejected(Rejection::Empty);
+}
+
+#[test]
+fn every_line_must_still_be_sellable() {
+    let expected = || Rejection::SkuNotSellable(sku("A-1"));
+    refuses(false, Terms { listings: vec![(sku("A-1"), None)], ..terms() }, expected());
+    refuses(false, Terms { listings: vec![], ..terms() }, expected());
+    refuses(true, Terms { listings: vec![], ..till() }, expected());
+}
+
+#[test]
+fn a_price_that_changed_needs_consent() {
+    let changed = Terms { listings: now_at(140), ..terms() };
+    let expected = Rejection::PriceChanged { sku: sku("A-1"), shown: usd(129), current: usd(140) };
+    refuses(false, changed.clone(), expected);
+    given::<Cart>([shown_at(129)])
+        .when(check_out(Terms { accept_price_changes: true, ..changed }), NOW)
+        .then([checked_out(at_price(140))]);
+}
+
+#[test]
+fn a_price_that_did_not_change_needs_no_consent() {
+    given::<Cart>([shown_at(129)]).when(web(), NOW).then([checked_out(at_price(129))]);
+}
+
+#[test]
+fn what_was_rung_up_keeps_its_price() {
+    let changed = |terms| Terms { listings: now_at(140), accept_price_changes: true, ..terms };
+    given::<Cart>([rung_up()])
+        .when(check_out(changed(terms())), NOW)
+        .then([checked_out(sample::checkout())]);
+    given::<Cart>([rung_up()])
+        .when(check_out(changed(till())), NOW)
+        .then([checked_out(at_till(NOW))]);
+    given::<Cart>([with_line(true, line("A-1", 2, 129))])
+        .when(check_out(Terms { accept_price_changes: false, ..changed(till()) }), NOW)
+        .then([checked_out(Checkout {
+            lines: at_price(129).lines,
+            totals: at_price(129).totals,
+            ..at_till(NOW)
+        })]);
+}
+
+#[test]
+fn a_new_price_beyond_the_limit_is_refused() {
+    let soared = Terms { listings: now_at(i64::MAX), accept_price_changes: true, ..terms() };
+    refuses(false, soared, Rejection::AmountTooLarge(sku("A-1")));
+}
+
+#[test]
+fn the_web_needs_email_address_and_method() {
+    refuses(false, Terms { email: None, ..terms() }, Rejection::EmailMissing);
+    let nowhere = Terms { shipping_address: None, ..terms() };
+    refuses(false, nowhere, Rejection::ShippingAddressMissing);
+    let unpaid = Terms { method_token: String::new(), ..terms() };
+    refuses(false, unpaid, Rejection::MethodTokenMissing);
+}
+
+#[test]
+fn the_web_takes_no_cash() {
+    refuses(true, Terms { method_token: CASH.into(), ..terms() }, Rejection::CashNeedsTill);
+}
+
+#[test]
+fn the_web_sells_now() {
+    let past = Terms { occurred_at: Some(NOW), ..terms() };
+    refuses(false, past, Rejection::OccurredAtNotAllowed);
+}
+
+#[test]
+fn the_till_needs_a_staff_cart_and_a_method() {
+    refuses(false, till(), Rejection::TillNeedsStaff);
+    let unpaid = Terms { method_token: String::new(), ..till() };
+    refuses(true, unpaid, Rejection::MethodTokenMissing);
+}
+
+#[test]
+fn the_till_may_tell_of_a_sale_in_the_past() {
+    let past = Timestamp::from_micros(NOW.as_micros() - 1);
+    given::<Cart>([rung_up()])
+        .when(check_out(Terms { occurred_at: Some(past), ..till() }), NOW)
+        .then([checked_out(at_till(past))]);
+}
+
+#[test]
+fn the_till_cannot_tell_of_the_future() {
+    let future = NOW.plus(Duration::from_micros(1));
+    let terms = Terms { occurred_at: Some(future), ..till() };
+    refuses(true, terms, Rejection::OccurredAtInFuture);
+}

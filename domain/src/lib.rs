@@ -1,0 +1,35 @@
+//! The rules of Tradewind: aggregates, their commands and events, and the decisions between them.
+//!
+//! **Invariant:** nothing here waits, reads a clock, draws a random number or depends on the order
+//! of a hash map. The same state, command and time give the same events on every machine.
+#![deny(
+    clippy::wildcard_enum_match_arm,
+    clippy::float_arithmetic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::as_conversions,
+    clippy::iter_over_hash_type
+)]
+// In a test an overflow panics, which is as good as an assertion.
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
+pub mod aggregate;
+pub mod envelope;
+pub mod id;
+pub mod money;
+pub mod shard;
+pub mod timestamp;
+
+pub mod api_key;
+pub mod cart;
+pub mod order;
+pub mod payment;
+pub mod product;
+pub mod sku;
+pub mod stock;
+
+mod model;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+
+pub use model::{Command, Event, Rejection, State, StreamType};

@@ -1,0 +1,84 @@
+use proptest::{prelude::*, sample::select};
+
+use super::*;
+use crate::testing::{NOW, sample};
+
+#[test]
+fn every_kind_of_stream_has_its_name() {
+    for kind in StreamType::ALL {
+        assert_eq!(StreamType::parse(kind.as_str()), Some(*kind));
+        assert_eq!(kind.empty().stream_type(), *kind);
+    }
+    assert_eq!(StreamType::parse("Order"), None);
+}
+
+#[test]
+fn every_kind_of_stream_has_a_sample() {
+    let sampled = |kind| sample::events().iter().any(|event| event.stream_type() == kind);
+    assert!(StreamType::ALL.iter().all(|kind| sampled(*kind)));
+}
+
+#[test]
+fn an_event_of_another_kind_changes_nothing() {
+    let mut order = StreamType::Order.empty();
+    for event in sample::events() {
+        let expected = event.stream_type() == StreamType::Order;
+        assert_eq!(StreamType::Order.empty().evolve(&event), expected);
+        if !expected {
+            assert!(!order.evolve(&event));
+        }
+    }
+    assert_eq!(order, StreamType::Order.empty());
+}
+
+#[test]
+fn a_command_of_another_kind_is_rejected() {
+    let command = Command::Product(crate::product::Command::Publish);
+    let rejection = StreamType::Order.empty().decide(&command, NOW).unwrap_err();
+    assert_eq!((rejection.code(), rejection.kind()), ("wrong_stream", RejectionKind::Conflict));
+}
+
+#[test]
+fn an_aggregate_has_a_deadline_only_if_time_has_a_command_for_it() {
+    for event in sample::events() {
+        let kind = event.stream_type();
+        let mut state = kind.empty();
+        assert!(state.evolve(&event));
+        let timed = Command::expire(kind).is_some();
+        assert!(timed || state.next_deadline().is_none(), "{kind:?}");
+    }
+}
+
+#[test]
+fn the_command_of_time_moves_the_deadline() {
+    for event in sample::events() {
+        let mut state = event.stream_type().empty();
+        assert!(state.evolve(&event));
+        // Only a history that begins like a real one: some events mean nothing on their own.
+        let Some(deadline) = state.next_deadline() else { continue };
+        let command = Command::expire(event.stream_type()).unwrap();
+        let Ok(events) = state.decide(&command, deadline) else { continue };
+        for event in events {
+            assert!(state.evolve(&event));
+        }
+        assert!(state.next_deadline() > Some(deadline) || state.next_deadline().is_none());
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_history_folds(
+        kind in select(StreamType::ALL),
+        picks in prop::collection::vec(any::<prop::sample::Index>(), 0..40),
+    ) {
+        let events: Vec<Event> = sample::events()
+            .into_iter()
+            .filter(|event| event.stream_type() == kind)
+            .collect();
+        let mut state = kind.empty();
+        for pick in picks {
+            prop_assert!(state.evolve(pick.get(&events)));
+        }
+        prop_assert_eq!(state.stream_type(), kind);
+    }
+}

@@ -1,0 +1,28 @@
+//! What can be asked of a payment.
+
+use crate::{id::OrderId, money::Money};
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    Request {
+        order_id: OrderId,
+        amount: Money,
+        provider: String,
+        method_token: String,
+    },
+    RequireAction {
+        reference: String,
+    },
+    RecordAuthorisation {
+        reference: String,
+    },
+    RecordDecline {
+        code: String,
+        detail: String,
+    },
+    Void {
+        reason: String,
+    },
+    /// Time has come: the provider did not answer before `expires_at`.
+    Expire,
+}

@@ -1,0 +1,152 @@
+//! The rules of a payment: it is open until the provider answers or its deadline comes, and what
+//! closed it stands. A provider's yes that comes too late is refused, so that the caller gives the
+//! money back.
+
+use std::time::Duration;
+
+use crate::{
+    aggregate::Decide,
+    money::Money,
+    payment::{Command, Event, Payment, Rejection, Request, Status},
+    stock,
+    timestamp::Timestamp,
+};
+
+/// How long the provider has to answer.
+pub const ANSWER_WAIT: Duration = Duration::from_secs(60);
+
+/// How long the buyer has to act, from when the provider asks for it.
+pub const ACTION_WAIT: Duration = Duration::from_secs(10 * 60);
+
+/// What lies between the hold of the stock and the request, and between the answer and the commit.
+const MARGIN_SECS: u64 = 3 * 60;
+
+// A hold that ran out before the answer would sell to two buyers, or take money for nothing.
+const _: () = assert!(
+    ANSWER_WAIT.as_secs() + ACTION_WAIT.as_secs() + MARGIN_SECS < stock::HOLD.as_secs(),
+    "the longest payment must end well before the hold of its stock"
+);
+
+/// The method token of money that has changed hands already.
+pub const CASH: &str = "cash";
+
+/// Why no provider is needed, as the reference that the payment then bears: cash was taken at the
+/// till, and zero needs no taking. Such a request is authorised in its own commit.
+#[must_use]
+pub fn settled_reference(method_token: &str, amount: Money) -> Option<&'static str> {
+    if method_token == CASH {
+        Some("cash")
+    } else if amount.amount == 0 {
+        Some("zero")
+    } else {
+        None
+    }
+}
+
+impl Decide for Payment {
+    type Command = Command;
+    type Rejection = Rejection;
+
+    fn decide(&self, command: &Command, now: Timestamp) -> Result<Vec<Event>, Rejection> {
+        match command.clone() {
+            Command::Request { order_id, amount, provider, method_token } => {
+                self.ask(Request { order_id, amount, provider, method_token }, now)
+            }
+            Command::RequireAction { reference } => self.require_action(reference, now),
+            Command::RecordAuthorisation { reference } => self.authorise(reference),
+            Command::RecordDecline { code, detail } => self.decline(code, detail),
+            Command::Void { reason } => self.void(reason),
+            Command::Expire => self.expire(now),
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Timestamp> {
+        self.expires_at()
+    }
+}
+
+impl Payment {
+    fn requested(&self) -> Result<&Request, Rejection> {
+        self.request.as_ref().ok_or(Rejection::NotFound)
+    }
+
+    fn ask(&self, wanted: Request, now: Timestamp) -> Result<Vec<Event>, Rejection> {
+        match &self.request {
+            Some(request) if *request == wanted => return Ok(vec![]),
+            Some(_) => return Err(Rejection::Exists),
+            None if wanted.amount.amount < 0 => return Err(Rejection::AmountNegative),
+            None => {}
+        }
+        let Request { order_id, amount, provider, method_token } = wanted;
+        let authorised = settled_reference(&method_token, amount)
+            .map(|reference| Event::Authorised { order_id, amount, reference: reference.into() });
+        let expires_at = now.plus(ANSWER_WAIT);
+        let requested = Event::Requested { order_id, amount, provider, method_token, expires_at };
+        Ok([requested].into_iter().chain(authorised).collect())
+    }
+
+    fn require_action(&self, reference: String, now: Timestamp) -> Result<Vec<Event>, Rejection> {
+        self.requested()?;
+        match self.status {
+            Status::Requested => {
+                Ok(vec![Event::ActionRequired { reference, expires_at: now.plus(ACTION_WAIT) }])
+            }
+            Status::ActionRequired if self.has(&reference) => Ok(vec![]),
+            Status::ActionRequired => Err(Rejection::ReferenceDiffers),
+            Status::Authorised | Status::Declined | Status::Expired | Status::Voided => {
+                Err(self.closed())
+            }
+        }
+    }
+
+    fn authorise(&self, reference: String) -> Result<Vec<Event>, Rejection> {
+        let Request { order_id, amount, .. } = *self.requested()?;
+        match self.status {
+            Status::ActionRequired if !self.has(&reference) => Err(Rejection::ReferenceDiffers),
+            Status::Requested | Status::ActionRequired => {
+                Ok(vec![Event::Authorised { order_id, amount, reference }])
+            }
+            Status::Authorised if self.has(&reference) => Ok(vec![]),
+            Status::Authorised | Status::Declined | Status::Expired | Status::Voided => {
+                Err(self.closed())
+            }
+        }
+    }
+
+    fn decline(&self, code: String, detail: String) -> Result<Vec<Event>, Rejection> {
+        let order_id = self.requested()?.order_id;
+        match self.status {
+            Status::Requested | Status::ActionRequired => {
+                Ok(vec![Event::Declined { order_id, code, detail }])
+            }
+            Status::Declined => Ok(vec![]),
+            Status::Authorised | Status::Expired | Status::Voided => Err(self.closed()),
+        }
+    }
+
+    /// Afterwards no money is held, whatever was before. An open payment may be voided too: a yes
+    /// that comes later is refused.
+    fn void(&self, reason: String) -> Result<Vec<Event>, Rejection> {
+        self.requested()?;
+        Ok(match self.status {
+            Status::Requested | Status::ActionRequired | Status::Authorised => {
+                vec![Event::Voided { reason }]
+            }
+            Status::Declined | Status::Expired | Status::Voided => vec![],
+        })
+    }
+
+    fn expire(&self, now: Timestamp) -> Result<Vec<Event>, Rejection> {
+        let order_id = self.requested()?.order_id;
+        let due = self.expires_at().is_some_and(|at| at <= now);
+        Ok(if due { vec![Event::Expired { order_id }] } else { vec![] })
+    }
+
+    fn has(&self, reference: &str) -> bool {
+        self.reference.as_deref() == Some(reference)
+    }
+
+    fn closed(&self) -> Rejection {
+        Rejection::Closed { status: self.status }
+    }
+}

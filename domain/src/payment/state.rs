@@ -1,0 +1,87 @@
+//! What a payment has become.
+
+use crate::{aggregate::Evolve, id::OrderId, money::Money, payment::Event, timestamp::Timestamp};
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Payment {
+    /// `None` until it is requested.
+    pub request: Option<Request>,
+    pub status: Status,
+    /// The provider's name for it, once it gave one.
+    pub reference: Option<String>,
+    /// While it is open: when it expires.
+    expires_at: Option<Timestamp>,
+}
+
+/// What was asked of the provider; it never changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    pub order_id: OrderId,
+    pub amount: Money,
+    pub provider: String,
+    pub method_token: String,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Status {
+    #[default]
+    Requested,
+    ActionRequired,
+    Authorised,
+    Declined,
+    Expired,
+    Voided,
+}
+
+impl Status {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Requested => "requested",
+            Self::ActionRequired => "action_required",
+            Self::Authorised => "authorised",
+            Self::Declined => "declined",
+            Self::Expired => "expired",
+            Self::Voided => "voided",
+        }
+    }
+
+    /// The provider's answer is still awaited.
+    #[must_use]
+    pub const fn is_open(self) -> bool {
+        matches!(self, Self::Requested | Self::ActionRequired)
+    }
+}
+
+impl Payment {
+    /// When an open payment expires.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        self.expires_at.filter(|_| self.status.is_open())
+    }
+}
+
+impl Evolve for Payment {
+    type Event = Event;
+
+    fn evolve(&mut self, event: &Event) {
+        match event.clone() {
+            Event::Requested { order_id, amount, provider, method_token, expires_at } => {
+                self.request = Some(Request { order_id, amount, provider, method_token });
+                self.expires_at = Some(expires_at);
+            }
+            Event::ActionRequired { reference, expires_at } => {
+                self.status = Status::ActionRequired;
+                self.reference = Some(reference);
+                self.expires_at = Some(expires_at);
+            }
+            Event::Authorised { reference, .. } => {
+                self.status = Status::Authorised;
+                self.reference = Some(reference);
+            }
+            Event::Declined { .. } => self.status = Status::Declined,
+            Event::Expired { .. } => self.status = Status::Expired,
+            Event::Voided { .. } => self.status = Status::Voided,
+        }
+    }
+}

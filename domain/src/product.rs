@@ -1,0 +1,15 @@
+//! A product of the catalogue and its price.
+
+mod command;
+mod decide;
+mod event;
+mod rejection;
+mod state;
+#[cfg(test)]
+mod tests;
+
+pub use command::*;
+pub use decide::DETAILS_BYTES_MAX;
+pub use event::*;
+pub use rejection::Rejection;
+pub use state::*;

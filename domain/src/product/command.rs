@@ -1,0 +1,28 @@
+//! What can be asked of a product.
+
+use std::collections::BTreeMap;
+
+use crate::{id::Sku, money::Money, product::Details};
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    Create { sku: Sku, details: Details, price: Money },
+    Update { patch: Patch },
+    ChangePrice { price: Money },
+    Publish,
+    Unpublish,
+    Archive,
+}
+
+/// A JSON merge patch (RFC 7396) of the details: absent keeps, `Some(None)` removes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Patch {
+    pub name: Option<String>,
+    pub description: Option<Option<String>>,
+    pub department: Option<Option<String>>,
+    pub category: Option<Option<String>>,
+    pub product_type: Option<Option<String>>,
+    pub brand: Option<Option<String>>,
+    /// `None` as a value removes the attribute.
+    pub attributes: BTreeMap<String, Option<serde_json::Value>>,
+}

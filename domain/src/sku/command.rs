@@ -1,0 +1,10 @@
+//! What can be asked of a SKU's claim.
+
+use crate::{id::ProductId, sku::Listing};
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    Claim { product_id: ProductId },
+    List { listing: Listing },
+    Delist { product_id: ProductId, product_revision: u64 },
+}
