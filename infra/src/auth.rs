@@ -1,0 +1,128 @@
+//! Who calls: API keys, the operator's first key and the tokens of guests' carts.
+//!
+//! **Invariant:** a key's text is compared in constant time and never logged, kept or shown again.
+
+mod authenticator;
+mod cart_token;
+mod key;
+
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
+
+use axum::{
+    extract::{FromRef, FromRequestParts},
+    http::request::Parts,
+};
+use domain::{api_key::Role, id::ApiKeyId};
+use uuid::Uuid;
+
+pub use authenticator::{Authenticator, KeyDirectory, KeyRecord, Unavailable};
+pub use cart_token::{CART_TOKEN, cart_token, cart_token_matches};
+pub use key::{ApiKey, InvalidKeyHash, KeyHash};
+
+use crate::http::problem::Problem;
+
+/// The caller of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// Nobody in particular; what tells one guest from another.
+    Anonymous {
+        cart_token: Option<Arc<str>>,
+        address: Option<IpAddr>,
+    },
+    Key {
+        id: ApiKeyId,
+        roles: Arc<BTreeSet<Role>>,
+    },
+}
+
+/// Namespace of the Idempotency-Keys of guests.
+const GUESTS: Uuid = Uuid::from_u128(0x8f0d_6a4e_1c62_4f1b_9a57_3d0f_6f0b_7c11);
+
+impl Caller {
+    /// The actor that events name.
+    #[must_use]
+    pub fn actor(&self) -> Arc<str> {
+        match self {
+            Self::Anonymous { .. } => "guest".into(),
+            Self::Key { id, .. } => format!("key:{id}").into(),
+        }
+    }
+
+    /// Where this caller's Idempotency-Keys live, so that two callers may use the same one.
+    #[must_use]
+    pub fn idempotency_namespace(&self) -> Uuid {
+        match self {
+            Self::Key { id, .. } => id.uuid(),
+            Self::Anonymous { cart_token: Some(token), .. } => {
+                Uuid::new_v5(&GUESTS, token.as_bytes())
+            }
+            Self::Anonymous { address: Some(address), .. } => {
+                Uuid::new_v5(&GUESTS, address.to_string().as_bytes())
+            }
+            Self::Anonymous { .. } => GUESTS,
+        }
+    }
+
+    #[must_use]
+    pub fn has(&self, role: Role) -> bool {
+        match self {
+            Self::Anonymous { .. } => false,
+            Self::Key { roles, .. } => roles.contains(&role),
+        }
+    }
+
+    /// # Errors
+    /// 401 without a key, 403 with a key that lacks the role.
+    pub fn require(&self, role: Role) -> Result<(), Problem> {
+        self.require_any(&[role])
+    }
+
+    /// # Errors
+    /// 401 without a key, 403 with a key that has none of the roles (it names the first).
+    pub fn require_any(&self, roles: &[Role]) -> Result<(), Problem> {
+        if roles.iter().any(|role| self.has(*role)) {
+            return Ok(());
+        }
+        match (self, roles.first()) {
+            (Self::Anonymous { .. }, _) => Err(Problem::unauthenticated()),
+            (Self::Key { .. }, Some(role)) => Err(Problem::forbidden(*role)),
+            (Self::Key { .. }, None) => Ok(()),
+        }
+    }
+}
+
+/// Resolves the caller; 401 for a key that is not valid, also where guests are welcome.
+impl<S> FromRequestParts<S> for Caller
+where
+    Authenticator: FromRef<S>,
+    S: Send + Sync,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        Authenticator::from_ref(state).authenticate(parts).await
+    }
+}
+
+/// A role as texts name it.
+#[must_use]
+pub const fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Customer => "customer",
+        Role::Staff => "staff",
+        Role::Analyst => "analyst",
+        Role::Operator => "operator",
+    }
+}
+
+/// The role of that name.
+#[must_use]
+pub fn role_from_name(name: &str) -> Option<Role> {
+    ROLES.into_iter().find(|role| role_name(*role) == name)
+}
+
+/// All roles there are.
+pub const ROLES: [Role; 4] = [Role::Customer, Role::Staff, Role::Analyst, Role::Operator];
+
+#[cfg(test)]
+mod tests;

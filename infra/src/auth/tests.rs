@@ -1,0 +1,188 @@
+use std::sync::{
+    Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::http::{Request, StatusCode, header};
+use domain::{id::CartId, timestamp::Timestamp};
+use secrecy::SecretString;
+
+use super::*;
+use crate::clock::{Clock, ManualClock};
+
+/// A directory of one key that counts how often it is asked.
+struct Directory {
+    record: Mutex<Result<Option<KeyRecord>, ()>>,
+    asked: AtomicUsize,
+}
+
+#[async_trait]
+impl KeyDirectory for Directory {
+    async fn find(&self, _: ApiKeyId) -> Result<Option<KeyRecord>, Unavailable> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        self.record.lock().unwrap().clone().map_err(|()| Unavailable("the database is gone".into()))
+    }
+}
+
+struct Fixture {
+    key: ApiKey,
+    directory: Arc<Directory>,
+    clock: ManualClock,
+    authenticator: Authenticator,
+}
+
+const OPERATOR_KEY: &str = "let me in, I am the operator";
+const EXPIRY: Timestamp = Timestamp::from_micros(1_000_000);
+
+fn fixture() -> Fixture {
+    let key = ApiKey::generate(ApiKeyId::new(Uuid::from_u128(7))).unwrap();
+    let record = KeyRecord {
+        hash: key.hash,
+        roles: BTreeSet::from([Role::Staff]),
+        expires_at: Some(EXPIRY),
+        revoked: false,
+    };
+    let directory =
+        Arc::new(Directory { record: Mutex::new(Ok(Some(record))), asked: AtomicUsize::new(0) });
+    let clock = ManualClock::at(Timestamp::from_micros(0));
+    let operator = Some(KeyHash::of(OPERATOR_KEY));
+    let authenticator = Authenticator::new(
+        operator,
+        Arc::<Directory>::clone(&directory),
+        Clock::from(clock.clone()),
+    );
+    Fixture { key, directory, clock, authenticator }
+}
+
+impl Fixture {
+    async fn call(&self, authorization: &str) -> Result<Caller, Problem> {
+        let request = Request::builder().header(header::AUTHORIZATION, authorization).body(());
+        self.authenticator.authenticate(&request.unwrap().into_parts().0).await
+    }
+
+    async fn call_with_key(&self) -> Result<Caller, Problem> {
+        self.call(&format!("Bearer {}", self.key.expose())).await
+    }
+
+    fn change(&self, change: impl FnOnce(&mut KeyRecord)) {
+        change(self.directory.record.lock().unwrap().as_mut().unwrap().as_mut().unwrap());
+    }
+
+    async fn assert_refused(&self) {
+        let problem = self.call_with_key().await.unwrap_err();
+        assert_eq!((problem.status(), problem.code()), (StatusCode::UNAUTHORIZED, "invalid_key"));
+    }
+}
+
+#[tokio::test]
+async fn an_issued_key_brings_its_roles() {
+    let fixture = fixture();
+    let caller = fixture.call_with_key().await.unwrap();
+    assert_eq!(&*caller.actor(), "key:00000000-0000-0000-0000-000000000007");
+    assert_eq!(caller.idempotency_namespace(), Uuid::from_u128(7));
+    caller.require(Role::Staff).unwrap();
+    let problem = caller.require(Role::Operator).unwrap_err();
+    assert_eq!(problem.status(), StatusCode::FORBIDDEN);
+    assert_eq!(problem.detail(), "this needs the role `operator`");
+}
+
+#[tokio::test]
+async fn the_operators_first_key_has_all_roles() {
+    let fixture = fixture();
+    let caller = fixture.call(&format!("bearer {OPERATOR_KEY}")).await.unwrap();
+    assert!(ROLES.into_iter().all(|role| caller.has(role)));
+    assert_eq!(caller, fixture.call(&format!("Bearer {OPERATOR_KEY}")).await.unwrap());
+    assert_eq!(fixture.directory.asked.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn what_is_no_key_of_ours_is_refused() {
+    let fixture = fixture();
+    let other = ApiKey::generate(fixture.key.id).unwrap();
+    for bad in ["Bearer nonsense", "Basic dTpw", "Bearer", "", "Bearer tw_", other.expose()] {
+        let problem = fixture.call(bad).await.unwrap_err();
+        assert_eq!(problem.code(), "invalid_key", "{bad}");
+    }
+    assert_eq!(
+        fixture.call(&format!("Bearer {}", other.expose())).await.unwrap_err().code(),
+        "invalid_key"
+    );
+}
+
+#[tokio::test]
+async fn unknown_revoked_and_expired_keys_are_refused() {
+    let fixture = fixture();
+    fixture.change(|record| record.revoked = true);
+    fixture.assert_refused().await;
+    fixture.change(|record| record.revoked = false);
+    fixture.call_with_key().await.unwrap();
+    // Expiry bites at once, although the key is remembered.
+    fixture.clock.advance(Duration::from_secs(1));
+    fixture.assert_refused().await;
+    *fixture.directory.record.lock().unwrap() = Ok(None);
+    fixture.assert_refused().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_is_looked_up_once_in_a_while() {
+    let fixture = fixture();
+    for _ in 0..3 {
+        fixture.call_with_key().await.unwrap();
+    }
+    assert_eq!(fixture.directory.asked.load(Ordering::SeqCst), 1);
+    fixture.change(|record| record.revoked = true);
+    tokio::time::advance(Duration::from_secs(2)).await;
+    fixture.assert_refused().await;
+}
+
+#[tokio::test]
+async fn a_directory_that_is_away_is_not_the_callers_fault() {
+    let fixture = fixture();
+    *fixture.directory.record.lock().unwrap() = Err(());
+    let problem = fixture.call_with_key().await.unwrap_err();
+    assert_eq!(problem.status(), StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn without_a_key_one_is_a_guest() {
+    let request = Request::builder().header(CART_TOKEN, "abc").body(()).unwrap();
+    let caller = fixture().authenticator.authenticate(&request.into_parts().0).await.unwrap();
+    assert_eq!(&*caller.actor(), "guest");
+    assert_eq!(caller.require(Role::Customer).unwrap_err().code(), "unauthenticated");
+    let other = Caller::Anonymous { cart_token: Some("def".into()), address: None };
+    assert_ne!(caller.idempotency_namespace(), other.idempotency_namespace());
+}
+
+#[test]
+fn hashes_keep_their_text_and_keys_their_id() {
+    let key = ApiKey::generate(ApiKeyId::new(Uuid::from_u128(9))).unwrap();
+    assert_eq!(key.expose().len(), "tw_".len() + 32 + 1 + 43);
+    assert_eq!(ApiKey::id_of(key.expose()), Some(key.id));
+    assert!(key.hash.to_string().parse::<KeyHash>().unwrap().matches(&KeyHash::of(key.expose())));
+    assert!(!format!("{key:?}").contains(key.expose()));
+    let long = "0".repeat(65);
+    for bad in ["", "0", &long, &"g".repeat(64)] {
+        assert_eq!(bad.parse::<KeyHash>().map(|_| ()), Err(InvalidKeyHash));
+    }
+}
+
+#[test]
+fn a_cart_token_opens_one_cart() {
+    let (secret, other) = (SecretString::from("one"), SecretString::from("two"));
+    let cart = CartId::new(Uuid::from_u128(1));
+    let token = cart_token(&secret, cart);
+    assert!(cart_token_matches(&secret, cart, &token));
+    assert!(!cart_token_matches(&other, cart, &token));
+    assert!(!cart_token_matches(&secret, CartId::new(Uuid::from_u128(2)), &token));
+    assert!(!cart_token_matches(&secret, cart, "not base64!"));
+    assert!(!cart_token_matches(&secret, cart, ""));
+}
+
+#[test]
+fn roles_keep_their_names() {
+    assert!(ROLES.into_iter().all(|role| role_from_name(role_name(role)) == Some(role)));
+    let names = serde_json::to_value(ROLES).unwrap();
+    assert_eq!(names, serde_json::json!(ROLES.map(role_name)));
+}

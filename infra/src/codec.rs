@@ -1,0 +1,128 @@
+//! Domain events to bytes and back.
+//!
+//! The domain's serde form is `{"type": "...", "data": {...}}`. The log keeps the two apart: the
+//! type becomes `tradewind.<stream type>.<type>.v<version>` in a header, the data is the record's
+//! value. Both ways go straight between text and types, with no tree of JSON in between.
+//!
+//! **Invariant:** writers write the newest version of a type only; the upcasting chain lifts what
+//! older releases wrote.
+
+mod tagged;
+mod upcast;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use domain::{Event, StreamType, envelope::Recorded, id::StreamId};
+use serde::de::DeserializeSeed;
+
+use crate::log::record::EventRecord;
+
+#[cfg(test)]
+mod tests;
+
+/// What the serde form of an event begins with, up to its type, and what stands before its data.
+const BEFORE_TYPE: &[u8] = br#"{"type":""#;
+const BEFORE_DATA: &[u8] = br#"","data":"#;
+
+/// The record is one of ours, and yet no event of the domain can be made of it.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// Written by a newer release, or by nobody that we know.
+    #[error("this release knows no event type {0:?}")]
+    UnknownType(Arc<str>),
+    #[error("an event of type {event_type:?} stands in stream {stream}")]
+    WrongStream { event_type: Arc<str>, stream: StreamId },
+    #[error("an event of type {event_type:?} cannot be read")]
+    Malformed {
+        event_type: Arc<str>,
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+/// The type and the value of an event's record.
+#[must_use]
+pub fn encode(event: &Event) -> (Arc<str>, Bytes) {
+    #[expect(clippy::expect_used, reason = "events hold nothing that JSON cannot, and tests say so")]
+    let text = serde_json::to_vec(event).expect("an event has a JSON form");
+    let (name, data_start) = type_of(&text);
+    let stream = event.stream_type().as_str();
+    let version = upcast::newest(upcast::CHAIN, stream, name);
+    let event_type = format!("tradewind.{stream}.{name}.v{version}").into();
+    let data_end = text.len() - 1;
+    (event_type, Bytes::from(text).slice(data_start..data_end))
+}
+
+/// The domain event of a record.
+///
+/// # Errors
+/// There is none.
+pub fn decode(record: &EventRecord) -> Result<Event, DecodeError> {
+    let event_type = &record.event_type;
+    let unknown = || DecodeError::UnknownType(Arc::clone(event_type));
+    let malformed = |source| DecodeError::Malformed { event_type: Arc::clone(event_type), source };
+    let EventType { kind, name, version } = EventType::parse(event_type).ok_or_else(unknown)?;
+    if kind != record.stream.stream_type() {
+        let (event_type, stream) = (Arc::clone(event_type), record.stream.clone());
+        return Err(DecodeError::WrongStream { event_type, stream });
+    }
+    match upcast::newest(upcast::CHAIN, kind.as_str(), name) {
+        newest if version == newest => read(kind, name, &record.value),
+        newest if version > newest => return Err(unknown()),
+        _ => upcast::lift(upcast::CHAIN, kind.as_str(), name, version, &record.value)
+            .and_then(|lifted| read(kind, name, &lifted)),
+    }
+    .map_err(malformed)
+}
+
+/// The domain event of a record and what surrounds it.
+///
+/// # Errors
+/// There is no such event.
+pub fn recorded(record: &EventRecord) -> Result<Recorded, DecodeError> {
+    Ok(Recorded {
+        id: record.id,
+        stream: record.stream.clone(),
+        revision: record.revision,
+        recorded_at: record.recorded_at,
+        provenance: record.provenance.clone(),
+        event: decode(record)?,
+    })
+}
+
+fn read(kind: StreamType, name: &str, data: &[u8]) -> Result<Event, serde_json::Error> {
+    let mut json = serde_json::Deserializer::from_slice(data);
+    let event = kind.deserialize(tagged::Tagged { name, data: &mut json })?;
+    json.end()?;
+    Ok(event)
+}
+
+/// `tradewind.<kind>.<name>.v<version>`, taken apart.
+struct EventType<'a> {
+    kind: StreamType,
+    name: &'a str,
+    version: u32,
+}
+
+impl<'a> EventType<'a> {
+    fn parse(text: &'a str) -> Option<Self> {
+        let (kind, rest) = text.strip_prefix("tradewind.")?.split_once('.')?;
+        let (name, version) = rest.rsplit_once(".v")?;
+        let canonical = !version.starts_with(['0', '+']);
+        let version = version.parse().ok().filter(|_| canonical)?;
+        Some(Self { kind: StreamType::parse(kind)?, name, version })
+    }
+}
+
+/// The type in the serde form of an event, and where its data begins.
+fn type_of(text: &[u8]) -> (&str, usize) {
+    let name_start = BEFORE_TYPE.len();
+    let rest = text.get(name_start..).unwrap_or_default();
+    // Types are snake-case names of variants, so the next quote ends it.
+    let length = rest.iter().position(|&byte| byte == b'"').unwrap_or_default();
+    let name = rest.get(..length).and_then(|name| std::str::from_utf8(name).ok());
+    debug_assert!(text.starts_with(BEFORE_TYPE), "an event's form begins with its type");
+    debug_assert!(rest[length..].starts_with(BEFORE_DATA), "and goes on with its data");
+    (name.unwrap_or_default(), name_start + length + BEFORE_DATA.len())
+}

@@ -1,0 +1,29 @@
+//! Settings: read once at the start, from text to types, with all mistakes told at once.
+//!
+//! From the weakest to the strongest: built-in defaults, a local stack's `.stack/dev.env`, the
+//! file of `--config`, and environment variables `TRADEWIND_<SECTION>__<KEY>`.
+//!
+//! A service composes its settings of the sections below and reads them through a [`Reader`]; the
+//! same declarations make the reference page and the output of `--check-config`.
+//!
+//! **Invariant:** the environment is read here and nowhere else. **Invariant:** no secret is ever
+//! printed: not in a mistake, not by `--check-config`, not by `Debug`.
+
+mod args;
+mod layers;
+mod mistake;
+mod reader;
+mod reference;
+mod sections;
+
+pub use args::Args;
+pub use layers::{Layers, LocalStack};
+pub use mistake::{EXIT_CODE, Mistakes};
+pub use reader::{Effective, Loaded, Reader, Setting, Settings, duration};
+pub use reference::reference;
+pub use sections::{
+    Auth, Http, Kafka, KafkaProtocol, KafkaSasl, KafkaSecurity, Log, LogFormat, Postgres,
+};
+
+#[cfg(test)]
+mod tests;

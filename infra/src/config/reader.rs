@@ -1,0 +1,249 @@
+//! From layers of text to typed settings, with notes on everything that was asked for.
+
+use std::{collections::BTreeSet, fmt, str::FromStr, time::Duration};
+
+use secrecy::SecretString;
+
+use super::{
+    Layers, Mistakes,
+    layers::{Layer, Value},
+    mistake::Mistake,
+};
+
+/// Sections that some service has. A service leaves those of the others alone, so that all may
+/// share one file and one environment.
+const SECTIONS: [&str; 10] =
+    ["auth", "engine", "http", "kafka", "log", "node", "payment", "postgres", "projector", "query"];
+
+/// One setting, as the reference page shows it.
+#[derive(Debug)]
+pub struct Setting {
+    /// `<section>.<key>`
+    pub key: &'static str,
+    /// What it decides, with its unit.
+    pub doc: &'static str,
+    /// The values that it takes, as they follow "allowed is".
+    pub allowed: &'static str,
+    pub default: Option<&'static str>,
+}
+
+/// The settings of a service: sections read one after the other.
+///
+/// Read every section before the first `?`, so that all mistakes come to light.
+pub trait Settings: Sized {
+    fn read(reader: &mut Reader<'_>) -> Option<Self>;
+}
+
+/// Settings with the notes on where they came from.
+#[derive(Debug)]
+pub struct Loaded<S> {
+    pub settings: S,
+    pub effective: Effective,
+}
+
+/// What `--check-config` prints.
+#[derive(Debug)]
+pub struct Effective(Vec<Line>);
+
+#[derive(Debug)]
+struct Line {
+    key: &'static str,
+    shown: String,
+    origin: String,
+}
+
+/// Reads settings and gathers mistakes.
+#[derive(Debug)]
+pub struct Reader<'a> {
+    layers: &'a [Layer],
+    asked: Vec<(&'static Setting, bool)>,
+    lines: Vec<Line>,
+    mistakes: Vec<Mistake>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(layers: &'a Layers) -> Self {
+        Self { layers: &layers.0, asked: vec![], lines: vec![], mistakes: vec![] }
+    }
+
+    /// A setting that there must be, if only by default. `None` after a mistake, which is noted.
+    pub fn get<T: FromStr>(&mut self, setting: &'static Setting) -> Option<T> {
+        self.get_with(setting, |text| text.parse().ok())
+    }
+
+    /// The same for values with a reader of their own or a narrower range.
+    pub fn get_with<T>(
+        &mut self,
+        setting: &'static Setting,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Option<T> {
+        self.optional_with(setting, parse)?.or_else(|| self.missing(setting))
+    }
+
+    /// A setting that there may be: `Some(None)` if there is none.
+    pub fn optional_with<T>(
+        &mut self,
+        setting: &'static Setting,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Option<Option<T>> {
+        self.asked.push((setting, false));
+        let Some(value) = self.value(setting) else { return Some(None) };
+        let parsed = parse(&value.text);
+        if parsed.is_none() {
+            self.mistakes.push(Mistake::Invalid {
+                origin: value.origin,
+                found: Some(value.text),
+                allowed: setting.allowed,
+            });
+            return None;
+        }
+        self.note(setting, format!("{:?}", value.text), value.origin);
+        Some(parsed)
+    }
+
+    /// A secret that there must be, as a value or as `<key>_file`.
+    pub fn secret(&mut self, setting: &'static Setting) -> Option<SecretString> {
+        self.optional_secret(setting)?.or_else(|| self.missing(setting))
+    }
+
+    /// A secret that there may be.
+    pub fn optional_secret(&mut self, setting: &'static Setting) -> Option<Option<SecretString>> {
+        self.asked.push((setting, true));
+        let Some(value) = self.secret_value(setting)? else { return Some(None) };
+        if value.text.is_empty() {
+            let (origin, allowed) = (value.origin, setting.allowed);
+            self.mistakes.push(Mistake::Invalid { origin, found: None, allowed });
+            return None;
+        }
+        self.note(setting, "(secret)".to_owned(), value.origin);
+        Some(Some(value.text.into()))
+    }
+
+    /// Notes that a setting has a value which breaks a rule of its own.
+    pub fn refuse<T>(&mut self, setting: &'static Setting) -> Option<T> {
+        let origin = variable(setting.key);
+        self.mistakes.push(Mistake::Invalid { origin, found: None, allowed: setting.allowed });
+        None
+    }
+
+    /// Notes that a setting is missing which only others make necessary.
+    pub fn missing<T>(&mut self, setting: &'static Setting) -> Option<T> {
+        let (name, allowed) = (variable(setting.key), setting.allowed);
+        self.mistakes.push(Mistake::Missing { name, allowed });
+        None
+    }
+
+    pub(super) fn finish<S>(mut self, settings: Option<S>) -> Result<Loaded<S>, Mistakes> {
+        self.find_unknown();
+        Mistakes::from_list(self.mistakes)?;
+        // Without a mistake every reader has returned a value; a `Settings` that did not is the
+        // mistake of its author, told rather than hidden.
+        let unread = || Mistake::Unreadable {
+            origin: "settings".to_owned(),
+            cause: "a section gave up without naming a mistake".to_owned(),
+        };
+        let settings = settings.ok_or_else(unread)?;
+        Ok(Loaded { settings, effective: Effective(self.lines) })
+    }
+
+    /// Everything that was asked for, and whether it is a secret.
+    pub(super) fn asked(&self) -> &[(&'static Setting, bool)] {
+        &self.asked
+    }
+
+    fn value(&self, setting: &'static Setting) -> Option<Value> {
+        let set = self.layers.iter().find_map(|layer| layer.get(setting.key)).cloned();
+        set.or_else(|| {
+            let text = setting.default?.to_owned();
+            Some(Value { text, origin: "default".to_owned() })
+        })
+    }
+
+    /// `None` after a mistake, `Some(None)` if it is not set.
+    fn secret_value(&mut self, setting: &'static Setting) -> Option<Option<Value>> {
+        let file_key = file_key(setting.key);
+        for layer in self.layers {
+            match (layer.get(setting.key), layer.get(&file_key)) {
+                (None, None) => {}
+                (Some(value), None) => return Some(Some(value.clone())),
+                (Some(value), Some(file)) => {
+                    let (origin, other) = (value.origin.clone(), file.origin.clone());
+                    self.mistakes.push(Mistake::Twice { origin, other });
+                    return None;
+                }
+                (None, Some(file)) => match std::fs::read_to_string(&file.text) {
+                    Ok(text) => {
+                        let text = text.trim_end_matches(['\n', '\r']).to_owned();
+                        return Some(Some(Value { text, origin: file.origin.clone() }));
+                    }
+                    Err(error) => {
+                        let (origin, cause) = (file.origin.clone(), error.to_string());
+                        self.mistakes.push(Mistake::Unreadable { origin, cause });
+                        return None;
+                    }
+                },
+            }
+        }
+        Some(None)
+    }
+
+    fn note(&mut self, setting: &'static Setting, shown: String, origin: String) {
+        self.lines.push(Line { key: setting.key, shown, origin });
+    }
+
+    /// A misspelt setting would otherwise be a setting that silently does nothing.
+    fn find_unknown(&mut self) {
+        let mut known = BTreeSet::new();
+        for (setting, is_secret) in &self.asked {
+            known.insert(setting.key.to_owned());
+            if *is_secret {
+                known.insert(file_key(setting.key));
+            }
+        }
+        let mine: BTreeSet<&str> = known.iter().map(|key| section(key)).collect();
+        for (key, value) in self.layers.iter().flatten() {
+            let foreign = SECTIONS.contains(&section(key)) && !mine.contains(section(key));
+            if known.contains(key) || foreign {
+                continue;
+            }
+            let siblings = known.iter().filter(|other| section(other) == section(key));
+            let known = siblings.map(|key| variable(key)).collect();
+            self.mistakes.push(Mistake::Unknown { origin: value.origin.clone(), known });
+        }
+    }
+}
+
+impl fmt::Display for Effective {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0
+            .iter()
+            .try_for_each(|Line { key, shown, origin }| writeln!(f, "{key} = {shown}  # {origin}"))
+    }
+}
+
+/// A duration such as `250ms`, `10s` or `5m`.
+#[must_use]
+pub fn duration(text: &str) -> Option<Duration> {
+    let unit = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at_checked(unit)?;
+    let number: u64 = number.parse().ok()?;
+    match unit {
+        "ms" => Some(Duration::from_millis(number)),
+        "s" => Some(Duration::from_secs(number)),
+        "m" => number.checked_mul(60).map(Duration::from_secs),
+        _ => None,
+    }
+}
+
+/// `http.bind` is `TRADEWIND_HTTP__BIND`.
+pub(super) fn variable(key: &str) -> String {
+    format!("TRADEWIND_{}", key.replacen('.', "__", 1).to_uppercase())
+}
+
+fn file_key(key: &str) -> String {
+    format!("{key}_file")
+}
+
+fn section(key: &str) -> &str {
+    key.split_once('.').map_or("", |(section, _)| section)
+}

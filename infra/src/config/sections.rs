@@ -1,0 +1,13 @@
+//! The sections that services share, one file each.
+
+mod auth;
+mod http;
+mod kafka;
+mod log;
+mod postgres;
+
+pub use auth::Auth;
+pub use http::Http;
+pub use kafka::{Kafka, KafkaProtocol, KafkaSasl, KafkaSecurity};
+pub use log::{Log, LogFormat};
+pub use postgres::Postgres;

@@ -1,0 +1,153 @@
+//! How the event log is reached.
+
+use std::path::PathBuf;
+
+use secrecy::SecretString;
+
+use crate::config::{Reader, Setting};
+
+const BOOTSTRAP_SERVERS: Setting = Setting {
+    key: "kafka.bootstrap_servers",
+    doc: "Brokers to begin with, joined by commas.",
+    allowed: "host:port, several joined by commas",
+    default: None,
+};
+const TOPIC: Setting = Setting {
+    key: "kafka.topic",
+    doc: "The topic of the event log.",
+    allowed: "1 to 249 characters of A-Z a-z 0-9 . _ -",
+    default: Some("tradewind.events"),
+};
+const PROTOCOL: Setting = Setting {
+    key: "kafka.security_protocol",
+    doc: "How to talk to the brokers.",
+    allowed: "plaintext, ssl, sasl_plaintext or sasl_ssl",
+    default: Some("plaintext"),
+};
+const CA_FILE: Setting = Setting {
+    key: "kafka.ssl_ca_file",
+    doc: "Certificates (PEM) to trust instead of the system's.",
+    allowed: "the path of a file",
+    default: None,
+};
+const MECHANISM: Setting = Setting {
+    key: "kafka.sasl_mechanism",
+    doc: "How to sign in where the protocol is a sasl one.",
+    allowed: "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512",
+    default: Some("SCRAM-SHA-512"),
+};
+const USERNAME: Setting =
+    Setting { key: "kafka.sasl_username", doc: "Who signs in.", allowed: "a name", default: None };
+const PASSWORD: Setting = Setting {
+    key: "kafka.sasl_password",
+    doc: "The password of who signs in.",
+    allowed: "a password",
+    default: None,
+};
+
+#[derive(Clone, Debug)]
+pub struct Kafka {
+    pub bootstrap_servers: String,
+    pub topic: String,
+    pub security: KafkaSecurity,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct KafkaSecurity {
+    pub protocol: KafkaProtocol,
+    pub ca_file: Option<PathBuf>,
+    /// Present with the sasl protocols.
+    pub sasl: Option<KafkaSasl>,
+}
+
+#[derive(Clone, Debug)]
+pub struct KafkaSasl {
+    pub mechanism: String,
+    pub username: String,
+    pub password: SecretString,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KafkaProtocol {
+    #[default]
+    Plaintext,
+    Ssl,
+    SaslPlaintext,
+    SaslSsl,
+}
+
+impl KafkaProtocol {
+    /// As librdkafka's `security.protocol` has it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Plaintext => "plaintext",
+            Self::Ssl => "ssl",
+            Self::SaslPlaintext => "sasl_plaintext",
+            Self::SaslSsl => "sasl_ssl",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let all = [Self::Plaintext, Self::Ssl, Self::SaslPlaintext, Self::SaslSsl];
+        all.into_iter().find(|protocol| protocol.as_str() == text)
+    }
+}
+
+impl Kafka {
+    pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let bootstrap_servers = reader.get_with(&BOOTSTRAP_SERVERS, servers);
+        let topic = reader.get_with(&TOPIC, topic);
+        let security = KafkaSecurity::read(reader);
+        Some(Self { bootstrap_servers: bootstrap_servers?, topic: topic?, security: security? })
+    }
+
+    /// Brokers without encryption or sign-in: for tests and tools on this machine.
+    #[must_use]
+    pub fn plaintext(bootstrap_servers: impl Into<String>, topic: impl Into<String>) -> Self {
+        Self {
+            bootstrap_servers: bootstrap_servers.into(),
+            topic: topic.into(),
+            security: KafkaSecurity::default(),
+        }
+    }
+}
+
+impl KafkaSecurity {
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let protocol = reader.get_with(&PROTOCOL, KafkaProtocol::parse);
+        let ca_file = reader.optional_with(&CA_FILE, |text| Some(PathBuf::from(text)));
+        let mechanism = reader.get_with(&MECHANISM, mechanism);
+        let name = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let username = reader.optional_with(&USERNAME, name);
+        let password = reader.optional_secret(&PASSWORD);
+        let sasl = match protocol? {
+            KafkaProtocol::Plaintext | KafkaProtocol::Ssl => None,
+            KafkaProtocol::SaslPlaintext | KafkaProtocol::SaslSsl => {
+                let username = username?.or_else(|| reader.missing(&USERNAME));
+                let password = password?.or_else(|| reader.missing(&PASSWORD));
+                Some(KafkaSasl { mechanism: mechanism?, username: username?, password: password? })
+            }
+        };
+        Some(Self { protocol: protocol?, ca_file: ca_file?, sasl })
+    }
+}
+
+fn servers(text: &str) -> Option<String> {
+    let valid = text.split(',').all(|server| {
+        server.trim().rsplit_once(':').is_some_and(|(host, port)| {
+            !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0)
+        })
+    });
+    valid.then(|| text.to_owned())
+}
+
+fn topic(text: &str) -> Option<String> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    let valid = (1..=249).contains(&text.len()) && text.bytes().all(allowed);
+    (valid && !matches!(text, "." | "..")).then(|| text.to_owned())
+}
+
+fn mechanism(text: &str) -> Option<String> {
+    matches!(text, "PLAIN" | "SCRAM-SHA-256" | "SCRAM-SHA-512").then(|| text.to_owned())
+}

@@ -1,0 +1,45 @@
+//! How the read models are reached.
+
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::postgres::PgConnectOptions;
+
+use crate::config::{Reader, Setting};
+
+const URL: Setting = Setting {
+    key: "postgres.url",
+    doc: "The database of the read models, with user and password.",
+    allowed: "postgres://user:password@host:port/database",
+    default: None,
+};
+const CONNECTIONS_MAX: Setting = Setting {
+    key: "postgres.connections_max",
+    doc: "Connections of one process; more queries wait. All processes together must stay below \
+          the server's limit.",
+    allowed: "a number from 1 to 1000",
+    default: Some("16"),
+};
+
+#[derive(Clone, Debug)]
+pub struct Postgres {
+    pub url: SecretString,
+    pub connections_max: u32,
+}
+
+impl Postgres {
+    pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let url = reader.secret(&URL);
+        let connections_max = reader.get_with(&CONNECTIONS_MAX, |text| {
+            text.parse().ok().filter(|count| (1..=1000).contains(count))
+        });
+        if url.as_ref().is_some_and(|url| !is_url(url.expose_secret())) {
+            return reader.refuse(&URL);
+        }
+        Some(Self { url: url?, connections_max: connections_max? })
+    }
+}
+
+fn is_url(text: &str) -> bool {
+    // sqlx takes any scheme for its own.
+    let scheme = text.split_once("://").map_or("", |(scheme, _)| scheme);
+    matches!(scheme, "postgres" | "postgresql") && text.parse::<PgConnectOptions>().is_ok()
+}

@@ -1,0 +1,253 @@
+use std::path::Path;
+
+use expect_test::{Expect, expect, expect_file};
+use secrecy::ExposeSecret;
+
+use super::*;
+
+const BIND: Setting = Http::bind_setting("127.0.0.1:8080");
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+/// All shared sections.
+#[derive(Debug)]
+struct All {
+    http: Http,
+    kafka: Kafka,
+    postgres: Postgres,
+    auth: Auth,
+    log: Log,
+}
+
+impl Settings for All {
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let http = Http::read(reader, &BIND);
+        let kafka = Kafka::read(reader);
+        let postgres = Postgres::read(reader);
+        let auth = Auth::read(reader);
+        let log = Log::read(reader);
+        Some(Self { http: http?, kafka: kafka?, postgres: postgres?, auth: auth?, log: log? })
+    }
+}
+
+/// Only what the log needs, as a service has it that knows no other section.
+#[derive(Debug)]
+struct OnlyLog(Log);
+
+impl Settings for OnlyLog {
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        Log::read(reader).map(Self)
+    }
+}
+
+const REQUIRED: [(&str, &str); 3] = [
+    ("TRADEWIND_KAFKA__BOOTSTRAP_SERVERS", "kafka-1:9092,kafka-2:9092"),
+    ("TRADEWIND_POSTGRES__URL", "postgres://reader:hunter2@db/tradewind"),
+    ("TRADEWIND_AUTH__CART_TOKEN_SECRET", SECRET),
+];
+
+fn environment(more: &[(&str, &str)]) -> Layers {
+    Layers::default().environment(REQUIRED.iter().chain(more).copied())
+}
+
+#[track_caller]
+fn check_mistakes<S: Settings + std::fmt::Debug>(layers: &Layers, expected: &Expect) {
+    expected.assert_eq(&layers.load::<S>().unwrap_err().to_string());
+}
+
+fn scratch(name: &str, text: &str) -> std::path::PathBuf {
+    let folder = std::env::temp_dir().join(format!("tradewind-config-{}", std::process::id()));
+    let file = folder.join(name);
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    std::fs::write(&file, text).unwrap();
+    file
+}
+
+#[test]
+fn defaults_fill_what_is_not_set() {
+    let settings = environment(&[]).load::<All>().unwrap().settings;
+    assert_eq!(settings.http.bind.port(), 8080);
+    assert_eq!(settings.http.request_wait_max.as_secs(), 10);
+    assert_eq!(settings.kafka.topic, "tradewind.events");
+    assert_eq!(settings.postgres.connections_max, 16);
+    assert!(settings.auth.operator_key_sha256.is_none());
+    assert_eq!(settings.log, Log { format: LogFormat::Pretty, filter: "info".to_owned() });
+}
+
+#[test]
+fn all_mistakes_come_at_once() {
+    let layers = Layers::default().environment([
+        ("TRADEWIND_HTTP__BIND", "localhost"),
+        ("TRADEWIND_HTTP__BNID", "127.0.0.1:80"),
+        ("TRADEWIND_HTTP__REQUESTS_MAX", "0"),
+        ("TRADEWIND_HTTP_BIND", "127.0.0.1:80"),
+        ("TRADEWIND_KAFKA__BOOTSTRAP_SERVERS", "kafka"),
+        ("TRADEWIND_KAFKA__SECURITY_PROTOCOL", "sasl_ssl"),
+        ("TRADEWIND_POSTGRES__URL", "mysql://me:hunter2@db"),
+        ("TRADEWIND_AUTH__CART_TOKEN_SECRET", "short"),
+        ("TRADEWIND_AUTH__OPERATOR_KEY_SHA256", "abc"),
+        ("TRADEWIND_LOG__FILTER", "infra=loud"),
+        ("TRADEWIND_SPEED__MAX", "yes"),
+    ]);
+    check_mistakes::<All>(
+        &layers,
+        &expect![[r#"
+        12 mistakes in the settings
+          TRADEWIND_HTTP__BIND: found "localhost", allowed is an address and port such as 127.0.0.1:8080
+          TRADEWIND_HTTP__REQUESTS_MAX: found "0", allowed is a number of at least 1
+          TRADEWIND_KAFKA__BOOTSTRAP_SERVERS: found "kafka", allowed is host:port, several joined by commas
+          TRADEWIND_KAFKA__SASL_USERNAME: missing; set it to a name
+          TRADEWIND_KAFKA__SASL_PASSWORD: missing; set it to a password
+          TRADEWIND_POSTGRES__URL: found something else, allowed is postgres://user:password@host:port/database
+          TRADEWIND_AUTH__OPERATOR_KEY_SHA256: found "abc", allowed is 64 hex digits
+          TRADEWIND_AUTH__CART_TOKEN_SECRET: found something else, allowed is at least 32 characters, random
+          TRADEWIND_LOG__FILTER: found "infra=loud", allowed is a filter such as info or info,infra::http=debug
+          TRADEWIND_HTTP_BIND: there is no such setting
+          TRADEWIND_HTTP__BNID: there is no such setting; there are TRADEWIND_HTTP__BIND, TRADEWIND_HTTP__CONNECTIONS_MAX, TRADEWIND_HTTP__DRAIN_WAIT_MAX, TRADEWIND_HTTP__REQUEST_WAIT_MAX, TRADEWIND_HTTP__REQUESTS_MAX
+          TRADEWIND_SPEED__MAX: there is no such setting"#]],
+    );
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    check_mistakes::<All>(
+        &Layers::default(),
+        &expect![[r#"
+        3 mistakes in the settings
+          TRADEWIND_KAFKA__BOOTSTRAP_SERVERS: missing; set it to host:port, several joined by commas
+          TRADEWIND_POSTGRES__URL: missing; set it to postgres://user:password@host:port/database
+          TRADEWIND_AUTH__CART_TOKEN_SECRET: missing; set it to at least 32 characters, random"#]],
+    );
+}
+
+#[test]
+fn sections_of_other_services_are_left_alone() {
+    let layers = environment(&[("TRADEWIND_LOG__FORMAT", "json")]);
+    assert_eq!(layers.load::<OnlyLog>().unwrap().settings.0.format, LogFormat::Json);
+}
+
+#[test]
+fn what_a_stack_tells_its_users_is_no_mistake() {
+    let layers = environment(&[
+        ("TRADEWIND_COMMAND_URL", "http://127.0.0.1:8080"),
+        ("TRADEWIND_COMMAND_URL_2", "http://127.0.0.1:8090"),
+        ("TRADEWIND_OPERATOR_KEY", "tw_x"),
+        ("TRADEWIND_TOPIC", "events"),
+    ]);
+    layers.load::<All>().unwrap();
+}
+
+#[test]
+fn effective_settings_show_origins_and_mask_secrets() {
+    let layers = environment(&[("TRADEWIND_LOG__FORMAT", "json")]);
+    let loaded = layers.load::<All>().unwrap();
+    expect![[r#"
+        http.bind = "127.0.0.1:8080"  # default
+        http.request_wait_max = "10s"  # default
+        http.drain_wait_max = "20s"  # default
+        http.requests_max = "4096"  # default
+        http.connections_max = "8192"  # default
+        kafka.bootstrap_servers = "kafka-1:9092,kafka-2:9092"  # TRADEWIND_KAFKA__BOOTSTRAP_SERVERS
+        kafka.topic = "tradewind.events"  # default
+        kafka.security_protocol = "plaintext"  # default
+        kafka.sasl_mechanism = "SCRAM-SHA-512"  # default
+        postgres.url = (secret)  # TRADEWIND_POSTGRES__URL
+        postgres.connections_max = "16"  # default
+        auth.cart_token_secret = (secret)  # TRADEWIND_AUTH__CART_TOKEN_SECRET
+        log.format = "json"  # TRADEWIND_LOG__FORMAT
+        log.filter = "info"  # default
+    "#]]
+    .assert_eq(&loaded.effective.to_string());
+    let debug = format!("{loaded:?}");
+    assert!(!debug.contains("hunter2"), "{debug}");
+    assert!(!debug.contains(SECRET), "{debug}");
+}
+
+#[test]
+fn a_secret_may_come_from_a_file() {
+    let file = scratch("secret", &format!("{SECRET}\n"));
+    let layers = Layers::default()
+        .environment(REQUIRED.into_iter().take(2))
+        .environment([("TRADEWIND_AUTH__CART_TOKEN_SECRET_FILE", file.as_os_str())]);
+    let settings = layers.load::<All>().unwrap().settings;
+    assert_eq!(settings.auth.cart_token_secret.expose_secret(), SECRET);
+}
+
+#[test]
+fn a_secret_comes_from_one_place() {
+    let layers = environment(&[
+        ("TRADEWIND_AUTH__CART_TOKEN_SECRET_FILE", "/run/secrets/cart"),
+        ("TRADEWIND_KAFKA__SASL_PASSWORD_FILE", "/nowhere/password"),
+    ]);
+    check_mistakes::<All>(
+        &layers,
+        &expect![[r#"
+        2 mistakes in the settings
+          TRADEWIND_KAFKA__SASL_PASSWORD_FILE: cannot be read: No such file or directory (os error 2)
+          TRADEWIND_AUTH__CART_TOKEN_SECRET: also set by TRADEWIND_AUTH__CART_TOKEN_SECRET_FILE; keep one of them"#]],
+    );
+}
+
+#[test]
+fn the_environment_beats_the_file_and_the_file_beats_the_stack() {
+    let file = scratch(
+        "all.toml",
+        "[http]\nrequests_max = 7\n[log]\nfilter = \"warn\"\nformat = \"json\"\n",
+    );
+    let stack = scratch(
+        "stack/.stack/dev.env",
+        "# made by the stack\nKAFKA_BOOTSTRAP_SERVERS=127.0.0.1:1234\nTRADEWIND_TOPIC=dev\n\
+         DATABASE_URL=postgres://reader@localhost/dev\nTRADEWIND_COMMAND_URL=http://x\n\
+         TRADEWIND_LOG__FILTER=debug\nPATH=/bin\n",
+    );
+    let inner = stack.parent().and_then(Path::parent).unwrap().join("inner/most");
+    let layers = Layers::default()
+        .environment([
+            ("TRADEWIND_AUTH__CART_TOKEN_SECRET", SECRET),
+            ("TRADEWIND_LOG__FORMAT", "pretty"),
+        ])
+        .file(&file)
+        .unwrap()
+        .local_stack(&inner, LocalStack::Reader);
+    let settings = layers.load::<All>().unwrap().settings;
+    assert_eq!(settings.http.requests_max, 7);
+    assert_eq!(settings.kafka.bootstrap_servers, "127.0.0.1:1234");
+    assert_eq!(settings.kafka.topic, "dev");
+    assert_eq!(settings.postgres.url.expose_secret(), "postgres://reader@localhost/dev");
+    assert_eq!(settings.log, Log { format: LogFormat::Pretty, filter: "warn".to_owned() });
+}
+
+#[test]
+fn a_broken_file_is_a_mistake() {
+    let file = scratch("broken.toml", "http = [");
+    assert!(Layers::default().file(&file).is_err());
+    assert!(Layers::default().file(Path::new("/nowhere/at.toml")).is_err());
+    let file = scratch("unknown.toml", "[http]\nbindd = \"x\"\n");
+    let mistakes = environment(&[]).file(&file).unwrap().load::<All>().unwrap_err();
+    assert!(mistakes.to_string().contains("unknown.toml: http.bindd: there is no such setting"));
+}
+
+#[test]
+fn durations_have_a_unit() {
+    assert_eq!(duration("250ms").unwrap().as_millis(), 250);
+    assert_eq!(duration("2m").unwrap().as_secs(), 120);
+    for bad in ["", "10", "s", "1h", "-1s", "1.5s", "99999999999999999999s"] {
+        assert_eq!(duration(bad), None, "{bad}");
+    }
+}
+
+#[test]
+fn the_reference_page_is_up_to_date() {
+    let page = format!(
+        "# Settings\n\n\
+         Every service reads its settings at the start, from the weakest source to the strongest: \
+         the defaults below, a local stack's `.stack/dev.env` (command-line tools only), a TOML \
+         file given by `--config FILE`, and environment variables. A key `section.key` of the \
+         file is `TRADEWIND_SECTION__KEY` in the environment. All mistakes are told at once, with \
+         exit code 2; `--check-config` prints the effective settings with secrets masked.\n\n\
+         The default of `http.bind` is that of `command-api`; `query-api` takes port 8081 and the \
+         `projector` port 8082. A service reads only the sections that it needs; \
+         `--check-config` shows them.\n\n{}",
+        reference::<All>()
+    );
+    expect_file!["../../../docs/configuration.md"].assert_eq(&page);
+}

@@ -1,0 +1,23 @@
+//! What every service says over HTTP in the same way: problems, extractors, paging, health,
+//! metrics, documentation, and the server that carries them.
+//!
+//! **Invariant:** nothing here knows one endpoint. **Invariant:** every error body is a
+//! [`problem::Problem`]; nothing else writes `application/problem+json`.
+
+pub mod docs;
+pub mod edge;
+pub mod etag;
+mod events;
+pub mod extract;
+pub mod fields;
+pub mod headers;
+pub mod health;
+pub mod page;
+pub mod problem;
+pub mod server;
+pub mod trace;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,72 @@
+//! The contract as data, `/openapi.json` (OpenAPI 3.1), and as pages, `/docs` (Swagger UI, whose
+//! assets are part of the binary).
+//!
+//! Routes describe themselves; what all of them share is added here: the problem that any of them
+//! may answer with and the way to sign in.
+
+use axum::{Router, http::header, routing::get};
+use bytes::Bytes;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{
+        Components, ContentBuilder, InfoBuilder, OpenApi, Ref, RefOr, ResponseBuilder,
+        path::{Operation, PathItem},
+        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
+};
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+use super::{fields::FieldError, problem::Body};
+
+/// The name of the security scheme, for `security(("api_key" = []))` on an operation.
+pub const API_KEY: &str = "api_key";
+const PROBLEM: &str = "Problem";
+
+/// What a service says about itself on top of its contract.
+#[derive(Clone, Copy, Debug)]
+pub struct About {
+    pub title: &'static str,
+    pub description: &'static str,
+    pub version: &'static str,
+}
+
+/// Adds what all operations share.
+#[must_use]
+pub fn complete(mut api: OpenApi, about: &About) -> OpenApi {
+    let About { title, description, version } = *about;
+    api.info =
+        InfoBuilder::new().title(title).description(Some(description)).version(version).build();
+    let components = api.components.get_or_insert_with(Components::new);
+    components.schemas.insert(PROBLEM.to_owned(), Body::schema());
+    components.schemas.insert(FieldError::name().into_owned(), FieldError::schema());
+    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(PROBLEM))).build();
+    let problem = ResponseBuilder::new()
+        .description("It did not work; `code` says why")
+        .content("application/problem+json", content)
+        .build();
+    components.responses.insert(PROBLEM.to_owned(), problem.into());
+    let bearer = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some("An API key: `tw_…`"))
+        .build();
+    components.security_schemes.insert(API_KEY.to_owned(), SecurityScheme::Http(bearer).into());
+    for operation in api.paths.paths.values_mut().flat_map(operations) {
+        let problem = RefOr::Ref(Ref::from_response_name(PROBLEM));
+        operation.responses.responses.entry("default".to_owned()).or_insert(problem);
+    }
+    api
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    let PathItem { get, put, post, delete, options, head, patch, trace, .. } = item;
+    [get, put, post, delete, options, head, patch, trace].into_iter().flatten()
+}
+
+/// `/openapi.json` and `/docs`.
+pub(super) fn routes(api: &OpenApi) -> Router {
+    // A tree of strings always serialises.
+    let json = Bytes::from(serde_json::to_vec(api).unwrap_or_default());
+    let json = move || async move { ([(header::CONTENT_TYPE, "application/json")], json) };
+    let pages = SwaggerUi::new("/docs").config(Config::from("/openapi.json"));
+    Router::new().route("/openapi.json", get(json)).merge(pages)
+}

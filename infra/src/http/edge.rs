@@ -1,0 +1,236 @@
+//! Everything that happens to every request, in one layer: ids, deadline, limit, panics, metrics.
+//!
+//! One layer and not a stack of them, because each layer of a router costs an allocation and a
+//! dynamic call per request.
+
+use std::{
+    convert::Infallible,
+    panic::AssertUnwindSafe,
+    pin::Pin,
+    sync::{
+        Arc, OnceLock, PoisonError, RwLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::{
+    extract::{MatchedPath, Request},
+    http::{HeaderMap, HeaderValue, Method, StatusCode},
+    response::{IntoResponse, Response},
+};
+use futures_util::FutureExt;
+use tokio::time::{Instant, timeout_at};
+use tower::{Layer, Service};
+use tracing::{Level, debug, enabled};
+
+use super::{
+    events::{HandlerPanicked, REQUEST_SECONDS, RequestShed},
+    problem::Problem,
+    trace::{REQUEST_ID, RequestContext, TRACEPARENT, TraceContext},
+};
+use crate::{config, task::panic_message, telemetry::emit};
+
+/// What is left to a handler beyond its deadline to say so itself, before it is cut off.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// What a service takes on at most.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub request_wait_max: Duration,
+    /// Requests under way at once. More are refused: better a quick no than a late answer.
+    pub requests_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        (&config::Http::local()).into()
+    }
+}
+
+impl From<&config::Http> for Limits {
+    fn from(settings: &config::Http) -> Self {
+        Self { request_wait_max: settings.request_wait_max, requests_max: settings.requests_max }
+    }
+}
+
+/// Wraps a router's routes.
+#[derive(Clone, Debug)]
+pub(super) struct EdgeLayer {
+    limits: Limits,
+    under_way: Arc<AtomicUsize>,
+}
+
+impl EdgeLayer {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self { limits, under_way: Arc::default() }
+    }
+}
+
+impl<S> Layer<S> for EdgeLayer {
+    type Service = Edge<S>;
+
+    fn layer(&self, inner: S) -> Edge<S> {
+        Edge { inner, shared: self.clone(), series: Arc::default() }
+    }
+}
+
+/// One route behind the layer.
+#[derive(Clone, Debug)]
+pub(super) struct Edge<S> {
+    inner: S,
+    shared: EdgeLayer,
+    series: Arc<Series>,
+}
+
+impl<S> Service<Request> for Edge<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let started = Instant::now();
+        let context = RequestContext {
+            trace: TraceContext::from_headers(request.headers()),
+            deadline: started + self.shared.limits.request_wait_max,
+        };
+        let request_id = request_id(request.headers(), context);
+        let method = request.method().clone();
+        let path = enabled!(Level::DEBUG).then(|| request.uri().path().to_owned());
+        self.series.name(&request);
+        let series = Arc::clone(&self.series);
+        let slot = Slot::take(&self.shared);
+        // The service that is ready is the one to call; its clone may not be.
+        let clone = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, clone);
+        Box::pin(context.scope(async move {
+            let mut response = match &slot {
+                Some(_) => answer(inner.call(request), context.deadline).await,
+                None => {
+                    emit(RequestShed);
+                    Problem::overloaded().into_response()
+                }
+            };
+            drop(slot);
+            sign(response.headers_mut(), request_id, context);
+            let elapsed = started.elapsed();
+            series.record(&method, response.status(), elapsed);
+            if let Some(path) = path {
+                let status = response.status().as_u16();
+                debug!(%method, path, status, "{method} {path} {status} {elapsed:?}");
+            }
+            Ok(response)
+        }))
+    }
+}
+
+/// The handler's answer, or the problem that stands for it if it panics or takes too long.
+async fn answer(
+    future: impl Future<Output = Result<Response, Infallible>>,
+    deadline: Instant,
+) -> Response {
+    match timeout_at(deadline + GRACE, AssertUnwindSafe(future).catch_unwind()).await {
+        Ok(Ok(Ok(response))) => response,
+        Ok(Ok(Err(never))) => match never {},
+        Ok(Err(panic)) => {
+            let message = panic_message(&*panic);
+            emit(HandlerPanicked { message: &message });
+            Problem::bug().into_response()
+        }
+        Err(_) => Problem::deadline_exceeded().into_response(),
+    }
+}
+
+/// The client's own id of the request if it is printable and short, else the trace's.
+fn request_id(headers: &HeaderMap, context: RequestContext) -> HeaderValue {
+    const LENGTH_MAX: usize = 128;
+    let sent = headers.get(REQUEST_ID).filter(|id| {
+        (1..=LENGTH_MAX).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
+    });
+    sent.cloned().unwrap_or_else(|| ascii(context.trace.trace_id().to_string()))
+}
+
+fn sign(headers: &mut HeaderMap, request_id: HeaderValue, context: RequestContext) {
+    headers.insert(REQUEST_ID, request_id);
+    headers.insert(TRACEPARENT, ascii(context.trace.to_string()));
+}
+
+/// Hex digits and dashes always make a header.
+fn ascii(text: String) -> HeaderValue {
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""))
+}
+
+/// A place among the requests under way; dropping it makes room, also when a client hangs up.
+struct Slot(Arc<AtomicUsize>);
+
+impl Slot {
+    fn take(edge: &EdgeLayer) -> Option<Self> {
+        let before = edge.under_way.fetch_add(1, Ordering::Relaxed);
+        // Made first, so that a refusal gives its own count back.
+        let slot = Self(Arc::clone(&edge.under_way));
+        (before < edge.limits.requests_max).then_some(slot)
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The metric's series of one route, looked up once each.
+#[derive(Debug, Default)]
+struct Series {
+    route: OnceLock<String>,
+    by_answer: RwLock<Vec<((&'static str, StatusCode), metrics::Histogram)>>,
+}
+
+impl Series {
+    fn name(&self, request: &Request) {
+        self.route.get_or_init(|| {
+            let path = request.extensions().get::<MatchedPath>();
+            path.map_or("unmatched", MatchedPath::as_str).to_owned()
+        });
+    }
+
+    fn record(&self, method: &Method, status: StatusCode, elapsed: Duration) {
+        let key = (method_label(method), status);
+        let known = self.by_answer.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, histogram)) = known.iter().find(|(known, _)| *known == key) {
+            return histogram.record(elapsed.as_secs_f64());
+        }
+        drop(known);
+        let route = self.route.get().cloned().unwrap_or_default();
+        let labels = [
+            ("route", route),
+            ("method", key.0.to_owned()),
+            ("status", status.as_u16().to_string()),
+        ];
+        let histogram = REQUEST_SECONDS.handle(&labels);
+        histogram.record(elapsed.as_secs_f64());
+        self.by_answer.write().unwrap_or_else(PoisonError::into_inner).push((key, histogram));
+    }
+}
+
+/// Clients may make methods up; labels come from a closed set.
+fn method_label(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}

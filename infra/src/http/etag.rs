@@ -1,0 +1,86 @@
+//! Entity tags: an entity's tag is the revision of its stream, in quotes.
+
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderValue, StatusCode, header, request::Parts},
+    response::{IntoResponse, IntoResponseParts, Response, ResponseParts},
+};
+use domain::envelope::Revision;
+
+/// The `ETag` of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ETag(pub Revision);
+
+/// What the client has already, from `If-None-Match`.
+#[derive(Clone, Debug, Default)]
+pub struct IfNoneMatch(Vec<HeaderValue>);
+
+impl ETag {
+    #[must_use]
+    pub fn header_value(self) -> HeaderValue {
+        // Digits in quotes always make a header.
+        HeaderValue::try_from(format!("\"{}\"", self.0)).unwrap_or(HeaderValue::from_static(""))
+    }
+}
+
+impl IntoResponseParts for ETag {
+    type Error = std::convert::Infallible;
+
+    fn into_response_parts(self, mut parts: ResponseParts) -> Result<ResponseParts, Self::Error> {
+        parts.headers_mut().insert(header::ETAG, self.header_value());
+        Ok(parts)
+    }
+}
+
+impl IfNoneMatch {
+    /// Whether the client has this revision: then [`not_modified`] is all it needs.
+    #[must_use]
+    pub fn matches(&self, revision: Revision) -> bool {
+        let values = self.0.iter().filter_map(|value| value.to_str().ok());
+        let mut tags = values.flat_map(|value| value.split(',')).map(str::trim);
+        // A weak comparison: `W/` makes no difference (RFC 9110, 13.1.2).
+        tags.any(|tag| tag == "*" || parse(tag.strip_prefix("W/").unwrap_or(tag)) == Some(revision))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for IfNoneMatch {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        Ok(Self(parts.headers.get_all(header::IF_NONE_MATCH).iter().cloned().collect()))
+    }
+}
+
+/// 304.
+#[must_use]
+pub fn not_modified(revision: Revision) -> Response {
+    (StatusCode::NOT_MODIFIED, ETag(revision), ()).into_response()
+}
+
+/// The revision in `"<digits>"`.
+pub(super) fn parse(tag: &str) -> Option<Revision> {
+    let digits = tag.trim().strip_prefix('"')?.strip_suffix('"')?;
+    digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(header: &str, expected: bool) {
+        let tags = IfNoneMatch(vec![header.parse().unwrap()]);
+        assert_eq!(tags.matches(7), expected, "{header}");
+    }
+
+    #[test]
+    fn what_the_client_has_is_compared_weakly() {
+        check("\"7\"", true);
+        check("W/\"7\"", true);
+        check("\"6\", \"7\"", true);
+        check("*", true);
+        check("\"8\"", false);
+        check("7", false);
+        check("", false);
+    }
+}

@@ -1,0 +1,96 @@
+//! What the HTTP layer tells operators.
+
+use std::{error::Error, net::SocketAddr, time::Duration};
+
+use axum::http::StatusCode;
+use tracing::{error, info, warn};
+
+use crate::telemetry::{
+    Event, chain,
+    metric::{Counter, Histogram, NO_LABELS},
+};
+
+/// Per route template, method and status.
+pub(super) static REQUEST_SECONDS: Histogram = Histogram::new(
+    "tradewind_http_request_seconds",
+    "Time from a request's head to its answer's head",
+);
+static FAILURES: Counter =
+    Counter::new("tradewind_http_failures_total", "Answers with a status of 500 or more, by code");
+static SHED: Counter =
+    Counter::new("tradewind_http_shed_total", "Requests refused because too many were under way");
+static PANICS: Counter = Counter::new("tradewind_http_panics_total", "Handlers that panicked");
+
+/// An answer of 500 or more went out.
+pub(super) struct RequestFailed<'a> {
+    pub(super) status: StatusCode,
+    pub(super) code: &'a str,
+    pub(super) cause: Option<&'a (dyn Error + 'static)>,
+}
+
+impl Event for RequestFailed<'_> {
+    fn emit(self) {
+        let Self { status, code, cause } = self;
+        FAILURES.add(&[("code", code.to_owned())], 1);
+        let status = status.as_u16();
+        match cause {
+            // 503 is what a service says that waits for another; only a bug needs somebody.
+            Some(cause) if status == 500 => {
+                error!(status, code, "request failed: {}", chain(cause))
+            }
+            Some(cause) => warn!(status, code, "request failed: {}", chain(cause)),
+            None => {}
+        }
+    }
+}
+
+pub(super) struct HandlerPanicked<'a> {
+    pub(super) message: &'a str,
+}
+
+impl Event for HandlerPanicked<'_> {
+    fn emit(self) {
+        PANICS.add(NO_LABELS, 1);
+        error!("a handler panicked: {}", self.message);
+    }
+}
+
+pub(super) struct RequestShed;
+
+impl Event for RequestShed {
+    fn emit(self) {
+        SHED.add(NO_LABELS, 1);
+    }
+}
+
+pub(super) struct Listening {
+    pub(super) address: SocketAddr,
+}
+
+impl Event for Listening {
+    fn emit(self) {
+        info!("listening on {}", self.address);
+    }
+}
+
+pub(super) struct Draining {
+    pub(super) connections: usize,
+    pub(super) wait_max: Duration,
+}
+
+impl Event for Draining {
+    fn emit(self) {
+        let Self { connections, wait_max } = self;
+        info!(connections, "draining {connections} connections for {wait_max:?} at most");
+    }
+}
+
+pub(super) struct AcceptFailed {
+    pub(super) error: std::io::Error,
+}
+
+impl Event for AcceptFailed {
+    fn emit(self) {
+        warn!("cannot accept a connection: {}", self.error);
+    }
+}

@@ -1,0 +1,16 @@
+//! Extractors that say precisely what is wrong: where, with a code, all as a [`Problem`].
+//!
+//! Not readable at all is 400, readable but wrong is 422 with a JSON pointer per field.
+
+mod body;
+mod json;
+mod parameters;
+mod pointer;
+mod text;
+
+pub use body::{BODY_BYTES_MAX, read_body};
+pub use json::{Json, Payload};
+pub use parameters::{Path, Query};
+
+#[cfg(test)]
+mod tests;

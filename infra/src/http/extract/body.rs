@@ -1,0 +1,36 @@
+//! Whole bodies, up to a limit.
+
+use axum::{
+    body::Body,
+    http::{HeaderMap, header},
+};
+use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+
+use crate::http::problem::Problem;
+
+/// A larger body is refused: 413.
+pub const BODY_BYTES_MAX: usize = 1 << 20;
+
+/// The whole body of a request.
+///
+/// # Errors
+/// 413 beyond [`BODY_BYTES_MAX`], 400 if the client broke off.
+pub async fn read_body(headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    let announced = announced.and_then(|length| length.parse::<usize>().ok());
+    // Refused before it is read: the client learns of it before it has sent it all.
+    if announced.is_some_and(|length| length > BODY_BYTES_MAX) {
+        return Err(Problem::body_too_large(BODY_BYTES_MAX));
+    }
+    match Limited::new(body, BODY_BYTES_MAX).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => {
+            Err(Problem::body_too_large(BODY_BYTES_MAX))
+        }
+        Err(error) => {
+            let problem = Problem::bad_request("incomplete_body", "the body broke off");
+            Err(problem.caused_by(error))
+        }
+    }
+}

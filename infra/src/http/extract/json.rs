@@ -1,0 +1,100 @@
+//! JSON bodies.
+
+use axum::{
+    extract::{FromRequest, Request},
+    http::{HeaderMap, header},
+};
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+
+use super::{body::read_body, pointer, text};
+use crate::http::{
+    fields::{Fields, Validate},
+    problem::Problem,
+};
+
+/// A request's JSON body, checked. An empty body counts as `{}`.
+#[derive(Clone, Debug)]
+pub struct Json<T>(pub T);
+
+/// The same along with the bytes that it was read from, which a request's hash needs.
+#[derive(Clone, Debug)]
+pub struct Payload<T> {
+    pub value: T,
+    pub bytes: Bytes,
+}
+
+impl<T> Payload<T>
+where
+    T: DeserializeOwned + Validate,
+{
+    /// Parses and checks a body that did not come as a request of its own, such as a batch's line.
+    ///
+    /// # Errors
+    /// 400 for what is not JSON, 422 for wrong fields.
+    pub fn parse(bytes: Bytes) -> Result<Self, Problem> {
+        let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
+        let mut deserializer = serde_json::Deserializer::from_slice(text);
+        let value: T = serde_path_to_error::deserialize(&mut deserializer).map_err(refusal)?;
+        deserializer.end().map_err(|error| malformed(&error))?;
+        let mut fields = Fields::default();
+        text::check_json(text, &mut fields);
+        value.validate(&mut fields);
+        fields.finish()?;
+        Ok(Self { value, bytes })
+    }
+}
+
+impl<S, T> FromRequest<S> for Payload<T>
+where
+    S: Send + Sync,
+    T: DeserializeOwned + Validate,
+{
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let is_json = is_json(&parts.headers);
+        let bytes = read_body(&parts.headers, body).await?;
+        // A command without a body needs no type for it.
+        if is_json || bytes.is_empty() {
+            Self::parse(bytes)
+        } else {
+            Err(Problem::unsupported_media_type("application/json"))
+        }
+    }
+}
+
+impl<S, T> FromRequest<S> for Json<T>
+where
+    S: Send + Sync,
+    T: DeserializeOwned + Validate,
+{
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        Payload::from_request(request, state).await.map(|payload| Self(payload.value))
+    }
+}
+
+/// `application/json` or `application/<anything>+json`, with whatever parameters.
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else { return false };
+    let Ok(value) = value.to_str() else { return false };
+    let essence = value.split(';').next().unwrap_or_default().trim();
+    let Some((kind, subtype)) = essence.split_once('/') else { return false };
+    let suffix = subtype.rsplit_once('+').map_or(subtype, |(_, suffix)| suffix);
+    kind.eq_ignore_ascii_case("application") && suffix.eq_ignore_ascii_case("json")
+}
+
+fn refusal(error: serde_path_to_error::Error<serde_json::Error>) -> Problem {
+    if error.inner().is_data() {
+        pointer::data_error(error.path(), &error.inner().to_string())
+    } else {
+        malformed(error.inner())
+    }
+}
+
+fn malformed(error: &serde_json::Error) -> Problem {
+    Problem::bad_request("malformed_json", format!("the body is not JSON: {error}"))
+}

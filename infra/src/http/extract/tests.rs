@@ -1,0 +1,328 @@
+use axum::{
+    Router,
+    body::Body,
+    http::{Request, StatusCode, header},
+    routing::{get as on_get, post as on_post},
+};
+use domain::{
+    id::{OrderId, Sku},
+    money::Money,
+    timestamp::Timestamp,
+};
+use expect_test::{Expect, expect};
+use serde::Deserialize;
+
+use super::*;
+use crate::http::{
+    fields::{Fields, Validate},
+    testing::{Answer, app, get, post, send},
+};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "some are read through Debug only")]
+struct Cart {
+    email: String,
+    lines: Vec<Line>,
+    at: Option<Timestamp>,
+    price: Option<Money>,
+    channel: Option<Channel>,
+}
+
+#[derive(Debug, Deserialize)]
+#[expect(dead_code, reason = "some are read through Debug only")]
+struct Line {
+    sku: Sku,
+    quantity: u32,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Channel {
+    Web,
+}
+
+impl Validate for Cart {
+    fn validate(&self, fields: &mut Fields) {
+        fields.text("/email", &self.email, 10);
+        fields.items("/lines", self.lines.len(), 2);
+        for (index, line) in self.lines.iter().enumerate() {
+            fields.range(format!("/lines/{index}/quantity"), line.quantity, 1..=100);
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[expect(dead_code, reason = "they are read through Debug only")]
+struct Filter {
+    status: Option<Channel>,
+    min: Option<u32>,
+    q: Option<String>,
+}
+
+impl Validate for Filter {}
+
+fn routes() -> Router {
+    app(Router::new()
+        .route("/carts", on_post(async |Json(cart): Json<Cart>| format!("{cart:?}")))
+        .route("/empty", on_post(async |Json(filter): Json<Filter>| format!("{filter:?}")))
+        .route("/orders", on_get(async |Query(filter): Query<Filter>| format!("{filter:?}")))
+        .route("/orders/{id}", on_get(async |Path(id): Path<OrderId>| id.to_string()))
+        .route(
+            "/stock/{sku}/{lot}",
+            on_get(async |Path((sku, lot)): Path<(Sku, u8)>| format!("{sku} {lot}")),
+        ))
+}
+
+/// A line for the answer and one for each field; the whole body is in the tests of problems.
+fn summary(answer: &Answer) -> String {
+    let (status, body) = (answer.status.as_u16(), &answer.body);
+    let text =
+        |value: &serde_json::Value, name: &str| value[name].as_str().unwrap_or("").to_owned();
+    let Some(errors) = body["errors"].as_array() else {
+        let problem = format!("{} {}", text(body, "code"), text(body, "detail"));
+        return format!("{status} {}", body.as_str().unwrap_or(&problem));
+    };
+    let lines = errors.iter().map(|error| {
+        format!("\n{} {}: {}", text(error, "pointer"), text(error, "code"), text(error, "detail"))
+    });
+    format!("{status} {}{}", text(body, "code"), lines.collect::<String>())
+}
+
+async fn check_body(json: &str, expected: Expect) {
+    expected.assert_eq(&summary(&post(&routes(), "/carts", json.to_owned()).await));
+}
+
+async fn check_path(path: &str, expected: Expect) {
+    expected.assert_eq(&summary(&get(&routes(), path).await));
+}
+
+#[tokio::test]
+async fn a_good_body_is_read() {
+    check_body(
+        r#"{"email": "a@b", "lines": [{"sku": "A-1", "quantity": 2}], "price": {"amount": 1, "currency": "USD"}}"#,
+        expect![[r#"200 Cart { email: "a@b", lines: [Line { sku: Sku("A-1"), quantity: 2 }], at: None, price: Some(Money { amount: 1, currency: USD }), channel: None }"#]],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn broken_json_is_malformed() {
+    check_body(
+        r#"{"email": "#,
+        expect![
+            "400 malformed_json the body is not JSON: EOF while parsing a value at line 1 column 10"
+        ],
+    )
+    .await;
+    check_body(
+        r#"{"email": "a", "lines": []} more"#,
+        expect!["400 malformed_json the body is not JSON: trailing characters at line 1 column 29"],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_wrong_type_names_its_place() {
+    check_body(
+        r#"{"email": "a", "lines": [{"sku": "A", "quantity": "two"}]}"#,
+        expect![[r#"
+            422 invalid_field
+            /lines/0/quantity wrong_type: must be a whole number from 0 to 4294967295"#]],
+    )
+    .await;
+    check_body(
+        r#"{"email": "a", "lines": [{"sku": "A", "quantity": -1}]}"#,
+        expect![[r#"
+            422 invalid_field
+            /lines/0/quantity invalid: must be a whole number from 0 to 4294967295"#]],
+    )
+    .await;
+    check_body(
+        "[]",
+        expect![[r#"
+            422 invalid_field
+             invalid: must be an object"#]],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_domain_type_says_what_it_takes() {
+    check_body(
+        r#"{"email": "a", "lines": [{"sku": "a b", "quantity": 1}]}"#,
+        expect![[r#"
+            422 invalid_field
+            /lines/0/sku invalid: a SKU has 1 to 64 characters of A-Z a-z 0-9 . _ -"#]],
+    )
+    .await;
+    check_body(
+        r#"{"email": "a", "lines": [], "at": "yesterday"}"#,
+        expect![[r#"
+        422 invalid_field
+        /at invalid: not an RFC 3339 time such as 2026-01-31T12:00:00Z: premature end of input"#]],
+    )
+    .await;
+    check_body(
+        r#"{"email": "a", "lines": [], "price": {"amount": 1, "currency": "usd"}}"#,
+        expect![[r#"
+            422 invalid_field
+            /price/currency invalid: not an ISO 4217 currency code such as USD"#]],
+    )
+    .await;
+    check_body(
+        r#"{"email": "a", "lines": [], "channel": "fax"}"#,
+        expect![[r#"
+            422 invalid_field
+            /channel unknown_value: must be one of `web`"#]],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn missing_and_unknown_fields_are_named() {
+    check_body(
+        r#"{"email": "a", "lines": [{"sku": "A"}]}"#,
+        expect![[r#"
+            422 invalid_field
+            /lines/0/quantity required: is required"#]],
+    )
+    .await;
+    check_body(r#"{"email": "a", "lines": [], "a/b": 1}"#, expect![[r#"
+        422 invalid_field
+        /a~1b unknown_field: is not known here; known are `email`, `lines`, `at`, `price`, `channel`"#]]).await;
+    check_body(
+        "",
+        expect![[r#"
+            422 invalid_field
+            /email required: is required"#]],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn all_invalid_fields_come_at_once() {
+    check_body(
+        r#"{"email": " ", "lines": [{"sku": "A", "quantity": 0}, {"sku": "A", "quantity": 101}, {"sku": "A", "quantity": 1}]}"#,
+        expect![[r#"
+            422 invalid_field
+            /email required: must not be empty
+            /lines too_many: must have at most 2 items
+            /lines/0/quantity out_of_range: must be between 1 and 100
+            /lines/1/quantity out_of_range: must be between 1 and 100"#]],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn control_characters_are_refused_wherever_they_hide() {
+    check_body(
+        r#"{"email": "a\u0000", "lines": []}"#,
+        expect![[r#"
+            422 invalid_field
+            /email control_character: must not contain control characters other than tab and newline
+            /lines required: must have at least one item"#]],
+    )
+    .await;
+    let escaped = [r"\b", r"\f", r"\r", r"\u001F", r"\u007f", "\u{7f}", "\u{85}"];
+    for character in escaped {
+        let body =
+            format!(r#"{{"email": "a{character}", "lines": [{{"sku": "A", "quantity": 1}}]}}"#);
+        let answer = post(&routes(), "/carts", body).await;
+        assert_eq!(answer.body["errors"][0]["code"], "control_character", "{character:?}");
+    }
+    let fine = r#"{"email": "a\t\n\u00e4\"\\", "lines": [{"sku": "A", "quantity": 1}]}"#;
+    assert_eq!(post(&routes(), "/carts", fine).await.status, StatusCode::OK);
+    check_path(
+        "/orders?q=a%00",
+        expect![[r#"
+            422 invalid_field
+            /q control_character: must not contain control characters other than tab and newline"#]],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn an_empty_body_counts_as_no_fields() {
+    let request = Request::post("/empty").body(Body::empty()).unwrap();
+    assert_eq!(send(&routes(), request).await.status, StatusCode::OK);
+}
+
+async fn with_content_type(kind: &str) -> Answer {
+    let request = Request::post("/empty").header(header::CONTENT_TYPE, kind);
+    send(&routes(), request.body("{}".into()).unwrap()).await
+}
+
+#[tokio::test]
+async fn only_json_is_taken() {
+    for good in ["application/json", "application/JSON; charset=utf-8", "application/vnd.x+json"] {
+        assert_eq!(with_content_type(good).await.status, StatusCode::OK, "{good}");
+    }
+    for bad in ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", "json", ""]
+    {
+        assert_eq!(with_content_type(bad).await.code(), "unsupported_media_type", "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_has_a_limit_announced_or_not() {
+    let answer = post(&routes(), "/empty", vec![b' '; BODY_BYTES_MAX + 1]).await;
+    assert_eq!(answer.code(), "body_too_large");
+    let chunks = (0..2).map(|_| Ok::<_, std::io::Error>(vec![b' '; BODY_BYTES_MAX]));
+    let streamed = Body::from_stream(futures_util::stream::iter(chunks));
+    assert_eq!(post(&routes(), "/empty", streamed).await.code(), "body_too_large");
+    let mut largest = vec![b' '; BODY_BYTES_MAX - 2];
+    largest.extend_from_slice(b"{}");
+    assert_eq!(post(&routes(), "/empty", largest).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn parameters_are_checked() {
+    check_path(
+        "/orders?status=web&min=3",
+        expect!["200 Filter { status: Some(Web), min: Some(3), q: None }"],
+    )
+    .await;
+    check_path(
+        "/orders?min=three",
+        expect![[r#"
+            422 invalid_field
+            /min invalid: must be a whole number"#]],
+    )
+    .await;
+    check_path(
+        "/orders?status=fax",
+        expect![[r#"
+            422 invalid_field
+            /status unknown_value: must be one of `web`"#]],
+    )
+    .await;
+    check_path(
+        "/orders/17",
+        expect![[r#"
+            422 invalid_field
+            /id invalid: must be a UUID"#]],
+    )
+    .await;
+    check_path(
+        "/orders/%ff",
+        expect![[r#"
+            422 invalid_field
+            /id invalid: must be text in UTF-8"#]],
+    )
+    .await;
+    check_path(
+        "/stock/a%20b/1",
+        expect![[r#"
+            422 invalid_field
+            /sku invalid: a SKU has 1 to 64 characters of A-Z a-z 0-9 . _ -"#]],
+    )
+    .await;
+    check_path(
+        "/stock/A/1000",
+        expect![[r#"
+            422 invalid_field
+            /lot invalid: must be a whole number from 0 to 255"#]],
+    )
+    .await;
+}

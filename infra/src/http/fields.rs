@@ -1,0 +1,126 @@
+//! Errors of single fields, gathered so that a client learns of all of them at once.
+
+use std::{borrow::Cow, fmt::Display};
+
+use serde::Serialize;
+
+use super::problem::Problem;
+
+/// What is wrong with one field.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct FieldError {
+    /// JSON pointer (RFC 6901) into the body, or `/<name>` of a parameter.
+    #[schema(value_type = String, example = "/lines/0/quantity")]
+    pub pointer: Cow<'static, str>,
+    /// Stable, for machines.
+    #[schema(value_type = String, example = "out_of_range")]
+    pub code: Cow<'static, str>,
+    #[schema(value_type = String, example = "must be between 1 and 10000")]
+    pub detail: Cow<'static, str>,
+}
+
+/// Collects the errors of a request.
+#[derive(Debug, Default)]
+pub struct Fields(Vec<FieldError>);
+
+/// A request that can say what is wrong with itself beyond the types of its fields.
+pub trait Validate {
+    /// Adds every error that it finds. The default finds none.
+    fn validate(&self, fields: &mut Fields) {
+        let _ = fields;
+    }
+}
+
+impl Validate for () {}
+impl Validate for serde_json::Value {}
+
+impl Fields {
+    /// Errors that one answer lists. More of them help nobody.
+    const ERRORS_MAX: usize = 100;
+
+    pub fn add(
+        &mut self,
+        pointer: impl Into<Cow<'static, str>>,
+        code: impl Into<Cow<'static, str>>,
+        detail: impl Into<Cow<'static, str>>,
+    ) {
+        if self.0.len() < Self::ERRORS_MAX {
+            let (pointer, code, detail) = (pointer.into(), code.into(), detail.into());
+            self.0.push(FieldError { pointer, code, detail });
+        }
+    }
+
+    /// Adds an error unless `holds`.
+    pub fn check(
+        &mut self,
+        pointer: impl Into<Cow<'static, str>>,
+        code: &'static str,
+        holds: bool,
+        detail: impl Into<Cow<'static, str>>,
+    ) {
+        if !holds {
+            self.add(pointer, code, detail);
+        }
+    }
+
+    /// A number must lie within a range.
+    pub fn range<T: PartialOrd + Display>(
+        &mut self,
+        pointer: impl Into<Cow<'static, str>>,
+        value: T,
+        range: std::ops::RangeInclusive<T>,
+    ) {
+        if !range.contains(&value) {
+            let detail = format!("must be between {} and {}", range.start(), range.end());
+            self.add(pointer, "out_of_range", detail);
+        }
+    }
+
+    /// A text must have 1 to `chars_max` characters that are not all blank.
+    pub fn text(&mut self, pointer: impl Into<Cow<'static, str>>, text: &str, chars_max: usize) {
+        if text.trim().is_empty() {
+            self.add(pointer, "required", "must not be empty");
+        } else {
+            self.text_or_empty(pointer, text, chars_max);
+        }
+    }
+
+    /// A text may have up to `chars_max` characters.
+    pub fn text_or_empty(
+        &mut self,
+        pointer: impl Into<Cow<'static, str>>,
+        text: &str,
+        chars_max: usize,
+    ) {
+        // Bytes are never fewer than characters, so most texts need no count.
+        if text.len() > chars_max && text.chars().count() > chars_max {
+            self.add(pointer, "too_long", format!("must have at most {chars_max} characters"));
+        }
+    }
+
+    /// A list must have between `1` and `items_max` items.
+    pub fn items(&mut self, pointer: impl Into<Cow<'static, str>>, count: usize, items_max: usize) {
+        if count == 0 {
+            self.add(pointer, "required", "must have at least one item");
+        } else if count > items_max {
+            self.add(pointer, "too_many", format!("must have at most {items_max} items"));
+        }
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// # Errors
+    /// All errors together: 422 `invalid_field`.
+    pub fn finish(self) -> Result<(), Problem> {
+        if self.0.is_empty() { Ok(()) } else { Err(Problem::invalid_fields(self.0)) }
+    }
+}
+
+/// The path of a control character that text must not carry: all but tab and newline.
+#[must_use]
+pub(crate) fn is_forbidden(c: char) -> bool {
+    c.is_control() && !matches!(c, '\t' | '\n')
+}

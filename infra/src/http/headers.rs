@@ -1,0 +1,198 @@
+//! Request headers that have a meaning of their own, as extractors.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts},
+    response::{IntoResponseParts, ResponseParts},
+};
+use domain::envelope::Revision;
+
+use super::{etag, problem::Problem};
+use crate::position::Position;
+
+pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+pub const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+pub const POSITION: HeaderName = HeaderName::from_static("tradewind-position");
+pub const PREFER: HeaderName = HeaderName::from_static("prefer");
+
+/// A client's name for one request: 1 to 255 visible characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdempotencyKey(Arc<str>);
+
+/// The revision that `If-Match` asks for. `*` asks for none in particular.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IfMatch(pub Option<Revision>);
+
+/// How far the answer must see, from `Tradewind-Position`; empty without one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AtLeast(pub Position);
+
+/// How long the client would wait for that, from `Prefer: wait=<seconds>`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PreferWait(pub Duration);
+
+impl IdempotencyKey {
+    const LENGTH_MAX: usize = 255;
+
+    /// # Errors
+    /// It is empty, too long, or has characters that cannot be seen.
+    pub fn parse(text: &str) -> Result<Self, Problem> {
+        let visible = text.bytes().all(|b| b.is_ascii_graphic());
+        if visible && (1..=Self::LENGTH_MAX).contains(&text.len()) {
+            Ok(Self(text.into()))
+        } else {
+            let detail = "an Idempotency-Key has 1 to 255 visible ASCII characters";
+            Err(Problem::bad_request("invalid_idempotency_key", detail))
+        }
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The key, if the request has one.
+impl<S: Send + Sync> axum::extract::OptionalFromRequestParts<S> for IdempotencyKey {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Problem> {
+        let Some(text) = one(&parts.headers, &IDEMPOTENCY_KEY)? else { return Ok(None) };
+        Self::parse(text).map(Some)
+    }
+}
+
+impl IfMatch {
+    /// # Errors
+    /// It is not one entity tag of ours.
+    pub fn parse(text: &str) -> Result<Self, Problem> {
+        if text.trim() == "*" {
+            return Ok(Self(None));
+        }
+        etag::parse(text).map(|revision| Self(Some(revision))).ok_or_else(|| {
+            let detail = "If-Match takes one entity tag, as an ETag header gave it";
+            Problem::bad_request("invalid_if_match", detail)
+        })
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        one(&parts.headers, &header::IF_MATCH)?.map_or(Ok(Self(None)), Self::parse)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for AtLeast {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let mut position = Position::default();
+        for value in parts.headers.get_all(POSITION) {
+            position.merge(&Position::parse(text(&POSITION, value)?)?);
+        }
+        Ok(Self(position))
+    }
+}
+
+impl PreferWait {
+    const DEFAULT: Duration = Duration::from_secs(2);
+    /// A longer wait is shortened to this: `Prefer` is a wish.
+    pub const MAX: Duration = Duration::from_secs(30);
+
+    fn from_headers(headers: &HeaderMap) -> Self {
+        let values = headers.get_all(PREFER).into_iter().filter_map(|value| value.to_str().ok());
+        let wait = values
+            .flat_map(|value| value.split(','))
+            .filter_map(|preference| preference.trim().split_once('='))
+            .find(|(name, _)| name.trim().eq_ignore_ascii_case("wait"))
+            .and_then(|(_, seconds)| seconds.trim().parse().ok());
+        // What is not understood is not preferred (RFC 7240).
+        Self(wait.map_or(Self::DEFAULT, Duration::from_secs).min(Self::MAX))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for PreferWait {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self::from_headers(&parts.headers))
+    }
+}
+
+/// `Tradewind-Position` of an answer.
+impl IntoResponseParts for &Position {
+    type Error = Infallible;
+
+    fn into_response_parts(self, mut parts: ResponseParts) -> Result<ResponseParts, Infallible> {
+        parts.headers_mut().insert(POSITION, self.header_value());
+        Ok(parts)
+    }
+}
+
+impl Position {
+    /// As the value of `Tradewind-Position`.
+    #[must_use]
+    pub fn header_value(&self) -> HeaderValue {
+        // base64url always makes a header.
+        HeaderValue::try_from(self.to_string()).unwrap_or(HeaderValue::from_static(""))
+    }
+}
+
+/// The only value of a header. Two of them would leave open which one counts.
+fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Problem> {
+    let mut values = headers.get_all(name).into_iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(Problem::bad_request("duplicate_header", format!("{name} was sent twice")));
+    }
+    text(name, value).map(Some)
+}
+
+fn text<'a>(name: &HeaderName, value: &'a HeaderValue) -> Result<&'a str, Problem> {
+    value.to_str().map_err(|error| {
+        let detail = format!("{name} must be visible ASCII");
+        Problem::bad_request("malformed_header", detail).caused_by(error)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idempotency_key_is_short_and_visible() {
+        assert_eq!(IdempotencyKey::parse("basket-1~2").unwrap().as_str(), "basket-1~2");
+        for bad in ["", "a b", "ü", "a\u{7f}", &"x".repeat(256)] {
+            assert_eq!(IdempotencyKey::parse(bad).unwrap_err().code(), "invalid_idempotency_key");
+        }
+    }
+
+    #[test]
+    fn if_match_takes_one_strong_tag_of_ours() {
+        assert_eq!(IfMatch::parse("\"12\"").unwrap(), IfMatch(Some(12)));
+        assert_eq!(IfMatch::parse("*").unwrap(), IfMatch(None));
+        for bad in ["12", "W/\"12\"", "\"1\", \"2\"", "\"x\"", "\"-1\"", "\"+1\"", ""] {
+            assert_eq!(IfMatch::parse(bad).unwrap_err().code(), "invalid_if_match", "{bad}");
+        }
+    }
+
+    #[track_caller]
+    fn check_wait(prefer: &str, expected: u64) {
+        let headers = HeaderMap::from_iter([(PREFER, prefer.parse().unwrap())]);
+        assert_eq!(PreferWait::from_headers(&headers).0.as_secs(), expected, "{prefer}");
+    }
+
+    #[test]
+    fn a_preferred_wait_is_a_wish_within_bounds() {
+        check_wait("wait=5", 5);
+        check_wait("respond-async, WAIT = 7", 7);
+        check_wait("wait=0", 0);
+        check_wait("wait=999", 30);
+        check_wait("wait=soon", 2);
+        check_wait("return=minimal", 2);
+    }
+}

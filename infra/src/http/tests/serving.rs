@@ -1,0 +1,113 @@
+//! The server over real sockets.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{Router, routing::get};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::Notify,
+};
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::{
+    config,
+    http::{
+        docs::About,
+        edge::Limits,
+        health::Readiness,
+        server::{App, Server, StillOpen},
+    },
+    shutdown::Shutdown,
+    task::{self, Task},
+};
+
+struct Running {
+    address: std::net::SocketAddr,
+    readiness: Readiness,
+    shutdown: Shutdown,
+    entered: Arc<Notify>,
+    leave: Arc<Notify>,
+    serving: Task<Result<(), StillOpen>>,
+}
+
+/// A server whose only route waits until it may leave.
+fn start(settings: &config::Http) -> Running {
+    let server = Server::bind(settings).unwrap();
+    let (entered, leave) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let wait = {
+        let (entered, leave) = (Arc::clone(&entered), Arc::clone(&leave));
+        async move || {
+            entered.notify_one();
+            leave.notified().await;
+            "done"
+        }
+    };
+    let routes = Router::new().route("/wait", get(wait));
+    let about = About { title: "Test", description: "For tests", version: "1" };
+    let (readiness, shutdown) = (Readiness::new(), Shutdown::new());
+    let app = App::new(&about, OpenApiRouter::from(routes), readiness.clone(), Limits::default());
+    let address = server.local_addr();
+    let serving = task::spawn("server", server.serve(app, shutdown.clone()));
+    Running { address, readiness, shutdown, entered, leave, serving }
+}
+
+async fn ask(address: std::net::SocketAddr, path: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn what_is_under_way_finishes_before_the_server_ends() {
+    let running = start(&config::Http::local());
+    let mut stream = ask(running.address, "/wait").await;
+    running.entered.notified().await;
+    running.shutdown.request();
+    // The port is closed as soon as the server drains.
+    while TcpStream::connect(running.address).await.is_ok() {
+        task::spawn("yield", tokio::task::yield_now()).await.unwrap();
+    }
+    assert!(!running.readiness.is_ready());
+    running.leave.notify_one();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    assert!(answer.contains("connection: close"), "{answer}");
+    running.serving.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn the_drain_has_an_end() {
+    let settings = config::Http { drain_wait_max: Duration::ZERO, ..config::Http::local() };
+    let running = start(&settings);
+    let _stream = ask(running.address, "/wait").await;
+    running.entered.notified().await;
+    running.shutdown.request();
+    let error = running.serving.await.unwrap().unwrap_err();
+    assert_eq!(error.to_string(), "1 connections were still busy after draining for 0ns");
+}
+
+#[tokio::test]
+async fn an_idle_connection_does_not_hold_the_drain_up() {
+    let running = start(&config::Http::local());
+    let mut stream = ask(running.address, "/livez").await;
+    let mut head = [0; 12];
+    stream.read_exact(&mut head).await.unwrap();
+    assert_eq!(&head, b"HTTP/1.1 200");
+    running.shutdown.request();
+    running.serving.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_taken_port_is_named() {
+    let running = start(&config::Http::local());
+    let settings = config::Http { bind: running.address, ..config::Http::local() };
+    let error = Server::bind(&settings).unwrap_err().to_string();
+    let expected = format!(
+        "cannot listen on {}: the port is taken; stop what holds it or choose another",
+        running.address
+    );
+    assert_eq!(error, expected);
+}

@@ -1,0 +1,17 @@
+//! What the services stand on: the event log, the codec, PostgreSQL, auth, HTTP building blocks,
+//! telemetry and configuration.
+//!
+//! **Invariant:** nothing here knows one endpoint, one projection or one aggregate's rules.
+
+pub mod auth;
+pub mod clock;
+pub mod codec;
+pub mod config;
+pub mod http;
+pub mod log;
+pub mod position;
+pub mod postgres;
+pub mod retry;
+pub mod shutdown;
+pub mod task;
+pub mod telemetry;

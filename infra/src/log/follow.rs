@@ -1,0 +1,122 @@
+//! A reader and the machine together: the commits of a shard, one after the other.
+//!
+//! For everyone who only reads: projectors, process managers, tools. A writer feeds its own
+//! machine with delivery reports and does not come here.
+
+use std::time::Duration;
+
+use domain::shard::ShardId;
+use tokio::time::Instant;
+
+use super::{
+    Checkpoint, Commit, EventLog, Halt, LogId, LogReader, Offset, ReadError, Reader, Stepped,
+    metrics::IgnoredRecords,
+    record::{Body, LogRecord},
+};
+use crate::telemetry::emit;
+
+/// How long [`Follower::next`] stays at the end of the log before it answers with nothing.
+const IDLE_MAX: Duration = Duration::from_secs(1);
+/// How long the first records may take that tell which log this is.
+const LOG_ID_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// Follows one shard from a checkpoint on.
+pub struct Follower {
+    source: Box<dyn LogReader>,
+    machine: Reader,
+    halted: Option<Halt>,
+}
+
+impl Follower {
+    /// Opens the shard at the checkpoint, or at its beginning.
+    ///
+    /// # Errors
+    /// [`ReadError::Recreated`] if the checkpoint is of another log than the one that is there.
+    pub async fn open(
+        log: &dyn EventLog,
+        shard: ShardId,
+        checkpoint: Option<Checkpoint>,
+    ) -> Result<Self, ReadError> {
+        let checkpoint = checkpoint.unwrap_or_default();
+        if let Some(expected) = checkpoint.log_id {
+            let found = log_id(log, shard).await?;
+            if found != Some(expected) {
+                return Err(ReadError::Recreated { expected, found });
+            }
+        }
+        let source = log.open_reader(shard, checkpoint.next_offset).await?;
+        Ok(Self { source, machine: Reader::resume(checkpoint), halted: None })
+    }
+
+    /// Reads up to `max` records as soon as there are any and returns the commits that they
+    /// complete: none if they complete none, or if none came for a second.
+    ///
+    /// Dropping the future loses nothing: the next call goes on where this one was.
+    ///
+    /// # Errors
+    /// After an error the commits before it have been returned, and no call will return more.
+    pub async fn next(&mut self, max: usize) -> Result<Vec<Commit>, ReadError> {
+        if let Some(halt) = self.halted {
+            return Err(halt.into());
+        }
+        let records = self.source.read(max, IDLE_MAX).await?;
+        let (commits, halted) = step_all(&mut self.machine, records);
+        self.halted = halted;
+        match halted {
+            Some(halt) if commits.is_empty() => Err(halt.into()),
+            _ => Ok(commits),
+        }
+    }
+
+    /// After the last commit that was returned.
+    #[must_use]
+    pub fn checkpoint(&self) -> Checkpoint {
+        self.machine.checkpoint()
+    }
+
+    /// Offset of the next record to be read; beyond the checkpoint where records did not count or
+    /// a commit is not complete yet.
+    #[must_use]
+    pub fn next_offset(&self) -> Offset {
+        self.machine.next_offset()
+    }
+}
+
+/// The id of a shard's log; none before its first claim.
+///
+/// # Errors
+/// The log cannot be read.
+pub async fn log_id(log: &dyn EventLog, shard: ShardId) -> Result<Option<LogId>, ReadError> {
+    let deadline = Instant::now() + LOG_ID_WAIT_MAX;
+    let range = log.range(shard).await?;
+    let mut source = log.open_reader(shard, range.start).await?;
+    let mut next = range.start;
+    // The claim is the first record, unless something foreign got in before it.
+    while next < range.end {
+        let wait = deadline.saturating_duration_since(Instant::now());
+        let records = source.read(1, wait).await?;
+        let Some(LogRecord { offset, body }) = records.into_iter().next() else {
+            return Err(ReadError::Unavailable("the first records did not come in time".into()));
+        };
+        if let Body::Claim(claim) = body {
+            return Ok(Some(claim.nonce));
+        }
+        next = offset + 1;
+    }
+    Ok(None)
+}
+
+fn step_all(machine: &mut Reader, records: Vec<LogRecord>) -> (Vec<Commit>, Option<Halt>) {
+    let mut commits = Vec::new();
+    let mut ignored = IgnoredRecords::default();
+    for record in records {
+        match machine.step(record) {
+            Ok(Stepped::Commit(commit)) => commits.push(commit),
+            Ok(Stepped::Ignored(reason)) => ignored.count(reason),
+            Ok(Stepped::Claimed { .. } | Stepped::Partial) => {}
+            Err(halt) => return (commits, Some(halt)),
+        }
+    }
+    emit(ignored);
+    (commits, None)
+}

@@ -1,0 +1,137 @@
+//! The log on Apache Kafka.
+//!
+//! A shard is a partition. Writers are idempotent producers of their own, readers are assigned to
+//! an explicit offset; nobody joins a consumer group, and no transactions are used.
+//!
+//! **Invariant:** no thread of the async runtime waits for librdkafka. What blocks there, creating
+//! and destroying clients included, runs on threads of its own.
+
+mod client;
+mod reader;
+mod topic;
+mod writer;
+
+use std::{ops::Range, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use domain::shard::ShardId;
+use rdkafka::{
+    ClientConfig,
+    consumer::{BaseConsumer, Consumer},
+};
+use tokio::sync::mpsc;
+
+use super::{
+    BoxError, EventLog, LogReader, LogWriter, Offset, OpenError, ReadError, Report,
+};
+use crate::{config, task};
+pub(super) use client::{Quiet, base};
+pub use topic::{TopicError, TopicSpec, ensure_topic};
+
+/// How long a question to the brokers may take.
+const REQUEST_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// The shards of one topic. Clones share the connection that answers questions.
+#[derive(Clone)]
+pub struct KafkaLog {
+    base: ClientConfig,
+    topic: Arc<str>,
+    shard_count: u32,
+    /// Asks for the ends of partitions; reads nothing.
+    asker: Arc<BaseConsumer<Quiet>>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    #[error("there is no topic {0:?}")]
+    NoTopic(String),
+    /// The brokers may come back.
+    #[error("the brokers do not answer")]
+    Unavailable(#[source] BoxError),
+}
+
+impl KafkaLog {
+    /// Learns from the brokers how many shards the topic has.
+    ///
+    /// # Errors
+    /// There is no such topic, or no broker answers within five seconds.
+    pub async fn connect(config: &config::Kafka, topic: &str) -> Result<Self, ConnectError> {
+        let base = base(config);
+        let topic: Arc<str> = topic.into();
+        let asked = {
+            let (base, topic) = (base.clone(), Arc::clone(&topic));
+            task::spawn_blocking("kafka-connect", move || partitions(&base, &topic)).await
+        };
+        let (asker, shard_count) = match asked {
+            Ok(Ok((asker, Some(count)))) => (asker, count),
+            Ok(Ok((_, None))) => return Err(ConnectError::NoTopic(topic.to_string())),
+            Ok(Err(error)) => return Err(ConnectError::Unavailable(error.into())),
+            Err(error) => return Err(ConnectError::Unavailable(error.into())),
+        };
+        Ok(Self { base, topic, shard_count, asker: Arc::new(asker) })
+    }
+
+    /// The shard's partition in Kafka's own type, if there is one.
+    fn partition(&self, shard: ShardId) -> Option<i32> {
+        let exists = shard.index() < self.shard_count;
+        i32::try_from(shard.index()).ok().filter(|_| exists)
+    }
+}
+
+fn partitions(
+    base: &ClientConfig,
+    topic: &str,
+) -> Result<(BaseConsumer<Quiet>, Option<u32>), rdkafka::error::KafkaError> {
+    let asker: BaseConsumer<Quiet> = base.create_with_context(Quiet)?;
+    let metadata = asker.fetch_metadata(Some(topic), REQUEST_WAIT_MAX)?;
+    let found = metadata.topics().iter().find(|found| found.name() == topic);
+    let count = found.map_or(0, |found| found.partitions().len());
+    Ok((asker, u32::try_from(count).ok().filter(|&count| count > 0)))
+}
+
+#[async_trait]
+impl EventLog for KafkaLog {
+    fn shard_count(&self) -> u32 {
+        self.shard_count
+    }
+
+    async fn open_writer(
+        &self,
+        shard: ShardId,
+    ) -> Result<(Box<dyn LogWriter>, mpsc::Receiver<Report>), OpenError> {
+        let partition = self.partition(shard).ok_or(OpenError::NoSuchShard(shard))?;
+        let (base, topic) = (self.base.clone(), Arc::clone(&self.topic));
+        let open = move || writer::open(&base, topic, partition);
+        match task::spawn_blocking("log-open-writer", open).await {
+            Ok(Ok((writer, reports))) => Ok((Box::new(writer), reports)),
+            Ok(Err(error)) => Err(OpenError::Failed(error)),
+            Err(error) => Err(OpenError::Failed(error.into())),
+        }
+    }
+
+    async fn open_reader(
+        &self,
+        shard: ShardId,
+        from: Offset,
+    ) -> Result<Box<dyn LogReader>, ReadError> {
+        let partition = self.partition(shard).ok_or(ReadError::NoSuchShard(shard))?;
+        let (base, topic) = (self.base.clone(), Arc::clone(&self.topic));
+        let open = move || reader::open(&base, &topic, partition, from);
+        match task::spawn_blocking("log-open-reader", open).await {
+            Ok(Ok(reader)) => Ok(Box::new(reader)),
+            Ok(Err(error)) => Err(ReadError::Failed(error.into())),
+            Err(error) => Err(ReadError::Failed(error.into())),
+        }
+    }
+
+    async fn range(&self, shard: ShardId) -> Result<Range<Offset>, ReadError> {
+        let partition = self.partition(shard).ok_or(ReadError::NoSuchShard(shard))?;
+        let (asker, topic) = (Arc::clone(&self.asker), Arc::clone(&self.topic));
+        let ask = move || asker.fetch_watermarks(&topic, partition, REQUEST_WAIT_MAX);
+        match task::spawn_blocking("log-range", ask).await {
+            Ok(Ok((first, end))) => Ok(first..end),
+            Ok(Err(error)) => Err(ReadError::Unavailable(error.into())),
+            Err(error) => Err(ReadError::Unavailable(error.into())),
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! What all clients of Kafka have in common.
+
+use rdkafka::{
+    ClientConfig, ClientContext,
+    config::RDKafkaLogLevel,
+    consumer::ConsumerContext,
+    error::KafkaError,
+};
+use secrecy::ExposeSecret;
+
+use crate::config;
+
+/// Connection and security; whoever creates a client adds what it is for.
+#[expect(clippy::disallowed_methods, reason = "the one place where clients are configured")]
+pub(in crate::log) fn base(config: &config::Kafka) -> ClientConfig {
+    let mut base = ClientConfig::new();
+    base.set("bootstrap.servers", &config.bootstrap_servers)
+        .set("client.id", "tradewind")
+        .set("security.protocol", config.security.protocol.as_str())
+        // A broker that comes back is found again within a second.
+        .set("reconnect.backoff.ms", "50")
+        .set("reconnect.backoff.max.ms", "1000")
+        // A round trip must not wait for another packet to fill up.
+        .set("socket.nagle.disable", "true")
+        .set("socket.keepalive.enable", "true")
+        .set("log.connection.close", "false");
+    if let Some(ca_file) = &config.security.ca_file {
+        base.set("ssl.ca.location", ca_file.to_string_lossy());
+    }
+    if let Some(sasl) = &config.security.sasl {
+        base.set("sasl.mechanism", &sasl.mechanism)
+            .set("sasl.username", &sasl.username)
+            .set("sasl.password", sasl.password.expose_secret());
+    }
+    base
+}
+
+/// Keeps librdkafka's own lines at debug: those who use a client log what matters, once.
+pub(in crate::log) struct Quiet;
+
+impl ClientContext for Quiet {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log_line(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        log_error(&error, reason);
+    }
+}
+
+impl ConsumerContext for Quiet {}
+
+pub(super) fn log_line(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    tracing::debug!(?level, facility, "librdkafka: {message}");
+}
+
+pub(super) fn log_error(error: &KafkaError, reason: &str) {
+    tracing::debug!(%error, "librdkafka: {reason}");
+}

@@ -1,0 +1,148 @@
+//! The topic of the log: made once, checked ever after.
+
+use std::time::Duration;
+
+use rdkafka::{
+    ClientConfig,
+    admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication},
+    error::{KafkaError, RDKafkaErrorCode},
+};
+use tokio::runtime::Handle;
+
+use super::{BoxError, Quiet, REQUEST_WAIT_MAX, base};
+use crate::{config, task};
+
+/// How long the cluster may take to make a topic.
+const CREATE_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// What the log asks of its topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TopicSpec {
+    /// Fixed for ever: streams are spread over the shards by it.
+    pub partitions: u32,
+    pub replication: u32,
+    /// Replicas that must have a record before it is acknowledged.
+    pub insync_min: u32,
+}
+
+impl TopicSpec {
+    /// One broker, no copies: for a machine of one's own.
+    #[must_use]
+    pub const fn local(partitions: u32) -> Self {
+        Self { partitions, replication: 1, insync_min: 1 }
+    }
+
+    /// Three copies, of which one may be lost without a pause.
+    #[must_use]
+    pub const fn replicated(partitions: u32) -> Self {
+        Self { partitions, replication: 3, insync_min: 2 }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum TopicError {
+    /// A topic of this name exists and cannot carry the log.
+    #[error("topic {topic:?} cannot carry the log: {setting} is {found}, but it must be {expected}")]
+    Mismatch { topic: String, setting: &'static str, found: String, expected: String },
+    /// The cluster does not want to make it so.
+    #[error("topic {topic:?} was refused")]
+    Refused {
+        topic: String,
+        #[source]
+        source: BoxError,
+    },
+    #[error("the brokers do not answer")]
+    Unavailable(#[source] BoxError),
+}
+
+/// Makes the topic, or checks that the one that is there can carry the log.
+///
+/// # Errors
+/// There is a topic of this name that cannot, or the cluster does not do as asked.
+pub async fn ensure_topic(
+    config: &config::Kafka,
+    topic: &str,
+    spec: TopicSpec,
+) -> Result<(), TopicError> {
+    let (base, topic, runtime) = (base(config), topic.to_owned(), Handle::current());
+    // Dropping an admin client waits for its thread.
+    let ensure = move || runtime.block_on(ensure(&base, &topic, spec));
+    match task::spawn_blocking("kafka-ensure-topic", ensure).await {
+        Ok(result) => result,
+        Err(error) => Err(TopicError::Unavailable(error.into())),
+    }
+}
+
+async fn ensure(base: &ClientConfig, topic: &str, spec: TopicSpec) -> Result<(), TopicError> {
+    let unavailable = |error: KafkaError| TopicError::Unavailable(error.into());
+    let admin: AdminClient<Quiet> = base.create_with_context(Quiet).map_err(unavailable)?;
+    let (partitions, replication) = (to_i32(spec.partitions), to_i32(spec.replication));
+    let insync_min = spec.insync_min.to_string();
+    let wanted = NewTopic::new(topic, partitions, TopicReplication::Fixed(replication))
+        .set("cleanup.policy", "delete")
+        .set("retention.ms", "-1")
+        .set("retention.bytes", "-1")
+        .set("unclean.leader.election.enable", "false")
+        .set("min.insync.replicas", &insync_min);
+    let options = AdminOptions::new()
+        .request_timeout(Some(CREATE_WAIT_MAX))
+        .operation_timeout(Some(CREATE_WAIT_MAX));
+    let created = admin.create_topics([&wanted], &options).await.map_err(unavailable)?;
+    match created.into_iter().next() {
+        Some(Ok(_)) => {
+            tracing::info!(topic, spec.partitions, "made the topic of the event log");
+            Ok(())
+        }
+        Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => check(&admin, topic, spec).await,
+        Some(Err((_, code))) => {
+            Err(TopicError::Refused { topic: topic.to_owned(), source: code.into() })
+        }
+        None => Err(TopicError::Unavailable("no answer for the topic".into())),
+    }
+}
+
+async fn check(
+    admin: &AdminClient<Quiet>,
+    topic: &str,
+    spec: TopicSpec,
+) -> Result<(), TopicError> {
+    let unavailable = |error: KafkaError| TopicError::Unavailable(error.into());
+    let mismatch = |setting, found: &str, expected: &str| {
+        let (topic, found, expected) = (topic.to_owned(), found.to_owned(), expected.to_owned());
+        Err(TopicError::Mismatch { topic, setting, found, expected })
+    };
+    let metadata =
+        admin.inner().fetch_metadata(Some(topic), REQUEST_WAIT_MAX).map_err(unavailable)?;
+    let found = metadata.topics().iter().find(|found| found.name() == topic);
+    let partitions = found.map_or(0, |found| found.partitions().len()).to_string();
+    let expected = spec.partitions.to_string();
+    if partitions != expected {
+        return mismatch("the number of partitions", &partitions, &expected);
+    }
+    let resource = ResourceSpecifier::Topic(topic);
+    let options = AdminOptions::new().request_timeout(Some(REQUEST_WAIT_MAX));
+    let described =
+        admin.describe_configs([&resource], &options).await.map_err(unavailable)?;
+    let Some(Ok(settings)) = described.into_iter().next() else {
+        return Err(TopicError::Unavailable("no answer about the topic's settings".into()));
+    };
+    // What would delete events, now or in time.
+    for (setting, expected) in
+        [("cleanup.policy", "delete"), ("retention.ms", "-1"), ("retention.bytes", "-1")]
+    {
+        let found = value_of(&settings, setting);
+        if found != expected {
+            return mismatch(setting, found, expected);
+        }
+    }
+    Ok(())
+}
+
+fn value_of<'a>(settings: &'a ConfigResource, name: &str) -> &'a str {
+    settings.get(name).and_then(|entry| entry.value.as_deref()).unwrap_or("not set")
+}
+
+/// Numbers beyond Kafka's own type are refused by the cluster like any that are too large.
+fn to_i32(number: u32) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}

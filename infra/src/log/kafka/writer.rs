@@ -1,0 +1,148 @@
+//! One idempotent producer and the one thread that polls it.
+//!
+//! **Invariant:** reports leave in the order in which the producer gives them, because a single
+//! thread takes them. Two would hand them on out of order.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use rdkafka::{
+    ClientConfig, ClientContext, Message,
+    config::RDKafkaLogLevel,
+    error::{KafkaError, RDKafkaErrorCode},
+    message::{Header, OwnedHeaders},
+    producer::{BaseProducer, BaseRecord, DeliveryResult, ProducerContext},
+};
+use tokio::sync::mpsc;
+
+use super::client;
+use crate::log::{
+    AppendError, BoxError, DeliveryError, LogWriter, Report, Ticket, record::OutgoingRecord, wire,
+};
+
+/// Reports that wait to be taken. Beyond it the polling thread waits, and then the queue fills.
+const REPORTS_MAX: usize = 16_384;
+/// How soon the thread notices that the writer is gone.
+const POLL_WAIT: Duration = Duration::from_millis(50);
+/// The most headers that a record has, so that librdkafka's list never grows.
+const HEADERS_MAX: usize = 24;
+
+type Producer = BaseProducer<Reporter>;
+
+pub(super) struct KafkaWriter {
+    producer: Arc<Producer>,
+    topic: Arc<str>,
+    partition: i32,
+    closed: Arc<AtomicBool>,
+}
+
+pub(super) fn open(
+    base: &ClientConfig,
+    topic: Arc<str>,
+    partition: i32,
+) -> Result<(KafkaWriter, mpsc::Receiver<Report>), BoxError> {
+    let (reports, received) = mpsc::channel(REPORTS_MAX);
+    let closed = Arc::new(AtomicBool::new(false));
+    let reporter = Reporter { reports, closed: Arc::clone(&closed) };
+    let producer: Arc<Producer> = Arc::new(config(base).create_with_context(reporter)?);
+    let polled = Arc::clone(&producer);
+    thread::Builder::new()
+        .name(format!("log-writer-{partition}"))
+        .spawn(move || poll_until_alone(&polled))?;
+    Ok((KafkaWriter { producer, topic, partition, closed }, received))
+}
+
+fn config(base: &ClientConfig) -> ClientConfig {
+    let mut config = base.clone();
+    config
+        .set("acks", "all")
+        .set("enable.idempotence", "true")
+        .set("max.in.flight.requests.per.connection", "5")
+        // Records go as soon as the last request is answered; those that come meanwhile share the
+        // next one.
+        .set("linger.ms", "0")
+        .set("compression.type", "none")
+        // A report of failure costs a take-over, so brokers get time to elect a leader.
+        .set("message.timeout.ms", "60000")
+        .set("batch.size", "1000000")
+        // Beyond these an append is refused.
+        .set("queue.buffering.max.messages", "100000")
+        .set("queue.buffering.max.kbytes", "131072");
+    config
+}
+
+/// Ends when the writer has let go of the producer, which is then destroyed here: that takes time
+/// and drops what is still under way.
+fn poll_until_alone(producer: &Arc<Producer>) {
+    while Arc::strong_count(producer) > 1 {
+        producer.poll(POLL_WAIT);
+    }
+}
+
+impl LogWriter for KafkaWriter {
+    fn append(&mut self, record: &OutgoingRecord, ticket: Ticket) -> Result<(), AppendError> {
+        let mut headers = Some(OwnedHeaders::new_with_capacity(HEADERS_MAX));
+        let encoded = wire::encode(record, |key, value| {
+            // The list is consumed and given back by each insertion.
+            headers = headers.take().map(|list| list.insert(Header { key, value: Some(value) }));
+        })
+        .map_err(|error| AppendError::Fatal(error.into()))?;
+        let mut record = BaseRecord::with_opaque_to(&self.topic, Box::new(ticket))
+            .partition(self.partition)
+            .key(encoded.key)
+            .payload(&*encoded.value);
+        record.headers = headers;
+        match self.producer.send(record) {
+            Ok(()) => Ok(()),
+            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
+                Err(AppendError::QueueFull)
+            }
+            Err((error, _)) => Err(AppendError::Fatal(error.into())),
+        }
+    }
+}
+
+impl Drop for KafkaWriter {
+    fn drop(&mut self) {
+        self.closed.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Turns delivery callbacks into reports.
+struct Reporter {
+    reports: mpsc::Sender<Report>,
+    closed: Arc<AtomicBool>,
+}
+
+impl ClientContext for Reporter {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        client::log_line(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        client::log_error(&error, reason);
+    }
+}
+
+impl ProducerContext for Reporter {
+    type DeliveryOpaque = Box<Ticket>;
+
+    fn delivery(&self, delivered: &DeliveryResult<'_>, ticket: Box<Ticket>) {
+        if self.closed.load(Ordering::Relaxed) {
+            return;
+        }
+        let result = match delivered {
+            // librdkafka knows of rare successes that it was not told the offset of.
+            Ok(message) => Ok(Some(message.offset()).filter(|&offset| offset >= 0)),
+            Err((error, _)) => Err(DeliveryError { reason: error.to_string() }),
+        };
+        // Nobody takes reports any more: then nobody misses this one.
+        self.reports.blocking_send(Report { ticket: *ticket, result }).ok();
+    }
+}

@@ -1,0 +1,150 @@
+//! How far a group of followers has come in each shard.
+//!
+//! In Kafka it is kept as consumer-group offsets: the offset is the checkpoint's, so ordinary tools
+//! show the lag, and the metadata beside it holds the whole checkpoint as JSON. Nobody joins the
+//! group. Two that store for one shard overwrite each other, which costs those who follow at least
+//! once nothing but repeated work.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use domain::shard::ShardId;
+use rdkafka::{
+    Offset as KafkaOffset, TopicPartitionList,
+    consumer::{BaseConsumer, CommitMode, Consumer},
+};
+
+use super::{
+    BoxError, Checkpoint,
+    kafka::{Quiet, base},
+};
+use crate::{config, task};
+
+/// How long the brokers may take to answer.
+const REQUEST_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// The checkpoints of a group, one per shard. Clones share them.
+#[derive(Clone)]
+pub struct Progress(Store);
+
+#[derive(Clone)]
+enum Store {
+    Kafka(Group),
+    Memory(Arc<Mutex<HashMap<ShardId, Checkpoint>>>),
+}
+
+#[derive(Clone)]
+struct Group {
+    client: Arc<BaseConsumer<Quiet>>,
+    topic: Arc<str>,
+}
+
+/// What was stored last is still there, unless it was a store that failed: then either one is.
+#[derive(Debug, thiserror::Error)]
+#[error("the progress of a group of followers is out of reach")]
+pub struct ProgressError(#[source] BoxError);
+
+impl Progress {
+    /// Progress as offsets of a consumer group in the topic of the log.
+    ///
+    /// # Errors
+    /// The settings do not make a client. The brokers are not asked yet.
+    pub fn open(config: &config::Kafka, group: &str, topic: &str) -> Result<Self, ProgressError> {
+        let mut settings = base(config);
+        settings.set("group.id", group).set("enable.auto.commit", "false");
+        let client = settings.create_with_context(Quiet).map_err(failed)?;
+        Ok(Self(Store::Kafka(Group { client: Arc::new(client), topic: topic.into() })))
+    }
+
+    /// Progress that ends with the process, beside a log that does.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        Self(Store::Memory(Arc::default()))
+    }
+
+    /// # Errors
+    /// The brokers do not answer, or what is stored is not a checkpoint.
+    pub async fn load(&self, shard: ShardId) -> Result<Option<Checkpoint>, ProgressError> {
+        match &self.0 {
+            Store::Kafka(group) => group.ask(shard, load).await,
+            Store::Memory(stored) => {
+                let stored = stored.lock().unwrap_or_else(PoisonError::into_inner);
+                Ok(stored.get(&shard).copied())
+            }
+        }
+    }
+
+    /// # Errors
+    /// The brokers do not answer. Storing it again does no harm.
+    pub async fn store(
+        &self,
+        shard: ShardId,
+        checkpoint: Checkpoint,
+    ) -> Result<(), ProgressError> {
+        match &self.0 {
+            Store::Kafka(group) => {
+                let store = move |client: &_, topic: &_, partition| {
+                    store(client, topic, partition, &checkpoint)
+                };
+                group.ask(shard, store).await
+            }
+            Store::Memory(stored) => {
+                let mut stored = stored.lock().unwrap_or_else(PoisonError::into_inner);
+                stored.insert(shard, checkpoint);
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Group {
+    /// Asks the brokers off the async threads.
+    async fn ask<T: Send + 'static>(
+        &self,
+        shard: ShardId,
+        question: impl FnOnce(&BaseConsumer<Quiet>, &str, i32) -> Result<T, BoxError> + Send + 'static,
+    ) -> Result<T, ProgressError> {
+        let Self { client, topic } = self.clone();
+        let partition = i32::try_from(shard.index()).map_err(failed)?;
+        task::spawn_blocking("log-progress", move || question(&client, &topic, partition))
+            .await
+            .map_err(failed)?
+            .map_err(ProgressError)
+    }
+}
+
+fn load(
+    client: &BaseConsumer<Quiet>,
+    topic: &str,
+    partition: i32,
+) -> Result<Option<Checkpoint>, BoxError> {
+    let mut asked = TopicPartitionList::with_capacity(1);
+    asked.add_partition(topic, partition);
+    let stored = client.committed_offsets(asked, REQUEST_WAIT_MAX)?;
+    let Some(entry) = stored.find_partition(topic, partition) else { return Ok(None) };
+    entry.error()?;
+    match entry.offset() {
+        KafkaOffset::Offset(_) => Ok(Some(serde_json::from_str(entry.metadata())?)),
+        _ => Ok(None),
+    }
+}
+
+fn store(
+    client: &BaseConsumer<Quiet>,
+    topic: &str,
+    partition: i32,
+    checkpoint: &Checkpoint,
+) -> Result<(), BoxError> {
+    let mut stored = TopicPartitionList::with_capacity(1);
+    let mut entry = stored.add_partition(topic, partition);
+    entry.set_offset(KafkaOffset::Offset(checkpoint.next_offset))?;
+    entry.set_metadata(serde_json::to_string(checkpoint)?);
+    Ok(client.commit(&stored, CommitMode::Sync)?)
+}
+
+fn failed(error: impl Into<BoxError>) -> ProgressError {
+    ProgressError(error.into())
+}

@@ -1,0 +1,9 @@
+//! PostgreSQL: the pool, the migrations and the notifications.
+
+mod listen;
+mod migrate;
+mod pool;
+
+pub use listen::{Heard, Listener, POSITIONS_CHANNEL};
+pub use migrate::{MigrateFailed, migrate};
+pub use pool::{InvalidUrl, Pool, pool};
