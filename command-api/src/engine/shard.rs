@@ -1,0 +1,416 @@
+//! The shell of one shard: waits for requests, reports, fetched records and time, feeds the
+//! machine and runs its effects in order. It decides nothing.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use domain::{id::StreamId, shard::ShardId};
+use infra::{
+    clock::Clock,
+    log::{
+        AppendError, ClaimInfo, ClaimRecord, EventLog, LogRecord, LogWriter, Nonce, Offset,
+        OutgoingRecord, ReadError, Report, Ticket,
+    },
+    retry::{Policy, Waits},
+    shutdown::Shutdown,
+    task::{self, Task},
+    telemetry::emit,
+};
+use rustc_hash::FxHashMap;
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::Instant,
+};
+
+use super::{
+    Answer, Node, ShardStatus, Snapshot, Submission, SubmitError,
+    effect::{Effect, Input, RequestId, TakeOverReason},
+    events::{GroupSent, PhaseChanged, StreamUnreadable, TakingOver, Ticked, WriterFailed},
+    step::Machine,
+};
+
+/// Inputs taken in one go before a group is sent.
+const BURST_MAX: usize = 512;
+
+/// The regular tick, which also bounds how late a deadline fires.
+const TICK: Duration = Duration::from_millis(50);
+
+/// Records read in one go while replaying.
+const FETCH_RECORDS_MAX: usize = 2_000;
+
+/// Chunks of fetched records that wait for the machine; the reading waits beyond it.
+const FETCH_CHUNKS_MAX: usize = 4;
+
+/// Reads that wait for a take-over to end; beyond it they are told [`SubmitError::NotOwner`].
+const READS_WAITING_MAX: usize = 1_000;
+
+/// How long a deposed writer leaves the shard to the one that claimed it.
+const DEPOSED_WAIT: Duration = Duration::from_secs(1);
+
+/// How long a shutdown waits for pending commands.
+const DRAIN_WAIT_MAX: Duration = Duration::from_secs(10);
+
+pub(super) enum Request {
+    Submit { submission: Box<Submission>, reply: oneshot::Sender<Result<Answer, SubmitError>> },
+    Read { streams: Vec<StreamId>, reply: ReadReply },
+}
+
+type ReadReply = oneshot::Sender<Result<Vec<Snapshot>, SubmitError>>;
+
+/// Why a shard cannot go on. The process ends: a half-alive node is worse than a dead one.
+#[derive(Debug, thiserror::Error)]
+pub enum ShardError {
+    #[error("shard {shard} stopped: {reason}")]
+    Halted { shard: ShardId, reason: String },
+    #[error("shard {shard} cannot be replayed")]
+    Read {
+        shard: ShardId,
+        #[source]
+        source: ReadError,
+    },
+}
+
+/// One shard's task: run it with [`Shard::run`].
+pub struct Shard {
+    id: ShardId,
+    machine: Machine,
+    log: Arc<dyn EventLog>,
+    node: Node,
+    clock: Clock,
+    requests: mpsc::Receiver<Request>,
+    status: watch::Sender<ShardStatus>,
+    replies: FxHashMap<RequestId, oneshot::Sender<Result<Answer, SubmitError>>>,
+    reads: Vec<(Vec<StreamId>, ReadReply)>,
+    next_request: u64,
+    writer: Option<Writer>,
+    fetch: Option<Fetch>,
+    claim_at: Option<Instant>,
+    claim_waits: Waits,
+}
+
+struct Writer {
+    append: Box<dyn LogWriter>,
+    reports: mpsc::Receiver<Report>,
+    /// Records that the producer had no room for.
+    unsent: VecDeque<(OutgoingRecord, Ticket)>,
+}
+
+/// Dropping it ends the reading.
+struct Fetch {
+    chunks: mpsc::Receiver<Result<Vec<LogRecord>, ReadError>>,
+    _task: Task<()>,
+}
+
+/// What the shell woke up for.
+enum Woken {
+    Report(Option<Report>),
+    Chunk(Option<Result<Vec<LogRecord>, ReadError>>),
+    Request(Option<Request>),
+    Claim,
+    Tick,
+    Shutdown,
+}
+
+impl Shard {
+    pub(super) fn new(
+        id: ShardId,
+        log: Arc<dyn EventLog>,
+        node: Node,
+        clock: Clock,
+        requests: mpsc::Receiver<Request>,
+    ) -> (Self, watch::Receiver<ShardStatus>) {
+        let machine = Machine::new(id);
+        let (status, seen) = watch::channel(machine.status());
+        let shard = Self {
+            id,
+            machine,
+            log,
+            node,
+            clock,
+            requests,
+            status,
+            replies: FxHashMap::default(),
+            reads: Vec::new(),
+            next_request: 0,
+            writer: None,
+            fetch: None,
+            claim_at: Some(Instant::now()),
+            claim_waits: Policy::PATIENT.waits(),
+        };
+        (shard, seen)
+    }
+
+    /// Serves until the shutdown, and then until nothing is pending.
+    ///
+    /// # Errors
+    /// The log contradicts what was read, or cannot be read.
+    pub async fn run(mut self, shutdown: Shutdown) -> Result<(), ShardError> {
+        emit(TakingOver { shard: self.id, reason: TakeOverReason::Start });
+        let mut effects = Vec::new();
+        let mut tick_at = Instant::now() + TICK;
+        let mut drain_until: Option<Instant> = None;
+        loop {
+            if drain_until.is_some_and(|until| self.is_drained() || Instant::now() >= until) {
+                return Ok(());
+            }
+            match self.wait(tick_at, &shutdown, drain_until.is_some()).await {
+                Woken::Report(Some(report)) => self.take_reports(report, &mut effects),
+                Woken::Report(None) => {
+                    self.machine.step(Input::AppendFailed, &mut effects);
+                }
+                Woken::Chunk(Some(Ok(records))) => {
+                    self.machine.step(Input::Fetched { records }, &mut effects);
+                }
+                Woken::Chunk(Some(Err(source))) => {
+                    return Err(ShardError::Read { shard: self.id, source });
+                }
+                Woken::Chunk(None) => self.fetch = None,
+                Woken::Request(Some(request)) => self.take_requests(request, &mut effects),
+                // Every handle is gone: as good as a shutdown.
+                Woken::Request(None) | Woken::Shutdown => {
+                    self.requests.close();
+                    drain_until = Some(Instant::now() + DRAIN_WAIT_MAX);
+                }
+                Woken::Claim => self.claim(&mut effects).await,
+                Woken::Tick => {
+                    tick_at = Instant::now() + TICK;
+                    self.machine.step(Input::Ticked { now: self.clock.now() }, &mut effects);
+                    emit(Ticked { status: &self.machine.status() });
+                }
+            }
+            self.machine.step(Input::Drained { now: self.clock.now() }, &mut effects);
+            self.run_effects(&mut effects)?;
+            self.publish();
+        }
+    }
+
+    async fn wait(&mut self, tick_at: Instant, shutdown: &Shutdown, draining: bool) -> Woken {
+        let wake_at = self.wake_at(tick_at);
+        let claim_at = self.claim_at;
+        tokio::select! {
+            biased;
+            report = async { match &mut self.writer {
+                Some(writer) => writer.reports.recv().await,
+                None => std::future::pending().await,
+            } } => Woken::Report(report),
+            chunk = async { match &mut self.fetch {
+                Some(fetch) => fetch.chunks.recv().await,
+                None => std::future::pending().await,
+            } } => Woken::Chunk(chunk),
+            () = tokio::time::sleep_until(wake_at) => Woken::Tick,
+            () = async { match claim_at {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            } } => Woken::Claim,
+            request = self.requests.recv(), if !draining => Woken::Request(request),
+            () = shutdown.requested(), if !draining => Woken::Shutdown,
+        }
+    }
+
+    /// The regular tick, or earlier where the machine waits for a moment.
+    fn wake_at(&self, tick_at: Instant) -> Instant {
+        let Some(at) = self.machine.wakes_at() else { return tick_at };
+        let soon = at.since(self.clock.now()).max(Duration::from_millis(1));
+        tick_at.min(Instant::now() + soon)
+    }
+
+    fn is_drained(&self) -> bool {
+        !self.machine.is_serving() || self.machine.status().pending == 0
+    }
+
+    fn take_reports(&mut self, first: Report, effects: &mut Vec<Effect>) {
+        let mut next = Some(first);
+        let mut taken = 0;
+        while let Some(report) = next {
+            self.machine.step(Input::Heard { now: self.clock.now() }, effects);
+            let input = if report.ticket == Ticket::CLAIM {
+                Input::ClaimReported { result: report.result }
+            } else {
+                Input::Reported { report }
+            };
+            self.machine.step(input, effects);
+            taken += 1;
+            let ready = |writer: &mut Writer| writer.reports.try_recv().ok();
+            next = if taken < BURST_MAX { self.writer.as_mut().and_then(ready) } else { None };
+        }
+        self.resend(effects);
+    }
+
+    fn take_requests(&mut self, first: Request, effects: &mut Vec<Effect>) {
+        let now = self.clock.now();
+        let mut next = Some(first);
+        let mut taken = 0;
+        while let Some(request) = next {
+            match request {
+                Request::Submit { submission, reply } => {
+                    let request = RequestId(self.next_request);
+                    self.next_request += 1;
+                    self.replies.insert(request, reply);
+                    self.machine.step(Input::Submitted { request, submission, now }, effects);
+                }
+                Request::Read { streams, reply } => self.read(streams, reply),
+            }
+            taken += 1;
+            next = if taken < BURST_MAX { self.requests.try_recv().ok() } else { None };
+        }
+    }
+
+    fn read(&mut self, streams: Vec<StreamId>, reply: ReadReply) {
+        if self.machine.is_serving() {
+            let snapshots = streams.iter().map(|stream| self.machine.snapshot(stream)).collect();
+            // A caller that went away needs no answer.
+            reply.send(snapshots).ok();
+        } else if self.reads.len() < READS_WAITING_MAX {
+            self.reads.push((streams, reply));
+        } else {
+            reply.send(Err(SubmitError::NotOwner)).ok();
+        }
+    }
+
+    /// A fresh writer and a claim through it.
+    async fn claim(&mut self, effects: &mut Vec<Effect>) {
+        self.claim_at = None;
+        let nonce = Nonce::random();
+        let claim = OutgoingRecord::Claim(ClaimRecord {
+            nonce,
+            info: ClaimInfo {
+                node: self.node.name.clone(),
+                url: self.node.url.clone(),
+                started_at: self.clock.now(),
+                software: concat!("tradewind/", env!("CARGO_PKG_VERSION")).to_owned(),
+            },
+        });
+        match self.log.open_writer(self.id).await {
+            Ok((append, reports)) => {
+                let writer = Writer { append, reports, unsent: VecDeque::new() };
+                self.writer = Some(writer);
+                self.machine.step(Input::ClaimSent { nonce }, effects);
+                self.append(vec![(claim, Ticket::CLAIM)], effects);
+            }
+            Err(error) => {
+                emit(WriterFailed { shard: self.id, error: &error });
+                self.claim_later(TakeOverReason::ClaimUnknown);
+            }
+        }
+    }
+
+    /// Claims follow each other at growing intervals with jitter; a deposed writer gives way first.
+    fn claim_later(&mut self, reason: TakeOverReason) {
+        let give_way = match reason {
+            TakeOverReason::Deposed => DEPOSED_WAIT,
+            _ => Duration::ZERO,
+        };
+        let wait = self.claim_waits.next_wait().unwrap_or_default();
+        self.claim_at = Some(Instant::now() + give_way + wait);
+    }
+
+    fn run_effects(&mut self, effects: &mut Vec<Effect>) -> Result<(), ShardError> {
+        while !effects.is_empty() {
+            let mut more = Vec::new();
+            for effect in effects.drain(..) {
+                self.run_effect(effect, &mut more)?;
+            }
+            effects.append(&mut more);
+        }
+        Ok(())
+    }
+
+    fn run_effect(&mut self, effect: Effect, more: &mut Vec<Effect>) -> Result<(), ShardError> {
+        match effect {
+            Effect::Reply { request, result } => {
+                if let Some(reply) = self.replies.remove(&request) {
+                    // A caller that went away needs no answer.
+                    reply.send(result).ok();
+                }
+            }
+            Effect::Append { records } => {
+                emit(GroupSent { shard: self.id, records: records.len() });
+                self.append(records, more);
+            }
+            Effect::Fetch { from, to } => self.fetch = Some(self.fetch(from, to)),
+            Effect::TakeOver { reason } => {
+                emit(TakingOver { shard: self.id, reason });
+                self.writer = None;
+                self.fetch = None;
+                self.claim_later(reason);
+            }
+            Effect::Unreadable { stream, detail } => {
+                emit(StreamUnreadable { shard: self.id, stream: &stream, detail: &detail });
+            }
+            Effect::Halt { reason } => return Err(ShardError::Halted { shard: self.id, reason }),
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, records: Vec<(OutgoingRecord, Ticket)>, effects: &mut Vec<Effect>) {
+        // Without a writer a take-over is under way, and these records are void.
+        let Some(writer) = &mut self.writer else { return };
+        writer.unsent.extend(records);
+        self.resend(effects);
+    }
+
+    fn resend(&mut self, effects: &mut Vec<Effect>) {
+        let Some(writer) = &mut self.writer else { return };
+        while let Some((record, ticket)) = writer.unsent.front() {
+            match writer.append.append(record, *ticket) {
+                Ok(()) => {
+                    writer.unsent.pop_front();
+                }
+                // Reports make room.
+                Err(AppendError::QueueFull) => return,
+                Err(error @ AppendError::Fatal(_)) => {
+                    emit(WriterFailed { shard: self.id, error: &error });
+                    self.machine.step(Input::AppendFailed, effects);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn fetch(&self, from: Offset, to: Offset) -> Fetch {
+        let (sender, chunks) = mpsc::channel(FETCH_CHUNKS_MAX);
+        let (log, shard) = (Arc::clone(&self.log), self.id);
+        let task = task::spawn("shard-fetch", async move {
+            if let Err(error) = fetch(&*log, shard, from..to, &sender).await {
+                // The shard has dropped the fetch: nobody wants to know.
+                sender.send(Err(error)).await.ok();
+            }
+        });
+        Fetch { chunks, _task: task }
+    }
+
+    /// Tells of a change of phase, and lets in the reads that waited for it.
+    fn publish(&mut self) {
+        let status = self.machine.status();
+        let phase_changed = status.phase != self.status.borrow().phase;
+        if phase_changed {
+            emit(PhaseChanged { status: &status });
+        }
+        self.status.send_replace(status);
+        if phase_changed && self.machine.is_serving() {
+            self.claim_waits.reset();
+            for (streams, reply) in std::mem::take(&mut self.reads) {
+                self.read(streams, reply);
+            }
+        }
+    }
+}
+
+async fn fetch(
+    log: &dyn EventLog,
+    shard: ShardId,
+    range: std::ops::Range<Offset>,
+    chunks: &mpsc::Sender<Result<Vec<LogRecord>, ReadError>>,
+) -> Result<(), ReadError> {
+    let mut reader = log.open_reader(shard, range.start).await?;
+    let mut next = range.start;
+    while next < range.end {
+        let left = usize::try_from(range.end - next).unwrap_or(usize::MAX);
+        let records = reader.read(left.min(FETCH_RECORDS_MAX), Duration::from_secs(1)).await?;
+        let Some(last) = records.last() else { continue };
+        next = last.offset + 1;
+        if chunks.send(Ok(records)).await.is_err() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,39 @@
+//! How a shard stands, for readiness, metrics and operators.
+
+use domain::shard::ShardId;
+use infra::log::Offset;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShardStatus {
+    pub shard: ShardId,
+    pub phase: Phase,
+    pub epoch: Offset,
+    pub seq: u64,
+    pub next_offset: Offset,
+    /// Commands whose outcome is not settled.
+    pub pending: usize,
+    /// Aggregates in memory.
+    pub streams: usize,
+    /// Outcomes kept for retries.
+    pub remembered: usize,
+    /// The log has not answered for a while: new commands are refused.
+    pub stalled: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Not the owner; the next claim has not been sent.
+    Idle,
+    /// A claim is on its way to the log.
+    Claiming,
+    /// The log is read up to the own claim.
+    Replaying,
+    Serving,
+}
+
+impl ShardStatus {
+    #[must_use]
+    pub fn serves(&self) -> bool {
+        self.phase == Phase::Serving && !self.stalled
+    }
+}

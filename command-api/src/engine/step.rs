@@ -1,0 +1,250 @@
+//! What one shard does next. Pure: no IO, no clock, no randomness. Time arrives as an input.
+//!
+//! The life of a shard is a circle: claim, replay up to the own claim, serve, and from the first
+//! doubt (a failed or missing delivery, a newer claim, silence) claim again. Commands that wait go
+//! round with it: what the replay finds in the log is answered from there, the rest is decided
+//! anew, for the newer claim keeps older records from ever counting.
+//!
+//! **Invariant:** each submitted request gets exactly one reply, whatever the order of inputs.
+//! **Invariant:** state, dedup table and replies follow the reader machine and nothing else.
+
+mod decide;
+mod emit;
+mod expire;
+mod report;
+mod take_over;
+#[cfg(test)]
+mod tests;
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use domain::{
+    id::{CommandId, StreamId},
+    shard::ShardId,
+    timestamp::Timestamp,
+};
+use infra::{
+    log::{Nonce, Offset, Report, reader::Reader},
+    position::Position,
+};
+use rustc_hash::FxHashMap;
+
+use super::{
+    Answer, Outcome, Submission, SubmitError,
+    batch::Batch,
+    dedup::{Dedup, Known},
+    effect::{Effect, Input, RequestId, TakeOverReason},
+    status::{Phase, ShardStatus},
+    streams::{Snapshot, Streams},
+};
+
+/// Commands without an outcome; beyond it new ones are told [`SubmitError::Busy`].
+const COMMANDS_PENDING_MAX: usize = 10_000;
+
+/// After this long without a word from the log while records are under way, new commands are
+/// refused at once instead of waiting for their deadline.
+const STALLED_AFTER: Duration = Duration::from_secs(2);
+
+/// After this long the writer is given up. Longer than the producer's own delivery timeout, so
+/// that it acts only if the producer breaks its promise to report.
+const SILENCE_MAX: Duration = Duration::from_secs(90);
+
+pub(super) struct Machine {
+    shard: ShardId,
+    actor: Arc<str>,
+    reader: Reader,
+    mode: Mode,
+    streams: Streams,
+    dedup: Dedup,
+    /// All commands without an outcome, decided or not.
+    commands: FxHashMap<CommandId, Waiting>,
+    /// Those of them that are not decided, in the order in which they will be.
+    undecided: VecDeque<CommandId>,
+    /// When the log last told something while it had something to tell.
+    heard_at: Timestamp,
+    now: Timestamp,
+}
+
+enum Mode {
+    Idle,
+    Claiming { nonce: Nonce },
+    Replaying { nonce: Nonce, epoch: Offset },
+    Serving(Serving),
+}
+
+struct Serving {
+    batch: Batch,
+    /// Set while records of other writers are fetched; reports wait in `held` meanwhile.
+    hole_end: Option<Offset>,
+    held: VecDeque<Report>,
+}
+
+struct Waiting {
+    submission: Box<Submission>,
+    waiters: Vec<Waiter>,
+    /// This machine has decided it before, in an epoch that ended.
+    decided: bool,
+}
+
+struct Waiter {
+    request: RequestId,
+    replayed: bool,
+}
+
+impl Machine {
+    pub(super) fn new(shard: ShardId) -> Self {
+        Self {
+            shard,
+            actor: format!("shard:{shard}").into(),
+            reader: Reader::start(),
+            mode: Mode::Idle,
+            streams: Streams::default(),
+            dedup: Dedup::default(),
+            commands: FxHashMap::default(),
+            undecided: VecDeque::new(),
+            heard_at: Timestamp::default(),
+            now: Timestamp::default(),
+        }
+    }
+
+    /// Takes one input and adds what is to be done to `effects`, in order.
+    pub(super) fn step(&mut self, input: Input, effects: &mut Vec<Effect>) {
+        match input {
+            Input::ClaimSent { nonce } => self.mode = Mode::Claiming { nonce },
+            Input::ClaimReported { result } => self.claim_reported(&result, effects),
+            Input::Submitted { request, submission, now } => {
+                self.advance(now);
+                self.submitted(request, submission, effects);
+            }
+            Input::Heard { now } => {
+                self.advance(now);
+                self.heard_at = self.now;
+            }
+            Input::Reported { report } => self.reported(report, effects),
+            Input::AppendFailed => self.take_over(TakeOverReason::AppendFailed, effects),
+            Input::Fetched { records } => self.fetched(records, effects),
+            Input::Drained { now } => {
+                self.advance(now);
+                self.send_group(effects);
+            }
+            Input::Ticked { now } => {
+                self.advance(now);
+                self.watch(effects);
+                self.expire(effects);
+                self.dedup.forget_before(now);
+                self.send_group(effects);
+            }
+        }
+    }
+
+    /// The confirmed state of a stream.
+    pub(super) fn snapshot(&self, stream: &StreamId) -> Result<Snapshot, SubmitError> {
+        self.streams.confirmed(stream).map_err(|_unreadable| SubmitError::StreamUnreadable)
+    }
+
+    /// Whether the state is that of an owner: before, reads would show a past without a bound.
+    pub(super) const fn is_serving(&self) -> bool {
+        matches!(self.mode, Mode::Serving(_))
+    }
+
+    /// When the shell should tick next, if before its regular tick.
+    pub(super) fn wakes_at(&self) -> Option<Timestamp> {
+        let Mode::Serving(serving) = &self.mode else { return None };
+        let barrier = serving.batch.lone_barrier_due();
+        barrier.into_iter().chain(self.streams.next_deadline()).min()
+    }
+
+    pub(super) fn status(&self) -> ShardStatus {
+        let (phase, pending) = match &self.mode {
+            Mode::Idle => (Phase::Idle, 0),
+            Mode::Claiming { .. } => (Phase::Claiming, 0),
+            Mode::Replaying { .. } => (Phase::Replaying, 0),
+            Mode::Serving(serving) => (Phase::Serving, serving.batch.unsettled()),
+        };
+        ShardStatus {
+            shard: self.shard,
+            phase,
+            epoch: self.reader.epoch(),
+            seq: self.reader.last_seq(),
+            next_offset: self.reader.next_offset(),
+            pending: pending + self.undecided.len(),
+            streams: self.streams.len(),
+            remembered: self.dedup.len(),
+            stalled: self.is_stalled(),
+        }
+    }
+
+    /// Time never runs backwards in a shard, whatever the clock does.
+    fn advance(&mut self, now: Timestamp) {
+        self.now = self.now.max(now);
+    }
+
+    fn is_stalled(&self) -> bool {
+        match &self.mode {
+            Mode::Serving(serving) => {
+                serving.batch.has_in_flight() && self.now.since(self.heard_at) >= STALLED_AFTER
+            }
+            Mode::Idle | Mode::Claiming { .. } | Mode::Replaying { .. } => false,
+        }
+    }
+
+    fn watch(&mut self, effects: &mut Vec<Effect>) {
+        let Mode::Serving(serving) = &self.mode else { return };
+        if serving.batch.has_in_flight() && self.now.since(self.heard_at) >= SILENCE_MAX {
+            self.take_over(TakeOverReason::Watchdog, effects);
+        }
+    }
+
+    fn send_group(&mut self, effects: &mut Vec<Effect>) {
+        let Mode::Serving(serving) = &mut self.mode else { return };
+        let was_idle = !serving.batch.has_in_flight();
+        while let Some(records) = serving.batch.take_group(self.now) {
+            effects.push(Effect::Append { records });
+        }
+        if was_idle {
+            self.heard_at = self.now;
+        }
+    }
+
+    /// Keeps an emitted outcome and answers all who wait for it.
+    fn settle(
+        &mut self,
+        command_id: CommandId,
+        known: Known,
+        recorded_at: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
+        if let Some(waiting) = self.commands.remove(&command_id) {
+            let same_request = known.request_hash == waiting.submission.request_hash;
+            for waiter in waiting.waiters {
+                let result = if same_request {
+                    // A command that this machine never decided was an earlier request's.
+                    let replayed = waiter.replayed || !waiting.decided;
+                    Ok(self.answer(known.outcome.clone(), replayed, known.next_offset))
+                } else {
+                    Err(SubmitError::KeyReused)
+                };
+                effects.push(Effect::Reply { request: waiter.request, result });
+            }
+        }
+        self.dedup.insert(command_id, known, recorded_at);
+    }
+
+    fn refuse(&mut self, command_id: CommandId, error: SubmitError, effects: &mut Vec<Effect>) {
+        let Some(waiting) = self.commands.remove(&command_id) else { return };
+        let replies = waiting
+            .waiters
+            .into_iter()
+            .map(|waiter| Effect::Reply { request: waiter.request, result: Err(error) });
+        effects.extend(replies);
+    }
+
+    fn answer(&self, outcome: Outcome, replayed: bool, next_offset: Offset) -> Answer {
+        let position = self
+            .reader
+            .log_id()
+            .map(|log_id| Position::of(self.shard, log_id, next_offset))
+            .unwrap_or_default();
+        Answer { outcome, replayed, position }
+    }
+}

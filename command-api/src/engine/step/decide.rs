@@ -1,0 +1,138 @@
+//! A command arrives: answered from memory if it is known, otherwise decided on the newest state,
+//! ahead of the log.
+
+use domain::{
+    Event,
+    envelope::{Provenance, Revision},
+    id::{CommandId, EventId},
+};
+use infra::{
+    codec,
+    log::{OutgoingRecord, record::EventRecord},
+};
+
+use super::{
+    super::{
+        Outcome, Submission, SubmitError,
+        batch::Decided,
+        effect::{Effect, RequestId},
+    },
+    COMMANDS_PENDING_MAX, Machine, Mode, Serving, Waiter, Waiting,
+};
+
+/// What a decision came to.
+enum Verdict {
+    /// Events, and the revision of the stream before them.
+    Events(Vec<Event>, Revision),
+    Outcome(Outcome),
+}
+
+impl Machine {
+    pub(super) fn submitted(
+        &mut self,
+        request: RequestId,
+        submission: Box<Submission>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let command_id = submission.command_id;
+        if let Some(known) = self.dedup.get(command_id) {
+            let result = if known.request_hash == submission.request_hash {
+                Ok(self.answer(known.outcome.clone(), true, known.next_offset))
+            } else {
+                Err(SubmitError::KeyReused)
+            };
+            effects.push(Effect::Reply { request, result });
+            return;
+        }
+        if let Some(waiting) = self.commands.get_mut(&command_id) {
+            if waiting.submission.request_hash == submission.request_hash {
+                waiting.waiters.push(Waiter { request, replayed: true });
+            } else {
+                effects.push(Effect::Reply { request, result: Err(SubmitError::KeyReused) });
+            }
+            return;
+        }
+        if self.commands.len() >= COMMANDS_PENDING_MAX || self.is_stalled() {
+            effects.push(Effect::Reply { request, result: Err(SubmitError::Busy) });
+            return;
+        }
+        let waiters = vec![Waiter { request, replayed: false }];
+        self.commands.insert(command_id, Waiting { submission, waiters, decided: false });
+        self.undecided.push_back(command_id);
+        self.decide_undecided(effects);
+    }
+
+    /// Decides what waits, in order, if this is the time for it.
+    pub(super) fn decide_undecided(&mut self, effects: &mut Vec<Effect>) {
+        while self.is_serving() {
+            let Some(command_id) = self.undecided.pop_front() else { return };
+            // What a replay has answered is no longer among the commands.
+            self.decide(command_id, effects);
+        }
+    }
+
+    fn decide(&mut self, command_id: CommandId, effects: &mut Vec<Effect>) {
+        let Mode::Serving(Serving { batch, .. }) = &mut self.mode else { return };
+        let Some(waiting) = self.commands.get_mut(&command_id) else { return };
+        waiting.decided = true;
+        let submission = &*waiting.submission;
+        let (stream, now) = (&submission.stream, self.now);
+        let verdict = self.streams.decide(stream, |state, revision| {
+            match submission.expected_revision {
+                Some(expected) if expected != revision => {
+                    return Verdict::Outcome(Outcome::revision_mismatch(expected, revision));
+                }
+                _ => {}
+            }
+            match state.decide(&submission.command, now) {
+                Ok(events) if events.is_empty() => {
+                    Verdict::Outcome(Outcome::Unchanged { revision })
+                }
+                Ok(events) => Verdict::Events(events, revision),
+                Err(rejection) => Verdict::Outcome(Outcome::rejected(&rejection)),
+            }
+        });
+        match verdict {
+            Ok(Verdict::Events(events, revision)) => {
+                let count = u32::try_from(events.len()).unwrap_or(u32::MAX);
+                let records = events.iter().zip(0..).map(|(event, index)| {
+                    let (event_type, value) = codec::encode(event);
+                    OutgoingRecord::Event(Box::new(EventRecord {
+                        place: batch.place(index, count),
+                        id: event_id(command_id, index),
+                        event_type,
+                        stream: stream.clone(),
+                        revision: revision + 1 + u64::from(index),
+                        recorded_at: now,
+                        provenance: provenance(submission),
+                        request_hash: (index == 0).then_some(submission.request_hash),
+                        value,
+                    }))
+                });
+                let records: Vec<_> = records.collect();
+                self.streams.speculate(stream, batch.next_seq(), &events);
+                batch.add_commit(command_id, stream.clone(), events, records);
+            }
+            Ok(Verdict::Outcome(outcome)) => {
+                let request_hash = submission.request_hash;
+                batch.add_outcome(Decided { command_id, request_hash, outcome }, now);
+            }
+            Err(_unreadable) => self.refuse(command_id, SubmitError::StreamUnreadable, effects),
+        }
+    }
+}
+
+/// The same command gives the same event ids, whoever decides it.
+fn event_id(command_id: CommandId, index: u32) -> EventId {
+    EventId::new(command_id.derive(&index.to_string()))
+}
+
+fn provenance(submission: &Submission) -> Provenance {
+    Provenance {
+        command_id: submission.command_id,
+        correlation_id: submission.correlation_id,
+        causation_id: submission.causation_id,
+        actor: submission.actor.clone(),
+        traceparent: submission.traceparent.clone(),
+    }
+}

@@ -1,0 +1,140 @@
+//! Records reach the reader machine; what it emits becomes state, dedup entries and answers.
+
+use domain::Event;
+use infra::{
+    codec,
+    log::{
+        LogRecord, Offset,
+        reader::{Commit, CommitBody, Stepped},
+        record::{BarrierRecord, EventRecord, RequestHash},
+    },
+};
+
+use super::{
+    super::{
+        Outcome,
+        batch::{Decided, PendingBody},
+        dedup::Known,
+        effect::{Effect, TakeOverReason},
+    },
+    Machine, Mode,
+};
+
+impl Machine {
+    pub(super) fn fetched(&mut self, records: Vec<LogRecord>, effects: &mut Vec<Effect>) {
+        for record in records {
+            let offset = record.offset;
+            if self.feed(record, effects).is_none() {
+                return;
+            }
+            match &self.mode {
+                // The own claim would have ended the replay.
+                Mode::Replaying { epoch, .. } if offset >= *epoch => {
+                    self.take_over(TakeOverReason::ClaimUnknown, effects);
+                }
+                _ => {}
+            }
+        }
+        self.resume_reports(effects);
+    }
+
+    /// One record for the reader machine; `None` if it halted.
+    pub(super) fn feed(
+        &mut self,
+        record: LogRecord,
+        effects: &mut Vec<Effect>,
+    ) -> Option<Stepped> {
+        let stepped = match self.reader.step(record) {
+            Ok(stepped) => stepped,
+            Err(halt) => {
+                effects.push(Effect::Halt { reason: halt.to_string() });
+                return None;
+            }
+        };
+        match stepped {
+            Stepped::Claimed { epoch, ref claim } => self.claim_read(epoch, claim.nonce, effects),
+            Stepped::Commit(commit) => {
+                self.emitted(commit, effects);
+                return Some(Stepped::Partial);
+            }
+            Stepped::Partial | Stepped::Ignored(_) => {}
+        }
+        Some(stepped)
+    }
+
+    fn emitted(&mut self, commit: Commit, effects: &mut Vec<Effect>) {
+        let own = match &mut self.mode {
+            Mode::Serving(serving) => serving.batch.settle(commit.seq),
+            Mode::Idle | Mode::Claiming { .. } | Mode::Replaying { .. } => None,
+        };
+        let next_offset = commit.next_offset;
+        match (own, commit.body) {
+            (Some(PendingBody::Commit { stream, events, .. }), CommitBody::Events(records)) => {
+                self.streams.confirm(&stream, commit.seq, &events);
+                self.remember_commit(&records, next_offset, effects);
+            }
+            (Some(PendingBody::Barrier { decided }), CommitBody::Barrier(barrier)) => {
+                for decided in decided {
+                    self.remember_outcome(decided, &barrier, next_offset, effects);
+                }
+            }
+            (_, CommitBody::Events(records)) => {
+                self.replay_events(&records, effects);
+                self.remember_commit(&records, next_offset, effects);
+            }
+            (_, CommitBody::Barrier(barrier)) => {
+                for record in &barrier.outcomes {
+                    let Some(outcome) = Outcome::from_record(record) else { continue };
+                    let decided = Decided {
+                        command_id: record.command_id,
+                        request_hash: record.request_hash,
+                        outcome,
+                    };
+                    self.remember_outcome(decided, &barrier, next_offset, effects);
+                }
+            }
+        }
+    }
+
+    fn replay_events(&mut self, records: &[EventRecord], effects: &mut Vec<Effect>) {
+        for record in records {
+            let decoded: Result<Event, _> = codec::decode(record);
+            let events = decoded.as_ref().ok().map(std::slice::from_ref);
+            self.streams.replay(&record.stream, events);
+            if let Err(error) = &decoded {
+                effects.push(Effect::Unreadable {
+                    stream: record.stream.clone(),
+                    detail: error.to_string(),
+                });
+            }
+        }
+    }
+
+    fn remember_commit(
+        &mut self,
+        records: &[EventRecord],
+        next_offset: Offset,
+        effects: &mut Vec<Effect>,
+    ) {
+        let (Some(first), Some(outcome)) = (records.first(), Outcome::committed(records)) else {
+            return;
+        };
+        // Only a foreign writer leaves the hash out; then no request can be told from another.
+        let request_hash = first.request_hash.unwrap_or(RequestHash([0; 16]));
+        let command_id = first.provenance.command_id;
+        let known = Known { request_hash, outcome, next_offset };
+        self.settle(command_id, known, first.recorded_at, effects);
+    }
+
+    fn remember_outcome(
+        &mut self,
+        decided: Decided,
+        barrier: &BarrierRecord,
+        next_offset: Offset,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Decided { command_id, request_hash, outcome } = decided;
+        let known = Known { request_hash, outcome, next_offset };
+        self.settle(command_id, known, barrier.recorded_at, effects);
+    }
+}

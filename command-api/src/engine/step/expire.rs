@@ -1,0 +1,56 @@
+//! Deadlines of aggregates: when the time comes, the shard decides the command itself.
+
+use domain::{
+    Command,
+    id::{CausationId, CommandId, CorrelationId, StreamId},
+    timestamp::Timestamp,
+};
+use infra::log::record::RequestHash;
+use uuid::Uuid;
+
+use super::{
+    super::{Submission, effect::Effect},
+    Machine, Waiting,
+};
+
+/// Deadlines handled in one tick, so that a backlog of them does not hold up commands.
+const EXPIRED_AT_ONCE_MAX: usize = 500;
+
+impl Machine {
+    pub(super) fn expire(&mut self, effects: &mut Vec<Effect>) {
+        if !self.is_serving() || self.is_stalled() {
+            return;
+        }
+        for (deadline, stream) in self.streams.due(self.now, EXPIRED_AT_ONCE_MAX) {
+            let Some(submission) = self.expiry(deadline, stream) else { continue };
+            let command_id = submission.command_id;
+            let known = self.dedup.get(command_id).is_some();
+            if known || self.commands.contains_key(&command_id) {
+                continue;
+            }
+            let waiting =
+                Waiting { submission: Box::new(submission), waiters: Vec::new(), decided: false };
+            self.commands.insert(command_id, waiting);
+            self.undecided.push_back(command_id);
+        }
+        self.decide_undecided(effects);
+    }
+
+    /// The id follows from stream and deadline, so that a deadline fires once.
+    fn expiry(&self, deadline: Timestamp, stream: StreamId) -> Option<Submission> {
+        let command = Command::expire(stream.stream_type())?;
+        let name = format!("{stream} expires at {deadline}");
+        let id = Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes());
+        Some(Submission {
+            stream,
+            command,
+            command_id: CommandId::new(id),
+            request_hash: RequestHash::of(&[name.as_bytes()]),
+            expected_revision: None,
+            actor: self.actor.clone(),
+            correlation_id: CorrelationId::new(id),
+            causation_id: CausationId::new(id),
+            traceparent: None,
+        })
+    }
+}

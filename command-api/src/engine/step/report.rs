@@ -1,0 +1,64 @@
+//! A delivery report: it tells where a record stands, and what stands before it must be known too.
+//!
+//! Reports are matched by ticket, never by position, and fed to the reader machine in the order of
+//! offsets. Anything that does not fit ends this writer's epoch.
+
+use infra::log::{Report, reader::Stepped};
+
+use super::{
+    super::effect::{Effect, TakeOverReason},
+    Machine, Mode,
+};
+
+impl Machine {
+    pub(super) fn reported(&mut self, report: Report, effects: &mut Vec<Effect>) {
+        let Mode::Serving(serving) = &mut self.mode else { return };
+        if report.ticket.epoch != serving.batch.epoch() {
+            return;
+        }
+        if serving.hole_end.is_some() {
+            serving.held.push_back(report);
+            return;
+        }
+        let expected = self.reader.next_offset();
+        match report.result {
+            Err(_) => self.take_over(TakeOverReason::DeliveryFailed, effects),
+            Ok(Some(offset)) if offset == expected => self.deliver(report, effects),
+            Ok(Some(offset)) if offset > expected => {
+                // Records of other writers stand in between; one may be a newer claim.
+                serving.hole_end = Some(offset);
+                serving.held.push_front(report);
+                effects.push(Effect::Fetch { from: expected, to: offset });
+            }
+            Ok(Some(_) | None) => self.take_over(TakeOverReason::OffsetUnknown, effects),
+        }
+    }
+
+    /// Feeds the own record that is due at the reader's next offset.
+    fn deliver(&mut self, report: Report, effects: &mut Vec<Effect>) {
+        let Mode::Serving(serving) = &mut self.mode else { return };
+        let offset = self.reader.next_offset();
+        let Some(record) = serving.batch.take_in_flight(report.ticket) else {
+            // A report before this one is missing: its record may be anywhere.
+            self.take_over(TakeOverReason::DeliveryFailed, effects);
+            return;
+        };
+        let stepped = self.feed(record.at(offset), effects);
+        if matches!(stepped, Some(Stepped::Ignored(_))) {
+            self.take_over(TakeOverReason::DeliveryFailed, effects);
+        }
+    }
+
+    /// The hole before the oldest held report is filled: go on with what was held.
+    pub(super) fn resume_reports(&mut self, effects: &mut Vec<Effect>) {
+        loop {
+            let Mode::Serving(serving) = &mut self.mode else { return };
+            if serving.hole_end.is_some_and(|end| self.reader.next_offset() < end) {
+                return;
+            }
+            serving.hole_end = None;
+            let Some(report) = serving.held.pop_front() else { return };
+            self.reported(report, effects);
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Claiming the shard, and giving up what an ended epoch had not emitted.
+//!
+//! Giving up loses nothing: records of the ended epoch that landed before the next claim are found
+//! by the replay, and those that land after it never count. So a command is decided anew only when
+//! it is certain that its first decision is void.
+
+use infra::log::{DeliveryError, Nonce, Offset};
+
+use super::{
+    super::{
+        batch::Batch,
+        effect::{Effect, TakeOverReason},
+    },
+    Machine, Mode, Serving,
+};
+
+impl Machine {
+    pub(super) fn claim_reported(
+        &mut self,
+        result: &Result<Option<Offset>, DeliveryError>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Mode::Claiming { nonce } = self.mode else { return };
+        let Ok(Some(epoch)) = *result else {
+            self.take_over(TakeOverReason::ClaimUnknown, effects);
+            return;
+        };
+        let from = self.reader.next_offset();
+        if epoch < from {
+            let reason = format!(
+                "the claim landed at offset {epoch}, but the log was read up to {from}: the topic \
+                 was replaced; restart to read the new one"
+            );
+            effects.push(Effect::Halt { reason });
+            return;
+        }
+        self.mode = Mode::Replaying { nonce, epoch };
+        effects.push(Effect::Fetch { from, to: epoch + 1 });
+    }
+
+    /// The reader machine saw a claim.
+    pub(super) fn claim_read(&mut self, epoch: Offset, nonce: Nonce, effects: &mut Vec<Effect>) {
+        match self.mode {
+            Mode::Replaying { nonce: own, epoch: awaited } if epoch == awaited => {
+                if nonce == own {
+                    self.serve(epoch, nonce, effects);
+                } else {
+                    self.take_over(TakeOverReason::ClaimUnknown, effects);
+                }
+            }
+            // Even a copy of the own claim: it has an epoch of its own.
+            Mode::Serving(_) => self.take_over(TakeOverReason::Deposed, effects),
+            Mode::Idle | Mode::Claiming { .. } | Mode::Replaying { .. } => {}
+        }
+    }
+
+    fn serve(&mut self, epoch: Offset, nonce: Nonce, effects: &mut Vec<Effect>) {
+        self.mode = Mode::Serving(Serving {
+            batch: Batch::new(epoch, nonce, self.reader.last_seq()),
+            hole_end: None,
+            held: std::collections::VecDeque::new(),
+        });
+        self.heard_at = self.now;
+        self.decide_undecided(effects);
+    }
+
+    /// Ends this writer's epoch: all that was not emitted goes back to the undecided.
+    pub(super) fn take_over(&mut self, reason: TakeOverReason, effects: &mut Vec<Effect>) {
+        if let Mode::Serving(serving) = std::mem::replace(&mut self.mode, Mode::Idle) {
+            for stream in serving.batch.speculative_streams() {
+                self.streams.drop_speculation(stream);
+            }
+            self.undecided.extend(serving.batch.into_undecided());
+        }
+        effects.push(Effect::TakeOver { reason });
+    }
+}

@@ -1,0 +1,8 @@
+//! The machine in a small world: one partition in memory, and deliveries that the test decides.
+
+mod doubt;
+mod history;
+mod serving;
+mod world;
+
+use world::{World, adjust, receive, reserve};

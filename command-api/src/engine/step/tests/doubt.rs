@@ -1,0 +1,165 @@
+//! Whatever is not certain ends the epoch, and no command is lost or applied twice by it.
+
+use infra::log::Ticket;
+
+use super::{
+    super::super::{SubmitError, effect::TakeOverReason},
+    World, adjust, receive,
+};
+
+#[test]
+fn a_record_that_landed_but_was_reported_lost_is_answered_from_the_log() {
+    let mut world = World::serving();
+    let request = world.submit(1, receive(5));
+    world.drain();
+    world.deliver_unreported();
+    assert_eq!(world.take_overs, [TakeOverReason::DeliveryFailed]);
+    assert_eq!(world.reply(request), None);
+    world.claim();
+    assert_eq!(world.committed_at(request), 1);
+    assert_eq!(world.audit(), [1]);
+}
+
+#[test]
+fn a_lost_record_is_decided_again() {
+    let mut world = World::serving();
+    let request = world.submit(1, receive(5));
+    world.drain();
+    world.lose();
+    world.claim();
+    world.deliver_all();
+    assert_eq!(world.committed_at(request), 1);
+    assert_eq!(world.audit(), [1]);
+}
+
+#[test]
+fn a_record_that_lands_after_the_next_claim_never_counts() {
+    let mut world = World::serving();
+    let request = world.submit(1, receive(5));
+    world.drain();
+    let (ghost, ticket) = world.wire.pop_front().unwrap();
+    world.report(ticket, Err(infra::log::DeliveryError { reason: "timed out".to_owned() }));
+    world.claim();
+    world.land(ghost);
+    world.deliver_all();
+    assert_eq!(world.committed_at(request), 1);
+    assert_eq!(world.audit(), [1]);
+    let next = world.submit(2, adjust(-5));
+    world.deliver_all();
+    assert_eq!(world.committed_at(next), 2);
+}
+
+#[test]
+fn a_failure_in_the_middle_voids_what_landed_behind_it() {
+    let mut world = World::serving();
+    let (first, second) = (world.submit(1, receive(5)), world.submit(2, adjust(-5)));
+    world.drain();
+    let (_, lost) = world.wire.pop_front().unwrap();
+    let (landed, ticket) = world.wire.pop_front().unwrap();
+    let offset = world.land(landed);
+    // Its success is reported before the failure of the one before it.
+    world.report(ticket, Ok(Some(offset)));
+    world.report(lost, Err(infra::log::DeliveryError { reason: "timed out".to_owned() }));
+    assert_eq!(world.take_overs, [TakeOverReason::DeliveryFailed]);
+    world.claim();
+    world.deliver_all();
+    assert_eq!((world.committed_at(first), world.committed_at(second)), (1, 2));
+    assert_eq!(world.audit(), [1, 2]);
+}
+
+#[test]
+fn a_success_without_an_offset_is_a_doubt() {
+    let mut world = World::serving();
+    let request = world.submit(1, receive(5));
+    world.drain();
+    let (record, ticket) = world.wire.pop_front().unwrap();
+    world.land(record);
+    world.report(ticket, Ok(None));
+    assert_eq!(world.take_overs, [TakeOverReason::OffsetUnknown]);
+    world.claim();
+    assert_eq!(world.committed_at(request), 1);
+}
+
+#[test]
+fn an_offset_that_was_read_already_is_a_doubt() {
+    let mut world = World::serving();
+    world.submit(1, receive(5));
+    world.drain();
+    let (_, ticket) = world.wire.pop_front().unwrap();
+    world.report(ticket, Ok(Some(0)));
+    assert_eq!(world.take_overs, [TakeOverReason::OffsetUnknown]);
+}
+
+#[test]
+fn foreign_records_are_read_before_the_own_one_counts() {
+    let mut world = World::serving();
+    let request = world.submit(1, receive(5));
+    world.drain();
+    world.foreign_claim();
+    world.deliver();
+    assert_eq!(world.take_overs, [TakeOverReason::Deposed]);
+    assert_eq!(world.reply(request), None, "the newer claim came first");
+    world.claim();
+    world.deliver_all();
+    assert_eq!(world.committed_at(request), 1);
+    assert_eq!(world.audit(), [1]);
+}
+
+#[test]
+fn a_stale_record_in_a_hole_changes_nothing() {
+    let mut world = World::serving();
+    world.submit(1, receive(5));
+    world.drain();
+    let (ghost, ticket) = world.wire.pop_front().unwrap();
+    world.report(ticket, Err(infra::log::DeliveryError { reason: "timed out".to_owned() }));
+    world.claim();
+    let next = world.submit(2, receive(2));
+    world.drain();
+    world.land(ghost);
+    world.deliver_all();
+    assert_eq!(world.committed_at(next), 2);
+    assert_eq!(world.take_overs.len(), 1, "no further take-over");
+    assert_eq!(world.audit(), [1, 2]);
+}
+
+#[test]
+fn a_claim_without_a_report_is_sent_again() {
+    use super::super::super::effect::Input;
+    let mut world = World::serving();
+    let mut effects = Vec::new();
+    world.machine.step(Input::AppendFailed, &mut effects);
+    world.machine.step(Input::ClaimSent { nonce: infra::log::Nonce(9) }, &mut effects);
+    effects.clear();
+    world.machine.step(Input::ClaimReported { result: Ok(None) }, &mut effects);
+    let reason = TakeOverReason::ClaimUnknown;
+    assert_eq!(effects, [super::super::super::effect::Effect::TakeOver { reason }]);
+    world.claim();
+    assert!(world.machine.is_serving());
+}
+
+#[test]
+fn reports_of_a_dropped_epoch_mean_nothing() {
+    let mut world = World::serving();
+    let request = world.submit(1, receive(5));
+    world.drain();
+    world.lose();
+    world.claim();
+    let stale = Ticket { epoch: 0, seq: 1, index: 0 };
+    world.report(stale, Ok(Some(1)));
+    world.deliver_all();
+    assert_eq!(world.committed_at(request), 1);
+}
+
+#[test]
+fn what_was_asked_before_the_replay_is_held_against_what_it_finds() {
+    let mut world = World::serving();
+    world.submit_as(1, receive(5), None, b"one");
+    world.deliver_all();
+    let (mut retrying, mut reusing) = (World::after(&world), World::after(&world));
+    let retry = retrying.submit_as(1, receive(5), None, b"one");
+    let reuse = reusing.submit_as(1, receive(6), None, b"another");
+    retrying.claim();
+    reusing.claim();
+    assert!(retrying.reply(retry).unwrap().as_ref().unwrap().replayed);
+    assert_eq!(reusing.reply(reuse), Some(&Err(SubmitError::KeyReused)));
+}

@@ -1,0 +1,177 @@
+//! What a serving shard answers, and when.
+
+use std::time::Duration;
+
+use super::{
+    super::super::{SubmitError, effect::TakeOverReason},
+    World, adjust, receive, reserve,
+};
+
+#[test]
+fn a_command_is_answered_when_its_commit_is_emitted_and_not_before() {
+    let mut world = World::serving();
+    let request = world.submit(1, receive(5));
+    world.drain();
+    assert_eq!(world.reply(request), None, "appended is not committed");
+    world.deliver();
+    assert_eq!(world.committed_at(request), 1);
+}
+
+#[test]
+fn decisions_run_ahead_of_the_log() {
+    let mut world = World::serving();
+    let (first, second) = (world.submit(1, receive(5)), world.submit(2, adjust(-5)));
+    world.deliver_all();
+    assert_eq!((world.committed_at(first), world.committed_at(second)), (1, 2));
+    assert_eq!(world.audit(), [1, 2]);
+}
+
+#[test]
+fn commands_that_arrive_meanwhile_share_the_next_group() {
+    let mut world = World::serving();
+    for key in 1..=2 {
+        world.submit(key, receive(1));
+        world.drain();
+    }
+    for key in 3..=9 {
+        world.submit(key, receive(1));
+        world.drain();
+    }
+    assert_eq!(world.wire.len(), 2, "two groups are under way, the rest gathers");
+    world.deliver();
+    assert_eq!(world.wire.len(), 1 + 7, "seven commands went as one group");
+    world.deliver_all();
+    assert_eq!(world.audit(), (1..=9).collect::<Vec<u128>>());
+}
+
+#[test]
+fn a_rejection_waits_for_the_commits_that_it_rests_on() {
+    let mut world = World::serving();
+    world.submit(1, receive(5));
+    world.submit(2, adjust(-5));
+    let rejected = world.submit(3, reserve(1));
+    world.drain();
+    world.deliver();
+    world.deliver();
+    assert_eq!(world.reply(rejected), None, "its barrier is not emitted");
+    world.deliver();
+    assert_eq!(world.rejected_with(rejected), 422);
+    assert_eq!(world.audit(), [1, 2, 3], "the outcome is in the log");
+}
+
+#[test]
+fn a_lone_barrier_waits_for_a_ride_but_not_for_long() {
+    let mut world = World::serving();
+    let rejected = world.submit(1, reserve(1));
+    world.drain();
+    assert!(world.wire.is_empty());
+    world.pass(Duration::from_millis(5));
+    world.deliver_all();
+    assert_eq!(world.rejected_with(rejected), 422);
+}
+
+#[test]
+fn a_retry_gets_the_first_answer_and_adds_nothing() {
+    let mut world = World::serving();
+    let first = world.submit(1, receive(5));
+    let hasty = world.submit(1, receive(5));
+    assert_eq!(world.reply(hasty), None, "speculation answers nobody");
+    world.deliver_all();
+    let late = world.submit(1, receive(5));
+    assert_eq!(world.committed_at(first), 1);
+    for retry in [hasty, late] {
+        assert_eq!(world.committed_at(retry), 1);
+        assert!(world.reply(retry).unwrap().as_ref().unwrap().replayed);
+    }
+    assert_eq!(world.audit(), [1]);
+}
+
+#[test]
+fn a_rejection_is_remembered_though_the_state_has_moved_on() {
+    let mut world = World::serving();
+    let rejected = world.submit(1, reserve(1));
+    world.pass(Duration::from_millis(5));
+    world.deliver_all();
+    world.submit(2, receive(5));
+    world.deliver_all();
+    let retry = world.submit(1, reserve(1));
+    assert_eq!(world.rejected_with(rejected), 422);
+    assert_eq!(world.rejected_with(retry), 422);
+}
+
+#[test]
+fn a_key_reused_for_another_request_is_refused_before_and_after_the_commit() {
+    let mut world = World::serving();
+    world.submit_as(1, receive(5), None, b"one");
+    let early = world.submit_as(1, receive(6), None, b"another");
+    world.deliver_all();
+    let late = world.submit_as(1, receive(6), None, b"another");
+    for request in [early, late] {
+        assert_eq!(world.reply(request), Some(&Err(SubmitError::KeyReused)));
+    }
+    assert_eq!(world.audit(), [1]);
+}
+
+#[test]
+fn if_match_is_held_against_the_newest_decision() {
+    let mut world = World::serving();
+    world.submit(1, receive(5));
+    let stale = world.submit_as(2, receive(5), Some(0), b"same");
+    let fresh = world.submit_as(3, receive(5), Some(1), b"same");
+    world.deliver_all();
+    assert_eq!(world.rejected_with(stale), 412);
+    assert_eq!(world.committed_at(fresh), 2);
+}
+
+#[test]
+fn a_deadline_fires_once() {
+    let mut world = World::serving();
+    world.submit(1, receive(5));
+    world.submit(2, reserve(2));
+    world.deliver_all();
+    world.pass(Duration::from_hours(1));
+    world.pass(Duration::from_millis(50));
+    world.deliver_all();
+    world.pass(Duration::from_hours(1));
+    assert!(world.wire.is_empty());
+    assert_eq!(world.audit().len(), 3);
+}
+
+#[test]
+fn a_silent_log_turns_new_commands_away_at_once() {
+    let mut world = World::serving();
+    let waiting = world.submit(1, receive(5));
+    world.drain();
+    world.pass(Duration::from_secs(2));
+    let late = world.submit(2, receive(5));
+    assert_eq!(world.reply(late), Some(&Err(SubmitError::Busy)));
+    world.deliver_all();
+    assert_eq!(world.committed_at(waiting), 1);
+    let later = world.submit(3, receive(5));
+    world.deliver_all();
+    assert_eq!(world.committed_at(later), 2);
+}
+
+#[test]
+fn a_writer_that_never_reports_is_given_up() {
+    let mut world = World::serving();
+    let request = world.submit(1, receive(5));
+    world.drain();
+    world.pass(Duration::from_secs(90));
+    assert_eq!(world.take_overs, [TakeOverReason::Watchdog]);
+    world.claim();
+    world.deliver_all();
+    assert_eq!(world.committed_at(request), 1);
+}
+
+#[test]
+fn too_many_pending_commands_are_turned_away() {
+    let mut world = World::serving();
+    for key in 0..10_000 {
+        world.submit(key, receive(1));
+    }
+    let refused = world.submit(10_000, receive(1));
+    assert_eq!(world.reply(refused), Some(&Err(SubmitError::Busy)));
+    world.deliver_all();
+    assert_eq!(world.audit().len(), 10_000);
+}

@@ -1,0 +1,259 @@
+//! A partition, and everything that can happen to a record on its way there.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use domain::{
+    Command,
+    id::{CausationId, CommandId, CorrelationId, OrderId, ReservationId, Sku, StreamId},
+    shard::ShardId,
+    stock,
+    timestamp::Timestamp,
+};
+use infra::log::{
+    ClaimInfo, ClaimRecord, CommitBody, DeliveryError, LogRecord, Nonce, OutgoingRecord, Reader,
+    Report, RequestHash, Stepped, Ticket,
+};
+use uuid::Uuid;
+
+use super::super::{
+    super::{
+        Answer, Outcome, Submission, SubmitError,
+        effect::{Effect, Input, RequestId, TakeOverReason},
+    },
+    Machine,
+};
+
+pub(super) struct World {
+    pub(super) machine: Machine,
+    pub(super) partition: Vec<LogRecord>,
+    /// Appended by the current writer, with no fate yet.
+    pub(super) wire: VecDeque<(OutgoingRecord, Ticket)>,
+    pub(super) replies: Vec<(u64, Result<Answer, SubmitError>)>,
+    pub(super) take_overs: Vec<TakeOverReason>,
+    now: Timestamp,
+    requests: u64,
+    claims: u64,
+}
+
+impl World {
+    /// A machine that has claimed an empty partition and serves.
+    pub(super) fn serving() -> Self {
+        let mut world = Self::over(Vec::new());
+        world.claim();
+        assert!(world.machine.is_serving());
+        world
+    }
+
+    /// The next process on the partition of this one; it has not claimed it yet.
+    pub(super) fn after(other: &Self) -> Self {
+        Self::over(other.partition.clone())
+    }
+
+    fn over(partition: Vec<LogRecord>) -> Self {
+        Self {
+            machine: Machine::new(ShardId::new(0)),
+            claims: u64::try_from(partition.len()).expect("a small test"),
+            partition,
+            wire: VecDeque::new(),
+            replies: Vec::new(),
+            take_overs: Vec::new(),
+            now: Timestamp::from_micros(1_000_000),
+            requests: 0,
+        }
+    }
+
+    /// Claims with a fresh writer; the claim lands and is reported.
+    pub(super) fn claim(&mut self) {
+        self.wire.clear();
+        self.claims += 1;
+        let nonce = Nonce(self.claims);
+        self.step(Input::ClaimSent { nonce });
+        let offset = self.land(claim(nonce));
+        self.step(Input::ClaimReported { result: Ok(Some(offset)) });
+    }
+
+    /// Another writer claims.
+    pub(super) fn foreign_claim(&mut self) {
+        self.land(claim(Nonce(1_000 + self.claims)));
+    }
+
+    pub(super) fn submit(&mut self, key: u128, command: stock::Command) -> u64 {
+        self.submit_as(key, command, None, b"same")
+    }
+
+    pub(super) fn submit_as(
+        &mut self,
+        key: u128,
+        command: stock::Command,
+        expected_revision: Option<u64>,
+        request: &[u8],
+    ) -> u64 {
+        self.requests += 1;
+        let request_id = RequestId(self.requests);
+        let id = Uuid::from_u128(key);
+        let submission = Box::new(Submission {
+            stream: stream(),
+            command: Command::Stock(command),
+            command_id: CommandId::new(id),
+            request_hash: RequestHash::of(&[request]),
+            expected_revision,
+            actor: Arc::from("test"),
+            correlation_id: CorrelationId::new(id),
+            causation_id: CausationId::new(id),
+            traceparent: None,
+        });
+        self.step(Input::Submitted { request: request_id, submission, now: self.now });
+        self.requests
+    }
+
+    pub(super) fn drain(&mut self) {
+        self.step(Input::Drained { now: self.now });
+    }
+
+    pub(super) fn pass(&mut self, time: Duration) {
+        self.now = self.now.plus(time);
+        self.step(Input::Ticked { now: self.now });
+    }
+
+    /// The oldest record on the wire lands and is reported.
+    pub(super) fn deliver(&mut self) {
+        let (record, ticket) = self.wire.pop_front().expect("a record on the wire");
+        let offset = self.land(record);
+        self.report(ticket, Ok(Some(offset)));
+    }
+
+    pub(super) fn deliver_all(&mut self) {
+        self.drain();
+        while !self.wire.is_empty() {
+            self.deliver();
+            self.drain();
+        }
+    }
+
+    /// The oldest record lands, but is reported as failed.
+    pub(super) fn deliver_unreported(&mut self) {
+        let (record, ticket) = self.wire.pop_front().expect("a record on the wire");
+        self.land(record);
+        self.report(ticket, Err(failed()));
+    }
+
+    /// The oldest record is lost, and reported so.
+    pub(super) fn lose(&mut self) {
+        let (_, ticket) = self.wire.pop_front().expect("a record on the wire");
+        self.report(ticket, Err(failed()));
+    }
+
+    pub(super) fn report(
+        &mut self,
+        ticket: Ticket,
+        result: Result<Option<i64>, DeliveryError>,
+    ) {
+        self.step(Input::Heard { now: self.now });
+        self.step(Input::Reported { report: Report { ticket, result } });
+        self.drain();
+    }
+
+    pub(super) fn land(&mut self, record: OutgoingRecord) -> i64 {
+        let offset = i64::try_from(self.partition.len()).expect("a small test");
+        self.partition.push(record.at(offset));
+        offset
+    }
+
+    /// The answer to a request, which comes once.
+    pub(super) fn reply(&self, request: u64) -> Option<&Result<Answer, SubmitError>> {
+        let mut found = self.replies.iter().filter(|(id, _)| *id == request);
+        let reply = found.next().map(|(_, result)| result);
+        assert!(found.next().is_none(), "request {request} was answered twice");
+        reply
+    }
+
+    #[track_caller]
+    pub(super) fn committed_at(&self, request: u64) -> u64 {
+        match self.reply(request) {
+            Some(Ok(Answer { outcome: Outcome::Committed { revision, .. }, .. })) => *revision,
+            other => panic!("request {request} should be committed: {other:?}"),
+        }
+    }
+
+    #[track_caller]
+    pub(super) fn rejected_with(&self, request: u64) -> u16 {
+        match self.reply(request) {
+            Some(Ok(Answer { outcome: Outcome::Rejected { status, .. }, .. })) => *status,
+            other => panic!("request {request} should be rejected: {other:?}"),
+        }
+    }
+
+    /// What a reader that knows nothing of this machine makes of the partition: the command ids
+    /// of its commits, in order.
+    pub(super) fn audit(&self) -> Vec<u128> {
+        let mut reader = Reader::start();
+        let mut seen = Vec::new();
+        for record in &self.partition {
+            if let Ok(Stepped::Commit(commit)) = reader.step(record.clone()) {
+                match commit.body {
+                    CommitBody::Events(events) => seen.extend(
+                        events.first().map(|e| e.provenance.command_id.uuid().as_u128()),
+                    ),
+                    CommitBody::Barrier(barrier) => seen.extend(
+                        barrier.outcomes.iter().map(|o| o.command_id.uuid().as_u128()),
+                    ),
+                }
+            }
+        }
+        seen
+    }
+
+    fn step(&mut self, input: Input) {
+        let mut effects = Vec::new();
+        self.machine.step(input, &mut effects);
+        for effect in effects {
+            match effect {
+                Effect::Reply { request, result } => self.replies.push((request.0, result)),
+                Effect::Append { records } => self.wire.extend(records),
+                Effect::TakeOver { reason } => self.take_overs.push(reason),
+                Effect::Fetch { from, to } => {
+                    let range = usize::try_from(from).unwrap()..usize::try_from(to).unwrap();
+                    let records = self.partition[range].to_vec();
+                    self.step(Input::Fetched { records });
+                }
+                Effect::Unreadable { stream, detail } => panic!("{stream}: {detail}"),
+                Effect::Halt { reason } => panic!("{reason}"),
+            }
+        }
+    }
+}
+
+pub(super) fn receive(quantity: u32) -> stock::Command {
+    stock::Command::Receive { quantity, reference: None }
+}
+
+pub(super) fn adjust(delta: i64) -> stock::Command {
+    stock::Command::Adjust { delta, reason: "count".to_owned() }
+}
+
+pub(super) fn reserve(quantity: u32) -> stock::Command {
+    let id = Uuid::from_u128(77);
+    stock::Command::Reserve {
+        reservation_id: ReservationId::new(id),
+        order_id: OrderId::new(id),
+        quantity,
+    }
+}
+
+fn stream() -> StreamId {
+    "A-1".parse::<Sku>().expect("a SKU").stock_stream()
+}
+
+fn claim(nonce: Nonce) -> OutgoingRecord {
+    let info = ClaimInfo {
+        node: "test".to_owned(),
+        url: "http://test".to_owned(),
+        started_at: Timestamp::default(),
+        software: "test".to_owned(),
+    };
+    OutgoingRecord::Claim(ClaimRecord { nonce, info })
+}
+
+fn failed() -> DeliveryError {
+    DeliveryError { reason: "timed out".to_owned() }
+}

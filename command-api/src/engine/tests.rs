@@ -1,0 +1,158 @@
+//! The engine with its shell, over a log in memory.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use domain::{
+    Command, State,
+    id::{CausationId, CommandId, CorrelationId, Sku},
+    shard::ShardId,
+    stock,
+};
+use infra::{
+    clock::Clock,
+    log::{CommitBody, EventLog, RequestHash, follow::Follower, memory::MemoryLog},
+    shutdown::Shutdown,
+    task::{self, Task},
+};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::{Answer, Engine, Node, Outcome, Shard, ShardError, Submission, SubmitError};
+
+struct Running {
+    engine: Engine,
+    shutdown: Shutdown,
+    shards: Vec<Task<Result<(), ShardError>>>,
+}
+
+impl Running {
+    fn on(log: &Arc<dyn EventLog>) -> Self {
+        let node = Node { name: "test".to_owned(), url: "http://test".to_owned() };
+        let (engine, shards) = Engine::new(log, &node, &Clock::System);
+        let shutdown = Shutdown::new();
+        let run = |shard: Shard| task::spawn("shard", shard.run(shutdown.clone()));
+        let shards = shards.into_iter().map(run).collect();
+        Self { engine, shutdown, shards }
+    }
+
+    async fn stop(self) {
+        self.shutdown.request();
+        for shard in self.shards {
+            shard.await.expect("no panic").expect("no error");
+        }
+    }
+}
+
+fn receive(sku: &str, key: u128) -> Submission {
+    let id = Uuid::from_u128(key);
+    Submission {
+        stream: sku.parse::<Sku>().expect("a SKU").stock_stream(),
+        command: Command::Stock(stock::Command::Receive { quantity: 1, reference: None }),
+        command_id: CommandId::new(id),
+        request_hash: RequestHash::of(&[sku.as_bytes()]),
+        expected_revision: None,
+        actor: Arc::from("test"),
+        correlation_id: CorrelationId::new(id),
+        causation_id: CausationId::new(id),
+        traceparent: None,
+    }
+}
+
+async fn submit(engine: &Engine, submission: Submission) -> Result<Answer, SubmitError> {
+    engine.submit(submission, Instant::now() + Duration::from_secs(20)).await
+}
+
+/// How often each command id was committed, as an independent reader sees it.
+async fn committed(log: &dyn EventLog) -> BTreeMap<u128, u32> {
+    let mut times = BTreeMap::new();
+    for index in 0..log.shard_count() {
+        let shard = ShardId::new(index);
+        let end = log.range(shard).await.expect("a range").end;
+        let mut follower = Follower::open(log, shard, None).await.expect("a follower");
+        while follower.next_offset() < end {
+            for commit in follower.next(1_000).await.expect("commits") {
+                if let CommitBody::Events(events) = commit.body {
+                    let id = events[0].provenance.command_id.uuid().as_u128();
+                    *times.entry(id).or_insert(0) += 1;
+                }
+            }
+        }
+    }
+    times
+}
+
+#[tokio::test]
+async fn an_acknowledged_command_is_read_and_survives_a_restart() {
+    let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new(4));
+    let first = Running::on(&log);
+    let answer = submit(&first.engine, receive("A", 1)).await.expect("an answer");
+    assert!(matches!(answer.outcome, Outcome::Committed { revision: 1, .. }));
+    first.stop().await;
+
+    let second = Running::on(&log);
+    let again = submit(&second.engine, receive("A", 1)).await.expect("an answer");
+    assert_eq!(again, Answer { replayed: true, ..answer });
+    let snapshot = second.engine.read(&receive("A", 1).stream).await.expect("a state");
+    let State::Stock(stock) = snapshot.state else { panic!("a stock") };
+    assert_eq!((stock.on_hand(), snapshot.revision), (1, 1));
+    second.stop().await;
+}
+
+#[tokio::test]
+async fn reads_come_back_in_the_order_asked_whatever_their_shards() {
+    let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new(4));
+    let running = Running::on(&log);
+    let skus: Vec<String> = (0..20).map(|n| format!("S{n}")).collect();
+    for (sku, times) in skus.iter().zip(1..) {
+        for _ in 0..times % 3 {
+            submit(&running.engine, receive(sku, Uuid::now_v7().as_u128())).await.expect("an answer");
+        }
+    }
+    let streams: Vec<_> = skus.iter().map(|sku| receive(sku, 0).stream).collect();
+    let together = running.engine.read_many(&streams).await.expect("states");
+    for (stream, snapshot) in streams.iter().zip(together) {
+        assert_eq!(running.engine.read(stream).await.expect("a state"), snapshot);
+    }
+    running.stop().await;
+}
+
+
+#[tokio::test]
+async fn two_engines_on_one_log_never_apply_a_command_twice() {
+    let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new(2));
+    let (one, other) = (Running::on(&log), Running::on(&log));
+    let clients = (1..=200_u128).map(|key| {
+        let engines = [one.engine.clone(), other.engine.clone()];
+        task::spawn("client", async move {
+            let sku = format!("S{}", key % 7);
+            let [one, other] = engines;
+            let both = tokio::join!(
+                submit(&one, receive(&sku, key)),
+                submit(&other, receive(&sku, key)),
+            );
+            (key, both)
+        })
+    });
+    for client in clients.collect::<Vec<_>>() {
+        let (key, (one, other)) = client.await.expect("no panic");
+        let outcomes: Vec<Outcome> =
+            [one, other].into_iter().filter_map(Result::ok).map(|a| a.outcome).collect();
+        assert!(!outcomes.is_empty(), "key {key} has an outcome");
+        assert!(outcomes.windows(2).all(|pair| pair[0] == pair[1]), "{key}: {outcomes:?}");
+    }
+    one.stop().await;
+    other.stop().await;
+    let times = committed(&*log).await;
+    assert_eq!(times.len(), 200);
+    assert!(times.values().all(|times| *times == 1), "{times:?}");
+}
+
+#[tokio::test]
+async fn a_stopped_engine_says_so() {
+    let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new(1));
+    let running = Running::on(&log);
+    submit(&running.engine, receive("A", 1)).await.expect("an answer");
+    let engine = running.engine.clone();
+    running.stop().await;
+    assert_eq!(submit(&engine, receive("A", 2)).await, Err(SubmitError::ShuttingDown));
+}

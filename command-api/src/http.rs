@@ -1,0 +1,60 @@
+//! Commands over HTTP: extract, call the engine, answer. One file per resource.
+//!
+//! All commands take one way: [`incoming`] reads who asks for what under which key, a handler
+//! turns it into a domain command and its stream, the engine decides, [`answer`] tells. Handlers
+//! look things up for a command, but never decide: every no that depends on state comes from the
+//! engine, which stores it under the request's key.
+
+mod answer;
+mod api_keys;
+mod batch;
+mod carts;
+mod incoming;
+mod keys;
+mod products;
+mod shapes;
+mod state;
+mod stock;
+mod webhooks;
+
+use axum::Router;
+use infra::http::{docs::About, edge::Limits, health::Readiness, problem::Problem, server::App};
+use utoipa_axum::router::OpenApiRouter;
+
+pub use state::{AppState, EngineSlot, Ingredients};
+
+const ABOUT: About = About {
+    title: "Tradewind command API",
+    description: "Commands that change a shop: its catalogue, stock, carts and orders.",
+    version: env!("CARGO_PKG_VERSION"),
+};
+
+/// Everything that the command API serves.
+#[must_use]
+pub fn app(state: &AppState, readiness: Readiness, limits: Limits) -> App {
+    let api = commands()
+        .merge(webhooks::routes())
+        .with_state(state.clone())
+        .merge(batch::routes(state.clone(), inner(state)));
+    App::new(&ABOUT, api, readiness, limits)
+}
+
+/// What a batch's line may ask for.
+fn commands() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .merge(products::routes())
+        .merge(stock::routes())
+        .merge(carts::routes())
+        .merge(api_keys::routes())
+}
+
+fn inner(state: &AppState) -> Router {
+    let (routes, _contract) = commands().split_for_parts();
+    routes
+        .fallback(async || Problem::not_found("there is nothing at this path"))
+        .method_not_allowed_fallback(async || Problem::method_not_allowed())
+        .with_state(state.clone())
+}
+
+#[cfg(test)]
+mod tests;

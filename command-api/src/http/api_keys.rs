@@ -1,0 +1,125 @@
+//! API keys for machines.
+
+use std::collections::BTreeSet;
+
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use chrono::{DateTime, Utc};
+use domain::{
+    Command,
+    api_key::{self, Role},
+    id::ApiKeyId,
+};
+use infra::{
+    auth::ApiKey,
+    http::{
+        extract::Path,
+        fields::{Fields, Validate},
+        problem::Problem,
+    },
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    answer::{Accepted, Reply},
+    incoming::{Incoming, Operator},
+    shapes::{CommandHeaders, Empty, SHORT_CHARS_MAX},
+    state::AppState,
+};
+
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(issue)).routes(routes!(revoke))
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewKey {
+    /// Who uses it.
+    name: String,
+    /// Of `customer`, `staff`, `analyst` and `operator`; at least one.
+    #[schema(value_type = Vec<String>, example = json!(["staff"]))]
+    roles: BTreeSet<Role>,
+    /// Never, if it is left out.
+    expires_at: Option<DateTime<Utc>>,
+}
+
+impl Validate for NewKey {
+    fn validate(&self, fields: &mut Fields) {
+        fields.text("/name", &self.name, SHORT_CHARS_MAX);
+        fields.check("/roles", "required", !self.roles.is_empty(), "must have at least one item");
+    }
+}
+
+/// A key that was issued.
+#[derive(Serialize, ToSchema)]
+struct IssuedKey {
+    /// The key itself, shown this once: a replay has none.
+    #[schema(value_type = Option<String>, example = "tw_…")]
+    key: Option<String>,
+    name: String,
+    #[schema(value_type = Vec<String>)]
+    roles: BTreeSet<Role>,
+    expires_at: Option<DateTime<Utc>>,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it documents what `issue` answers")]
+struct Issued {
+    #[schema(inline)]
+    #[serde(flatten)]
+    accepted: Accepted,
+    #[schema(inline)]
+    #[serde(flatten)]
+    key: IssuedKey,
+}
+
+/// Issue an API key
+#[utoipa::path(
+    post, path = "/v1/api-keys", tag = "api-keys", security(("api_key" = ["operator"])),
+    params(CommandHeaders), request_body = NewKey,
+    responses((status = 201, description = "Issued", body = Issued)),
+)]
+async fn issue(
+    State(app): State<AppState>,
+    _: Operator,
+    Incoming { origin, body }: Incoming<NewKey>,
+) -> Result<Response, Problem> {
+    let id = ApiKeyId::new(origin.new_id("api_key"));
+    let key = ApiKey::generate(id).map_err(Problem::internal)?;
+    let NewKey { name, roles, expires_at } = body;
+    let command = api_key::Command::Issue {
+        name: name.clone(),
+        roles: roles.clone(),
+        hash: key.hash.to_string(),
+        expires_at: expires_at.map(Into::into),
+    };
+    let stream = id.stream();
+    let answer = origin.submit(&app, stream.clone(), Command::ApiKey(command)).await?;
+    let reply = Reply::of(&stream, &answer)?.created(format!("/v1/api-keys/{id}"));
+    let key = (!answer.replayed).then(|| key.expose().to_owned());
+    Ok(reply.with(IssuedKey { key, name, roles, expires_at }))
+}
+
+/// Revoke an API key
+///
+/// It may be believed for two more seconds.
+#[utoipa::path(
+    delete, path = "/v1/api-keys/{id}", tag = "api-keys", security(("api_key" = ["operator"])),
+    params(("id" = Uuid, Path), CommandHeaders),
+    responses((status = 200, description = "Revoked", body = Accepted)),
+)]
+async fn revoke(
+    State(app): State<AppState>,
+    _: Operator,
+    Path(id): Path<ApiKeyId>,
+    Incoming { origin, .. }: Incoming<Empty>,
+) -> Result<Response, Problem> {
+    let stream = id.stream();
+    let command = Command::ApiKey(api_key::Command::Revoke);
+    let answer = origin.submit(&app, stream.clone(), command).await?;
+    Ok(Reply::of(&stream, &answer)?.into_response())
+}

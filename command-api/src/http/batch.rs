@@ -1,0 +1,171 @@
+//! Many commands in one request: NDJSON in, NDJSON out, in order, while it is still being sent.
+//!
+//! Each line goes through the same routes as a request of its own, so it is answered in the same
+//! way, and a bad line fails alone. [`order`] says which lines run side by side.
+//!
+//! The body may be as long as it likes, but for its number of lines; a line is bounded as a body
+//! of its own would be. Read answers while sending: a client that sends everything first may find
+//! that both sides wait for the other.
+
+mod line;
+mod lines;
+mod order;
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{FromRef, State},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use futures_util::{
+    StreamExt,
+    future::BoxFuture,
+    stream::{self, FuturesOrdered},
+};
+use infra::{
+    auth::Caller,
+    http::{extract::BODY_BYTES_MAX, problem::Problem, trace::RequestContext},
+};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{incoming::Staff, state::AppState};
+use line::Origin;
+use lines::{Lines, Read};
+use order::Order;
+
+/// Lines of one batch. The next one is answered with 413, and the batch ends there.
+const LINES_MAX: usize = 100_000;
+/// Lines of one batch that are under way at once. More wait, unread.
+const UNDER_WAY_MAX: usize = 64;
+
+const NDJSON: &str = "application/x-ndjson";
+
+/// What a batch needs: the routes that each of its lines goes through.
+#[derive(Clone)]
+struct Batches {
+    app: AppState,
+    routes: Router,
+}
+
+impl FromRef<Batches> for AppState {
+    fn from_ref(batches: &Batches) -> Self {
+        batches.app.clone()
+    }
+}
+
+pub(super) fn routes(app: AppState, routes: Router) -> OpenApiRouter {
+    OpenApiRouter::new().routes(routes!(batch)).with_state(Batches { app, routes })
+}
+
+/// Send many commands
+///
+/// A line `{"idempotency_key", "method", "path", "if_match"?, "body"}` is one command, answered by
+/// a line `{"index", "status", "body"}` in the same order, while the request is still being sent.
+///
+/// Lines that name the same cart, product or SKU run one after the other; those that follow one
+/// another on different ones of the same kind run side by side; a change of the kind (from
+/// `/v1/stock` to `/v1/carts`, say) waits for everything before it. At most 100,000 lines of at
+/// most 1 MiB.
+#[utoipa::path(
+    post, path = "/v1/batch", tag = "batch", security(("api_key" = ["staff"])),
+    request_body(
+        content = String, content_type = "application/x-ndjson",
+        example = json!("{\"idempotency_key\": \"a-1\", \"method\": \"POST\", \"path\": \"/v1/stock/A-1/receive\", \"body\": {\"quantity\": 5}}\n"),
+    ),
+    responses((
+        status = 200, description = "One line per command", body = String,
+        content_type = "application/x-ndjson",
+    )),
+)]
+async fn batch(
+    State(batches): State<Batches>,
+    _: Staff,
+    caller: axum::Extension<Caller>,
+    request: RequestContext,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = content_type.and_then(|value| value.split(';').next()).unwrap_or_default();
+    if !essence.trim().eq_ignore_ascii_case(NDJSON) {
+        return Err(Problem::unsupported_media_type(NDJSON));
+    }
+    let run = Run {
+        origin: Origin { caller: caller.0, traceparent: request.trace.traceparent() },
+        routes: batches.routes,
+        lines: Lines::new(body, BODY_BYTES_MAX),
+        order: Order::new(UNDER_WAY_MAX),
+        under_way: FuturesOrdered::new(),
+        index: 0,
+        open: true,
+    };
+    let answers = stream::unfold(run, async |mut run| Some((run.next().await?, run)));
+    let body = Body::from_stream(answers.map(Ok::<_, std::convert::Infallible>));
+    Ok(([(header::CONTENT_TYPE, NDJSON)], body).into_response())
+}
+
+/// One batch on its way.
+struct Run {
+    origin: Origin,
+    routes: Router,
+    lines: Lines,
+    order: Order,
+    under_way: FuturesOrdered<BoxFuture<'static, Bytes>>,
+    /// Of the next line.
+    index: usize,
+    /// There may be more lines.
+    open: bool,
+}
+
+impl Run {
+    /// The next answer; `None` after the last.
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            let may_read = self.open && self.under_way.len() < UNDER_WAY_MAX;
+            tokio::select! {
+                Some(answer) = self.under_way.next() => return Some(answer),
+                read = self.lines.next(), if may_read => self.take(read),
+                else => return None,
+            }
+        }
+    }
+
+    fn take(&mut self, read: Read) {
+        let index = self.index;
+        let refusal = match read {
+            Read::End => return self.open = false,
+            Read::Line(_) | Read::TooLong if index >= LINES_MAX => {
+                self.open = false;
+                let detail =
+                    format!("a batch may have at most {LINES_MAX} lines; send the rest in another");
+                Problem::rejected(StatusCode::PAYLOAD_TOO_LARGE, "batch_too_long", detail)
+            }
+            Read::Line(line) => return self.start(index, line),
+            Read::TooLong => Problem::body_too_large(BODY_BYTES_MAX),
+            Read::Broken(problem) => {
+                self.open = false;
+                problem
+            }
+        };
+        self.index += 1;
+        self.under_way.push_back(Box::pin(line::refuse(index, refusal)));
+    }
+
+    fn start(&mut self, index: usize, line: Bytes) {
+        self.index += 1;
+        match line::parse(line) {
+            Ok(line) => {
+                let turn = self.order.turn(line.touches());
+                let (routes, origin) = (self.routes.clone(), self.origin.clone());
+                self.under_way.push_back(Box::pin(async move {
+                    // Held until the answer is there: what waits for this line goes on then.
+                    let _turn = turn.come().await;
+                    line.run(index, routes, &origin).await
+                }));
+            }
+            Err(problem) => self.under_way.push_back(Box::pin(line::refuse(index, problem))),
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! One line of a batch: a command that goes through the routes as if it had come alone.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    body::Body,
+    http::{
+        HeaderValue, Method, Request, Uri,
+        header::{CONTENT_TYPE, IF_MATCH},
+    },
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use infra::{
+    auth::Caller,
+    http::{
+        extract::Payload,
+        fields::{Fields, Validate},
+        headers::IDEMPOTENCY_KEY,
+        problem::Problem,
+        trace::TRACEPARENT,
+    },
+};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tower::ServiceExt;
+
+use super::order::Touches;
+
+/// Who sends the batch, and the trace that it belongs to.
+#[derive(Clone)]
+pub(super) struct Origin {
+    pub(super) caller: Caller,
+    pub(super) traceparent: Arc<str>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Text {
+    idempotency_key: Option<String>,
+    method: String,
+    path: String,
+    if_match: Option<String>,
+    body: Option<Box<RawValue>>,
+}
+
+impl Validate for Text {
+    fn validate(&self, fields: &mut Fields) {
+        let known = matches!(self.method.as_str(), "POST" | "PUT" | "PATCH" | "DELETE");
+        fields.check("/method", "unknown_value", known, "must be POST, PUT, PATCH or DELETE");
+        let detail = "must be the path of a command such as /v1/carts";
+        fields.check("/path", "invalid", self.path.starts_with("/v1/"), detail);
+    }
+}
+
+/// A line that can be tried.
+pub(super) struct Line {
+    request: Request<Body>,
+    touches: Touches,
+}
+
+/// # Errors
+/// What is wrong with the line itself, before any route has seen it.
+pub(super) fn parse(line: Bytes) -> Result<Line, Problem> {
+    let Text { idempotency_key, method, path, if_match, body } =
+        Payload::<Text>::parse(line)?.value;
+    let json = body.as_ref().and_then(|body| serde_json::from_str(body.get()).ok());
+    let touches = Touches::of(&path, json.as_ref());
+    let body = body.map(|body| Bytes::from(String::from(Box::<str>::from(body))));
+    let mut request = Request::new(Body::from(body.unwrap_or_default()));
+    *request.method_mut() = method.parse::<Method>().map_err(|error| unfit("/method", &error))?;
+    *request.uri_mut() = path.parse::<Uri>().map_err(|error| unfit("/path", &error))?;
+    let headers = request.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let named =
+        [(IDEMPOTENCY_KEY, idempotency_key, "/idempotency_key"), (IF_MATCH, if_match, "/if_match")];
+    for (name, value, at) in named {
+        if let Some(value) = value {
+            headers.insert(name, HeaderValue::try_from(value).map_err(|error| unfit(at, &error))?);
+        }
+    }
+    Ok(Line { request, touches })
+}
+
+fn unfit(at: &'static str, error: &dyn std::fmt::Display) -> Problem {
+    Problem::invalid_field(at, "invalid", error.to_string())
+}
+
+impl Line {
+    pub(super) fn touches(&self) -> Touches {
+        self.touches.clone()
+    }
+
+    /// The line's answer.
+    pub(super) async fn run(self, index: usize, routes: Router, origin: &Origin) -> Bytes {
+        let mut request = self.request;
+        if let Ok(traceparent) = HeaderValue::try_from(&*origin.traceparent) {
+            request.headers_mut().insert(TRACEPARENT, traceparent);
+        }
+        request.extensions_mut().insert(origin.caller.clone());
+        let response = match routes.oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        };
+        answer(index, response).await
+    }
+}
+
+/// The answer to a line that no route has seen.
+pub(super) async fn refuse(index: usize, problem: Problem) -> Bytes {
+    answer(index, problem.into_response()).await
+}
+
+async fn answer(index: usize, response: Response) -> Bytes {
+    let status = response.status().as_u16();
+    // Handlers answer from memory, so there is nothing that could fail.
+    let body = response.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let body: &[u8] = if body.is_empty() { b"null" } else { &body };
+    let head = format!("{{\"index\":{index},\"status\":{status},\"body\":");
+    [head.as_bytes(), body, b"}\n"].concat().into()
+}

@@ -1,0 +1,217 @@
+//! Carts and their checkout.
+//!
+//! Anyone may have a cart: a guest gets its token with the answer that creates it, and must send
+//! it back from then on. Staff may touch any cart. To everybody else a cart is not there.
+//!
+//! A cart knows no catalogue: whatever a line needs of it is looked up here, as it is now, and a
+//! SKU that is not for sale is for the cart itself to refuse.
+
+mod body;
+mod checkout;
+
+use axum::{
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use domain::{
+    Command, State as Aggregate,
+    cart::{self, NewLine},
+    id::{CartId, Sku, StreamId},
+    sku::Listing,
+};
+use infra::{
+    auth::{cart_token, cart_token_matches},
+    http::{extract::Path, problem::Problem},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    answer::{Accepted, Reply},
+    incoming::{Incoming, Origin},
+    shapes::{CommandHeaders, Empty},
+    state::AppState,
+};
+use body::{AllLines, LineBody, LineChange, NewCart};
+
+use crate::engine::Outcome;
+
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(create))
+        .routes(routes!(add_line, replace_lines))
+        .routes(routes!(change_line, remove_line))
+        .routes(routes!(checkout::check_out))
+}
+
+/// What a guest gets with a new cart.
+#[derive(Serialize, ToSchema)]
+struct Token {
+    /// For guests: send it back as `Tradewind-Cart-Token`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cart_token: Option<String>,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it documents what `create` answers")]
+struct CartCreated {
+    #[schema(inline)]
+    #[serde(flatten)]
+    accepted: Accepted,
+    #[schema(inline)]
+    #[serde(flatten)]
+    token: Token,
+}
+
+/// Create a cart
+#[utoipa::path(
+    post, path = "/v1/carts", tag = "carts", security((), ("api_key" = [])),
+    params(CommandHeaders), request_body = NewCart,
+    responses((status = 201, description = "Created", body = CartCreated)),
+)]
+async fn create(
+    State(app): State<AppState>,
+    Incoming { origin, body }: Incoming<NewCart>,
+) -> Result<Response, Problem> {
+    let id = CartId::new(body.id.unwrap_or_else(|| origin.new_id("cart")));
+    let staff = origin.is_staff();
+    let lines = look_up(&app, body.lines).await?;
+    let command = Command::Cart(cart::Command::Create { currency: body.currency, staff, lines });
+    let answer = origin.submit(&app, id.stream(), command).await?;
+    let reply = Reply::of(&id.stream(), &answer)?.created(format!("/v1/carts/{id}"));
+    let cart_token = match answer.outcome {
+        _ if staff => None,
+        // It was there already, so it may be another guest's.
+        Outcome::Unchanged { .. } | Outcome::Rejected { .. } => return Err(taken()),
+        Outcome::Committed { .. } => Some(cart_token(&app.cart_token_secret, id)),
+    };
+    Ok(reply.with(Token { cart_token }))
+}
+
+/// Add a line
+///
+/// The quantity is added to that of a line of the same SKU.
+#[utoipa::path(
+    post, path = "/v1/carts/{id}/lines", tag = "carts", security((), ("api_key" = [])),
+    params(("id" = Uuid, Path), CartHeaders, CommandHeaders), request_body = LineBody,
+    responses((status = 200, description = "Added", body = Accepted)),
+)]
+async fn add_line(
+    State(app): State<AppState>,
+    Path(id): Path<CartId>,
+    Incoming { origin, body }: Incoming<LineBody>,
+) -> Result<Response, Problem> {
+    admit(&app, &origin, id)?;
+    let line = look_up(&app, vec![body]).await?.pop().ok_or_else(not_there)?;
+    change(&app, &origin, id, cart::Command::AddLine { line }).await
+}
+
+/// Replace all lines
+#[utoipa::path(
+    put, path = "/v1/carts/{id}/lines", tag = "carts", security((), ("api_key" = [])),
+    params(("id" = Uuid, Path), CartHeaders, CommandHeaders), request_body = AllLines,
+    responses((status = 200, description = "Replaced", body = Accepted)),
+)]
+async fn replace_lines(
+    State(app): State<AppState>,
+    Path(id): Path<CartId>,
+    Incoming { origin, body }: Incoming<AllLines>,
+) -> Result<Response, Problem> {
+    admit(&app, &origin, id)?;
+    let lines = look_up(&app, body.lines).await?;
+    change(&app, &origin, id, cart::Command::ReplaceLines { lines }).await
+}
+
+/// Change a line
+#[utoipa::path(
+    patch, path = "/v1/carts/{id}/lines/{sku}", tag = "carts", security((), ("api_key" = [])),
+    params(("id" = Uuid, Path), ("sku" = String, Path), CartHeaders, CommandHeaders),
+    request_body = LineChange,
+    responses((status = 200, description = "Changed", body = Accepted)),
+)]
+async fn change_line(
+    State(app): State<AppState>,
+    Path((id, sku)): Path<(CartId, Sku)>,
+    Incoming { origin, body }: Incoming<LineChange>,
+) -> Result<Response, Problem> {
+    admit(&app, &origin, id)?;
+    let LineChange { quantity, adjustments } = body;
+    change(&app, &origin, id, cart::Command::ChangeLine { sku, quantity, adjustments }).await
+}
+
+/// Remove a line
+#[utoipa::path(
+    delete, path = "/v1/carts/{id}/lines/{sku}", tag = "carts", security((), ("api_key" = [])),
+    params(("id" = Uuid, Path), ("sku" = String, Path), CartHeaders, CommandHeaders),
+    responses((status = 200, description = "Removed", body = Accepted)),
+)]
+async fn remove_line(
+    State(app): State<AppState>,
+    Path((id, sku)): Path<(CartId, Sku)>,
+    Incoming { origin, .. }: Incoming<Empty>,
+) -> Result<Response, Problem> {
+    admit(&app, &origin, id)?;
+    change(&app, &origin, id, cart::Command::RemoveLine { sku }).await
+}
+
+/// How a guest proves that a cart is theirs.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "it documents what `admit` reads")]
+struct CartHeaders {
+    /// For guests: the `cart_token` of the answer that created the cart.
+    #[param(rename = "Tradewind-Cart-Token")]
+    cart_token: Option<String>,
+}
+
+async fn change(
+    app: &AppState,
+    origin: &Origin,
+    id: CartId,
+    command: cart::Command,
+) -> Result<Response, Problem> {
+    let answer = origin.submit(app, id.stream(), Command::Cart(command)).await?;
+    Ok(Reply::of(&id.stream(), &answer)?.into_response())
+}
+
+/// Lets staff in, and whoever holds the cart's token.
+fn admit(app: &AppState, origin: &Origin, id: CartId) -> Result<(), Problem> {
+    let token = origin.cart_token.as_deref();
+    let holds = token.is_some_and(|token| cart_token_matches(&app.cart_token_secret, id, token));
+    if holds || origin.is_staff() { Ok(()) } else { Err(not_there()) }
+}
+
+/// The words of the cart's own answer, so that a foreign cart looks like none.
+fn not_there() -> Problem {
+    let rejection = cart::Rejection::NotFound;
+    Problem::rejected(StatusCode::NOT_FOUND, rejection.code(), rejection.to_string())
+}
+
+fn taken() -> Problem {
+    let rejection = cart::Rejection::Exists;
+    Problem::conflict(rejection.code(), rejection.to_string())
+}
+
+async fn look_up(app: &AppState, lines: Vec<LineBody>) -> Result<Vec<NewLine>, Problem> {
+    let streams: Vec<StreamId> = lines.iter().map(|line| line.sku.stream()).collect();
+    let listings = listings(app, &streams).await?;
+    let with_listing = |(LineBody { sku, quantity, adjustments }, listing)| NewLine {
+        sku,
+        quantity,
+        adjustments,
+        listing,
+    };
+    Ok(lines.into_iter().zip(listings).map(with_listing).collect())
+}
+
+/// What is for sale now, in the order asked.
+async fn listings(app: &AppState, streams: &[StreamId]) -> Result<Vec<Option<Listing>>, Problem> {
+    let snapshots = app.read_many(streams).await?;
+    let listing = |state| match state {
+        Aggregate::Sku(claim) => claim.listing,
+        _ => None,
+    };
+    Ok(snapshots.into_iter().map(|snapshot| listing(snapshot.state)).collect())
+}

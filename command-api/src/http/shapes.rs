@@ -1,0 +1,156 @@
+//! Shapes that several resources share, and what their parts must look like.
+
+use domain::{
+    cart::{Address, Adjustment},
+    money,
+};
+use infra::http::fields::{Fields, Validate};
+use serde::{Deserialize, Deserializer};
+use utoipa::{IntoParams, ToSchema};
+
+/// Characters of a short text: a name, a reference, a reason.
+pub(super) const SHORT_CHARS_MAX: usize = 200;
+
+/// Headers that every command takes.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "it documents what `Incoming` reads")]
+pub(super) struct CommandHeaders {
+    /// Names the request, so that sending it again changes nothing: 1 to 255 visible characters,
+    /// kept for 24 hours.
+    #[param(rename = "Idempotency-Key", max_length = 255)]
+    idempotency_key: Option<String>,
+    /// Makes the command conditional on the stream's revision, as an `ETag` gave it.
+    #[param(rename = "If-Match", example = "\"3\"")]
+    if_match: Option<String>,
+}
+
+/// A body that says nothing: empty, or `{}`.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Empty {}
+
+impl Validate for Empty {}
+
+/// An amount in minor units of a currency.
+#[derive(ToSchema)]
+#[schema(as = Money)]
+#[expect(dead_code, reason = "it documents `domain::money::Money`")]
+pub(super) struct MoneyShape {
+    /// Minor units: 1250 is 12.50 USD.
+    #[schema(example = 1250)]
+    amount: i64,
+    /// ISO 4217.
+    #[schema(example = "USD")]
+    currency: String,
+}
+
+/// Where to ship to.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = Address)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AddressBody {
+    name: String,
+    line1: String,
+    line2: Option<String>,
+    city: String,
+    region: Option<String>,
+    postal_code: String,
+    /// ISO 3166-1 alpha-2.
+    #[schema(example = "DE")]
+    country: String,
+}
+
+impl AddressBody {
+    pub(super) fn check(&self, fields: &mut Fields, at: &str) {
+        let Self { name, line1, line2, city, region, postal_code, country } = self;
+        for (field, text) in [
+            ("name", Some(name)),
+            ("line1", Some(line1)),
+            ("line2", line2.as_ref()),
+            ("city", Some(city)),
+            ("region", region.as_ref()),
+            ("postal_code", Some(postal_code)),
+        ] {
+            if let Some(text) = text {
+                fields.text(format!("{at}/{field}"), text, SHORT_CHARS_MAX);
+            }
+        }
+        let is_country = country.len() == 2 && country.bytes().all(|b| b.is_ascii_uppercase());
+        let detail = "must be an ISO 3166-1 alpha-2 code such as DE";
+        fields.check(format!("{at}/country"), "invalid", is_country, detail);
+    }
+
+    pub(super) fn into_address(self) -> Address {
+        let Self { name, line1, line2, city, region, postal_code, country } = self;
+        Address { name, line1, line2, city, region, postal_code, country }
+    }
+}
+
+/// A signed change of a line's total; a discount is negative.
+#[derive(ToSchema)]
+#[schema(as = Adjustment)]
+#[expect(dead_code, reason = "it documents `domain::cart::Adjustment`")]
+pub(super) struct AdjustmentShape {
+    #[schema(example = "discount")]
+    kind: String,
+    #[schema(inline = false)]
+    amount: MoneyShape,
+    #[schema(example = "10 % off")]
+    reason: String,
+}
+
+pub(super) fn check_adjustments(fields: &mut Fields, at: &str, adjustments: &[Adjustment]) {
+    for (index, adjustment) in adjustments.iter().enumerate() {
+        let at = format!("{at}/adjustments/{index}");
+        fields.text(format!("{at}/kind"), &adjustment.kind, SHORT_CHARS_MAX);
+        fields.text_or_empty(format!("{at}/reason"), &adjustment.reason, SHORT_CHARS_MAX);
+    }
+}
+
+pub(super) fn check_price(fields: &mut Fields, at: &'static str, price: money::Money) {
+    fields.check(at, "out_of_range", price.amount >= 0, "must not be negative");
+}
+
+/// `local@domain`, short enough for a mail server. Whether it exists only a mail can tell.
+pub(super) fn check_email(fields: &mut Fields, at: &'static str, email: &str) {
+    let shaped = email.split_once('@').is_some_and(|(local, domain)| {
+        let domain_shaped =
+            domain.split('.').all(|label| !label.is_empty()) && domain.contains('.');
+        !local.is_empty() && domain_shaped && !domain.contains('@')
+    });
+    let valid = shaped && email.len() <= 254 && !email.contains(char::is_whitespace);
+    fields.check(at, "invalid", valid, "must be an e-mail address such as ada@example.org");
+}
+
+/// For a field of a merge patch: absent is `None`, `null` is `Some(None)`.
+pub(super) fn nullable<'de, D, T>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Option::deserialize(deserializer).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(email: &str, expected: bool) {
+        let mut fields = Fields::default();
+        check_email(&mut fields, "/email", email);
+        assert_eq!(fields.is_empty(), expected, "{email}");
+    }
+
+    #[test]
+    fn an_email_has_a_name_and_a_host() {
+        check("ada@example.org", true);
+        check("ada+shop@mail.example.org", true);
+        for bad in
+            ["", "ada", "@example.org", "ada@", "ada@host", "a b@c.de", "a@b@c.de", "a@b..de"]
+        {
+            check(bad, false);
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! What handlers work with, and the one way to hand a command to the engine.
+
+use std::sync::{Arc, OnceLock};
+
+use async_trait::async_trait;
+use axum::extract::FromRef;
+use domain::{
+    State,
+    id::{ApiKeyId, StreamId},
+};
+use infra::{
+    auth::{Authenticator, KeyDirectory, KeyRecord, Unavailable},
+    clock::Clock,
+    http::problem::Problem,
+};
+use secrecy::SecretString;
+use tokio::time::Instant;
+
+use super::keys::KeyMemory;
+use crate::{
+    engine::{Answer, Engine, Snapshot, Submission, SubmitError},
+    payment::{PaymentProvider, WebhookSecret},
+};
+
+/// The engine, once the log has been reached. Until then every command is a 503.
+#[derive(Clone, Default)]
+pub struct EngineSlot(Arc<OnceLock<Engine>>);
+
+impl EngineSlot {
+    /// Opens the doors. Only the first engine counts.
+    pub fn fill(&self, engine: Engine) {
+        self.0.get_or_init(|| engine);
+    }
+
+    pub(super) fn get(&self) -> Result<&Engine, Problem> {
+        self.0.get().ok_or_else(|| {
+            Problem::unavailable("log_unavailable", "the event log cannot be reached yet")
+        })
+    }
+}
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct AppState {
+    pub(super) engine: EngineSlot,
+    pub(super) authenticator: Authenticator,
+    pub(super) keys: KeyMemory,
+    pub(super) clock: Clock,
+    pub(super) cart_token_secret: SecretString,
+    pub(super) provider: Arc<dyn PaymentProvider>,
+    /// Without one no webhook is believed.
+    pub(super) webhook_secret: Option<Arc<WebhookSecret>>,
+}
+
+/// What a service gives its handlers.
+pub struct Ingredients {
+    pub engine: EngineSlot,
+    pub clock: Clock,
+    pub auth: infra::config::Auth,
+    pub provider: Arc<dyn PaymentProvider>,
+    pub webhook_secret: Option<WebhookSecret>,
+}
+
+impl AppState {
+    #[must_use]
+    pub fn new(ingredients: Ingredients) -> Self {
+        let Ingredients { engine, clock, auth, provider, webhook_secret } = ingredients;
+        let directory = Arc::new(EngineDirectory(engine.clone()));
+        let authenticator = Authenticator::new(auth.operator_key_sha256, directory, clock.clone());
+        Self {
+            engine,
+            authenticator,
+            keys: KeyMemory::default(),
+            clock,
+            cart_token_secret: auth.cart_token_secret,
+            provider,
+            webhook_secret: webhook_secret.map(Arc::new),
+        }
+    }
+
+    pub(super) async fn submit(
+        &self,
+        submission: Submission,
+        deadline: Instant,
+    ) -> Result<Answer, SubmitError> {
+        let Ok(engine) = self.engine.get() else { return Err(SubmitError::NotOwner) };
+        engine.submit(submission, deadline).await
+    }
+
+    pub(super) async fn read(&self, stream: &StreamId) -> Result<Snapshot, Problem> {
+        self.engine.get()?.read(stream).await.map_err(problem)
+    }
+
+    pub(super) async fn read_many(&self, streams: &[StreamId]) -> Result<Vec<Snapshot>, Problem> {
+        self.engine.get()?.read_many(streams).await.map_err(problem)
+    }
+}
+
+impl FromRef<AppState> for Authenticator {
+    fn from_ref(app: &AppState) -> Self {
+        app.authenticator.clone()
+    }
+}
+
+/// Why there is no answer, for the client.
+pub(super) fn problem(error: SubmitError) -> Problem {
+    let again = "nothing happened; send it again";
+    match error {
+        SubmitError::KeyReused => Problem::idempotency_key_reused(),
+        SubmitError::Busy => Problem::unavailable("busy", format!("too much is waiting: {again}")),
+        SubmitError::NotOwner => {
+            Problem::unavailable("log_unavailable", format!("the event log is away: {again}"))
+        }
+        SubmitError::Unknown => Problem::unavailable(
+            "outcome_unknown",
+            "it is not known yet whether this happened; send it again with the same \
+             Idempotency-Key to learn of it",
+        ),
+        SubmitError::StreamUnreadable => Problem::unavailable(
+            "stream_unreadable",
+            "the stream holds an event that this release cannot read; an operator has to look",
+        ),
+        SubmitError::ShuttingDown => {
+            Problem::unavailable("shutting_down", format!("this node is going away: {again}"))
+        }
+    }
+}
+
+/// Issued keys, as their aggregates have them.
+struct EngineDirectory(EngineSlot);
+
+#[async_trait]
+impl KeyDirectory for EngineDirectory {
+    async fn find(&self, id: ApiKeyId) -> Result<Option<KeyRecord>, Unavailable> {
+        let engine = self.0.0.get().ok_or_else(|| Unavailable("no event log yet".into()))?;
+        let snapshot =
+            engine.read(&id.stream()).await.map_err(|error| Unavailable(Box::new(error)))?;
+        let State::ApiKey(key) = snapshot.state else { return Ok(None) };
+        let Some(issued) = key.issued else { return Ok(None) };
+        let hash = issued.hash.parse().map_err(|error| Unavailable(Box::new(error)))?;
+        let (roles, expires_at) = (issued.roles, issued.expires_at);
+        Ok(Some(KeyRecord { hash, roles, expires_at, revoked: key.revoked }))
+    }
+}

@@ -1,0 +1,19 @@
+//! The outside contract, over a log in memory.
+
+mod answers;
+mod bad_input;
+mod batch;
+mod carts;
+mod keys;
+mod webhooks;
+
+use serde_json::json;
+
+use crate::testing::World;
+
+#[tokio::test]
+async fn the_contract_is_written_down() {
+    let mut contract = World::start().guest("GET", "/openapi.json", json!(null)).await.expect(200);
+    contract.body["info"]["version"] = json!("[version]");
+    insta::assert_json_snapshot!(contract.body);
+}

@@ -1,0 +1,102 @@
+//! What a command answers, and what it answers the second time.
+
+use serde_json::json;
+
+use crate::testing::{OPERATOR, World, bearer, new_uuid};
+
+#[tokio::test]
+async fn a_created_product_tells_where_it_is_and_how_to_read_it() {
+    let world = World::start();
+    let id = new_uuid();
+    let body =
+        json!({"id": id, "sku": "A-1", "name": "Tea", "price": {"amount": 1, "currency": "USD"}});
+    let seen = world.staff("POST", "/v1/products", body).await.expect(201);
+    assert_eq!(seen.header("location"), format!("/v1/products/{id}"));
+    assert_eq!(seen.header("etag"), "\"1\"");
+    assert_eq!(seen.header("tradewind-position"), seen.body["position"]);
+    assert_eq!(seen.body["stream"], format!("product/{id}"));
+    assert_eq!(seen.body["id"], id);
+    assert_eq!(seen.body["revision"], 1);
+    assert_eq!(seen.body["events"][0]["type"], "tradewind.product.created.v1");
+}
+
+#[tokio::test]
+async fn the_same_key_gets_the_stored_answer() {
+    let world = World::start();
+    let body = json!({"sku": "A-1", "name": "Tea", "price": {"amount": 1, "currency": "USD"}});
+    let first = world.keyed("k", "POST", "/v1/products", body.clone()).await.expect(201);
+    let again = world.keyed("k", "POST", "/v1/products", body).await.expect(201);
+    assert_eq!(first.header("idempotency-replayed"), "");
+    assert_eq!(again.header("idempotency-replayed"), "true");
+    assert_eq!(first.text, again.text);
+}
+
+#[tokio::test]
+async fn a_no_is_stored_as_well_as_a_yes() {
+    let world = World::start();
+    let take = json!({"delta": -1, "reason": "broken"});
+    let path = "/v1/stock/A-1/adjust";
+    world.keyed("k", "POST", path, take.clone()).await.expect_problem(422, "stock.insufficient");
+    world.staff("POST", "/v1/stock/A-1/receive", json!({"quantity": 5})).await.expect(200);
+    let again = world.keyed("k", "POST", path, take).await;
+    assert_eq!(again.header("idempotency-replayed"), "true");
+    again.expect_problem(422, "stock.insufficient");
+}
+
+#[tokio::test]
+async fn a_reused_key_is_refused_wherever_it_comes_back() {
+    let world = World::start();
+    let receive = |sku: &str| format!("/v1/stock/{sku}/receive");
+    world.keyed("k", "POST", &receive("A"), json!({"quantity": 5})).await.expect(200);
+    for (path, quantity) in [(receive("A"), 6), (receive("B"), 5)] {
+        let seen = world.keyed("k", "POST", &path, json!({"quantity": quantity})).await;
+        seen.expect_problem(422, "idempotency_key_reused");
+    }
+    let price = json!({"amount": 1, "currency": "USD"});
+    let product = |sku: &str| json!({"sku": sku, "name": "Tea", "price": price});
+    world.keyed("p", "POST", "/v1/products", product("A")).await.expect(201);
+    let other = world.keyed("p", "POST", "/v1/products", product("B")).await;
+    other.expect_problem(422, "idempotency_key_reused");
+    world.staff("POST", "/v1/products", product("B")).await.expect(201);
+}
+
+#[tokio::test]
+async fn if_match_names_the_revision_that_was_seen() {
+    let world = World::start();
+    let id = world.product("A-1", 0).await;
+    let path = format!("/v1/products/{id}/price");
+    let send = async |tag: &str, amount: i64| {
+        let body = json!({"price": {"amount": amount, "currency": "USD"}}).to_string();
+        let request = World::request("POST", &path)
+            .header("authorization", bearer(OPERATOR))
+            .header("if-match", tag);
+        world.send(request.body(body.into()).unwrap()).await
+    };
+    send("\"1\"", 300).await.expect_problem(412, "revision_mismatch");
+    send("\"2\"", 300).await.expect(200);
+    send("*", 301).await.expect(200);
+    send("2", 302).await.expect_problem(400, "invalid_if_match");
+}
+
+#[tokio::test]
+async fn a_sku_belongs_to_one_product() {
+    let world = World::start();
+    world.product("A-1", 0).await;
+    let body = json!({"sku": "A-1", "name": "Tea", "price": {"amount": 1, "currency": "USD"}});
+    world.staff("POST", "/v1/products", body).await.expect_problem(409, "sku.taken");
+}
+
+#[tokio::test]
+async fn a_product_is_patched_field_by_field() {
+    let world = World::start();
+    let id = world.product("A-1", 0).await;
+    let path = format!("/v1/products/{id}");
+    let patch = json!({"brand": "Acme", "attributes": {"organic": true}});
+    world.staff("PATCH", &path, patch.clone()).await.expect(200);
+    let same = world.staff("PATCH", &path, patch).await.expect(200);
+    assert_eq!(same.body["events"], json!([]));
+    world.staff("PATCH", &path, json!({"brand": null})).await.expect(200);
+    world.staff("PATCH", &path, json!({"sku": "B"})).await.expect_problem(422, "invalid_field");
+    let nobody = format!("/v1/products/{}", new_uuid());
+    world.staff("PATCH", &nobody, json!({})).await.expect_problem(404, "product.not_found");
+}

@@ -1,0 +1,137 @@
+//! Input that is refused, with its status and code, and nothing appended.
+
+use axum::http::Request;
+use domain::shard::ShardId;
+use serde_json::{Value, json};
+
+use crate::testing::{OPERATOR, Seen, World, bearer, new_uuid};
+
+/// What is sent to one path as text, under the operator's key.
+async fn post(world: &World, path: &str, body: impl Into<String>) -> Seen {
+    let request = World::request("POST", path).header("authorization", bearer(OPERATOR));
+    world.send(request.body(body.into().into()).unwrap()).await
+}
+
+fn product(change: impl FnOnce(&mut Value)) -> String {
+    let mut body =
+        json!({"sku": "A-1", "name": "Tea", "price": {"amount": 250, "currency": "USD"}});
+    change(&mut body);
+    body.to_string()
+}
+
+async fn refused(body: String, pointer: &str, code: &str) {
+    let seen = post(&World::start(), "/v1/products", body.clone()).await;
+    let seen = seen.expect_problem(422, "invalid_field");
+    assert_eq!(seen.body["errors"][0]["pointer"], pointer, "{body}: {}", seen.text);
+    assert_eq!(seen.body["errors"][0]["code"], code, "{body}: {}", seen.text);
+}
+
+#[tokio::test]
+async fn fields_are_named_one_by_one() {
+    refused(product(|body| body["colour"] = json!("red")), "/colour", "unknown_field").await;
+    refused(product(|body| body["name"] = json!(7)), "/name", "wrong_type").await;
+    refused(product(|body| body["name"] = json!("  ")), "/name", "required").await;
+    refused(product(|body| body["name"] = json!("x".repeat(201))), "/name", "too_long").await;
+    refused(product(|body| body["name"] = json!("a\u{0}b")), "/name", "control_character").await;
+    refused(product(|body| body["sku"] = json!("a b")), "/sku", "invalid").await;
+    refused(product(|body| body["price"]["currency"] = json!("XXX")), "/price/currency", "invalid")
+        .await;
+    refused(product(|body| body["price"]["amount"] = json!(-1)), "/price/amount", "out_of_range")
+        .await;
+    refused(product(|body| body["attributes"] = json!({"a": [1]})), "/attributes/a", "wrong_type")
+        .await;
+    let mut body: Value = serde_json::from_str(&product(|_| {})).unwrap();
+    body.as_object_mut().unwrap().remove("price");
+    refused(body.to_string(), "/price", "required").await;
+}
+
+#[tokio::test]
+async fn amounts_beyond_64_bits_are_refused() {
+    let body = product(|_| {}).replace("250", "9223372036854775808");
+    let seen = post(&World::start(), "/v1/products", body).await;
+    seen.expect_problem(422, "invalid_field");
+    let body = product(|_| {}).replace("250", "2.5");
+    post(&World::start(), "/v1/products", body).await.expect_problem(422, "invalid_field");
+}
+
+#[tokio::test]
+async fn quantities_are_positive_and_whole() {
+    let world = World::start();
+    for quantity in ["-1", "0", "1.5", "4294967296", "\"1\""] {
+        let body = format!("{{\"quantity\": {quantity}}}");
+        let seen = post(&world, "/v1/stock/A-1/receive", body).await;
+        let seen = seen.expect_problem(422, "invalid_field");
+        assert_eq!(seen.body["errors"][0]["pointer"], "/quantity");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_400_413_or_415() {
+    let world = World::start();
+    let path = "/v1/stock/A-1/receive";
+    post(&world, path, "{\"quantity\": ").await.expect_problem(400, "malformed_json");
+    post(&world, path, "{\"quantity\": 1} x").await.expect_problem(400, "malformed_json");
+    let large = format!("{{\"quantity\": 1, \"reference\": \"{}\"}}", "x".repeat(1 << 20));
+    post(&world, path, large).await.expect_problem(413, "body_too_large");
+    let request = Request::builder().method("POST").uri(path);
+    let request =
+        request.header("authorization", bearer(OPERATOR)).header("content-type", "text/plain");
+    let seen = world.send(request.body("{\"quantity\": 1}".into()).unwrap()).await;
+    seen.expect_problem(415, "unsupported_media_type");
+}
+
+#[tokio::test]
+async fn who_may_not_is_told_so_before_anything_else() {
+    let world = World::start();
+    let path = "/v1/stock/A-1/receive";
+    world.guest("POST", path, json!({"no": 1})).await.expect_problem(401, "unauthenticated");
+    let request = World::request("POST", path).header("authorization", bearer("tw_nonsense"));
+    let seen = world.send(request.body("{}".into()).unwrap()).await;
+    seen.expect_problem(401, "invalid_key");
+}
+
+#[tokio::test]
+async fn paths_and_methods_that_are_not_there() {
+    let world = World::start();
+    let seen = world.staff("GET", "/v1/stock/A-1/receive", json!({})).await;
+    assert_eq!(seen.header("allow"), "POST");
+    seen.expect_problem(405, "method_not_allowed");
+    world.staff("POST", "/v1/nothing", json!({})).await.expect_problem(404, "not_found");
+    let seen = world.staff("POST", "/v1/products/not-a-uuid/publish", json!({})).await;
+    seen.expect_problem(422, "invalid_field");
+    let seen = world.staff("POST", "/v1/stock/a%20b/receive", json!({"quantity": 1})).await;
+    seen.expect_problem(422, "invalid_field");
+}
+
+#[tokio::test]
+async fn an_idempotency_key_is_visible_and_short() {
+    let world = World::start();
+    let long = "x".repeat(256);
+    for key in ["a b", &long] {
+        let seen = world.keyed(key, "POST", "/v1/stock/A/receive", json!({"quantity": 1})).await;
+        seen.expect_problem(400, "invalid_idempotency_key");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_request_appends_nothing_and_keeps_its_key() {
+    let world = World::start();
+    world.product("A-1", 0).await;
+    let ends = async || {
+        let mut ends = vec![];
+        for shard in 0..world.log.shard_count() {
+            ends.push(world.log.range(ShardId::new(shard)).await.unwrap().end);
+        }
+        ends
+    };
+    let before = ends().await;
+    let path = "/v1/stock/A-1/receive";
+    world.keyed("k", "POST", path, json!({"quantity": 0})).await.expect(422);
+    world.keyed("k", "POST", path, json!({"amount": 1})).await.expect(422);
+    world.guest("POST", path, json!({"quantity": 1})).await.expect(401);
+    let nobodys = format!("/v1/carts/{}/lines", new_uuid());
+    let line = json!({"sku": "A-1", "quantity": 1});
+    world.guest("POST", &nobodys, line).await.expect_problem(404, "cart.not_found");
+    assert_eq!(ends().await, before);
+    world.keyed("k", "POST", path, json!({"quantity": 1})).await.expect(200);
+}

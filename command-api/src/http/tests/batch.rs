@@ -1,0 +1,116 @@
+//! Many commands in one request.
+
+use axum::body::Body;
+use serde_json::{Value, json};
+
+use crate::testing::{OPERATOR, Seen, World, bearer, checkout, new_uuid};
+
+async fn send(world: &World, body: impl Into<Body>) -> (Seen, Vec<Value>) {
+    let request = World::request("POST", "/v1/batch").header("authorization", bearer(OPERATOR));
+    let mut request = request.body(body.into()).unwrap();
+    request.headers_mut().insert("content-type", "application/x-ndjson".parse().unwrap());
+    let seen = world.send(request).await;
+    let lines = seen.text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    (seen, lines)
+}
+
+fn line(key: &str, method: &str, path: &str, body: &Value) -> String {
+    json!({"idempotency_key": key, "method": method, "path": path, "body": body}).to_string() + "\n"
+}
+
+#[tokio::test]
+async fn lines_that_depend_on_each_other_keep_their_order() {
+    let world = World::start();
+    let mut body = String::new();
+    for n in 0..100 {
+        let (id, sku) = (new_uuid(), format!("S-{n}"));
+        let new =
+            json!({"id": id, "sku": sku, "name": "Tea", "price": {"amount": 9, "currency": "USD"}});
+        body += &line(&format!("p-{n}"), "POST", "/v1/products", &new);
+        body += &line(&format!("u-{n}"), "POST", &format!("/v1/products/{id}/publish"), &json!({}));
+    }
+    for n in 0..100 {
+        let (id, sku) = (new_uuid(), format!("S-{n}"));
+        body +=
+            &line(&format!("c-{n}"), "POST", "/v1/carts", &json!({"id": id, "currency": "USD"}));
+        let lines = json!({"lines": [{"sku": sku, "quantity": 1}]});
+        body += &line(&format!("l-{n}"), "PUT", &format!("/v1/carts/{id}/lines"), &lines);
+        let path = format!("/v1/carts/{id}/checkout");
+        body += &line(&format!("o-{n}"), "POST", &path, &checkout("tok_ok"));
+    }
+    let (seen, first) = send(&world, body.clone()).await;
+    assert_eq!(seen.header("content-type"), "application/x-ndjson");
+    assert_eq!(first.len(), 500);
+    for (index, answer) in first.iter().enumerate() {
+        assert_eq!(answer["index"], index);
+        assert!(answer["status"].as_u64().unwrap() < 300, "{answer}");
+    }
+    let (again, _) = send(&world, body).await;
+    assert_eq!(again.text, seen.text, "a second time changes nothing");
+}
+
+#[tokio::test]
+async fn a_bad_line_fails_alone() {
+    let world = World::start();
+    let receive = |key: &str| line(key, "POST", "/v1/stock/A/receive", &json!({"quantity": 1}));
+    let body = [
+        receive("a"),
+        "{\"method\": \n".to_owned(),
+        line("b", "GET", "/v1/stock/A/receive", &json!({})),
+        line("c", "POST", "/v1/nothing", &json!({})),
+        line("d", "DELETE", "/v1/stock/A/receive", &json!({})),
+        line("a", "POST", "/v1/stock/A/receive", &json!({"quantity": 2})),
+        format!("{{\"path\": \"{}\"}}\n", "x".repeat(1 << 20)),
+        line("e", "POST", "/v1/batch", &json!({})),
+        receive("f"),
+    ];
+    let (_, answers) = send(&world, body.concat()).await;
+    let answers: Vec<(u64, &str)> = answers
+        .iter()
+        .map(|answer| {
+            (answer["status"].as_u64().unwrap(), answer["body"]["code"].as_str().unwrap_or(""))
+        })
+        .collect();
+    let expected = [
+        (200, ""),
+        (400, "malformed_json"),
+        (422, "invalid_field"),
+        (404, "not_found"),
+        (405, "method_not_allowed"),
+        (422, "idempotency_key_reused"),
+        (413, "body_too_large"),
+        (404, "not_found"),
+        (200, ""),
+    ];
+    assert_eq!(answers, expected);
+    assert_eq!(world.stock("A").await.on_hand(), 2);
+}
+
+#[tokio::test]
+async fn answers_come_while_the_batch_is_being_sent() {
+    let world = World::start();
+    let (lines, sent) = tokio::sync::mpsc::channel::<String>(1);
+    let sent = futures_util::stream::unfold(sent, async |mut sent| {
+        Some((Ok::<_, std::io::Error>(sent.recv().await?), sent))
+    });
+    let request = World::request("POST", "/v1/batch").header("authorization", bearer(OPERATOR));
+    let mut request = request.body(Body::from_stream(sent)).unwrap();
+    request.headers_mut().insert("content-type", "application/x-ndjson".parse().unwrap());
+    let response = world.respond(request).await;
+    let mut answers = response.into_body().into_data_stream();
+    for index in 0..3 {
+        let receive = line("k", "POST", "/v1/stock/A/receive", &json!({"quantity": 1}));
+        lines.send(receive).await.unwrap();
+        let answer = futures_util::StreamExt::next(&mut answers).await.unwrap().unwrap();
+        let answer: Value = serde_json::from_slice(&answer).unwrap();
+        assert_eq!((&answer["index"], &answer["status"]), (&json!(index), &json!(200)));
+    }
+}
+
+#[tokio::test]
+async fn a_batch_is_for_staff_and_ndjson() {
+    let world = World::start();
+    world.guest("POST", "/v1/batch", json!({})).await.expect_problem(401, "unauthenticated");
+    let seen = world.staff("POST", "/v1/batch", json!({})).await;
+    seen.expect_problem(415, "unsupported_media_type");
+}

@@ -1,0 +1,82 @@
+//! A payment that waits for its buyer, and what its provider tells of it.
+
+use domain::{
+    State,
+    id::{OrderId, PaymentId},
+    order::Status,
+    payment,
+};
+use serde_json::{Value, json};
+
+use crate::{
+    payment::WebhookSecret,
+    testing::{Seen, WEBHOOK_SECRET, World, eventually},
+};
+
+const PATH: &str = "/v1/webhooks/payments/sandbox";
+
+/// An order whose payment waits for the buyer.
+async fn waiting(world: &World) -> (OrderId, PaymentId) {
+    world.product("tea", 1).await;
+    let order_id = world.buy("tea", 1, "tok_3ds").await;
+    let payment_id = PaymentId::new(order_id.derive("payment"));
+    eventually("waiting for the buyer", || async {
+        match world.read(&payment_id.stream()).await {
+            State::Payment(payment) => {
+                (payment.status == payment::Status::ActionRequired).then_some(())
+            }
+            _ => None,
+        }
+    })
+    .await;
+    (order_id, payment_id)
+}
+
+async fn send(world: &World, id: &str, body: &Value) -> Seen {
+    let body = body.to_string();
+    let timestamp = (world.clock.now().as_micros() / 1_000_000).to_string();
+    let secret = WebhookSecret::parse(WEBHOOK_SECRET).unwrap();
+    let request = World::request("POST", PATH)
+        .header("webhook-id", id)
+        .header("webhook-timestamp", &timestamp)
+        .header("webhook-signature", secret.sign(id, &timestamp, body.as_bytes()));
+    world.send(request.body(body.into()).unwrap()).await
+}
+
+fn authorised(payment_id: PaymentId) -> Value {
+    let reference = format!("sandbox-{payment_id}");
+    json!({"type": "payment.authorised", "data": {"payment_id": payment_id, "reference": reference}})
+}
+
+#[tokio::test]
+async fn a_webhook_authorises_once() {
+    let world = World::start();
+    let (order_id, payment_id) = waiting(&world).await;
+    send(&world, "msg_1", &authorised(payment_id)).await.expect(200);
+    assert_eq!(world.settled(order_id).await.status, Status::Confirmed);
+    let again = send(&world, "msg_1", &authorised(payment_id)).await.expect(200);
+    assert_eq!(again.header("idempotency-replayed"), "true");
+}
+
+#[tokio::test]
+async fn a_webhook_declines() {
+    let world = World::start();
+    let (order_id, payment_id) = waiting(&world).await;
+    let data = json!({"payment_id": payment_id, "code": "not_present", "detail": "no answer"});
+    send(&world, "msg_1", &json!({"type": "payment.declined", "data": data})).await.expect(200);
+    assert_eq!(world.settled(order_id).await.status, Status::Rejected);
+    let late = send(&world, "msg_2", &authorised(payment_id)).await;
+    late.expect_problem(409, "payment.closed");
+}
+
+#[tokio::test]
+async fn an_unsigned_webhook_is_not_believed() {
+    let world = World::start();
+    let (_, payment_id) = waiting(&world).await;
+    let body = authorised(payment_id);
+    world.guest("POST", PATH, body.clone()).await.expect_problem(401, "invalid_signature");
+    let other = World::request("POST", "/v1/webhooks/payments/stripe");
+    world.send(other.body("{}".into()).unwrap()).await.expect_problem(404, "not_found");
+    let State::Payment(payment) = world.read(&payment_id.stream()).await else { panic!() };
+    assert_eq!(payment.status, payment::Status::ActionRequired);
+}

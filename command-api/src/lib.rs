@@ -1,0 +1,101 @@
+//! The command API: commands over HTTP, decided against aggregates and appended to the event log,
+//! and the process managers that go on from there.
+//!
+//! Two halves with separate ends: the front takes requests, the rear decides and follows the log.
+//! A shutdown drains the front first, so that whoever was let in still gets an answer.
+
+pub mod engine;
+pub mod http;
+mod metrics;
+pub mod payment;
+pub mod process;
+mod rear;
+mod settings;
+#[cfg(test)]
+mod testing;
+
+use std::{net::SocketAddr, sync::Arc};
+
+use anyhow::Context;
+use infra::{
+    clock::Clock,
+    http::{
+        health::Readiness,
+        server::{App, Server},
+    },
+    shutdown::Shutdown,
+    task,
+};
+
+use http::{AppState, EngineSlot, Ingredients};
+use payment::Sandbox;
+use rear::Rear;
+
+pub use settings::Settings;
+
+/// The service, bound to its port.
+pub struct Service {
+    server: Server,
+    app: App,
+    rear: Rear,
+}
+
+impl Service {
+    /// Takes the port; nothing else has to be there yet.
+    ///
+    /// # Errors
+    /// The port cannot be had.
+    pub fn bind(settings: Settings) -> anyhow::Result<Self> {
+        let Settings { http, kafka, auth, node, sandbox_webhook_secret, .. } = settings;
+        let server = Server::bind(&http)?;
+        let (clock, readiness) = (Clock::System, Readiness::new());
+        let (engine, provider) = (EngineSlot::default(), Arc::new(Sandbox::new(clock.clone())));
+        let state = AppState::new(Ingredients {
+            engine: engine.clone(),
+            clock: clock.clone(),
+            auth,
+            provider: provider.clone(),
+            webhook_secret: sandbox_webhook_secret,
+        });
+        let rear = Rear {
+            kafka,
+            node,
+            clock,
+            engine,
+            provider,
+            reachable: readiness.condition("kafka"),
+            served: readiness.condition("shards"),
+        };
+        let app = http::app(&state, readiness, (&http).into());
+        Ok(Self { server, app, rear })
+    }
+
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.server.local_addr()
+    }
+
+    /// Serves until the shutdown is requested and all is drained.
+    ///
+    /// # Errors
+    /// A part ended that must not, or did not end in time.
+    pub async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
+        let (front_end, rear_end) = (shutdown.child(), Shutdown::new());
+        let front = self.server.serve(self.app, front_end.clone());
+        let mut front = std::pin::pin!(front);
+        let mut rear = task::spawn("rear", self.rear.run(rear_end.clone()));
+        tokio::select! {
+            served = &mut front => {
+                rear_end.request();
+                rear.await??;
+                Ok(served?)
+            }
+            ended = &mut rear => {
+                front_end.request();
+                front.await?;
+                ended?.context("the engine stopped")?;
+                anyhow::bail!("the engine ended although nobody asked it to")
+            }
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! What the process managers tell operators. The engine and HTTP have words of their own.
+
+use std::{error::Error, time::Duration};
+
+use domain::{id::StreamId, shard::ShardId};
+use infra::{
+    log::Offset,
+    telemetry::{
+        Event, chain,
+        metric::{Counter, Gauge, Histogram},
+    },
+};
+use tracing::{error, warn};
+
+static REACTION_SECONDS: Histogram = Histogram::new(
+    "tradewind_process_reaction_seconds",
+    "Time that an event's reaction took, by process",
+);
+static POSITION: Gauge = Gauge::new(
+    "tradewind_process_position",
+    "Offset up to which all events of a shard are done with",
+);
+static INTERRUPTIONS: Counter = Counter::new(
+    "tradewind_process_interruptions_total",
+    "Times that a shard could not be followed or progress not be stored",
+);
+static SKIPPED: Counter =
+    Counter::new("tradewind_process_skipped_events_total", "Events that could not be decoded");
+
+fn label(shard: ShardId) -> [(&'static str, String); 1] {
+    [("shard", shard.to_string())]
+}
+
+/// A process manager has done all that an event asked for.
+pub(crate) struct Reacted {
+    pub(crate) process: &'static str,
+    pub(crate) elapsed: Duration,
+}
+
+impl Event for Reacted {
+    fn emit(self) {
+        REACTION_SECONDS.record(&[("process", self.process)], self.elapsed.as_secs_f64());
+    }
+}
+
+pub(crate) struct ProgressStored {
+    pub(crate) shard: ShardId,
+    pub(crate) next_offset: Offset,
+}
+
+impl Event for ProgressStored {
+    #[expect(clippy::cast_precision_loss, reason = "offsets beyond 2^53 are centuries away")]
+    fn emit(self) {
+        POSITION.set(&label(self.shard), self.next_offset as f64);
+    }
+}
+
+pub(crate) struct ProgressUnstored<'a> {
+    pub(crate) shard: ShardId,
+    pub(crate) error: &'a (dyn Error + 'static),
+}
+
+impl Event for ProgressUnstored<'_> {
+    fn emit(self) {
+        INTERRUPTIONS.add(&label(self.shard), 1);
+        warn!(shard.id = %self.shard, "progress was not stored: {}", chain(self.error));
+    }
+}
+
+pub(crate) struct FollowInterrupted<'a> {
+    pub(crate) shard: ShardId,
+    pub(crate) error: &'a (dyn Error + 'static),
+}
+
+impl Event for FollowInterrupted<'_> {
+    fn emit(self) {
+        INTERRUPTIONS.add(&label(self.shard), 1);
+        let Self { shard, error } = self;
+        warn!(shard.id = %shard, "process managers wait for shard {shard}: {}", chain(error));
+    }
+}
+
+pub(crate) struct EventSkipped<'a> {
+    pub(crate) stream: &'a StreamId,
+    pub(crate) error: &'a (dyn Error + 'static),
+}
+
+impl Event for EventSkipped<'_> {
+    fn emit(self) {
+        let Self { stream, error } = self;
+        SKIPPED.add(&[("type", stream.stream_type().as_str())], 1);
+        error!(stream.id = %stream, "an event cannot be read: {}", chain(error));
+    }
+}

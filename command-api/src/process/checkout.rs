@@ -1,0 +1,291 @@
+//! From a checked-out cart to an order that is confirmed, or rejected with its reasons.
+//!
+//! 1. The cart is checked out: place the order.
+//! 2. The order is placed: reserve the stock of all lines. If any is refused, reject the order.
+//! 3. The stock is reserved: request the payment.
+//! 4. The payment is requested: ask the provider, record what it says.
+//! 5. The payment is authorised: commit the stock, confirm the order. If any of it is refused,
+//!    take back what was committed, void the payment, and then reject the order.
+//! 6. The payment is declined or expires: reject the order.
+//! 7. The order is rejected: release what is still reserved.
+//!
+//! A rejected order is the last step of a compensation, so whoever finds one rejected knows that
+//! nothing else is left to take back.
+
+use domain::{
+    Command, Event,
+    cart::{self, Line},
+    envelope::Recorded,
+    id::{OrderId, PaymentId, ReservationId, Sku},
+    money::Money,
+    order::{self, Order, Reason, Status},
+    payment, stock,
+};
+
+use super::plan::{Action, Outcome, Plan, Step};
+use crate::payment::{Authorisation, Decision};
+
+/// What the outcomes of a plan's steps are for.
+#[derive(Debug, Default, PartialEq)]
+pub(super) enum Next {
+    #[default]
+    Nothing,
+    /// The stock of these lines was asked for.
+    Reserve { order_id: OrderId, skus: Vec<Sku> },
+    /// The provider was asked.
+    Decide { payment_id: PaymentId },
+    /// The provider's yes was recorded.
+    Authorise { payment_id: PaymentId },
+    /// The stock was committed.
+    Commit(Sale),
+    /// The order was confirmed.
+    Confirm(Sale),
+    /// All was taken back.
+    Compensate { order_id: OrderId, reasons: Vec<Reason> },
+}
+
+/// An order that is being paid.
+#[derive(Debug, PartialEq)]
+pub(super) struct Sale {
+    pub(super) order_id: OrderId,
+    pub(super) payment_id: PaymentId,
+    pub(super) paid: Money,
+    pub(super) lines: Vec<(Sku, u32)>,
+}
+
+/// The order that must be known to react to an event.
+pub(super) fn order_of(event: &Recorded) -> Option<OrderId> {
+    match &event.event {
+        Event::Order(order::Event::Confirmed { .. }) => None,
+        Event::Order(_) => event.stream.key().parse().ok(),
+        Event::Payment(payment::Event::Authorised { order_id, .. }) => Some(*order_id),
+        _ => None,
+    }
+}
+
+/// What an event asks for; `order` is the one that [`order_of`] names.
+pub(super) fn react(event: &Recorded, order: &Order, provider: &str) -> Plan {
+    match &event.event {
+        Event::Cart(cart::Event::CheckedOut { order_id, checkout }) => {
+            let Ok(cart_id) = event.stream.key().parse() else { return Plan::default() };
+            let command = order::Command::Place { cart_id, checkout: checkout.clone() };
+            Plan::of(vec![submit_order("place", *order_id, command)])
+        }
+        Event::Order(happened) => {
+            let Ok(order_id) = event.stream.key().parse() else { return Plan::default() };
+            react_to_order(order_id, happened, order, provider)
+        }
+        Event::Payment(happened) => {
+            let Ok(payment_id) = event.stream.key().parse() else { return Plan::default() };
+            react_to_payment(payment_id, happened, order)
+        }
+        Event::ApiKey(_) | Event::Cart(_) | Event::Product(_) | Event::Sku(_) | Event::Stock(_) => {
+            Plan::default()
+        }
+    }
+}
+
+fn react_to_order(
+    order_id: OrderId,
+    happened: &order::Event,
+    order: &Order,
+    provider: &str,
+) -> Plan {
+    let Some(placed) = &order.placed else { return Plan::default() };
+    let checkout = &placed.checkout;
+    let pending = order.status == Status::Pending;
+    match happened {
+        order::Event::Placed { .. } if pending && !order.stock_reserved => {
+            let steps = checkout.lines.iter().map(|line| {
+                let (reservation_id, quantity) = (reservation(order_id, &line.sku), line.quantity);
+                let command = stock::Command::Reserve { reservation_id, order_id, quantity };
+                submit_stock("reserve", &line.sku, command)
+            });
+            let skus = checkout.lines.iter().map(|line| line.sku.clone()).collect();
+            Plan::of(steps.collect()).then(Next::Reserve { order_id, skus })
+        }
+        order::Event::StockReserved {} if pending => {
+            let payment_id = PaymentId::new(order_id.derive("payment"));
+            let command = payment::Command::Request {
+                order_id,
+                amount: checkout.totals.total,
+                provider: provider.to_owned(),
+                method_token: checkout.method_token.clone(),
+            };
+            Plan::of(vec![submit_payment("request", payment_id, command)])
+        }
+        order::Event::Rejected { .. } => {
+            let steps = checkout.lines.iter().map(|line| {
+                let reservation_id = reservation(order_id, &line.sku);
+                let reason = "order rejected".to_owned();
+                let command = stock::Command::Release { reservation_id, reason };
+                submit_stock("release", &line.sku, command)
+            });
+            Plan::of(steps.collect())
+        }
+        // The rest was done when the order moved on.
+        order::Event::Placed { .. }
+        | order::Event::StockReserved {}
+        | order::Event::Confirmed { .. } => Plan::default(),
+    }
+}
+
+fn react_to_payment(payment_id: PaymentId, happened: &payment::Event, order: &Order) -> Plan {
+    match happened {
+        payment::Event::Requested { amount, method_token, expires_at, .. } => {
+            if payment::settled_reference(method_token, *amount).is_some() {
+                return Plan::default();
+            }
+            let action = Action::Authorise(Authorisation {
+                payment_id,
+                amount: *amount,
+                method_token: method_token.clone(),
+                expires_at: *expires_at,
+            });
+            Plan::of(vec![Step { name: "authorise".to_owned(), action }])
+                .then(Next::Decide { payment_id })
+        }
+        payment::Event::Authorised { order_id, amount, .. } => {
+            pay(*order_id, payment_id, *amount, order)
+        }
+        payment::Event::Declined { order_id, code, detail } => {
+            Plan::of(vec![reject(*order_id, vec![reason(None, code, detail)])])
+        }
+        payment::Event::Expired { order_id } => {
+            let detail = "the payment was not authorised in time";
+            let reasons = vec![reason(None, "payment.expired", detail)];
+            Plan::of(vec![reject(*order_id, reasons), Step::void(payment_id)])
+        }
+        payment::Event::Voided { .. } => Plan::of(vec![Step::void(payment_id)]),
+        payment::Event::ActionRequired { .. } => Plan::default(),
+    }
+}
+
+/// The money is there.
+fn pay(order_id: OrderId, payment_id: PaymentId, paid: Money, order: &Order) -> Plan {
+    let lines = order.placed.as_ref().map_or(&[][..], |placed| &placed.checkout.lines);
+    match order.status {
+        Status::Confirmed => Plan::default(),
+        Status::Rejected => Plan::of(vec![void(payment_id)]),
+        Status::Pending => {
+            let commit = |line: &Line| {
+                let reservation_id = reservation(order_id, &line.sku);
+                submit_stock("commit", &line.sku, stock::Command::Commit { reservation_id })
+            };
+            let steps = lines.iter().map(commit).collect();
+            let lines = lines.iter().map(|line| (line.sku.clone(), line.quantity)).collect();
+            Plan::of(steps).then(Next::Commit(Sale { order_id, payment_id, paid, lines }))
+        }
+    }
+}
+
+/// What the outcomes of a plan's steps, in their order, lead to.
+pub(super) fn proceed(next: Next, outcomes: &[Outcome]) -> Plan {
+    match next {
+        Next::Nothing => Plan::default(),
+        Next::Reserve { order_id, skus } => {
+            let reasons = refusals(skus.iter(), outcomes);
+            Plan::of(vec![if reasons.is_empty() {
+                submit_order("record reserved", order_id, order::Command::RecordStockReserved)
+            } else {
+                reject(order_id, reasons)
+            }])
+        }
+        Next::Decide { payment_id } => record(payment_id, outcomes),
+        Next::Authorise { payment_id } => match outcomes {
+            // The payment is over, so the money must not stay with us.
+            [Outcome::Refused { .. }] => Plan::of(vec![Step::void(payment_id)]),
+            _ => Plan::default(),
+        },
+        Next::Commit(sale) => {
+            let reasons = refusals(sale.lines.iter().map(|(sku, _)| sku), outcomes);
+            if !reasons.is_empty() {
+                return compensate(&sale, outcomes, reasons);
+            }
+            let (payment_id, paid) = (sale.payment_id, sale.paid);
+            let command = order::Command::Confirm { payment_id, paid };
+            Plan::of(vec![submit_order("confirm", sale.order_id, command)])
+                .then(Next::Confirm(sale))
+        }
+        Next::Confirm(sale) => match outcomes {
+            [Outcome::Refused { code, detail }] => {
+                let committed = vec![Outcome::Done; sale.lines.len()];
+                compensate(&sale, &committed, vec![reason(None, code, detail)])
+            }
+            _ => Plan::default(),
+        },
+        Next::Compensate { order_id, reasons } => Plan::of(vec![reject(order_id, reasons)]),
+    }
+}
+
+/// Records what the provider said.
+fn record(payment_id: PaymentId, outcomes: &[Outcome]) -> Plan {
+    let [Outcome::Decided(decision)] = outcomes else { return Plan::default() };
+    let submit = |command| Plan::of(vec![submit_payment("record", payment_id, command)]);
+    match decision.clone() {
+        Decision::Authorised { reference } => {
+            submit(payment::Command::RecordAuthorisation { reference })
+                .then(Next::Authorise { payment_id })
+        }
+        Decision::Declined { code, detail } => {
+            submit(payment::Command::RecordDecline { code, detail })
+        }
+        Decision::ActionRequired { reference } => {
+            submit(payment::Command::RequireAction { reference })
+        }
+    }
+}
+
+/// Takes back what was committed and voids the payment; the rejection comes after both.
+fn compensate(sale: &Sale, committed: &[Outcome], reasons: Vec<Reason>) -> Plan {
+    let done = sale.lines.iter().zip(committed).filter(|(_, outcome)| **outcome == Outcome::Done);
+    let put_back = done.map(|((sku, quantity), _)| {
+        let reason = format!("order {} rejected", sale.order_id);
+        let command = stock::Command::Adjust { delta: i64::from(*quantity), reason };
+        submit_stock("put back", sku, command)
+    });
+    let steps = put_back.chain([void(sale.payment_id)]).collect();
+    Plan::of(steps).then(Next::Compensate { order_id: sale.order_id, reasons })
+}
+
+fn refusals<'a>(skus: impl Iterator<Item = &'a Sku>, outcomes: &[Outcome]) -> Vec<Reason> {
+    skus.zip(outcomes)
+        .filter_map(|(sku, outcome)| match outcome {
+            Outcome::Refused { code, detail } => Some(reason(Some(sku.clone()), code, detail)),
+            Outcome::Done | Outcome::Decided(_) | Outcome::Silence => None,
+        })
+        .collect()
+}
+
+fn reservation(order_id: OrderId, sku: &Sku) -> ReservationId {
+    ReservationId::new(order_id.derive(sku.as_str()))
+}
+
+fn reason(sku: Option<Sku>, code: &str, detail: &str) -> Reason {
+    Reason { sku, code: code.to_owned(), detail: detail.to_owned() }
+}
+
+fn reject(order_id: OrderId, reasons: Vec<Reason>) -> Step {
+    submit_order("reject", order_id, order::Command::Reject { reasons })
+}
+
+fn void(payment_id: PaymentId) -> Step {
+    let reason = "order rejected".to_owned();
+    submit_payment("void", payment_id, payment::Command::Void { reason })
+}
+
+fn submit_order(name: &str, order_id: OrderId, command: order::Command) -> Step {
+    Step::submit(name, order_id.stream(), Command::Order(command))
+}
+
+fn submit_payment(name: &str, payment_id: PaymentId, command: payment::Command) -> Step {
+    Step::submit(name, payment_id.stream(), Command::Payment(command))
+}
+
+/// One event may ask for the same of several SKUs.
+fn submit_stock(name: &str, sku: &Sku, command: stock::Command) -> Step {
+    Step::submit(format!("{name} {sku}"), sku.stock_stream(), Command::Stock(command))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,187 @@
+//! Follows one shard: reads events, keeps a bounded number of them under way, stores progress.
+
+use std::{pin::pin, time::Duration};
+
+use domain::{StreamType, shard::ShardId};
+use futures_util::{Stream, StreamExt, stream, stream::FuturesUnordered};
+use infra::{
+    codec,
+    log::{
+        Checkpoint, Commit, CommitBody, EventRecord, ReadError, follow::Follower,
+        progress::ProgressError,
+    },
+    retry::Policy,
+    shutdown::Shutdown,
+    telemetry::emit,
+};
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::{
+    Managers,
+    progress::{BatchId, Progress},
+};
+use crate::metrics::{EventSkipped, FollowInterrupted, ProgressStored, ProgressUnstored};
+
+/// Events of a shard that are under way at once. No more are read beyond it.
+const UNDER_WAY_MAX: usize = 256;
+/// Batches that are read ahead of an event that does not get done. Reading waits beyond it.
+const BATCHES_MAX: usize = 10_000;
+/// Records read in one go.
+const RECORDS_MAX: usize = 256;
+/// How often progress is stored: as much is done again after a crash, to no effect.
+const STORE_EVERY: Duration = Duration::from_millis(200);
+
+/// The log can never be followed again from here.
+#[derive(Debug, thiserror::Error)]
+#[error("process managers cannot follow shard {shard}")]
+pub struct FollowFailed {
+    shard: ShardId,
+    #[source]
+    source: ReadError,
+}
+
+/// One shard's follower; run it with [`Follow::run`].
+pub struct Follow {
+    shard: ShardId,
+    managers: Managers,
+}
+
+/// Why a run ended.
+enum Interrupted {
+    Progress(ProgressError),
+    Read(ReadError),
+}
+
+impl Follow {
+    pub(super) fn new(shard: ShardId, managers: Managers) -> Self {
+        Self { shard, managers }
+    }
+
+    /// Follows until the shutdown. What is under way then is done again after the next start.
+    ///
+    /// # Errors
+    /// What no waiting can mend.
+    pub async fn run(self, shutdown: Shutdown) -> Result<(), FollowFailed> {
+        let mut waits = Policy::PATIENT.waits();
+        loop {
+            let interrupted = tokio::select! {
+                () = shutdown.requested() => return Ok(()),
+                interrupted = self.follow() => interrupted,
+            };
+            match interrupted {
+                Interrupted::Progress(error) => {
+                    emit(FollowInterrupted { shard: self.shard, error: &error });
+                }
+                Interrupted::Read(error @ ReadError::Unavailable(_)) => {
+                    emit(FollowInterrupted { shard: self.shard, error: &error });
+                }
+                Interrupted::Read(source) => {
+                    return Err(FollowFailed { shard: self.shard, source });
+                }
+            }
+            tokio::select! {
+                () = shutdown.requested() => return Ok(()),
+                _ = waits.wait() => {}
+            }
+        }
+    }
+
+    /// Follows from the stored progress until something is in the way.
+    async fn follow(&self) -> Interrupted {
+        let checkpoint = match self.managers.progress.load(self.shard).await {
+            Ok(checkpoint) => checkpoint,
+            Err(error) => return Interrupted::Progress(error),
+        };
+        let log = &*self.managers.log;
+        let follower = match Follower::open(log, self.shard, checkpoint).await {
+            Ok(follower) => follower,
+            Err(error) => return Interrupted::Read(error),
+        };
+        let mut batches = pin!(batches(follower));
+        let mut progress = Progress::default();
+        let mut under_way = FuturesUnordered::new();
+        // One at most; what is under way goes on meanwhile.
+        let mut storing = FuturesUnordered::new();
+        let mut waiting = Vec::new();
+        let mut ticks = interval(STORE_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            while under_way.len() < UNDER_WAY_MAX
+                && let Some((batch, event)) = waiting.pop()
+            {
+                under_way.push(self.handle(batch, event));
+            }
+            let may_read = waiting.is_empty()
+                && under_way.len() < UNDER_WAY_MAX
+                && progress.batches() < BATCHES_MAX;
+            tokio::select! {
+                Some(batch) = under_way.next() => progress.finish_one(batch),
+                Some(read) = batches.next(), if may_read => match read {
+                    Ok((events, checkpoint)) => {
+                        let batch = progress.begin(checkpoint, events.len());
+                        // Taken from the end, so the oldest comes last.
+                        waiting.extend(events.into_iter().rev().map(|event| (batch, event)));
+                    }
+                    Err(error) => return Interrupted::Read(error),
+                },
+                _ = ticks.tick(), if storing.is_empty() => {
+                    storing.extend(progress.settled().map(|checkpoint| self.store(checkpoint)));
+                }
+                Some(()) = storing.next() => {}
+            }
+        }
+    }
+
+    async fn handle(&self, batch: BatchId, event: EventRecord) -> BatchId {
+        match codec::recorded(&event) {
+            Ok(recorded) => self.managers.handle(&recorded).await,
+            // The engine has stopped this stream, too: only a release that can read it helps.
+            Err(error) => emit(EventSkipped { stream: &event.stream, error: &error }),
+        }
+        batch
+    }
+
+    async fn store(&self, checkpoint: Checkpoint) {
+        let next_offset = checkpoint.next_offset;
+        // The next one carries more, so nothing is lost.
+        match self.managers.progress.store(self.shard, checkpoint).await {
+            Ok(()) => emit(ProgressStored { shard: self.shard, next_offset }),
+            Err(error) => emit(ProgressUnstored { shard: self.shard, error: &error }),
+        }
+    }
+}
+
+/// The events that a manager may react to, batch by batch, each with the checkpoint behind it.
+fn batches(
+    follower: Follower,
+) -> impl Stream<Item = Result<(Vec<EventRecord>, Checkpoint), ReadError>> {
+    stream::unfold(Some(follower), async |follower| {
+        let mut follower = follower?;
+        loop {
+            match follower.next(RECORDS_MAX).await {
+                Ok(commits) if commits.is_empty() => {}
+                Ok(commits) => {
+                    let events = commits.into_iter().flat_map(events).filter(matters).collect();
+                    return Some((Ok((events, follower.checkpoint())), Some(follower)));
+                }
+                Err(error) => return Some((Err(error), None)),
+            }
+        }
+    })
+}
+
+fn events(commit: Commit) -> Vec<EventRecord> {
+    match commit.body {
+        CommitBody::Events(events) => events,
+        CommitBody::Barrier(_) => vec![],
+    }
+}
+
+/// Whether it is worth decoding.
+fn matters(event: &EventRecord) -> bool {
+    match event.stream.stream_type() {
+        StreamType::Order | StreamType::Payment | StreamType::Product => true,
+        StreamType::Cart => event.event_type.contains(".checked_out."),
+        StreamType::ApiKey | StreamType::Sku | StreamType::Stock => false,
+    }
+}

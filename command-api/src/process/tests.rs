@@ -1,0 +1,119 @@
+//! Whole checkouts over a log in memory.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use domain::{State, id::PaymentId, order::Status, payment};
+use futures_util::future::join_all;
+use infra::{clock::ManualClock, log::memory::MemoryLog};
+
+use crate::{
+    payment::{Authorisation, Decision, PaymentProvider, ProviderUnavailable, Sandbox},
+    testing::{World, eventually},
+};
+
+#[tokio::test]
+async fn a_checkout_that_is_paid_is_confirmed_and_takes_its_stock() {
+    let world = World::start();
+    world.product("tea", 5).await;
+    let order_id = world.buy("tea", 2, "tok_ok").await;
+    let order = world.settled(order_id).await;
+    assert_eq!(order.status, Status::Confirmed);
+    let stock = world.stock("tea").await;
+    assert_eq!((stock.on_hand(), stock.available()), (3, 3));
+}
+
+#[tokio::test]
+async fn a_declined_payment_rejects_the_order_and_releases_its_stock() {
+    let world = World::start();
+    world.product("tea", 5).await;
+    for token in ["tok_declined", "tok_insufficient_funds", "tok_made_up"] {
+        let order_id = world.buy("tea", 2, token).await;
+        assert_eq!(world.settled(order_id).await.status, Status::Rejected, "{token}");
+    }
+    eventually("stock released", || async {
+        let stock = world.stock("tea").await;
+        (stock.on_hand() == 5 && stock.available() == 5).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_checkout_beyond_the_stock_is_rejected_before_it_is_paid() {
+    let world = World::start();
+    world.product("tea", 1).await;
+    let order_id = world.buy("tea", 2, "tok_ok").await;
+    assert_eq!(world.settled(order_id).await.status, Status::Rejected);
+    let payment_id = PaymentId::new(order_id.derive("payment"));
+    let State::Payment(payment) = world.read(&payment_id.stream()).await else { panic!() };
+    assert_eq!(payment.request, None);
+    assert_eq!(world.stock("tea").await.available(), 1);
+}
+
+#[tokio::test]
+async fn a_hundred_checkouts_of_the_last_ten_units_confirm_exactly_ten() {
+    let world = World::start();
+    world.product("tea", 10).await;
+    let orders = join_all((0..100).map(|_| world.buy("tea", 1, "tok_ok"))).await;
+    let settled = join_all(orders.into_iter().map(|id| world.settled(id))).await;
+    let confirmed = settled.iter().filter(|order| order.status == Status::Confirmed).count();
+    assert_eq!(confirmed, 10);
+    let stock = world.stock("tea").await;
+    assert_eq!((stock.on_hand(), stock.available()), (0, 0));
+}
+
+const TICK: Duration = Duration::from_millis(10);
+
+/// A sandbox that notes what is given back.
+struct Noting {
+    sandbox: Sandbox,
+    voided: Mutex<Vec<PaymentId>>,
+}
+
+#[async_trait]
+impl PaymentProvider for Noting {
+    fn name(&self) -> &'static str {
+        self.sandbox.name()
+    }
+
+    async fn authorise(&self, request: &Authorisation) -> Result<Decision, ProviderUnavailable> {
+        self.sandbox.authorise(request).await
+    }
+
+    async fn void(&self, payment_id: PaymentId) -> Result<(), ProviderUnavailable> {
+        self.voided.lock().unwrap().push(payment_id);
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_yes_after_the_deadline_is_given_back() {
+    let manual = ManualClock::at("2026-01-31T12:00:00Z".parse().unwrap());
+    let sandbox = Sandbox::new(manual.clone().into());
+    let provider = Arc::new(Noting { sandbox, voided: Mutex::default() });
+    let log = Arc::new(MemoryLog::new(4));
+    let world = World::with_provider(log, manual.clone().into(), provider.clone());
+    // Both times go on together: the one that is paused for the test, and the engine's.
+    let _clock = infra::task::spawn("clock", async move {
+        let mut ticks = tokio::time::interval(TICK);
+        loop {
+            ticks.tick().await;
+            manual.advance(TICK);
+        }
+    });
+    world.product("tea", 1).await;
+    let order_id = world.buy("tea", 1, "tok_timeout").await;
+    let payment_id = PaymentId::new(order_id.derive("payment"));
+    assert_eq!(world.settled(order_id).await.status, Status::Rejected);
+    eventually("late yes given back", || async {
+        let voided = provider.voided.lock().unwrap();
+        // Once because it expired, once because the yes came.
+        (voided.iter().filter(|id| **id == payment_id).count() >= 2).then_some(())
+    })
+    .await;
+    let State::Payment(payment) = world.read(&payment_id.stream()).await else { panic!() };
+    assert_eq!(payment.status, payment::Status::Expired);
+}

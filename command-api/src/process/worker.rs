@@ -1,0 +1,178 @@
+//! Runs plans: reads what they need, submits their commands, asks the payment provider.
+//!
+//! A business no is an outcome; anything else that fails is tried again until it works, for an
+//! event must never be skipped.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use domain::{
+    Event, State,
+    envelope::{Recorded, Revision},
+    id::{CausationId, CommandId, ProductId, StreamId},
+    order::Order,
+    product,
+    timestamp::Timestamp,
+};
+use futures_util::future::join_all;
+use infra::{
+    log::record::RequestHash,
+    retry::{Policy, retry},
+    telemetry::emit,
+};
+use tokio::time::{Instant, timeout};
+
+use super::{
+    Managers, catalogue, checkout,
+    plan::{Action, Outcome, Plan, Step},
+};
+use crate::{
+    engine::{self, Snapshot, Submission, SubmitError},
+    metrics::Reacted,
+    payment::{Authorisation, ProviderUnavailable},
+};
+
+/// How long one try of a command may take.
+const SUBMIT_WAIT_MAX: Duration = Duration::from_secs(30);
+/// How long after its deadline a payment is still waited for, so that a late yes is voided.
+const LATE_ANSWER_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// A read that shows less than the event that asked for it; the engine is about to catch up.
+#[derive(Debug, thiserror::Error)]
+enum ReadFailed {
+    #[error(transparent)]
+    Engine(#[from] SubmitError),
+    #[error("the stream is not there yet")]
+    Behind,
+}
+
+impl Managers {
+    /// Does all that an event asks for.
+    pub(super) async fn handle(&self, event: &Recorded) {
+        let began = Instant::now();
+        let (process, mut plan) = match &event.event {
+            Event::Product(happened) => ("catalogue", self.catalogue(event, happened).await),
+            _ => ("checkout", self.checkout(event).await),
+        };
+        let actor: Arc<str> = format!("process:{process}").into();
+        while !plan.steps.is_empty() {
+            let steps = plan.steps.into_iter().map(|step| self.step(event, &actor, step));
+            plan = checkout::proceed(plan.next, &join_all(steps).await);
+        }
+        emit(Reacted { process, elapsed: began.elapsed() });
+    }
+
+    async fn checkout(&self, event: &Recorded) -> Plan {
+        let order = match checkout::order_of(event) {
+            Some(order_id) => self.order(event, &order_id.stream()).await,
+            None => Order::default(),
+        };
+        checkout::react(event, &order, self.provider.name())
+    }
+
+    async fn order(&self, event: &Recorded, stream: &StreamId) -> Order {
+        // An order that another stream's event names has been placed before.
+        let revision = if event.stream == *stream { event.revision } else { 1 };
+        match self.read(stream, revision).await.state {
+            State::Order(order) => *order,
+            _ => Order::default(),
+        }
+    }
+
+    async fn catalogue(&self, event: &Recorded, happened: &product::Event) -> Plan {
+        // Nobody can buy a draft.
+        let (false, Ok(id)) = (
+            matches!(happened, product::Event::Created { .. }),
+            event.stream.key().parse::<ProductId>(),
+        ) else {
+            return Plan::default();
+        };
+        let Snapshot { state, revision } = self.read(&event.stream, event.revision).await;
+        let State::Product(product) = state else { return Plan::default() };
+        let Some(entry) = &product.entry else { return Plan::default() };
+        match self.read(&entry.sku.stream(), 1).await.state {
+            State::Sku(claim) => catalogue::react(id, &product, revision, &claim),
+            _ => Plan::default(),
+        }
+    }
+
+    /// A stream that has reached `revision`.
+    async fn read(&self, stream: &StreamId, revision: Revision) -> Snapshot {
+        until_done(
+            |_: &ReadFailed| true,
+            || async {
+                let snapshot = self.engine.read(stream).await?;
+                if snapshot.revision >= revision { Ok(snapshot) } else { Err(ReadFailed::Behind) }
+            },
+        )
+        .await
+        .unwrap_or_else(|_| Snapshot { state: stream.stream_type().empty(), revision: 0 })
+    }
+
+    async fn step(&self, event: &Recorded, actor: &Arc<str>, step: Step) -> Outcome {
+        let Step { name, action } = step;
+        match action {
+            Action::Submit { stream, command } => {
+                let command_id = CommandId::new(event.id.derive(&name));
+                let submission = Submission {
+                    stream,
+                    command: *command,
+                    command_id,
+                    request_hash: RequestHash::of(&[event.id.uuid().as_bytes(), name.as_bytes()]),
+                    expected_revision: None,
+                    actor: Arc::clone(actor),
+                    correlation_id: event.provenance.correlation_id,
+                    causation_id: CausationId::new(event.id.uuid()),
+                    traceparent: event.provenance.traceparent.clone(),
+                };
+                self.submit(submission).await
+            }
+            Action::Authorise(request) => self.authorise(&request).await,
+            Action::Void(payment_id) => {
+                let voided = until_done(always, || self.provider.void(payment_id)).await;
+                voided.map_or(Outcome::Silence, |()| Outcome::Done)
+            }
+        }
+    }
+
+    async fn submit(&self, submission: Submission) -> Outcome {
+        let may_retry = |error: &SubmitError| *error != SubmitError::KeyReused;
+        let answer = until_done(may_retry, || {
+            self.engine.submit(submission.clone(), Instant::now() + SUBMIT_WAIT_MAX)
+        });
+        match answer.await.map(|answer| answer.outcome) {
+            Ok(engine::Outcome::Committed { .. } | engine::Outcome::Unchanged { .. }) => {
+                Outcome::Done
+            }
+            Ok(engine::Outcome::Rejected { code, detail, .. }) => Outcome::Refused { code, detail },
+            Err(error) => Outcome::Refused { code: "internal".into(), detail: error.to_string() },
+        }
+    }
+
+    async fn authorise(&self, request: &Authorisation) -> Outcome {
+        let wait = self.time_until(request.expires_at) + LATE_ANSWER_WAIT_MAX;
+        let decision = until_done(always, || self.provider.authorise(request));
+        match timeout(wait, decision).await {
+            Ok(Ok(decision)) => Outcome::Decided(decision),
+            Ok(Err(_)) | Err(_) => Outcome::Silence,
+        }
+    }
+
+    fn time_until(&self, at: Timestamp) -> Duration {
+        at.since(self.clock.now())
+    }
+}
+
+/// Tries for ever, unless an error is for good.
+async fn until_done<T, E, F>(
+    may_retry: impl FnMut(&E) -> bool,
+    operation: impl FnMut() -> F,
+) -> Result<T, E>
+where
+    F: Future<Output = Result<T, E>>,
+{
+    retry(Policy::PATIENT, may_retry, operation).await
+}
+
+fn always(_: &ProviderUnavailable) -> bool {
+    true
+}

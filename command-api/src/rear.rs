@@ -1,0 +1,125 @@
+//! What runs behind the doors: reaches the log, then runs the engine and the process managers.
+
+use std::{sync::Arc, time::Duration};
+
+use infra::{
+    clock::Clock,
+    config,
+    http::health::Condition,
+    log::{
+        EventLog,
+        kafka::{ConnectError, KafkaLog},
+        progress::Progress,
+    },
+    retry::Policy,
+    shutdown::Shutdown,
+    task::Tasks,
+};
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::{info, warn};
+
+use crate::{
+    engine::{Engine, Node},
+    http::EngineSlot,
+    payment::PaymentProvider,
+    process::Managers,
+};
+
+/// The consumer group that holds how far the process managers have come.
+const PROGRESS_GROUP: &str = "tradewind.process";
+/// How long the engine may take to settle what is pending.
+const DRAIN_WAIT_MAX: Duration = Duration::from_secs(15);
+/// How often readiness is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+pub(crate) struct Rear {
+    pub(crate) kafka: config::Kafka,
+    pub(crate) node: Node,
+    pub(crate) clock: Clock,
+    /// Filled once the log has been reached.
+    pub(crate) engine: EngineSlot,
+    pub(crate) provider: Arc<dyn PaymentProvider>,
+    pub(crate) reachable: Condition,
+    pub(crate) served: Condition,
+}
+
+impl Rear {
+    /// Runs until the shutdown is requested.
+    pub(crate) async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
+        let (log, progress) = tokio::select! {
+            reached = self.reach() => reached?,
+            () = shutdown.requested() => return Ok(()),
+        };
+        let (engine, shards) = Engine::new(&log, &self.node, &self.clock);
+        self.engine.fill(engine.clone());
+        let managers = Managers {
+            engine: engine.clone(),
+            log,
+            progress,
+            provider: self.provider,
+            clock: self.clock,
+        };
+        let mut tasks = Tasks::new(shutdown.clone());
+        for shard in shards {
+            tasks.spawn_critical("shard", shard.run(shutdown.clone()));
+        }
+        for follow in managers.followers() {
+            tasks.spawn_critical("process managers", follow.run(shutdown.clone()));
+        }
+        tasks.spawn_critical("readiness", look(engine, self.served, shutdown.clone()));
+        Ok(tasks.run(DRAIN_WAIT_MAX).await?)
+    }
+
+    /// Tries until the brokers answer and the topic is there.
+    async fn reach(&self) -> anyhow::Result<(Arc<dyn EventLog>, Progress)> {
+        let mut waits = Policy::PATIENT.waits();
+        let mut told = String::new();
+        loop {
+            let reason = match KafkaLog::connect(&self.kafka, &self.kafka.topic).await {
+                Ok(log) => {
+                    let progress = Progress::open(&self.kafka, PROGRESS_GROUP, &self.kafka.topic)?;
+                    self.reachable.met();
+                    info!("reached the event log");
+                    return Ok((Arc::new(log), progress));
+                }
+                Err(error @ (ConnectError::NoTopic(_) | ConnectError::Unavailable(_))) => {
+                    error.to_string()
+                }
+            };
+            self.reachable.unmet(format!("waiting for the event log: {reason}"));
+            if told != reason {
+                warn!("waiting for the event log: {reason}");
+                told = reason;
+            }
+            waits.wait().await;
+        }
+    }
+}
+
+/// Keeps the condition `shards` in step with the engine.
+async fn look(engine: Engine, served: Condition, shutdown: Shutdown) -> Result<(), anyhow::Error> {
+    let mut ticks = interval(LOOK_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = shutdown.requested() => return Ok(()),
+        }
+        let status = engine.status();
+        let away = |stalled| {
+            let shards = status
+                .iter()
+                .filter(move |status| if stalled { status.stalled } else { !status.serves() });
+            shards.map(|status| status.shard.to_string()).collect::<Vec<_>>().join(", ")
+        };
+        match (away(true), away(false)) {
+            (stalled, _) if !stalled.is_empty() => {
+                served.unmet(format!("the event log does not answer for shards {stalled}"));
+            }
+            (_, away) if !away.is_empty() => {
+                served.unmet(format!("taking over shards {away}"));
+            }
+            _ => served.met(),
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The command API's settings.
+
+use infra::config::{self, Reader, Setting};
+use secrecy::ExposeSecret;
+
+use crate::{engine::Node, payment::WebhookSecret};
+
+const BIND: Setting = config::Http::bind_setting("127.0.0.1:8080");
+const NODE_NAME: Setting = Setting {
+    key: "node.name",
+    doc: "How this node calls itself in its claims.",
+    allowed: "1 to 64 characters of A-Z a-z 0-9 . _ -",
+    default: Some("command-api"),
+};
+const NODE_URL: Setting = Setting {
+    key: "node.url",
+    doc: "Where other nodes reach this one.",
+    allowed: "a URL such as http://10.0.0.5:8080",
+    default: Some("http://127.0.0.1:8080"),
+};
+const SANDBOX_WEBHOOK_SECRET: Setting = Setting {
+    key: "payment.sandbox_webhook_secret",
+    doc: "Signs the sandbox provider's webhooks. Without it none is believed.",
+    allowed: "whsec_ and at least 24 bytes in base64",
+    default: None,
+};
+
+/// Everything that can be set.
+#[derive(Clone)]
+pub struct Settings {
+    pub http: config::Http,
+    pub kafka: config::Kafka,
+    pub auth: config::Auth,
+    pub log: config::Log,
+    pub node: Node,
+    pub sandbox_webhook_secret: Option<WebhookSecret>,
+}
+
+impl config::Settings for Settings {
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let http = config::Http::read(reader, &BIND);
+        let kafka = config::Kafka::read(reader);
+        let auth = config::Auth::read(reader);
+        let log = config::Log::read(reader);
+        let node = read_node(reader);
+        let sandbox_webhook_secret = read_webhook_secret(reader);
+        Some(Self {
+            http: http?,
+            kafka: kafka?,
+            auth: auth?,
+            log: log?,
+            node: node?,
+            sandbox_webhook_secret: sandbox_webhook_secret?,
+        })
+    }
+}
+
+fn read_node(reader: &mut Reader<'_>) -> Option<Node> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    let name = reader.get_with(&NODE_NAME, |text| {
+        let valid = (1..=64).contains(&text.len()) && text.bytes().all(allowed);
+        valid.then(|| text.to_owned())
+    });
+    let url = reader.get_with(&NODE_URL, |text| {
+        let uri: axum::http::Uri = text.parse().ok()?;
+        (uri.scheme().is_some() && uri.host().is_some()).then(|| text.to_owned())
+    });
+    Some(Node { name: name?, url: url? })
+}
+
+fn read_webhook_secret(reader: &mut Reader<'_>) -> Option<Option<WebhookSecret>> {
+    let Some(text) = reader.optional_secret(&SANDBOX_WEBHOOK_SECRET)? else { return Some(None) };
+    match WebhookSecret::parse(text.expose_secret()) {
+        Ok(secret) => Some(Some(secret)),
+        Err(_) => reader.refuse(&SANDBOX_WEBHOOK_SECRET),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use infra::config::Layers;
+
+    use super::*;
+
+    const NEEDED: [(&str, &str); 2] = [
+        ("TRADEWIND_KAFKA__BOOTSTRAP_SERVERS", "127.0.0.1:9092"),
+        ("TRADEWIND_AUTH__CART_TOKEN_SECRET", "an example that is long enough to pass"),
+    ];
+
+    fn load(more: &[(&'static str, &'static str)]) -> Result<Settings, String> {
+        let variables = NEEDED.iter().chain(more).copied();
+        let loaded = Layers::default().environment(variables).load::<Settings>();
+        loaded.map(|loaded| loaded.settings).map_err(|mistakes| mistakes.to_string())
+    }
+
+    #[test]
+    fn two_settings_are_enough() {
+        let settings = load(&[]).map_err(|mistakes| panic!("{mistakes}")).ok().unwrap();
+        assert_eq!(settings.http.bind.to_string(), "127.0.0.1:8080");
+        assert_eq!(settings.node.name, "command-api");
+        assert!(settings.sandbox_webhook_secret.is_none());
+    }
+
+    #[test]
+    fn mistakes_tell_what_is_allowed_and_no_secret() {
+        let mistakes = load(&[
+            ("TRADEWIND_NODE__NAME", "a b"),
+            ("TRADEWIND_PAYMENT__SANDBOX_WEBHOOK_SECRET", "hunter2"),
+        ]);
+        let mistakes = mistakes.err().unwrap();
+        assert!(mistakes.contains("TRADEWIND_NODE__NAME"), "{mistakes}");
+        assert!(mistakes.contains("whsec_ and at least"), "{mistakes}");
+        assert!(!mistakes.contains("hunter2"), "{mistakes}");
+    }
+}

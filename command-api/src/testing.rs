@@ -1,0 +1,245 @@
+//! A whole command side over a log in memory: routes, engine and process managers.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    body::Body,
+    http::{HeaderMap, Request, StatusCode, header},
+};
+use domain::{
+    State,
+    id::{OrderId, Sku, StreamId},
+    order::{Order, Status},
+    stock::Stock,
+};
+use http_body_util::BodyExt;
+use infra::{
+    auth::KeyHash,
+    clock::Clock,
+    config,
+    http::{edge::Limits, health::Readiness},
+    log::{EventLog, memory::MemoryLog, progress::Progress},
+    shutdown::Shutdown,
+    task::{self, Task},
+};
+use serde_json::{Value, json};
+use tower::ServiceExt;
+use uuid::Uuid;
+
+use crate::{
+    engine::{Engine, Node},
+    http::{self, AppState, EngineSlot, Ingredients},
+    payment::{PaymentProvider, Sandbox, WebhookSecret},
+    process::Managers,
+};
+
+pub(crate) const OPERATOR: &str = "the key of an operator";
+pub(crate) const WEBHOOK_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+const SHARDS: u32 = 4;
+
+pub(crate) struct World {
+    pub(crate) engine: Engine,
+    pub(crate) log: Arc<dyn EventLog>,
+    pub(crate) clock: Clock,
+    router: Router,
+    _tasks: Vec<Task<()>>,
+}
+
+/// An answer, as a client sees it.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+    pub(crate) body: Value,
+}
+
+impl Seen {
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    #[track_caller]
+    pub(crate) fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text);
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn expect_problem(self, status: u16, code: &str) -> Self {
+        assert_eq!(self.header("content-type"), "application/problem+json", "{}", self.text);
+        assert_eq!(self.body["code"], code, "{}", self.text);
+        self.expect(status)
+    }
+}
+
+impl World {
+    pub(crate) fn start() -> Self {
+        Self::over(Arc::new(MemoryLog::new(SHARDS)), Clock::System)
+    }
+
+    pub(crate) fn over(log: Arc<dyn EventLog>, clock: Clock) -> Self {
+        let provider: Arc<dyn PaymentProvider> = Arc::new(Sandbox::new(clock.clone()));
+        Self::with_provider(log, clock, provider)
+    }
+
+    pub(crate) fn with_provider(
+        log: Arc<dyn EventLog>,
+        clock: Clock,
+        provider: Arc<dyn PaymentProvider>,
+    ) -> Self {
+        let slot = EngineSlot::default();
+        let state = AppState::new(Ingredients {
+            engine: slot.clone(),
+            clock: clock.clone(),
+            auth: config::Auth {
+                operator_key_sha256: Some(KeyHash::of(OPERATOR)),
+                cart_token_secret: "a secret that only these tests have".into(),
+            },
+            provider: Arc::clone(&provider),
+            webhook_secret: Some(WebhookSecret::parse(WEBHOOK_SECRET).unwrap()),
+        });
+        let node = Node { name: "test".to_owned(), url: "http://127.0.0.1".to_owned() };
+        let (engine, shards) = Engine::new(&log, &node, &clock);
+        slot.fill(engine.clone());
+        let managers = Managers {
+            engine: engine.clone(),
+            log: Arc::clone(&log),
+            progress: Progress::in_memory(),
+            provider,
+            clock: clock.clone(),
+        };
+        let shutdown = Shutdown::new();
+        let followers = managers.followers().into_iter().map(|follow| {
+            let run = follow.run(shutdown.clone());
+            task::spawn("follow", async { run.await.unwrap() })
+        });
+        let shards = shards.into_iter().map(|shard| {
+            let run = shard.run(shutdown.clone());
+            task::spawn("shard", async { run.await.unwrap() })
+        });
+        let tasks = shards.chain(followers).collect();
+        let router = http::app(&state, Readiness::new(), Limits::default()).router();
+        Self { engine, log, clock, router, _tasks: tasks }
+    }
+
+    pub(crate) fn request(method: &str, path: &str) -> axum::http::request::Builder {
+        Request::builder().method(method).uri(path).header(header::CONTENT_TYPE, "application/json")
+    }
+
+    pub(crate) async fn respond(&self, request: Request<Body>) -> axum::response::Response {
+        self.router.clone().oneshot(request).await.unwrap()
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> Seen {
+        let response = self.respond(request).await;
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        let body = serde_json::from_str(&text).unwrap_or_default();
+        Seen { status: parts.status, headers: parts.headers, text, body }
+    }
+
+    /// As a guest.
+    pub(crate) async fn guest(&self, method: &str, path: &str, body: Value) -> Seen {
+        self.send(Self::request(method, path).body(body.to_string().into()).unwrap()).await
+    }
+
+    /// With the operator's key, which has all roles.
+    pub(crate) async fn staff(&self, method: &str, path: &str, body: Value) -> Seen {
+        let request = Self::request(method, path).header("authorization", bearer(OPERATOR));
+        self.send(request.body(body.to_string().into()).unwrap()).await
+    }
+
+    /// [`World::staff`] with an Idempotency-Key.
+    pub(crate) async fn keyed(&self, key: &str, method: &str, path: &str, body: Value) -> Seen {
+        let request = Self::request(method, path)
+            .header("authorization", bearer(OPERATOR))
+            .header("idempotency-key", key);
+        self.send(request.body(body.to_string().into()).unwrap()).await
+    }
+
+    /// A published product at 250 USD cents with `on_hand` units; its id.
+    pub(crate) async fn product(&self, sku: &str, on_hand: u32) -> String {
+        let body = json!({"sku": sku, "name": "Tea", "price": {"amount": 250, "currency": "USD"}});
+        let created = self.staff("POST", "/v1/products", body).await.expect(201);
+        let id = created.body["id"].as_str().unwrap().to_owned();
+        self.staff("POST", &format!("/v1/products/{id}/publish"), json!({})).await.expect(200);
+        if on_hand > 0 {
+            let path = format!("/v1/stock/{sku}/receive");
+            self.staff("POST", &path, json!({"quantity": on_hand})).await.expect(200);
+        }
+        id
+    }
+
+    /// A guest buys one line on the web; the order's id.
+    pub(crate) async fn buy(&self, sku: &str, quantity: u32, method_token: &str) -> OrderId {
+        let body = json!({"currency": "USD", "lines": [{"sku": sku, "quantity": quantity}]});
+        let cart = self.guest("POST", "/v1/carts", body).await.expect(201);
+        let token = cart.body["cart_token"].as_str().unwrap();
+        let path = format!("/v1/carts/{}/checkout", cart.body["id"].as_str().unwrap());
+        let request = Self::request("POST", &path).header("tradewind-cart-token", token);
+        let request = request.body(checkout(method_token).to_string().into()).unwrap();
+        let checked_out = self.send(request).await.expect(202);
+        checked_out.body["order_id"].as_str().unwrap().parse().unwrap()
+    }
+
+    pub(crate) async fn read(&self, stream: &StreamId) -> State {
+        self.engine.read(stream).await.unwrap().state
+    }
+
+    pub(crate) async fn stock(&self, sku: &str) -> Stock {
+        let sku: Sku = sku.parse().unwrap();
+        match self.read(&sku.stock_stream()).await {
+            State::Stock(stock) => *stock,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The order, once it is no longer pending.
+    pub(crate) async fn settled(&self, id: OrderId) -> Order {
+        eventually(&format!("order {id} settled"), || async {
+            match self.read(&id.stream()).await {
+                State::Order(order) if order.status != Status::Pending => Some(*order),
+                _ => None,
+            }
+        })
+        .await
+    }
+}
+
+/// Asks again and again until there is an answer.
+pub(crate) async fn eventually<T, F>(what: &str, mut ask: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Option<T>>,
+{
+    let asking = async {
+        loop {
+            match ask().await {
+                Some(answer) => return answer,
+                None => tokio::time::sleep(Duration::from_millis(2)).await,
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(120), asking).await.expect(what)
+}
+
+pub(crate) fn bearer(key: &str) -> String {
+    format!("Bearer {key}")
+}
+
+pub(crate) fn checkout(method_token: &str) -> Value {
+    json!({
+        "email": "ada@example.org",
+        "shipping_address": {
+            "name": "Ada", "line1": "Main Street 1", "city": "Springfield",
+            "postal_code": "12345", "country": "US",
+        },
+        "payment": {"method_token": method_token},
+    })
+}
+
+pub(crate) fn new_uuid() -> String {
+    Uuid::now_v7().to_string()
+}
