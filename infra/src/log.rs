@@ -151,7 +151,7 @@ pub enum ReadError {
     #[error(transparent)]
     Halted(#[from] Halt),
     /// The checkpoint was made from another log of this name.
-    #[error("the log was made anew: it is {found:?}, the checkpoint is of {expected}")]
+    #[error("the checkpoint is of log {expected}, which is not the one that is here")]
     Recreated { expected: LogId, found: Option<LogId> },
     /// No answer in time; it may come later.
     #[error("the log cannot be reached")]

@@ -69,7 +69,6 @@ struct IssuedKey {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "it documents what `issue` answers")]
 struct Issued {
-    #[schema(inline)]
     #[serde(flatten)]
     accepted: Accepted,
     #[schema(inline)]
@@ -79,7 +78,8 @@ struct Issued {
 
 /// Issue an API key
 #[utoipa::path(
-    post, path = "/v1/api-keys", tag = "api-keys", security(("api_key" = ["operator"])),
+    post, path = "/v1/api-keys", operation_id = "issue_api_key",
+    tag = "api-keys", security(("api_key" = ["operator"])),
     params(CommandHeaders), request_body = NewKey,
     responses((status = 201, description = "Issued", body = Issued)),
 )]
@@ -108,7 +108,8 @@ async fn issue(
 ///
 /// It may be believed for two more seconds.
 #[utoipa::path(
-    delete, path = "/v1/api-keys/{id}", tag = "api-keys", security(("api_key" = ["operator"])),
+    delete, path = "/v1/api-keys/{id}", operation_id = "revoke_api_key",
+    tag = "api-keys", security(("api_key" = ["operator"])),
     params(("id" = Uuid, Path), CommandHeaders),
     responses((status = 200, description = "Revoked", body = Accepted)),
 )]

@@ -66,10 +66,11 @@ pub(super) fn routes(app: AppState, routes: Router) -> OpenApiRouter {
 ///
 /// Lines that name the same cart, product or SKU run one after the other; those that follow one
 /// another on different ones of the same kind run side by side; a change of the kind (from
-/// `/v1/stock` to `/v1/carts`, say) waits for everything before it. At most 100,000 lines of at
-/// most 1 MiB.
+/// `/v1/stock` to `/v1/carts`, say) waits for everything before it. A line that would have waited
+/// for one that got 503 gets 503, too. At most 100,000 lines of at most 1 MiB.
 #[utoipa::path(
-    post, path = "/v1/batch", tag = "batch", security(("api_key" = ["staff"])),
+    post, path = "/v1/batch", operation_id = "send_batch",
+    tag = "batch", security(("api_key" = ["staff"])),
     request_body(
         content = String, content_type = "application/x-ndjson",
         example = json!("{\"idempotency_key\": \"a-1\", \"method\": \"POST\", \"path\": \"/v1/stock/A-1/receive\", \"body\": {\"quantity\": 5}}\n"),
@@ -160,12 +161,22 @@ impl Run {
                 let turn = self.order.turn(line.touches());
                 let (routes, origin) = (self.routes.clone(), self.origin.clone());
                 self.under_way.push_back(Box::pin(async move {
-                    // Held until the answer is there: what waits for this line goes on then.
-                    let _turn = turn.come().await;
-                    line.run(index, routes, &origin).await
+                    let Ok(place) = turn.come().await else {
+                        return line::refuse(index, earlier_lost()).await;
+                    };
+                    let (answer, stands) = line.run(index, routes, &origin).await;
+                    if stands {
+                        place.end();
+                    }
+                    answer
                 }));
             }
             Err(problem) => self.under_way.push_back(Box::pin(line::refuse(index, problem))),
         }
     }
+}
+
+fn earlier_lost() -> Problem {
+    let detail = "an earlier line that this one follows has no answer; send both again";
+    Problem::unavailable("earlier_line_lost", detail)
 }

@@ -57,7 +57,6 @@ struct Token {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "it documents what `create` answers")]
 struct CartCreated {
-    #[schema(inline)]
     #[serde(flatten)]
     accepted: Accepted,
     #[schema(inline)]
@@ -67,7 +66,8 @@ struct CartCreated {
 
 /// Create a cart
 #[utoipa::path(
-    post, path = "/v1/carts", tag = "carts", security((), ("api_key" = [])),
+    post, path = "/v1/carts", operation_id = "create_cart",
+    tag = "carts", security((), ("api_key" = [])),
     params(CommandHeaders), request_body = NewCart,
     responses((status = 201, description = "Created", body = CartCreated)),
 )]
@@ -94,7 +94,8 @@ async fn create(
 ///
 /// The quantity is added to that of a line of the same SKU.
 #[utoipa::path(
-    post, path = "/v1/carts/{id}/lines", tag = "carts", security((), ("api_key" = [])),
+    post, path = "/v1/carts/{id}/lines", operation_id = "add_cart_line",
+    tag = "carts", security((), ("api_key" = [])),
     params(("id" = Uuid, Path), CartHeaders, CommandHeaders), request_body = LineBody,
     responses((status = 200, description = "Added", body = Accepted)),
 )]
@@ -110,7 +111,8 @@ async fn add_line(
 
 /// Replace all lines
 #[utoipa::path(
-    put, path = "/v1/carts/{id}/lines", tag = "carts", security((), ("api_key" = [])),
+    put, path = "/v1/carts/{id}/lines", operation_id = "replace_cart_lines",
+    tag = "carts", security((), ("api_key" = [])),
     params(("id" = Uuid, Path), CartHeaders, CommandHeaders), request_body = AllLines,
     responses((status = 200, description = "Replaced", body = Accepted)),
 )]
@@ -126,7 +128,8 @@ async fn replace_lines(
 
 /// Change a line
 #[utoipa::path(
-    patch, path = "/v1/carts/{id}/lines/{sku}", tag = "carts", security((), ("api_key" = [])),
+    patch, path = "/v1/carts/{id}/lines/{sku}", operation_id = "change_cart_line",
+    tag = "carts", security((), ("api_key" = [])),
     params(("id" = Uuid, Path), ("sku" = String, Path), CartHeaders, CommandHeaders),
     request_body = LineChange,
     responses((status = 200, description = "Changed", body = Accepted)),
@@ -143,7 +146,8 @@ async fn change_line(
 
 /// Remove a line
 #[utoipa::path(
-    delete, path = "/v1/carts/{id}/lines/{sku}", tag = "carts", security((), ("api_key" = [])),
+    delete, path = "/v1/carts/{id}/lines/{sku}", operation_id = "remove_cart_line",
+    tag = "carts", security((), ("api_key" = [])),
     params(("id" = Uuid, Path), ("sku" = String, Path), CartHeaders, CommandHeaders),
     responses((status = 200, description = "Removed", body = Accepted)),
 )]

@@ -45,7 +45,8 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 ///
 /// It is a draft until it is published.
 #[utoipa::path(
-    post, path = "/v1/products", tag = "products", security(("api_key" = ["staff"])),
+    post, path = "/v1/products", operation_id = "create_product",
+    tag = "products", security(("api_key" = ["staff"])),
     params(CommandHeaders), request_body = NewProduct,
     responses((status = 201, description = "Created", body = Accepted)),
 )]
@@ -81,7 +82,8 @@ async fn is_first(app: &AppState, origin: &Origin, id: ProductId) -> Result<bool
 
 /// Change what describes a product
 #[utoipa::path(
-    patch, path = "/v1/products/{id}", tag = "products", security(("api_key" = ["staff"])),
+    patch, path = "/v1/products/{id}", operation_id = "update_product",
+    tag = "products", security(("api_key" = ["staff"])),
     params(("id" = Uuid, Path), CommandHeaders), request_body = ProductPatch,
     responses((status = 200, description = "Changed", body = Accepted)),
 )]
@@ -100,7 +102,8 @@ async fn update(
 
 /// Change a product's price
 #[utoipa::path(
-    post, path = "/v1/products/{id}/price", tag = "products", security(("api_key" = ["staff"])),
+    post, path = "/v1/products/{id}/price", operation_id = "change_product_price",
+    tag = "products", security(("api_key" = ["staff"])),
     params(("id" = Uuid, Path), CommandHeaders), request_body = NewPrice,
     responses((status = 200, description = "Changed", body = Accepted)),
 )]
@@ -117,7 +120,8 @@ async fn change_price(
 ///
 /// It can be sold as soon as this has answered.
 #[utoipa::path(
-    post, path = "/v1/products/{id}/publish", tag = "products", security(("api_key" = ["staff"])),
+    post, path = "/v1/products/{id}/publish", operation_id = "publish_product",
+    tag = "products", security(("api_key" = ["staff"])),
     params(("id" = Uuid, Path), CommandHeaders),
     responses((status = 200, description = "Published", body = Accepted)),
 )]
@@ -132,7 +136,8 @@ async fn publish(
 
 /// Take a product off sale
 #[utoipa::path(
-    post, path = "/v1/products/{id}/unpublish", tag = "products",
+    post, path = "/v1/products/{id}/unpublish", operation_id = "unpublish_product",
+    tag = "products",
     security(("api_key" = ["staff"])), params(("id" = Uuid, Path), CommandHeaders),
     responses((status = 200, description = "Unpublished", body = Accepted)),
 )]
@@ -147,7 +152,8 @@ async fn unpublish(
 
 /// Take a product off sale for good
 #[utoipa::path(
-    post, path = "/v1/products/{id}/archive", tag = "products", security(("api_key" = ["staff"])),
+    post, path = "/v1/products/{id}/archive", operation_id = "archive_product",
+    tag = "products", security(("api_key" = ["staff"])),
     params(("id" = Uuid, Path), CommandHeaders),
     responses((status = 200, description = "Archived", body = Accepted)),
 )]

@@ -58,7 +58,8 @@ impl Validate for Correction {
 
 /// Receive units
 #[utoipa::path(
-    post, path = "/v1/stock/{sku}/receive", tag = "stock", security(("api_key" = ["staff"])),
+    post, path = "/v1/stock/{sku}/receive", operation_id = "receive_stock",
+    tag = "stock", security(("api_key" = ["staff"])),
     params(("sku" = String, Path), CommandHeaders), request_body = Receipt,
     responses((status = 200, description = "Received", body = Accepted)),
 )]
@@ -76,7 +77,8 @@ async fn receive(
 ///
 /// What is reserved must stay covered.
 #[utoipa::path(
-    post, path = "/v1/stock/{sku}/adjust", tag = "stock", security(("api_key" = ["staff"])),
+    post, path = "/v1/stock/{sku}/adjust", operation_id = "adjust_stock",
+    tag = "stock", security(("api_key" = ["staff"])),
     params(("sku" = String, Path), CommandHeaders), request_body = Correction,
     responses((status = 200, description = "Corrected", body = Accepted)),
 )]

@@ -72,7 +72,8 @@ impl PaymentWebhook {
 
 /// Take a payment provider's webhook
 #[utoipa::path(
-    post, path = "/v1/webhooks/payments/{provider}", tag = "webhooks",
+    post, path = "/v1/webhooks/payments/{provider}", operation_id = "take_payment_webhook",
+    tag = "webhooks",
     params(
         ("provider" = String, Path, example = "sandbox"),
         ("webhook-id" = String, Header),

@@ -1,0 +1,117 @@
+use std::{collections::BTreeSet, fs, path::Path};
+
+use domain::stock;
+use expect_test::expect;
+use serde_json::Value;
+
+use super::*;
+use crate::log::{Nonce, Place, sample};
+
+fn record(stream: &str, event_type: &str, value: &str) -> EventRecord {
+    let place = Place { epoch: 0, claim: Nonce(1), seq: 1, index: 0, count: 1 };
+    EventRecord {
+        stream: stream.parse().unwrap(),
+        event_type: event_type.into(),
+        value: Bytes::from(value.to_owned()),
+        ..sample::event(place, 1)
+    }
+}
+
+fn received(event_type: &str, value: &str) -> Result<Event, DecodeError> {
+    decode(&record("stock/A-1", event_type, value))
+}
+
+/// What the error says, with its source.
+fn error(event_type: &str, value: &str) -> String {
+    let error = received(event_type, value).unwrap_err();
+    crate::telemetry::chain(&error).to_string()
+}
+
+#[test]
+fn type_and_data_are_kept_apart() {
+    let event = Event::Stock(stock::Event::Adjusted { delta: -2, reason: "\"broken\"".to_owned() });
+    let (event_type, value) = encode(&event);
+    assert_eq!(&*event_type, "tradewind.stock.adjusted.v1");
+    assert_eq!(value, br#"{"delta":-2,"reason":"\"broken\""}"#.as_slice());
+    assert_eq!(received(&event_type, str::from_utf8(&value).unwrap()).unwrap(), event);
+}
+
+#[test]
+fn event_without_fields_has_empty_data() {
+    let (event_type, value) = encode(&Event::Order(domain::order::Event::StockReserved {}));
+    assert_eq!(&*event_type, "tradewind.order.stock_reserved.v1");
+    assert_eq!(value, b"{}".as_slice());
+    assert!(decode(&record("order/1", &event_type, "{}")).is_ok());
+}
+
+#[test]
+fn what_surrounds_an_event_comes_along() {
+    let record = record("stock/A-1", "tradewind.stock.received.v1", r#"{"quantity":5}"#);
+    let recorded = recorded(&record).unwrap();
+    assert_eq!((recorded.id, &recorded.stream, recorded.revision), (record.id, &record.stream, 1));
+    assert_eq!(recorded.provenance, record.provenance);
+    let expected = stock::Event::Received { quantity: 5, reference: None };
+    assert_eq!(recorded.event, Event::Stock(expected));
+}
+
+#[test]
+fn unknown_types_are_told_apart_from_malformed_data() {
+    for unknown in [
+        "tradewind.stock.received.v2",
+        "tradewind.stock.received.v0",
+        "tradewind.stock.received.v+1",
+        "tradewind.stock.received.v01",
+        "tradewind.stock.received",
+        "tradewind.teapot.received.v1",
+        "stock.received.v1",
+        "",
+    ] {
+        let error = received(unknown, r#"{"quantity":5}"#);
+        assert!(matches!(&error, Err(DecodeError::UnknownType(named)) if &**named == unknown), "{error:?}");
+    }
+}
+
+#[test]
+fn event_must_belong_to_its_stream() {
+    let error = decode(&record("order/1", "tradewind.stock.received.v1", r#"{"quantity":5}"#));
+    assert!(matches!(error, Err(DecodeError::WrongStream { .. })), "{error:?}");
+}
+
+#[test]
+fn malformed_data_is_refused_with_the_reason() {
+    let received = "tradewind.stock.received.v1";
+    expect!["an event of type \"tradewind.stock.received.v1\" cannot be read: missing field `quantity` at line 1 column 2"].assert_eq(&error(received, "{}"));
+    expect!["an event of type \"tradewind.stock.received.v1\" cannot be read: trailing characters at line 1 column 15"].assert_eq(&error(received, r#"{"quantity":5},"#));
+    expect!["an event of type \"tradewind.stock.received.v1\" cannot be read: EOF while parsing a value at line 1 column 0"].assert_eq(&error(received, ""));
+    expect!["an event of type \"tradewind.stock.melted.v1\" cannot be read: unknown variant `melted`, expected one of `received`, `adjusted`, `reserved`, `released`, `committed`, `expired`"].assert_eq(&error("tradewind.stock.melted.v1", "{}"));
+}
+
+/// Every stored shape, of every version, can be read; and the newest is what is written.
+#[test]
+fn golden_files_decode() {
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../domain/golden"));
+    let mut streams = BTreeSet::new();
+    for entry in fs::read_dir(folder).expect("the golden files") {
+        let path = entry.expect("a readable entry").path();
+        let stream = path.file_name().expect("a name").to_string_lossy().into_owned();
+        for file in fs::read_dir(&path).expect("a folder per aggregate") {
+            check_golden(&stream, &file.expect("a readable entry").path());
+        }
+        streams.insert(stream);
+    }
+    let known: BTreeSet<_> = StreamType::ALL.iter().map(|kind| kind.as_str().to_owned()).collect();
+    assert_eq!(streams, known, "every kind of stream has golden files");
+}
+
+fn check_golden(stream: &str, file: &Path) {
+    let stem = file.file_stem().expect("a name").to_string_lossy().into_owned();
+    let stored = format!("tradewind.{stream}.{stem}");
+    let data = fs::read_to_string(file).expect("a readable file");
+    let event = decode(&record(&format!("{stream}/1"), &stored, &data))
+        .unwrap_or_else(|error| panic!("{}: {error:?}", file.display()));
+    let (event_type, value) = encode(&event);
+    if *event_type == *stored {
+        let json = |text: &[u8]| serde_json::from_slice::<Value>(text).expect("JSON");
+        assert_eq!(json(&value), json(data.as_bytes()), "{}", file.display());
+    }
+}

@@ -120,3 +120,6 @@ fn step_all(machine: &mut Reader, records: Vec<LogRecord>) -> (Vec<Commit>, Opti
     emit(ignored);
     (commits, None)
 }
+
+#[cfg(test)]
+mod tests;

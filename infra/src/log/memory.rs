@@ -138,7 +138,7 @@ struct MemoryReader {
 impl LogReader for MemoryReader {
     async fn read(&mut self, max: usize, wait: Duration) -> Result<Vec<LogRecord>, ReadError> {
         let out_of_range = || ReadError::OutOfRange { offset: self.next };
-        let next = usize::try_from(self.next).map_err(|_| out_of_range())?;
+        let next = usize::try_from(self.next).map_err(|_negative| out_of_range())?;
         if next > self.records.borrow().len() {
             return Err(out_of_range());
         }

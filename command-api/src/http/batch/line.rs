@@ -93,8 +93,8 @@ impl Line {
         self.touches.clone()
     }
 
-    /// The line's answer.
-    pub(super) async fn run(self, index: usize, routes: Router, origin: &Origin) -> Bytes {
+    /// The line's answer, and whether it stands: a failure of ours may be another answer later.
+    pub(super) async fn run(self, index: usize, routes: Router, origin: &Origin) -> (Bytes, bool) {
         let mut request = self.request;
         if let Ok(traceparent) = HeaderValue::try_from(&*origin.traceparent) {
             request.headers_mut().insert(TRACEPARENT, traceparent);
@@ -104,7 +104,8 @@ impl Line {
             Ok(response) => response,
             Err(never) => match never {},
         };
-        answer(index, response).await
+        let stands = !response.status().is_server_error();
+        (answer(index, response).await, stands)
     }
 }
 

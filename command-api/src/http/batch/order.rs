@@ -5,11 +5,16 @@
 //! for earlier ones that name the same thing, and for all earlier ones of another kind of thing,
 //! since a cart sells what products and stock have become. What is left, different things of one
 //! kind, runs side by side.
+//!
+//! A line without an answer that stands (503, say) takes along those that would have waited for
+//! it: they are not tried, so that the client can send all of them again.
 
 use std::collections::VecDeque;
 
+use futures_util::{FutureExt, future::Shared};
+use rustc_hash::FxHashSet;
 use serde_json::Value;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 /// What a line touches, as far as its text shows.
@@ -49,43 +54,90 @@ fn spelling(name: &str) -> String {
     Uuid::try_parse(name).map_or_else(|_| name.to_owned(), |id| id.to_string())
 }
 
-/// The lines that may still be under way.
+/// What the lines so far leave behind for those that follow.
 pub(super) struct Order {
-    recent: VecDeque<(Touches, CancellationToken)>,
+    /// The lines that may still be under way.
+    recent: VecDeque<(Touches, Shared<oneshot::Receiver<()>>)>,
     under_way_max: usize,
+    /// What lines before those touched that were lost.
+    lost: Lost,
 }
 
+#[derive(Default)]
+struct Lost {
+    kinds: FxHashSet<String>,
+    names: FxHashSet<String>,
+}
+
+/// A line was lost that this one follows. It cannot be tried: its own no would be stored, although
+/// it may be a yes once the lost line is sent again.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct EarlierLost;
+
 impl Order {
-    /// `under_way_max`: when that many lines have begun since a line, it is done.
+    /// `under_way_max`: when that many lines have begun since a line, it has ended.
     pub(super) fn new(under_way_max: usize) -> Self {
-        Self { recent: VecDeque::with_capacity(under_way_max), under_way_max }
+        let recent = VecDeque::with_capacity(under_way_max);
+        Self { recent, under_way_max, lost: Lost::default() }
     }
 
     pub(super) fn turn(&mut self, touches: Touches) -> Turn {
-        let waits = self.recent.iter().filter(|(earlier, _)| touches.depends_on(earlier));
-        let waits =
-            waits.map(|(_, done)| done.clone()).filter(|done| !done.is_cancelled()).collect();
-        let done = CancellationToken::new();
-        if self.recent.len() >= self.under_way_max {
-            self.recent.pop_front();
+        if self.recent.len() >= self.under_way_max
+            && let Some((touched, ended)) = self.recent.pop_front()
+            && ended.now_or_never() != Some(Ok(()))
+        {
+            self.lost.add(touched);
         }
-        self.recent.push_back((touches, done.clone()));
-        Turn { waits, done: done.drop_guard() }
+        let follows_lost = self.lost.precedes(&touches);
+        let waits = self.recent.iter().filter(|(earlier, _)| touches.depends_on(earlier));
+        let waits = waits.map(|(_, ended)| ended.clone()).collect();
+        let (end, ended) = oneshot::channel();
+        self.recent.push_back((touches, ended.shared()));
+        Turn { follows_lost, waits, place: Place(end) }
     }
 }
 
-/// A line's place in the order. Dropping it lets those go on that wait for the line.
-pub(super) struct Turn {
-    waits: Vec<CancellationToken>,
-    done: DropGuard,
+impl Lost {
+    fn add(&mut self, touched: Touches) {
+        self.kinds.insert(touched.kind);
+        self.names.extend(touched.names.into_iter().flatten());
+    }
+
+    fn precedes(&self, touches: &Touches) -> bool {
+        self.kinds.iter().any(|kind| *kind != touches.kind)
+            || match &touches.names {
+                Some(names) => names.iter().any(|name| self.names.contains(name)),
+                None => !self.kinds.is_empty(),
+            }
+    }
 }
 
+/// A line's place in the order, which may not have come yet.
+pub(super) struct Turn {
+    follows_lost: bool,
+    waits: Vec<Shared<oneshot::Receiver<()>>>,
+    place: Place,
+}
+
+/// A line whose turn has come. Dropping it loses the line for those that follow it.
+pub(super) struct Place(oneshot::Sender<()>);
+
 impl Turn {
-    pub(super) async fn come(self) -> DropGuard {
-        for earlier in &self.waits {
-            earlier.cancelled().await;
+    /// Waits for the lines before.
+    pub(super) async fn come(self) -> Result<Place, EarlierLost> {
+        let Self { mut follows_lost, waits, place } = self;
+        for earlier in waits {
+            follows_lost |= earlier.await.is_err();
         }
-        self.done
+        if follows_lost { Err(EarlierLost) } else { Ok(place) }
+    }
+}
+
+impl Place {
+    /// The line has an answer that stands, be it yes or no.
+    pub(super) fn end(self) {
+        // Nobody may be waiting for it.
+        self.0.send(()).ok();
     }
 }
 
@@ -125,15 +177,32 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_turn_comes_when_what_it_waits_for_is_done() {
+    async fn a_turn_comes_when_what_it_waits_for_has_ended() {
         let mut order = Order::new(8);
         let first = order.turn(Touches::of("/v1/carts/a", None));
         let other = order.turn(Touches::of("/v1/carts/b", None));
         let second = order.turn(Touches::of("/v1/carts/a/lines", None));
-        drop(other.come().await);
+        other.come().await.unwrap().end();
         let mut second = std::pin::pin!(second.come());
         assert!(futures_util::poll!(&mut second).is_pending());
-        drop(first.come().await);
-        second.await;
+        first.come().await.unwrap().end();
+        assert!(second.await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn what_follows_a_lost_line_is_lost_too_however_late_it_comes() {
+        let mut order = Order::new(2);
+        let lost = order.turn(Touches::of("/v1/carts/a", None));
+        let soon = order.turn(Touches::of("/v1/carts/a/lines", None));
+        drop(lost.come().await);
+        assert_eq!(soon.come().await.err(), Some(EarlierLost));
+        for _ in 0..5 {
+            let other = order.turn(Touches::of("/v1/carts/b/lines", None));
+            other.come().await.unwrap().end();
+        }
+        let late = order.turn(Touches::of("/v1/carts/a/checkout", None));
+        assert_eq!(late.come().await.err(), Some(EarlierLost));
+        let another_kind = order.turn(Touches::of("/v1/stock/x/receive", None));
+        assert_eq!(another_kind.come().await.err(), Some(EarlierLost));
     }
 }

@@ -83,7 +83,6 @@ struct Order {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "it documents what `check_out` answers")]
 struct CheckedOut {
-    #[schema(inline)]
     #[serde(flatten)]
     accepted: Accepted,
     #[schema(inline)]
@@ -95,7 +94,8 @@ struct CheckedOut {
 ///
 /// The answer names the order. It is confirmed, or rejected with its reasons, shortly after.
 #[utoipa::path(
-    post, path = "/v1/carts/{id}/checkout", tag = "carts", security((), ("api_key" = [])),
+    post, path = "/v1/carts/{id}/checkout", operation_id = "check_out_cart",
+    tag = "carts", security((), ("api_key" = [])),
     params(("id" = Uuid, Path), CartHeaders, CommandHeaders), request_body = Checkout,
     responses((status = 202, description = "Checked out", body = CheckedOut)),
 )]

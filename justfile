@@ -1,0 +1,19 @@
+# The steps are those of CI and live in `.ci/run`; this file gives them short names.
+
+verify:
+    .ci/run
+
+check STEP:
+    .ci/run {{STEP}}
+
+fmt:
+    cargo fmt --all
+
+lint: (check "lint")
+
+test: (check "tests")
+
+end-to-end: (check "end_to_end")
+
+doc:
+    cargo doc --workspace --no-deps

@@ -1,0 +1,164 @@
+//! Where a projection stands in a shard, and the compare-and-set that moves it on.
+//!
+//! Why nothing is folded twice or left out, whoever runs how many projectors:
+//! 1. The transaction that writes a batch's rows begins with `advance`. It succeeds only if the
+//!    stored checkpoint is, in every column, the one that the batch was read from.
+//! 2. From then on the checkpoint's row is locked until the transaction ends. A second projector
+//!    that holds the same batch waits at its own `advance`, then finds another checkpoint and stops
+//!    before it has written a row.
+//! 3. Rows and checkpoint become visible together or not at all. So the stored checkpoint always
+//!    tells exactly which commits the rows contain, and whoever reads it may go on from there: also
+//!    after a `COMMIT` whose answer was lost.
+//!
+//! `epoch`, `claim` and `last_seq` are compared as well as the offset: the reader machine cannot
+//! resume without them, so a row that somebody edited by hand must stop us, not be overwritten.
+
+use std::str::FromStr;
+
+use chrono::{DateTime, Utc};
+use domain::shard::ShardId;
+use infra::log::{Checkpoint, Nonce};
+use sqlx::{PgConnection, PgPool, postgres::PgRow};
+
+/// The checkpoint row of one version of a projection in one shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CheckpointRow {
+    pub projection: &'static str,
+    pub version: i32,
+    pub shard: ShardId,
+}
+
+/// A step forward, and what is told along with it.
+#[derive(Clone, Debug)]
+pub(crate) struct Advance<'c> {
+    pub from: &'c Checkpoint,
+    pub to: &'c Checkpoint,
+    /// When the last event behind `to` was recorded.
+    pub recorded_at: DateTime<Utc>,
+    pub log_end: i64,
+}
+
+impl CheckpointRow {
+    /// The stored checkpoint; creates the row of a projection that has not begun.
+    ///
+    /// # Errors
+    /// If PostgreSQL cannot answer or the row holds what no projector writes.
+    pub(crate) async fn read(&self, pool: &PgPool) -> Result<Checkpoint, sqlx::Error> {
+        let start = Checkpoint::default();
+        sqlx::query(
+            "INSERT INTO projection.checkpoints (projection, version, shard, next_offset, epoch,
+                last_seq)
+             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
+        )
+        .bind(self.projection)
+        .bind(self.version)
+        .bind(self.shard_column())
+        .bind(start.next_offset)
+        .bind(start.epoch)
+        .bind(seq_column(start.last_seq))
+        .execute(pool)
+        .await?;
+        let row = sqlx::query(
+            "SELECT log_id, next_offset, epoch, claim, last_seq FROM projection.checkpoints
+             WHERE projection = $1 AND version = $2 AND shard = $3",
+        )
+        .bind(self.projection)
+        .bind(self.version)
+        .bind(self.shard_column())
+        .fetch_one(pool)
+        .await?;
+        parse(&row)
+    }
+
+    /// Moves the checkpoint and tells listeners, both when the transaction commits. False if the
+    /// stored checkpoint is not `from`: then somebody else serves this shard.
+    ///
+    /// # Errors
+    /// If PostgreSQL cannot answer.
+    pub(crate) async fn advance(
+        &self,
+        tx: &mut PgConnection,
+        step: &Advance<'_>,
+    ) -> Result<bool, sqlx::Error> {
+        let Advance { from, to, .. } = step;
+        let moved = sqlx::query(
+            "WITH moved AS (
+                UPDATE projection.checkpoints SET
+                    log_id = $9, next_offset = $10, epoch = $11, claim = $12, last_seq = $13,
+                    last_event_at = $14, log_end = $15, applied_at = now(), seen_at = now(),
+                    halted = NULL
+                WHERE projection = $1 AND version = $2 AND shard = $3
+                    AND log_id IS NOT DISTINCT FROM $4 AND next_offset = $5 AND epoch = $6
+                    AND claim IS NOT DISTINCT FROM $7 AND last_seq = $8
+                RETURNING projection, version, shard, log_id, next_offset)
+             SELECT pg_notify('tradewind_positions', row_to_json(moved)::text) FROM moved",
+        )
+        .bind(self.projection)
+        .bind(self.version)
+        .bind(self.shard_column())
+        .bind(from.log_id.map(|id| id.to_string()))
+        .bind(from.next_offset)
+        .bind(from.epoch)
+        .bind(from.claim.map(|claim| claim.to_string()))
+        .bind(seq_column(from.last_seq))
+        .bind(to.log_id.map(|id| id.to_string()))
+        .bind(to.next_offset)
+        .bind(to.epoch)
+        .bind(to.claim.map(|claim| claim.to_string()))
+        .bind(seq_column(to.last_seq))
+        .bind(step.recorded_at)
+        .bind(step.log_end)
+        .fetch_optional(tx)
+        .await?;
+        Ok(moved.is_some())
+    }
+
+    /// Says why this projection does not go on in this shard; the next `advance` takes it back.
+    ///
+    /// # Errors
+    /// If PostgreSQL cannot answer.
+    pub(crate) async fn halt(&self, pool: &PgPool, reason: &str) -> Result<(), sqlx::Error> {
+        sqlx::query(
+            "UPDATE projection.checkpoints SET halted = $4
+             WHERE projection = $1 AND version = $2 AND shard = $3",
+        )
+        .bind(self.projection)
+        .bind(self.version)
+        .bind(self.shard_column())
+        .bind(reason)
+        .execute(pool)
+        .await?;
+        Ok(())
+    }
+
+    fn shard_column(&self) -> i32 {
+        shard_column(self.shard)
+    }
+}
+
+/// A shard's number as a column holds it; Kafka counts partitions in the same type.
+#[must_use]
+pub(crate) fn shard_column(shard: ShardId) -> i32 {
+    i32::try_from(shard.index()).unwrap_or(i32::MAX)
+}
+
+/// A sequence number as a column holds it. The log would need 292 million years to get beyond.
+fn seq_column(seq: u64) -> i64 {
+    i64::try_from(seq).unwrap_or(i64::MAX)
+}
+
+fn parse(row: &PgRow) -> Result<Checkpoint, sqlx::Error> {
+    use sqlx::Row;
+    let last_seq: i64 = row.try_get("last_seq")?;
+    Ok(Checkpoint {
+        log_id: nonce(row.try_get("log_id")?)?,
+        next_offset: row.try_get("next_offset")?,
+        epoch: row.try_get("epoch")?,
+        claim: nonce(row.try_get("claim")?)?,
+        last_seq: u64::try_from(last_seq).map_err(|error| sqlx::Error::Decode(error.into()))?,
+    })
+}
+
+fn nonce(text: Option<&str>) -> Result<Option<Nonce>, sqlx::Error> {
+    text.map(Nonce::from_str).transpose().map_err(|error| sqlx::Error::Decode(error.into()))
+}

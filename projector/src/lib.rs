@@ -1,0 +1,138 @@
+//! The projector: folds the event log into PostgreSQL read models, each commit exactly once.
+//!
+//! `projection` says what a read model is, `projections` has one file for each, `runner` carries
+//! them through the shards, and `checkpoint` is what makes it exactly once. `admin` and `cli` are the
+//! operators' doors. Rebuilding a projection beside the live one and dead letters will be rooms of
+//! their own beside these.
+//!
+//! **Invariant:** nothing here has an effect outside of the read models and the notifications that
+//! their transactions send.
+
+mod admin;
+mod checkpoint;
+pub mod cli;
+mod metrics;
+mod projection;
+mod projections;
+mod runner;
+mod schema;
+pub mod settings;
+pub mod status;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use infra::{
+    config,
+    http::{
+        health::Readiness,
+        server::{App, BindError, Server},
+    },
+    log::{EventLog, kafka::KafkaLog},
+    postgres::{InvalidUrl, Pool},
+    retry::Policy,
+    shutdown::Shutdown,
+    task::{GroupFailed, Tasks},
+    telemetry::{chain, emit},
+};
+
+use metrics::NotConnected;
+use runner::Shared;
+
+pub use settings::Settings;
+
+/// What ends after the last request has.
+const DRAIN_GRACE: Duration = Duration::from_secs(1);
+
+/// Where the log is.
+pub enum Source {
+    /// In Kafka, as the settings say.
+    Kafka,
+    /// Here, for tests.
+    Given(Arc<dyn EventLog>),
+}
+
+/// A projector that has bound its port and not yet begun.
+pub struct Service {
+    settings: Settings,
+    source: Source,
+    pool: Pool,
+    readiness: Readiness,
+    server: Server,
+    app: App,
+}
+
+/// Why a projector cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    #[error(transparent)]
+    Postgres(#[from] InvalidUrl),
+}
+
+impl Service {
+    /// Binds the port. Kafka and PostgreSQL may be away: `run` waits for them.
+    ///
+    /// # Errors
+    /// What a restart would not mend.
+    pub fn bind(settings: Settings, source: Source) -> Result<Self, StartError> {
+        let pool = runner::pool(&settings.postgres)?;
+        let server = Server::bind(&settings.http)?;
+        let readiness = Readiness::new();
+        let app = admin::app(
+            &settings.http,
+            settings.operator_key.clone(),
+            pool.clone(),
+            readiness.clone(),
+        );
+        Ok(Self { settings, source, pool, readiness, server, app })
+    }
+
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.server.local_addr()
+    }
+
+    /// Projects until the shutdown is requested.
+    ///
+    /// # Errors
+    /// What ended it otherwise.
+    pub async fn run(self, shutdown: Shutdown) -> Result<(), GroupFailed> {
+        let Self { settings, source, pool, readiness, server, app } = self;
+        let drain_wait_max = settings.http.drain_wait_max.saturating_add(DRAIN_GRACE);
+        let mut tasks = Tasks::new(shutdown.clone());
+        tasks.spawn_critical("http server", server.serve(app, shutdown.clone()));
+        tasks.spawn_critical("projections", async move {
+            let log = tokio::select! {
+                log = connect(source, &settings.kafka, &readiness) => log,
+                () = shutdown.requested() => return Ok(()),
+            };
+            let shared = Shared::new(log, pool, projections::all(), &readiness);
+            runner::run(Arc::new(shared), shutdown).await
+        });
+        tasks.run(drain_wait_max).await
+    }
+}
+
+/// The log, however long Kafka is away.
+async fn connect(
+    source: Source,
+    kafka: &config::Kafka,
+    readiness: &Readiness,
+) -> Arc<dyn EventLog> {
+    let condition = readiness.condition("kafka");
+    if let Source::Given(log) = source {
+        return log;
+    }
+    let mut waits = Policy::PATIENT.waits();
+    loop {
+        match KafkaLog::connect(kafka, &kafka.topic).await {
+            Ok(log) => return Arc::new(log),
+            Err(error) => {
+                condition.unmet(chain(&error).to_string());
+                emit(NotConnected { error: &error });
+                waits.wait().await;
+            }
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! The projector's command line.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use infra::{
+    config::{self, LocalStack, Mistakes},
+    shutdown::Shutdown,
+    telemetry,
+};
+use projector::{Service, Settings, cli, settings::Looking};
+
+/// Folds Tradewind's events exactly once into PostgreSQL read models.
+#[derive(Parser)]
+#[command(version, after_help = EXAMPLES)]
+struct Cli {
+    #[command(flatten)]
+    config: config::Args,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run all projections until told to stop
+    Run,
+    /// Show how far each projection is in each shard
+    Status {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  projector run --config /etc/tradewind.toml
+  projector run --check-config
+  projector status
+  projector status --json
+
+Settings come from --config and from the environment (TRADEWIND_<SECTION>__<KEY>, such as
+TRADEWIND_POSTGRES__URL); `status` finds a local stack in its folder by itself.
+Exit codes: 0 done, 1 failed, 2 wrong usage or settings.";
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let Cli { config, command } = Cli::parse();
+    let ended = match command {
+        Command::Run => run(&config).await,
+        Command::Status { json } => status(&config, json).await,
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let is_usage = error.is::<Mistakes>();
+            eprintln!("projector: {error:#}");
+            ExitCode::from(if is_usage { config::EXIT_CODE } else { 1 })
+        }
+    }
+}
+
+async fn run(args: &config::Args) -> anyhow::Result<()> {
+    let config::Loaded { settings, effective } = args.load::<Settings>(LocalStack::Ignored)?;
+    if args.check_config {
+        cli::check_config(&effective);
+        return Ok(());
+    }
+    telemetry::init(&settings.log)?;
+    let shutdown = Shutdown::on_signals().context("listening to signals")?;
+    Service::bind(settings, projector::Source::Kafka)?.run(shutdown).await?;
+    Ok(())
+}
+
+async fn status(args: &config::Args, json: bool) -> anyhow::Result<()> {
+    let config::Loaded { settings, effective } = args.load::<Looking>(LocalStack::Reader)?;
+    if args.check_config {
+        cli::check_config(&effective);
+        return Ok(());
+    }
+    cli::status(&settings, json).await
+}

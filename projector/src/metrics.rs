@@ -1,0 +1,184 @@
+//! What the projector tells its operators: typed events, each with its log line and its metric.
+
+use std::time::Duration;
+
+use domain::shard::ShardId;
+use infra::{
+    log::ReadError,
+    telemetry::{
+        Event, chain,
+        metric::{Counter, Gauge, Histogram, NO_LABELS},
+    },
+};
+use tracing::{debug, error, info, warn};
+
+static EVENTS: Counter =
+    Counter::new("tradewind_projector_events_total", "Events folded into rows, by projection");
+static BATCH_EVENTS: Histogram =
+    Histogram::new("tradewind_projector_batch_events", "Events of one batch, by projection");
+static BATCH_SECONDS: Histogram = Histogram::new(
+    "tradewind_projector_batch_seconds",
+    "Time from the beginning of a batch's transaction to its commit, by projection",
+);
+static FAILURES: Counter = Counter::new(
+    "tradewind_projector_failures_total",
+    "Batches that PostgreSQL did not take at the first try, by projection",
+);
+static HALTED: Gauge = Gauge::new(
+    "tradewind_projector_halted",
+    "1 where a projection does not go on, by projection and shard",
+);
+static LAG_RECORDS: Gauge = Gauge::new(
+    "tradewind_projector_lag_records",
+    "Records between a checkpoint and the end of the log, by projection and shard",
+);
+static LOST: Counter = Counter::new(
+    "tradewind_projector_lost_total",
+    "Times that another projector was found to serve a shard",
+);
+static READ_FAILURES: Counter =
+    Counter::new("tradewind_projector_read_failures_total", "Times that the log was unreadable");
+
+/// A batch is in.
+pub(crate) struct Applied {
+    pub projection: &'static str,
+    pub events: usize,
+    pub took: Duration,
+}
+
+impl Event for Applied {
+    fn emit(self) {
+        let Self { projection, events, took } = self;
+        debug!(projection, events, "applied {events} events in {took:?}");
+        if events > 0 {
+            let labels = [("projection", projection)];
+            let events = u32::try_from(events).unwrap_or(u32::MAX);
+            EVENTS.add(&labels, events.into());
+            BATCH_EVENTS.record(&labels, events.into());
+            BATCH_SECONDS.record(&labels, took.as_secs_f64());
+        }
+    }
+}
+
+/// A batch is not in, or it is not known whether it is; it will be tried again.
+pub(crate) struct ApplyFailed<'e> {
+    pub projection: &'static str,
+    pub shard: ShardId,
+    pub error: &'e sqlx::Error,
+}
+
+impl Event for ApplyFailed<'_> {
+    fn emit(self) {
+        let Self { projection, shard, error } = self;
+        FAILURES.add(&[("projection", projection)], 1);
+        warn!(projection, shard.id = %shard, "PostgreSQL did not answer: {}", chain(error));
+    }
+}
+
+/// A projection does not go on in a shard.
+pub(crate) struct Halted<'r> {
+    pub projection: &'static str,
+    pub shard: ShardId,
+    pub reason: &'r str,
+}
+
+impl Event for Halted<'_> {
+    fn emit(self) {
+        let Self { projection, shard, reason } = self;
+        HALTED.set(&[("projection", projection.to_owned()), ("shard", shard.to_string())], 1.0);
+        error!(projection, shard.id = %shard, "{projection} halts in shard {shard}: {reason}");
+    }
+}
+
+/// A projection goes on in a shard.
+pub(crate) struct Resumed {
+    pub projection: &'static str,
+    pub shard: ShardId,
+}
+
+impl Event for Resumed {
+    fn emit(self) {
+        let Self { projection, shard } = self;
+        HALTED.set(&[("projection", projection.to_owned()), ("shard", shard.to_string())], 0.0);
+    }
+}
+
+/// How far a projection is behind.
+pub(crate) struct Measured<'p> {
+    pub projection: &'p str,
+    pub shard: ShardId,
+    pub lag_records: i64,
+}
+
+impl Event for Measured<'_> {
+    fn emit(self) {
+        let labels =
+            [("projection", self.projection.to_owned()), ("shard", self.shard.to_string())];
+        let lag_records = u32::try_from(self.lag_records).unwrap_or(u32::MAX);
+        LAG_RECORDS.set(&labels, lag_records.into());
+    }
+}
+
+/// Another projector serves the shard.
+pub(crate) struct Lost {
+    pub shard: ShardId,
+}
+
+impl Event for Lost {
+    fn emit(self) {
+        LOST.add(NO_LABELS, 1);
+        warn!(shard.id = %self.shard, "another projector serves shard {}", self.shard);
+    }
+}
+
+/// A shard is served from its stored checkpoints.
+pub(crate) struct Serving {
+    pub shard: ShardId,
+}
+
+impl Event for Serving {
+    fn emit(self) {
+        info!(shard.id = %self.shard, "serving shard {}", self.shard);
+    }
+}
+
+/// The log of a shard cannot be read.
+pub(crate) struct ReadFailed<'e> {
+    pub shard: ShardId,
+    pub error: &'e ReadError,
+}
+
+impl Event for ReadFailed<'_> {
+    fn emit(self) {
+        let Self { shard, error } = self;
+        READ_FAILURES.add(NO_LABELS, 1);
+        match error {
+            ReadError::Unavailable(_) => {
+                warn!(shard.id = %shard, "cannot read shard {shard}: {}", chain(error));
+            }
+            _ => error!(shard.id = %shard, "shard {shard} halts: {}", chain(error)),
+        }
+    }
+}
+
+/// The tables are not there yet.
+pub(crate) struct NotPrepared<'e> {
+    pub error: &'e sqlx::Error,
+}
+
+impl Event for NotPrepared<'_> {
+    fn emit(self) {
+        warn!("cannot make the tables yet: {}", chain(self.error));
+    }
+}
+
+/// Kafka is away, or its topic is not there yet.
+pub(crate) struct NotConnected<'e> {
+    pub error: &'e (dyn std::error::Error + 'static),
+}
+
+impl Event for NotConnected<'_> {
+    fn emit(self) {
+        warn!("cannot open the log yet: {}", chain(self.error));
+    }
+}

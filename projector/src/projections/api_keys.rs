@@ -1,0 +1,130 @@
+//! API keys by id, for the services that check them. The log has only their hashes.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use domain::{
+    StreamType,
+    api_key::{Event, Role},
+    timestamp::Timestamp,
+};
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use crate::projection::{Changes, Inapplicable, Origin, Projection, Row, Tables, column};
+
+pub(super) struct ApiKeys;
+
+#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
+pub(super) struct ApiKey {
+    id: Uuid,
+    name: String,
+    roles: Json<BTreeSet<Role>>,
+    hash: String,
+    expires_at: Option<DateTime<Utc>>,
+    revoked_at: Option<DateTime<Utc>>,
+    revision: i64,
+}
+
+impl Projection for ApiKeys {
+    const NAME: &'static str = "api_keys";
+    const VERSION: i32 = 1;
+    const STREAM: StreamType = StreamType::ApiKey;
+    const TABLES: &'static str = "
+        CREATE TABLE {schema}.api_keys (
+            id         uuid PRIMARY KEY,
+            name       text NOT NULL,
+            roles      jsonb NOT NULL,
+            hash       text NOT NULL,
+            expires_at timestamptz,
+            revoked_at timestamptz,
+            revision   bigint NOT NULL
+        );
+    ";
+    const VIEWS: &'static [(&'static str, &'static str)] = &[(
+        "api_keys",
+        "SELECT id, name, ARRAY(SELECT jsonb_array_elements_text(roles)) AS roles, hash,
+                expires_at, revoked_at
+         FROM {schema}.api_keys",
+    )];
+
+    type Event = Event;
+    type Key = Uuid;
+    type Row = ApiKey;
+    type Additions = ();
+
+    fn select(event: &domain::Event) -> Option<&Event> {
+        match event {
+            domain::Event::ApiKey(event) => Some(event),
+            _ => None,
+        }
+    }
+
+    fn evolve(
+        row: Option<ApiKey>,
+        event: &Event,
+        origin: &Origin<Uuid>,
+        (): &mut (),
+    ) -> Result<Option<ApiKey>, Inapplicable> {
+        let Origin { key: id, revision, recorded_at } = *origin;
+        match (row, event) {
+            (None, Event::Issued { name, roles, hash, expires_at }) => Ok(Some(ApiKey {
+                id,
+                name: name.clone(),
+                roles: Json(roles.clone()),
+                hash: hash.clone(),
+                expires_at: expires_at.map(Timestamp::to_datetime),
+                revoked_at: None,
+                revision,
+            })),
+            (Some(key), Event::Revoked {}) => {
+                Ok(Some(ApiKey { revoked_at: Some(recorded_at), revision, ..key }))
+            }
+            (Some(_), Event::Issued { .. }) => Err(Inapplicable::ExistsAlready),
+            (None, Event::Revoked {}) => Err(Inapplicable::UnknownStream),
+        }
+    }
+
+    async fn load(tables: &mut Tables<'_>, keys: &[Uuid]) -> Result<Vec<ApiKey>, sqlx::Error> {
+        let sql = tables.sql("SELECT * FROM {schema}.api_keys WHERE id = ANY($1)");
+        sqlx::query_as(sql).bind(keys).fetch_all(tables.connection()).await
+    }
+
+    async fn store(tables: &mut Tables<'_>, changes: Changes<Self>) -> Result<(), sqlx::Error> {
+        let rows = &changes.written;
+        sqlx::query(tables.sql(STORE))
+            .bind(column(rows, |row| row.id))
+            .bind(column(rows, |row| &*row.name))
+            .bind(column(rows, |row| &row.roles))
+            .bind(column(rows, |row| &*row.hash))
+            .bind(column(rows, |row| row.expires_at))
+            .bind(column(rows, |row| row.revoked_at))
+            .bind(column(rows, |row| row.revision))
+            .execute(tables.connection())
+            .await?;
+        Ok(())
+    }
+}
+
+const STORE: &str = "
+    INSERT INTO {schema}.api_keys
+    SELECT * FROM UNNEST($1::uuid[], $2::text[], $3::jsonb[], $4::text[], $5::timestamptz[],
+        $6::timestamptz[], $7::bigint[])
+    ON CONFLICT (id) DO UPDATE SET
+        revoked_at = excluded.revoked_at, revision = excluded.revision
+";
+
+impl Row for ApiKey {
+    type Key = Uuid;
+
+    fn key(&self) -> Uuid {
+        self.id
+    }
+
+    fn revision(&self) -> i64 {
+        self.revision
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,177 @@
+//! Carts as their owners see them.
+
+use chrono::{DateTime, Utc};
+use domain::{
+    StreamType,
+    cart::{self, Event, Totals},
+    id::OrderId,
+    money::{Currency, Money},
+};
+use serde::{Deserialize, Serialize};
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use super::line::{self, Line};
+use crate::projection::{Changes, Inapplicable, Origin, Projection, Row, Tables, column};
+
+pub(super) struct Carts;
+
+#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
+pub(super) struct Cart {
+    id: Uuid,
+    status: String,
+    doc: Json<Doc>,
+    updated_at: DateTime<Utc>,
+    revision: i64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Doc {
+    currency: Currency,
+    staff: bool,
+    lines: Vec<Line>,
+    totals: Totals,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    order_id: Option<OrderId>,
+}
+
+impl Projection for Carts {
+    const NAME: &'static str = "carts";
+    const VERSION: i32 = 1;
+    const STREAM: StreamType = StreamType::Cart;
+    const TABLES: &'static str = "
+        CREATE TABLE {schema}.carts (
+            id         uuid PRIMARY KEY,
+            status     text NOT NULL,
+            doc        jsonb NOT NULL,
+            updated_at timestamptz NOT NULL,
+            revision   bigint NOT NULL
+        ) WITH (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.05);
+    ";
+    const VIEWS: &'static [(&'static str, &'static str)] =
+        &[("carts", "SELECT id, status, doc, revision, updated_at FROM {schema}.carts")];
+
+    type Event = Event;
+    type Key = Uuid;
+    type Row = Cart;
+    type Additions = ();
+
+    fn select(event: &domain::Event) -> Option<&Event> {
+        match event {
+            domain::Event::Cart(event) => Some(event),
+            _ => None,
+        }
+    }
+
+    fn evolve(
+        row: Option<Cart>,
+        event: &Event,
+        origin: &Origin<Uuid>,
+        (): &mut (),
+    ) -> Result<Option<Cart>, Inapplicable> {
+        match row {
+            None => Cart::begin(event, origin),
+            Some(cart) => cart.evolve(event, origin),
+        }
+        .map(Some)
+    }
+
+    async fn load(tables: &mut Tables<'_>, keys: &[Uuid]) -> Result<Vec<Cart>, sqlx::Error> {
+        let sql = tables.sql("SELECT * FROM {schema}.carts WHERE id = ANY($1)");
+        sqlx::query_as(sql).bind(keys).fetch_all(tables.connection()).await
+    }
+
+    async fn store(tables: &mut Tables<'_>, changes: Changes<Self>) -> Result<(), sqlx::Error> {
+        let rows = &changes.written;
+        sqlx::query(tables.sql(STORE))
+            .bind(column(rows, |row| row.id))
+            .bind(column(rows, |row| &*row.status))
+            .bind(column(rows, |row| &row.doc))
+            .bind(column(rows, |row| row.updated_at))
+            .bind(column(rows, |row| row.revision))
+            .execute(tables.connection())
+            .await?;
+        Ok(())
+    }
+}
+
+const STORE: &str = "
+    INSERT INTO {schema}.carts
+    SELECT * FROM UNNEST($1::uuid[], $2::text[], $3::jsonb[], $4::timestamptz[], $5::bigint[])
+    ON CONFLICT (id) DO UPDATE SET
+        status = excluded.status, doc = excluded.doc,
+        updated_at = excluded.updated_at, revision = excluded.revision
+";
+
+impl Row for Cart {
+    type Key = Uuid;
+
+    fn key(&self) -> Uuid {
+        self.id
+    }
+
+    fn revision(&self) -> i64 {
+        self.revision
+    }
+}
+
+impl Cart {
+    fn begin(event: &Event, origin: &Origin<Uuid>) -> Result<Self, Inapplicable> {
+        let Event::Created { currency, staff, lines, .. } = event else {
+            return Err(Inapplicable::UnknownStream);
+        };
+        let lines = line::lines(lines);
+        let totals = totals(&lines, *currency)?;
+        let doc = Doc { currency: *currency, staff: *staff, lines, totals, order_id: None };
+        Ok(Self {
+            id: origin.key,
+            status: "open".into(),
+            doc: Json(doc),
+            updated_at: origin.recorded_at,
+            revision: origin.revision,
+        })
+    }
+
+    fn evolve(mut self, event: &Event, origin: &Origin<Uuid>) -> Result<Self, Inapplicable> {
+        let doc = &mut self.doc.0;
+        match event {
+            Event::Created { .. } => return Err(Inapplicable::ExistsAlready),
+            Event::LineAdded { line, .. } | Event::LineChanged { line, .. } => doc.put(line),
+            Event::LineRemoved { sku, .. } => doc.lines.retain(|line| line.sku != *sku),
+            Event::LinesReplaced { lines, .. } => doc.lines = line::lines(lines),
+            Event::CheckedOut { order_id, checkout } => {
+                doc.lines = line::lines(&checkout.lines);
+                doc.order_id = Some(*order_id);
+                self.status = "checked_out".into();
+            }
+            Event::Abandoned {} => self.status = "abandoned".into(),
+        }
+        doc.totals = totals(&doc.lines, doc.currency)?;
+        self.updated_at = origin.recorded_at;
+        self.revision = origin.revision;
+        Ok(self)
+    }
+}
+
+impl Doc {
+    /// Sets the line of a SKU, in its place or at the end.
+    fn put(&mut self, line: &cart::Line) {
+        match self.lines.iter_mut().find(|known| known.sku == line.sku) {
+            Some(known) => *known = line.into(),
+            None => self.lines.push(line.into()),
+        }
+    }
+}
+
+fn totals(lines: &[Line], currency: Currency) -> Result<Totals, Inapplicable> {
+    let (mut subtotal, mut total) = (Money::zero(currency), Money::zero(currency));
+    for line in lines {
+        subtotal = subtotal.checked_add(line.unit_price.checked_mul(line.quantity)?)?;
+        total = total.checked_add(line.total)?;
+    }
+    let discount = Money::new(subtotal.amount.saturating_sub(total.amount), currency);
+    Ok(Totals { subtotal, discount, total })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,209 @@
+//! The catalogue: every product as it is now, whatever its status.
+
+use chrono::{DateTime, Utc};
+use domain::{
+    StreamType,
+    product::{Details, Event},
+};
+use serde_json::Value;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use crate::projection::{Changes, Inapplicable, Origin, Projection, Row, Tables, column};
+
+pub(super) struct Products;
+
+#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
+pub(super) struct Product {
+    id: Uuid,
+    sku: String,
+    name: String,
+    description: Option<String>,
+    department: Option<String>,
+    category: Option<String>,
+    product_type: Option<String>,
+    brand: Option<String>,
+    attributes: Json<Attributes>,
+    price_amount: i64,
+    price_currency: String,
+    status: String,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    revision: i64,
+}
+
+type Attributes = std::collections::BTreeMap<String, Value>;
+
+impl Projection for Products {
+    const NAME: &'static str = "products";
+    const VERSION: i32 = 1;
+    const STREAM: StreamType = StreamType::Product;
+    const TABLES: &'static str = "
+        CREATE TABLE {schema}.products (
+            id             uuid PRIMARY KEY,
+            sku            text NOT NULL,
+            name           text NOT NULL,
+            description    text,
+            department     text,
+            category       text,
+            product_type   text,
+            brand          text,
+            attributes     jsonb NOT NULL,
+            price_amount   bigint NOT NULL,
+            price_currency text NOT NULL,
+            status         text NOT NULL,
+            created_at     timestamptz NOT NULL,
+            updated_at     timestamptz NOT NULL,
+            revision       bigint NOT NULL
+        ) WITH (fillfactor = 80);
+        CREATE INDEX ON {schema}.products (sku);
+        CREATE INDEX ON {schema}.products (name, id);
+        CREATE INDEX ON {schema}.products (price_amount, id);
+        CREATE INDEX ON {schema}.products (created_at, id);
+        CREATE INDEX ON {schema}.products (department);
+        CREATE INDEX ON {schema}.products (category);
+        CREATE INDEX ON {schema}.products (brand);
+    ";
+    const VIEWS: &'static [(&'static str, &'static str)] = &[(
+        "products",
+        "SELECT id, sku, name, description, department, category, product_type, brand, attributes,
+                price_amount, price_currency, status, created_at, updated_at, revision
+         FROM {schema}.products",
+    )];
+
+    type Event = Event;
+    type Key = Uuid;
+    type Row = Product;
+    type Additions = ();
+
+    fn select(event: &domain::Event) -> Option<&Event> {
+        match event {
+            domain::Event::Product(event) => Some(event),
+            _ => None,
+        }
+    }
+
+    fn evolve(
+        row: Option<Product>,
+        event: &Event,
+        origin: &Origin<Uuid>,
+        (): &mut (),
+    ) -> Result<Option<Product>, Inapplicable> {
+        match row {
+            None => Product::begin(event, origin),
+            Some(product) => product.evolve(event, origin),
+        }
+        .map(Some)
+    }
+
+    async fn load(tables: &mut Tables<'_>, keys: &[Uuid]) -> Result<Vec<Product>, sqlx::Error> {
+        let sql = tables.sql("SELECT * FROM {schema}.products WHERE id = ANY($1)");
+        sqlx::query_as(sql).bind(keys).fetch_all(tables.connection()).await
+    }
+
+    async fn store(tables: &mut Tables<'_>, changes: Changes<Self>) -> Result<(), sqlx::Error> {
+        let rows = &changes.written;
+        sqlx::query(tables.sql(STORE))
+            .bind(column(rows, |row| row.id))
+            .bind(column(rows, |row| &*row.sku))
+            .bind(column(rows, |row| &*row.name))
+            .bind(column(rows, |row| row.description.as_deref()))
+            .bind(column(rows, |row| row.department.as_deref()))
+            .bind(column(rows, |row| row.category.as_deref()))
+            .bind(column(rows, |row| row.product_type.as_deref()))
+            .bind(column(rows, |row| row.brand.as_deref()))
+            .bind(column(rows, |row| &row.attributes))
+            .bind(column(rows, |row| row.price_amount))
+            .bind(column(rows, |row| &*row.price_currency))
+            .bind(column(rows, |row| &*row.status))
+            .bind(column(rows, |row| row.created_at))
+            .bind(column(rows, |row| row.updated_at))
+            .bind(column(rows, |row| row.revision))
+            .execute(tables.connection())
+            .await?;
+        Ok(())
+    }
+}
+
+const STORE: &str = "
+    INSERT INTO {schema}.products
+    SELECT * FROM UNNEST($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
+        $7::text[], $8::text[], $9::jsonb[], $10::bigint[], $11::text[], $12::text[],
+        $13::timestamptz[], $14::timestamptz[], $15::bigint[])
+    ON CONFLICT (id) DO UPDATE SET
+        sku = excluded.sku, name = excluded.name, description = excluded.description,
+        department = excluded.department, category = excluded.category,
+        product_type = excluded.product_type, brand = excluded.brand,
+        attributes = excluded.attributes, price_amount = excluded.price_amount,
+        price_currency = excluded.price_currency, status = excluded.status,
+        updated_at = excluded.updated_at, revision = excluded.revision
+";
+
+impl Row for Product {
+    type Key = Uuid;
+
+    fn key(&self) -> Uuid {
+        self.id
+    }
+
+    fn revision(&self) -> i64 {
+        self.revision
+    }
+}
+
+impl Product {
+    fn begin(event: &Event, origin: &Origin<Uuid>) -> Result<Self, Inapplicable> {
+        let Event::Created { sku, details, price } = event else {
+            return Err(Inapplicable::UnknownStream);
+        };
+        let mut product = Self {
+            id: origin.key,
+            sku: sku.to_string(),
+            name: String::new(),
+            description: None,
+            department: None,
+            category: None,
+            product_type: None,
+            brand: None,
+            attributes: Json::default(),
+            price_amount: price.amount,
+            price_currency: price.currency.to_string(),
+            status: "draft".into(),
+            created_at: origin.recorded_at,
+            updated_at: origin.recorded_at,
+            revision: origin.revision,
+        };
+        product.describe(details);
+        Ok(product)
+    }
+
+    fn evolve(mut self, event: &Event, origin: &Origin<Uuid>) -> Result<Self, Inapplicable> {
+        match event {
+            Event::Created { .. } => return Err(Inapplicable::ExistsAlready),
+            Event::Updated { details } => self.describe(details),
+            Event::PriceChanged { price } => {
+                self.price_amount = price.amount;
+                self.price_currency = price.currency.to_string();
+            }
+            Event::Published {} => self.status = "published".into(),
+            Event::Unpublished {} => self.status = "unpublished".into(),
+            Event::Archived {} => self.status = "archived".into(),
+        }
+        self.updated_at = origin.recorded_at;
+        self.revision = origin.revision;
+        Ok(self)
+    }
+
+    fn describe(&mut self, details: &Details) {
+        self.name.clone_from(&details.name);
+        self.description.clone_from(&details.description);
+        self.department.clone_from(&details.department);
+        self.category.clone_from(&details.category);
+        self.product_type.clone_from(&details.product_type);
+        self.brand.clone_from(&details.brand);
+        self.attributes = Json(details.attributes.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,73 @@
+//! A commit of the log, decoded once for all projections of its shard.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use domain::{
+    id::{EventId, StreamId},
+    timestamp::Timestamp,
+};
+use infra::{
+    codec,
+    log::{self, Checkpoint, CommitBody, EventRecord, LogId},
+    telemetry::chain,
+};
+
+/// What a projection takes over whole or not at all.
+#[derive(Clone, Debug)]
+pub(super) struct Commit {
+    /// Where a reader stands that has taken this commit.
+    pub checkpoint: Checkpoint,
+    pub recorded_at: DateTime<Utc>,
+    /// Empty for a barrier.
+    pub facts: Vec<Fact>,
+}
+
+/// One event, or the reason why it cannot be told.
+#[derive(Clone, Debug)]
+pub(crate) struct Fact {
+    pub id: EventId,
+    pub stream: StreamId,
+    pub revision: i64,
+    pub recorded_at: DateTime<Utc>,
+    pub event: Result<domain::Event, Arc<str>>,
+}
+
+impl Commit {
+    #[must_use]
+    pub(super) fn decode(log_id: Option<LogId>, commit: &log::Commit) -> Self {
+        let (claim, recorded_at, facts) = match &commit.body {
+            CommitBody::Events(records) => {
+                let last = records.last();
+                (
+                    last.map(|record| record.place.claim),
+                    last.map_or_else(Timestamp::default, |record| record.recorded_at),
+                    records.iter().map(Fact::decode).collect(),
+                )
+            }
+            CommitBody::Barrier(barrier) => {
+                (Some(barrier.place.claim), barrier.recorded_at, Vec::new())
+            }
+        };
+        let (epoch, next_offset) = (commit.epoch, commit.next_offset);
+        Self {
+            checkpoint: Checkpoint { log_id, next_offset, epoch, claim, last_seq: commit.seq },
+            recorded_at: recorded_at.to_datetime(),
+            facts,
+        }
+    }
+}
+
+impl Fact {
+    fn decode(record: &EventRecord) -> Self {
+        let event = codec::decode(record).map_err(|error| chain(&error).to_string().into());
+        Self {
+            id: record.id,
+            stream: record.stream.clone(),
+            // Revisions are counted one by one; 63 bits of them outlast the log.
+            revision: i64::try_from(record.revision).unwrap_or(i64::MAX),
+            recorded_at: record.recorded_at.to_datetime(),
+            event,
+        }
+    }
+}

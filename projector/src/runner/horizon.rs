@@ -1,0 +1,62 @@
+//! How far a shard's log reaches, as far as its projections are concerned.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use infra::log::Offset;
+
+/// Shared by a shard's feed, its appliers and its meter.
+///
+/// The log may end in records that are no commit (a claim, a stale producer's leavings). A projection
+/// that has taken the last commit has nothing more to do, so for it the log ends there.
+#[derive(Debug, Default)]
+pub(super) struct Horizon {
+    /// The offset that the feed reads next.
+    read: AtomicI64,
+    /// The offset after the last commit that it has read.
+    committed: AtomicI64,
+    /// The offset after the log's last record.
+    end: AtomicI64,
+}
+
+impl Horizon {
+    /// Begins where the feed does.
+    #[must_use]
+    pub(super) fn at(offset: Offset) -> Self {
+        let at = || AtomicI64::new(offset);
+        Self { read: at(), committed: at(), end: at() }
+    }
+
+    pub(super) fn has_read(&self, read: Offset, committed: Offset) {
+        self.committed.store(committed, Ordering::Relaxed);
+        self.read.store(read, Ordering::Relaxed);
+    }
+
+    pub(super) fn ends(&self, end: Offset) {
+        self.end.store(end, Ordering::Relaxed);
+    }
+
+    /// Where the log ends for a projection that stands at `next_offset`.
+    #[must_use]
+    pub(super) fn log_end(&self, next_offset: Offset) -> Offset {
+        let (read, committed) =
+            (self.read.load(Ordering::Relaxed), self.committed.load(Ordering::Relaxed));
+        let end = self.end.load(Ordering::Relaxed);
+        let all_read = read >= end;
+        next_offset.max(if all_read { committed } else { end })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claim_at_the_end_is_no_lag() {
+        let horizon = Horizon::at(0);
+        horizon.ends(11);
+        assert_eq!(horizon.log_end(10), 11, "nobody has read what is there");
+        horizon.has_read(11, 10);
+        assert_eq!(horizon.log_end(10), 10);
+        assert_eq!(horizon.log_end(4), 10);
+    }
+}

@@ -1,0 +1,59 @@
+//! What keeps a part of the projector from going on, as `/readyz` tells it.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
+
+use infra::http::health::Condition;
+
+/// A condition that holds while none of many parties is in trouble.
+pub(crate) struct Trouble<K> {
+    condition: Condition,
+    reasons: Mutex<BTreeMap<K, String>>,
+}
+
+impl<K: Ord> Trouble<K> {
+    #[must_use]
+    pub(crate) fn none(condition: Condition) -> Self {
+        condition.met();
+        Self { condition, reasons: Mutex::default() }
+    }
+
+    pub(crate) fn raise(&self, party: K, reason: String) {
+        self.change(|reasons| drop(reasons.insert(party, reason)));
+    }
+
+    pub(crate) fn clear(&self, party: &K) {
+        self.change(|reasons| drop(reasons.remove(party)));
+    }
+
+    fn change(&self, change: impl FnOnce(&mut BTreeMap<K, String>)) {
+        let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut reasons);
+        // Many parties tend to have the same trouble; the first one tells it.
+        match reasons.values().next() {
+            None => self.condition.met(),
+            Some(reason) => self.condition.unmet(reason.clone()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use infra::http::health::Readiness;
+
+    use super::*;
+
+    #[test]
+    fn the_condition_holds_when_the_last_trouble_is_over() {
+        let readiness = Readiness::new();
+        let trouble = Trouble::none(readiness.condition("kafka"));
+        trouble.raise(1, "shard 1: away".to_owned());
+        trouble.raise(2, "shard 2: away".to_owned());
+        trouble.clear(&1);
+        assert_eq!(readiness.report().reasons[0].reason, "shard 2: away");
+        trouble.clear(&2);
+        assert!(readiness.is_ready());
+    }
+}

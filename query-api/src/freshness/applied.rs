@@ -1,0 +1,176 @@
+//! What is applied, and whether it is enough. Pure: what comes in has been read elsewhere.
+
+use std::collections::BTreeMap;
+
+use domain::shard::ShardId;
+use infra::{
+    log::{LogId, Offset},
+    position::Position,
+};
+use serde::Deserialize;
+
+use crate::read_model::PositionRow;
+
+/// The projections that endpoints read. Others exist; nobody waits for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Projection {
+    Carts,
+    Orders,
+    Products,
+    Sales,
+    Stock,
+}
+
+/// How far the live version of each projection is, as last heard.
+///
+/// **Invariant:** within a version and a log an offset never falls, in whatever order news arrive.
+/// [`Applied::replace`] alone changes the version or the log, because only the database knows which
+/// of them is live.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Applied(BTreeMap<Projection, Live>);
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Live {
+    version: i32,
+    shards: BTreeMap<ShardId, Place>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    log_id: LogId,
+    next_offset: Offset,
+}
+
+/// The payload of a projector's notification.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(super) struct Notice {
+    projection: String,
+    version: i32,
+    shard: ShardId,
+    log_id: LogId,
+    next_offset: Offset,
+}
+
+/// What a notice changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Noticed {
+    Moved,
+    /// It was known, or nobody waits for this projection.
+    Nothing,
+    /// It speaks of a version or a log that is not known: the database must be asked.
+    Unfamiliar,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Coverage {
+    Reached,
+    Behind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the position is of another log than the one that is read here; begin without it")]
+pub(super) struct UnknownLog;
+
+impl Projection {
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Carts, Self::Orders, Self::Products, Self::Sales, Self::Stock];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Carts => "carts",
+            Self::Orders => "orders",
+            Self::Products => "products",
+            Self::Sales => "sales",
+            Self::Stock => "stock",
+        }
+    }
+
+    fn of(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|projection| projection.name() == name)
+    }
+}
+
+impl Applied {
+    /// What the database says, which it said after everything that was heard so far.
+    pub(super) fn replace(rows: &[PositionRow]) -> Self {
+        let mut applied = Self::default();
+        for row in rows {
+            let Some(projection) = Projection::of(&row.projection) else { continue };
+            let live = applied.0.entry(projection).or_default();
+            live.version = row.version;
+            // A shard without a log has nothing applied yet.
+            if let Some((shard, place)) = place(row) {
+                live.shards.insert(shard, place);
+            }
+        }
+        applied
+    }
+
+    pub(super) fn advance(&mut self, notice: &Notice) -> Noticed {
+        let Some(projection) = Projection::of(&notice.projection) else { return Noticed::Nothing };
+        let Some(live) = self.0.get_mut(&projection).filter(|it| it.version == notice.version)
+        else {
+            return Noticed::Unfamiliar;
+        };
+        let told = Place { log_id: notice.log_id, next_offset: notice.next_offset };
+        let known = live.shards.entry(notice.shard).or_insert(Place { next_offset: 0, ..told });
+        if known.log_id != told.log_id {
+            return Noticed::Unfamiliar;
+        }
+        if known.next_offset >= told.next_offset {
+            return Noticed::Nothing;
+        }
+        *known = told;
+        Noticed::Moved
+    }
+
+    /// Whether each of the projections has applied everything that is wanted.
+    pub(super) fn coverage(
+        &self,
+        projections: &[Projection],
+        wanted: &Position,
+    ) -> Result<Coverage, UnknownLog> {
+        let mut coverage = Coverage::Reached;
+        for projection in projections {
+            for entry in wanted.entries() {
+                match self.place(*projection, entry.shard) {
+                    Some(place) if place.log_id != entry.log_id => return Err(UnknownLog),
+                    Some(place) if place.next_offset >= entry.next_offset => {}
+                    Some(_) | None => coverage = Coverage::Behind,
+                }
+            }
+        }
+        Ok(coverage)
+    }
+
+    /// What all of the projections have applied. A shard in which one of them has not begun, or
+    /// follows another log, is left out.
+    pub(super) fn position(&self, projections: &[Projection]) -> Position {
+        let mut position = Position::default();
+        let Some((first, others)) = projections.split_first() else { return position };
+        let shards = self.0.get(first).into_iter().flat_map(|live| &live.shards);
+        for (&shard, &place) in shards {
+            let common = others.iter().try_fold(place, |least, other| {
+                let place = self.place(*other, shard).filter(|it| it.log_id == least.log_id)?;
+                Some(Place { next_offset: place.next_offset.min(least.next_offset), ..least })
+            });
+            if let Some(Place { log_id, next_offset }) = common {
+                position.merge(&Position::of(shard, log_id, next_offset));
+            }
+        }
+        position
+    }
+
+    fn place(&self, projection: Projection, shard: ShardId) -> Option<Place> {
+        self.0.get(&projection)?.shards.get(&shard).copied()
+    }
+}
+
+fn place(row: &PositionRow) -> Option<(ShardId, Place)> {
+    let shard = ShardId::new(u32::try_from(row.shard).ok()?);
+    let log_id = row.log_id.as_deref()?.parse().ok()?;
+    Some((shard, Place { log_id, next_offset: row.next_offset }))
+}
+
+#[cfg(test)]
+mod tests;

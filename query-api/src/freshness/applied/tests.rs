@@ -1,0 +1,167 @@
+use chrono::DateTime;
+use infra::log::Nonce;
+use proptest::prelude::*;
+
+use super::*;
+
+const LOG: u64 = 7;
+const ORDERS: &[Projection] = &[Projection::Orders];
+const BOTH: &[Projection] = &[Projection::Products, Projection::Stock];
+
+fn row(
+    projection: &str,
+    version: i32,
+    shard: i32,
+    log: Option<u64>,
+    offset: Offset,
+) -> PositionRow {
+    PositionRow {
+        projection: projection.to_owned(),
+        version,
+        shard,
+        log_id: log.map(|log| Nonce(log).to_string()),
+        next_offset: offset,
+        log_end: offset,
+        lag_records: 0,
+        lag_seconds: 0.0,
+        applied_at: DateTime::UNIX_EPOCH,
+    }
+}
+
+fn notice(projection: &str, version: i32, shard: u32, log: u64, next_offset: Offset) -> Notice {
+    let (shard, log_id) = (ShardId::new(shard), Nonce(log));
+    Notice { projection: projection.to_owned(), version, shard, log_id, next_offset }
+}
+
+fn at(shard: u32, log: u64, offset: Offset) -> Position {
+    Position::of(ShardId::new(shard), Nonce(log), offset)
+}
+
+#[track_caller]
+fn check(applied: &Applied, wanted: &Position, expected: Result<Coverage, UnknownLog>) {
+    assert_eq!(applied.coverage(ORDERS, wanted), expected, "{wanted:?} in {applied:?}");
+}
+
+#[test]
+fn a_position_is_reached_when_its_offset_is_applied() {
+    let applied = Applied::replace(&[row("orders", 1, 0, Some(LOG), 5)]);
+    check(&applied, &Position::default(), Ok(Coverage::Reached));
+    check(&applied, &at(0, LOG, 5), Ok(Coverage::Reached));
+    check(&applied, &at(0, LOG, 6), Ok(Coverage::Behind));
+    check(&applied, &at(1, LOG, 1), Ok(Coverage::Behind));
+}
+
+#[test]
+fn all_projections_and_shards_must_reach_it() {
+    let applied = Applied::replace(&[
+        row("products", 1, 0, Some(LOG), 9),
+        row("products", 1, 1, Some(LOG), 9),
+        row("stock", 1, 0, Some(LOG), 9),
+        row("stock", 1, 1, Some(LOG), 4),
+    ]);
+    let mut wanted = at(0, LOG, 9);
+    assert_eq!(applied.coverage(BOTH, &wanted), Ok(Coverage::Reached));
+    wanted.merge(&at(1, LOG, 5));
+    assert_eq!(applied.coverage(BOTH, &wanted), Ok(Coverage::Behind));
+}
+
+#[test]
+fn a_position_of_another_log_is_refused_at_once() {
+    let applied = Applied::replace(&[row("orders", 1, 0, Some(LOG), 5)]);
+    check(&applied, &at(0, LOG + 1, 1), Err(UnknownLog));
+}
+
+#[test]
+fn a_shard_without_a_log_can_still_become_any() {
+    let applied = Applied::replace(&[row("orders", 1, 0, None, 0)]);
+    check(&applied, &at(0, LOG, 1), Ok(Coverage::Behind));
+}
+
+#[test]
+fn notices_only_move_forward() {
+    let mut applied = Applied::replace(&[row("orders", 1, 0, Some(LOG), 5)]);
+    assert_eq!(applied.advance(&notice("orders", 1, 0, LOG, 8)), Noticed::Moved);
+    assert_eq!(applied.advance(&notice("orders", 1, 0, LOG, 6)), Noticed::Nothing);
+    assert_eq!(applied.position(ORDERS), at(0, LOG, 8));
+}
+
+#[test]
+fn the_first_batch_of_a_shard_is_news() {
+    let mut applied = Applied::replace(&[row("orders", 1, 0, None, 0)]);
+    assert_eq!(applied.advance(&notice("orders", 1, 0, LOG, 3)), Noticed::Moved);
+    check(&applied, &at(0, LOG, 3), Ok(Coverage::Reached));
+}
+
+#[test]
+fn only_the_database_tells_which_version_and_log_are_live() {
+    let mut applied = Applied::replace(&[row("orders", 1, 0, Some(LOG), 5)]);
+    let before = applied.clone();
+    for strange in [
+        notice("orders", 2, 0, LOG, 90),
+        notice("orders", 1, 0, LOG + 1, 90),
+        notice("carts", 1, 0, LOG, 90),
+    ] {
+        assert_eq!(applied.advance(&strange), Noticed::Unfamiliar, "{strange:?}");
+    }
+    assert_eq!(applied.advance(&notice("api_keys", 1, 0, LOG, 9)), Noticed::Nothing);
+    assert_eq!(applied, before);
+    let switched = Applied::replace(&[row("orders", 2, 0, Some(LOG), 4)]);
+    assert_eq!(switched.position(ORDERS), at(0, LOG, 4));
+}
+
+#[test]
+fn an_answer_reflects_what_all_of_its_projections_have_applied() {
+    let applied = Applied::replace(&[
+        row("products", 1, 0, Some(LOG), 9),
+        row("products", 1, 1, Some(LOG), 9),
+        row("stock", 1, 0, Some(LOG), 4),
+    ]);
+    assert_eq!(applied.position(BOTH), at(0, LOG, 4));
+    assert_eq!(applied.position(&[]), Position::default());
+}
+
+#[test]
+fn a_notice_is_what_the_projector_sends() {
+    let sent = r#"{"projection":"orders","version":1,"shard":2,
+                   "log_id":"0000000000000007","next_offset":12}"#;
+    let parsed: Notice = serde_json::from_str(sent).unwrap();
+    assert_eq!(parsed, notice("orders", 1, 2, LOG, 12));
+}
+
+proptest! {
+    /// What an answer claims to reflect is never more than what is known.
+    #[test]
+    fn a_position_given_out_is_reached(
+        rows in prop::collection::vec((0..2_usize, 0..4_i32, 0..3_u64, 0..9_i64), 0..16),
+    ) {
+        let rows: Vec<_> = rows
+            .into_iter()
+            .map(|(of, shard, log, offset)| row(BOTH[of].name(), 1, shard, Some(log), offset))
+            .collect();
+        let applied = Applied::replace(&rows);
+        let position = applied.position(BOTH);
+        prop_assert_eq!(applied.coverage(BOTH, &position), Ok(Coverage::Reached));
+    }
+
+    /// The order in which notices arrive makes no difference.
+    #[test]
+    fn notices_arrive_in_any_order(
+        offsets in prop::collection::vec((0..3_u32, 0..99_i64), 0..16),
+        backwards in any::<bool>(),
+    ) {
+        let mut applied = Applied::replace(&[row("orders", 1, 0, Some(LOG), 5)]);
+        let mut notices: Vec<_> = offsets.clone();
+        if backwards {
+            notices.reverse();
+        }
+        for (shard, offset) in notices {
+            applied.advance(&notice("orders", 1, shard, LOG, offset));
+        }
+        for (shard, offset) in offsets {
+            prop_assert_eq!(
+                applied.coverage(ORDERS, &at(shard, LOG, offset)),
+                Ok(Coverage::Reached)
+            );
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Keeps what is applied up to date: notifications as they come, and the database's own word once a
+//! second and after each gap, for notifications may be lost and versions may be switched.
+
+use std::{pin::pin, time::Duration};
+
+use infra::{
+    http::health::Condition,
+    postgres::{Heard, Listener},
+    telemetry::emit,
+};
+use tokio::{
+    sync::watch,
+    time::{Instant, MissedTickBehavior, interval},
+};
+
+use super::applied::{Applied, Notice, Noticed};
+use crate::{
+    metrics::{PositionsKnown, PositionsLost},
+    read_model::{ReadError, ReadModel},
+};
+
+const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
+/// Strange news make the database be asked at most this often: a rebuild beside the live version
+/// tells nothing else.
+const REFRESH_WAIT_MIN: Duration = Duration::from_millis(100);
+
+/// The views that this release reads.
+const VIEWS: [&str; 8] =
+    ["api_keys", "carts", "orders", "positions", "products", "sales", "sales_totals", "stock"];
+
+/// The one writer of what is applied.
+pub(crate) struct Feed {
+    read_model: ReadModel,
+    applied: watch::Sender<Applied>,
+    condition: Condition,
+    refreshed_at: Instant,
+    known: Option<bool>,
+}
+
+impl Feed {
+    pub(crate) fn new(
+        read_model: ReadModel,
+        condition: Condition,
+    ) -> (Self, watch::Receiver<Applied>) {
+        let (applied, told) = watch::channel(Applied::default());
+        let refreshed_at = Instant::now();
+        (Self { read_model, applied, condition, refreshed_at, known: None }, told)
+    }
+
+    /// Runs until nobody asks any more.
+    pub(crate) async fn run(mut self, mut listener: Listener) {
+        let mut ticks = interval(REFRESH_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let applied = self.applied.clone();
+        let mut unwatched = pin!(applied.closed());
+        loop {
+            // It lives on while ticks pass: a connection may take longer than that to come about.
+            let mut hearing = pin!(listener.next());
+            let heard = loop {
+                tokio::select! {
+                    heard = &mut hearing => break heard,
+                    _ = ticks.tick() => self.refresh().await,
+                    () = &mut unwatched => return,
+                }
+            };
+            match heard {
+                Heard::Gap => self.refresh().await,
+                Heard::Payload(payload) => self.hear(&payload).await,
+            }
+        }
+    }
+
+    async fn hear(&mut self, payload: &str) {
+        let notice: Notice = match serde_json::from_str(payload) {
+            Ok(notice) => notice,
+            Err(error) => return tracing::warn!("a notification that no projector sends: {error}"),
+        };
+        let mut noticed = Noticed::Nothing;
+        self.applied.send_if_modified(|applied| {
+            noticed = applied.advance(&notice);
+            noticed == Noticed::Moved
+        });
+        if noticed == Noticed::Unfamiliar && self.refreshed_at.elapsed() >= REFRESH_WAIT_MIN {
+            self.refresh().await;
+        }
+    }
+
+    async fn refresh(&mut self) {
+        let read = self.read().await;
+        self.refreshed_at = Instant::now();
+        let is_known = read.is_ok();
+        match read {
+            Ok(applied) => {
+                self.applied.send_if_modified(|known| {
+                    let changed = *known != applied;
+                    *known = applied;
+                    changed
+                });
+                if self.known != Some(true) {
+                    emit(PositionsKnown);
+                }
+            }
+            Err(error) if self.known != Some(false) => emit(PositionsLost { error: &error }),
+            Err(_) => {}
+        }
+        self.known = Some(is_known);
+    }
+
+    async fn read(&self) -> Result<Applied, ReadError> {
+        let missing = self.read_model.missing(&VIEWS).await.inspect_err(|error| {
+            self.condition.unmet(error.to_string());
+        })?;
+        if missing.is_empty() {
+            self.condition.met();
+        } else {
+            let names = missing.join(", ");
+            self.condition.unmet(format!("waiting for the projector to make: {names}"));
+        }
+        Ok(Applied::replace(&self.read_model.positions().await?))
+    }
+}

@@ -1,0 +1,87 @@
+use std::time::Duration;
+
+use domain::shard::ShardId;
+use infra::{log::Nonce, task};
+
+use super::*;
+
+const ORDERS: &[Projection] = &[Projection::Orders];
+const PATIENCE: PreferWait = PreferWait(Duration::from_secs(2));
+
+fn at(offset: i64) -> AtLeast {
+    AtLeast(Position::of(ShardId::new(0), Nonce(7), offset))
+}
+
+fn applied_up_to(offset: i64) -> Applied {
+    let row = crate::read_model::PositionRow {
+        projection: "orders".to_owned(),
+        version: 1,
+        shard: 0,
+        log_id: Some(Nonce(7).to_string()),
+        next_offset: offset,
+        log_end: offset,
+        lag_records: 0,
+        lag_seconds: 0.0,
+        applied_at: chrono::DateTime::UNIX_EPOCH,
+    };
+    Applied::replace(&[row])
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_applied_needs_no_wait() {
+    let (_feed, told) = watch::channel(applied_up_to(5));
+    let started = Instant::now();
+    let position = Freshness::new(told).reach(ORDERS, &at(5), PATIENCE).await.unwrap();
+    assert_eq!(position, at(5).0);
+    assert_eq!(started.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_ends_when_the_position_is_applied() {
+    let (feed, told) = watch::channel(applied_up_to(5));
+    let freshness = Freshness::new(told);
+    let waiting = {
+        let freshness = freshness.clone();
+        task::spawn("reader", async move { freshness.reach(ORDERS, &at(7), PATIENCE).await })
+    };
+    for offset in [6, 7] {
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        feed.send_replace(applied_up_to(offset));
+    }
+    assert_eq!(waiting.await.unwrap().unwrap(), at(7).0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_impatient_wait_is_stale_and_tells_where_it_stands() {
+    let (_feed, told) = watch::channel(applied_up_to(5));
+    let started = Instant::now();
+    let problem = Freshness::new(told).reach(ORDERS, &at(7), PATIENCE).await.unwrap_err();
+    assert_eq!(started.elapsed(), PATIENCE.0);
+    assert_eq!((problem.status().as_u16(), problem.code()), (503, "stale"));
+    let answer = axum::response::IntoResponse::into_response(problem);
+    assert_eq!(answer.headers()[POSITION], at(5).0.to_string());
+    assert_eq!(answer.headers()["retry-after"], "1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_turns_out_to_be_another_ends_the_wait() {
+    let (feed, told) = watch::channel(Applied::default());
+    let freshness = Freshness::new(told);
+    let wanted = AtLeast(Position::of(ShardId::new(0), Nonce(8), 1));
+    let waiting =
+        task::spawn("reader", async move { freshness.reach(ORDERS, &wanted, PATIENCE).await });
+    tokio::task::yield_now().await;
+    feed.send_replace(applied_up_to(1));
+    assert_eq!(waiting.await.unwrap().unwrap_err().code(), "unknown_log");
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_waits_than_the_limit_are_stale_at_once() {
+    let (_feed, told) = watch::channel(applied_up_to(5));
+    let freshness = Freshness::new(told);
+    let _places = freshness.waiters.try_acquire_many(1024).unwrap();
+    let started = Instant::now();
+    let problem = freshness.reach(ORDERS, &at(7), PATIENCE).await.unwrap_err();
+    assert_eq!((problem.code(), started.elapsed()), ("stale", Duration::ZERO));
+}

@@ -1,0 +1,73 @@
+//! `query-api`: settings, wiring, signals.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{CommandFactory, Parser, Subcommand};
+use infra::{
+    config::{self, LocalStack},
+    shutdown::Shutdown,
+    telemetry,
+};
+use query_api::{Service, Settings};
+
+const EXAMPLES: &str = "Examples:
+  query-api serve --config /etc/tradewind/query-api.toml
+  TRADEWIND_HTTP__BIND=0.0.0.0:8081 query-api serve
+  query-api --check-config";
+
+/// Serves Tradewind's read models over HTTP
+#[derive(Parser)]
+#[command(version, after_help = EXAMPLES)]
+struct Cli {
+    #[command(flatten)]
+    args: config::Args,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve until SIGTERM or SIGINT
+    #[command(after_help = EXAMPLES)]
+    Serve,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let loaded = match cli.args.load::<Settings>(LocalStack::Ignored) {
+        Ok(loaded) => loaded,
+        Err(mistakes) => {
+            eprintln!("{mistakes}");
+            return ExitCode::from(config::EXIT_CODE);
+        }
+    };
+    if cli.args.check_config {
+        #[expect(clippy::print_stdout, reason = "it is what was asked for")]
+        {
+            print!("{}", loaded.effective);
+        }
+        return ExitCode::SUCCESS;
+    }
+    match cli.command {
+        Some(Command::Serve) => match serve(loaded.settings) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("query-api: {error:#}");
+                ExitCode::FAILURE
+            }
+        },
+        None => {
+            eprintln!("{}", Cli::command().render_help());
+            ExitCode::from(config::EXIT_CODE)
+        }
+    }
+}
+
+#[tokio::main]
+async fn serve(settings: Settings) -> anyhow::Result<()> {
+    telemetry::init(&settings.log)?;
+    let shutdown = Shutdown::on_signals().context("installing signal handlers")?;
+    let service = Service::bind(settings)?;
+    Ok(service.run(shutdown).await?)
+}

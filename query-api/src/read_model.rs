@@ -1,0 +1,63 @@
+//! The read models in PostgreSQL: SQL goes out, typed rows come back.
+//!
+//! Reads of one thing by its key share statements (`batch`); lists and reports are statements of
+//! their own. A document that the projector made goes out as the text that PostgreSQL keeps, never
+//! parsed on the way (`document`).
+//!
+//! **Invariant:** only schema `read` is read, whose views stay where they are when a projection
+//! changes its version. Nothing is written.
+
+mod batch;
+mod document;
+mod error;
+
+mod api_keys;
+mod carts;
+mod orders;
+mod positions;
+mod products;
+mod sales;
+mod stock;
+
+pub(crate) use batch::Lanes;
+pub(crate) use document::Entity;
+pub(crate) use error::ReadError;
+pub(crate) use orders::{Found as FoundOrder, OrderFilter};
+pub(crate) use positions::PositionRow;
+pub(crate) use products::{
+    After as ProductAfter, Found as FoundProduct, Money, Product, ProductFilter, ProductSort,
+};
+pub(crate) use sales::{Group, SalesFilter, SalesRow};
+pub(crate) use stock::Stock;
+
+use batch::Loader;
+use infra::postgres::Pool;
+
+/// The way to the read models. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct ReadModel {
+    pool: Pool,
+    api_keys: Loader<api_keys::ById>,
+    carts: Loader<carts::ById>,
+    orders: Loader<orders::ById>,
+    products: Loader<products::ById>,
+    products_by_sku: Loader<products::BySku>,
+    stock: Loader<stock::BySku>,
+}
+
+impl ReadModel {
+    /// The lanes must run for reads by key to be answered; they end with the last clone.
+    pub(crate) fn new(pool: Pool) -> (Self, Lanes) {
+        let mut lanes = Lanes::default();
+        let read_model = Self {
+            api_keys: lanes.open(&pool),
+            carts: lanes.open(&pool),
+            orders: lanes.open(&pool),
+            products: lanes.open(&pool),
+            products_by_sku: lanes.open(&pool),
+            stock: lanes.open(&pool),
+            pool,
+        };
+        (read_model, lanes)
+    }
+}

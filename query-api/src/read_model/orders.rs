@@ -1,0 +1,172 @@
+//! Orders, as the documents that the projector made: one by id, or many, newest first.
+
+use chrono::{DateTime, Utc};
+use domain::{
+    id::{CartId, OrderId},
+    timestamp::Timestamp,
+};
+use infra::postgres::Pool;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use sqlx::{Postgres, QueryBuilder};
+use uuid::Uuid;
+
+use super::{
+    Entity, ReadError, ReadModel,
+    batch::Lookup,
+    document::{revision, undecodable, with_members},
+    error::in_time,
+};
+
+pub(super) struct ById;
+
+/// An order, and whose token opens it.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    pub(crate) entity: Entity,
+    /// The cart that became the order.
+    pub(crate) cart: Option<CartId>,
+}
+
+impl Lookup for ById {
+    const NAME: &'static str = "orders";
+    type Key = Uuid;
+    type Row = Found;
+
+    async fn find(pool: &Pool, ids: &[Uuid]) -> Result<Vec<(Uuid, Found)>, sqlx::Error> {
+        let rows: Vec<(Uuid, String, i64, Option<Uuid>)> = sqlx::query_as(
+            "SELECT id, doc::text, revision, (doc->>'cart_id')::uuid
+             FROM read.orders WHERE id = ANY($1)",
+        )
+        .bind(ids)
+        .fetch_all(pool)
+        .await?;
+        rows.into_iter().map(found).collect()
+    }
+}
+
+fn found(
+    (id, doc, at, cart): (Uuid, String, i64, Option<Uuid>),
+) -> Result<(Uuid, Found), sqlx::Error> {
+    let body = with_members(&members(id, at), &doc)?;
+    let entity = Entity { revision: revision(at)?, body: body.into() };
+    Ok((id, Found { entity, cart: cart.map(CartId::new) }))
+}
+
+fn members(id: Uuid, revision: i64) -> String {
+    format!(r#""id":"{id}","revision":{revision}"#)
+}
+
+/// What the listed orders have in common.
+#[derive(Debug, Default)]
+pub(crate) struct OrderFilter {
+    pub(crate) status: Option<&'static str>,
+    pub(crate) customer_reference: Option<String>,
+    pub(crate) placed_after: Option<Timestamp>,
+    pub(crate) placed_before: Option<Timestamp>,
+}
+
+/// Where a page ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct After(Timestamp, Uuid);
+
+/// An order of a list.
+#[derive(Debug)]
+pub(crate) struct OrderRow {
+    pub(crate) body: Box<RawValue>,
+    pub(crate) after: After,
+}
+
+impl OrderFilter {
+    fn narrow(&self, sql: &mut QueryBuilder<Postgres>) {
+        if let Some(status) = self.status {
+            sql.push(" AND status = ").push_bind(status);
+        }
+        if let Some(reference) = &self.customer_reference {
+            sql.push(" AND customer_reference = ").push_bind(reference.clone());
+        }
+        if let Some(at) = self.placed_after {
+            sql.push(" AND placed_at > ").push_bind(at.to_datetime());
+        }
+        if let Some(at) = self.placed_before {
+            sql.push(" AND placed_at < ").push_bind(at.to_datetime());
+        }
+    }
+}
+
+fn statement(filter: &OrderFilter, after: Option<After>, rows_max: i64) -> QueryBuilder<Postgres> {
+    let mut sql =
+        QueryBuilder::new("SELECT id, placed_at, revision, doc::text FROM read.orders WHERE true");
+    filter.narrow(&mut sql);
+    if let Some(After(placed_at, id)) = after {
+        sql.push(" AND (placed_at, id) < (").push_bind(placed_at.to_datetime());
+        sql.push(", ").push_bind(id).push(")");
+    }
+    sql.push(" ORDER BY placed_at DESC, id DESC LIMIT ").push_bind(rows_max);
+    sql
+}
+
+fn listed(
+    (id, placed_at, at, doc): (Uuid, DateTime<Utc>, i64, String),
+) -> Result<OrderRow, sqlx::Error> {
+    let body = with_members(&members(id, at), &doc)?;
+    let body = RawValue::from_string(body).map_err(undecodable)?;
+    Ok(OrderRow { body, after: After(placed_at.into(), id) })
+}
+
+impl ReadModel {
+    pub(crate) async fn order(&self, id: OrderId) -> Result<Option<Found>, ReadError> {
+        self.orders.find(id.uuid()).await
+    }
+
+    /// Newest first.
+    pub(crate) async fn orders(
+        &self,
+        filter: &OrderFilter,
+        after: Option<After>,
+        rows_max: i64,
+    ) -> Result<Vec<OrderRow>, ReadError> {
+        let mut sql = statement(filter, after, rows_max);
+        let rows = in_time(sql.build_query_as().fetch_all(&self.pool)).await?;
+        rows.into_iter().map(|row| listed(row).map_err(ReadError::from)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+
+    use super::*;
+
+    #[track_caller]
+    fn check(filter: &OrderFilter, after: Option<After>, expected: &Expect) {
+        let sql = statement(filter, after, 51).into_string();
+        expected.assert_eq(sql.split_once("WHERE true").unwrap().1);
+    }
+
+    #[test]
+    fn orders_come_newest_first() {
+        check(
+            &OrderFilter::default(),
+            None,
+            &expect![[" ORDER BY placed_at DESC, id DESC LIMIT $1"]],
+        );
+    }
+
+    #[test]
+    fn every_filter_is_one_condition() {
+        let filter = OrderFilter {
+            status: Some("confirmed"),
+            customer_reference: Some("household-1".into()),
+            placed_after: Some(Timestamp::from_micros(1)),
+            placed_before: Some(Timestamp::from_micros(2)),
+        };
+        check(
+            &filter,
+            Some(After(Timestamp::default(), Uuid::nil())),
+            &expect![[
+                " AND status = $1 AND customer_reference = $2 AND placed_at > $3 AND placed_at < $4 AND (placed_at, id) < ($5, $6) ORDER BY placed_at DESC, id DESC LIMIT $7"
+            ]],
+        );
+    }
+}

@@ -1,0 +1,108 @@
+//! The REST reads: one file per resource, each handler below its contract.
+//!
+//! A handler asks who reads and how fresh it must be (`asked`), waits for that, reads, and answers
+//! with the position that the answer reflects (`answer`).
+//!
+//! **Invariant:** the position of an answer is taken before its read begins, so that it never claims
+//! more than the answer shows.
+
+mod answer;
+mod asked;
+mod carts;
+mod orders;
+mod positions;
+mod products;
+mod reports;
+mod shapes;
+mod stock;
+
+use std::sync::Arc;
+
+use axum::extract::FromRef;
+use domain::id::CartId;
+use infra::{
+    auth::{Authenticator, Caller, cart_token_matches},
+    http::{docs::About, problem::Problem},
+    position::Position,
+};
+use secrecy::SecretString;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    freshness::{Freshness, Projection},
+    read_model::ReadModel,
+};
+use asked::Asked;
+
+pub(crate) const ABOUT: About = About {
+    title: "Tradewind query API",
+    description: "Reads of the catalogue, stock, carts, orders and reports. Send the \
+                  `Tradewind-Position` of a command's answer to see what it did.",
+    version: env!("CARGO_PKG_VERSION"),
+};
+
+/// What handlers work with. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct AppState(Arc<Inner>);
+
+struct Inner {
+    read_model: ReadModel,
+    freshness: Freshness,
+    authenticator: Authenticator,
+    cart_token_secret: SecretString,
+}
+
+impl AppState {
+    pub(crate) fn new(
+        read_model: ReadModel,
+        freshness: Freshness,
+        authenticator: Authenticator,
+        cart_token_secret: SecretString,
+    ) -> Self {
+        Self(Arc::new(Inner { read_model, freshness, authenticator, cart_token_secret }))
+    }
+
+    fn read_model(&self) -> &ReadModel {
+        &self.0.read_model
+    }
+
+    /// Waits until the projections show what the client asked to see; tells what a read that begins
+    /// now reflects.
+    async fn reach(&self, projections: &[Projection], asked: &Asked) -> Result<Position, Problem> {
+        self.0.freshness.reach(projections, &asked.at_least, asked.patience).await
+    }
+
+    /// Whether a guest has sent the token of this cart.
+    fn opens(&self, caller: &Caller, cart: CartId) -> bool {
+        match caller {
+            Caller::Anonymous { cart_token: Some(token), .. } => {
+                cart_token_matches(&self.0.cart_token_secret, cart, token)
+            }
+            Caller::Anonymous { cart_token: None, .. } | Caller::Key { .. } => false,
+        }
+    }
+}
+
+impl FromRef<AppState> for Authenticator {
+    fn from_ref(state: &AppState) -> Self {
+        state.0.authenticator.clone()
+    }
+}
+
+/// All routes with their contract.
+pub(crate) fn routes(state: AppState) -> OpenApiRouter {
+    OpenApiRouter::new()
+        .routes(routes!(products::list))
+        .routes(routes!(products::by_id))
+        .routes(routes!(products::by_sku))
+        .routes(routes!(stock::by_sku))
+        .routes(routes!(carts::by_id))
+        .routes(routes!(orders::list))
+        .routes(routes!(orders::by_id))
+        .routes(routes!(reports::sales))
+        .routes(routes!(positions::list))
+        .with_state(state)
+}
+
+#[cfg(test)]
+mod tests;

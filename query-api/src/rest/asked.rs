@@ -1,0 +1,75 @@
+//! What every read is asked along with its parameters: by whom, how fresh, and what is known.
+
+use axum::{extract::FromRequestParts, http::request::Parts};
+use infra::{
+    auth::Caller,
+    http::{
+        etag::IfNoneMatch,
+        fields::Validate,
+        headers::{AtLeast, PreferWait},
+        problem::Problem,
+    },
+};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::AppState;
+
+pub(super) struct Asked {
+    pub(super) caller: Caller,
+    pub(super) at_least: AtLeast,
+    pub(super) patience: PreferWait,
+    pub(super) known: IfNoneMatch,
+}
+
+impl FromRequestParts<AppState> for Asked {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
+        let caller = Caller::from_request_parts(parts, state).await?;
+        let at_least = AtLeast::from_request_parts(parts, state).await?;
+        let Ok(patience) = PreferWait::from_request_parts(parts, state).await;
+        let Ok(known) = IfNoneMatch::from_request_parts(parts, state).await;
+        Ok(Self { caller, at_least, patience, known })
+    }
+}
+
+/// For reads without parameters: one that is sent anyway means something that would not happen.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NoParameters {}
+
+impl Validate for NoParameters {}
+
+/// Headers that every read takes.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "it documents what `Asked` reads")]
+pub(super) struct ReadHeaders {
+    /// See at least this far: as the answer of a command gave it, several joined by commas.
+    #[param(rename = "Tradewind-Position")]
+    tradewind_position: Option<String>,
+    /// `wait=N`: seconds to wait for that position, 2 by default and 30 at most.
+    #[param(rename = "Prefer", example = "wait=5")]
+    prefer: Option<String>,
+}
+
+/// Headers that a read of one thing takes beside them.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "it documents what `Asked` reads")]
+pub(super) struct EntityHeaders {
+    /// As an `ETag` gave it: 304 if nothing has changed.
+    #[param(rename = "If-None-Match", example = "\"3\"")]
+    if_none_match: Option<String>,
+}
+
+/// The header of guests.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "it documents what `Caller` reads")]
+pub(super) struct GuestHeaders {
+    /// A guest's way to a cart and to the order made of it.
+    #[param(rename = "Tradewind-Cart-Token")]
+    tradewind_cart_token: Option<String>,
+}

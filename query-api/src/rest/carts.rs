@@ -1,0 +1,49 @@
+//! `GET /v1/carts/{id}`: for staff, and for the guest who holds the cart's token.
+
+use axum::{extract::State, response::Response};
+use domain::{api_key::Role, id::CartId};
+use infra::http::{
+    extract::{Path, Query},
+    problem::Problem,
+};
+
+use super::{
+    AppState, answer,
+    asked::{Asked, EntityHeaders, GuestHeaders, NoParameters, ReadHeaders},
+    shapes::Cart,
+};
+use crate::freshness::Projection;
+
+const READS: &[Projection] = &[Projection::Carts];
+
+/// One cart
+///
+/// For staff, and for the guest who holds the cart's token; for others it does not exist.
+#[utoipa::path(
+    get,
+    path = "/v1/carts/{id}",
+    tag = "carts",
+    params(("id" = Uuid, Path), GuestHeaders, ReadHeaders, EntityHeaders),
+    responses(
+        (status = OK, body = Cart, headers(
+            ("ETag" = String, description = "Revision of the cart"),
+            ("Tradewind-Position" = String, description = "What the answer reflects"),
+        )),
+        (status = NOT_MODIFIED, description = "As the client knows it"),
+    ),
+    security((), ("api_key" = [])),
+)]
+pub(super) async fn by_id(
+    State(app): State<AppState>,
+    Path(id): Path<CartId>,
+    Query(NoParameters {}): Query<NoParameters>,
+    asked: Asked,
+) -> Result<Response, Problem> {
+    let hidden = || Problem::not_found("there is no such cart, or it is not yours to see");
+    if !asked.caller.has(Role::Staff) && !app.opens(&asked.caller, id) {
+        return Err(hidden());
+    }
+    let position = app.reach(READS, &asked).await?;
+    let cart = app.read_model().cart(id).await?.ok_or_else(hidden)?;
+    Ok(answer::entity(cart, &position, &asked.known))
+}

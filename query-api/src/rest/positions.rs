@@ -1,0 +1,37 @@
+//! `GET /v1/positions`: for anyone, for it tells of numbers only.
+
+use axum::{Json, extract::State, response::Response};
+use infra::http::{extract::Query, problem::Problem};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{
+    AppState, answer,
+    asked::{Asked, NoParameters},
+};
+use crate::{freshness::Projection, read_model::PositionRow};
+
+/// How far the projections are.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Positions {
+    items: Vec<PositionRow>,
+}
+
+/// How far each projection has applied each shard
+#[utoipa::path(
+    get,
+    path = "/v1/positions",
+    tag = "positions",
+    responses((status = OK, body = Positions, headers(
+        ("Tradewind-Position" = String, description = "What every projection has applied"),
+    ))),
+)]
+pub(super) async fn list(
+    State(app): State<AppState>,
+    Query(NoParameters {}): Query<NoParameters>,
+    asked: Asked,
+) -> Result<Response, Problem> {
+    let position = app.reach(&Projection::ALL, &asked).await?;
+    let items = app.read_model().positions().await?;
+    Ok(answer::list(Json(Positions { items }), &position))
+}

@@ -1,0 +1,223 @@
+//! `GET /v1/reports/sales`: for analysts and staff.
+
+use std::str::FromStr;
+
+use axum::{Json, extract::State, response::Response};
+use chrono::NaiveDate;
+use domain::{api_key::Role, cart::Channel};
+use infra::http::{
+    extract::Query,
+    fields::{Fields, Validate},
+    page::Page,
+    problem::Problem,
+};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::SerializeMap};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{
+    AppState, answer,
+    asked::{Asked, ReadHeaders},
+};
+use crate::{
+    freshness::Projection,
+    read_model::{Group, Money, SalesFilter, SalesRow},
+};
+
+const READS: &[Projection] = &[Projection::Sales];
+/// Groups of one report: ten years of days in thirty departments. More of them are refused.
+const ROWS_MAX: usize = 110_000;
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Parameters {
+    /// Any of `department`, `week`, `day`, `month`, `channel`, joined by commas; the items are sorted
+    /// by them in this order. Without any there is one item per currency.
+    #[serde(default)]
+    #[param(value_type = Option<String>, example = "department,week")]
+    group_by: Groups,
+    /// The first day (UTC), included.
+    #[param(example = "2017-01-01")]
+    from: Option<NaiveDate>,
+    /// The last day (UTC), included.
+    #[param(example = "2017-01-31")]
+    to: Option<NaiveDate>,
+    /// `web` or `pos`.
+    #[param(value_type = Option<String>, example = "pos")]
+    channel: Option<Channel>,
+    /// Items of one page: 1 to 200. Without it the report comes whole.
+    limit: Option<String>,
+    /// The `next` of the page before.
+    cursor: Option<String>,
+}
+
+impl Validate for Parameters {
+    fn validate(&self, fields: &mut Fields) {
+        if let (Some(from), Some(to)) = (self.from, self.to) {
+            fields.check("/to", "out_of_range", from <= to, "must not be before `from`");
+        }
+        let alone = self.cursor.is_some() && self.limit.is_none();
+        fields.check("/limit", "required", !alone, "must be sent along with a cursor");
+    }
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Groups(Vec<Group>);
+
+/// A report. An item has the groups that were asked for, and no others.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it documents what `Item` and `Whole` write")]
+pub(super) struct SalesReport {
+    items: Vec<SalesItem>,
+    /// The cursor of the next page, if the report was asked for in pages.
+    next: Option<String>,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it documents what `Item` and `Whole` write")]
+pub(super) struct SalesItem {
+    #[schema(example = "GROCERY")]
+    department: Option<String>,
+    /// ISO 8601.
+    #[schema(example = "2017-W01")]
+    week: Option<String>,
+    #[schema(example = "2017-01-05")]
+    day: Option<String>,
+    #[schema(example = "2017-01")]
+    month: Option<String>,
+    #[schema(example = "pos")]
+    channel: Option<String>,
+    /// Confirmed orders: with departments, those that have the department in them.
+    orders: i64,
+    units: i64,
+    revenue: Money,
+}
+
+/// Sales of confirmed orders
+///
+/// Orders count on the day (UTC) on which they were placed. Each currency has items of its own.
+#[utoipa::path(
+    get,
+    path = "/v1/reports/sales",
+    tag = "reports",
+    params(Parameters, ReadHeaders),
+    responses((status = OK, body = SalesReport, headers(
+        ("Tradewind-Position" = String, description = "What the answer reflects"),
+    ))),
+    security(("api_key" = [])),
+)]
+pub(super) async fn sales(
+    State(app): State<AppState>,
+    Query(parameters): Query<Parameters>,
+    page: Page,
+    asked: Asked,
+) -> Result<Response, Problem> {
+    asked.caller.require_any(&[Role::Analyst, Role::Staff])?;
+    let Parameters { group_by: Groups(groups), from, to, channel, limit, .. } = parameters;
+    let after: Option<Vec<String>> = page.after()?;
+    let position = app.reach(READS, &asked).await?;
+    let filter = SalesFilter { from, to, channel };
+    let rows = app.read_model().sales(&groups, &filter, ROWS_MAX + 1).await?;
+    if rows.len() > ROWS_MAX {
+        let detail = "has too many groups; narrow `from` and `to` or group by less";
+        return Err(Problem::invalid_field("/group_by", "too_many", detail));
+    }
+    let item = |row| Item { groups: &groups, row };
+    if limit.is_none() {
+        let whole = Whole { items: rows.into_iter().map(item).collect(), next: None };
+        return Ok(answer::list(Json(whole), &position));
+    }
+    let seen = after.map_or(0, |after| rows.partition_point(|row| key(row) <= after));
+    let rows = rows.into_iter().skip(seen).take(usize::from(page.limit()) + 1).collect();
+    Ok(answer::list(page.listing(rows, key).map(item), &position))
+}
+
+/// A report in one piece, in the shape of a page.
+#[derive(Serialize)]
+struct Whole<'a> {
+    items: Vec<Item<'a>>,
+    next: Option<&'a str>,
+}
+
+struct Item<'a> {
+    groups: &'a [Group],
+    row: SalesRow,
+}
+
+impl Serialize for Item<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let SalesRow { groups, currency, orders, units, revenue } = &self.row;
+        let mut item = serializer.serialize_map(None)?;
+        for (group, value) in self.groups.iter().zip(groups) {
+            item.serialize_entry(group.name(), value)?;
+        }
+        item.serialize_entry("orders", orders)?;
+        item.serialize_entry("units", units)?;
+        let revenue = Money { amount: *revenue, currency: currency.clone() };
+        item.serialize_entry("revenue", &revenue)?;
+        item.end()
+    }
+}
+
+/// What the rows are sorted by.
+fn key(row: &SalesRow) -> Vec<String> {
+    row.groups.iter().chain([&row.currency]).cloned().collect()
+}
+
+impl FromStr for Groups {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut groups = Vec::new();
+        for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+            let group = Group::ALL.into_iter().find(|group| group.name() == name);
+            let group = group.ok_or_else(|| {
+                let names = Group::ALL.map(Group::name).join(", ");
+                format!("any of {names}, joined by commas")
+            })?;
+            if groups.contains(&group) {
+                return Err(format!("a list that names {name} once"));
+            }
+            groups.push(group);
+        }
+        Ok(Self(groups))
+    }
+}
+
+impl<'de> Deserialize<'de> for Groups {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_keep_the_order_in_which_they_are_named() {
+        let groups = "week,department".parse::<Groups>().unwrap();
+        assert_eq!(groups.0, [Group::Week, Group::Department]);
+        assert_eq!("".parse::<Groups>().unwrap(), Groups::default());
+    }
+
+    #[test]
+    fn groups_are_known_and_named_once() {
+        assert!("year".parse::<Groups>().is_err());
+        assert!("week,week".parse::<Groups>().is_err());
+    }
+
+    #[test]
+    fn what_is_not_grouped_by_is_absent() {
+        let row = SalesRow {
+            groups: vec!["2017-W01".into(), "GROCERY".into()],
+            currency: "USD".into(),
+            orders: 2,
+            units: 3,
+            revenue: 450,
+        };
+        let item = Item { groups: &[Group::Week, Group::Department], row };
+        let expected = r#"{"week":"2017-W01","department":"GROCERY","orders":2,"units":3,"revenue":{"amount":450,"currency":"USD"}}"#;
+        assert_eq!(serde_json::to_string(&item).unwrap(), expected);
+    }
+}

@@ -1,0 +1,42 @@
+//! `GET /v1/stock/{sku}`: for anyone.
+
+use axum::{extract::State, response::Response};
+use domain::id::Sku;
+use infra::http::{
+    extract::{Path, Query},
+    problem::Problem,
+};
+
+use super::{
+    AppState, answer,
+    asked::{Asked, EntityHeaders, NoParameters, ReadHeaders},
+};
+use crate::{freshness::Projection, read_model::Stock};
+
+const READS: &[Projection] = &[Projection::Stock];
+
+/// What is on hand of a SKU
+#[utoipa::path(
+    get,
+    path = "/v1/stock/{sku}",
+    tag = "stock",
+    params(("sku" = String, Path), ReadHeaders, EntityHeaders),
+    responses(
+        (status = OK, body = Stock, headers(
+            ("ETag" = String, description = "Revision of the stock"),
+            ("Tradewind-Position" = String, description = "What the answer reflects"),
+        )),
+        (status = NOT_MODIFIED, description = "As the client knows it"),
+    ),
+)]
+pub(super) async fn by_sku(
+    State(app): State<AppState>,
+    Path(sku): Path<Sku>,
+    Query(NoParameters {}): Query<NoParameters>,
+    asked: Asked,
+) -> Result<Response, Problem> {
+    let position = app.reach(READS, &asked).await?;
+    let stock = app.read_model().stock(sku).await?;
+    let stock = stock.ok_or_else(|| Problem::not_found("there is no stock of this SKU"))?;
+    Ok(answer::entity(stock, &position, &asked.known))
+}

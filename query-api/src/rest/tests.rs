@@ -1,0 +1,146 @@
+//! The contract, and what is refused before anything is read.
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    http::{Request, StatusCode},
+};
+use expect_test::expect_file;
+use infra::{
+    clock::Clock,
+    config::Postgres,
+    http::{docs, edge::Limits, health::Readiness, server::App},
+    postgres::pool,
+};
+use serde_json::Value;
+use tokio::sync::watch;
+use tower::ServiceExt;
+
+use super::*;
+use crate::freshness::Applied;
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+const KEY: &str = "the operator's first key";
+
+/// Over a database that is not there.
+fn state() -> AppState {
+    // The lanes are dropped: whoever got so far as to read would learn that nobody reads.
+    let postgres = Postgres { url: "postgres://nobody@127.0.0.1:1/x".into(), connections_max: 1 };
+    let (read_model, _) = ReadModel::new(pool(&postgres, "test").unwrap());
+    let freshness = Freshness::new(watch::channel(Applied::default()).1);
+    let operator = Some(infra::auth::KeyHash::of(KEY));
+    let authenticator = Authenticator::new(operator, Arc::new(read_model.clone()), Clock::System);
+    AppState::new(read_model, freshness, authenticator, SECRET.into())
+}
+
+fn app() -> Router {
+    App::new(&ABOUT, routes(state()), Readiness::new(), Limits::default()).router()
+}
+
+async fn send(request: axum::http::request::Builder) -> (StatusCode, Value) {
+    let answer = app().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    let status = answer.status();
+    let body = to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+    (status, serde_json::from_slice(&body).unwrap())
+}
+
+#[track_caller]
+fn assert_problem((status, body): &(StatusCode, Value), expected: u16, code: &str) {
+    assert_eq!((status.as_u16(), body["code"].as_str()), (expected, Some(code)), "{body}");
+}
+
+async fn check(uri: &str, status: u16, code: &str) {
+    let request = Request::get(uri).header("authorization", format!("Bearer {KEY}"));
+    assert_problem(&send(request).await, status, code);
+}
+
+async fn check_anonymous(uri: &str, status: u16, code: &str) {
+    assert_problem(&send(Request::get(uri)).await, status, code);
+}
+
+const ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
+
+#[tokio::test]
+async fn the_contract_is_as_published() {
+    let api = docs::complete(routes(state()).into_openapi(), &ABOUT);
+    let json = serde_json::to_string_pretty(&api).unwrap() + "\n";
+    expect_file!["../../openapi.json"].assert_eq(&json.replace(ABOUT.version, "0.0.0"));
+}
+
+#[tokio::test]
+async fn unknown_parameters_are_refused() {
+    for uri in [
+        "/v1/products?colour=red",
+        "/v1/products?q=tea",
+        "/v1/orders?account_id=1",
+        "/v1/reports/sales?currency=USD",
+        "/v1/stock/1?as_of=now",
+        "/v1/positions?limit=3",
+    ] {
+        check(uri, 422, "invalid_field").await;
+    }
+    check(&format!("/v1/orders/{ID}?as_of=2026-01-01T00:00:00Z"), 422, "invalid_field").await;
+}
+
+#[tokio::test]
+async fn values_out_of_range_are_refused() {
+    for uri in [
+        "/v1/products?limit=0",
+        "/v1/products?limit=201",
+        "/v1/products?min_price=-1",
+        "/v1/products?min_price=9223372036854775808",
+        "/v1/products?min_price=3&max_price=2",
+        "/v1/products?in_stock=maybe",
+        "/v1/products?sort=relevance",
+        "/v1/products?department=%00",
+        "/v1/products/1",
+        "/v1/stock/a%20b",
+        "/v1/orders?status=lost",
+        "/v1/orders?placed_after=yesterday",
+        "/v1/reports/sales?group_by=year",
+        "/v1/reports/sales?group_by=week,week",
+        "/v1/reports/sales?from=2017-02-30",
+        "/v1/reports/sales?from=2017-02-02&to=2017-02-01",
+        "/v1/reports/sales?channel=fax",
+        "/v1/reports/sales?cursor=WyJVU0QiXQ",
+    ] {
+        check(uri, 422, "invalid_field").await;
+    }
+}
+
+#[tokio::test]
+async fn cursors_belong_to_their_list_and_order() {
+    check("/v1/products?cursor=nonsense", 400, "invalid_cursor").await;
+    // {"price":[5,"00000000-0000-0000-0000-000000000000"]}
+    let price = "eyJwcmljZSI6WzUsIjAwMDAwMDAwLTAwMDAtMDAwMC0wMDAwLTAwMDAwMDAwMDAwMCJdfQ";
+    check(&format!("/v1/products?sort=name&cursor={price}"), 400, "invalid_cursor").await;
+    check(&format!("/v1/products?sort=price&cursor={price}"), 503, "unavailable").await;
+    check(&format!("/v1/orders?cursor={price}"), 400, "invalid_cursor").await;
+}
+
+#[tokio::test]
+async fn what_needs_a_role_asks_for_a_key() {
+    check_anonymous("/v1/orders", 401, "unauthenticated").await;
+    check_anonymous("/v1/reports/sales", 401, "unauthenticated").await;
+}
+
+#[tokio::test]
+async fn a_cart_does_not_exist_for_who_may_not_see_it() {
+    check_anonymous(&format!("/v1/carts/{ID}"), 404, "not_found").await;
+    let other = infra::auth::cart_token(&SECRET.into(), CartId::new(uuid::Uuid::nil()));
+    let request = Request::get(format!("/v1/carts/{ID}")).header("tradewind-cart-token", other);
+    assert_problem(&send(request).await, 404, "not_found");
+}
+
+#[tokio::test]
+async fn a_position_must_be_one() {
+    let request = Request::get("/v1/stock/1").header("tradewind-position", "latest");
+    assert_problem(&send(request).await, 400, "invalid_position");
+}
+
+#[tokio::test]
+async fn a_database_that_is_away_is_told_without_details() {
+    let (status, body) = send(Request::get("/v1/stock/1")).await;
+    assert_problem(&(status, body.clone()), 503, "unavailable");
+    assert!(!body.to_string().contains("127.0.0.1"));
+}

@@ -1,0 +1,104 @@
+//! The service: a port, the reads behind it, and what keeps their positions up to date.
+
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+
+use infra::{
+    auth::Authenticator,
+    clock::Clock,
+    config,
+    http::{
+        edge::Limits,
+        headers::PreferWait,
+        health::Readiness,
+        server::{App, BindError, Server},
+    },
+    postgres::{InvalidUrl, Listener, POSITIONS_CHANNEL, pool},
+    shutdown::Shutdown,
+    task::{GroupFailed, Tasks},
+};
+
+use crate::{
+    freshness::{Feed, Freshness},
+    read_model::{Lanes, ReadModel},
+    rest::{self, AppState},
+    settings::Settings,
+};
+
+const NAME: &str = "tradewind-query-api";
+/// What ends after the last request has little to do.
+const AFTERMATH_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// A bound query API.
+pub struct Service {
+    server: Server,
+    app: App,
+    lanes: Lanes,
+    feed: Feed,
+    listener: Listener,
+    drain_wait_max: Duration,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Url(#[from] InvalidUrl),
+    #[error(transparent)]
+    Bind(#[from] BindError),
+}
+
+impl Service {
+    /// Takes the port. PostgreSQL may be away: until it answers, `/readyz` says so.
+    ///
+    /// # Errors
+    /// The port cannot be had or the database's URL is malformed.
+    pub fn bind(settings: Settings) -> Result<Self, StartError> {
+        let Settings { http, postgres, auth, .. } = settings;
+        let server = Server::bind(&http)?;
+        let (listening, reading) = share(&postgres);
+        let listener = Listener::new(pool(&listening, NAME)?, POSITIONS_CHANNEL);
+        let (read_model, lanes) = ReadModel::new(pool(&reading, NAME)?);
+
+        let readiness = Readiness::new();
+        let condition = readiness.condition("read_models");
+        let (feed, applied) = Feed::new(read_model.clone(), condition);
+        let directory = Arc::new(read_model.clone());
+        let authenticator = Authenticator::new(auth.operator_key_sha256, directory, Clock::System);
+        let freshness = Freshness::new(applied);
+        let state = AppState::new(read_model, freshness, authenticator, auth.cart_token_secret);
+        let app = App::new(&rest::ABOUT, rest::routes(state), readiness, limits(&http));
+        Ok(Self { server, app, lanes, feed, listener, drain_wait_max: http.drain_wait_max })
+    }
+
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.server.local_addr()
+    }
+
+    /// Serves until the shutdown is requested and what was under way has been answered.
+    ///
+    /// # Errors
+    /// A part failed, or did not end in time.
+    pub async fn run(self, shutdown: Shutdown) -> Result<(), GroupFailed> {
+        let Self { server, app, lanes, feed, listener, drain_wait_max } = self;
+        let mut tasks = Tasks::new(shutdown.clone());
+        // Lanes and feed end when the last request and the routes are gone: they serve the drain.
+        for lane in lanes {
+            tasks.spawn_critical("reads by key", async { Ok::<_, Infallible>(lane.await) });
+        }
+        tasks.spawn_critical("positions", async { Ok::<_, Infallible>(feed.run(listener).await) });
+        tasks.spawn_critical("http server", server.serve(app, shutdown));
+        tasks.run(drain_wait_max + AFTERMATH_WAIT_MAX).await
+    }
+}
+
+/// One connection hears notifications; the others read.
+fn share(settings: &config::Postgres) -> (config::Postgres, config::Postgres) {
+    let of = |connections_max| config::Postgres { connections_max, ..settings.clone() };
+    (of(1), of(settings.connections_max.saturating_sub(1).max(1)))
+}
+
+/// The time that a client lets its request wait for a position comes on top.
+fn limits(http: &config::Http) -> Limits {
+    let limits = Limits::from(http);
+    Limits { request_wait_max: limits.request_wait_max + PreferWait::MAX, ..limits }
+}

@@ -1,0 +1,23 @@
+//! What the query API needs to know before it starts.
+
+use infra::config::{Auth, Http, Log, Postgres, Reader, Setting};
+
+const BIND: Setting = Http::bind_setting("127.0.0.1:8081");
+
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub http: Http,
+    pub postgres: Postgres,
+    pub auth: Auth,
+    pub log: Log,
+}
+
+impl infra::config::Settings for Settings {
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let http = Http::read(reader, &BIND);
+        let postgres = Postgres::read(reader);
+        let auth = Auth::read(reader);
+        let log = Log::read(reader);
+        Some(Self { http: http?, postgres: postgres?, auth: auth?, log: log? })
+    }
+}

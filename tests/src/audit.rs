@@ -1,0 +1,106 @@
+//! An auditor of the event log that knows the written protocol and nothing else.
+//!
+//! **Invariant:** it shares no code with what it checks: neither the record codec nor the reader
+//! machine nor the routing of `infra` and `domain`. A mistake that both sides made would go unseen.
+
+mod machine;
+mod record;
+mod topic;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Result;
+use machine::Machine;
+use record::Kind;
+
+/// What an audit of a whole topic found.
+#[derive(Debug, Default)]
+pub struct Audit {
+    /// Each is a sentence; a sound log has none.
+    pub violations: Vec<String>,
+    /// Emitted commits per partition.
+    pub commits: Vec<u64>,
+    /// Ids of the events that count, and of commands with the number of commits or outcomes they have.
+    pub events: BTreeSet<String>,
+    pub commands: BTreeMap<String, u32>,
+    /// The last revision of each stream.
+    pub revisions: BTreeMap<String, u64>,
+    /// Types of the events that count, with their number.
+    pub types: BTreeMap<String, u64>,
+    /// Records that the protocol tells readers to ignore, by reason.
+    pub ignored: BTreeMap<&'static str, u64>,
+}
+
+/// Reads a topic from its beginning to its present end and checks every rule.
+///
+/// # Errors
+/// When the topic cannot be read.
+pub async fn audit(bootstrap_servers: &str, topic: &str) -> Result<Audit> {
+    let (servers, topic) = (bootstrap_servers.to_owned(), topic.to_owned());
+    let reading = tokio::task::spawn_blocking(move || topic::read(&servers, &topic));
+    let partitions = reading.await??;
+    let mut audit = Audit::default();
+    let count = partitions.len();
+    for (partition, records) in partitions.into_iter().enumerate() {
+        let mut machine = Machine::default();
+        for (offset, raw) in records {
+            match record::parse(raw) {
+                Ok(record) => machine.step(offset, record, &mut audit, (partition, count)),
+                Err(reason) => {
+                    audit.violate(format!("partition {partition} at {offset}: {reason}"))
+                }
+            }
+        }
+        audit.commits.push(machine.last_seq());
+    }
+    audit.check_commands();
+    Ok(audit)
+}
+
+impl Audit {
+    /// # Panics
+    /// When the log breaks a rule, with all violations.
+    pub fn assert_sound(&self) {
+        assert!(self.violations.is_empty(), "{}", self.violations.join("\n"));
+    }
+
+    fn violate(&mut self, what: String) {
+        self.violations.push(what);
+    }
+
+    fn ignore(&mut self, reason: &'static str) {
+        *self.ignored.entry(reason).or_default() += 1;
+    }
+
+    /// Takes an emitted commit into account.
+    fn emit(&mut self, place: &str, commit: Vec<record::Record>) {
+        let Some(first) = commit.first() else { return };
+        if first.kind == Kind::Barrier {
+            for command in &first.outcomes {
+                *self.commands.entry(command.clone()).or_default() += 1;
+            }
+            return;
+        }
+        *self.commands.entry(first.command_id.clone()).or_default() += 1;
+        for event in commit {
+            let revision = self.revisions.entry(event.key.clone()).or_default();
+            let expected = *revision + 1;
+            *revision = event.revision;
+            if event.revision != expected {
+                let (key, found) = (&event.key, event.revision);
+                self.violate(format!("{place}: {key} goes to {found}, expected {expected}"));
+            }
+            if !self.events.insert(event.id.clone()) {
+                self.violate(format!("{place}: event {} twice", event.id));
+            }
+            *self.types.entry(event.event_type).or_default() += 1;
+        }
+    }
+
+    fn check_commands(&mut self) {
+        let twice = self.commands.iter().filter(|(_, count)| **count > 1);
+        let twice: Vec<String> =
+            twice.map(|(id, count)| format!("command {id} was decided {count} times")).collect();
+        self.violations.extend(twice);
+    }
+}

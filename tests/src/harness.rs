@@ -1,0 +1,176 @@
+//! What tests start: a whole Tradewind of their own, in this process, on servers that all tests share.
+//!
+//! Each stack has its own topic and database. The services get the settings that the local stack gives
+//! its processes, but for the port.
+
+pub mod client;
+pub mod servers;
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use infra::config::{Layers, Settings};
+use infra::shutdown::Shutdown;
+use infra::task::{self, Task};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::eventually::eventually;
+use crate::stack::services::{Role, Wiring, readiness};
+use client::Client;
+use servers::Servers;
+
+const READY_WAIT_MAX: Duration = Duration::from_secs(60);
+const END_WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// A running Tradewind. End it with [`Stack::finish`], which checks that no part has failed.
+pub struct Stack {
+    servers: &'static Servers,
+    topic: String,
+    database: String,
+    command_url: String,
+    query_url: String,
+    projector_url: String,
+    keys: Keys,
+    shutdown: Shutdown,
+    tasks: Vec<Task<Result<()>>>,
+}
+
+/// One API key per role.
+struct Keys {
+    operator: String,
+    staff: String,
+    analyst: String,
+}
+
+impl Stack {
+    /// # Panics
+    /// When anything does not start: no test can go on without.
+    pub async fn start() -> Self {
+        let mut stack = Self::begin().await.expect("a stack starts");
+        for url in [&stack.command_url, &stack.query_url, &stack.projector_url] {
+            eventually(&format!("{url} is ready"), READY_WAIT_MAX, || readiness(url)).await;
+        }
+        stack.keys.staff = stack.issue_key("staff").await;
+        stack.keys.analyst = stack.issue_key("analyst").await;
+        stack
+    }
+
+    async fn begin() -> Result<Self> {
+        let servers = servers::shared().await?;
+        let name = Uuid::new_v4().simple();
+        let (topic, database) = (format!("test.{name}"), format!("test_{name}"));
+        servers.create_topic(&topic).await?;
+        let databases = servers.create_database(&database).await?;
+        let wiring = Wiring {
+            bind: "127.0.0.1:0".parse().context("an address")?,
+            bootstrap_servers: servers.bootstrap_servers(),
+            topic: topic.clone(),
+            databases,
+            secrets: servers.secrets().clone(),
+        };
+        let shutdown = Shutdown::new();
+        let (mut tasks, ending) = (Vec::new(), || shutdown.clone());
+
+        let service = command_api::Service::bind(settings(&wiring, Role::CommandApi)?)?;
+        let command_url = format!("http://{}", service.local_addr());
+        tasks.push(task::spawn("command-api", service.run(ending())));
+
+        let settings_of_projector = settings(&wiring, Role::Projector)?;
+        let service = projector::Service::bind(settings_of_projector, projector::Source::Kafka)?;
+        let projector_url = format!("http://{}", service.local_addr());
+        let running = service.run(ending());
+        tasks.push(task::spawn("projector", async { Ok(running.await?) }));
+
+        let service = query_api::Service::bind(settings(&wiring, Role::QueryApi)?)?;
+        let query_url = format!("http://{}", service.local_addr());
+        let running = service.run(ending());
+        tasks.push(task::spawn("query-api", async { Ok(running.await?) }));
+
+        let operator = servers.secrets().operator_key.clone();
+        let keys = Keys { operator, staff: String::new(), analyst: String::new() };
+        Ok(Self {
+            servers,
+            topic,
+            database,
+            command_url,
+            query_url,
+            projector_url,
+            keys,
+            shutdown,
+            tasks,
+        })
+    }
+
+    #[must_use]
+    pub fn anon(&self) -> Client {
+        self.client(None)
+    }
+
+    #[must_use]
+    pub fn staff(&self) -> Client {
+        self.client(Some(&self.keys.staff))
+    }
+
+    #[must_use]
+    pub fn analyst(&self) -> Client {
+        self.client(Some(&self.keys.analyst))
+    }
+
+    #[must_use]
+    pub fn operator(&self) -> Client {
+        self.client(Some(&self.keys.operator))
+    }
+
+    #[must_use]
+    pub fn client(&self, key: Option<&str>) -> Client {
+        Client::new(&self.command_url, &self.query_url, key.map(str::to_owned))
+    }
+
+    #[must_use]
+    pub fn bootstrap_servers(&self) -> String {
+        self.servers.bootstrap_servers()
+    }
+
+    #[must_use]
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    /// Ends the services in order and removes what the test has made.
+    ///
+    /// # Panics
+    /// When a service failed, or does not end.
+    pub async fn finish(mut self) {
+        assert!(!self.tasks.iter().any(Task::is_finished), "a service ended before the test");
+        self.shutdown.request();
+        for task in std::mem::take(&mut self.tasks) {
+            let name = task.name();
+            let ended = tokio::time::timeout(END_WAIT_MAX, task).await;
+            let returned = ended.expect("a service ends when it is asked to");
+            returned.expect("a service does not panic").unwrap_or_else(|error| {
+                unreachable!("{name} ends without an error, but: {error:#}")
+            });
+        }
+        self.servers.remove_database(&self.database).await.expect("removing the database");
+    }
+
+    /// A key with one role that both sides know.
+    async fn issue_key(&self, role: &str) -> String {
+        let body = json!({"name": role, "roles": [role]});
+        let answer = self.operator().post("/v1/api-keys", &body).await.expect(201);
+        let key = answer.text("/key").to_owned();
+        let client = self.client(Some(&key));
+        eventually("the query API knows the key", READY_WAIT_MAX, || async {
+            let answer = client.get("/v1/reports/sales?group_by=day").await;
+            if answer.status == 200 { Ok(()) } else { Err(answer.body) }
+        })
+        .await;
+        key
+    }
+}
+
+/// The settings that the local stack would give a process, read as the process would.
+fn settings<S: Settings>(wiring: &Wiring, role: Role) -> Result<S> {
+    Ok(Layers::default().environment(wiring.env(role)).load()?.settings)
+}

@@ -1,0 +1,214 @@
+//! The questions to the query API. One that is away is waited for.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use chrono::NaiveDate;
+use domain::{
+    id::{OrderId, Sku},
+    money::Money,
+    timestamp::Timestamp,
+};
+use infra::retry::{Policy, retry};
+use reqwest::Url;
+use serde::{Deserialize, de::DeserializeOwned};
+use tokio::time::timeout;
+
+use super::{
+    gateway::{is_temporary, root_cause},
+    target::Target,
+};
+
+const OUTAGE_MAX: Duration = Duration::from_secs(300);
+const SILENCE_MAX: Duration = Duration::from_secs(30);
+const RETRY: Policy = Policy {
+    tries_max: None,
+    wait_min: Duration::from_millis(100),
+    wait_max: Duration::from_secs(2),
+};
+/// The largest page that the API gives.
+const PAGE_ROWS: usize = 200;
+
+pub struct Queries {
+    http: reqwest::Client,
+    url: Url,
+    key: String,
+}
+
+/// The days, both included, that the chosen baskets cover.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Days {
+    pub first: NaiveDate,
+    pub last: NaiveDate,
+}
+
+/// An order as the query API shows it; what is not compared is left out.
+#[derive(Clone, Debug, Deserialize)]
+pub struct OrderRead {
+    pub id: OrderId,
+    pub status: String,
+    pub channel: String,
+    #[serde(default)]
+    pub customer_reference: Option<String>,
+    pub placed_at: Timestamp,
+    pub lines: Vec<LineRead>,
+    pub totals: TotalsRead,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct LineRead {
+    pub sku: Sku,
+    #[serde(default)]
+    pub department: Option<String>,
+    pub quantity: u64,
+    pub total: Money,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct TotalsRead {
+    pub total: Money,
+}
+
+/// A row of the sales report; what it was not grouped by is absent.
+#[derive(Clone, Debug, Deserialize)]
+pub struct SalesRow {
+    #[serde(default)]
+    pub department: Option<String>,
+    #[serde(default)]
+    pub week: Option<String>,
+    pub orders: u64,
+    pub units: u64,
+    pub revenue: Money,
+}
+
+/// How far a projection has applied a shard.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Place {
+    pub projection: String,
+    pub shard: u32,
+    pub next_offset: u64,
+    /// Age of the oldest record that waits.
+    pub lag_seconds: f64,
+}
+
+#[derive(Deserialize)]
+struct Page<T> {
+    items: Vec<T>,
+    #[serde(default)]
+    next: Option<String>,
+}
+
+/// Why there is no answer.
+struct Trouble {
+    what: String,
+    /// Another try can help.
+    is_temporary: bool,
+}
+
+impl Queries {
+    /// # Errors
+    /// If the address is none or the HTTP client cannot be made.
+    pub fn new(target: &Target) -> Result<Self> {
+        let http = reqwest::Client::builder()
+            .connect_timeout(Duration::from_secs(5))
+            .read_timeout(SILENCE_MAX)
+            .build()?;
+        let url = Url::parse(&target.query_url).context("the URL of the query API")?;
+        Ok(Self { http, url, key: target.operator_key.clone() })
+    }
+
+    /// All orders at the till that were placed on these days, whoever sent them.
+    ///
+    /// # Errors
+    /// If the query API stays away for too long or refuses.
+    pub async fn orders(&self, days: Days) -> Result<Vec<OrderRead>> {
+        // Both ends are excluded by the API.
+        let eve = days.first.pred_opt().context("a day before the first")?;
+        let morrow = days.last.succ_opt().context("a day after the last")?;
+        let after = format!("{eve}T23:59:59.999999Z");
+        let before = format!("{morrow}T00:00:00Z");
+        let query = [("placed_after", after.as_str()), ("placed_before", before.as_str())];
+        let mut orders: Vec<OrderRead> = self.pages("v1/orders", &query).await?;
+        orders.retain(|order| order.channel == "pos");
+        Ok(orders)
+    }
+
+    /// The sales report of the till for these days.
+    ///
+    /// # Errors
+    /// If the query API stays away for too long or refuses.
+    pub async fn sales(&self, days: Days, group_by: &str) -> Result<Vec<SalesRow>> {
+        let (from, to) = (days.first.to_string(), days.last.to_string());
+        let mut url = self.url.join("v1/reports/sales")?;
+        url.query_pairs_mut()
+            .extend_pairs([("channel", "pos"), ("from", &from), ("to", &to)])
+            .append_pair("group_by", group_by);
+        let report: Page<SalesRow> = self.get(url).await?;
+        Ok(report.items)
+    }
+
+    /// How many orders at the till of these days are sold.
+    ///
+    /// # Errors
+    /// If the query API stays away for too long or refuses.
+    pub async fn sold(&self, days: Days) -> Result<u64> {
+        Ok(self.sales(days, "").await?.iter().map(|row| row.orders).sum())
+    }
+
+    /// How far each projection is.
+    ///
+    /// # Errors
+    /// If the query API stays away for too long or refuses.
+    pub async fn positions(&self) -> Result<Vec<Place>> {
+        let page: Page<Place> = self.get(self.url.join("v1/positions")?).await?;
+        Ok(page.items)
+    }
+
+    async fn pages<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<Vec<T>> {
+        let limit = PAGE_ROWS.to_string();
+        let mut rows = Vec::new();
+        let mut cursor: Option<String> = None;
+        loop {
+            let mut url = self.url.join(path)?;
+            url.query_pairs_mut().extend_pairs(query).append_pair("limit", &limit);
+            if let Some(cursor) = &cursor {
+                url.query_pairs_mut().append_pair("cursor", cursor);
+            }
+            let page: Page<T> = self.get(url).await?;
+            rows.extend(page.items);
+            match page.next {
+                Some(next) => cursor = Some(next),
+                None => return Ok(rows),
+            }
+        }
+    }
+
+    /// # Errors
+    /// If the query API stays away for too long or refuses.
+    pub(super) async fn get<T: DeserializeOwned>(&self, url: Url) -> Result<T> {
+        let asking =
+            retry(RETRY, |trouble: &Trouble| trouble.is_temporary, || self.ask(url.clone()));
+        let body = match timeout(OUTAGE_MAX, asking).await {
+            Ok(Ok(body)) => body,
+            Ok(Err(trouble)) => bail!("{url} answers {}", trouble.what),
+            Err(_elapsed) => bail!("{url} does not answer"),
+        };
+        serde_json::from_slice(&body).with_context(|| format!("the answer of {url}"))
+    }
+
+    async fn ask(&self, url: Url) -> Result<Vec<u8>, Trouble> {
+        let away = |error: reqwest::Error| Trouble { what: root_cause(&error), is_temporary: true };
+        let response = self.http.get(url).bearer_auth(&self.key).send().await.map_err(away)?;
+        let status = response.status();
+        let body = response.bytes().await.map_err(away)?;
+        if status.as_u16() == 200 {
+            return Ok(body.to_vec());
+        }
+        let what = format!("{status}: {}", String::from_utf8_lossy(&body));
+        Err(Trouble { what, is_temporary: is_temporary(status.as_u16()) })
+    }
+}

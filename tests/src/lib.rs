@@ -1,0 +1,8 @@
+//! The local stack, and everything that needs one: tests on real servers, the import, benchmarks.
+
+pub mod audit;
+pub mod bench;
+pub mod eventually;
+pub mod harness;
+pub mod import;
+pub mod stack;

@@ -1,0 +1,35 @@
+//! The local stack: Kafka, PostgreSQL and the three services, on one machine, from one command.
+//!
+//! `up` decides (`state`), provisions (`tool`, `cache`), starts each part as a detached process
+//! (`process`) and waits until it answers. Nothing but the files of one folder (`folder`) connects
+//! the commands with each other, so each may crash and the next one still finds every part.
+//! The tests start their servers with the same code.
+
+pub mod cache;
+pub mod console;
+pub mod database;
+pub mod dev_env;
+pub mod down;
+pub mod folder;
+pub mod kafka;
+pub mod logs;
+pub mod ports;
+pub mod postgres;
+pub mod process;
+pub mod secrets;
+pub mod services;
+pub mod state;
+pub mod status;
+pub mod tool;
+pub mod topic;
+pub mod up;
+pub mod welcome;
+
+/// The parts' names, in `status`, in pid files and in log files. A number leaves room for more nodes.
+pub const KAFKA: &str = "kafka-1";
+pub const POSTGRES: &str = "postgres";
+pub const COMMAND_API: &str = "command-api-1";
+pub const PROJECTOR: &str = "projector-1";
+pub const QUERY_API: &str = "query-api-1";
+
+pub const PARTS: [&str; 5] = [KAFKA, POSTGRES, COMMAND_API, PROJECTOR, QUERY_API];

@@ -1,0 +1,45 @@
+//! `.stack/dev.env`: what a client of the stack needs to know, as lines of `KEY=value`.
+
+use std::fmt::Write;
+
+use anyhow::{Result, bail};
+
+use super::folder::Folder;
+use super::secrets::Secrets;
+use super::state::State;
+
+pub const FILE: &str = "dev.env";
+
+/// # Errors
+/// When the file cannot be written.
+pub fn write(folder: &Folder, state: &State, secrets: &Secrets) -> Result<()> {
+    let databases = state.databases(secrets);
+    let url = |port: u16| format!("http://127.0.0.1:{port}");
+    let pairs = [
+        ("TRADEWIND_COMMAND_URL", url(state.ports.command_api)),
+        ("TRADEWIND_COMMAND_URL_1", url(state.ports.command_api)),
+        ("TRADEWIND_QUERY_URL", url(state.ports.query_api)),
+        ("TRADEWIND_PROJECTOR_URL", url(state.ports.projector)),
+        ("TRADEWIND_OPERATOR_KEY", secrets.operator_key.clone()),
+        ("TRADEWIND_TOPIC", state.topic.clone()),
+        ("KAFKA_BOOTSTRAP_SERVERS", state.bootstrap_servers()),
+        ("DATABASE_URL", databases.reader),
+        ("DATABASE_ADMIN_URL", databases.migrator),
+    ];
+    let mut text = String::new();
+    for (key, value) in pairs {
+        writeln!(text, "{key}={value}")?;
+    }
+    folder.write_private(FILE, &text)
+}
+
+/// The lines of the last `up`.
+///
+/// # Errors
+/// When there was none.
+pub fn read(folder: &Folder) -> Result<String> {
+    match folder.read(FILE)? {
+        Some(text) => Ok(text),
+        None => bail!("there is no stack in {}: `cargo stack up`", folder.root().display()),
+    }
+}

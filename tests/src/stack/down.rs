@@ -1,0 +1,69 @@
+//! `down` ends every part, `reset` removes what they kept.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+
+use super::folder::Folder;
+use super::state::State;
+use super::{KAFKA, POSTGRES, console, postgres};
+
+/// Ends all parts: the services first, so that they leave in order.
+///
+/// # Errors
+/// When a part does not end.
+pub async fn down(folder: &Folder) -> Result<()> {
+    if !folder.root().exists() {
+        return Ok(());
+    }
+    folder.create()?;
+    let _lock = folder.lock().await?;
+    stop_all(folder).await?;
+    State::remove(folder)
+}
+
+/// Ends all parts and forgets everything; the stack that the next `up` makes is empty.
+///
+/// # Errors
+/// When a part does not end or a file cannot be removed.
+pub async fn reset(folder: &Folder) -> Result<()> {
+    if !folder.root().exists() {
+        return Ok(());
+    }
+    folder.create()?;
+    let _lock = folder.lock().await?;
+    stop_all(folder).await?;
+    if let Some(State { existing, .. }) = State::read(folder)?
+        && (existing.kafka.is_some() || existing.postgres.is_some())
+    {
+        console::step("what is on existing servers stays there");
+    }
+    postgres::remove_data(folder)?;
+    for entry in fs::read_dir(folder.root())? {
+        let path = entry?.path();
+        // The lock is held; the servers of the tests are theirs.
+        if path.ends_with("lock") || path.ends_with("tests") {
+            continue;
+        }
+        let removed =
+            if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        removed.with_context(|| format!("removing {}", path.display()))?;
+    }
+    Ok(())
+}
+
+async fn stop_all(folder: &Folder) -> Result<()> {
+    let mut names: Vec<String> = fs::read_dir(folder.path("pids"))?
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .collect();
+    // The file of every part that ever ran is there, of nodes that this program does not know too.
+    names.sort_by_key(|name| name == KAFKA || name == POSTGRES);
+    for name in names {
+        let part = folder.part(&name);
+        if part.stop().await.with_context(|| part.log_hint())? {
+            console::step(&format!("{name} has ended"));
+        }
+        folder.remove(&format!("pids/{name}"))?;
+    }
+    Ok(())
+}

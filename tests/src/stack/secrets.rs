@@ -1,0 +1,63 @@
+//! The passwords and keys of one local stack: random, made once, kept readable by their owner alone.
+
+use std::fmt::Write;
+
+use anyhow::{Context, Result};
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::folder::Folder;
+
+const FILE: &str = "secrets.json";
+
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Secrets {
+    pub operator_key: String,
+    pub cart_token_secret: String,
+    pub postgres_admin: String,
+    pub postgres_migrator: String,
+    pub postgres_projector: String,
+    pub postgres_query: String,
+    pub postgres_reader: String,
+}
+
+impl Secrets {
+    /// Those of the folder, made now if it has none.
+    ///
+    /// # Errors
+    /// When they cannot be read or kept.
+    pub fn of(folder: &Folder) -> Result<Self> {
+        if let Some(text) = folder.read(FILE)? {
+            return serde_json::from_str(&text).context("reading secrets.json");
+        }
+        let made = Self {
+            operator_key: format!("tw_operator_{}", random_hex()),
+            cart_token_secret: random_hex(),
+            postgres_admin: random_hex(),
+            postgres_migrator: random_hex(),
+            postgres_projector: random_hex(),
+            postgres_query: random_hex(),
+            postgres_reader: random_hex(),
+        };
+        folder.write_private(FILE, &serde_json::to_string_pretty(&made)?)?;
+        Ok(made)
+    }
+
+    #[must_use]
+    pub fn operator_key_sha256(&self) -> String {
+        hex(&Sha256::digest(&self.operator_key))
+    }
+}
+
+fn random_hex() -> String {
+    hex(&rand::rng().random::<[u8; 24]>())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let written = write!(text, "{byte:02x}");
+        debug_assert!(written.is_ok(), "a String takes any text");
+        text
+    })
+}

@@ -1,0 +1,183 @@
+//! The three services: built by cargo from this workspace, started with their own settings.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+
+use super::folder::{Folder, workspace};
+use super::process::Launch;
+use super::secrets::Secrets;
+use super::state::{Databases, State};
+use super::tool::Run;
+use super::{COMMAND_API, PROJECTOR, QUERY_API, console};
+use crate::eventually::wait_for;
+
+const BUILD_WAIT_MAX: Duration = Duration::from_secs(3600);
+const READY_WAIT_MAX: Duration = Duration::from_secs(60);
+const PROBE_WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// The services of Tradewind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    CommandApi,
+    Projector,
+    QueryApi,
+}
+
+/// One service of the stack.
+pub struct Service {
+    pub part: &'static str,
+    role: Role,
+    binary: &'static str,
+    verb: &'static str,
+}
+
+pub const SERVICES: [Service; 3] = [
+    Service { part: COMMAND_API, role: Role::CommandApi, binary: "command-api", verb: "serve" },
+    Service { part: PROJECTOR, role: Role::Projector, binary: "projector", verb: "run" },
+    Service { part: QUERY_API, role: Role::QueryApi, binary: "query-api", verb: "serve" },
+];
+
+/// What a service must know of the world around it.
+pub struct Wiring {
+    pub bind: SocketAddr,
+    pub bootstrap_servers: String,
+    pub topic: String,
+    pub databases: Databases,
+    pub secrets: Secrets,
+}
+
+impl Wiring {
+    /// The environment of a service, each with the rights that it needs.
+    #[must_use]
+    pub fn env(&self, role: Role) -> Vec<(String, String)> {
+        let database = match role {
+            Role::CommandApi => None,
+            Role::Projector => Some(&self.databases.projector),
+            Role::QueryApi => Some(&self.databases.query),
+        };
+        let mut pairs = vec![
+            ("HTTP__BIND", self.bind.to_string()),
+            ("AUTH__OPERATOR_KEY_SHA256", self.secrets.operator_key_sha256()),
+        ];
+        if role != Role::Projector {
+            pairs.push(("AUTH__CART_TOKEN_SECRET", self.secrets.cart_token_secret.clone()));
+        }
+        if role != Role::QueryApi {
+            pairs.push(("KAFKA__BOOTSTRAP_SERVERS", self.bootstrap_servers.clone()));
+            pairs.push(("KAFKA__TOPIC", self.topic.clone()));
+        }
+        pairs.extend(database.map(|url| ("POSTGRES__URL", url.clone())));
+        pairs.into_iter().map(|(key, value)| (format!("TRADEWIND_{key}"), value)).collect()
+    }
+}
+
+/// Builds the binaries in the profile of this one and tells their folder.
+///
+/// # Errors
+/// When the build fails.
+pub async fn build() -> Result<PathBuf> {
+    let here = std::env::current_exe().context("finding this program")?;
+    // Test binaries live in `deps`, one folder deeper.
+    let mut folders = here.ancestors().skip(1).filter(|folder| !folder.ends_with("deps"));
+    let folder = folders.next().context("this program has a folder")?;
+    let mut run = Run::new(Path::new("cargo"))
+        .args(["build", "--quiet", "--bins"])
+        // With `tests` in the selection, features unite as they did for this program, and what both
+        // need is compiled once.
+        .args(["-p", "command-api", "-p", "projector", "-p", "query-api", "-p", "tests"])
+        .folder(&workspace())
+        .within(BUILD_WAIT_MAX)
+        .install_hint("install Rust");
+    if !cfg!(debug_assertions) {
+        run = run.arg("--release");
+    }
+    console::step("building the services");
+    run.shown().await.context("building the services")?;
+    Ok(folder.to_owned())
+}
+
+impl Service {
+    /// Starts the service if it does not run.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub async fn start(
+        &self,
+        folder: &Folder,
+        binaries: &Path,
+        state: &State,
+        secrets: &Secrets,
+    ) -> Result<()> {
+        let part = folder.part(self.part);
+        if part.pid().await?.is_some() {
+            return Ok(());
+        }
+        let program = binaries.join(self.binary);
+        let args = vec![self.verb.to_owned()];
+        let env = self.wiring(state, secrets).env(self.role);
+        part.start(Launch { program, args, env, user: None }).await?;
+        Ok(())
+    }
+
+    /// Waits until `/readyz` says yes.
+    ///
+    /// # Errors
+    /// When the service ends, or is not ready in time; the error says why.
+    pub async fn wait_ready(&self, folder: &Folder, state: &State) -> Result<()> {
+        let part = folder.part(self.part);
+        let url = self.url(state);
+        wait_for(&format!("{} to be ready", self.part), READY_WAIT_MAX, || async {
+            match readiness(&url).await {
+                Ok(()) => ControlFlow::Break(Ok(())),
+                Err(error) => match part.pid().await {
+                    Ok(Some(_)) => ControlFlow::Continue(format!("{error:#}")),
+                    Ok(None) => ControlFlow::Break(Err(anyhow!("{} ended", self.part))),
+                    Err(error) => ControlFlow::Break(Err(error)),
+                },
+            }
+        })
+        .await
+        .with_context(|| part.log_hint())
+    }
+
+    #[must_use]
+    pub fn url(&self, state: &State) -> String {
+        format!("http://127.0.0.1:{}", self.port(state))
+    }
+
+    fn port(&self, state: &State) -> u16 {
+        match self.role {
+            Role::CommandApi => state.ports.command_api,
+            Role::Projector => state.ports.projector,
+            Role::QueryApi => state.ports.query_api,
+        }
+    }
+
+    fn wiring(&self, state: &State, secrets: &Secrets) -> Wiring {
+        Wiring {
+            bind: SocketAddr::from((Ipv4Addr::LOCALHOST, self.port(state))),
+            bootstrap_servers: state.bootstrap_servers(),
+            topic: state.topic.clone(),
+            databases: state.databases(secrets),
+            secrets: secrets.clone(),
+        }
+    }
+}
+
+/// Whether the service at `url` is ready.
+///
+/// # Errors
+/// Its own reasons, or why it does not answer.
+pub async fn readiness(url: &str) -> Result<()> {
+    let client = reqwest::Client::builder().timeout(PROBE_WAIT_MAX).build()?;
+    let answer = client.get(format!("{url}/readyz")).send().await?;
+    let status = answer.status();
+    if !status.is_success() {
+        bail!("{status}: {}", answer.text().await.unwrap_or_default());
+    }
+    Ok(())
+}

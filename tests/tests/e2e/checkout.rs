@@ -1,0 +1,77 @@
+//! A cart becomes an order, or does not, with its reasons.
+
+use serde_json::json;
+use tests::audit::audit;
+use tests::harness::Stack;
+
+use crate::shop::{Cart, product, settled_order, stock_becomes};
+
+#[tokio::test]
+async fn a_guest_buys_and_everybody_can_see_it() {
+    let stack = Stack::start().await;
+    let created = product(&stack, "tea", 450, 10).await;
+    let lines = json!([{"sku": "tea", "quantity": 3}]);
+    let cart = Cart::create(stack.anon(), &lines).await;
+    let checkout = cart.check_out("tok_ok").await.expect(202);
+
+    let order = settled_order(&stack, &checkout).await;
+    assert_eq!(order["status"], "confirmed", "{order}");
+    assert_eq!(order["totals"]["total"], json!({"amount": 1350, "currency": "USD"}));
+    assert_eq!(order["lines"][0]["sku"], "tea");
+    assert_eq!(order["lines"][0]["product_id"], created.body["id"]);
+    assert_eq!(order["channel"], "web");
+    stock_becomes(&stack, "tea", 7, 0).await;
+
+    let report = stack.analyst().get("/v1/reports/sales?group_by=department").await.expect(200);
+    let revenue = json!({"amount": 1350, "currency": "USD"});
+    let expected = json!({"department": "DRINKS", "orders": 1, "units": 3, "revenue": revenue});
+    assert_eq!(report.body["items"], json!([expected]));
+
+    let audit = audit(&stack.bootstrap_servers(), stack.topic()).await.expect("an audit");
+    audit.assert_sound();
+    assert_eq!(audit.types.get("tradewind.order.confirmed.v1"), Some(&1), "{:?}", audit.types);
+    stack.finish().await;
+}
+
+#[tokio::test]
+async fn a_position_reads_what_its_command_wrote() {
+    let stack = Stack::start().await;
+    let created = product(&stack, "tea", 450, 1).await;
+    let path = format!("/v1/products/{}", created.text("/id"));
+    let read = stack.anon().get_after(&path, &created).await;
+    // At least as far as the creation; the publication behind it may be visible already.
+    assert!([200, 404].contains(&read.status), "{}", read.body);
+    let price = json!({"price": {"amount": 500, "currency": "USD"}});
+    let changed = stack.staff().post(&format!("{path}/price"), &price).await.expect(200);
+    let read = stack.anon().get_after(&path, &changed).await.expect(200);
+    assert_eq!(read.body["price"]["amount"], 500);
+    assert_eq!(read.header("etag"), changed.header("etag"));
+    stack.finish().await;
+}
+
+#[tokio::test]
+async fn a_declined_card_rejects_the_order_and_frees_the_stock() {
+    let stack = Stack::start().await;
+    let _tea = product(&stack, "tea", 450, 10).await;
+    let cart = Cart::create(stack.anon(), &json!([{"sku": "tea", "quantity": 3}])).await;
+    let checkout = cart.check_out("tok_declined").await.expect(202);
+    let order = settled_order(&stack, &checkout).await;
+    assert_eq!(order["status"], "rejected", "{order}");
+    stock_becomes(&stack, "tea", 10, 0).await;
+    stack.finish().await;
+}
+
+#[tokio::test]
+async fn an_order_beyond_the_stock_is_rejected_whole() {
+    let stack = Stack::start().await;
+    let _tea = product(&stack, "tea", 450, 10).await;
+    let _cup = product(&stack, "cup", 900, 1).await;
+    let lines = json!([{"sku": "tea", "quantity": 3}, {"sku": "cup", "quantity": 2}]);
+    let checkout = Cart::create(stack.anon(), &lines).await.check_out("tok_ok").await.expect(202);
+    let order = settled_order(&stack, &checkout).await;
+    assert_eq!(order["status"], "rejected", "{order}");
+    assert!(order.to_string().contains("stock.insufficient"), "no reason in {order}");
+    stock_becomes(&stack, "tea", 10, 0).await;
+    stock_becomes(&stack, "cup", 1, 0).await;
+    stack.finish().await;
+}

@@ -1,0 +1,7 @@
+//! The whole system through its doors: commands over HTTP, events on Kafka, reads from PostgreSQL.
+
+mod bad_input;
+mod checkout;
+mod idempotency;
+mod last_units;
+mod shop;

@@ -1,0 +1,87 @@
+//! What most tests need: something to sell, and guests who buy it.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tests::eventually::eventually;
+use tests::harness::Stack;
+use tests::harness::client::{Answer, Client, send};
+
+/// How long what follows a command by itself may take.
+pub(crate) const SETTLE_WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// A published product with units on hand. Its answer is that of its creation.
+pub(crate) async fn product(stack: &Stack, sku: &str, price: i64, units: u32) -> Answer {
+    let staff = stack.staff();
+    let body = json!({
+        "sku": sku, "name": format!("The {sku}"), "department": "DRINKS",
+        "price": {"amount": price, "currency": "USD"},
+    });
+    let created = staff.post("/v1/products", &body).await.expect(201);
+    let publish = format!("/v1/products/{}/publish", created.text("/id"));
+    let _published = staff.post(&publish, &json!({})).await.expect(200);
+    let receive = format!("/v1/stock/{sku}/receive");
+    let _received = staff.post(&receive, &json!({"quantity": units})).await.expect(200);
+    created
+}
+
+/// A guest's cart and the token that opens it.
+pub(crate) struct Cart {
+    client: Client,
+    pub(crate) id: String,
+    token: String,
+}
+
+impl Cart {
+    pub(crate) async fn create(client: Client, lines: &Value) -> Self {
+        let body = json!({"currency": "USD", "lines": lines});
+        let answer = client.post("/v1/carts", &body).await.expect(201);
+        let (id, token) = (answer.text("/id").to_owned(), answer.text("/cart_token").to_owned());
+        Self { client, id, token }
+    }
+
+    pub(crate) async fn check_out(&self, method_token: &str) -> Answer {
+        let key = format!("checkout-{}", self.id);
+        let path = format!("/v1/carts/{}/checkout", self.id);
+        let request = self.client.command(reqwest::Method::POST, &path);
+        let request = request.header("Tradewind-Cart-Token", &self.token);
+        send(request.header("Idempotency-Key", key).json(&checkout_body(method_token))).await
+    }
+}
+
+pub(crate) fn checkout_body(method_token: &str) -> Value {
+    json!({
+        "email": "guest@example.com",
+        "shipping_address": {
+            "name": "A Guest", "line1": "1 Quay", "city": "Harbour", "postal_code": "10000", "country": "US",
+        },
+        "payment": {"method_token": method_token},
+    })
+}
+
+/// The order once nothing more happens to it by itself.
+pub(crate) async fn settled_order(stack: &Stack, checkout: &Answer) -> Value {
+    let path = format!("/v1/orders/{}", checkout.text("/order_id"));
+    let staff = stack.staff();
+    eventually("the order is settled", SETTLE_WAIT_MAX, || async {
+        let answer = staff.get(&path).await;
+        match answer.body.pointer("/status").and_then(Value::as_str) {
+            Some("confirmed" | "rejected") => Ok(answer.body),
+            _ => Err(answer.body),
+        }
+    })
+    .await
+}
+
+/// The stock of a SKU once it looks as expected.
+pub(crate) async fn stock_becomes(stack: &Stack, sku: &str, on_hand: u32, reserved: u32) {
+    let path = format!("/v1/stock/{sku}");
+    let client = stack.staff();
+    eventually("the stock is as expected", SETTLE_WAIT_MAX, || async {
+        let body = client.get(&path).await.body;
+        let expected = [("on_hand", on_hand), ("reserved", reserved)];
+        let is_there = expected.iter().all(|(field, value)| body[*field] == *value);
+        if is_there { Ok(()) } else { Err(body) }
+    })
+    .await;
+}

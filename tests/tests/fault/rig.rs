@@ -1,0 +1,123 @@
+//! A local stack of real processes in a folder of its own, for tests that kill parts of it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+use tests::eventually::eventually;
+use tests::harness::client::{Answer, Client, try_send};
+use tests::stack::folder::Folder;
+use tests::stack::ports::Ports;
+use tests::stack::secrets::Secrets;
+use tests::stack::services::{self, SERVICES};
+use tests::stack::state::{Existing, State};
+use tests::stack::{down, up};
+
+/// How long a part may be away and a request be retried.
+pub(crate) const OUTAGE_MAX: Duration = Duration::from_secs(90);
+
+pub(crate) struct Rig {
+    pub(crate) folder: Folder,
+    pub(crate) state: State,
+    pub(crate) staff: Client,
+}
+
+impl Rig {
+    /// Brings a stack up on free ports. What a test that was cut off left behind ends first.
+    pub(crate) async fn start(name: &str) -> Self {
+        let folder = Folder::at(&Path::new(env!("CARGO_TARGET_TMPDIR")).join(name));
+        down::reset(&folder).await.expect("an empty folder");
+        folder.create().expect("a folder");
+        let ports = Ports::free().expect("ports");
+        let existing = Existing::default();
+        let state = State { ports, topic: "tradewind.events".to_owned(), existing };
+        state.write(&folder).expect("a state");
+        let secrets = Secrets::of(&folder).expect("secrets");
+        let url = |port: u16| format!("http://127.0.0.1:{port}");
+        let (command, query) = (url(ports.command_api), url(ports.query_api));
+        // The operator has all roles.
+        let staff = Client::new(&command, &query, Some(secrets.operator_key));
+        let rig = Self { folder, state, staff };
+        rig.up().await;
+        rig
+    }
+
+    /// Starts what does not run.
+    pub(crate) async fn up(&self) {
+        up::up(&self.folder, &up::Args::default()).await.expect("the stack comes up");
+    }
+
+    /// Starts the services alone, without waiting for them.
+    pub(crate) async fn start_services(&self) {
+        let binaries = services::build().await.expect("the services are built");
+        let secrets = Secrets::of(&self.folder).expect("secrets");
+        for service in &SERVICES {
+            let started = service.start(&self.folder, &binaries, &self.state, &secrets).await;
+            started.expect("a service starts");
+        }
+    }
+
+    pub(crate) async fn service_pids(&self) -> Vec<Option<i32>> {
+        let mut pids = vec![];
+        for service in &SERVICES {
+            let pid = self.folder.part(service.part).pid().await.expect("a pid file");
+            pids.push(pid.map(nix::unistd::Pid::as_raw));
+        }
+        pids
+    }
+
+    pub(crate) async fn kill(&self, part: &str) {
+        self.folder.part(part).kill().await.expect("a part to kill");
+    }
+
+    pub(crate) fn url(&self, part: &str) -> String {
+        let service = SERVICES.iter().find(|service| service.part == part).expect("a service");
+        service.url(&self.state)
+    }
+
+    /// A product with plenty of units.
+    pub(crate) async fn stock_up(&self, sku: &str, units: u32) {
+        let price = json!({"amount": 450, "currency": "USD"});
+        let body = json!({"sku": sku, "name": sku, "department": "DRINKS", "price": price});
+        let created = self.staff.post("/v1/products", &body).await.expect(201);
+        let publish = format!("/v1/products/{}/publish", created.text("/id"));
+        let _published = self.staff.post(&publish, &json!({})).await.expect(200);
+        let receive = format!("/v1/stock/{sku}/receive");
+        let _received = self.staff.post(&receive, &json!({"quantity": units})).await.expect(200);
+    }
+}
+
+/// Sends a command until it is answered, as a client does that holds its Idempotency-Key.
+pub(crate) async fn insist(client: &Client, key: &str, path: &str, body: &Value) -> Answer {
+    let request = || client.command(Method::POST, path).header("Idempotency-Key", key).json(body);
+    insist_on(request).await
+}
+
+/// Sends a request until it is answered with anything but an outage.
+pub(crate) async fn insist_on(request: impl Fn() -> RequestBuilder) -> Answer {
+    eventually("an answer", OUTAGE_MAX, || async {
+        match try_send(request()).await {
+            Ok(answer) if answer.status < 500 => Ok(answer),
+            Ok(answer) => Err(answer.body.to_string()),
+            Err(error) => Err(format!("{error:#}")),
+        }
+    })
+    .await
+}
+
+impl Drop for Rig {
+    /// Ends all processes, of a failed test too.
+    fn drop(&mut self) {
+        let folder = self.folder.clone();
+        let ending = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            // The log files stay when the test has failed.
+            runtime.expect("a runtime").block_on(down::down(&folder))
+        });
+        let ended = ending.join().expect("no panic");
+        if !std::thread::panicking() {
+            ended.expect("every part ends");
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The projector on a real PostgreSQL, over a log in memory that the tests write themselves.
+
+mod exactly_once;
+mod halting;
+mod history;
+mod rig;
+mod service;

@@ -1,0 +1,105 @@
+//! What stands around the projections: notifications, lag, readiness, the operators' door.
+
+use infra::postgres::{Heard, Listener, POSITIONS_CHANNEL};
+use serde_json::Value;
+use tests::{eventually::eventually, harness::servers};
+use uuid::Uuid;
+
+use crate::{
+    history::{Owner, product_created, received},
+    rig::{OPERATOR_KEY, Projector, Rig, WAIT_MAX},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_batch_tells_its_position() {
+    let rig = Rig::start(1).await;
+    let mut listener = Listener::new(rig.pool.clone(), POSITIONS_CHANNEL);
+    assert_eq!(listener.next().await, Heard::Gap);
+    let mut owner = Owner::claim(&rig.log, 0);
+    let end = owner.commit(&[received("A", 1, 7)]);
+    let projector = rig.projector();
+    let heard = tokio::time::timeout(WAIT_MAX, async {
+        loop {
+            if let Heard::Payload(text) = listener.next().await {
+                let told: Value = serde_json::from_str(&text).expect("JSON");
+                if told["projection"] == "stock" {
+                    return told;
+                }
+            }
+        }
+    });
+    let heard = heard.await.expect("a notification");
+    assert_eq!(heard["next_offset"], end);
+    assert_eq!((&heard["version"], &heard["shard"]), (&1.into(), &0.into()));
+    assert_eq!(heard["log_id"].as_str().map(str::len), Some(16));
+    drop(listener);
+    projector.stop().await;
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_barrier_moves_every_checkpoint_and_a_claim_at_the_end_is_no_lag() {
+    let rig = Rig::start(1).await;
+    let projector = rig.projector();
+    let mut owner = Owner::claim(&rig.log, 0);
+    owner.commit(&[product_created(Uuid::now_v7(), "A")]);
+    let end = owner.barrier();
+    Owner::claim(&rig.log, 0);
+    rig.applied_to(0, end).await;
+    eventually("no lag", WAIT_MAX, || async {
+        let told = status(&projector, Some(OPERATOR_KEY)).await;
+        let items = told.1["items"].as_array().cloned().unwrap_or_default();
+        let live = |item: &&Value| item["state"] == "live" && item["lag_records"] == 0;
+        if items.iter().filter(live).count() == 6 { Ok(()) } else { Err(items) }
+    })
+    .await;
+    assert_eq!(projector.ready().await.0, 200);
+    projector.stop().await;
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_status_is_for_operators() {
+    let rig = Rig::start(1).await;
+    let projector = rig.projector();
+    assert_eq!(status(&projector, None).await.0, 401);
+    eventually("the read models", WAIT_MAX, || async {
+        let (status, _) = status(&projector, Some(OPERATOR_KEY)).await;
+        if status == 200 { Ok(()) } else { Err(status) }
+    })
+    .await;
+    projector.stop().await;
+    rig.end().await;
+}
+
+async fn status(projector: &Projector, key: Option<&str>) -> (u16, Value) {
+    let request = reqwest::Client::new().get(format!("{}/v1/admin/status", projector.url));
+    let request = if let Some(key) = key { request.bearer_auth(key) } else { request };
+    let answer = request.send().await.expect("an answer");
+    (answer.status().as_u16(), answer.json().await.expect("JSON"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_projector_waits_for_its_database() {
+    let rig = Rig::start(1).await;
+    Owner::claim(&rig.log, 0).commit(&[received("A", 1, 7)]);
+    let name = format!("projector_{}", Uuid::now_v7().simple());
+    let (own, _) = rig.url.rsplit_once('/').expect("a URL with a database");
+    let projector = Projector::start(&format!("{own}/{name}"), &rig.log);
+    eventually("a reason", WAIT_MAX, || async {
+        let (status, report) = projector.ready().await;
+        let told = report["reasons"].to_string().contains("postgres");
+        if status == 503 && told { Ok(()) } else { Err(report) }
+    })
+    .await;
+    let servers = servers::shared().await.expect("servers");
+    servers.create_database(&name).await.expect("a database");
+    eventually("the projector to find it", WAIT_MAX, || async {
+        let (status, report) = projector.ready().await;
+        if status == 200 { Ok(()) } else { Err(report) }
+    })
+    .await;
+    projector.stop().await;
+    servers.remove_database(&name).await.expect("a database to remove");
+    rig.end().await;
+}

@@ -1,0 +1,108 @@
+//! The sales report.
+
+use serde_json::{Value, json};
+
+use crate::rig::{Rig, each};
+
+/// An order in two departments counts in each of them, and once in the totals; shards add up.
+const ROWS: &str = "
+    INSERT INTO sales_v1.sales VALUES
+        ('2017-01-01', 'GROCERY', 'pos', 'USD', 0, 2, 5, 500),
+        ('2017-01-01', 'GROCERY', 'pos', 'USD', 1, 1, 1, 100),
+        ('2017-01-01', 'DELI',    'pos', 'USD', 0, 1, 2, 250),
+        ('2017-01-02', 'GROCERY', 'web', 'USD', 0, 1, 1, 120),
+        ('2017-01-02', 'GROCERY', 'web', 'EUR', 0, 1, 1, 110);
+    INSERT INTO sales_v1.sales_totals VALUES
+        ('2017-01-01', 'pos', 'USD', 0, 2, 7, 750),
+        ('2017-01-01', 'pos', 'USD', 1, 1, 1, 100),
+        ('2017-01-02', 'web', 'USD', 0, 1, 1, 120),
+        ('2017-01-02', 'web', 'EUR', 0, 1, 1, 110)";
+
+async fn rig() -> Rig {
+    let rig = Rig::start().await;
+    rig.sql(ROWS).await;
+    rig
+}
+
+async fn report(rig: &Rig, query: &str) -> Value {
+    rig.operator().get(&format!("/v1/reports/sales?{query}")).await.expect(200).body["items"].take()
+}
+
+fn usd(amount: i64) -> Value {
+    json!({"amount": amount, "currency": "USD"})
+}
+
+fn eur(amount: i64) -> Value {
+    json!({"amount": amount, "currency": "EUR"})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn orders_count_once_where_departments_are_not_asked_for() {
+    let rig = rig().await;
+    let expected = json!([
+        {"orders": 1, "units": 1, "revenue": eur(110)},
+        {"orders": 4, "units": 9, "revenue": usd(970)},
+    ]);
+    assert_eq!(report(&rig, "").await, expected);
+    let expected = json!([
+        {"department": "DELI", "channel": "pos", "orders": 1, "units": 2, "revenue": usd(250)},
+        {"department": "GROCERY", "channel": "pos", "orders": 3, "units": 6, "revenue": usd(600)},
+        {"department": "GROCERY", "channel": "web", "orders": 1, "units": 1, "revenue": eur(110)},
+        {"department": "GROCERY", "channel": "web", "orders": 1, "units": 1, "revenue": usd(120)},
+    ]);
+    assert_eq!(report(&rig, "group_by=department,channel").await, expected);
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn days_and_channels_narrow_the_report() {
+    let rig = rig().await;
+    let expected = json!([{"day": "2017-01-01", "orders": 3, "units": 8, "revenue": usd(850)}]);
+    assert_eq!(report(&rig, "group_by=day&from=2017-01-01&to=2017-01-01").await, expected);
+    assert_eq!(report(&rig, "group_by=day&channel=pos").await, expected);
+    assert_eq!(report(&rig, "from=2018-01-01").await, json!([]));
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn weeks_are_those_of_iso_8601() {
+    let rig = Rig::start().await;
+    // Around new years the week's year is not the day's.
+    for (day, week) in [
+        ("2017-01-01", "2016-W52"),
+        ("2017-01-02", "2017-W01"),
+        ("2018-12-31", "2019-W01"),
+        ("2021-01-03", "2020-W53"),
+        ("2024-12-29", "2024-W52"),
+        ("2024-12-30", "2025-W01"),
+    ] {
+        let insert = "INSERT INTO sales_v1.sales_totals VALUES";
+        rig.sql(format!("{insert} ('{day}', 'pos', 'USD', 0, 1, 1, 1)")).await;
+        let items = report(&rig, &format!("group_by=month,week&from={day}&to={day}")).await;
+        assert_eq!((&items[0]["week"], &items[0]["month"]), (&week.into(), &day[..7].into()));
+    }
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_comes_whole_or_in_pages() {
+    let rig = Rig::start().await;
+    rig.sql(
+        "INSERT INTO sales_v1.sales_totals
+         SELECT '2017-01-01'::date + n, 'pos', 'USD', 0, 1, 1, 1 FROM generate_series(0, 299) AS n",
+    )
+    .await;
+    let whole = report(&rig, "group_by=day").await;
+    assert_eq!(whole.as_array().map(Vec::len), Some(300));
+    let (mut days, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let path = format!("/v1/reports/sales?group_by=day&limit=150{cursor}");
+        let page = rig.operator().get(&path).await.expect(200);
+        days.extend(each(&page, "/day"));
+        let Some(next) = page.body["next"].as_str() else { break };
+        cursor = format!("&cursor={next}");
+    }
+    assert_eq!(days.len(), 300);
+    assert!(days.iter().map(Value::as_str).is_sorted());
+    rig.end().await;
+}

@@ -1,0 +1,181 @@
+//! A database with the projector's tables, nothing in them, and a query API over it.
+
+use std::{sync::Arc, time::Duration};
+
+use infra::{
+    auth::KeyHash, config, log::memory::MemoryLog, postgres::Pool, shutdown::Shutdown, task,
+    task::Task,
+};
+use serde_json::Value;
+use sqlx::AssertSqlSafe;
+use tests::{
+    eventually::eventually,
+    harness::{
+        client::{Answer, Client, send},
+        servers,
+    },
+    stack::services::readiness,
+    stack::state::Databases,
+};
+use uuid::Uuid;
+
+pub(crate) const WAIT_MAX: Duration = Duration::from_secs(60);
+pub(crate) const CART_TOKEN_SECRET: &str = "0123456789abcdef0123456789abcdef";
+/// The id of the log that the positions of the tests speak of.
+pub(crate) const LOG: u64 = 0xfeed;
+
+const OPERATOR_KEY: &str = "the operator's first key";
+const POOL_CONNECTIONS: u32 = 4;
+/// What the projector makes, and the positions.
+const VIEWS: i64 = 8;
+
+pub(crate) struct Rig {
+    pool: Pool,
+    pub(crate) url: String,
+    /// As the query API itself.
+    reader: Pool,
+    database: String,
+    shutdown: Shutdown,
+    task: Task<Result<(), task::GroupFailed>>,
+}
+
+impl Rig {
+    pub(crate) async fn start() -> Self {
+        let database = format!("query_{}", Uuid::now_v7().simple());
+        let servers = servers::shared().await.expect("servers");
+        let urls = servers.create_database(&database).await.expect("a database");
+        let pool_of = |url| infra::postgres::pool(&postgres(url), "test").expect("a pool");
+        let (pool, reader) = (pool_of(&urls.projector), pool_of(&urls.query));
+        make_tables(&urls, &pool).await;
+        let (url, shutdown, task) = serve(&urls.query);
+        eventually("the query API is ready", WAIT_MAX, || readiness(&url)).await;
+        Self { pool, url, reader, database, shutdown, task }
+    }
+
+    pub(crate) fn anon(&self) -> Client {
+        Client::new("", &self.url, None)
+    }
+
+    /// Has all roles.
+    pub(crate) fn operator(&self) -> Client {
+        self.with_key(OPERATOR_KEY)
+    }
+
+    pub(crate) fn with_key(&self, key: &str) -> Client {
+        Client::new("", &self.url, Some(key.to_owned()))
+    }
+
+    /// Runs statements as the projector.
+    pub(crate) async fn sql(&self, statements: impl Into<String>) {
+        let statements = AssertSqlSafe(statements.into());
+        sqlx::raw_sql(statements).execute(&self.pool).await.expect("statements that work");
+    }
+
+    /// Applies a batch of a projection up to an offset, as the projector does.
+    pub(crate) async fn apply(&self, projection: &str, shard: u32, offset: i64) {
+        self.apply_of(LOG, projection, shard, offset).await;
+    }
+
+    pub(crate) async fn apply_of(&self, log: u64, projection: &str, shard: u32, offset: i64) {
+        self.sql(format!(
+            "WITH moved AS (
+                INSERT INTO projection.checkpoints
+                    (projection, version, shard, log_id, next_offset, epoch, last_seq, log_end)
+                VALUES ('{projection}', 1, {shard}, '{log:016x}', {offset}, 0, 1, {offset} + 2)
+                ON CONFLICT (projection, version, shard) DO UPDATE SET
+                    log_id = excluded.log_id, next_offset = excluded.next_offset,
+                    log_end = excluded.log_end
+                RETURNING projection, version, shard, log_id, next_offset)
+             SELECT pg_notify('tradewind_positions', row_to_json(moved)::text) FROM moved"
+        ))
+        .await;
+    }
+
+    /// Breaks every connection of the query API.
+    pub(crate) async fn disconnect(&self) {
+        sqlx::query(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+             WHERE datname = current_database() AND usename = current_user
+               AND pid <> pg_backend_pid()",
+        )
+        .execute(&self.reader)
+        .await
+        .expect("a role may end its own connections");
+    }
+
+    /// Takes the database away, whoever is connected to it.
+    pub(crate) async fn remove_database(&self) {
+        let servers = servers::shared().await.expect("servers");
+        servers.remove_database(&self.database).await.expect("a database to remove");
+    }
+
+    /// Ends the service, which must not have failed, and removes the database.
+    pub(crate) async fn end(self) {
+        self.remove_database().await;
+        self.shutdown.request();
+        self.task.await.expect("no panic").expect("an orderly end");
+    }
+}
+
+/// A read with headers.
+pub(crate) async fn get(client: &Client, path: &str, headers: &[(&str, &str)]) -> Answer {
+    let request = client.query(path);
+    let request = headers.iter().fold(request, |it, (name, value)| it.header(*name, *value));
+    send(request).await
+}
+
+/// A member of each item of a list.
+pub(crate) fn each(answer: &Answer, pointer: &str) -> Vec<Value> {
+    let items = answer.body["items"].as_array().expect("items");
+    items.iter().map(|item| item.pointer(pointer).cloned().unwrap_or_default()).collect()
+}
+
+pub(crate) fn serve(url: &str) -> (String, Shutdown, Task<Result<(), task::GroupFailed>>) {
+    let settings = query_api::Settings {
+        http: config::Http::local(),
+        postgres: postgres(url),
+        auth: config::Auth {
+            operator_key_sha256: Some(KeyHash::of(OPERATOR_KEY)),
+            cart_token_secret: CART_TOKEN_SECRET.into(),
+        },
+        log: log(),
+    };
+    let service = query_api::Service::bind(settings).expect("a free port");
+    let url = format!("http://{}", service.local_addr());
+    let shutdown = Shutdown::new();
+    let task = task::spawn("query-api", service.run(shutdown.clone()));
+    (url, shutdown, task)
+}
+
+/// A projector that has nothing to project makes its tables and views.
+async fn make_tables(urls: &Databases, pool: &Pool) {
+    let settings = projector::Settings {
+        http: config::Http::local(),
+        kafka: config::Kafka::plaintext("127.0.0.1:1", "unused"),
+        postgres: postgres(&urls.projector),
+        operator_key: None,
+        log: log(),
+    };
+    let source = projector::Source::Given(Arc::new(MemoryLog::new(1)));
+    let service = projector::Service::bind(settings, source).expect("a free port");
+    let shutdown = Shutdown::new();
+    let task = task::spawn("projector", service.run(shutdown.clone()));
+    let views = "SELECT count(*) FROM pg_views WHERE schemaname = 'read'";
+    eventually("the views are made", WAIT_MAX, || async {
+        match sqlx::query_scalar::<_, i64>(views).fetch_one(pool).await {
+            Ok(VIEWS) => Ok(()),
+            other => Err(other),
+        }
+    })
+    .await;
+    shutdown.request();
+    task.await.expect("no panic").expect("an orderly end");
+}
+
+fn postgres(url: &str) -> config::Postgres {
+    config::Postgres { url: url.to_owned().into(), connections_max: POOL_CONNECTIONS }
+}
+
+fn log() -> config::Log {
+    config::Log { format: config::LogFormat::Pretty, filter: "info".to_owned() }
+}
