@@ -61,10 +61,10 @@ impl Rear {
         };
         let mut tasks = Tasks::new(shutdown.clone());
         for shard in shards {
-            tasks.spawn_critical("shard", shard.run(shutdown.clone()));
+            tasks.spawn_critical("shard", told(shard.run(shutdown.clone())));
         }
         for follow in managers.followers() {
-            tasks.spawn_critical("process managers", follow.run(shutdown.clone()));
+            tasks.spawn_critical("process managers", told(follow.run(shutdown.clone())));
         }
         tasks.spawn_critical("readiness", look(engine, self.served, shutdown.clone()));
         Ok(tasks.run(DRAIN_WAIT_MAX).await?)
@@ -96,8 +96,15 @@ impl Rear {
     }
 }
 
+/// With an error that tells its causes, too.
+async fn told<E: std::error::Error + Send + Sync + 'static>(
+    run: impl Future<Output = Result<(), E>>,
+) -> anyhow::Result<()> {
+    Ok(run.await?)
+}
+
 /// Keeps the condition `shards` in step with the engine.
-async fn look(engine: Engine, served: Condition, shutdown: Shutdown) -> Result<(), anyhow::Error> {
+async fn look(engine: Engine, served: Condition, shutdown: Shutdown) -> anyhow::Result<()> {
     let mut ticks = interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

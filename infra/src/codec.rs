@@ -44,7 +44,10 @@ pub enum DecodeError {
 /// The type and the value of an event's record.
 #[must_use]
 pub fn encode(event: &Event) -> (Arc<str>, Bytes) {
-    #[expect(clippy::expect_used, reason = "events hold nothing that JSON cannot, and tests say so")]
+    #[expect(
+        clippy::expect_used,
+        reason = "events hold nothing that JSON cannot, and tests say so"
+    )]
     let text = serde_json::to_vec(event).expect("an event has a JSON form");
     let (name, data_start) = type_of(&text);
     let stream = event.stream_type().as_str();

@@ -145,7 +145,9 @@ pub enum ReadError {
     #[error("the log does not hold offset {offset}")]
     OutOfRange { offset: Offset },
     /// Written by a newer release: going on without it would be wrong.
-    #[error("the record at offset {offset} has log version {version:?}, which this release cannot read")]
+    #[error(
+        "the record at offset {offset} has log version {version:?}, which this release cannot read"
+    )]
     UnsupportedVersion { offset: Offset, version: String },
     /// The sequence of records has a hole.
     #[error(transparent)]
@@ -192,7 +194,9 @@ impl FromStr for Nonce {
     type Err = InvalidNonce;
 
     fn from_str(text: &str) -> Result<Self, InvalidNonce> {
-        wire::text::hex(text.as_bytes()).map(|bytes| Self(u64::from_be_bytes(bytes))).ok_or(InvalidNonce)
+        wire::text::hex(text.as_bytes())
+            .map(|bytes| Self(u64::from_be_bytes(bytes)))
+            .ok_or(InvalidNonce)
     }
 }
 

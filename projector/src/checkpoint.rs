@@ -39,12 +39,28 @@ pub(crate) struct Advance<'c> {
 }
 
 impl CheckpointRow {
-    /// The stored checkpoint; creates the row of a projection that has not begun.
+    /// The stored checkpoint; makes the row of a projection that has not begun.
     ///
     /// # Errors
     /// If PostgreSQL cannot answer or the row holds what no projector writes.
     pub(crate) async fn read(&self, pool: &PgPool) -> Result<Checkpoint, sqlx::Error> {
-        let start = Checkpoint::default();
+        let row = sqlx::query(
+            "SELECT log_id, next_offset, epoch, claim, last_seq FROM projection.checkpoints
+             WHERE projection = $1 AND version = $2 AND shard = $3",
+        )
+        .bind(self.projection)
+        .bind(self.version)
+        .bind(self.shard_column())
+        .fetch_optional(pool)
+        .await?;
+        match row {
+            Some(row) => parse(&row),
+            None => self.insert(pool, Checkpoint::START).await,
+        }
+    }
+
+    async fn insert(&self, pool: &PgPool, start: Checkpoint) -> Result<Checkpoint, sqlx::Error> {
+        // Another projector may insert the same at the same time.
         sqlx::query(
             "INSERT INTO projection.checkpoints (projection, version, shard, next_offset, epoch,
                 last_seq)
@@ -58,16 +74,7 @@ impl CheckpointRow {
         .bind(seq_column(start.last_seq))
         .execute(pool)
         .await?;
-        let row = sqlx::query(
-            "SELECT log_id, next_offset, epoch, claim, last_seq FROM projection.checkpoints
-             WHERE projection = $1 AND version = $2 AND shard = $3",
-        )
-        .bind(self.projection)
-        .bind(self.version)
-        .bind(self.shard_column())
-        .fetch_one(pool)
-        .await?;
-        parse(&row)
+        Ok(start)
     }
 
     /// Moves the checkpoint and tells listeners, both when the transaction commits. False if the

@@ -79,12 +79,8 @@ impl Service {
         let pool = runner::pool(&settings.postgres)?;
         let server = Server::bind(&settings.http)?;
         let readiness = Readiness::new();
-        let app = admin::app(
-            &settings.http,
-            settings.operator_key.clone(),
-            pool.clone(),
-            readiness.clone(),
-        );
+        let app =
+            admin::app(&settings.http, settings.operator_key, pool.clone(), readiness.clone());
         Ok(Self { settings, source, pool, readiness, server, app })
     }
 

@@ -13,6 +13,7 @@
 
 mod applier;
 mod commit;
+mod feed;
 mod fold;
 mod horizon;
 mod meter;

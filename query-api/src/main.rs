@@ -34,34 +34,34 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let loaded = match cli.args.load::<Settings>(LocalStack::Ignored) {
+    let Cli { args, command } = Cli::parse();
+    if command.is_none() && !args.check_config {
+        eprintln!("{}", Cli::command().render_help());
+        return ExitCode::from(config::EXIT_CODE);
+    }
+    let loaded = match args.load::<Settings>(LocalStack::Ignored) {
         Ok(loaded) => loaded,
         Err(mistakes) => {
             eprintln!("{mistakes}");
             return ExitCode::from(config::EXIT_CODE);
         }
     };
-    if cli.args.check_config {
-        #[expect(clippy::print_stdout, reason = "it is what was asked for")]
-        {
-            print!("{}", loaded.effective);
-        }
+    if args.check_config {
+        show(&loaded.effective);
         return ExitCode::SUCCESS;
     }
-    match cli.command {
-        Some(Command::Serve) => match serve(loaded.settings) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("query-api: {error:#}");
-                ExitCode::FAILURE
-            }
-        },
-        None => {
-            eprintln!("{}", Cli::command().render_help());
-            ExitCode::from(config::EXIT_CODE)
+    match serve(loaded.settings) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("query-api: {error:#}");
+            ExitCode::FAILURE
         }
     }
+}
+
+#[expect(clippy::print_stdout, reason = "it is what was asked for")]
+fn show(effective: &config::Effective) {
+    print!("{effective}");
 }
 
 #[tokio::main]

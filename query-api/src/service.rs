@@ -2,6 +2,7 @@
 
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
+use futures_util::FutureExt;
 use infra::{
     auth::Authenticator,
     clock::Clock,
@@ -83,9 +84,9 @@ impl Service {
         let mut tasks = Tasks::new(shutdown.clone());
         // Lanes and feed end when the last request and the routes are gone: they serve the drain.
         for lane in lanes {
-            tasks.spawn_critical("reads by key", async { Ok::<_, Infallible>(lane.await) });
+            tasks.spawn_critical("reads by key", lane.map(Ok::<_, Infallible>));
         }
-        tasks.spawn_critical("positions", async { Ok::<_, Infallible>(feed.run(listener).await) });
+        tasks.spawn_critical("positions", feed.run(listener).map(Ok::<_, Infallible>));
         tasks.spawn_critical("http server", server.serve(app, shutdown));
         tasks.run(drain_wait_max + AFTERMATH_WAIT_MAX).await
     }

@@ -4,17 +4,20 @@
 //! sides run in turn in the same process, and the ratio of their medians counts: a machine's speed
 //! cancels out. What goes through HTTP uses the running stack, and starts it where none runs.
 
+mod engine;
 mod figure;
+mod http;
 mod ingest;
 mod memory;
+mod topic;
 
 use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
 
 use crate::{
-    import::target::TargetArgs,
-    stack::{folder::Folder, status::Status, up},
+    import::target::{TargetArgs, variable},
+    stack::{dev_env, folder::Folder, status::Status, up},
 };
 
 #[derive(Clone, Debug, clap::Args)]
@@ -22,26 +25,40 @@ use crate::{
 pub struct Args {
     #[arg(value_enum)]
     name: Name,
-    /// Baskets to import
+    /// Of `ingest`: baskets to import
     #[arg(long, value_name = "N", default_value_t = 5_000)]
     baskets: u16,
+    /// Of the others: how often each side runs
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..))]
+    rounds: u8,
     #[command(flatten)]
     target: TargetArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Name {
-    /// Import baskets that the stack does not hold yet, through HTTP
+    /// Commits of one event through the engine, against a bare producer
+    Engine,
+    /// Commands over HTTP, against a server that sends bodies back
+    Http,
+    /// Import baskets that the stack does not hold yet, all the way into the read models
     Ingest,
 }
 
 /// # Errors
 /// If something cannot be started or reached, or does not do its work.
 pub async fn run(args: &Args, folder: &Folder) -> Result<ExitCode> {
+    start_stack(folder).await?;
+    let rounds = usize::from(args.rounds);
     match args.name {
+        Name::Engine => {
+            let servers = variable(&dev_env::read(folder)?, "KAFKA_BOOTSTRAP_SERVERS")?;
+            engine::run(rounds, &servers).await?;
+        }
+        Name::Http => http::run(rounds, &args.target.target(folder)?).await?,
         Name::Ingest => {
-            start_stack(folder).await?;
-            ingest::run(usize::from(args.baskets), &args.target.target(folder)?, folder).await?;
+            let baskets = usize::from(args.baskets);
+            ingest::run(baskets, &args.target.target(folder)?, folder).await?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -51,7 +68,7 @@ async fn start_stack(folder: &Folder) -> Result<()> {
     if Status::of(folder).await?.is_up() {
         return Ok(());
     }
-    let args = up::Args { detach: true, nodes: 1, brokers: 1, port_base: None };
+    let args = up::Args::default();
     up::up(folder, &args).await?;
     ensure!(Status::of(folder).await?.is_up(), "the stack did not start: `cargo stack status`");
     Ok(())

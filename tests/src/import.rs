@@ -129,7 +129,7 @@ impl Import {
     /// # Errors
     /// If the command API cannot be reached or refuses a whole batch.
     pub async fn post(&self) -> Result<()> {
-        let products = u64::try_from(self.input.needs.len())? * feed::COMMANDS_PER_PRODUCT;
+        let products = u64::try_from(self.input.new_products.len())? * feed::COMMANDS_PER_PRODUCT;
         let phase = Phase::start("products", products, self.json);
         feed::products(&self.input, self.seed_stock, &self.gateway, &phase).await?;
         drop(phase);

@@ -69,7 +69,7 @@ enum Mode {
     Idle,
     Claiming { nonce: Nonce },
     Replaying { nonce: Nonce, epoch: Offset },
-    Serving(Serving),
+    Serving(Box<Serving>),
 }
 
 struct Serving {

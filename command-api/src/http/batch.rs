@@ -38,7 +38,7 @@ use order::Order;
 /// Lines of one batch. The next one is answered with 413, and the batch ends there.
 const LINES_MAX: usize = 100_000;
 /// Lines of one batch that are under way at once. More wait, unread.
-const UNDER_WAY_MAX: usize = 64;
+const UNDER_WAY_MAX: usize = 256;
 
 const NDJSON: &str = "application/x-ndjson";
 

@@ -6,8 +6,8 @@ use serde::de::{
 };
 use serde_json::{Error, de::SliceRead};
 
-/// `{"type": name, "data": ...}`, with the data still in `data`. The type comes first, so that serde
-/// knows the variant and reads the data straight into it.
+/// `{"type": name, "data": ...}`, with the data still in `data`. The type comes first, so that
+/// serde knows the variant and reads the data straight into it.
 pub(super) struct Tagged<'a, 'de> {
     pub(super) name: &'a str,
     pub(super) data: &'a mut serde_json::Deserializer<SliceRead<'de>>,
@@ -42,7 +42,10 @@ enum Field {
 impl<'de> MapAccess<'de> for Fields<'_, 'de> {
     type Error = Error;
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, Error> {
         let key = match self.next {
             Field::Type => "type",
             Field::Data => "data",

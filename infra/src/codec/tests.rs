@@ -67,7 +67,10 @@ fn unknown_types_are_told_apart_from_malformed_data() {
         "",
     ] {
         let error = received(unknown, r#"{"quantity":5}"#);
-        assert!(matches!(&error, Err(DecodeError::UnknownType(named)) if &**named == unknown), "{error:?}");
+        assert!(
+            matches!(&error, Err(DecodeError::UnknownType(named)) if &**named == unknown),
+            "{error:?}"
+        );
     }
 }
 

@@ -51,7 +51,8 @@ async fn records_come_back_as_they_went_in(log: &dyn EventLog) {
     let place = Place { epoch: from, claim: Nonce(u64::MAX), seq: 1, index: 0, count: 1 };
     let mut rich = sample::event(place, 1);
     rich.provenance.actor = "key:ä ö ü".into();
-    rich.provenance.traceparent = Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into());
+    rich.provenance.traceparent =
+        Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into());
     rich.request_hash = Some(RequestHash::of(&[b"body"]));
     rich.value = vec![b'x'; 100_000].into();
     let mut barrier = sample::barrier(Place { seq: u64::MAX, ..place });
@@ -69,7 +70,8 @@ async fn records_come_back_as_they_went_in(log: &dyn EventLog) {
         OutgoingRecord::Barrier(barrier),
     ];
     append_all(log, SHARD, &records).await;
-    let expected: Vec<_> = (from..).zip(records).map(|(offset, record)| record.at(offset)).collect();
+    let expected: Vec<_> =
+        (from..).zip(records).map(|(offset, record)| record.at(offset)).collect();
     assert_eq!(read(log, SHARD, from, expected.len()).await, expected);
 }
 
@@ -92,7 +94,10 @@ async fn reader_begins_where_it_is_told(log: &dyn EventLog) {
     let from = append_numbered(log, SHARD, 5).await;
     let records = read(log, SHARD, from + 3, 2).await;
     assert_eq!(records.iter().map(seq_of).collect::<Vec<_>>(), [4, 5]);
-    assert_eq!(records.iter().map(|record| record.offset).collect::<Vec<_>>(), [from + 3, from + 4]);
+    assert_eq!(
+        records.iter().map(|record| record.offset).collect::<Vec<_>>(),
+        [from + 3, from + 4]
+    );
 }
 
 async fn reader_takes_no_more_than_asked(log: &dyn EventLog) {

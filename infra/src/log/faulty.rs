@@ -160,9 +160,10 @@ async fn report(
     while let Some((ticket, fate)) = fates.recv().await {
         let report = match fate {
             Fate::Done => done.recv().await,
-            Fate::DoneWithoutOffset => {
-                done.recv().await.map(|report| Report { result: report.result.map(|_| None), ..report })
-            }
+            Fate::DoneWithoutOffset => done
+                .recv()
+                .await
+                .map(|report| Report { result: report.result.map(|_| None), ..report }),
             Fate::DoneReportedFailed => done.recv().await.and_then(|_| failed(ticket)),
             Fate::DoneUnreported => done.recv().await.and(None),
             Fate::LostReportedFailed => failed(ticket),

@@ -21,9 +21,7 @@ use rdkafka::{
 };
 use tokio::sync::mpsc;
 
-use super::{
-    BoxError, EventLog, LogReader, LogWriter, Offset, OpenError, ReadError, Report,
-};
+use super::{BoxError, EventLog, LogReader, LogWriter, Offset, OpenError, ReadError, Report};
 use crate::{config, task};
 pub(super) use client::{Quiet, base};
 pub use topic::{TopicError, TopicSpec, ensure_topic};

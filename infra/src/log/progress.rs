@@ -79,11 +79,7 @@ impl Progress {
 
     /// # Errors
     /// The brokers do not answer. Storing it again does no harm.
-    pub async fn store(
-        &self,
-        shard: ShardId,
-        checkpoint: Checkpoint,
-    ) -> Result<(), ProgressError> {
+    pub async fn store(&self, shard: ShardId, checkpoint: Checkpoint) -> Result<(), ProgressError> {
         match &self.0 {
             Store::Kafka(group) => {
                 let store = move |client: &_, topic: &_, partition| {
@@ -102,11 +98,11 @@ impl Progress {
 
 impl Group {
     /// Asks the brokers off the async threads.
-    async fn ask<T: Send + 'static>(
-        &self,
-        shard: ShardId,
-        question: impl FnOnce(&BaseConsumer<Quiet>, &str, i32) -> Result<T, BoxError> + Send + 'static,
-    ) -> Result<T, ProgressError> {
+    async fn ask<T, Q>(&self, shard: ShardId, question: Q) -> Result<T, ProgressError>
+    where
+        T: Send + 'static,
+        Q: FnOnce(&BaseConsumer<Quiet>, &str, i32) -> Result<T, BoxError> + Send + 'static,
+    {
         let Self { client, topic } = self.clone();
         let partition = i32::try_from(shard.index()).map_err(failed)?;
         task::spawn_blocking("log-progress", move || question(&client, &topic, partition))

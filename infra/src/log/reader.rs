@@ -205,7 +205,7 @@ impl Reader {
         self.claim = Some(claim.nonce);
         // What the deposed writer had not finished never counts. `last_seq` stays: numbers belong
         // to the shard, not to the writer.
-
+        self.partial.clear();
         Stepped::Claimed { epoch: offset, claim }
     }
 

@@ -13,6 +13,7 @@ use domain::{StreamType, shard::ShardId};
 use infra::{
     log::Checkpoint,
     retry::Policy,
+    shutdown::Shutdown,
     telemetry::{chain, emit},
 };
 use tokio::{
@@ -22,6 +23,7 @@ use tokio::{
 
 use super::{
     commit::{Commit, Fact},
+    feed::Delivery,
     fold::{Fold, FoldError},
     horizon::Horizon,
     shard::RECREATED,
@@ -46,9 +48,6 @@ pub(super) const RETRY: Policy = Policy {
     wait_max: Duration::from_secs(1),
 };
 
-/// What the shard's feed hands to all of its projections.
-pub(super) type Delivery = Arc<[Commit]>;
-
 pub(super) struct Applier {
     pub shared: Arc<Shared>,
     pub projection: Arc<dyn Fold>,
@@ -56,13 +55,14 @@ pub(super) struct Applier {
     pub checkpoint: Checkpoint,
     pub horizon: Arc<Horizon>,
     pub inbox: mpsc::Receiver<Delivery>,
+    pub stop: Shutdown,
 }
 
 /// How an applier ends by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ended {
-    /// The feed is over.
-    Fed,
+    /// As it was asked to.
+    Stopped,
     /// Somebody else moved the checkpoint.
     Lost,
     /// It cannot go on, and says so.
@@ -72,6 +72,8 @@ pub(super) enum Ended {
 /// What keeps a batch from being applied.
 #[derive(Debug)]
 enum Failed {
+    /// Before it was known to be written; whoever serves the shard next finds out.
+    Stopped,
     Lost,
     /// The commit with this index of the batch does not fit.
     Inapplicable {
@@ -88,10 +90,20 @@ impl Applier {
         if let Some(trouble) = self.shared.halted.get(projection) {
             trouble.clear(&shard);
         }
-        while let Some(deliveries) = self.gather().await {
+        let stop = self.stop.clone();
+        loop {
+            let deliveries = tokio::select! {
+                biased;
+                () = stop.requested() => return Ended::Stopped,
+                deliveries = self.gather() => match deliveries {
+                    Some(deliveries) => deliveries,
+                    None => return Ended::Stopped,
+                },
+            };
             let commits = self.ahead(&deliveries);
             let Err(failed) = self.apply(&commits).await else { continue };
             let reason = match failed {
+                Failed::Stopped => return Ended::Stopped,
                 Failed::Lost => return Ended::Lost,
                 Failed::Inapplicable { reason, .. } => reason,
                 Failed::Database(error) => chain(&error).to_string(),
@@ -99,7 +111,6 @@ impl Applier {
             self.halt(&reason).await;
             return Ended::Halted;
         }
-        Ended::Fed
     }
 
     /// Waits for commits and takes what is there.
@@ -158,7 +169,10 @@ impl Applier {
             match written {
                 Err(Failed::Database(error)) if is_transient(&error) => {
                     self.trouble(&error);
-                    waits.wait().await;
+                    tokio::select! {
+                        _ = waits.wait() => {}
+                        () = self.stop.requested() => return Err(Failed::Stopped),
+                    }
                 }
                 Ok(()) => break,
                 Err(failed) => return Err(failed),
@@ -172,7 +186,7 @@ impl Applier {
             };
         }
         self.shared.postgres.clear(&self.party());
-        self.checkpoint = last.checkpoint.clone();
+        self.checkpoint = last.checkpoint;
         Ok(())
     }
 

@@ -17,8 +17,8 @@ use infra::{
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{
-    applier::{Applier, Delivery, Ended, RETRY},
-    commit::Commit,
+    applier::{Applier, Ended, RETRY},
+    feed,
     fold::Fold,
     horizon::Horizon,
     meter,
@@ -29,8 +29,6 @@ use crate::{
     metrics::{ApplyFailed, Lost, ReadFailed, Serving},
 };
 
-/// Commits that the feed reads and decodes at once.
-const DELIVERY_COMMITS_MAX: usize = 1_000;
 /// Deliveries that wait for a projection; then the feed waits, and with it the shard.
 const DELIVERIES_MAX: usize = 4;
 
@@ -48,10 +46,10 @@ enum Over {
     Again,
     /// Nothing will change by itself.
     Halted,
+    Stopped,
 }
 
-/// Serves the shard until the shutdown. What is under way then is rolled back and folded anew by
-/// whoever serves the shard next.
+/// Serves the shard until the shutdown.
 ///
 /// # Errors
 /// If one of its tasks panics.
@@ -63,29 +61,28 @@ pub(super) async fn run(
     let mut waits = RETRY.waits();
     loop {
         let started = Instant::now();
-        let over = tokio::select! {
-            over = serve(&shared, shard) => over?,
-            () = shutdown.requested() => break,
-        };
+        let over = serve(&shared, shard, &shutdown).await?;
         if started.elapsed() > SERVED_MIN {
             waits.reset();
         }
         tokio::select! {
             _ = waits.wait(), if matches!(over, Over::Again) => {}
-            () = shutdown.requested() => break,
+            () = shutdown.requested() => return Ok(()),
         }
     }
-    shared.unreadable.clear(&shard);
-    Ok(())
 }
 
-async fn serve(shared: &Arc<Shared>, shard: ShardId) -> Result<Over, TaskFailed> {
+async fn serve(
+    shared: &Arc<Shared>,
+    shard: ShardId,
+    shutdown: &Shutdown,
+) -> Result<Over, TaskFailed> {
     let places = match places(shared, shard).await {
         Ok(places) => places,
         Err(error) => return Ok(wait_for_postgres(shared, shard, &error)),
     };
     let lowest = places.iter().map(|place| &place.checkpoint).min_by_key(|at| at.next_offset);
-    let lowest = lowest.cloned().unwrap_or_default();
+    let lowest = lowest.copied().unwrap_or_default();
     let horizon = Arc::new(Horizon::at(lowest.next_offset));
     let follower = match Follower::open(&*shared.log, shard, Some(lowest)).await {
         Ok(follower) => follower,
@@ -93,24 +90,35 @@ async fn serve(shared: &Arc<Shared>, shard: ShardId) -> Result<Over, TaskFailed>
     };
     shared.unreadable.clear(&shard);
     emit(Serving { shard });
-    let (mut appliers, inboxes) = start(shared, &places, &horizon);
+    let stop = shutdown.child();
+    let (mut appliers, inboxes) = start(shared, &places, &horizon, &stop);
     let meter = meter::run(Arc::clone(shared), shard, Arc::clone(&horizon));
     let _meter = task::spawn("projector meter", meter);
-    let feeding = feed(follower, horizon, inboxes);
-    tokio::pin!(feeding);
-    loop {
-        tokio::select! {
-            Some(ended) = appliers.next() => match ended? {
-                Ended::Lost => {
-                    emit(Lost { shard });
-                    return Ok(Over::Again);
-                }
-                Ended::Halted if appliers.is_empty() => return Ok(Over::Halted),
-                Ended::Fed | Ended::Halted => {}
-            },
-            error = &mut feeding => return Ok(unreadable(shared, &places, shard, &error).await),
+    let over = tokio::select! {
+        over = watch(&mut appliers, shard) => over?,
+        error = feed::run(follower, horizon, inboxes) => {
+            unreadable(shared, &places, shard, &error).await
+        }
+        () = shutdown.requested() => Over::Stopped,
+    };
+    // Batches that are under way end by themselves. A transaction must never be dropped half-way:
+    // one that is dropped while it begins stays open in the pool, and with it its locks.
+    stop.request();
+    while let Some(ended) = appliers.next().await {
+        ended?;
+    }
+    Ok(over)
+}
+
+/// Waits until the appliers have a reason to end the shard.
+async fn watch(appliers: &mut Appliers, shard: ShardId) -> Result<Over, TaskFailed> {
+    while let Some(ended) = appliers.next().await {
+        if ended? == Ended::Lost {
+            emit(Lost { shard });
+            return Ok(Over::Again);
         }
     }
+    Ok(Over::Halted)
 }
 
 /// Where a projection stands in the shard.
@@ -133,9 +141,13 @@ async fn places(shared: &Shared, shard: ShardId) -> Result<Vec<Place>, sqlx::Err
 }
 
 type Appliers = FuturesUnordered<Task<Ended>>;
-type Inboxes = Vec<mpsc::Sender<Delivery>>;
 
-fn start(shared: &Arc<Shared>, places: &[Place], horizon: &Arc<Horizon>) -> (Appliers, Inboxes) {
+fn start(
+    shared: &Arc<Shared>,
+    places: &[Place],
+    horizon: &Arc<Horizon>,
+    stop: &Shutdown,
+) -> (Appliers, Vec<feed::Inbox>) {
     places
         .iter()
         .map(|Place { projection, row, checkpoint }| {
@@ -144,35 +156,14 @@ fn start(shared: &Arc<Shared>, places: &[Place], horizon: &Arc<Horizon>) -> (App
                 shared: Arc::clone(shared),
                 projection: Arc::clone(projection),
                 row: *row,
-                checkpoint: checkpoint.clone(),
+                checkpoint: *checkpoint,
                 horizon: Arc::clone(horizon),
+                stop: stop.clone(),
                 inbox,
             };
             (task::spawn("projector applier", applier.run()), sender)
         })
         .unzip()
-}
-
-/// Reads, decodes and hands out until the log cannot be read.
-async fn feed(mut follower: Follower, horizon: Arc<Horizon>, mut inboxes: Inboxes) -> ReadError {
-    loop {
-        let commits = match follower.next(DELIVERY_COMMITS_MAX).await {
-            Ok(commits) => commits,
-            Err(error) => return error,
-        };
-        horizon.has_read(follower.next_offset(), follower.checkpoint().next_offset);
-        if commits.is_empty() {
-            continue;
-        }
-        let log_id = follower.checkpoint().log_id;
-        let delivery: Delivery =
-            commits.iter().map(|commit| Commit::decode(log_id, commit)).collect();
-        // A closed inbox belongs to a projection that has ended; its end says why.
-        inboxes.retain(|inbox| !inbox.is_closed());
-        for inbox in &inboxes {
-            inbox.send(Arc::clone(&delivery)).await.ok();
-        }
-    }
 }
 
 fn wait_for_postgres(shared: &Shared, shard: ShardId, error: &sqlx::Error) -> Over {

@@ -35,8 +35,10 @@ pub(super) trait Lookup: 'static {
     fn find(
         pool: &Pool,
         keys: &[Self::Key],
-    ) -> impl Future<Output = Result<Vec<(Self::Key, Self::Row)>, sqlx::Error>> + Send;
+    ) -> impl Future<Output = Result<Rows<Self>, sqlx::Error>> + Send;
 }
+
+pub(super) type Rows<L> = Vec<(<L as Lookup>::Key, <L as Lookup>::Row)>;
 
 /// Where to ask for single rows. Cheap to clone.
 pub(super) struct Loader<L: Lookup> {
@@ -118,7 +120,7 @@ fn by_key<L: Lookup>(requests: &mut Vec<Request<L>>) -> Waiting<L> {
     waiting
 }
 
-fn answer<L: Lookup>(mut waiting: Waiting<L>, found: Result<Vec<(L::Key, L::Row)>, ReadError>) {
+fn answer<L: Lookup>(mut waiting: Waiting<L>, found: Result<Rows<L>, ReadError>) {
     let rows = match found {
         Ok(rows) => rows,
         Err(error) => return tell::<L>(waiting, &Err(error)),

@@ -133,12 +133,24 @@ mod tests {
 
     #[test]
     fn without_groups_there_is_a_row_per_currency() {
-        check(&[], &SalesFilter::default(), &expect![[r#"SELECT currency, sum(orders)::bigint, sum(units)::bigint, sum(revenue)::bigint FROM read.sales_totals WHERE true GROUP BY 1 ORDER BY currency COLLATE "C" LIMIT $1"#]]);
+        check(
+            &[],
+            &SalesFilter::default(),
+            &expect![[
+                r#"SELECT currency, sum(orders)::bigint, sum(units)::bigint, sum(revenue)::bigint FROM read.sales_totals WHERE true GROUP BY 1 ORDER BY currency COLLATE "C" LIMIT $1"#
+            ]],
+        );
     }
 
     #[test]
     fn departments_have_counts_of_their_own() {
-        check(&[Group::Department, Group::Week], &SalesFilter::default(), &expect![[r#"SELECT department, to_char(day, 'IYYY"-W"IW'), currency, sum(orders)::bigint, sum(units)::bigint, sum(revenue)::bigint FROM read.sales WHERE true GROUP BY 1, 2, 3 ORDER BY department COLLATE "C", to_char(day, 'IYYY"-W"IW') COLLATE "C", currency COLLATE "C" LIMIT $1"#]]);
+        check(
+            &[Group::Department, Group::Week],
+            &SalesFilter::default(),
+            &expect![[
+                r#"SELECT department, to_char(day, 'IYYY"-W"IW'), currency, sum(orders)::bigint, sum(units)::bigint, sum(revenue)::bigint FROM read.sales WHERE true GROUP BY 1, 2, 3 ORDER BY department COLLATE "C", to_char(day, 'IYYY"-W"IW') COLLATE "C", currency COLLATE "C" LIMIT $1"#
+            ]],
+        );
     }
 
     #[test]
@@ -148,6 +160,12 @@ mod tests {
             to: NaiveDate::from_ymd_opt(2017, 1, 31),
             channel: Some(Channel::Pos),
         };
-        check(&[Group::Channel, Group::Month, Group::Day], &filter, &expect![[r#"SELECT channel, to_char(day, 'YYYY-MM'), to_char(day, 'YYYY-MM-DD'), currency, sum(orders)::bigint, sum(units)::bigint, sum(revenue)::bigint FROM read.sales_totals WHERE true AND day >= $1 AND day <= $2 AND channel = $3 GROUP BY 1, 2, 3, 4 ORDER BY channel COLLATE "C", to_char(day, 'YYYY-MM') COLLATE "C", to_char(day, 'YYYY-MM-DD') COLLATE "C", currency COLLATE "C" LIMIT $4"#]]);
+        check(
+            &[Group::Channel, Group::Month, Group::Day],
+            &filter,
+            &expect![[
+                r#"SELECT channel, to_char(day, 'YYYY-MM'), to_char(day, 'YYYY-MM-DD'), currency, sum(orders)::bigint, sum(units)::bigint, sum(revenue)::bigint FROM read.sales_totals WHERE true AND day >= $1 AND day <= $2 AND channel = $3 GROUP BY 1, 2, 3, 4 ORDER BY channel COLLATE "C", to_char(day, 'YYYY-MM') COLLATE "C", to_char(day, 'YYYY-MM-DD') COLLATE "C", currency COLLATE "C" LIMIT $4"#
+            ]],
+        );
     }
 }

@@ -21,6 +21,7 @@ const READS: &[Projection] = &[Projection::Carts];
 /// For staff, and for the guest who holds the cart's token; for others it does not exist.
 #[utoipa::path(
     get,
+    operation_id = "get_cart",
     path = "/v1/carts/{id}",
     tag = "carts",
     params(("id" = Uuid, Path), GuestHeaders, ReadHeaders, EntityHeaders),

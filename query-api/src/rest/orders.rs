@@ -40,6 +40,7 @@ pub(super) struct ListParameters {
     #[param(value_type = Option<String>, format = DateTime)]
     placed_before: Option<Timestamp>,
     /// Orders of one page: 1 to 200, 50 by default.
+    #[param(value_type = Option<u8>, minimum = 1, maximum = 200)]
     #[expect(dead_code, reason = "`Page` reads it")]
     limit: Option<String>,
     /// The `next` of the page before.
@@ -82,6 +83,7 @@ impl Status {
 /// For staff and analysts.
 #[utoipa::path(
     get,
+    operation_id = "list_orders",
     path = "/v1/orders",
     tag = "orders",
     params(ListParameters, ReadHeaders),
@@ -121,6 +123,7 @@ impl ListParameters {
 /// the order; for others it does not exist.
 #[utoipa::path(
     get,
+    operation_id = "get_order",
     path = "/v1/orders/{id}",
     tag = "orders",
     params(("id" = Uuid, Path), GuestHeaders, ReadHeaders, EntityHeaders),

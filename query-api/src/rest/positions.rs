@@ -20,6 +20,7 @@ pub(super) struct Positions {
 /// How far each projection has applied each shard
 #[utoipa::path(
     get,
+    operation_id = "list_positions",
     path = "/v1/positions",
     tag = "positions",
     responses((status = OK, body = Positions, headers(

@@ -47,6 +47,7 @@ pub(super) struct ListParameters {
     #[param(inline, required = false)]
     sort: ProductSort,
     /// Products of one page: 1 to 200, 50 by default.
+    #[param(value_type = Option<u8>, minimum = 1, maximum = 200)]
     #[expect(dead_code, reason = "`Page` reads it")]
     limit: Option<String>,
     /// The `next` of the page before.
@@ -71,6 +72,7 @@ impl Validate for ListParameters {
 /// The public sees published products, staff see all.
 #[utoipa::path(
     get,
+    operation_id = "list_products",
     path = "/v1/products",
     tag = "catalogue",
     params(ListParameters, ReadHeaders),
@@ -117,6 +119,7 @@ impl ListParameters {
 /// One product
 #[utoipa::path(
     get,
+    operation_id = "get_product",
     path = "/v1/products/{id}",
     tag = "catalogue",
     params(("id" = Uuid, Path), ReadHeaders, EntityHeaders),
@@ -144,6 +147,7 @@ pub(super) async fn by_id(
 /// The product that bears a SKU
 #[utoipa::path(
     get,
+    operation_id = "get_product_by_sku",
     path = "/v1/products/by-sku/{sku}",
     tag = "catalogue",
     params(("sku" = String, Path), ReadHeaders, EntityHeaders),

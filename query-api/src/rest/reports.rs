@@ -46,6 +46,7 @@ pub(super) struct Parameters {
     #[param(value_type = Option<String>, example = "pos")]
     channel: Option<Channel>,
     /// Items of one page: 1 to 200. Without it the report comes whole.
+    #[param(value_type = Option<u8>, minimum = 1, maximum = 200)]
     limit: Option<String>,
     /// The `next` of the page before.
     cursor: Option<String>,
@@ -98,6 +99,7 @@ pub(super) struct SalesItem {
 /// Orders count on the day (UTC) on which they were placed. Each currency has items of its own.
 #[utoipa::path(
     get,
+    operation_id = "report_sales",
     path = "/v1/reports/sales",
     tag = "reports",
     params(Parameters, ReadHeaders),

@@ -18,6 +18,7 @@ const READS: &[Projection] = &[Projection::Stock];
 /// What is on hand of a SKU
 #[utoipa::path(
     get,
+    operation_id = "get_stock",
     path = "/v1/stock/{sku}",
     tag = "stock",
     params(("sku" = String, Path), ReadHeaders, EntityHeaders),

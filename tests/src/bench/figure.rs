@@ -1,5 +1,7 @@
 //! The one shape of every result.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use serde::Serialize;
 
@@ -22,8 +24,45 @@ impl<'a> Figure<'a> {
         Self { figure, value, unit, baseline: None, ratio: None, rounds: 1 }
     }
 
+    /// The medians of rounds that took turns with those of `baseline`.
+    pub(super) fn compared(
+        figure: &'a str,
+        values: &[f64],
+        baseline: &[f64],
+        unit: &'a str,
+    ) -> Self {
+        let (rounds, value, baseline) = (values.len(), median(values), median(baseline));
+        let ratio = Some(value / baseline);
+        Self { figure, value, unit, baseline: Some(baseline), ratio, rounds }
+    }
+
     pub(super) fn print(&self) -> Result<()> {
         console::line(&serde_json::to_string(self)?);
         Ok(())
+    }
+}
+
+pub(super) fn per_second(count: usize, time: Duration) -> Result<f64> {
+    Ok(f64::from(u32::try_from(count)?) / time.as_secs_f64())
+}
+
+/// Of two in the middle, the lower.
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len().saturating_sub(1) / 2).copied().unwrap_or(f64::NAN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn medians_are_compared() {
+        let figure = Figure::compared("f", &[9.0, 1.0, 4.0], &[8.0, 8.0, 100.0], "1/s");
+        expect_test::expect![[
+            r#"{"figure":"f","value":4.0,"unit":"1/s","baseline":8.0,"ratio":0.5,"rounds":3}"#
+        ]]
+        .assert_eq(&serde_json::to_string(&figure).expect("a figure is JSON"));
     }
 }

@@ -1,57 +1,75 @@
 //! Commands through HTTP, all the way into the read models: an import of baskets that the stack
 //! does not hold yet, so that every command does its work.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use chrono::NaiveDate;
+use infra::task;
 use tokio::time::Instant;
 
-use super::{figure::Figure, memory::Memory};
+use super::{
+    figure::{Figure, per_second},
+    memory::Memory,
+    topic::Topic,
+};
 use crate::{
     import::{
         self, Import,
-        queries::{Days, Place, Queries},
-        target::Target,
+        queries::{Days, Queries},
+        target::{Target, variable},
     },
-    stack::{folder::Folder, status::Status},
+    stack::{dev_env, folder::Folder, status::Status},
 };
 
 pub(super) async fn run(baskets: usize, target: &Target, folder: &Folder) -> Result<()> {
-    let start = baskets_held(&Queries::new(target)?).await?;
-    let input = import::read(start..start + baskets).await?;
-    let is_left = !input.expectation.orders.is_empty();
-    ensure!(is_left, "the stack holds the whole data set: `cargo stack reset`");
-    let import = Import::new(input, None, target, true)?;
+    let env = dev_env::read(folder)?;
+    let (servers, topic) =
+        (variable(&env, "KAFKA_BOOTSTRAP_SERVERS")?, variable(&env, "TRADEWIND_TOPIC")?);
+    let import = new_baskets(baskets, target).await?;
 
-    let before = records(&import.queries.positions().await?);
+    let starts = ends(&servers, &topic).await?;
     let began = Instant::now();
     import.post().await?;
     let posting = began.elapsed();
     let places = import.queries.positions().await?;
+    let began = Instant::now();
     let found = import.settle().await?;
-    let everything = began.elapsed();
-    let written = records(&import.queries.positions().await?) - before;
-
+    let settling = began.elapsed();
     let report = import.reconcile(&found).await?;
     ensure!(report.is_reconciled(), "the read models differ:\n{}", report.text());
+
+    let events = count_events(&servers, &topic, starts).await?;
     let tally = import.gateway.tally();
     let latency = |quantile| {
         let micros = tally.latency.value_at_quantile(quantile);
         Duration::from_micros(micros).as_secs_f64() * 1e3
     };
     let lag_seconds = places.iter().map(|place| place.lag_seconds).fold(0.0, f64::max);
+    let sent = usize::try_from(tally.sent)?;
     for figure in [
-        Figure::single("commands_per_second", per_second(tally.sent, posting)?, "1/s"),
-        Figure::single("records_per_second", per_second(written, everything)?, "1/s"),
+        Figure::single("commands_per_second", per_second(sent, posting)?, "1/s"),
+        Figure::single("events_per_second", per_second(events, posting + settling)?, "1/s"),
         Figure::single("command_latency_p50", latency(0.5), "ms"),
         Figure::single("command_latency_p99", latency(0.99), "ms"),
         Figure::single("projection_lag_at_last_answer", lag_seconds, "s"),
-        Figure::single("settled_after_last_answer", (everything - posting).as_secs_f64(), "s"),
+        Figure::single("settled_after_last_answer", settling.as_secs_f64(), "s"),
     ] {
         figure.print()?;
     }
     print_memory(folder).await
+}
+
+/// An import of baskets and products that the stack does not hold yet.
+async fn new_baskets(count: usize, target: &Target) -> Result<Import> {
+    let queries = Queries::new(target)?;
+    let start = baskets_held(&queries).await?;
+    let mut input = import::read(start..start + count).await?;
+    let is_left = !input.expectation.orders.is_empty();
+    ensure!(is_left, "the stack holds the whole data set: `cargo stack reset`");
+    let held = queries.skus().await?;
+    input.new_products.retain(|(product, _)| !held.contains(&product.to_string()));
+    Import::new(input, None, target, true)
 }
 
 /// Orders of earlier imports: the baskets after them are new to this stack. A few that became no
@@ -62,18 +80,20 @@ async fn baskets_held(queries: &Queries) -> Result<usize> {
     Ok(usize::try_from(queries.sold(days).await?)?)
 }
 
-/// Records of the log so far, of all shards.
-fn records(places: &[Place]) -> u64 {
-    let mut ends: BTreeMap<u32, u64> = BTreeMap::new();
-    for place in places {
-        let end = ends.entry(place.shard).or_default();
-        *end = place.next_offset.max(*end);
-    }
-    ends.values().sum()
+async fn ends(servers: &str, topic: &str) -> Result<Vec<i64>> {
+    let (servers, topic) = (servers.to_owned(), topic.to_owned());
+    task::spawn_blocking("ends", move || Topic::new(&servers, &topic)?.ends()).await?
 }
 
-fn per_second(count: u64, time: Duration) -> Result<f64> {
-    Ok(f64::from(u32::try_from(count)?) / time.as_secs_f64())
+async fn count_events(servers: &str, topic: &str, starts: Vec<i64>) -> Result<usize> {
+    let (servers, topic) = (servers.to_owned(), topic.to_owned());
+    task::spawn_blocking("count events", move || {
+        let topic = Topic::new(&servers, &topic)?;
+        let mut count = 0;
+        topic.events(&starts, &topic.ends()?, |_| count += 1)?;
+        Ok(count)
+    })
+    .await?
 }
 
 async fn print_memory(folder: &Folder) -> Result<()> {

@@ -66,13 +66,11 @@ impl Client {
     }
 
     /// A request to the command API, for headers and bodies that the other methods do not have.
-    #[must_use]
     pub fn command(&self, method: Method, path: &str) -> RequestBuilder {
         self.signed(self.http.request(method, format!("{}{path}", self.command_url)))
     }
 
     /// A request to the query API.
-    #[must_use]
     pub fn query(&self, path: &str) -> RequestBuilder {
         self.signed(self.http.get(format!("{}{path}", self.query_url)))
     }

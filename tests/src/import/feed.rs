@@ -34,9 +34,7 @@ pub async fn products(
     gateway: &Gateway,
     phase: &Phase,
 ) -> Result<()> {
-    let needs: Vec<(ProductNumber, Need)> =
-        input.needs.iter().map(|(product, need)| (*product, *need)).collect();
-    let batches = needs.chunks(BATCH_COMMANDS).map(|needs| async move {
+    let batches = input.new_products.chunks(BATCH_COMMANDS).map(|needs| async move {
         let each = |make: &dyn Fn(ProductNumber, &Need) -> Result<Command>| {
             needs.iter().map(|(product, need)| make(*product, need)).collect::<Result<Vec<_>>>()
         };

@@ -21,6 +21,8 @@ use super::{
 pub struct Input {
     pub catalogue: Catalogue,
     pub needs: BTreeMap<ProductNumber, Need>,
+    /// The products to post: all that are needed, unless some are known to be there.
+    pub new_products: Vec<(ProductNumber, Need)>,
     pub expectation: Expectation,
     transactions: PathBuf,
     window: Range<usize>,
@@ -45,8 +47,9 @@ impl Input {
                 expectation.observe(&sale, &catalogue);
             }
         }
-        let transactions = files.transactions;
-        Ok(Self { catalogue, needs: demand.needs(), expectation, transactions, window })
+        let (needs, transactions) = (demand.needs(), files.transactions);
+        let new_products = needs.iter().map(|(product, need)| (*product, *need)).collect();
+        Ok(Self { catalogue, needs, new_products, expectation, transactions, window })
     }
 
     /// Reads the chosen baskets once more.

@@ -1,6 +1,6 @@
 //! The questions to the query API. One that is away is waited for.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use chrono::NaiveDate;
@@ -81,6 +81,11 @@ pub struct SalesRow {
     pub revenue: Money,
 }
 
+#[derive(Deserialize)]
+struct ProductRead {
+    sku: String,
+}
+
 /// How far a projection has applied a shard.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Place {
@@ -153,6 +158,15 @@ impl Queries {
     /// If the query API stays away for too long or refuses.
     pub async fn sold(&self, days: Days) -> Result<u64> {
         Ok(self.sales(days, "").await?.iter().map(|row| row.orders).sum())
+    }
+
+    /// The SKUs of all products that are for sale.
+    ///
+    /// # Errors
+    /// If the query API stays away for too long or refuses.
+    pub async fn skus(&self) -> Result<HashSet<String>> {
+        let products: Vec<ProductRead> = self.pages("v1/products", &[]).await?;
+        Ok(products.into_iter().map(|product| product.sku).collect())
     }
 
     /// How far each projection is.

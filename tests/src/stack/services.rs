@@ -75,29 +75,38 @@ impl Wiring {
     }
 }
 
-/// Builds the binaries in the profile of this one and tells their folder.
+/// Builds the binaries in the profile of this program.
 ///
 /// # Errors
 /// When the build fails.
-pub async fn build() -> Result<PathBuf> {
-    let here = std::env::current_exe().context("finding this program")?;
-    // Test binaries live in `deps`, one folder deeper.
-    let mut folders = here.ancestors().skip(1).filter(|folder| !folder.ends_with("deps"));
-    let folder = folders.next().context("this program has a folder")?;
+pub async fn build() -> Result<()> {
     let mut run = Run::new(Path::new("cargo"))
-        .args(["build", "--quiet", "--bins"])
-        // With `tests` in the selection, features unite as they did for this program, and what both
-        // need is compiled once.
-        .args(["-p", "command-api", "-p", "projector", "-p", "query-api", "-p", "tests"])
+        .args(["build", "--quiet", "--bins", "-p", "command-api", "-p", "projector"])
+        .args(["-p", "query-api"])
         .folder(&workspace())
         .within(BUILD_WAIT_MAX)
         .install_hint("install Rust");
+    if !this_program()?.1 {
+        // With `tests` in the selection, features unite as they did for this program, so that what
+        // both need is compiled once.
+        run = run.args(["-p", "tests"]);
+    }
     if !cfg!(debug_assertions) {
         run = run.arg("--release");
     }
     console::step("building the services");
-    run.shown().await.context("building the services")?;
-    Ok(folder.to_owned())
+    run.shown().await.context("building the services")
+}
+
+/// The folder of the binaries of this program's profile, and whether this program is a test.
+fn this_program() -> Result<(PathBuf, bool)> {
+    let program = std::env::current_exe().context("finding this program")?;
+    let folder = program.parent().context("this program has a folder")?;
+    match folder.parent() {
+        // `cargo test` puts its binaries one folder deeper.
+        Some(above) if folder.ends_with("deps") => Ok((above.to_owned(), true)),
+        _ => Ok((folder.to_owned(), false)),
+    }
 }
 
 impl Service {
@@ -105,18 +114,12 @@ impl Service {
     ///
     /// # Errors
     /// When it cannot be started.
-    pub async fn start(
-        &self,
-        folder: &Folder,
-        binaries: &Path,
-        state: &State,
-        secrets: &Secrets,
-    ) -> Result<()> {
+    pub async fn start(&self, folder: &Folder, state: &State, secrets: &Secrets) -> Result<()> {
         let part = folder.part(self.part);
         if part.pid().await?.is_some() {
             return Ok(());
         }
-        let program = binaries.join(self.binary);
+        let program = this_program()?.0.join(self.binary);
         let args = vec![self.verb.to_owned()];
         let env = self.wiring(state, secrets).env(self.role);
         part.start(Launch { program, args, env, user: None }).await?;

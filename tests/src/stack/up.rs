@@ -1,6 +1,5 @@
 //! `up`: starts what is missing, leaves what runs, waits until everything answers.
 
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -33,12 +32,16 @@ pub struct Args {
     /// Use six ports from this one on instead of 8080-8082, 9092, 9093 and 54329
     #[arg(long, value_name = "PORT")]
     pub port_base: Option<u16>,
+
+    /// Start the services as they were built last
+    #[arg(long)]
+    pub no_build: bool,
 }
 
 /// What `up --detach` without more means.
 impl Default for Args {
     fn default() -> Self {
-        Self { detach: true, nodes: 1, brokers: 1, port_base: None }
+        Self { detach: true, nodes: 1, brokers: 1, port_base: None, no_build: false }
     }
 }
 
@@ -54,18 +57,21 @@ pub async fn up(folder: &Folder, args: &Args) -> Result<State> {
     let _lock = folder.lock().await?;
     let running = running(folder).await?;
     let state = decide(folder, args, &running)?;
-    state.ports.check_free(&missing(&state, &running))?;
+    let missing = missing(&state, &running);
+    state.ports.check_free(&missing)?;
     let secrets = Secrets::of(folder)?;
     state.write(folder)?;
 
-    let binaries = services::build().await?;
+    if !args.no_build && SERVICES.iter().any(|service| missing.contains(&service.part)) {
+        services::build().await?;
+    }
     start_servers(folder, &state, &secrets, Durability::Full).await?;
     console::step("preparing the topic and the database");
     let servers = state.bootstrap_servers();
     let topic = topic::prepare(&servers, &state.topic);
     tokio::try_join!(topic, database::prepare(&state, &secrets))?;
     dev_env::write(folder, &state, &secrets)?;
-    start_services(folder, &binaries, &state, &secrets).await?;
+    start_services(folder, &state, &secrets).await?;
     console::step(&format!("ready after {}", seconds(began.elapsed())));
     Ok(state)
 }
@@ -103,14 +109,9 @@ pub async fn start_servers(
     Ok(())
 }
 
-async fn start_services(
-    folder: &Folder,
-    binaries: &Path,
-    state: &State,
-    secrets: &Secrets,
-) -> Result<()> {
+async fn start_services(folder: &Folder, state: &State, secrets: &Secrets) -> Result<()> {
     for service in &SERVICES {
-        service.start(folder, binaries, state, secrets).await?;
+        service.start(folder, state, secrets).await?;
     }
     for service in &SERVICES {
         timed(service.part, service.wait_ready(folder, state)).await?;

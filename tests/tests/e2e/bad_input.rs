@@ -41,7 +41,9 @@ async fn invalid_fields_are_named() {
 async fn requests_that_are_no_commands_are_refused() {
     let stack = Stack::start().await;
     let post = |path: &str| stack.staff().command(Method::POST, path);
-    let json = |text: &str| post(PRODUCTS).header("content-type", "application/json").body(text.to_owned());
+    let json = |text: &str| {
+        post(PRODUCTS).header("content-type", "application/json").body(text.to_owned())
+    };
 
     let _malformed = send(json("{\"sku\": ")).await.expect_problem(400, "malformed_json");
     let large = json(&format!("{{\"name\": \"{}\"}}", "x".repeat(1 << 20)));
@@ -76,7 +78,8 @@ async fn business_rules_are_refused_with_their_codes() {
     let staff = stack.staff();
 
     let unknown = json!({"currency": "USD", "lines": [{"sku": "nothing", "quantity": 1}]});
-    let _unknown = stack.anon().post("/v1/carts", &unknown).await.expect_problem(422, "sku_not_sellable");
+    let _unknown =
+        stack.anon().post("/v1/carts", &unknown).await.expect_problem(422, "sku_not_sellable");
     let cart = Cart::create(stack.anon(), &json!([])).await;
     let _empty = cart.check_out("tok_ok").await.expect_problem(422, "cart.empty");
     let foreign = format!("/v1/carts/{}/checkout", cart.id);
@@ -84,7 +87,8 @@ async fn business_rules_are_refused_with_their_codes() {
     let taken = staff.post(PRODUCTS, &new_product("name", json!("Tea"))).await;
     let _taken = taken.expect_problem(409, "sku.taken");
     let below = json!({"delta": -6, "reason": "count"});
-    let _below = staff.post("/v1/stock/tea/adjust", &below).await.expect_problem(422, "stock.insufficient");
+    let _below =
+        staff.post("/v1/stock/tea/adjust", &below).await.expect_problem(422, "stock.insufficient");
     let negative = json!({"quantity": -1});
     let _negative =
         staff.post("/v1/stock/tea/receive", &negative).await.expect_problem(422, "invalid_field");
@@ -106,7 +110,8 @@ async fn what_is_refused_at_the_door_is_not_logged() {
     let before = commits().await;
     let staff = stack.staff();
     let _unknown = staff.post(PRODUCTS, &new_product("colour", json!(1))).await.expect(422);
-    let _anonymous = stack.anon().post(PRODUCTS, &new_product("name", json!("Tea"))).await.expect(401);
+    let _anonymous =
+        stack.anon().post(PRODUCTS, &new_product("name", json!("Tea"))).await.expect(401);
     let _missing = staff.post(PRODUCTS, &json!({})).await.expect(422);
     assert_eq!(commits().await, before);
     stack.finish().await;

@@ -10,7 +10,7 @@ use tests::harness::client::{Answer, Client, try_send};
 use tests::stack::folder::Folder;
 use tests::stack::ports::Ports;
 use tests::stack::secrets::Secrets;
-use tests::stack::services::{self, SERVICES};
+use tests::stack::services::SERVICES;
 use tests::stack::state::{Existing, State};
 use tests::stack::{down, up};
 
@@ -38,22 +38,23 @@ impl Rig {
         let (command, query) = (url(ports.command_api), url(ports.query_api));
         // The operator has all roles.
         let staff = Client::new(&command, &query, Some(secrets.operator_key));
+        // Whole before anything runs, so that dropping it ends what has started.
         let rig = Self { folder, state, staff };
-        rig.up().await;
+        up::up(&rig.folder, &up::Args::default()).await.expect("the stack comes up");
         rig
     }
 
     /// Starts what does not run.
     pub(crate) async fn up(&self) {
-        up::up(&self.folder, &up::Args::default()).await.expect("the stack comes up");
+        let args = up::Args { no_build: true, ..up::Args::default() };
+        up::up(&self.folder, &args).await.expect("the stack comes up again");
     }
 
     /// Starts the services alone, without waiting for them.
     pub(crate) async fn start_services(&self) {
-        let binaries = services::build().await.expect("the services are built");
         let secrets = Secrets::of(&self.folder).expect("secrets");
         for service in &SERVICES {
-            let started = service.start(&self.folder, &binaries, &self.state, &secrets).await;
+            let started = service.start(&self.folder, &self.state, &secrets).await;
             started.expect("a service starts");
         }
     }
@@ -76,7 +77,7 @@ impl Rig {
         service.url(&self.state)
     }
 
-    /// A product with plenty of units.
+    /// A product with units that a query can see.
     pub(crate) async fn stock_up(&self, sku: &str, units: u32) {
         let price = json!({"amount": 450, "currency": "USD"});
         let body = json!({"sku": sku, "name": sku, "department": "DRINKS", "price": price});
@@ -84,7 +85,8 @@ impl Rig {
         let publish = format!("/v1/products/{}/publish", created.text("/id"));
         let _published = self.staff.post(&publish, &json!({})).await.expect(200);
         let receive = format!("/v1/stock/{sku}/receive");
-        let _received = self.staff.post(&receive, &json!({"quantity": units})).await.expect(200);
+        let received = self.staff.post(&receive, &json!({"quantity": units})).await.expect(200);
+        let _seen = self.staff.get_after(&format!("/v1/stock/{sku}"), &received).await.expect(200);
     }
 }
 
@@ -107,16 +109,20 @@ pub(crate) async fn insist_on(request: impl Fn() -> RequestBuilder) -> Answer {
 }
 
 impl Drop for Rig {
-    /// Ends all processes, of a failed test too.
+    /// Ends all processes. After a failure the log files stay.
     fn drop(&mut self) {
-        let folder = self.folder.clone();
+        let (folder, has_failed) = (self.folder.clone(), std::thread::panicking());
         let ending = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            // The log files stay when the test has failed.
-            runtime.expect("a runtime").block_on(down::down(&folder))
+            let runtime = runtime.expect("a runtime");
+            if has_failed {
+                runtime.block_on(down::down(&folder))
+            } else {
+                runtime.block_on(down::reset(&folder))
+            }
         });
         let ended = ending.join().expect("no panic");
-        if !std::thread::panicking() {
+        if !has_failed {
             ended.expect("every part ends");
         }
     }

@@ -28,7 +28,7 @@ async fn without_kafka_commands_wait_and_queries_go_on() {
     .await;
     assert_ne!(refused.header("retry-after"), "", "{}", refused.body);
     let _stock = send(rig.staff.query("/v1/stock/tea")).await.expect(200);
-    is_unready(&rig, COMMAND_API, "kafka").await;
+    is_unready(&rig, COMMAND_API, "shards").await;
 
     rig.up().await;
     let _again = rig.staff.post("/v1/stock/tea/receive", &json!({"quantity": 1})).await.expect(200);
@@ -43,7 +43,7 @@ async fn services_start_before_their_servers() {
     rig.start_services().await;
     is_unready(&rig, COMMAND_API, "kafka").await;
     is_unready(&rig, PROJECTOR, "kafka").await;
-    is_unready(&rig, QUERY_API, "postgres").await;
+    is_unready(&rig, QUERY_API, "read models").await;
     // Only the servers are missing now, and no service is started anew.
     let before = rig.service_pids().await;
     rig.up().await;

@@ -3,5 +3,6 @@
 mod exactly_once;
 mod halting;
 mod history;
+mod measure;
 mod rig;
 mod service;

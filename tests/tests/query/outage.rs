@@ -33,8 +33,9 @@ async fn a_query_api_waits_for_its_database_and_tables() {
 
 async fn not_ready(client: &Client, reason: &str) {
     eventually("the reason to show", WAIT_MAX, || async {
-        let report = client.get("/readyz").await.expect(503).body;
-        if report.to_string().contains(reason) { Ok(()) } else { Err(report) }
+        let answer = client.get("/readyz").await;
+        let told = answer.status == 503 && answer.body.to_string().contains(reason);
+        if told { Ok(()) } else { Err(answer.body) }
     })
     .await;
 }

@@ -17,7 +17,7 @@ use super::{
         batch::Decided,
         effect::{Effect, RequestId},
     },
-    COMMANDS_PENDING_MAX, Machine, Mode, Serving, Waiter, Waiting,
+    COMMANDS_PENDING_MAX, Machine, Mode, Waiter, Waiting,
 };
 
 /// What a decision came to.
@@ -72,7 +72,8 @@ impl Machine {
     }
 
     fn decide(&mut self, command_id: CommandId, effects: &mut Vec<Effect>) {
-        let Mode::Serving(Serving { batch, .. }) = &mut self.mode else { return };
+        let Mode::Serving(serving) = &mut self.mode else { return };
+        let batch = &mut serving.batch;
         let Some(waiting) = self.commands.get_mut(&command_id) else { return };
         waiting.decided = true;
         let submission = &*waiting.submission;

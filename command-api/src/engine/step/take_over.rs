@@ -4,6 +4,8 @@
 //! by the replay, and those that land after it never count. So a command is decided anew only when
 //! it is certain that its first decision is void.
 
+use std::collections::VecDeque;
+
 use infra::log::{DeliveryError, Nonce, Offset};
 
 use super::{
@@ -55,11 +57,11 @@ impl Machine {
     }
 
     fn serve(&mut self, epoch: Offset, nonce: Nonce, effects: &mut Vec<Effect>) {
-        self.mode = Mode::Serving(Serving {
+        self.mode = Mode::Serving(Box::new(Serving {
             batch: Batch::new(epoch, nonce, self.reader.last_seq()),
             hole_end: None,
-            held: std::collections::VecDeque::new(),
-        });
+            held: VecDeque::new(),
+        }));
         self.heard_at = self.now;
         self.decide_undecided(effects);
     }

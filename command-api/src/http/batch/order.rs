@@ -67,6 +67,8 @@ pub(super) struct Order {
 struct Lost {
     kinds: FxHashSet<String>,
     names: FxHashSet<String>,
+    /// It cannot be told what else was lost.
+    unnamed: bool,
 }
 
 /// A line was lost that this one follows. It cannot be tried: its own no would be stored, although
@@ -100,11 +102,13 @@ impl Order {
 impl Lost {
     fn add(&mut self, touched: Touches) {
         self.kinds.insert(touched.kind);
+        self.unnamed |= touched.names.is_none();
         self.names.extend(touched.names.into_iter().flatten());
     }
 
     fn precedes(&self, touches: &Touches) -> bool {
-        self.kinds.iter().any(|kind| *kind != touches.kind)
+        self.unnamed
+            || self.kinds.iter().any(|kind| *kind != touches.kind)
             || match &touches.names {
                 Some(names) => names.iter().any(|name| self.names.contains(name)),
                 None => !self.kinds.is_empty(),

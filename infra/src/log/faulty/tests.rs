@@ -24,9 +24,14 @@ async fn run(faults: Faults) -> [Vec<u64>; 4] {
     }
     let (mut succeeded, mut failed) = (Vec::new(), Vec::new());
     let last = accepted.last().copied();
-    while let Ok(Some(report)) = tokio::time::timeout(Duration::from_secs(1), reports.recv()).await {
+    while let Ok(Some(report)) = tokio::time::timeout(Duration::from_secs(1), reports.recv()).await
+    {
         let seq = report.ticket.seq;
-        if report.result.is_ok() { succeeded.push(seq) } else { failed.push(seq) }
+        if report.result.is_ok() {
+            succeeded.push(seq)
+        } else {
+            failed.push(seq)
+        }
         if Some(seq) == last {
             break;
         }

@@ -54,7 +54,9 @@ async fn commit_may_be_read_in_two_calls() {
     assert_eq!(follower.next(2).await.unwrap(), []);
     assert_eq!((follower.next_offset(), follower.checkpoint().next_offset), (2, 0));
     let commits = follower.next(2).await.unwrap();
-    assert!(matches!(&commits[..], [Commit { body: CommitBody::Events(events), .. }] if events.len() == 2));
+    assert!(
+        matches!(&commits[..], [Commit { body: CommitBody::Events(events), .. }] if events.len() == 2)
+    );
 }
 
 #[tokio::test(start_paused = true)]

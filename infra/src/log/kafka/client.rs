@@ -1,9 +1,7 @@
 //! What all clients of Kafka have in common.
 
 use rdkafka::{
-    ClientConfig, ClientContext,
-    config::RDKafkaLogLevel,
-    consumer::ConsumerContext,
+    ClientConfig, ClientContext, config::RDKafkaLogLevel, consumer::ConsumerContext,
     error::KafkaError,
 };
 use secrecy::ExposeSecret;

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use rdkafka::{
     ClientConfig,
-    admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication},
+    admin::{
+        AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication,
+    },
     error::{KafkaError, RDKafkaErrorCode},
 };
 use tokio::runtime::Handle;
@@ -42,7 +44,9 @@ impl TopicSpec {
 #[derive(Debug, thiserror::Error)]
 pub enum TopicError {
     /// A topic of this name exists and cannot carry the log.
-    #[error("topic {topic:?} cannot carry the log: {setting} is {found}, but it must be {expected}")]
+    #[error(
+        "topic {topic:?} cannot carry the log: {setting} is {found}, but it must be {expected}"
+    )]
     Mismatch { topic: String, setting: &'static str, found: String, expected: String },
     /// The cluster does not want to make it so.
     #[error("topic {topic:?} was refused")]
@@ -101,11 +105,7 @@ async fn ensure(base: &ClientConfig, topic: &str, spec: TopicSpec) -> Result<(),
     }
 }
 
-async fn check(
-    admin: &AdminClient<Quiet>,
-    topic: &str,
-    spec: TopicSpec,
-) -> Result<(), TopicError> {
+async fn check(admin: &AdminClient<Quiet>, topic: &str, spec: TopicSpec) -> Result<(), TopicError> {
     let unavailable = |error: KafkaError| TopicError::Unavailable(error.into());
     let mismatch = |setting, found: &str, expected: &str| {
         let (topic, found, expected) = (topic.to_owned(), found.to_owned(), expected.to_owned());
@@ -121,8 +121,7 @@ async fn check(
     }
     let resource = ResourceSpecifier::Topic(topic);
     let options = AdminOptions::new().request_timeout(Some(REQUEST_WAIT_MAX));
-    let described =
-        admin.describe_configs([&resource], &options).await.map_err(unavailable)?;
+    let described = admin.describe_configs([&resource], &options).await.map_err(unavailable)?;
     let Some(Ok(settings)) = described.into_iter().next() else {
         return Err(TopicError::Unavailable("no answer about the topic's settings".into()));
     };

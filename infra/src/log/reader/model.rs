@@ -71,12 +71,29 @@ enum Act {
     Claim,
     /// A commit of the writer that claimed `writers_back` claims ago, whose number is off by
     /// `off`; only the records from `first` to before `last` land.
-    Commit { writers_back: usize, off: i64, count: u32, first: u32, last: Option<u32>, command: u8 },
-    Barrier { writers_back: usize, off: i64 },
+    Commit {
+        writers_back: usize,
+        off: i64,
+        count: u32,
+        first: u32,
+        last: Option<u32>,
+        command: u8,
+    },
+    Barrier {
+        writers_back: usize,
+        off: i64,
+    },
     /// A record that landed before lands again.
-    Again { records_back: usize },
+    Again {
+        records_back: usize,
+    },
     /// A record of the current writer that no writer would make.
-    Odd { wrong_claim: bool, index: u32, count: u32, command: u8 },
+    Odd {
+        wrong_claim: bool,
+        index: u32,
+        count: u32,
+        command: u8,
+    },
     Foreign,
 }
 

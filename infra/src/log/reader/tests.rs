@@ -197,13 +197,8 @@ fn checkpoints_come_from_emitted_commits_only() {
     reading.read(claim(A));
     assert_eq!(reading.0.checkpoint(), Checkpoint::START);
     reading.emits(event(0, A, 1, 0, 1), 1, 1);
-    let expected = Checkpoint {
-        log_id: Some(A),
-        next_offset: 2,
-        epoch: 0,
-        claim: Some(A),
-        last_seq: 1,
-    };
+    let expected =
+        Checkpoint { log_id: Some(A), next_offset: 2, epoch: 0, claim: Some(A), last_seq: 1 };
     assert_eq!(reading.0.checkpoint(), expected);
     reading.is_partial(event(0, A, 2, 0, 2));
     reading.read(claim(B));

@@ -64,9 +64,8 @@ pub(super) fn number(text: &[u8]) -> Option<u64> {
     if text.is_empty() {
         return None;
     }
-    text.iter().try_fold(0_u64, |value, &byte| {
-        value.checked_mul(10)?.checked_add(u64::from(digit(byte)?))
-    })
+    text.iter()
+        .try_fold(0_u64, |value, &byte| value.checked_mul(10)?.checked_add(u64::from(digit(byte)?)))
 }
 
 /// `2 * N` lower-case hex digits.
@@ -98,8 +97,33 @@ pub(super) fn timestamp(text: &[u8]) -> Option<Timestamp> {
 /// The one form that writers use, several times as fast as the general parser.
 fn as_written(text: &[u8]) -> Option<Timestamp> {
     let [
-        y0, y1, y2, y3, b'-', mo0, mo1, b'-', d0, d1, b'T', h0, h1, b':', m0, m1, b':', s0, s1,
-        b'.', u0, u1, u2, u3, u4, u5, b'Z',
+        y0,
+        y1,
+        y2,
+        y3,
+        b'-',
+        mo0,
+        mo1,
+        b'-',
+        d0,
+        d1,
+        b'T',
+        h0,
+        h1,
+        b':',
+        m0,
+        m1,
+        b':',
+        s0,
+        s1,
+        b'.',
+        u0,
+        u1,
+        u2,
+        u3,
+        u4,
+        u5,
+        b'Z',
     ] = *text
     else {
         return None;

@@ -1,0 +1,177 @@
+//! Commits of one event through the engine, against a bare idempotent producer that writes the
+//! same bytes to as many partitions.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use command_api::engine::{Engine, Node, Outcome, Submission};
+use domain::{
+    Command,
+    id::{CausationId, CommandId, CorrelationId, Sku},
+    stock,
+};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use infra::{
+    clock::Clock,
+    config,
+    log::{EventLog, RequestHash, kafka::KafkaLog},
+    shutdown::Shutdown,
+    task,
+};
+use rdkafka::{
+    ClientContext, Message,
+    message::OwnedMessage,
+    producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer},
+};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::{
+    figure::{Figure, per_second},
+    topic::{self, Topic},
+};
+use crate::stack::topic::prepare;
+
+const COMMITS: usize = 100_000;
+/// Streams that the commits are spread over.
+const STREAMS: usize = 10_000;
+const SUBMITTERS: usize = 2;
+/// Commands that a submitter waits for at a time.
+const UNDER_WAY: usize = 1_000;
+const WAIT_MAX: Duration = Duration::from_secs(60);
+
+pub(super) async fn run(rounds: usize, servers: &str) -> Result<()> {
+    let (mut engine, mut bare) = (Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        let name = format!("tradewind.bench.{}", Uuid::new_v4().simple());
+        let copy = format!("{name}.copy");
+        prepare(servers, &name).await?;
+        prepare(servers, &copy).await?;
+        engine.push(commit(servers, &name).await?);
+        bare.push(produce(servers, &name, &copy).await?);
+        topic::delete(servers, &[&name, &copy]).await?;
+    }
+    Figure::compared("engine_commits_per_second", &engine, &bare, "1/s").print()
+}
+
+/// Commits per second of an engine of its own.
+async fn commit(servers: &str, topic: &str) -> Result<f64> {
+    let log = KafkaLog::connect(&config::Kafka::plaintext(servers, topic), topic).await?;
+    let log: Arc<dyn EventLog> = Arc::new(log);
+    let node = Node { name: "bench".to_owned(), url: "http://localhost".to_owned() };
+    let (engine, shards) = Engine::new(&log, &node, &Clock::System);
+    let shutdown = Shutdown::new();
+    let shards: Vec<_> =
+        shards.into_iter().map(|shard| task::spawn("shard", shard.run(shutdown.child()))).collect();
+    // The first command of each stream makes it; what is measured is the rest.
+    submit_all(&engine, STREAMS).await?;
+    let began = Instant::now();
+    submit_all(&engine, COMMITS).await?;
+    let took = began.elapsed();
+    shutdown.request();
+    for shard in shards {
+        shard.await??;
+    }
+    per_second(COMMITS, took)
+}
+
+async fn submit_all(engine: &Engine, count: usize) -> Result<()> {
+    let submitters = (0..SUBMITTERS).map(|first| {
+        let engine = engine.clone();
+        task::spawn("submitter", async move {
+            stream::iter((first..count).step_by(SUBMITTERS))
+                .map(|index| submit(&engine, index))
+                .buffer_unordered(UNDER_WAY)
+                .try_collect::<()>()
+                .await
+        })
+    });
+    for submitter in submitters.collect::<Vec<_>>() {
+        submitter.await??;
+    }
+    Ok(())
+}
+
+async fn submit(engine: &Engine, index: usize) -> Result<()> {
+    let sku: Sku = format!("bench-{}", index % STREAMS).parse()?;
+    let command_id = Uuid::now_v7();
+    let submission = Submission {
+        stream: sku.stock_stream(),
+        command: Command::Stock(stock::Command::Receive { quantity: 1, reference: None }),
+        command_id: CommandId::new(command_id),
+        request_hash: RequestHash::of(&[command_id.as_bytes()]),
+        expected_revision: None,
+        actor: "bench".into(),
+        correlation_id: CorrelationId::new(command_id),
+        causation_id: CausationId::new(command_id),
+        traceparent: None,
+    };
+    let answer = engine.submit(submission, Instant::now() + WAIT_MAX).await?;
+    let committed = matches!(answer.outcome, Outcome::Committed { .. });
+    ensure!(committed, "the engine answers {:?}", answer.outcome);
+    Ok(())
+}
+
+/// Records per second of a bare producer that copies the last commits of `from` to `to`.
+async fn produce(servers: &str, from: &str, to: &str) -> Result<f64> {
+    let (servers, from, to) = (servers.to_owned(), from.to_owned(), to.to_owned());
+    task::spawn_blocking("produce", move || {
+        let source = Topic::new(&servers, &from)?;
+        let ends = source.ends()?;
+        let mut records = Vec::new();
+        source.events(&vec![0; ends.len()], &ends, |message| records.push(message.detach()))?;
+        let records = records.split_off(records.len().saturating_sub(COMMITS));
+        copy(&servers, &to, records)
+    })
+    .await?
+}
+
+/// With the producer's settings of the log, as far as they bear on speed.
+fn copy(servers: &str, topic: &str, records: Vec<OwnedMessage>) -> Result<f64> {
+    let counter = Counter::default();
+    let producer: ThreadedProducer<Counter> = topic::client(servers)
+        .set("acks", "all")
+        .set("enable.idempotence", "true")
+        .set("linger.ms", "0")
+        .set("batch.size", "1000000")
+        .set("queue.buffering.max.messages", "1000000")
+        .set("queue.buffering.max.kbytes", "1048576")
+        .create_with_context(counter.clone())?;
+    let count = records.len();
+    let began = Instant::now();
+    for record in &records {
+        let mut outgoing = BaseRecord::to(topic)
+            .partition(record.partition())
+            .key(record.key().context("an event has a key")?)
+            .payload(record.payload().context("an event has a value")?);
+        outgoing.headers = record.headers().cloned();
+        if let Err((error, _)) = producer.send(outgoing) {
+            bail!("the producer takes no more: {error}");
+        }
+    }
+    producer.flush(WAIT_MAX)?;
+    let took = began.elapsed();
+    let delivered = counter.0.load(Ordering::Relaxed);
+    ensure!(delivered == count, "{delivered} of {count} records were delivered");
+    per_second(count, took)
+}
+
+/// Counts what was delivered.
+#[derive(Clone, Default)]
+struct Counter(Arc<AtomicUsize>);
+
+impl ClientContext for Counter {}
+
+impl ProducerContext for Counter {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, delivered: &DeliveryResult<'_>, (): ()) {
+        self.0.fetch_add(usize::from(delivered.is_ok()), Ordering::Relaxed);
+    }
+}

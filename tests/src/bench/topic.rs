@@ -1,0 +1,91 @@
+//! A topic as any Kafka client sees it, without the protocol that the log puts on top.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use rdkafka::{
+    ClientConfig, Message, Offset, TopicPartitionList,
+    admin::{AdminClient, AdminOptions},
+    client::DefaultClientContext,
+    consumer::{BaseConsumer, Consumer},
+    message::{BorrowedMessage, Headers},
+};
+
+const WAIT_MAX: Duration = Duration::from_secs(10);
+
+pub(super) struct Topic {
+    consumer: BaseConsumer,
+    name: String,
+}
+
+impl Topic {
+    pub(super) fn new(servers: &str, name: &str) -> Result<Self> {
+        let consumer = client(servers)
+            .set("group.id", "tradewind.bench")
+            .set("enable.auto.commit", "false")
+            .create()?;
+        Ok(Self { consumer, name: name.to_owned() })
+    }
+
+    /// The offset after the last record, of each partition.
+    pub(super) fn ends(&self) -> Result<Vec<i64>> {
+        let metadata = self.consumer.fetch_metadata(Some(&self.name), WAIT_MAX)?;
+        let topic = metadata.topics().first().context("Kafka tells nothing of the topic")?;
+        let mut ends = vec![0; topic.partitions().len()];
+        for (partition, end) in (0..).zip(&mut ends) {
+            *end = self.consumer.fetch_watermarks(&self.name, partition, WAIT_MAX)?.1;
+        }
+        Ok(ends)
+    }
+
+    /// Shows each event from `starts` up to `ends`; claims and barriers are not events.
+    pub(super) fn events(
+        &self,
+        starts: &[i64],
+        ends: &[i64],
+        mut each: impl FnMut(&BorrowedMessage<'_>),
+    ) -> Result<()> {
+        let mut list = TopicPartitionList::new();
+        for (partition, start) in (0..).zip(starts) {
+            list.add_partition_offset(&self.name, partition, Offset::Offset(*start))?;
+        }
+        self.consumer.assign(&list)?;
+        let mut left: i64 = ends.iter().zip(starts).map(|(end, start)| end - start).sum();
+        while left > 0 {
+            let Some(message) = self.consumer.poll(WAIT_MAX) else {
+                bail!("Kafka gave nothing for {WAIT_MAX:?}, and {left} records are missing");
+            };
+            let message = message?;
+            let partition = usize::try_from(message.partition())?;
+            // What came after the end was asked for is not shown.
+            if ends.get(partition).is_some_and(|end| message.offset() < *end) {
+                left -= 1;
+                if is_event(&message) {
+                    each(&message);
+                }
+            }
+        }
+        self.consumer.unassign()?;
+        Ok(())
+    }
+}
+
+fn is_event(message: &BorrowedMessage<'_>) -> bool {
+    let mut headers = message.headers().into_iter().flat_map(Headers::iter);
+    headers.any(|header| header.key == "ce_kind" && header.value == Some(b"event"))
+}
+
+pub(super) fn client(servers: &str) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", servers);
+    config
+}
+
+/// Removes topics that were made for a benchmark.
+pub(super) async fn delete(servers: &str, names: &[&str]) -> Result<()> {
+    let admin: AdminClient<DefaultClientContext> = client(servers).create()?;
+    for result in admin.delete_topics(names, &AdminOptions::new()).await? {
+        ensure!(result.is_ok(), "a topic of the benchmark is still there: {result:?}");
+    }
+    Ok(())
+}
