@@ -171,7 +171,10 @@ impl Engine {
             let Some(first) = wanted.first() else { continue };
             let (reply, answer) = oneshot::channel();
             let handle = self.handle(first);
-            handle.requests.try_send(shard::Request::Read { streams: wanted, reply }).map_err(refused)?;
+            handle
+                .requests
+                .try_send(shard::Request::Read { streams: wanted, reply })
+                .map_err(refused)?;
             rounds.push((places, answer));
         }
         let mut found: BTreeMap<usize, Snapshot> = BTreeMap::new();

@@ -1,8 +1,10 @@
 //! What `projector` prints on its standard output.
 #![expect(clippy::print_stdout, reason = "this is the command line's output")]
 
+use anyhow::Context;
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use infra::{config::Effective, postgres};
+use sqlx::{Connection, PgConnection};
 
 use crate::{
     settings::Looking,
@@ -20,7 +22,10 @@ pub fn check_config(effective: &Effective) {
 /// If PostgreSQL does not answer.
 pub async fn status(settings: &Looking, json: bool) -> anyhow::Result<()> {
     let pool = postgres::pool(&settings.postgres, "tradewind-projector-status")?;
-    let status = Status::read(&pool).await?;
+    // One connection and not the pool, which would wait for a server that is away.
+    let connected = PgConnection::connect_with(&pool.connect_options()).await;
+    let mut connection = connected.context("connecting to PostgreSQL")?;
+    let status = Status::read(&mut connection).await.context("reading the checkpoints")?;
     if json {
         println!("{}", serde_json::to_string(&status)?);
     } else {

@@ -1,7 +1,7 @@
 //! How far each projection is in each shard, as operators see it.
 
-use infra::postgres::Pool;
 use serde::Serialize;
+use sqlx::PgExecutor;
 use utoipa::ToSchema;
 
 /// All checkpoints, in the order of projection, version and shard.
@@ -65,7 +65,7 @@ impl TryFrom<String> for State {
 impl Status {
     /// # Errors
     /// If PostgreSQL cannot answer.
-    pub async fn read(pool: &Pool) -> Result<Self, sqlx::Error> {
+    pub async fn read(database: impl PgExecutor<'_>) -> Result<Self, sqlx::Error> {
         let items = sqlx::query_as(
             "SELECT projection, version, shard, at.next_offset, at.log_end,
                 GREATEST(at.log_end - at.next_offset, 0) AS lag_records, at.lag_seconds,
@@ -78,7 +78,7 @@ impl Status {
              JOIN read.positions AS at USING (projection, version, shard)
              ORDER BY projection, version, shard",
         )
-        .fetch_all(pool)
+        .fetch_all(database)
         .await?;
         Ok(Self { items })
     }

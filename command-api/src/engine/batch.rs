@@ -119,10 +119,8 @@ impl Batch {
             self.gathering.push((record, Ticket { epoch: self.epoch, seq, index }));
         }
         self.next_seq += 1;
-        self.pending.push_back(Pending {
-            seq,
-            body: PendingBody::Commit { command_id, stream, events },
-        });
+        self.pending
+            .push_back(Pending { seq, body: PendingBody::Commit { command_id, stream, events } });
     }
 
     pub(super) fn add_outcome(&mut self, decided: Decided, now: Timestamp) {
@@ -157,15 +155,16 @@ impl Batch {
             return;
         }
         let decided = std::mem::take(&mut self.outcomes);
-        let outcomes: Vec<OutcomeRecord> =
-            decided.iter().filter_map(|d| d.outcome.to_record(d.command_id, d.request_hash)).collect();
+        let outcomes: Vec<OutcomeRecord> = decided
+            .iter()
+            .filter_map(|d| d.outcome.to_record(d.command_id, d.request_hash))
+            .collect();
         let place = self.place(0, 1);
         let barrier = BarrierRecord { place, recorded_at: now, outcomes };
         let ticket = Ticket { epoch: self.epoch, seq: place.seq, index: 0 };
         self.gathering.push((OutgoingRecord::Barrier(barrier), ticket));
         self.next_seq += 1;
-        self.pending
-            .push_back(Pending { seq: place.seq, body: PendingBody::Barrier { decided } });
+        self.pending.push_back(Pending { seq: place.seq, body: PendingBody::Barrier { decided } });
     }
 
     /// The record that a report is about; `None` if it is not the one that is due, which means

@@ -12,35 +12,68 @@ pub(super) struct RequestId(pub(super) u64);
 #[derive(Debug)]
 pub(super) enum Input {
     /// The shell opened a fresh writer and appends a claim with this nonce.
-    ClaimSent { nonce: Nonce },
+    ClaimSent {
+        nonce: Nonce,
+    },
     /// The log's answer to the claim.
-    ClaimReported { result: Result<Option<Offset>, DeliveryError> },
-    Submitted { request: RequestId, submission: Box<Submission>, now: Timestamp },
+    ClaimReported {
+        result: Result<Option<Offset>, DeliveryError>,
+    },
+    Submitted {
+        request: RequestId,
+        submission: Box<Submission>,
+        now: Timestamp,
+    },
     /// Reports follow that arrived at this time.
-    Heard { now: Timestamp },
+    Heard {
+        now: Timestamp,
+    },
     /// One record's delivery, from the current writer.
-    Reported { report: Report },
+    Reported {
+        report: Report,
+    },
     /// The writer did not take a record: nothing that follows it may be sent.
     AppendFailed,
     /// Records that [`Effect::Fetch`] asked for, in offset order.
-    Fetched { records: Vec<LogRecord> },
+    Fetched {
+        records: Vec<LogRecord>,
+    },
     /// No more inputs are at hand: send what has gathered.
-    Drained { now: Timestamp },
-    Ticked { now: Timestamp },
+    Drained {
+        now: Timestamp,
+    },
+    Ticked {
+        now: Timestamp,
+    },
 }
 
 #[derive(Debug, PartialEq)]
 pub(super) enum Effect {
     /// The log contradicts what this machine has read: it must not go on.
-    Halt { reason: String },
+    Halt {
+        reason: String,
+    },
     /// A stream cannot be served any more: somebody must act.
-    Unreadable { stream: StreamId, detail: String },
+    Unreadable {
+        stream: StreamId,
+        detail: String,
+    },
     /// Drop the writer with all its later reports, open a fresh one and claim the shard.
-    TakeOver { reason: TakeOverReason },
-    Append { records: Vec<(OutgoingRecord, Ticket)> },
+    TakeOver {
+        reason: TakeOverReason,
+    },
+    Append {
+        records: Vec<(OutgoingRecord, Ticket)>,
+    },
     /// Read the log from `from` up to but without `to`.
-    Fetch { from: Offset, to: Offset },
-    Reply { request: RequestId, result: Result<Answer, SubmitError> },
+    Fetch {
+        from: Offset,
+        to: Offset,
+    },
+    Reply {
+        request: RequestId,
+        result: Result<Answer, SubmitError>,
+    },
 }
 
 /// Why a shard claims.

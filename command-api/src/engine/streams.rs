@@ -72,10 +72,9 @@ impl Streams {
     pub(super) fn speculate(&mut self, id: &StreamId, seq: u64, events: &[Event]) {
         let stream = self.streams.entry(id.clone()).or_insert_with(|| Stream::empty(id));
         let Some(confirmed) = &stream.confirmed else { return };
-        let speculative = stream.speculative.get_or_insert_with(|| Speculative {
-            snapshot: confirmed.clone(),
-            last_seq: seq,
-        });
+        let speculative = stream
+            .speculative
+            .get_or_insert_with(|| Speculative { snapshot: confirmed.clone(), last_seq: seq });
         speculative.last_seq = seq;
         fold(&mut speculative.snapshot, events);
     }

@@ -105,7 +105,9 @@ async fn reads_come_back_in_the_order_asked_whatever_their_shards() {
     let skus: Vec<String> = (0..20).map(|n| format!("S{n}")).collect();
     for (sku, times) in skus.iter().zip(1..) {
         for _ in 0..times % 3 {
-            submit(&running.engine, receive(sku, Uuid::now_v7().as_u128())).await.expect("an answer");
+            submit(&running.engine, receive(sku, Uuid::now_v7().as_u128()))
+                .await
+                .expect("an answer");
         }
     }
     let streams: Vec<_> = skus.iter().map(|sku| receive(sku, 0).stream).collect();
@@ -116,7 +118,6 @@ async fn reads_come_back_in_the_order_asked_whatever_their_shards() {
     running.stop().await;
 }
 
-
 #[tokio::test]
 async fn two_engines_on_one_log_never_apply_a_command_twice() {
     let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new(2));
@@ -126,10 +127,8 @@ async fn two_engines_on_one_log_never_apply_a_command_twice() {
         task::spawn("client", async move {
             let sku = format!("S{}", key % 7);
             let [one, other] = engines;
-            let both = tokio::join!(
-                submit(&one, receive(&sku, key)),
-                submit(&other, receive(&sku, key)),
-            );
+            let both =
+                tokio::join!(submit(&one, receive(&sku, key)), submit(&other, receive(&sku, key)),);
             (key, both)
         })
     });

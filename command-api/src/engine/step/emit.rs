@@ -39,11 +39,7 @@ impl Machine {
     }
 
     /// One record for the reader machine; `None` if it halted.
-    pub(super) fn feed(
-        &mut self,
-        record: LogRecord,
-        effects: &mut Vec<Effect>,
-    ) -> Option<Stepped> {
+    pub(super) fn feed(&mut self, record: LogRecord, effects: &mut Vec<Effect>) -> Option<Stepped> {
         let stepped = match self.reader.step(record) {
             Ok(stepped) => stepped,
             Err(halt) => {

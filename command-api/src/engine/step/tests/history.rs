@@ -14,7 +14,9 @@ use super::{
 #[derive(Clone, Copy, Debug)]
 enum Happening {
     /// A client sends a command, or again one that it sent before.
-    Submit { key: u8 },
+    Submit {
+        key: u8,
+    },
     Deliver,
     LandsButReportedLost,
     Lost,
@@ -22,7 +24,9 @@ enum Happening {
     /// A record of an ended epoch lands late.
     GhostLands,
     ForeignClaim,
-    TimePasses { millis: u16 },
+    TimePasses {
+        millis: u16,
+    },
 }
 
 fn happening() -> impl Strategy<Value = Happening> {

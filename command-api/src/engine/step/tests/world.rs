@@ -143,11 +143,7 @@ impl World {
         self.report(ticket, Err(failed()));
     }
 
-    pub(super) fn report(
-        &mut self,
-        ticket: Ticket,
-        result: Result<Option<i64>, DeliveryError>,
-    ) {
+    pub(super) fn report(&mut self, ticket: Ticket, result: Result<Option<i64>, DeliveryError>) {
         self.step(Input::Heard { now: self.now });
         self.step(Input::Reported { report: Report { ticket, result } });
         self.drain();
@@ -191,12 +187,11 @@ impl World {
         for record in &self.partition {
             if let Ok(Stepped::Commit(commit)) = reader.step(record.clone()) {
                 match commit.body {
-                    CommitBody::Events(events) => seen.extend(
-                        events.first().map(|e| e.provenance.command_id.uuid().as_u128()),
-                    ),
-                    CommitBody::Barrier(barrier) => seen.extend(
-                        barrier.outcomes.iter().map(|o| o.command_id.uuid().as_u128()),
-                    ),
+                    CommitBody::Events(events) => seen
+                        .extend(events.first().map(|e| e.provenance.command_id.uuid().as_u128())),
+                    CommitBody::Barrier(barrier) => {
+                        seen.extend(barrier.outcomes.iter().map(|o| o.command_id.uuid().as_u128()))
+                    }
                 }
             }
         }
