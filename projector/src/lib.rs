@@ -17,39 +17,29 @@ mod projections;
 mod runner;
 mod schema;
 pub mod settings;
+mod startup;
 pub mod status;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use infra::{
-    config,
     http::{
         health::Readiness,
         server::{App, BindError, Server},
     },
-    log::{EventLog, kafka::KafkaLog},
     postgres::{InvalidUrl, Pool},
-    retry::Policy,
     shutdown::Shutdown,
     task::{GroupFailed, Tasks},
-    telemetry::{chain, emit},
 };
 
-use metrics::NotConnected;
 use runner::Shared;
+use startup::prepare;
 
 pub use settings::Settings;
+pub use startup::Source;
 
 /// What ends after the last request has.
 const DRAIN_GRACE: Duration = Duration::from_secs(1);
-
-/// Where the log is.
-pub enum Source {
-    /// In Kafka, as the settings say.
-    Kafka,
-    /// Here, for tests.
-    Given(Arc<dyn EventLog>),
-}
 
 /// A projector that has bound its port and not yet begun.
 pub struct Service {
@@ -96,39 +86,21 @@ impl Service {
     pub async fn run(self, shutdown: Shutdown) -> Result<(), GroupFailed> {
         let Self { settings, source, pool, readiness, server, app } = self;
         let drain_wait_max = settings.http.drain_wait_max.saturating_add(DRAIN_GRACE);
+        // Before anybody can ask whether they hold.
+        let (kafka, postgres) = (readiness.condition("kafka"), readiness.condition("postgres"));
         let mut tasks = Tasks::new(shutdown.clone());
         tasks.spawn_critical("http server", server.serve(app, shutdown.clone()));
         tasks.spawn_critical("projections", async move {
+            let projections = projections::all();
+            let connected = source.connect(&settings.kafka, kafka);
+            let prepared = prepare(&pool, &projections, postgres);
             let log = tokio::select! {
-                log = connect(source, &settings.kafka, &readiness) => log,
+                (log, ()) = async { tokio::join!(connected, prepared) } => log,
                 () = shutdown.requested() => return Ok(()),
             };
-            let shared = Shared::new(log, pool, projections::all(), &readiness);
+            let shared = Shared::new(log, pool, projections, &readiness);
             runner::run(Arc::new(shared), shutdown).await
         });
         tasks.run(drain_wait_max).await
-    }
-}
-
-/// The log, however long Kafka is away.
-async fn connect(
-    source: Source,
-    kafka: &config::Kafka,
-    readiness: &Readiness,
-) -> Arc<dyn EventLog> {
-    let condition = readiness.condition("kafka");
-    if let Source::Given(log) = source {
-        return log;
-    }
-    let mut waits = Policy::PATIENT.waits();
-    loop {
-        match KafkaLog::connect(kafka, &kafka.topic).await {
-            Ok(log) => return Arc::new(log),
-            Err(error) => {
-                condition.unmet(chain(&error).to_string());
-                emit(NotConnected { error: &error });
-                waits.wait().await;
-            }
-        }
     }
 }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use infra::{
     config::{self, LocalStack, Mistakes},
     shutdown::Shutdown,
@@ -19,7 +19,7 @@ struct Cli {
     config: config::Args,
 
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Subcommand)]
@@ -49,8 +49,13 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or settings.";
 async fn main() -> ExitCode {
     let Cli { config, command } = Cli::parse();
     let ended = match command {
-        Command::Run => run(&config).await,
-        Command::Status { json } => status(&config, json).await,
+        Some(Command::Run) => run(&config).await,
+        Some(Command::Status { json }) => status(&config, json).await,
+        None if config.check_config => run(&config).await,
+        None => {
+            eprintln!("{}", Cli::command().render_help());
+            return ExitCode::from(config::EXIT_CODE);
+        }
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

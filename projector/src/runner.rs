@@ -21,30 +21,31 @@ mod shard;
 mod shared;
 mod trouble;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use domain::shard::ShardId;
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use infra::{
+    retry::Policy,
     shutdown::Shutdown,
     task::{self, TaskFailed},
-    telemetry::emit,
 };
-
-use crate::{metrics::NotPrepared, schema};
 
 pub(crate) use fold::{Fold, Folded};
 pub(crate) use shared::{Shared, pool};
+
+/// Between tries of what must be done in the end: for ever, for there is nothing else to do.
+pub(crate) const RETRY: Policy = Policy {
+    tries_max: None,
+    wait_min: Duration::from_millis(20),
+    wait_max: Duration::from_secs(1),
+};
 
 /// Serves all shards until the shutdown.
 ///
 /// # Errors
 /// If one of its tasks panics.
 pub(crate) async fn run(shared: Arc<Shared>, shutdown: Shutdown) -> Result<(), TaskFailed> {
-    tokio::select! {
-        () = prepare(&shared) => {}
-        () = shutdown.requested() => return Ok(()),
-    }
     let shards = (0..shared.log.shard_count()).map(ShardId::new);
     let mut shards: FuturesUnordered<_> = shards
         .map(|shard| {
@@ -55,16 +56,4 @@ pub(crate) async fn run(shared: Arc<Shared>, shutdown: Shutdown) -> Result<(), T
         ended??;
     }
     Ok(())
-}
-
-/// Makes the tables, however long PostgreSQL is away.
-async fn prepare(shared: &Shared) {
-    let mut waits = applier::RETRY.waits();
-    let everywhere = ("all projections", ShardId::new(0));
-    while let Err(error) = schema::ensure(&shared.pool, &shared.projections).await {
-        emit(NotPrepared { error: &error });
-        shared.postgres.raise(everywhere, schema::explain(&error).to_owned());
-        waits.wait().await;
-    }
-    shared.postgres.clear(&everywhere);
 }

@@ -12,7 +12,6 @@ use std::{sync::Arc, time::Duration};
 use domain::{StreamType, shard::ShardId};
 use infra::{
     log::Checkpoint,
-    retry::Policy,
     shutdown::Shutdown,
     telemetry::{chain, emit},
 };
@@ -22,6 +21,7 @@ use tokio::{
 };
 
 use super::{
+    RETRY,
     commit::{Commit, Fact},
     feed::Delivery,
     fold::{Fold, FoldError},
@@ -40,13 +40,6 @@ const BATCH_EVENTS_MAX: usize = 5_000;
 /// How long commits without an event for this projection may wait for company. Every commit moves
 /// every checkpoint, and most commits concern few projections.
 const QUIET_WAIT_MAX: Duration = Duration::from_millis(20);
-
-/// Between tries to write a batch: for ever, for there is nothing else to do.
-pub(super) const RETRY: Policy = Policy {
-    tries_max: None,
-    wait_min: Duration::from_millis(20),
-    wait_max: Duration::from_secs(1),
-};
 
 pub(super) struct Applier {
     pub shared: Arc<Shared>,

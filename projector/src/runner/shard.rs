@@ -17,7 +17,8 @@ use infra::{
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{
-    applier::{Applier, Ended, RETRY},
+    RETRY,
+    applier::{Applier, Ended},
     feed,
     fold::Fold,
     horizon::Horizon,

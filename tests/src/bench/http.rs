@@ -14,7 +14,7 @@ use super::figure::{Figure, per_second};
 use crate::import::target::Target;
 
 const REQUESTS: usize = 20_000;
-const CONNECTIONS: usize = 64;
+const CONNECTIONS: usize = 256;
 /// Streams that the commands are spread over.
 const STREAMS: usize = 1_000;
 const WAIT_MAX: Duration = Duration::from_secs(30);

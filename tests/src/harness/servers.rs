@@ -142,8 +142,9 @@ async fn make_template(state: &State, secrets: &Secrets) -> Result<String> {
     Ok(name)
 }
 
-fn owner(state: &State) -> &'static str {
-    if state.existing.postgres.is_some() { "CURRENT_USER" } else { OWNER }
+/// On an existing server, who makes a database keeps it.
+fn owner(state: &State) -> Option<&'static str> {
+    state.existing.postgres.is_none().then_some(OWNER)
 }
 
 fn migrations_hash() -> Result<String> {

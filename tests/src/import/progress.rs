@@ -1,6 +1,7 @@
 //! How far the import is: a bar on a terminal, one JSON line a second otherwise.
 
 use std::{
+    fmt,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -8,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use infra::task::{self, Task};
 use serde::Serialize;
 use tokio::time::{Instant, interval};
@@ -16,8 +17,7 @@ use tokio::time::{Instant, interval};
 use crate::stack::console;
 
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
-const TEMPLATE: &str =
-    "{prefix:>10} {bar:30} {human_pos}/{human_len} {per_sec} ETA {eta} {wide_msg}";
+const TEMPLATE: &str = "{prefix:>10} {bar:30} {human_pos}/{human_len} {rate} ETA {eta} {wide_msg}";
 
 /// One phase of the work. Ends its display when dropped.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ impl Phase {
         }
         let bar = ProgressBar::new(total).with_prefix(name);
         if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
-            bar.set_style(style);
+            bar.set_style(style.with_key("rate", rate_of));
         }
         bar.enable_steady_tick(REPORT_INTERVAL / 5);
         Self { shared, bar: Some(bar), _reporter: None }
@@ -130,6 +130,11 @@ impl Shared {
         };
         serde_json::to_string(&line).unwrap_or_default()
     }
+}
+
+fn rate_of(state: &ProgressState, text: &mut dyn fmt::Write) {
+    // A bar is drawn again and again: what cannot be written now is written next time.
+    write!(text, "{:.0}/s", state.per_sec()).unwrap_or_default();
 }
 
 /// Whole things per second.

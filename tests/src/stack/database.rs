@@ -15,7 +15,7 @@ pub async fn prepare(state: &State, secrets: &Secrets) -> Result<()> {
     if state.existing.postgres.is_none() {
         let admin = state.admin_url(secrets);
         create_roles(&admin, secrets).await.context("making PostgreSQL's roles")?;
-        create(&admin, DATABASE, Template::Empty, OWNER).await?;
+        create(&admin, DATABASE, Template::Empty, Some(OWNER)).await?;
     }
     migrate(&state.databases(secrets).migrator).await
 }
@@ -53,7 +53,7 @@ pub enum Template<'a> {
     CopyOf(&'a str),
 }
 
-/// Makes a database that `owner` owns, if it is not there.
+/// Makes a database, if it is not there, for `owner` or else for whom the URL names.
 ///
 /// # Errors
 /// When the server refuses.
@@ -61,7 +61,7 @@ pub async fn create(
     admin_url: &str,
     name: &str,
     template: Template<'_>,
-    owner: &str,
+    owner: Option<&str>,
 ) -> Result<()> {
     let mut admin = connect(admin_url).await?;
     if !exists(&mut admin, "pg_database", "datname", name).await? {
@@ -69,7 +69,8 @@ pub async fn create(
             Template::Empty => "template1",
             Template::CopyOf(name) => name,
         };
-        let sql = format!("CREATE DATABASE {name} OWNER {owner} TEMPLATE {source}");
+        let owner = owner.map(|owner| format!("OWNER {owner}")).unwrap_or_default();
+        let sql = format!("CREATE DATABASE {name} TEMPLATE {source} {owner}");
         run(&mut admin, sql).await.with_context(|| format!("making the database {name}"))?;
     }
     if matches!(template, Template::CopyOf(_)) {

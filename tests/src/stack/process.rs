@@ -24,7 +24,7 @@ use crate::eventually::wait_for;
 /// How long a part may take to end by itself before it is killed.
 const STOP_WAIT_MAX: Duration = Duration::from_secs(20);
 const KILL_WAIT_MAX: Duration = Duration::from_secs(10);
-const PID_WAIT_MAX: Duration = Duration::from_secs(5);
+const PID_WAIT_MAX: Duration = Duration::from_secs(10);
 const LOG_TAIL_LINES: usize = 15;
 
 #[derive(Clone, Debug)]
@@ -58,7 +58,7 @@ impl Part {
         &self.log_file
     }
 
-    /// The pid while the part runs.
+    /// The pid while the part runs. One that has been killed is waited for.
     ///
     /// # Errors
     /// When the pid file cannot be read, or a running part has written no pid.
@@ -70,6 +70,7 @@ impl Part {
                 Ok(Held::Unnamed) => {
                     ControlFlow::Continue("a locked pid file without a pid".into())
                 }
+                Ok(Held::Ending(pid)) => ControlFlow::Continue(format!("{pid}, which is ending")),
                 Err(error) => ControlFlow::Break(Err(error)),
             }
         })
@@ -141,7 +142,9 @@ impl Part {
         wait_for(&format!("the end of {}", self.name), within, || async {
             match self.read_pid() {
                 Ok(Held::Free) => ControlFlow::Break(Ok(())),
-                Ok(Held::By(pid)) => ControlFlow::Continue(format!("process {pid}")),
+                Ok(Held::By(pid) | Held::Ending(pid)) => {
+                    ControlFlow::Continue(format!("process {pid}"))
+                }
                 Ok(Held::Unnamed) => ControlFlow::Continue("a locked pid file".to_owned()),
                 Err(error) => ControlFlow::Break(Err(error)),
             }
@@ -179,8 +182,9 @@ impl Part {
         let mut text = String::new();
         file.seek(SeekFrom::Start(0))?;
         file.read_to_string(&mut text)?;
-        match text.trim().parse() {
-            Ok(pid) => Ok(Held::By(Pid::from_raw(pid))),
+        match text.trim().parse().map(Pid::from_raw) {
+            Ok(pid) if is_ending(pid) => Ok(Held::Ending(pid)),
+            Ok(pid) => Ok(Held::By(pid)),
             Err(_not_yet_written) => Ok(Held::Unnamed),
         }
     }
@@ -190,6 +194,24 @@ enum Held {
     Free,
     Unnamed,
     By(Pid),
+    /// Killed, but the system has not taken it all down yet.
+    Ending(Pid),
+}
+
+/// Whether the system is taking a process down, as it says in `/proc`: a large one keeps its files, and so
+/// the lock, for a moment after it was killed.
+fn is_ending(pid: Pid) -> bool {
+    const FLAG_EXITING: u32 = 0x4;
+    const PENDING_KILL: u64 = 1 << 8;
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name comes second, in parentheses, and may hold anything.
+    let mut fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    let is_dead = fields.next().is_some_and(|state| matches!(state, "Z" | "X"));
+    let flags: u32 = fields.nth(5).and_then(|flags| flags.parse().ok()).unwrap_or_default();
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let pending = status.lines().filter_map(|line| line.split_once("Pnd:\t"));
+    let mut pending = pending.filter_map(|(_, mask)| u64::from_str_radix(mask.trim(), 16).ok());
+    is_dead || flags & FLAG_EXITING != 0 || pending.any(|mask| mask & PENDING_KILL != 0)
 }
 
 /// What a part runs.

@@ -4,17 +4,20 @@ use super::console;
 use super::services::SERVICES;
 use super::state::State;
 
+/// As the README has it.
+const FIRST_COMMAND: &str = r#"
+A first command, and the query that sees it:
+  . .stack/dev.env
+  curl -sS "$TRADEWIND_COMMAND_URL/v1/products" \
+    -H "Authorization: Bearer $TRADEWIND_OPERATOR_KEY" \
+    -H 'Content-Type: application/json' -H 'Idempotency-Key: first-product' \
+    -d '{"sku": "TEA-1", "name": "Darjeeling", "department": "TEA", "price": {"amount": 450, "currency": "EUR"}}'
+  curl -sS "$TRADEWIND_QUERY_URL/v1/products/by-sku/TEA-1" \
+    -H "Authorization: Bearer $TRADEWIND_OPERATOR_KEY" -H "Tradewind-Position: <position>""#;
+
 pub fn print(state: &State) {
     for service in &SERVICES {
         console::line(&format!("{:<14} {}/docs", service.part, service.url(state)));
     }
-    console::line(
-        "
-Try:
-  set -a; . .stack/dev.env; set +a
-  curl -s $TRADEWIND_COMMAND_URL/v1/products -H \"Authorization: Bearer $TRADEWIND_OPERATOR_KEY\" \\
-    -H 'Content-Type: application/json' \\
-    -d '{\"sku\": \"tea-1\", \"name\": \"Green tea\", \"price\": {\"amount\": 450, \"currency\": \"USD\"}}'
-  curl -s $TRADEWIND_QUERY_URL/v1/products/by-sku/tea-1",
-    );
+    console::line(FIRST_COMMAND);
 }

@@ -85,3 +85,14 @@ pub(crate) async fn stock_becomes(stack: &Stack, sku: &str, on_hand: u32, reserv
     })
     .await;
 }
+
+/// Waits for the projection behind the report: an order and its sale are two read models.
+pub(crate) async fn sales_become(stack: &Stack, group_by: &str, items: &Value) {
+    let path = format!("/v1/reports/sales?group_by={group_by}");
+    let client = stack.analyst();
+    eventually("the report is as expected", SETTLE_WAIT_MAX, || async {
+        let body = client.get(&path).await.body;
+        if body["items"] == *items { Ok(()) } else { Err(body) }
+    })
+    .await;
+}

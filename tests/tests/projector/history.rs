@@ -85,9 +85,6 @@ impl Owner {
         1 + self.append(&OutgoingRecord::Barrier(barrier))
     }
 
-    pub(crate) fn skip(&mut self, seq: u64) {
-        self.seq += seq;
-    }
     fn place(&self, index: u32, count: u32) -> Place {
         Place { epoch: self.epoch, claim: self.claim, seq: self.seq, index, count }
     }

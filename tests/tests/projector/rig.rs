@@ -94,7 +94,6 @@ impl Projector {
             log: config::Log { format: config::LogFormat::Pretty, filter: "info".to_owned() },
         };
         let source = Source::Given(Arc::new(log.clone()));
-        infra::telemetry::init(&settings.log).unwrap(); //TMP
         let service = Service::bind(settings, source).expect("a free port");
         let url = format!("http://{}", service.local_addr());
         let shutdown = Shutdown::new();
