@@ -40,7 +40,7 @@ macro_rules! aggregates {
         }
 
         /// A command for any aggregate.
-        #[derive(Clone, Debug, PartialEq)]
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         pub enum Command { $($variant(crate::$module::Command)),+ }
 
         impl Command {
@@ -96,7 +96,7 @@ macro_rules! aggregates {
         }
 
         /// The state of any aggregate.
-        #[derive(Clone, Debug, PartialEq)]
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         pub enum State { $($variant(Box<crate::$module::$state>)),+ }
 
         impl State {

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     aggregate::Evolve,
     api_key::{Event, Role},
     timestamp::Timestamp,
 };
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiKey {
     /// `None` until it is issued.
     pub issued: Option<Issued>,
@@ -16,7 +18,7 @@ pub struct ApiKey {
 }
 
 /// What never changes about a key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Issued {
     pub name: String,
     pub roles: BTreeSet<Role>,

@@ -1,6 +1,8 @@
 //! What can be asked of a cart. Whoever sends a line has looked up its listing: a cart knows no
 //! catalogue.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     cart::{Address, Adjustment, Channel},
     id::{OrderId, Sku},
@@ -9,7 +11,7 @@ use crate::{
     timestamp::Timestamp,
 };
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Command {
     Create {
         currency: Currency,
@@ -41,7 +43,7 @@ pub enum Command {
 }
 
 /// A line as asked for, with the listing as it is now; `None` if the SKU cannot be sold.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NewLine {
     pub sku: Sku,
     pub quantity: u32,
@@ -50,7 +52,7 @@ pub struct NewLine {
 }
 
 /// The buyer's side of a checkout, and the listings of all lines as they are now.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Terms {
     pub channel: Channel,
     /// When the sale took place, where it was recorded later (point of sale only).

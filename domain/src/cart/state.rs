@@ -2,6 +2,8 @@
 //!
 //! **Invariant:** all lines passed the checks of `line`, one per SKU, so sums over them fit.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     aggregate::Evolve,
     cart::{Event, Line, Totals, line},
@@ -10,7 +12,7 @@ use crate::{
     timestamp::Timestamp,
 };
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cart {
     /// `None` until it is created.
     pub currency: Option<Currency>,
@@ -24,7 +26,7 @@ pub struct Cart {
     expires_at: Option<Timestamp>,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Status {
     #[default]
     Open,

@@ -1,5 +1,7 @@
 //! What can be asked of an order; process managers ask it.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     cart::Checkout,
     id::{CartId, PaymentId},
@@ -8,7 +10,7 @@ use crate::{
 };
 
 #[expect(clippy::large_enum_variant, reason = "passed on, never kept in numbers")]
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Command {
     Place { cart_id: CartId, checkout: Checkout },
     RecordStockReserved,

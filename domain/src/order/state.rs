@@ -1,5 +1,7 @@
 //! What an order has become.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     aggregate::Evolve,
     cart::Checkout,
@@ -7,7 +9,7 @@ use crate::{
     order::Event,
 };
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
     /// `None` until it is placed.
     pub placed: Option<Placed>,
@@ -19,13 +21,13 @@ pub struct Order {
 }
 
 /// What was ordered; it never changes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Placed {
     pub cart_id: CartId,
     pub checkout: Checkout,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Status {
     #[default]
     Pending,

@@ -1,8 +1,10 @@
 //! What can be asked of a payment.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{id::OrderId, money::Money};
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Command {
     Request {
         order_id: OrderId,

@@ -1,8 +1,10 @@
 //! What a payment has become.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{aggregate::Evolve, id::OrderId, money::Money, payment::Event, timestamp::Timestamp};
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Payment {
     /// `None` until it is requested.
     pub request: Option<Request>,
@@ -14,7 +16,7 @@ pub struct Payment {
 }
 
 /// What was asked of the provider; it never changes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
     pub order_id: OrderId,
     pub amount: Money,
@@ -22,7 +24,7 @@ pub struct Request {
     pub method_token: String,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Status {
     #[default]
     Requested,

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{id::Sku, money::Money, product::Details};
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Command {
     Create { sku: Sku, details: Details, price: Money },
     Update { patch: Patch },
@@ -15,7 +17,7 @@ pub enum Command {
 }
 
 /// A JSON merge patch (RFC 7396) of the details: absent keeps, `Some(None)` removes.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Patch {
     pub name: Option<String>,
     pub description: Option<Option<String>>,

@@ -1,5 +1,7 @@
 //! What a product has become.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     aggregate::Evolve,
     id::{ProductId, Sku},
@@ -8,7 +10,7 @@ use crate::{
     sku::Listing,
 };
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Product {
     /// `None` until it is created.
     pub entry: Option<Entry>,
@@ -16,14 +18,14 @@ pub struct Product {
 }
 
 /// What the catalogue says about a product.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     pub sku: Sku,
     pub details: Details,
     pub price: Money,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Status {
     #[default]
     Draft,

@@ -1,12 +1,14 @@
 //! Whose code it is, and what a cart must know to sell it.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     aggregate::Evolve,
     id::ProductId,
     sku::{Event, Listing},
 };
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SkuClaim {
     /// The product that claimed the code, for good.
     pub product_id: Option<ProductId>,

@@ -1,8 +1,10 @@
 //! What can be asked of a stock.
 
+use serde::{Deserialize, Serialize};
+
 use crate::id::{OrderId, ReservationId};
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
     Receive {
         quantity: u32,

@@ -4,6 +4,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     aggregate::Evolve,
     id::{OrderId, ReservationId},
@@ -16,7 +18,7 @@ use crate::{
 /// which answers a redelivered command id for 24 h from its own memory.
 const ENDED_MAX: usize = 32;
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stock {
     on_hand: u32,
     reserved: u32,
@@ -25,7 +27,7 @@ pub struct Stock {
 }
 
 /// Units that are kept for an order until `expires_at`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
     pub order_id: OrderId,
     pub quantity: u32,
@@ -33,7 +35,7 @@ pub struct Hold {
 }
 
 /// How a reservation ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum End {
     /// Its units left the house.
     Committed,
