@@ -9,6 +9,7 @@ pub mod codec;
 pub mod config;
 pub mod http;
 pub mod log;
+pub mod membership;
 pub mod position;
 pub mod postgres;
 pub mod retry;

@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 
 use super::{BoxError, EventLog, LogReader, LogWriter, Offset, OpenError, ReadError, Report};
 use crate::{config, task};
-pub(super) use client::{Quiet, base};
+pub(crate) use client::{Quiet, base};
 pub use topic::{TopicError, TopicSpec, ensure_topic};
 
 /// How long a question to the brokers may take.

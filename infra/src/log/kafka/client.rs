@@ -3,6 +3,7 @@
 use rdkafka::{
     ClientConfig, ClientContext, config::RDKafkaLogLevel, consumer::ConsumerContext,
     error::KafkaError,
+    producer::{DeliveryResult, ProducerContext},
 };
 use secrecy::ExposeSecret;
 
@@ -10,7 +11,7 @@ use crate::config;
 
 /// Connection and security; whoever creates a client adds what it is for.
 #[expect(clippy::disallowed_methods, reason = "the one place where clients are configured")]
-pub(in crate::log) fn base(config: &config::Kafka) -> ClientConfig {
+pub(crate) fn base(config: &config::Kafka) -> ClientConfig {
     let mut base = ClientConfig::new();
     base.set("bootstrap.servers", &config.bootstrap_servers)
         .set("client.id", "tradewind")
@@ -34,7 +35,7 @@ pub(in crate::log) fn base(config: &config::Kafka) -> ClientConfig {
 }
 
 /// Keeps librdkafka's own lines at debug: those who use a client log what matters, once.
-pub(in crate::log) struct Quiet;
+pub(crate) struct Quiet;
 
 impl ClientContext for Quiet {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -47,6 +48,13 @@ impl ClientContext for Quiet {
 }
 
 impl ConsumerContext for Quiet {}
+
+/// For producers that do not ask what became of a record.
+impl ProducerContext for Quiet {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {}
+}
 
 pub(super) fn log_line(level: RDKafkaLogLevel, facility: &str, message: &str) {
     tracing::debug!(?level, facility, "librdkafka: {message}");

@@ -1,4 +1,4 @@
-//! The topic of the log: made once, checked ever after.
+//! The topics: made once, checked ever after.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::{config, task};
 /// How long the cluster may take to make a topic.
 const CREATE_WAIT_MAX: Duration = Duration::from_secs(10);
 
-/// What the log asks of its topic.
+/// What a topic is asked to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TopicSpec {
     /// Fixed for ever: streams are spread over the shards by it.
@@ -25,27 +25,43 @@ pub struct TopicSpec {
     pub replication: u32,
     /// Replicas that must have a record before it is acknowledged.
     pub insync_min: u32,
+    /// What must be so, whoever made the topic.
+    settings: &'static [(&'static str, &'static str)],
 }
+
+/// Anything else would delete events, now or in time.
+const LOG_SETTINGS: &[(&str, &str)] =
+    &[("cleanup.policy", "delete"), ("retention.ms", "-1"), ("retention.bytes", "-1")];
+
+/// Only the last beat of a node matters, and the broker's clock is the one of all nodes.
+const NODES_SETTINGS: &[(&str, &str)] =
+    &[("cleanup.policy", "compact"), ("message.timestamp.type", "LogAppendTime")];
 
 impl TopicSpec {
     /// One broker, no copies: for a machine of one's own.
     #[must_use]
     pub const fn local(partitions: u32) -> Self {
-        Self { partitions, replication: 1, insync_min: 1 }
+        Self { partitions, replication: 1, insync_min: 1, settings: LOG_SETTINGS }
     }
 
     /// Three copies, of which one may be lost without a pause.
     #[must_use]
     pub const fn replicated(partitions: u32) -> Self {
-        Self { partitions, replication: 3, insync_min: 2 }
+        Self { partitions, replication: 3, insync_min: 2, settings: LOG_SETTINGS }
+    }
+
+    /// The topic of the nodes' beats, with as many copies as this one.
+    #[must_use]
+    pub const fn of_nodes(self) -> Self {
+        Self { partitions: 1, settings: NODES_SETTINGS, ..self }
     }
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum TopicError {
-    /// A topic of this name exists and cannot carry the log.
+    /// A topic of this name exists and is another one.
     #[error(
-        "topic {topic:?} cannot carry the log: {setting} is {found}, but it must be {expected}"
+        "topic {topic:?} cannot be used: {setting} is {found}, but it must be {expected}"
     )]
     Mismatch { topic: String, setting: &'static str, found: String, expected: String },
     /// The cluster does not want to make it so.
@@ -59,7 +75,7 @@ pub enum TopicError {
     Unavailable(#[source] BoxError),
 }
 
-/// Makes the topic, or checks that the one that is there can carry the log.
+/// Makes the topic, or checks that the one that is there is such a one.
 ///
 /// # Errors
 /// There is a topic of this name that cannot, or the cluster does not do as asked.
@@ -83,18 +99,16 @@ async fn ensure(base: &ClientConfig, topic: &str, spec: TopicSpec) -> Result<(),
     let (partitions, replication) = (to_i32(spec.partitions), to_i32(spec.replication));
     let insync_min = spec.insync_min.to_string();
     let wanted = NewTopic::new(topic, partitions, TopicReplication::Fixed(replication))
-        .set("cleanup.policy", "delete")
-        .set("retention.ms", "-1")
-        .set("retention.bytes", "-1")
         .set("unclean.leader.election.enable", "false")
         .set("min.insync.replicas", &insync_min);
+    let wanted = spec.settings.iter().fold(wanted, |topic, (name, value)| topic.set(name, value));
     let options = AdminOptions::new()
         .request_timeout(Some(CREATE_WAIT_MAX))
         .operation_timeout(Some(CREATE_WAIT_MAX));
     let created = admin.create_topics([&wanted], &options).await.map_err(unavailable)?;
     match created.into_iter().next() {
         Some(Ok(_)) => {
-            tracing::info!(topic, spec.partitions, "made the topic of the event log");
+            tracing::info!(topic, spec.partitions, "made topic {topic}");
             Ok(())
         }
         Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => check(&admin, topic, spec).await,
@@ -125,10 +139,7 @@ async fn check(admin: &AdminClient<Quiet>, topic: &str, spec: TopicSpec) -> Resu
     let Some(Ok(settings)) = described.into_iter().next() else {
         return Err(TopicError::Unavailable("no answer about the topic's settings".into()));
     };
-    // What would delete events, now or in time.
-    for (setting, expected) in
-        [("cleanup.policy", "delete"), ("retention.ms", "-1"), ("retention.bytes", "-1")]
-    {
+    for &(setting, expected) in spec.settings {
         let found = value_of(&settings, setting);
         if found != expected {
             return mismatch(setting, found, expected);

@@ -1,0 +1,237 @@
+//! Which nodes are alive, and which of them should own which shard.
+//!
+//! Each node beats on a topic of its own kind ([`kafka`]) and hears the beats of all. Time is that
+//! of the broker, which stamps each beat: so all nodes that have heard the same beats see the same
+//! nodes alive, whatever their own clocks say, and one that is cut off from the brokers keeps the
+//! last picture instead of taking everybody else for dead.
+//!
+//! **Invariant:** all of this is a hint. Who owns a shard is decided by its claims alone.
+
+pub mod kafka;
+pub mod memory;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use async_trait::async_trait;
+use domain::shard::ShardId;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::log::BoxError;
+
+/// How often a node beats.
+pub const BEAT_EVERY: Duration = Duration::from_millis(200);
+
+/// A node that has not beaten for this long is dead to the others.
+const DEAD_AFTER_MILLIS: i64 = 1_000;
+
+/// Nodes that are remembered; the longest silent ones are forgotten first.
+const NODES_MAX: usize = 1_000;
+
+/// What a node says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Beat {
+    pub url: String,
+    /// It is about to go and wants no shard any more.
+    pub draining: bool,
+}
+
+/// A beat as all nodes hear it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heard {
+    pub node: String,
+    /// `None`: the node has left.
+    pub beat: Option<Beat>,
+    /// The broker's time, in milliseconds.
+    pub at: i64,
+}
+
+/// Where nodes beat and hear each other.
+#[async_trait]
+pub trait Beats: Send + 'static {
+    /// Sends a beat, or that the node leaves, and returns at once. A lost one is made up by the
+    /// next.
+    fn send(&mut self, node: &str, beat: Option<&Beat>);
+
+    /// The next beat of any node, this one's included. Dropping the future loses none.
+    async fn hear(&mut self) -> Result<Heard, BeatsFailed>;
+}
+
+/// No waiting mends it.
+#[derive(Debug, thiserror::Error)]
+#[error("the nodes' topic cannot be used")]
+pub struct BeatsFailed(#[source] pub BoxError);
+
+/// A node that is alive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    pub node: String,
+    pub url: String,
+    pub draining: bool,
+}
+
+/// The nodes that are alive, as of the beats heard. Empty until the first one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct View {
+    members: Vec<Member>,
+}
+
+impl View {
+    /// A view that never changes: this node and nobody else.
+    #[must_use]
+    pub fn alone(node: &str, url: &str) -> Self {
+        let member = Member { node: node.to_owned(), url: url.to_owned(), draining: false };
+        Self { members: vec![member] }
+    }
+
+    #[must_use]
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// The one that should own the shard: the first of [`View::ranking`].
+    #[must_use]
+    pub fn owner(&self, shard: ShardId) -> Option<&Member> {
+        self.candidates().max_by_key(|member| weight(&member.node, shard))
+    }
+
+    /// The place of a node among those that may own the shard, the owner's being 0. `None` if it
+    /// may not.
+    #[must_use]
+    pub fn rank(&self, shard: ShardId, node: &str) -> Option<usize> {
+        self.ranking(shard).iter().position(|member| member.node == node)
+    }
+
+    /// Those that may own the shard, best first, by rendezvous hashing (Thaler and Ravishankar,
+    /// 1998): when a node comes or goes, only its own shards change hands.
+    fn ranking(&self, shard: ShardId) -> Vec<&Member> {
+        let mut ranking: Vec<&Member> = self.candidates().collect();
+        ranking.sort_by_cached_key(|member| std::cmp::Reverse(weight(&member.node, shard)));
+        ranking
+    }
+
+    fn candidates(&self) -> impl Iterator<Item = &Member> {
+        self.members.iter().filter(|member| !member.draining)
+    }
+}
+
+fn weight(node: &str, shard: ShardId) -> [u8; 32] {
+    let hash = Sha256::new_with_prefix(shard.index().to_be_bytes()).chain_update(node);
+    hash.finalize().into()
+}
+
+/// Folds beats into a view. Pure: its only clock is the broker's.
+#[derive(Clone, Debug, Default)]
+pub struct Roster {
+    last: BTreeMap<String, (i64, Beat)>,
+    now: i64,
+}
+
+impl Roster {
+    pub fn hear(&mut self, heard: Heard) {
+        self.now = self.now.max(heard.at);
+        match heard.beat {
+            Some(beat) => self.last.insert(heard.node, (heard.at, beat)),
+            None => self.last.remove(&heard.node),
+        };
+        if self.last.len() > NODES_MAX {
+            let silent = self.last.iter().min_by_key(|(_, (at, _))| *at);
+            let silent = silent.map(|(node, _)| node.clone());
+            silent.and_then(|node| self.last.remove(&node));
+        }
+    }
+
+    #[must_use]
+    pub fn view(&self) -> View {
+        let alive = |at: i64| self.now.saturating_sub(at) < DEAD_AFTER_MILLIS;
+        let members = self.last.iter().filter(|(_, (at, _))| alive(*at));
+        let members = members.map(|(node, (_, beat))| Member {
+            node: node.clone(),
+            url: beat.url.clone(),
+            draining: beat.draining,
+        });
+        View { members: members.collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHARDS: u32 = 64;
+
+    fn heard(node: &str, at: i64) -> Heard {
+        let beat = Beat { url: format!("http://{node}"), draining: false };
+        Heard { node: node.to_owned(), beat: Some(beat), at }
+    }
+
+    fn roster(beats: impl IntoIterator<Item = Heard>) -> Roster {
+        let mut roster = Roster::default();
+        beats.into_iter().for_each(|beat| roster.hear(beat));
+        roster
+    }
+
+    fn nodes(view: &View) -> Vec<&str> {
+        view.members().iter().map(|member| member.node.as_str()).collect()
+    }
+
+    #[test]
+    fn a_node_is_dead_when_others_have_beaten_for_a_second_without_it() {
+        let mut roster = roster([heard("a", 0), heard("b", 0)]);
+        roster.hear(heard("a", 999));
+        assert_eq!(nodes(&roster.view()), ["a", "b"]);
+        roster.hear(heard("a", 1_000));
+        assert_eq!(nodes(&roster.view()), ["a"]);
+    }
+
+    #[test]
+    fn silence_of_all_kills_nobody() {
+        let roster = roster([heard("a", 0), heard("b", 500)]);
+        assert_eq!(nodes(&roster.view()), ["a", "b"]);
+    }
+
+    #[test]
+    fn a_node_that_leaves_is_gone_at_once() {
+        let mut roster = roster([heard("a", 0), heard("b", 0)]);
+        roster.hear(Heard { node: "b".to_owned(), beat: None, at: 1 });
+        assert_eq!(nodes(&roster.view()), ["a"]);
+    }
+
+    #[test]
+    fn shards_are_spread_and_only_those_of_a_lost_node_move() {
+        let all = roster(["a", "b", "c"].map(|node| heard(node, 0))).view();
+        let fewer = roster(["a", "c"].map(|node| heard(node, 0))).view();
+        let mut owned: BTreeMap<&str, u32> = BTreeMap::new();
+        for shard in (0..SHARDS).map(ShardId::new) {
+            let owner = &*all.owner(shard).unwrap().node;
+            *owned.entry(owner).or_default() += 1;
+            assert_eq!(all.rank(shard, owner), Some(0));
+            let heir = &*fewer.owner(shard).unwrap().node;
+            if owner == "b" {
+                assert_eq!(all.rank(shard, heir), Some(1), "the next in rank inherits");
+            } else {
+                assert_eq!(heir, owner);
+            }
+        }
+        assert!(owned.values().all(|&count| count > SHARDS / 6), "{owned:?}");
+    }
+
+    #[test]
+    fn a_draining_node_owns_nothing() {
+        let mut roster = roster([heard("a", 0), heard("b", 0)]);
+        let beat = Beat { url: "http://b".to_owned(), draining: true };
+        roster.hear(Heard { node: "b".to_owned(), beat: Some(beat), at: 1 });
+        let view = roster.view();
+        assert!((0..SHARDS).all(|shard| view.owner(ShardId::new(shard)).unwrap().node == "a"));
+        assert_eq!(view.rank(ShardId::new(0), "b"), None);
+        assert_eq!(nodes(&view), ["a", "b"]);
+    }
+
+    #[test]
+    fn the_longest_silent_node_is_forgotten_first() {
+        let many = (0..=NODES_MAX).zip(0..).map(|(n, at)| heard(&format!("n{n:04}"), at));
+        let roster = roster(many);
+        assert_eq!(roster.last.len(), NODES_MAX);
+        assert!(!roster.last.contains_key("n0000"));
+    }
+}

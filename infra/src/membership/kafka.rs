@@ -1,0 +1,130 @@
+//! Beats on a compacted topic with one partition: key = node, value = what it says of itself.
+
+use std::{sync::Arc, thread, time::Duration};
+
+use async_trait::async_trait;
+use rdkafka::{
+    Message, Offset, Timestamp, TopicPartitionList,
+    consumer::{Consumer, StreamConsumer},
+    error::KafkaError,
+    producer::{BaseProducer, BaseRecord, Producer},
+};
+use tokio::time::{Instant, sleep_until};
+
+use super::{Beat, Beats, BeatsFailed, Heard};
+use crate::{
+    config,
+    log::kafka::{Quiet, base},
+};
+
+/// Beats read at the start: enough to hear every living node at least once.
+const TAIL: i64 = 1_000;
+
+/// Sent later than this, a beat would tell of the past.
+const SENT_WITHIN: Duration = Duration::from_millis(500);
+
+/// How long the word that a node leaves may take.
+const LEAVE_WAIT_MAX: Duration = Duration::from_millis(500);
+
+/// While the brokers are away, errors come one after the other.
+const AWAY_PAUSE: Duration = Duration::from_millis(100);
+
+pub struct KafkaBeats {
+    /// Both present until it is dropped.
+    clients: Option<(BaseProducer<Quiet>, StreamConsumer<Quiet>)>,
+    topic: Arc<str>,
+    resume_at: Option<Instant>,
+}
+
+impl KafkaBeats {
+    /// # Errors
+    /// The settings make no client. The brokers are not asked yet.
+    pub fn open(config: &config::Kafka, topic: &str) -> Result<Self, BeatsFailed> {
+        let open = || -> Result<_, KafkaError> {
+            let mut sending = base(config);
+            sending
+                .set("acks", "1")
+                .set("linger.ms", "0")
+                .set("message.timeout.ms", SENT_WITHIN.as_millis().to_string())
+                .set("queue.buffering.max.messages", "100");
+            let mut hearing = base(config);
+            hearing
+                // librdkafka wants a name for it, but nobody joins this group or commits to it.
+                .set("group.id", "tradewind.nodes")
+                .set("enable.auto.commit", "false")
+                .set("enable.auto.offset.store", "false")
+                .set("auto.offset.reset", "latest")
+                .set("fetch.min.bytes", "1")
+                .set("fetch.queue.backoff.ms", "2");
+            let consumer: StreamConsumer<Quiet> = hearing.create_with_context(Quiet)?;
+            let mut assignment = TopicPartitionList::with_capacity(1);
+            assignment.add_partition_offset(topic, 0, Offset::OffsetTail(TAIL))?;
+            consumer.assign(&assignment)?;
+            Ok((sending.create_with_context(Quiet)?, consumer))
+        };
+        let clients = open().map_err(|error| BeatsFailed(error.into()))?;
+        Ok(Self { clients: Some(clients), topic: topic.into(), resume_at: None })
+    }
+}
+
+#[async_trait]
+impl Beats for KafkaBeats {
+    fn send(&mut self, node: &str, beat: Option<&Beat>) {
+        let Some((producer, _)) = &self.clients else { return };
+        // What became of earlier ones does not matter, but their memory is freed here.
+        producer.poll(Duration::ZERO);
+        let value = beat.and_then(|beat| serde_json::to_vec(beat).ok());
+        let mut record = BaseRecord::to(&self.topic).partition(0).key(node);
+        record.payload = value.as_deref();
+        if let Err((error, _)) = producer.send(record) {
+            tracing::debug!(%error, "a beat was not sent");
+        }
+    }
+
+    async fn hear(&mut self) -> Result<Heard, BeatsFailed> {
+        let Some((_, consumer)) = &self.clients else { return std::future::pending().await };
+        loop {
+            if let Some(at) = self.resume_at {
+                sleep_until(at).await;
+                self.resume_at = None;
+            }
+            match consumer.recv().await {
+                Ok(message) => {
+                    let Timestamp::LogAppendTime(at) = message.timestamp() else {
+                        let needed = "message.timestamp.type must be LogAppendTime";
+                        return Err(BeatsFailed(needed.into()));
+                    };
+                    let Some(Ok(node)) = message.key().map(std::str::from_utf8) else { continue };
+                    let beat = match message.payload().map(serde_json::from_slice) {
+                        Some(Ok(beat)) => Some(beat),
+                        // Not a beat of this release: it says nothing.
+                        Some(Err(_)) => continue,
+                        None => None,
+                    };
+                    return Ok(Heard { node: node.to_owned(), beat, at });
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "waiting for beats");
+                    self.resume_at = Some(Instant::now() + AWAY_PAUSE);
+                }
+            }
+        }
+    }
+}
+
+impl Drop for KafkaBeats {
+    /// Destroying clients waits for their threads, so it is not done on this one.
+    fn drop(&mut self) {
+        let Some((producer, consumer)) = self.clients.take() else { return };
+        let end = move || {
+            // The last word should get out; if it does not, silence says the same a bit later.
+            if let Err(error) = producer.flush(LEAVE_WAIT_MAX) {
+                tracing::debug!(%error, "the last beat was not sent");
+            }
+            drop(consumer);
+        };
+        if let Err(error) = thread::Builder::new().name("beats-end".to_owned()).spawn(end) {
+            tracing::warn!(%error, "no thread to end the beats on");
+        }
+    }
+}
