@@ -7,15 +7,17 @@
 //! **Invariant:** a command is answered only after the shard's own reader machine has emitted the
 //! commit (or barrier) that holds its outcome. No delivery report alone ever answers anything.
 //!
-//! One node serves all shards. `ownership.rs` and `forward.rs` will sit beside `shard.rs` when
-//! several nodes share them, and `store.rs` will hold state and dedup entries on disk; until then
+//! Several nodes share the shards: [`ownership`] tells which should own which, [`forward`] takes a
+//! command to the one that does. `store.rs` will hold state and dedup entries on disk; until then
 //! both live in memory and are rebuilt from the log at start.
 
 mod batch;
 mod dedup;
 mod effect;
 mod events;
+pub mod forward;
 mod outcome;
+pub mod ownership;
 mod shard;
 mod status;
 mod step;
@@ -31,26 +33,31 @@ use domain::{
     id::{CausationId, CommandId, CorrelationId, StreamId},
     shard::{ShardId, shard_of},
 };
+use forward::{NoPeers, PeerError, Peers, Question, Read, Submit};
+use futures_util::future::{join_all, try_join_all};
 use infra::{
     clock::Clock,
     log::{EventLog, record::RequestHash},
+    membership::{Member, View},
     position::Position,
+    retry::Policy,
 };
+use serde::{Deserialize, Serialize};
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     time::Instant,
 };
 
 pub use outcome::{EventRef, Outcome};
 pub use shard::{Shard, ShardError};
-pub use status::{Phase, ShardStatus};
+pub use status::{Phase, ShardStatus, ShardView};
 pub use streams::Snapshot;
 
 /// Requests that wait before a shard; beyond it callers are told [`SubmitError::Busy`] at once.
 const REQUESTS_WAITING_MAX: usize = 4_096;
 
 /// A command on its way to its stream.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Submission {
     pub stream: StreamId,
     pub command: Command,
@@ -66,7 +73,7 @@ pub struct Submission {
 }
 
 /// What became of a command, and how far a reader must be to see it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Answer {
     pub outcome: Outcome,
     /// The outcome was decided by an earlier request with the same command id.
@@ -75,7 +82,8 @@ pub struct Answer {
 }
 
 /// Why there is no answer, by what the caller can do next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SubmitError {
     #[error("the command id was used for another request")]
     KeyReused,
@@ -99,45 +107,84 @@ pub struct Node {
     pub url: String,
 }
 
-/// The handle: cheap to clone, hides the channels.
+/// The nodes that share the shards, and how to ask them.
+#[derive(Clone)]
+pub struct Cluster {
+    pub view: watch::Receiver<View>,
+    pub peers: Arc<dyn Peers>,
+}
+
+impl Cluster {
+    /// Of this node only.
+    #[must_use]
+    pub fn alone(node: &Node) -> Self {
+        let (_never_changes, view) = watch::channel(View::alone(&node.name, &node.url));
+        Self { view, peers: Arc::new(NoPeers) }
+    }
+}
+
+/// The handle: cheap to clone, hides the channels and where a shard is served.
 #[derive(Clone)]
 pub struct Engine {
     shards: Arc<[Handle]>,
+    node: Arc<str>,
+    cluster: Cluster,
 }
 
 struct Handle {
     requests: mpsc::Sender<shard::Request>,
-    status: tokio::sync::watch::Receiver<ShardStatus>,
+    status: watch::Receiver<ShardStatus>,
 }
 
 impl Engine {
     /// One engine over all shards of `log`. The caller runs each returned [`Shard`] as a task.
     #[must_use]
-    pub fn new(log: &Arc<dyn EventLog>, node: &Node, clock: &Clock) -> (Self, Vec<Shard>) {
+    pub fn new(
+        log: &Arc<dyn EventLog>,
+        node: &Node,
+        clock: &Clock,
+        cluster: Cluster,
+    ) -> (Self, Vec<Shard>) {
         let (handles, shards) = (0..log.shard_count())
             .map(|index| {
                 let id = ShardId::new(index);
                 let (requests, waiting) = mpsc::channel(REQUESTS_WAITING_MAX);
+                let view = cluster.view.clone();
                 let (shard, status) =
-                    Shard::new(id, Arc::clone(log), node.clone(), clock.clone(), waiting);
+                    Shard::new(id, Arc::clone(log), node.clone(), clock.clone(), waiting, view);
                 (Handle { requests, status }, shard)
             })
             .unzip::<_, _, Vec<_>, Vec<_>>();
-        (Self { shards: handles.into() }, shards)
+        (Self { shards: handles.into(), node: node.name.as_str().into(), cluster }, shards)
     }
 
-    /// Decides a command and waits until its outcome is settled in the log.
+    /// Decides a command, here or where its shard is served, and waits until its outcome is
+    /// settled in the log.
     ///
     /// # Errors
-    /// When there is no outcome; past `deadline` that is [`SubmitError::Unknown`].
+    /// When there is no outcome; past `deadline` that is [`SubmitError::Unknown`], unless it is
+    /// certain that the command reached nobody.
     pub async fn submit(
         &self,
         submission: Submission,
         deadline: Instant,
     ) -> Result<Answer, SubmitError> {
+        let shard = self.shard_of(&submission.stream);
+        self.ask_owner(shard, deadline, Submit(Arc::new(submission))).await
+    }
+
+    /// [`Engine::submit`] for another node: without asking a third one.
+    ///
+    /// # Errors
+    /// As there; [`SubmitError::NotOwner`] if the shard is not served here.
+    pub async fn submit_here(
+        &self,
+        submission: Arc<Submission>,
+        deadline: Instant,
+    ) -> Result<Answer, SubmitError> {
         let (reply, answer) = oneshot::channel();
-        let handle = self.handle(&submission.stream);
-        let request = shard::Request::Submit { submission: Box::new(submission), reply };
+        let handle = self.handle(self.shard_of(&submission.stream));
+        let request = shard::Request::Submit { submission, reply };
         handle.requests.try_send(request).map_err(refused)?;
         match tokio::time::timeout_at(deadline, answer).await {
             Ok(Ok(result)) => result,
@@ -164,30 +211,95 @@ impl Engine {
         for (place, stream) in streams.iter().enumerate() {
             by_shard.entry(self.shard_of(stream)).or_default().push(place);
         }
-        let mut rounds = Vec::with_capacity(by_shard.len());
-        for places in by_shard.into_values() {
-            let wanted: Vec<StreamId> =
-                places.iter().filter_map(|&place| streams.get(place).cloned()).collect();
-            let Some(first) = wanted.first() else { continue };
-            let (reply, answer) = oneshot::channel();
-            let handle = self.handle(first);
-            handle
-                .requests
-                .try_send(shard::Request::Read { streams: wanted, reply })
-                .map_err(refused)?;
-            rounds.push((places, answer));
-        }
-        let mut found: BTreeMap<usize, Snapshot> = BTreeMap::new();
         let deadline = Instant::now() + READ_WAIT_MAX;
-        for (places, answer) in rounds {
-            let snapshots = match tokio::time::timeout_at(deadline, answer).await {
-                Ok(Ok(result)) => result?,
-                Ok(Err(_closed)) => return Err(SubmitError::NotOwner),
-                Err(_elapsed) => return Err(SubmitError::NotOwner),
-            };
-            found.extend(places.into_iter().zip(snapshots));
-        }
+        let rounds = by_shard.into_iter().map(|(shard, places)| {
+            let wanted = places.iter().filter_map(|&place| streams.get(place).cloned());
+            let read = Read { shard, streams: wanted.collect() };
+            async move {
+                match self.ask_owner(shard, deadline, read).await {
+                    Ok(snapshots) => Ok(places.into_iter().zip(snapshots)),
+                    // A read that was not answered has left nothing behind.
+                    Err(SubmitError::Unknown) => Err(SubmitError::NotOwner),
+                    Err(error) => Err(error),
+                }
+            }
+        });
+        let rounds = try_join_all(rounds).await?;
+        let found: BTreeMap<usize, Snapshot> = rounds.into_iter().flatten().collect();
         Ok(found.into_values().collect())
+    }
+
+    /// [`Engine::read_many`] of one shard's streams, for another node.
+    ///
+    /// # Errors
+    /// As [`Engine::read`]; [`SubmitError::NotOwner`] if the shard is not served here.
+    pub async fn read_here(
+        &self,
+        shard: ShardId,
+        streams: Vec<StreamId>,
+    ) -> Result<Vec<Snapshot>, SubmitError> {
+        let (reply, answer) = oneshot::channel();
+        let request = shard::Request::Read { streams, reply };
+        self.handle(shard).requests.try_send(request).map_err(refused)?;
+        match tokio::time::timeout(READ_WAIT_MAX, answer).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_closed)) => Err(SubmitError::NotOwner),
+            Err(_elapsed) => Err(SubmitError::NotOwner),
+        }
+    }
+
+    /// Asks the owner of a shard, whoever that is by then, until there is an answer: this node
+    /// (`None`) or another one.
+    async fn ask_owner<Q: Question>(
+        &self,
+        shard: ShardId,
+        deadline: Instant,
+        question: Q,
+    ) -> Result<Q::Answer, SubmitError> {
+        let mut view = self.cluster.view.clone();
+        let mut waits = OWNER_SOUGHT.waits();
+        let mut maybe_reached = false;
+        loop {
+            let owner = view.borrow_and_update().owner(shard).cloned();
+            let asked = match &owner {
+                None => Err(SubmitError::NotOwner.into()),
+                Some(owner) if self.is_this(owner) => {
+                    question.ask_here(self, deadline).await.map_err(PeerError::from)
+                }
+                Some(owner) => tokio::select! {
+                    asked = question.ask(&*self.cluster.peers, owner, deadline) => asked,
+                    // It was stopped or cut off, and the shard has gone to another one.
+                    () = until_moved(view.clone(), shard, owner) => {
+                        maybe_reached = true;
+                        continue;
+                    }
+                },
+            };
+            match asked {
+                Ok(answer) => return Ok(answer),
+                Err(PeerError::Refused(SubmitError::NotOwner)) => {}
+                Err(PeerError::Refused(SubmitError::ShuttingDown))
+                    if owner.is_some_and(|owner| !self.is_this(&owner)) => {}
+                Err(PeerError::Refused(error)) => return Err(error),
+                Err(PeerError::Unreachable(error)) => {
+                    tracing::debug!(%shard, %error, "the owner of shard {shard} does not answer");
+                    maybe_reached = true;
+                }
+            }
+            let wait = tokio::time::sleep(waits.next_wait().unwrap_or_default());
+            tokio::select! {
+                Ok(()) = view.changed() => {}
+                () = wait => {}
+                () = tokio::time::sleep_until(deadline) => {}
+            }
+            if Instant::now() >= deadline {
+                return Err(if maybe_reached {
+                    SubmitError::Unknown
+                } else {
+                    SubmitError::NotOwner
+                });
+            }
+        }
     }
 
     /// How each shard stands.
@@ -206,11 +318,98 @@ impl Engine {
         u32::try_from(self.shards.len()).unwrap_or(u32::MAX)
     }
 
-    fn handle(&self, stream: &StreamId) -> &Handle {
-        let index = usize::try_from(self.shard_of(stream).index()).unwrap_or(usize::MAX);
+    /// The node that should own a shard, if one is known.
+    #[must_use]
+    pub fn owner(&self, shard: ShardId) -> Option<Member> {
+        self.cluster.view.borrow().owner(shard).cloned()
+    }
+
+    #[must_use]
+    pub fn is_this(&self, member: &Member) -> bool {
+        *member.node == *self.node
+    }
+
+    /// How each shard stands, as its owner says.
+    pub async fn shards(&self) -> Vec<ShardView> {
+        let view = self.cluster.view.borrow().clone();
+        let others = view.members().iter().filter(|member| !self.is_this(member));
+        let peers = &self.cluster.peers;
+        let asked = others.map(|member| async move {
+            let status = peers.shards(member, PEER_STATUS_WAIT_MAX).await;
+            (member.node.as_str(), status.unwrap_or_default())
+        });
+        let elsewhere: BTreeMap<&str, _> = join_all(asked).await.into_iter().collect();
+        let seen = |here: ShardStatus| {
+            let owner = view.owner(here.shard).cloned();
+            let at_owner = owner.as_ref().and_then(|owner| {
+                if self.is_this(owner) {
+                    return Some(here.clone());
+                }
+                let all: &Vec<ShardStatus> = elsewhere.get(owner.node.as_str())?;
+                all.iter().find(|status| status.shard == here.shard).cloned()
+            });
+            ShardView { shard: here.shard, owner, at_owner, here }
+        };
+        self.status().into_iter().map(seen).collect()
+    }
+
+    /// Waits until other nodes have what this one served. A node without others keeps its shards.
+    pub async fn handed_over(&self) {
+        let mut view = self.cluster.view.clone();
+        let heirs = |view: &View| view.members().iter().any(|m| !m.draining && !self.is_this(m));
+        if !heirs(&view.borrow()) {
+            return;
+        }
+        let gone = |view: &View| {
+            !heirs(view)
+                || (0..self.shard_count())
+                    .map(ShardId::new)
+                    .all(|shard| view.owner(shard).is_some_and(|owner| !self.is_this(owner)))
+        };
+        let closed = view.wait_for(gone).await.is_err();
+        if closed || !heirs(&view.borrow()) {
+            return;
+        }
+        for shard in (0..self.shard_count()).map(ShardId::new) {
+            self.served_here(shard, false).await;
+        }
+    }
+
+    /// Waits until the shard is served here, or no longer is.
+    pub async fn served_here(&self, shard: ShardId, served: bool) {
+        let mut status = self.handle(shard).status.clone();
+        let wanted = |status: &ShardStatus| (status.phase == Phase::Serving) == served;
+        let ended = status.wait_for(wanted).await.is_err();
+        // A shard that has ended will not be served again.
+        if ended && served {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    fn handle(&self, shard: ShardId) -> &Handle {
+        let index = usize::try_from(shard.index()).unwrap_or(usize::MAX);
         &self.shards[index]
     }
 }
+
+/// Waits until another node should own the shard.
+async fn until_moved(mut view: watch::Receiver<View>, shard: ShardId, from: &Member) {
+    let moved = |view: &View| view.owner(shard).is_some_and(|owner| owner.node != from.node);
+    let closed = view.wait_for(moved).await.is_err();
+    if closed {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// How long an operator's question waits for a node that may be away.
+const PEER_STATUS_WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// How often a shard's owner is asked again that did not answer or had not claimed yet.
+const OWNER_SOUGHT: Policy = Policy {
+    tries_max: None,
+    wait_min: Duration::from_millis(5),
+    wait_max: Duration::from_millis(100),
+};
 
 /// Reads wait for a take-over to end, not longer.
 const READ_WAIT_MAX: Duration = Duration::from_secs(5);

@@ -11,8 +11,10 @@ mod batch;
 mod carts;
 mod incoming;
 mod keys;
+mod peers;
 mod products;
 mod shapes;
+mod shards;
 mod state;
 mod stock;
 mod webhooks;
@@ -34,6 +36,8 @@ const ABOUT: About = About {
 pub fn app(state: &AppState, readiness: Readiness, limits: Limits) -> App {
     let api = commands()
         .merge(webhooks::routes())
+        .merge(shards::routes())
+        .merge(peers::routes().into())
         .with_state(state.clone())
         .merge(batch::routes(state.clone(), inner(state)));
     App::new(&ABOUT, api, readiness, limits)

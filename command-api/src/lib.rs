@@ -2,7 +2,8 @@
 //! and the process managers that go on from there.
 //!
 //! Two halves with separate ends: the front takes requests, the rear decides and follows the log.
-//! A shutdown drains the front first, so that whoever was let in still gets an answer.
+//! A shutdown gives the shards to other nodes, then drains the front, so that whoever was let in
+//! still gets an answer.
 
 pub mod engine;
 pub mod http;
@@ -14,7 +15,7 @@ mod settings;
 #[cfg(test)]
 mod testing;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use infra::{
@@ -33,11 +34,15 @@ use rear::Rear;
 
 pub use settings::Settings;
 
+/// How long other nodes may take to claim what this one served.
+const HAND_OVER_WAIT_MAX: Duration = Duration::from_secs(10);
+
 /// The service, bound to its port.
 pub struct Service {
     server: Server,
     app: App,
     rear: Rear,
+    readiness: Readiness,
 }
 
 impl Service {
@@ -46,7 +51,7 @@ impl Service {
     /// # Errors
     /// The port cannot be had.
     pub fn bind(settings: Settings) -> anyhow::Result<Self> {
-        let Settings { http, kafka, auth, node, sandbox_webhook_secret, .. } = settings;
+        let Settings { http, kafka, auth, node, meeting, sandbox_webhook_secret, .. } = settings;
         let server = Server::bind(&http)?;
         let (clock, readiness) = (Clock::System, Readiness::new());
         let (engine, provider) = (EngineSlot::default(), Arc::new(Sandbox::new(clock.clone())));
@@ -56,18 +61,21 @@ impl Service {
             auth,
             provider: provider.clone(),
             webhook_secret: sandbox_webhook_secret,
+            peer_secret: meeting.as_ref().map(|meeting| meeting.secret.clone()),
         });
         let rear = Rear {
             kafka,
             node,
+            meeting,
+            draining: Shutdown::new(),
             clock,
             engine,
             provider,
             reachable: readiness.condition("kafka"),
             served: readiness.condition("shards"),
         };
-        let app = http::app(&state, readiness, (&http).into());
-        Ok(Self { server, app, rear })
+        let app = http::app(&state, readiness.clone(), (&http).into());
+        Ok(Self { server, app, rear, readiness })
     }
 
     #[must_use]
@@ -75,16 +83,30 @@ impl Service {
         self.server.local_addr()
     }
 
-    /// Serves until the shutdown is requested and all is drained.
+    /// Serves until the shutdown is requested and all is drained: first the shards go to other
+    /// nodes, to which requests are taken meanwhile, then the front, then the rear.
     ///
     /// # Errors
     /// A part ended that must not, or did not end in time.
     pub async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
-        let (front_end, rear_end) = (shutdown.child(), Shutdown::new());
+        let (front_end, rear_end) = (Shutdown::new(), Shutdown::new());
+        let (readiness, draining) = (self.readiness, self.rear.draining.clone());
+        let engine = self.rear.engine.clone();
+        let hand_over = async {
+            shutdown.requested().await;
+            readiness.drain();
+            draining.request();
+            if tokio::time::timeout(HAND_OVER_WAIT_MAX, engine.handed_over()).await.is_err() {
+                tracing::warn!("no other node has taken over in time");
+            }
+            front_end.request();
+            std::future::pending::<()>().await;
+        };
         let front = self.server.serve(self.app, front_end.clone());
         let mut front = std::pin::pin!(front);
         let mut rear = task::spawn("rear", self.rear.run(rear_end.clone()));
         tokio::select! {
+            () = hand_over => Ok(()),
             served = &mut front => {
                 rear_end.request();
                 rear.await??;

@@ -11,6 +11,7 @@ use infra::{
         kafka::{ConnectError, KafkaLog},
         progress::Progress,
     },
+    membership::kafka::KafkaBeats,
     retry::Policy,
     shutdown::Shutdown,
     task::Tasks,
@@ -19,10 +20,11 @@ use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 
 use crate::{
-    engine::{Engine, Node},
+    engine::{Cluster, Engine, Node, ShardStatus, forward::HttpPeers, ownership::Ownership},
     http::EngineSlot,
     payment::PaymentProvider,
     process::Managers,
+    settings::Meeting,
 };
 
 /// The consumer group that holds how far the process managers have come.
@@ -35,6 +37,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 pub(crate) struct Rear {
     pub(crate) kafka: config::Kafka,
     pub(crate) node: Node,
+    pub(crate) meeting: Option<Meeting>,
+    /// Requested when this node wants no shard any more.
+    pub(crate) draining: Shutdown,
     pub(crate) clock: Clock,
     /// Filled once the log has been reached.
     pub(crate) engine: EngineSlot,
@@ -50,7 +55,12 @@ impl Rear {
             reached = self.reach() => reached?,
             () = shutdown.requested() => return Ok(()),
         };
-        let (engine, shards) = Engine::new(&log, &self.node, &self.clock);
+        let mut tasks = Tasks::new(shutdown.clone());
+        let cluster = match &self.meeting {
+            Some(meeting) => self.meet(meeting, &mut tasks, &shutdown)?,
+            None => Cluster::alone(&self.node),
+        };
+        let (engine, shards) = Engine::new(&log, &self.node, &self.clock, cluster);
         self.engine.fill(engine.clone());
         let managers = Managers {
             engine: engine.clone(),
@@ -59,7 +69,6 @@ impl Rear {
             provider: self.provider,
             clock: self.clock,
         };
-        let mut tasks = Tasks::new(shutdown.clone());
         for shard in shards {
             tasks.spawn_critical("shard", told(shard.run(shutdown.clone())));
         }
@@ -68,6 +77,21 @@ impl Rear {
         }
         tasks.spawn_critical("readiness", look(engine, self.served, shutdown.clone()));
         Ok(tasks.run(DRAIN_WAIT_MAX).await?)
+    }
+
+    /// Joins the other nodes.
+    fn meet(
+        &self,
+        meeting: &Meeting,
+        tasks: &mut Tasks,
+        shutdown: &Shutdown,
+    ) -> anyhow::Result<Cluster> {
+        let beats = Box::new(KafkaBeats::open(&self.kafka, &meeting.topic)?);
+        let (ownership, view) = Ownership::new(beats, self.node.clone());
+        let run = ownership.run(self.draining.clone(), shutdown.clone());
+        tasks.spawn_critical("ownership", told(run));
+        let peers = Arc::new(HttpPeers::new(meeting.secret.clone())?);
+        Ok(Cluster { view, peers })
     }
 
     /// Tries until the brokers answer and the topic is there.
@@ -113,20 +137,25 @@ async fn look(engine: Engine, served: Condition, shutdown: Shutdown) -> anyhow::
             () = shutdown.requested() => return Ok(()),
         }
         let status = engine.status();
-        let away = |stalled| {
-            let shards = status
-                .iter()
-                .filter(move |status| if stalled { status.stalled } else { !status.serves() });
-            shards.map(|status| status.shard.to_string()).collect::<Vec<_>>().join(", ")
+        let names = |chosen: &dyn Fn(&&ShardStatus) -> bool| {
+            let shards = status.iter().filter(chosen).map(|status| status.shard.to_string());
+            shards.collect::<Vec<_>>().join(", ")
         };
-        match (away(true), away(false)) {
-            (stalled, _) if !stalled.is_empty() => {
+        let own = |status: &ShardStatus| {
+            engine.owner(status.shard).is_some_and(|owner| engine.is_this(&owner))
+        };
+        let nobodys = names(&|status| engine.owner(status.shard).is_none());
+        let stalled = names(&|status| own(status) && status.stalled);
+        let away = names(&|status| own(status) && !status.serves());
+        match (&*nobodys, &*stalled, &*away) {
+            ("", "", "") => served.met(),
+            ("", "", away) => served.unmet(format!("taking over shards {away}")),
+            ("", stalled, _) => {
                 served.unmet(format!("the event log does not answer for shards {stalled}"));
             }
-            (_, away) if !away.is_empty() => {
-                served.unmet(format!("taking over shards {away}"));
+            (nobodys, _, _) => {
+                served.unmet(format!("no living node is known to own shards {nobodys}"));
             }
-            _ => served.met(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The command API's settings.
 
 use infra::config::{self, Reader, Setting};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::{engine::Node, payment::WebhookSecret};
 
@@ -18,6 +18,19 @@ const NODE_URL: Setting = Setting {
     allowed: "a URL such as http://10.0.0.5:8080",
     default: Some("http://127.0.0.1:8080"),
 };
+const PEER_SECRET: Setting = Setting {
+    key: "node.peer_secret",
+    doc: "Shared by all nodes, which know each other by it. Without it a node stays alone.",
+    allowed: "at least 16 characters",
+    default: None,
+};
+const NODES_TOPIC: Setting = Setting {
+    key: "kafka.nodes_topic",
+    doc: "The topic on which nodes tell that they are alive.",
+    allowed: "1 to 249 characters of A-Z a-z 0-9 . _ -",
+    default: Some("tradewind.nodes"),
+};
+const PEER_SECRET_BYTES_MIN: usize = 16;
 const SANDBOX_WEBHOOK_SECRET: Setting = Setting {
     key: "payment.sandbox_webhook_secret",
     doc: "Signs the sandbox provider's webhooks. Without it none is believed.",
@@ -33,7 +46,16 @@ pub struct Settings {
     pub auth: config::Auth,
     pub log: config::Log,
     pub node: Node,
+    /// Where and as whom other nodes are met. `None`: this node is alone.
+    pub meeting: Option<Meeting>,
     pub sandbox_webhook_secret: Option<WebhookSecret>,
+}
+
+/// What it takes to share the shards with other nodes.
+#[derive(Clone)]
+pub struct Meeting {
+    pub topic: String,
+    pub secret: SecretString,
 }
 
 impl config::Settings for Settings {
@@ -43,6 +65,7 @@ impl config::Settings for Settings {
         let auth = config::Auth::read(reader);
         let log = config::Log::read(reader);
         let node = read_node(reader);
+        let meeting = read_meeting(reader);
         let sandbox_webhook_secret = read_webhook_secret(reader);
         Some(Self {
             http: http?,
@@ -50,6 +73,7 @@ impl config::Settings for Settings {
             auth: auth?,
             log: log?,
             node: node?,
+            meeting: meeting?,
             sandbox_webhook_secret: sandbox_webhook_secret?,
         })
     }
@@ -66,6 +90,20 @@ fn read_node(reader: &mut Reader<'_>) -> Option<Node> {
         (uri.scheme().is_some() && uri.host().is_some()).then(|| text.to_owned())
     });
     Some(Node { name: name?, url: url? })
+}
+
+fn read_meeting(reader: &mut Reader<'_>) -> Option<Option<Meeting>> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    let topic = reader.get_with(&NODES_TOPIC, |text| {
+        let valid = (1..=249).contains(&text.len()) && text.bytes().all(allowed);
+        valid.then(|| text.to_owned())
+    });
+    let secret = reader.optional_secret(&PEER_SECRET)?;
+    if secret.as_ref().is_some_and(|secret| secret.expose_secret().len() < PEER_SECRET_BYTES_MIN) {
+        return reader.refuse(&PEER_SECRET);
+    }
+    let topic = topic?;
+    Some(secret.map(|secret| Meeting { topic, secret }))
 }
 
 fn read_webhook_secret(reader: &mut Reader<'_>) -> Option<Option<WebhookSecret>> {

@@ -28,7 +28,7 @@ use tower::ServiceExt;
 use uuid::Uuid;
 
 use crate::{
-    engine::{Engine, Node},
+    engine::{Cluster, Engine, Node},
     http::{self, AppState, EngineSlot, Ingredients},
     payment::{PaymentProvider, Sandbox, WebhookSecret},
     process::Managers,
@@ -99,9 +99,10 @@ impl World {
             },
             provider: Arc::clone(&provider),
             webhook_secret: Some(WebhookSecret::parse(WEBHOOK_SECRET).unwrap()),
+            peer_secret: None,
         });
         let node = Node { name: "test".to_owned(), url: "http://127.0.0.1".to_owned() };
-        let (engine, shards) = Engine::new(&log, &node, &clock);
+        let (engine, shards) = Engine::new(&log, &node, &clock, Cluster::alone(&node));
         slot.fill(engine.clone());
         let managers = Managers {
             engine: engine.clone(),

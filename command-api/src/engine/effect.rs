@@ -1,5 +1,7 @@
 //! What a shard's machine is told, and what it asks for. Plain data on both sides.
 
+use std::sync::Arc;
+
 use domain::{id::StreamId, timestamp::Timestamp};
 use infra::log::{DeliveryError, LogRecord, Nonce, Offset, OutgoingRecord, Report, Ticket};
 
@@ -21,7 +23,7 @@ pub(super) enum Input {
     },
     Submitted {
         request: RequestId,
-        submission: Box<Submission>,
+        submission: Arc<Submission>,
         now: Timestamp,
     },
     /// Reports follow that arrived at this time.
@@ -45,6 +47,10 @@ pub(super) enum Input {
     Ticked {
         now: Timestamp,
     },
+    /// This node should own the shard.
+    Appointed,
+    /// Another node should own the shard: let go of it as soon as nothing is under way.
+    Resigned,
 }
 
 #[derive(Debug, PartialEq)]
@@ -58,6 +64,8 @@ pub(super) enum Effect {
         stream: StreamId,
         detail: String,
     },
+    /// Drop the writer with all its later reports, and do not claim.
+    LetGo,
     /// Drop the writer with all its later reports, open a fresh one and claim the shard.
     TakeOver {
         reason: TakeOverReason,
@@ -79,8 +87,8 @@ pub(super) enum Effect {
 /// Why a shard claims.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TakeOverReason {
-    /// Nobody serves the shard yet.
-    Start,
+    /// The shard should be this node's.
+    Appointed,
     /// It is not known whether the last claim landed, or another record stands at its offset.
     ClaimUnknown,
     /// A record was reported as not delivered.
@@ -98,7 +106,7 @@ pub(super) enum TakeOverReason {
 impl TakeOverReason {
     pub(super) const fn as_str(self) -> &'static str {
         match self {
-            Self::Start => "start",
+            Self::Appointed => "appointed",
             Self::ClaimUnknown => "claim_unknown",
             Self::DeliveryFailed => "delivery_failed",
             Self::OffsetUnknown => "offset_unknown",

@@ -9,7 +9,7 @@ use infra::telemetry::{
 };
 use tracing::{error, info, warn};
 
-use super::{effect::TakeOverReason, status::ShardStatus};
+use super::{effect::TakeOverReason, ownership::Role, status::ShardStatus};
 
 static TAKE_OVERS: Counter =
     Counter::new("tradewind_engine_take_overs_total", "Claims sent, by shard and reason");
@@ -39,9 +39,22 @@ impl Event for TakingOver {
         TAKE_OVERS.add(&[label(shard), ("reason", reason.as_str().to_owned())], 1);
         let reason_text = reason.as_str();
         match reason {
-            TakeOverReason::Start => info!(shard.id = %shard, "claiming shard {shard}"),
+            TakeOverReason::Appointed => info!(shard.id = %shard, "claiming shard {shard}"),
             _ => warn!(shard.id = %shard, reason = reason_text, "claiming shard {shard} again"),
         }
+    }
+}
+
+/// This node has another part in the shard.
+pub(super) struct RoleChanged {
+    pub(super) shard: ShardId,
+    pub(super) role: Role,
+}
+
+impl Event for RoleChanged {
+    fn emit(self) {
+        let Self { shard, role } = self;
+        info!(shard.id = %shard, role = role.as_str(), "this node is {} of shard {shard}", role.as_str());
     }
 }
 

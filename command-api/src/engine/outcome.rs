@@ -11,7 +11,7 @@ use domain::{
 use infra::log::record::{EventRecord, OutcomeRecord, RequestHash};
 use serde::{Deserialize, Serialize};
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
     Committed {
         stream: StreamId,
@@ -25,7 +25,7 @@ pub enum Outcome {
     Rejected { status: u16, code: String, detail: String },
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventRef {
     pub id: EventId,
     pub event_type: Arc<str>,

@@ -10,6 +10,7 @@ use infra::{
         AppendError, ClaimInfo, ClaimRecord, EventLog, LogRecord, LogWriter, Nonce, Offset,
         OutgoingRecord, ReadError, Report, Ticket,
     },
+    membership::View,
     retry::{Policy, Waits},
     shutdown::Shutdown,
     task::{self, Task},
@@ -24,7 +25,10 @@ use tokio::{
 use super::{
     Answer, Node, ShardStatus, Snapshot, Submission, SubmitError,
     effect::{Effect, Input, RequestId, TakeOverReason},
-    events::{GroupSent, PhaseChanged, StreamUnreadable, TakingOver, Ticked, WriterFailed},
+    events::{
+        GroupSent, PhaseChanged, RoleChanged, StreamUnreadable, TakingOver, Ticked, WriterFailed,
+    },
+    ownership::Role,
     step::Machine,
 };
 
@@ -43,14 +47,15 @@ const FETCH_CHUNKS_MAX: usize = 4;
 /// Reads that wait for a take-over to end; beyond it they are told [`SubmitError::NotOwner`].
 const READS_WAITING_MAX: usize = 1_000;
 
-/// How long a deposed writer leaves the shard to the one that claimed it.
-const DEPOSED_WAIT: Duration = Duration::from_secs(1);
+/// How long a deposed writer leaves the shard to the one that claimed it, although the shard should
+/// be its own: the other one learns of that meanwhile.
+const DEPOSED_WAIT: Duration = Duration::from_millis(200);
 
 /// How long a shutdown waits for pending commands.
 const DRAIN_WAIT_MAX: Duration = Duration::from_secs(10);
 
 pub(super) enum Request {
-    Submit { submission: Box<Submission>, reply: oneshot::Sender<Result<Answer, SubmitError>> },
+    Submit { submission: Arc<Submission>, reply: oneshot::Sender<Result<Answer, SubmitError>> },
     Read { streams: Vec<StreamId>, reply: ReadReply },
 }
 
@@ -77,6 +82,8 @@ pub struct Shard {
     node: Node,
     clock: Clock,
     requests: mpsc::Receiver<Request>,
+    view: watch::Receiver<View>,
+    role: Role,
     status: watch::Sender<ShardStatus>,
     replies: FxHashMap<RequestId, oneshot::Sender<Result<Answer, SubmitError>>>,
     reads: Vec<(Vec<StreamId>, ReadReply)>,
@@ -96,6 +103,8 @@ struct Writer {
 
 /// Dropping it ends the reading.
 struct Fetch {
+    /// `None`: the log is followed for as long as another node serves the shard.
+    to: Option<Offset>,
     chunks: mpsc::Receiver<Result<Vec<LogRecord>, ReadError>>,
     _task: Task<()>,
 }
@@ -105,6 +114,7 @@ enum Woken {
     Report(Option<Report>),
     Chunk(Option<Result<Vec<LogRecord>, ReadError>>),
     Request(Option<Request>),
+    View,
     Claim,
     Tick,
     Shutdown,
@@ -117,6 +127,7 @@ impl Shard {
         node: Node,
         clock: Clock,
         requests: mpsc::Receiver<Request>,
+        view: watch::Receiver<View>,
     ) -> (Self, watch::Receiver<ShardStatus>) {
         let machine = Machine::new(id);
         let (status, seen) = watch::channel(machine.status());
@@ -127,13 +138,15 @@ impl Shard {
             node,
             clock,
             requests,
+            view,
+            role: Role::Away,
             status,
             replies: FxHashMap::default(),
             reads: Vec::new(),
             next_request: 0,
             writer: None,
             fetch: None,
-            claim_at: Some(Instant::now()),
+            claim_at: None,
             claim_waits: Policy::PATIENT.waits(),
         };
         (shard, seen)
@@ -144,8 +157,9 @@ impl Shard {
     /// # Errors
     /// The log contradicts what was read, or cannot be read.
     pub async fn run(mut self, shutdown: Shutdown) -> Result<(), ShardError> {
-        emit(TakingOver { shard: self.id, reason: TakeOverReason::Start });
         let mut effects = Vec::new();
+        self.machine.step(Input::Resigned, &mut effects);
+        self.view.mark_changed();
         let mut tick_at = Instant::now() + TICK;
         let mut drain_until: Option<Instant> = None;
         loop {
@@ -157,9 +171,7 @@ impl Shard {
                 Woken::Report(None) => {
                     self.machine.step(Input::AppendFailed, &mut effects);
                 }
-                Woken::Chunk(Some(Ok(records))) => {
-                    self.machine.step(Input::Fetched { records }, &mut effects);
-                }
+                Woken::Chunk(Some(Ok(records))) => self.take_chunk(records, &mut effects),
                 Woken::Chunk(Some(Err(source))) => {
                     return Err(ShardError::Read { shard: self.id, source });
                 }
@@ -170,6 +182,7 @@ impl Shard {
                     self.requests.close();
                     drain_until = Some(Instant::now() + DRAIN_WAIT_MAX);
                 }
+                Woken::View => self.take_role(&mut effects),
                 Woken::Claim => self.claim(&mut effects).await,
                 Woken::Tick => {
                     tick_at = Instant::now() + TICK;
@@ -179,6 +192,7 @@ impl Shard {
             }
             self.machine.step(Input::Drained { now: self.clock.now() }, &mut effects);
             self.run_effects(&mut effects)?;
+            self.follow_if_idle();
             self.publish();
         }
     }
@@ -186,13 +200,15 @@ impl Shard {
     async fn wait(&mut self, tick_at: Instant, shutdown: &Shutdown, draining: bool) -> Woken {
         let wake_at = self.wake_at(tick_at);
         let claim_at = self.claim_at;
+        let fetch = self.fetch.as_mut().filter(|_| self.machine.follows());
         tokio::select! {
             biased;
             report = async { match &mut self.writer {
                 Some(writer) => writer.reports.recv().await,
                 None => std::future::pending().await,
             } } => Woken::Report(report),
-            chunk = async { match &mut self.fetch {
+            Ok(()) = self.view.changed(), if !draining => Woken::View,
+            chunk = async { match fetch {
                 Some(fetch) => fetch.chunks.recv().await,
                 None => std::future::pending().await,
             } } => Woken::Chunk(chunk),
@@ -215,6 +231,56 @@ impl Shard {
 
     fn is_drained(&self) -> bool {
         !self.machine.is_serving() || self.machine.status().pending == 0
+    }
+
+    /// Another view of the nodes may mean another part in this shard.
+    fn take_role(&mut self, effects: &mut Vec<Effect>) {
+        let role = Role::of(&self.view.borrow_and_update(), self.id, &self.node.name);
+        // While nobody is known to be alive, all stays as it is.
+        let Some(role) = role.filter(|role| *role != self.role) else { return };
+        let was_owner = std::mem::replace(&mut self.role, role) == Role::Owner;
+        emit(RoleChanged { shard: self.id, role });
+        match role {
+            Role::Owner => {
+                self.machine.step(Input::Appointed, effects);
+                if self.machine.is_idle() {
+                    emit(TakingOver { shard: self.id, reason: TakeOverReason::Appointed });
+                    self.claim_at = Some(Instant::now());
+                }
+            }
+            Role::Standby | Role::Away => {
+                self.claim_at = None;
+                if was_owner {
+                    self.machine.step(Input::Resigned, effects);
+                }
+                for (_, reply) in self.reads.drain(..) {
+                    reply.send(Err(SubmitError::NotOwner)).ok();
+                }
+            }
+        }
+    }
+
+    /// Who may have to take over soon, or is about to, reads what the owner writes.
+    fn follow_if_idle(&mut self) {
+        if !self.machine.is_idle() {
+            return;
+        }
+        if self.role == Role::Away {
+            self.fetch = None;
+        } else if self.fetch.is_none() {
+            self.fetch = Some(self.fetch(self.machine.next_offset(), None));
+        }
+    }
+
+    fn take_chunk(&mut self, mut records: Vec<LogRecord>, effects: &mut Vec<Effect>) {
+        if let Some(to) = self.fetch.as_ref().and_then(|fetch| fetch.to) {
+            // What follows is known by its reports.
+            records.retain(|record| record.offset < to);
+            if records.last().is_none_or(|last| last.offset + 1 >= to) {
+                self.fetch = None;
+            }
+        }
+        self.machine.step(Input::Fetched { records }, effects);
     }
 
     fn take_reports(&mut self, first: Report, effects: &mut Vec<Effect>) {
@@ -255,7 +321,9 @@ impl Shard {
     }
 
     fn read(&mut self, streams: Vec<StreamId>, reply: ReadReply) {
-        if self.machine.is_serving() {
+        if self.role != Role::Owner {
+            reply.send(Err(SubmitError::NotOwner)).ok();
+        } else if self.machine.is_serving() {
             let snapshots = streams.iter().map(|stream| self.machine.snapshot(stream)).collect();
             // A caller that went away needs no answer.
             reply.send(snapshots).ok();
@@ -326,12 +394,18 @@ impl Shard {
                 emit(GroupSent { shard: self.id, records: records.len() });
                 self.append(records, more);
             }
-            Effect::Fetch { from, to } => self.fetch = Some(self.fetch(from, to)),
+            Effect::Fetch { from, to } => match &mut self.fetch {
+                // It stands there already, with what has been read ahead.
+                Some(following) if following.to.is_none() => following.to = Some(to),
+                _ => self.fetch = Some(self.fetch(from, Some(to))),
+            },
+            Effect::LetGo => self.drop_writer(),
             Effect::TakeOver { reason } => {
-                emit(TakingOver { shard: self.id, reason });
-                self.writer = None;
-                self.fetch = None;
-                self.claim_later(reason);
+                self.drop_writer();
+                if self.role == Role::Owner {
+                    emit(TakingOver { shard: self.id, reason });
+                    self.claim_later(reason);
+                }
             }
             Effect::Unreadable { stream, detail } => {
                 emit(StreamUnreadable { shard: self.id, stream: &stream, detail: &detail });
@@ -339,6 +413,11 @@ impl Shard {
             Effect::Halt { reason } => return Err(ShardError::Halted { shard: self.id, reason }),
         }
         Ok(())
+    }
+
+    fn drop_writer(&mut self) {
+        self.writer = None;
+        self.fetch = None;
     }
 
     fn append(&mut self, records: Vec<(OutgoingRecord, Ticket)>, effects: &mut Vec<Effect>) {
@@ -366,16 +445,17 @@ impl Shard {
         }
     }
 
-    fn fetch(&self, from: Offset, to: Offset) -> Fetch {
+    fn fetch(&self, from: Offset, to: Option<Offset>) -> Fetch {
         let (sender, chunks) = mpsc::channel(FETCH_CHUNKS_MAX);
         let (log, shard) = (Arc::clone(&self.log), self.id);
         let task = task::spawn("shard-fetch", async move {
-            if let Err(error) = fetch(&*log, shard, from..to, &sender).await {
+            if let Err(error) = fetch(&*log, shard, from..to.unwrap_or(Offset::MAX), &sender).await
+            {
                 // The shard has dropped the fetch: nobody wants to know.
                 sender.send(Err(error)).await.ok();
             }
         });
-        Fetch { chunks, _task: task }
+        Fetch { to, chunks, _task: task }
     }
 
     /// Tells of a change of phase, and lets in the reads that waited for it.

@@ -1,9 +1,10 @@
 //! How a shard stands, for readiness, metrics and operators.
 
 use domain::shard::ShardId;
-use infra::log::Offset;
+use infra::{log::Offset, membership::Member};
+use serde::{Deserialize, Serialize};
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShardStatus {
     pub shard: ShardId,
     pub phase: Phase,
@@ -20,9 +21,20 @@ pub struct ShardStatus {
     pub stalled: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A shard as its owner and this node see it.
+#[derive(Clone, Debug)]
+pub struct ShardView {
+    pub shard: ShardId,
+    pub owner: Option<Member>,
+    /// `None` if the owner is not known or does not answer.
+    pub at_owner: Option<ShardStatus>,
+    pub here: ShardStatus,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Phase {
-    /// Not the owner; the next claim has not been sent.
+    /// Not served here: the log is followed, or the next claim has not been sent.
     Idle,
     /// A claim is on its way to the log.
     Claiming,

@@ -54,6 +54,8 @@ pub(super) struct Machine {
     actor: Arc<str>,
     reader: Reader,
     mode: Mode,
+    /// Whether this node should own the shard. Until told otherwise it believes so.
+    appointed: bool,
     streams: Streams,
     dedup: Dedup,
     /// All commands without an outcome, decided or not.
@@ -79,8 +81,14 @@ struct Serving {
     held: VecDeque<Report>,
 }
 
+impl Serving {
+    fn is_at_rest(&self) -> bool {
+        self.batch.unsettled() == 0 && !self.batch.has_in_flight() && self.hole_end.is_none()
+    }
+}
+
 struct Waiting {
-    submission: Box<Submission>,
+    submission: Arc<Submission>,
     waiters: Vec<Waiter>,
     /// This machine has decided it before, in an epoch that ended.
     decided: bool,
@@ -98,6 +106,7 @@ impl Machine {
             actor: format!("shard:{shard}").into(),
             reader: Reader::start(),
             mode: Mode::Idle,
+            appointed: true,
             streams: Streams::default(),
             dedup: Dedup::default(),
             commands: FxHashMap::default(),
@@ -126,6 +135,7 @@ impl Machine {
             Input::Drained { now } => {
                 self.advance(now);
                 self.send_group(effects);
+                self.let_go_if_idle(effects);
             }
             Input::Ticked { now } => {
                 self.advance(now);
@@ -134,6 +144,8 @@ impl Machine {
                 self.dedup.forget_before(now);
                 self.send_group(effects);
             }
+            Input::Appointed => self.appointed = true,
+            Input::Resigned => self.resign(effects),
         }
     }
 
@@ -145,6 +157,21 @@ impl Machine {
     /// Whether the state is that of an owner: before, reads would show a past without a bound.
     pub(super) const fn is_serving(&self) -> bool {
         matches!(self.mode, Mode::Serving(_))
+    }
+
+    /// Whether what the log holds may be fed: while a claim is on its way, only its report tells
+    /// whether a claim with its nonce is the one that counts.
+    pub(super) const fn follows(&self) -> bool {
+        !matches!(self.mode, Mode::Claiming { .. })
+    }
+
+    /// Whether neither a claim nor a writer is there.
+    pub(super) const fn is_idle(&self) -> bool {
+        matches!(self.mode, Mode::Idle)
+    }
+
+    pub(super) fn next_offset(&self) -> Offset {
+        self.reader.next_offset()
     }
 
     /// When the shell should tick next, if before its regular tick.

@@ -8,9 +8,10 @@ use std::collections::BTreeSet;
 
 use domain::{Event, State, envelope::Revision, id::StreamId, timestamp::Timestamp};
 use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
 
 /// A stream's state at a revision.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
     pub state: State,
     pub revision: Revision,

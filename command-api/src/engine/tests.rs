@@ -1,5 +1,7 @@
 //! The engine with its shell, over a log in memory.
 
+mod cluster;
+
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use domain::{
@@ -17,7 +19,7 @@ use infra::{
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{Answer, Engine, Node, Outcome, Shard, ShardError, Submission, SubmitError};
+use super::{Answer, Cluster, Engine, Node, Outcome, Shard, ShardError, Submission, SubmitError};
 
 struct Running {
     engine: Engine,
@@ -28,7 +30,7 @@ struct Running {
 impl Running {
     fn on(log: &Arc<dyn EventLog>) -> Self {
         let node = Node { name: "test".to_owned(), url: "http://test".to_owned() };
-        let (engine, shards) = Engine::new(log, &node, &Clock::System);
+        let (engine, shards) = Engine::new(log, &node, &Clock::System, Cluster::alone(&node));
         let shutdown = Shutdown::new();
         let run = |shard: Shard| task::spawn("shard", shard.run(shutdown.clone()));
         let shards = shards.into_iter().map(run).collect();

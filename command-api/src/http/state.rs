@@ -32,6 +32,13 @@ impl EngineSlot {
         self.0.get_or_init(|| engine);
     }
 
+    /// [`Engine::handed_over`], if there is an engine.
+    pub async fn handed_over(&self) {
+        if let Some(engine) = self.0.get() {
+            engine.handed_over().await;
+        }
+    }
+
     pub(super) fn get(&self) -> Result<&Engine, Problem> {
         self.0.get().ok_or_else(|| {
             Problem::unavailable("log_unavailable", "the event log cannot be reached yet")
@@ -50,6 +57,8 @@ pub struct AppState {
     pub(super) provider: Arc<dyn PaymentProvider>,
     /// Without one no webhook is believed.
     pub(super) webhook_secret: Option<Arc<WebhookSecret>>,
+    /// Without one no node is believed.
+    pub(super) peer_secret: Option<SecretString>,
 }
 
 /// What a service gives its handlers.
@@ -59,12 +68,14 @@ pub struct Ingredients {
     pub auth: infra::config::Auth,
     pub provider: Arc<dyn PaymentProvider>,
     pub webhook_secret: Option<WebhookSecret>,
+    pub peer_secret: Option<SecretString>,
 }
 
 impl AppState {
     #[must_use]
     pub fn new(ingredients: Ingredients) -> Self {
-        let Ingredients { engine, clock, auth, provider, webhook_secret } = ingredients;
+        let Ingredients { engine, clock, auth, provider, webhook_secret, peer_secret } =
+            ingredients;
         let directory = Arc::new(EngineDirectory(engine.clone()));
         let authenticator = Authenticator::new(auth.operator_key_sha256, directory, clock.clone());
         Self {
@@ -75,6 +86,7 @@ impl AppState {
             cart_token_secret: auth.cart_token_secret,
             provider,
             webhook_secret: webhook_secret.map(Arc::new),
+            peer_secret,
         }
     }
 

@@ -5,6 +5,7 @@ mod bad_input;
 mod batch;
 mod carts;
 mod keys;
+mod shards;
 mod webhooks;
 
 use serde_json::json;

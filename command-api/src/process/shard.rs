@@ -66,7 +66,7 @@ impl Follow {
         loop {
             let interrupted = tokio::select! {
                 () = shutdown.requested() => return Ok(()),
-                interrupted = self.follow() => interrupted,
+                interrupted = self.follow_while_served() => interrupted,
             };
             match interrupted {
                 Interrupted::Progress(error) => {
@@ -82,6 +82,18 @@ impl Follow {
             tokio::select! {
                 () = shutdown.requested() => return Ok(()),
                 _ = waits.wait() => {}
+            }
+        }
+    }
+
+    /// Follows while this node serves the shard, so that the nodes do not all do the same. What is
+    /// under way when it no longer does is done by the next one, again or for the first time.
+    async fn follow_while_served(&self) -> Interrupted {
+        loop {
+            self.managers.engine.served_here(self.shard, true).await;
+            tokio::select! {
+                interrupted = self.follow() => return interrupted,
+                () = self.managers.engine.served_here(self.shard, false) => {}
             }
         }
     }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use command_api::engine::{Engine, Node, Outcome, Submission};
+use command_api::engine::{Cluster, Engine, Node, Outcome, Submission};
 use domain::{
     Command,
     id::{CausationId, CommandId, CorrelationId, Sku},
@@ -65,7 +65,7 @@ async fn commit(servers: &str, topic: &str) -> Result<f64> {
     let log = KafkaLog::connect(&config::Kafka::plaintext(servers, topic), topic).await?;
     let log: Arc<dyn EventLog> = Arc::new(log);
     let node = Node { name: "bench".to_owned(), url: "http://localhost".to_owned() };
-    let (engine, shards) = Engine::new(&log, &node, &Clock::System);
+    let (engine, shards) = Engine::new(&log, &node, &Clock::System, Cluster::alone(&node));
     let shutdown = Shutdown::new();
     let shards: Vec<_> =
         shards.into_iter().map(|shard| task::spawn("shard", shard.run(shutdown.child()))).collect();

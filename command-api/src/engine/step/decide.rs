@@ -1,6 +1,8 @@
 //! A command arrives: answered from memory if it is known, otherwise decided on the newest state,
 //! ahead of the log.
 
+use std::sync::Arc;
+
 use domain::{
     Event,
     envelope::{Provenance, Revision},
@@ -31,7 +33,7 @@ impl Machine {
     pub(super) fn submitted(
         &mut self,
         request: RequestId,
-        submission: Box<Submission>,
+        submission: Arc<Submission>,
         effects: &mut Vec<Effect>,
     ) {
         let command_id = submission.command_id;
@@ -50,6 +52,10 @@ impl Machine {
             } else {
                 effects.push(Effect::Reply { request, result: Err(SubmitError::KeyReused) });
             }
+            return;
+        }
+        if !self.appointed {
+            effects.push(Effect::Reply { request, result: Err(SubmitError::NotOwner) });
             return;
         }
         if self.commands.len() >= COMMANDS_PENDING_MAX || self.is_stalled() {

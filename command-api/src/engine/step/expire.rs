@@ -1,5 +1,7 @@
 //! Deadlines of aggregates: when the time comes, the shard decides the command itself.
 
+use std::sync::Arc;
+
 use domain::{
     Command,
     id::{CausationId, CommandId, CorrelationId, StreamId},
@@ -18,7 +20,7 @@ const EXPIRED_AT_ONCE_MAX: usize = 500;
 
 impl Machine {
     pub(super) fn expire(&mut self, effects: &mut Vec<Effect>) {
-        if !self.is_serving() || self.is_stalled() {
+        if !self.is_serving() || !self.appointed || self.is_stalled() {
             return;
         }
         for (deadline, stream) in self.streams.due(self.now, EXPIRED_AT_ONCE_MAX) {
@@ -29,7 +31,7 @@ impl Machine {
                 continue;
             }
             let waiting =
-                Waiting { submission: Box::new(submission), waiters: Vec::new(), decided: false };
+                Waiting { submission: Arc::new(submission), waiters: Vec::new(), decided: false };
             self.commands.insert(command_id, waiting);
             self.undecided.push_back(command_id);
         }

@@ -10,6 +10,7 @@ use infra::log::{DeliveryError, Nonce, Offset};
 
 use super::{
     super::{
+        SubmitError,
         batch::Batch,
         effect::{Effect, TakeOverReason},
     },
@@ -75,5 +76,31 @@ impl Machine {
             self.undecided.extend(serving.batch.into_undecided());
         }
         effects.push(Effect::TakeOver { reason });
+    }
+    /// Another node should own the shard. What is under way here ends first, in the log: it ends
+    /// at once where the other one has claimed already.
+    pub(super) fn resign(&mut self, effects: &mut Vec<Effect>) {
+        self.appointed = false;
+        self.let_go_if_idle(effects);
+    }
+
+    /// Lets go of a shard that this node should not own, once nothing of it is under way.
+    ///
+    /// What was not decided, or is void, is refused: its sender takes it to the new owner under the
+    /// same command id, which finds it in the log if it is there.
+    pub(super) fn let_go_if_idle(&mut self, effects: &mut Vec<Effect>) {
+        let busy = matches!(&self.mode, Mode::Serving(serving) if !serving.is_at_rest());
+        if self.appointed || busy {
+            return;
+        }
+        if !self.is_idle() {
+            self.mode = Mode::Idle;
+            effects.push(Effect::LetGo);
+        }
+        self.undecided.clear();
+        let waiting: Vec<_> = self.commands.keys().copied().collect();
+        for command_id in waiting {
+            self.refuse(command_id, SubmitError::NotOwner, effects);
+        }
     }
 }

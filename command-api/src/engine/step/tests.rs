@@ -1,6 +1,7 @@
 //! The machine in a small world: one partition in memory, and deliveries that the test decides.
 
 mod doubt;
+mod hand_over;
 mod history;
 mod serving;
 mod world;

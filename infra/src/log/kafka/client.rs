@@ -1,7 +1,9 @@
 //! What all clients of Kafka have in common.
 
 use rdkafka::{
-    ClientConfig, ClientContext, config::RDKafkaLogLevel, consumer::ConsumerContext,
+    ClientConfig, ClientContext,
+    config::RDKafkaLogLevel,
+    consumer::ConsumerContext,
     error::KafkaError,
     producer::{DeliveryResult, ProducerContext},
 };

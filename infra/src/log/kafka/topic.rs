@@ -60,9 +60,7 @@ impl TopicSpec {
 #[derive(Debug, thiserror::Error)]
 pub enum TopicError {
     /// A topic of this name exists and is another one.
-    #[error(
-        "topic {topic:?} cannot be used: {setting} is {found}, but it must be {expected}"
-    )]
+    #[error("topic {topic:?} cannot be used: {setting} is {found}, but it must be {expected}")]
     Mismatch { topic: String, setting: &'static str, found: String, expected: String },
     /// The cluster does not want to make it so.
     #[error("topic {topic:?} was refused")]

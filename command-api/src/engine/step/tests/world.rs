@@ -30,6 +30,7 @@ pub(super) struct World {
     pub(super) wire: VecDeque<(OutgoingRecord, Ticket)>,
     pub(super) replies: Vec<(u64, Result<Answer, SubmitError>)>,
     pub(super) take_overs: Vec<TakeOverReason>,
+    pub(super) let_gos: u32,
     now: Timestamp,
     requests: u64,
     claims: u64,
@@ -57,6 +58,7 @@ impl World {
             wire: VecDeque::new(),
             replies: Vec::new(),
             take_overs: Vec::new(),
+            let_gos: 0,
             now: Timestamp::from_micros(1_000_000),
             requests: 0,
         }
@@ -70,6 +72,21 @@ impl World {
         self.step(Input::ClaimSent { nonce });
         let offset = self.land(claim(nonce));
         self.step(Input::ClaimReported { result: Ok(Some(offset)) });
+    }
+
+    pub(super) fn appoint(&mut self) {
+        self.step(Input::Appointed);
+    }
+
+    pub(super) fn resign(&mut self) {
+        self.step(Input::Resigned);
+    }
+
+    /// What the log holds behind what the machine has read.
+    pub(super) fn follow(&mut self) {
+        let from = usize::try_from(self.machine.next_offset()).unwrap();
+        let records = self.partition[from..].to_vec();
+        self.step(Input::Fetched { records });
     }
 
     /// Another writer claims.
@@ -91,7 +108,7 @@ impl World {
         self.requests += 1;
         let request_id = RequestId(self.requests);
         let id = Uuid::from_u128(key);
-        let submission = Box::new(Submission {
+        let submission = Arc::new(Submission {
             stream: stream(),
             command: Command::Stock(command),
             command_id: CommandId::new(id),
@@ -206,6 +223,7 @@ impl World {
                 Effect::Reply { request, result } => self.replies.push((request.0, result)),
                 Effect::Append { records } => self.wire.extend(records),
                 Effect::TakeOver { reason } => self.take_overs.push(reason),
+                Effect::LetGo => self.let_gos += 1,
                 Effect::Fetch { from, to } => {
                     let range = usize::try_from(from).unwrap()..usize::try_from(to).unwrap();
                     let records = self.partition[range].to_vec();

@@ -1,0 +1,34 @@
+//! Who serves what, and what only nodes may ask.
+
+use axum::{body::Body, http::StatusCode};
+use serde_json::json;
+
+use crate::testing::{OPERATOR, World, bearer};
+
+#[tokio::test]
+async fn an_operator_sees_who_serves_each_shard() {
+    let world = World::start();
+    let body = json!({"name": "till", "roles": ["staff"]});
+    let issued = world.staff("POST", "/v1/api-keys", body).await.expect(201);
+    let seen = world.staff("GET", "/v1/shards", json!(null)).await.expect(200);
+    let items = seen.body["items"].as_array().unwrap();
+    assert_eq!(items.len(), 4);
+    for shard in items {
+        assert_eq!((&shard["owner"]["node"], &shard["state"]), (&json!("test"), &json!("serving")));
+        assert_eq!(shard["position"], shard["position_here"]);
+    }
+    let key = issued.body["key"].as_str().unwrap();
+    let request = World::request("GET", "/v1/shards").header("authorization", bearer(key));
+    let seen = world.send(request.body(Body::empty()).unwrap()).await;
+    seen.expect_problem(403, "forbidden");
+}
+
+#[tokio::test]
+async fn without_the_nodes_secret_there_is_nothing_to_ask() {
+    let world = World::start();
+    for path in ["/internal/v1/submit", "/internal/v1/read", "/internal/v1/shards"] {
+        let request = World::request("POST", path).header("authorization", bearer(OPERATOR));
+        let seen = world.send(request.body(Body::from("{}")).unwrap()).await;
+        assert_eq!(seen.status, StatusCode::NOT_FOUND, "{path}: {}", seen.text);
+    }
+}
