@@ -11,7 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use machine::Machine;
-use record::Kind;
+
+pub use record::{Kind, Outcome, Record};
 
 /// What an audit of a whole topic found.
 #[derive(Debug, Default)]
@@ -31,30 +32,65 @@ pub struct Audit {
     pub ignored: BTreeMap<&'static str, u64>,
 }
 
+/// A commit or a barrier that counts.
+#[derive(Debug)]
+pub struct Commit {
+    pub partition: usize,
+    /// After its last record.
+    pub next_offset: i64,
+    pub records: Vec<Record>,
+}
+
+/// Who wants to know of every commit, partition by partition in the order of the log.
+pub trait Observer: Send + 'static {
+    fn observe(&mut self, commit: &Commit);
+}
+
+impl Observer for () {
+    fn observe(&mut self, _commit: &Commit) {}
+}
+
 /// Reads a topic from its beginning to its present end and checks every rule.
 ///
 /// # Errors
 /// When the topic cannot be read.
 pub async fn audit(bootstrap_servers: &str, topic: &str) -> Result<Audit> {
-    let (servers, topic) = (bootstrap_servers.to_owned(), topic.to_owned());
-    let reading = tokio::task::spawn_blocking(move || topic::read(&servers, &topic));
-    let partitions = reading.await??;
-    let mut audit = Audit::default();
-    let count = partitions.len();
-    for (partition, records) in partitions.into_iter().enumerate() {
-        let mut machine = Machine::default();
-        for (offset, raw) in records {
-            match record::parse(raw) {
-                Ok(record) => machine.step(offset, record, &mut audit, (partition, count)),
-                Err(reason) => {
-                    audit.violate(format!("partition {partition} at {offset}: {reason}"))
-                }
-            }
-        }
-        audit.commits.push(machine.last_seq());
-    }
-    audit.check_commands();
+    let (audit, ()) = audit_with(bootstrap_servers, topic, ()).await?;
     Ok(audit)
+}
+
+/// As [`audit`], and tells `observer` of what counts.
+///
+/// # Errors
+/// When the topic cannot be read.
+pub async fn audit_with<O: Observer>(
+    bootstrap_servers: &str,
+    topic: &str,
+    mut observer: O,
+) -> Result<(Audit, O)> {
+    let (servers, topic) = (bootstrap_servers.to_owned(), topic.to_owned());
+    let reading = tokio::task::spawn_blocking(move || {
+        let mut audit = Audit::default();
+        for partition in topic::open(&servers, &topic)? {
+            let mut machine = Machine::default();
+            partition.read(|offset, raw| match record::parse(raw) {
+                Ok(record) => {
+                    let place = (partition.index, partition.count);
+                    if let Some(commit) = machine.step(offset, record, &mut audit, place) {
+                        audit.emit(&commit);
+                        observer.observe(&commit);
+                    }
+                }
+                Err(reason) => {
+                    audit.violate(format!("partition {} at {offset}: {reason}", partition.index));
+                }
+            })?;
+            audit.commits.push(machine.last_seq());
+        }
+        audit.check_commands();
+        Ok((audit, observer))
+    });
+    reading.await?
 }
 
 impl Audit {
@@ -73,16 +109,17 @@ impl Audit {
     }
 
     /// Takes an emitted commit into account.
-    fn emit(&mut self, place: &str, commit: Vec<record::Record>) {
-        let Some(first) = commit.first() else { return };
+    fn emit(&mut self, commit: &Commit) {
+        let Some(first) = commit.records.first() else { return };
         if first.kind == Kind::Barrier {
-            for command in &first.outcomes {
-                *self.commands.entry(command.clone()).or_default() += 1;
+            for outcome in &first.outcomes {
+                *self.commands.entry(outcome.command_id.clone()).or_default() += 1;
             }
             return;
         }
         *self.commands.entry(first.command_id.clone()).or_default() += 1;
-        for event in commit {
+        let place = format!("partition {} before {}", commit.partition, commit.next_offset);
+        for event in &commit.records {
             let revision = self.revisions.entry(event.key.clone()).or_default();
             let expected = *revision + 1;
             *revision = event.revision;
@@ -93,7 +130,7 @@ impl Audit {
             if !self.events.insert(event.id.clone()) {
                 self.violate(format!("{place}: event {} twice", event.id));
             }
-            *self.types.entry(event.event_type).or_default() += 1;
+            *self.types.entry(event.event_type.clone()).or_default() += 1;
         }
     }
 

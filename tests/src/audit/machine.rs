@@ -1,7 +1,7 @@
 //! The rules by which a reader takes a partition's records, and what a sound writer must show.
 
-use super::Audit;
 use super::record::{Kind, Record};
+use super::{Audit, Commit};
 
 #[derive(Debug)]
 pub(super) struct Machine {
@@ -22,13 +22,14 @@ impl Machine {
         self.last_seq
     }
 
+    /// The commit that this record completes, if it does.
     pub(super) fn step(
         &mut self,
         offset: i64,
         record: Record,
         audit: &mut Audit,
         (partition, partition_count): (usize, usize),
-    ) {
+    ) -> Option<Commit> {
         let place = format!("partition {partition} at {offset}");
         if offset == 0 && record.kind != Kind::Claim {
             audit.violate(format!("{place}: a log begins with a claim"));
@@ -37,7 +38,7 @@ impl Machine {
             self.epoch = offset;
             self.claim = record.claim;
             self.partial.clear();
-            return;
+            return None;
         }
         let home = partition_of(record.key.as_bytes(), partition_count);
         if record.kind == Kind::Event && home != partition {
@@ -45,14 +46,16 @@ impl Machine {
         }
         if let Some(reason) = self.refuse(&record) {
             audit.ignore(reason);
-            return;
+            return None;
         }
         let (seq, count) = (record.seq, record.count);
         self.partial.push(record);
-        if u64::try_from(self.partial.len()) == Ok(count) {
-            self.last_seq = seq;
-            audit.emit(&place, std::mem::take(&mut self.partial));
+        if u64::try_from(self.partial.len()) != Ok(count) {
+            return None;
         }
+        self.last_seq = seq;
+        let records = std::mem::take(&mut self.partial);
+        Some(Commit { partition, next_offset: offset + 1, records })
     }
 
     /// Why a record does not count.

@@ -12,27 +12,36 @@ pub(super) struct Raw {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub enum Kind {
     Claim,
     Event,
     Barrier,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Record {
-    pub(super) kind: Kind,
-    pub(super) key: String,
+pub struct Record {
+    pub kind: Kind,
+    pub key: String,
     pub(super) claim: String,
     pub(super) epoch: i64,
     pub(super) seq: u64,
     pub(super) index: u64,
     pub(super) count: u64,
-    pub(super) revision: u64,
-    pub(super) id: String,
-    pub(super) event_type: String,
-    pub(super) command_id: String,
-    /// Of barriers: the commands whose answers they carry.
-    pub(super) outcomes: Vec<String>,
+    pub revision: u64,
+    pub id: String,
+    pub event_type: String,
+    pub command_id: String,
+    /// Of barriers: the answers that they carry.
+    pub outcomes: Vec<Outcome>,
+    /// Of events.
+    pub value: Value,
+}
+
+/// The answer to a command that made no event.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    pub command_id: String,
+    pub status: u64,
 }
 
 /// The headers that every record bears, and those of events.
@@ -90,6 +99,7 @@ pub(super) fn parse(raw: Raw) -> Result<Record, String> {
         event_type: String::new(),
         command_id: String::new(),
         outcomes: vec![],
+        value: Value::Null,
     };
     if kind == Kind::Claim {
         check("the key of a claim", &record.key, "claim")?;
@@ -118,16 +128,21 @@ pub(super) fn parse(raw: Raw) -> Result<Record, String> {
     record.revision = number("ce_revision")?;
     record.event_type = header("ce_type")?;
     record.command_id = header("ce_commandid")?;
+    record.value = value;
     Ok(record)
 }
 
-fn outcomes(value: &Value) -> Result<Vec<String>, String> {
+fn outcomes(value: &Value) -> Result<Vec<Outcome>, String> {
     let list =
         value.get("outcomes").and_then(Value::as_array).ok_or("a barrier without outcomes")?;
     list.iter()
         .map(|outcome| {
             let id = outcome.get("command_id").and_then(Value::as_str);
-            id.map(str::to_owned).ok_or_else(|| format!("an outcome without command_id: {outcome}"))
+            let status = outcome.get("status").and_then(Value::as_u64);
+            let (Some(id), Some(status)) = (id, status) else {
+                return Err(format!("an outcome without command_id or status: {outcome}"));
+            };
+            Ok(Outcome { command_id: id.to_owned(), status })
         })
         .collect()
 }
