@@ -69,6 +69,7 @@ impl Stack {
             topic: topic.clone(),
             databases,
             secrets: servers.secrets().clone(),
+            node: None,
         };
         let shutdown = Shutdown::new();
         let (mut tasks, ending) = (Vec::new(), || shutdown.clone());
