@@ -52,11 +52,8 @@ pub struct Listener {
     pub advertised: u16,
 }
 
-/// Copies of each partition, and how many of them must have a record before it is acknowledged.
-#[must_use]
-pub fn replication(brokers: usize) -> (u32, u32) {
-    if brokers < 3 { (1, 1) } else { (3, 2) }
-}
+/// Copies of each partition, where there are as many brokers.
+pub const COPIES: usize = 3;
 
 /// The number of brokers that the data in the folder belongs to, if there is any.
 #[must_use]
@@ -198,7 +195,7 @@ fn properties(folder: &Folder, state: &State, number: usize) -> String {
         advertised.push_str(&format!(",{name}://127.0.0.1:{}", listener.advertised));
         protocols.push_str(&format!(",{name}:PLAINTEXT"));
     }
-    let (copies, insync) = replication(ports.len());
+    let (copies, insync) = if ports.len() < COPIES { (1, 1) } else { (COPIES, 2) };
     format!(
         "process.roles=broker,controller\n\
          node.id={number}\n\

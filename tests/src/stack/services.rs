@@ -51,7 +51,7 @@ pub struct Wiring {
     pub topic: String,
     pub databases: Databases,
     pub secrets: Secrets,
-    /// Of the command API, where it is not alone.
+    /// Of the command API, where there may be others.
     pub node: Option<Node>,
 }
 
@@ -85,6 +85,7 @@ impl Wiring {
         if let (Role::CommandApi, Some(node)) = (role, &self.node) {
             pairs.push(("NODE__NAME", node.name.clone()));
             pairs.push(("NODE__URL", node.url.clone()));
+            pairs.push(("NODE__PEER_SECRET", self.secrets.peer_secret.clone()));
         }
         pairs.into_iter().map(|(key, value)| (format!("TRADEWIND_{key}"), value)).collect()
     }

@@ -75,8 +75,10 @@ pub async fn up(folder: &Folder, args: &Args) -> Result<State> {
     start_servers(folder, &state, &secrets, Durability::Full).await?;
     console::step("preparing the topic and the database");
     let servers = state.bootstrap_servers();
-    let topic = topic::prepare(&servers, &state.topic, state.ports.brokers.len());
-    tokio::try_join!(topic, database::prepare(&state, &secrets))?;
+    let brokers = state.ports.brokers.len();
+    let topic = topic::prepare(&servers, &state.topic, brokers);
+    let nodes = topic::prepare_for_nodes(&servers, brokers);
+    tokio::try_join!(topic, nodes, database::prepare(&state, &secrets))?;
     dev_env::write(folder, &state, &secrets)?;
     start_services(folder, &state, &secrets).await?;
     console::step(&format!("ready after {}", seconds(began.elapsed())));
