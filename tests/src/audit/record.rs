@@ -22,11 +22,11 @@ pub enum Kind {
 pub struct Record {
     pub kind: Kind,
     pub key: String,
-    pub(super) claim: String,
-    pub(super) epoch: i64,
-    pub(super) seq: u64,
-    pub(super) index: u64,
-    pub(super) count: u64,
+    pub claim: String,
+    pub epoch: i64,
+    pub seq: u64,
+    pub index: u64,
+    pub count: u64,
     pub revision: u64,
     pub id: String,
     pub event_type: String,
@@ -35,6 +35,28 @@ pub struct Record {
     pub outcomes: Vec<Outcome>,
     /// Of events.
     pub value: Value,
+}
+
+impl Record {
+    /// What every record has, before its headers are read.
+    #[must_use]
+    pub fn bare(kind: Kind, key: &str) -> Self {
+        Self {
+            kind,
+            key: key.to_owned(),
+            claim: String::new(),
+            epoch: -1,
+            seq: 0,
+            index: 0,
+            count: 1,
+            revision: 0,
+            id: String::new(),
+            event_type: String::new(),
+            command_id: String::new(),
+            outcomes: vec![],
+            value: Value::Null,
+        }
+    }
 }
 
 /// The answer to a command that made no event.
@@ -86,21 +108,7 @@ pub(super) fn parse(raw: Raw) -> Result<Record, String> {
     }
     let key = String::from_utf8(raw.key.clone()).map_err(|error| error.to_string())?;
     let value: Value = serde_json::from_slice(&raw.value).map_err(|error| error.to_string())?;
-    let mut record = Record {
-        kind,
-        key,
-        claim,
-        epoch: -1,
-        seq: 0,
-        index: 0,
-        count: 1,
-        revision: 0,
-        id: header("ce_id")?,
-        event_type: String::new(),
-        command_id: String::new(),
-        outcomes: vec![],
-        value: Value::Null,
-    };
+    let mut record = Record { claim, id: header("ce_id")?, ..Record::bare(kind, &key) };
     if kind == Kind::Claim {
         check("the key of a claim", &record.key, "claim")?;
         return Ok(record);

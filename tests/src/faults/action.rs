@@ -63,9 +63,9 @@ impl Action {
             _ if status == 412 => is_conditional,
             Self::CreateProduct { .. } | Self::CreateCart { .. } => status == 201,
             Self::Publish { .. } | Self::Price { .. } | Self::Receive { .. } => status == 200,
-            Self::Adjust { .. } => status == 200 || code == "stock.insufficient",
+            Self::Adjust { .. } => status == 200 || (status == 422 && code == "stock.insufficient"),
             // Each cart is checked out a second time, now and then.
-            Self::CheckOut { .. } => status == 202 || status == 409,
+            Self::CheckOut { .. } => status == 202 || (status == 409 && code == "cart.not_open"),
         }
     }
 }

@@ -57,3 +57,6 @@ impl Verdict {
         self.violations.iter().take(TOLD_MAX).cloned().chain(rest)
     }
 }
+
+#[cfg(test)]
+mod tests;

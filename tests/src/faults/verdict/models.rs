@@ -110,7 +110,7 @@ async fn read_sales(database: &mut PgConnection) -> Result<Sales> {
 }
 
 /// Names every key on which the two sides differ.
-fn compare<K: Ord + Debug, V: PartialEq + Debug>(
+pub(super) fn compare<K: Ord + Debug, V: PartialEq + Debug>(
     what: &str,
     log: &BTreeMap<K, V>,
     model: &BTreeMap<K, V>,
