@@ -45,8 +45,9 @@ async fn inflict(site: &Site, blow: &Blow) -> Result<()> {
         }
         Kind::NodeWithoutBrokers => {
             let brokers = &proxies.context("a node")?.brokers;
-            let count = if blow.is_partial { 1 } else { brokers.len() };
-            let cut: Vec<&Proxy> = brokers.iter().take(count).collect();
+            let is_cut = |number: usize| blow.broker.is_none_or(|broker| broker == number);
+            let cut = (1..).zip(brokers).filter(|(number, _)| is_cut(*number));
+            let cut: Vec<&Proxy> = cut.map(|(_, proxy)| proxy).collect();
             disturb(&cut, blow.mode, blow.lasts).await;
             site.service(&node)?.wait_ready(&site.folder, &site.state).await
         }
@@ -117,10 +118,10 @@ fn describe(blow: &Blow) -> String {
             command_api(*number)
         }
         Kind::NodeUnreachable => format!("{}, {way}", command_api(*number)),
-        Kind::NodeWithoutBrokers if blow.is_partial => {
-            format!("{} and {}, {way}", command_api(*number), broker(1))
+        Kind::NodeWithoutBrokers => {
+            let brokers = blow.broker.map_or_else(|| "all brokers".to_owned(), broker);
+            format!("{} and {brokers}, {way}", command_api(*number))
         }
-        Kind::NodeWithoutBrokers => format!("{}, {way}", command_api(*number)),
         Kind::ProjectorWithoutPostgres | Kind::QueryApiWithoutPostgres => way.to_owned(),
         Kind::ProjectorKilled | Kind::QueryApiKilled | Kind::PostgresKilled => {
             return kind.to_string();

@@ -74,8 +74,8 @@ pub(super) struct Blow {
     pub(super) kind: Kind,
     /// Of the node or broker, from 1.
     pub(super) number: usize,
-    /// One broker, or all of them.
-    pub(super) is_partial: bool,
+    /// The broker that a node does not reach, from 1; all of them if there is none.
+    pub(super) broker: Option<usize>,
     pub(super) mode: Mode,
     pub(super) lasts: Duration,
     /// Until the next one, after everything is whole again.
@@ -132,7 +132,8 @@ impl Iterator for Plan {
         Some(Blow {
             kind,
             number: random.random_range(1..=count),
-            is_partial: random.random_bool(0.5),
+            broker: Some(random.random_range(1..=self.size.brokers * 2))
+                .filter(|number| *number <= self.size.brokers),
             mode: if random.random_bool(0.5) { Mode::Hold } else { Mode::Cut },
             lasts: Duration::from_millis(random.random_range(lasts)),
             pause: Duration::from_millis(random.random_range(200..1_500)),
