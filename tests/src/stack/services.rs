@@ -48,6 +48,8 @@ pub struct Wiring {
     pub topic: String,
     pub databases: Databases,
     pub secrets: Secrets,
+    /// Where the command API keeps its state store.
+    pub state: PathBuf,
 }
 
 impl Wiring {
@@ -65,6 +67,9 @@ impl Wiring {
         ];
         if role != Role::Projector {
             pairs.push(("AUTH__CART_TOKEN_SECRET", self.secrets.cart_token_secret.clone()));
+        }
+        if role == Role::CommandApi {
+            pairs.push(("STORE__PATH", self.state.display().to_string()));
         }
         if role != Role::QueryApi {
             pairs.push(("KAFKA__BOOTSTRAP_SERVERS", self.bootstrap_servers.clone()));
@@ -121,7 +126,7 @@ impl Service {
         }
         let program = this_program()?.0.join(self.binary);
         let args = vec![self.verb.to_owned()];
-        let env = self.wiring(state, secrets).env(self.role);
+        let env = self.wiring(folder, state, secrets).env(self.role);
         part.start(Launch { program, args, env, user: None }).await?;
         Ok(())
     }
@@ -160,13 +165,14 @@ impl Service {
         }
     }
 
-    fn wiring(&self, state: &State, secrets: &Secrets) -> Wiring {
+    fn wiring(&self, folder: &Folder, state: &State, secrets: &Secrets) -> Wiring {
         Wiring {
             bind: SocketAddr::from((Ipv4Addr::LOCALHOST, self.port(state))),
             bootstrap_servers: state.bootstrap_servers(),
             topic: state.topic.clone(),
             databases: state.databases(secrets),
             secrets: secrets.clone(),
+            state: folder.data(self.part),
         }
     }
 }

@@ -19,6 +19,7 @@ use super::super::{
     super::{
         Answer, Outcome, Submission, SubmitError,
         effect::{Effect, Input, RequestId, TakeOverReason},
+        store::MemoryStore,
     },
     Machine,
 };
@@ -52,7 +53,7 @@ impl World {
 
     fn over(partition: Vec<LogRecord>) -> Self {
         Self {
-            machine: Machine::new(ShardId::new(0)),
+            machine: Machine::new(ShardId::new(0), Arc::new(MemoryStore::default()), 0),
             claims: u64::try_from(partition.len()).expect("a small test"),
             partition,
             wire: VecDeque::new(),
