@@ -6,14 +6,17 @@
 
 mod engine;
 mod figure;
+mod history;
 mod http;
 mod ingest;
 mod memory;
+mod restart;
 mod topic;
 
 use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
+use history::History;
 
 use crate::{
     import::target::{TargetArgs, variable},
@@ -31,6 +34,12 @@ pub struct Args {
     /// Of the others: how often each side runs
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..))]
     rounds: u8,
+    /// Of `restart`: aggregates of the shard
+    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..))]
+    aggregates: u32,
+    /// Of `restart`: events of the shard, at least one of each aggregate
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..))]
+    events: u32,
     #[command(flatten)]
     target: TargetArgs,
 }
@@ -43,6 +52,8 @@ enum Name {
     Http,
     /// Import baskets that the stack does not hold yet, all the way into the read models
     Ingest,
+    /// Start a shard from its checkpoint and from nothing
+    Restart,
 }
 
 /// # Errors
@@ -54,6 +65,12 @@ pub async fn run(args: &Args, folder: &Folder) -> Result<ExitCode> {
         Name::Engine => {
             let servers = variable(&dev_env::read(folder)?, "KAFKA_BOOTSTRAP_SERVERS")?;
             engine::run(rounds, &servers).await?;
+        }
+        Name::Restart => {
+            let servers = variable(&dev_env::read(folder)?, "KAFKA_BOOTSTRAP_SERVERS")?;
+            let (aggregates, events) = (args.aggregates, args.events);
+            ensure!(events >= aggregates, "--events {events}: at least one of each aggregate");
+            restart::run(rounds, &servers, History { aggregates, events }).await?;
         }
         Name::Http => http::run(rounds, &args.target.target(folder)?).await?,
         Name::Ingest => {

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 use super::{
     super::{
-        Answer, Cluster, Engine, Node, ShardStatus, Snapshot, Submission, SubmitError,
+        Answer, Cluster, Engine, Node, ShardStatus, Snapshot, Stores, Submission, SubmitError,
         forward::{PeerError, Peers},
         ownership::Ownership,
     },
