@@ -6,6 +6,7 @@
 
 mod engine;
 mod figure;
+mod footprint;
 mod history;
 mod http;
 mod ingest;
@@ -34,9 +35,9 @@ pub struct Args {
     /// Of the others: how often each side runs
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..))]
     rounds: u8,
-    /// Of `restart`: aggregates of the shard
-    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..))]
-    aggregates: u32,
+    /// Of `restart` and `memory`: aggregates in the log [default: 100000 and 1000000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    aggregates: Option<u32>,
     /// Of `restart`: events of the shard, at least one of each aggregate
     #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..))]
     events: u32,
@@ -52,6 +53,8 @@ enum Name {
     Http,
     /// Import baskets that the stack does not hold yet, all the way into the read models
     Ingest,
+    /// What a node takes with more aggregates than its cache may hold, and a command on a cold one
+    Memory,
     /// Start a shard from its checkpoint and from nothing
     Restart,
 }
@@ -68,9 +71,12 @@ pub async fn run(args: &Args, folder: &Folder) -> Result<ExitCode> {
         }
         Name::Restart => {
             let servers = variable(&dev_env::read(folder)?, "KAFKA_BOOTSTRAP_SERVERS")?;
-            let (aggregates, events) = (args.aggregates, args.events);
+            let (aggregates, events) = (args.aggregates.unwrap_or(100_000), args.events);
             ensure!(events >= aggregates, "--events {events}: at least one of each aggregate");
             restart::run(rounds, &servers, History { aggregates, events }).await?;
+        }
+        Name::Memory => {
+            footprint::run(rounds, folder, args.aggregates.unwrap_or(1_000_000)).await?;
         }
         Name::Http => http::run(rounds, &args.target.target(folder)?).await?,
         Name::Ingest => {

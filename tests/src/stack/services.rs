@@ -103,6 +103,14 @@ pub async fn build() -> Result<()> {
     run.shown().await.context("building the services")
 }
 
+/// Where [`build`] leaves the binaries.
+///
+/// # Errors
+/// When this program does not know where it is.
+pub fn folder_of_binaries() -> Result<PathBuf> {
+    Ok(this_program()?.0)
+}
+
 /// The folder of the binaries of this program's profile, and whether this program is a test.
 fn this_program() -> Result<(PathBuf, bool)> {
     let program = std::env::current_exe().context("finding this program")?;
@@ -124,7 +132,7 @@ impl Service {
         if part.pid().await?.is_some() {
             return Ok(());
         }
-        let program = this_program()?.0.join(self.binary);
+        let program = folder_of_binaries()?.join(self.binary);
         let args = vec![self.verb.to_owned()];
         let env = self.wiring(folder, state, secrets).env(self.role);
         part.start(Launch { program, args, env, user: None }).await?;
