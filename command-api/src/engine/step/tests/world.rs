@@ -272,7 +272,7 @@ pub(super) fn reserve(quantity: u32) -> stock::Command {
     }
 }
 
-fn stream() -> StreamId {
+pub(super) fn stream() -> StreamId {
     "A-1".parse::<Sku>().expect("a SKU").stock_stream()
 }
 
