@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 pub(super) use cache::Lookups;
 
 use super::store::{ChangedState, Deadline, StateStore, StoreError, StoredState};
-use cache::Cache;
+use cache::{Cache, STATE_BYTES};
 use deadlines::Deadlines;
 
 /// A stream's state at a revision.
@@ -259,7 +259,7 @@ impl Streams {
         if std::mem::replace(&mut stream.changed, true) {
             self.changed.bytes += bytes;
         } else {
-            let bytes = stream.bytes;
+            let bytes = stream.bytes + STATE_BYTES;
             self.changed.bytes += bytes;
             self.changed.ids.push(id.clone());
         }

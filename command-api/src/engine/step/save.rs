@@ -11,7 +11,7 @@ use super::{
 
 /// What may wait to be saved, in bytes. Beyond it new commands are told
 /// [`Busy`](super::SubmitError::Busy), and a replay pauses.
-const UNSAVED_BYTES_MAX: usize = 32 << 20;
+const UNSAVED_BYTES_MAX: usize = 16 << 20;
 
 impl Machine {
     /// All that emitted commits have changed since the last call, if there were any. The next call

@@ -11,10 +11,10 @@ use super::super::store::StoredState;
 
 /// What an aggregate takes in memory beside what grows with it: its id, the fixed part of its
 /// state, and its places in tables. `cargo stack bench memory` tells whether that is enough.
-const STATE_BYTES: u64 = 400;
+pub(super) const STATE_BYTES: usize = 400;
 
 /// How much larger what grows is in memory than in the store.
-const GROWTH: u64 = 2;
+const GROWTH: usize = 2;
 
 /// Places that are made in the tables before any is needed.
 const PLACES: usize = 1_024;
@@ -36,7 +36,8 @@ struct Weight;
 
 impl Weighter<StreamId, StoredState> for Weight {
     fn weight(&self, _: &StreamId, state: &StoredState) -> u64 {
-        STATE_BYTES + GROWTH * u64::try_from(state.bytes).unwrap_or(u64::MAX / 4)
+        let bytes = GROWTH.saturating_mul(state.bytes).saturating_add(STATE_BYTES);
+        u64::try_from(bytes).unwrap_or(u64::MAX)
     }
 }
 
