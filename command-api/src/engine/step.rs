@@ -12,6 +12,7 @@ mod decide;
 mod emit;
 mod expire;
 mod report;
+mod save;
 mod take_over;
 #[cfg(test)]
 mod tests;
@@ -24,7 +25,7 @@ use domain::{
     timestamp::Timestamp,
 };
 use infra::{
-    log::{Nonce, Offset, Report, reader::Reader},
+    log::{Checkpoint, Nonce, Offset, Report, reader::Reader},
     position::Position,
 };
 use rustc_hash::FxHashMap;
@@ -35,7 +36,8 @@ use super::{
     dedup::{Dedup, Known},
     effect::{Effect, Input, RequestId, TakeOverReason},
     status::{Phase, ShardStatus},
-    streams::{Snapshot, Streams},
+    store::{StateStore, StoreError},
+    streams::{NoState, Snapshot, Streams},
 };
 
 /// Commands without an outcome; beyond it new ones are told [`SubmitError::Busy`].
@@ -62,6 +64,10 @@ pub(super) struct Machine {
     commands: FxHashMap<CommandId, Waiting>,
     /// Those of them that are not decided, in the order in which they will be.
     undecided: VecDeque<CommandId>,
+    /// The store has been told of everything up to here, or is about to be.
+    saved_up_to: Checkpoint,
+    /// The store could not even tell how far it goes.
+    failure: Option<StoreError>,
     /// When the log last told something while it had something to tell.
     heard_at: Timestamp,
     now: Timestamp,
@@ -100,17 +106,24 @@ struct Waiter {
 }
 
 impl Machine {
-    pub(super) fn new(shard: ShardId) -> Self {
+    /// Goes on from where `store` ends, with up to `cache_bytes` for what it could load again.
+    pub(super) fn new(shard: ShardId, store: Arc<dyn StateStore>, cache_bytes: usize) -> Self {
+        let (checkpoint, failure) = match store.checkpoint() {
+            Ok(checkpoint) => (checkpoint.unwrap_or_default(), None),
+            Err(error) => (Checkpoint::START, Some(error)),
+        };
         Self {
             shard,
             actor: format!("shard:{shard}").into(),
-            reader: Reader::start(),
+            reader: Reader::resume(checkpoint),
             mode: Mode::Idle,
             appointed: true,
-            streams: Streams::default(),
-            dedup: Dedup::default(),
+            streams: Streams::new(Arc::clone(&store), cache_bytes),
+            dedup: Dedup::new(store),
             commands: FxHashMap::default(),
             undecided: VecDeque::new(),
+            saved_up_to: checkpoint,
+            failure,
             heard_at: Timestamp::default(),
             now: Timestamp::default(),
         }
@@ -141,7 +154,6 @@ impl Machine {
                 self.advance(now);
                 self.watch(effects);
                 self.expire(effects);
-                self.dedup.forget_before(now);
                 self.send_group(effects);
             }
             Input::Appointed => self.appointed = true,
@@ -150,8 +162,8 @@ impl Machine {
     }
 
     /// The confirmed state of a stream.
-    pub(super) fn snapshot(&self, stream: &StreamId) -> Result<Snapshot, SubmitError> {
-        self.streams.confirmed(stream).map_err(|_unreadable| SubmitError::StreamUnreadable)
+    pub(super) fn snapshot(&mut self, stream: &StreamId) -> Result<Snapshot, SubmitError> {
+        self.streams.confirmed(stream).map(Arc::unwrap_or_clone).map_err(no_state)
     }
 
     /// Whether the state is that of an owner: before, reads would show a past without a bound.
@@ -234,13 +246,7 @@ impl Machine {
     }
 
     /// Keeps an emitted outcome and answers all who wait for it.
-    fn settle(
-        &mut self,
-        command_id: CommandId,
-        known: Known,
-        recorded_at: Timestamp,
-        effects: &mut Vec<Effect>,
-    ) {
+    fn settle(&mut self, command_id: CommandId, known: Known, effects: &mut Vec<Effect>) {
         if let Some(waiting) = self.commands.remove(&command_id) {
             let same_request = known.request_hash == waiting.submission.request_hash;
             for waiter in waiting.waiters {
@@ -254,7 +260,7 @@ impl Machine {
                 effects.push(Effect::Reply { request: waiter.request, result });
             }
         }
-        self.dedup.insert(command_id, known, recorded_at);
+        self.dedup.insert(command_id, known, self.now);
     }
 
     fn refuse(&mut self, command_id: CommandId, error: SubmitError, effects: &mut Vec<Effect>) {
@@ -273,5 +279,13 @@ impl Machine {
             .map(|log_id| Position::of(self.shard, log_id, next_offset))
             .unwrap_or_default();
         Answer { outcome, replayed, position }
+    }
+}
+
+const fn no_state(why: NoState) -> SubmitError {
+    match why {
+        NoState::Unreadable => SubmitError::StreamUnreadable,
+        // The shard starts over from the log, after which it knows.
+        NoState::StoreFailed => SubmitError::Busy,
     }
 }

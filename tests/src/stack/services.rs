@@ -51,6 +51,8 @@ pub struct Wiring {
     pub topic: String,
     pub databases: Databases,
     pub secrets: Secrets,
+    /// Where the command API keeps its state store.
+    pub state: PathBuf,
     /// Of the command API, where there may be others.
     pub node: Option<Node>,
 }
@@ -76,6 +78,9 @@ impl Wiring {
         ];
         if role != Role::Projector {
             pairs.push(("AUTH__CART_TOKEN_SECRET", self.secrets.cart_token_secret.clone()));
+        }
+        if role == Role::CommandApi {
+            pairs.push(("STORE__PATH", self.state.display().to_string()));
         }
         if role != Role::QueryApi {
             pairs.push(("KAFKA__BOOTSTRAP_SERVERS", self.bootstrap_servers.clone()));
@@ -114,6 +119,14 @@ pub async fn build() -> Result<()> {
     run.shown().await.context("building the services")
 }
 
+/// Where [`build`] leaves the binaries.
+///
+/// # Errors
+/// When this program does not know where it is.
+pub fn folder_of_binaries() -> Result<PathBuf> {
+    Ok(this_program()?.0)
+}
+
 /// The folder of the binaries of this program's profile, and whether this program is a test.
 fn this_program() -> Result<(PathBuf, bool)> {
     let program = std::env::current_exe().context("finding this program")?;
@@ -136,9 +149,9 @@ impl Service {
             return Ok(());
         }
         let (binary, verb) = self.role.command();
-        let program = this_program()?.0.join(binary);
+        let program = folder_of_binaries()?.join(binary);
         let args = vec![verb.to_owned()];
-        let env = self.wiring(state, secrets).env(self.role);
+        let env = self.wiring(folder, state, secrets).env(self.role);
         part.start(Launch { program, args, env, user: None }).await?;
         Ok(())
     }
@@ -173,7 +186,7 @@ impl Service {
         state.ports.of(&self.part).first().copied().unwrap_or_default()
     }
 
-    fn wiring(&self, state: &State, secrets: &Secrets) -> Wiring {
+    fn wiring(&self, folder: &Folder, state: &State, secrets: &Secrets) -> Wiring {
         let detour = (self.role == Role::CommandApi).then_some(&state.detours);
         let brokers = detour.and_then(|detours| detours.bootstrap_servers(self.number));
         let peer = detour.and_then(|detours| detours.peer(self.number));
@@ -187,6 +200,7 @@ impl Service {
             topic: state.topic.clone(),
             databases: state.databases(secrets),
             secrets: secrets.clone(),
+            state: folder.data(&self.part),
             node: Some(Node { name: self.part.clone(), url }),
         }
     }
