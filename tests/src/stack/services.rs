@@ -76,7 +76,9 @@ impl Wiring {
             pairs.push(("KAFKA__TOPIC", self.topic.clone()));
         }
         pairs.extend(database.map(|url| ("POSTGRES__URL", url.clone())));
-        pairs.into_iter().map(|(key, value)| (format!("TRADEWIND_{key}"), value)).collect()
+        let settings = pairs.into_iter().map(|(key, value)| (format!("TRADEWIND_{key}"), value));
+        // glibc keeps a heap per thread, which costs a node with a full cache a quarter more.
+        settings.chain([("MALLOC_ARENA_MAX".to_owned(), "2".to_owned())]).collect()
     }
 }
 
