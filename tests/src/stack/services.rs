@@ -77,7 +77,7 @@ impl Wiring {
         }
         pairs.extend(database.map(|url| ("POSTGRES__URL", url.clone())));
         let settings = pairs.into_iter().map(|(key, value)| (format!("TRADEWIND_{key}"), value));
-        // glibc keeps a heap per thread, which costs a node with a full cache a quarter more.
+        // glibc would keep a heap per thread and give little of it back.
         settings.chain([("MALLOC_ARENA_MAX".to_owned(), "2".to_owned())]).collect()
     }
 }

@@ -10,8 +10,8 @@ use rustc_hash::FxBuildHasher;
 use super::super::store::StoredState;
 
 /// What an aggregate takes in memory beside what grows with it: its id, the fixed part of its
-/// state, and its places in tables, with what the allocator loses between them. Measured by
-/// `cargo stack bench memory`.
+/// state, its places in tables, and what the allocator loses between them. An estimate, on the safe
+/// side; `cargo stack bench memory` shows the whole.
 pub(super) const STATE_BYTES: usize = 700;
 
 /// How much larger what grows is in memory than in the store.
