@@ -17,7 +17,7 @@ use rdkafka::{
     config::RDKafkaLogLevel,
     error::{KafkaError, RDKafkaErrorCode},
     message::{Header, OwnedHeaders},
-    producer::{BaseProducer, BaseRecord, DeliveryResult, ProducerContext},
+    producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext},
 };
 use tokio::sync::mpsc;
 
@@ -30,6 +30,8 @@ use crate::log::{
 const REPORTS_MAX: usize = 16_384;
 /// How soon the thread notices that the writer is gone.
 const POLL_WAIT: Duration = Duration::from_millis(50);
+/// How long an opening waits for the brokers; they may also come later.
+const WARM_UP_MAX: Duration = Duration::from_secs(1);
 /// The most headers that a record has, so that librdkafka's list never grows.
 const HEADERS_MAX: usize = 24;
 
@@ -55,6 +57,7 @@ pub(super) fn open(
     thread::Builder::new()
         .name(format!("log-writer-{partition}"))
         .spawn(move || poll_until_alone(&polled))?;
+    warm_up(&producer, &topic, partition);
     Ok((KafkaWriter { producer, topic, partition, closed }, received))
 }
 
@@ -75,6 +78,17 @@ fn config(base: &ClientConfig) -> ClientConfig {
         .set("queue.buffering.max.messages", "100000")
         .set("queue.buffering.max.kbytes", "131072");
     config
+}
+
+/// Makes the producer ask for its id at once. The first metadata comes over a connection that
+/// librdkafka drops the moment it has them, so it finds no broker to ask and tries again half a
+/// second later. A question to the partition's leader before there is a record brings up the lasting
+/// connection, and librdkafka asks for the id as soon as that one answers.
+fn warm_up(producer: &Producer, topic: &str, partition: i32) {
+    if let Err(error) = producer.client().fetch_watermarks(topic, partition, WARM_UP_MAX) {
+        // The first record then waits for the brokers instead.
+        tracing::debug!(partition, %error, "a writer was opened without its brokers");
+    }
 }
 
 /// Ends when the writer has let go of the producer, which is then destroyed here: that takes time
