@@ -60,7 +60,7 @@ impl Rear {
         };
         let mut tasks = Tasks::new(shutdown.clone());
         let cluster = match &self.meeting {
-            Some(meeting) => self.meet(meeting, &mut tasks, &shutdown)?,
+            Some(meeting) => self.meet(meeting, &mut tasks, &shutdown).await?,
             None => Cluster::alone(&self.node),
         };
         let stores = Stores::on_disk(&self.store, log.shard_count());
@@ -84,13 +84,13 @@ impl Rear {
     }
 
     /// Joins the other nodes.
-    fn meet(
+    async fn meet(
         &self,
         meeting: &Meeting,
         tasks: &mut Tasks,
         shutdown: &Shutdown,
     ) -> anyhow::Result<Cluster> {
-        let beats = Box::new(KafkaBeats::open(&self.kafka, &meeting.topic)?);
+        let beats = Box::new(KafkaBeats::open(&self.kafka, &meeting.topic).await?);
         let (ownership, view) = Ownership::new(beats, self.node.clone());
         let run = ownership.run(self.draining.clone(), shutdown.clone());
         tasks.spawn_critical("ownership", told(run));

@@ -17,7 +17,7 @@ use domain::shard::ShardId;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::log::BoxError;
+use crate::log::{BoxError, Nonce};
 
 /// How often a node beats.
 pub const BEAT_EVERY: Duration = Duration::from_millis(200);
@@ -32,7 +32,9 @@ const NODES_MAX: usize = 1_000;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Beat {
     pub url: String,
-    /// It is about to go and wants no shard any more.
+    /// Tells this run of the node from earlier ones.
+    pub run: Nonce,
+    /// It wants no shard: it has just come and does not hear the others yet, or is about to go.
     pub draining: bool,
 }
 
@@ -161,7 +163,7 @@ mod tests {
     const SHARDS: u32 = 64;
 
     fn heard(node: &str, at: i64) -> Heard {
-        let beat = Beat { url: format!("http://{node}"), draining: false };
+        let beat = Beat { url: format!("http://{node}"), run: Nonce(1), draining: false };
         Heard { node: node.to_owned(), beat: Some(beat), at }
     }
 
@@ -219,7 +221,7 @@ mod tests {
     #[test]
     fn a_draining_node_owns_nothing() {
         let mut roster = roster([heard("a", 0), heard("b", 0)]);
-        let beat = Beat { url: "http://b".to_owned(), draining: true };
+        let beat = Beat { url: "http://b".to_owned(), run: Nonce(1), draining: true };
         roster.hear(Heard { node: "b".to_owned(), beat: Some(beat), at: 1 });
         let view = roster.view();
         assert!((0..SHARDS).all(|shard| view.owner(ShardId::new(shard)).unwrap().node == "a"));

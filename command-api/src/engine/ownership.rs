@@ -5,6 +5,7 @@
 
 use domain::shard::ShardId;
 use infra::{
+    log::Nonce,
     membership::{BEAT_EVERY, Beat, Beats, BeatsFailed, Roster, View},
     shutdown::Shutdown,
 };
@@ -64,30 +65,36 @@ impl Ownership {
 
     /// Beats until `left` is requested. From `draining` on the node wants no shard any more.
     ///
+    /// Nor does it before it has heard itself. What it hears until then is the past, which would
+    /// make it claim shards that have an owner, and leave to nobody those that others hand over to
+    /// it as soon as they hear it.
+    ///
     /// # Errors
     /// The topic of the nodes cannot be used.
     pub async fn run(mut self, draining: Shutdown, left: Shutdown) -> Result<(), BeatsFailed> {
         let mut roster = Roster::default();
-        let mut beat = Beat { url: self.node.url.clone(), draining: false };
+        let mut has_come = false;
+        let mut beat = Beat { url: self.node.url.clone(), run: Nonce::random(), draining: true };
         let mut ticks = interval(BEAT_EVERY);
         // A node that was stopped for a while need not make up for the beats that it missed.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 heard = self.beats.hear() => {
-                    roster.hear(heard?);
-                    let view = roster.view();
-                    self.view.send_if_modified(|seen| {
-                        let changed = *seen != view;
-                        if changed {
-                            tell(&view);
-                            *seen = view;
-                        }
-                        changed
-                    });
+                    let heard = heard?;
+                    let is_own = heard.beat.as_ref().is_some_and(|heard| heard.run == beat.run);
+                    roster.hear(heard);
+                    if is_own && !has_come {
+                        has_come = true;
+                        beat.draining = draining.is_requested();
+                        ticks.reset_immediately();
+                    }
+                    if has_come {
+                        self.show(roster.view());
+                    }
                 }
                 _ = ticks.tick() => self.beats.send(&self.node.name, Some(&beat)),
-                () = draining.requested(), if !beat.draining => {
+                () = draining.requested(), if has_come && !beat.draining => {
                     beat.draining = true;
                     ticks.reset_immediately();
                 }
@@ -98,37 +105,26 @@ impl Ownership {
             }
         }
     }
+
+    fn show(&self, view: View) {
+        self.view.send_if_modified(|seen| {
+            let changed = *seen != view;
+            if changed {
+                tell(&view);
+                *seen = view;
+            }
+            changed
+        });
+    }
 }
 
 fn tell(view: &View) {
     let names = view.members().iter().map(|member| {
-        format!("{}{}", member.node, if member.draining { " (draining)" } else { "" })
+        format!("{}{}", member.node, if member.draining { " (wants no shards)" } else { "" })
     });
     let names: Vec<_> = names.collect();
     info!("nodes alive: {}", names.join(", "));
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_shard_has_one_owner_and_one_standby() {
-        let mut roster = Roster::default();
-        for node in ["a", "b", "c"] {
-            let beat = Beat { url: format!("http://{node}"), draining: false };
-            roster.hear(infra::membership::Heard {
-                node: node.to_owned(),
-                beat: Some(beat),
-                at: 0,
-            });
-        }
-        let view = roster.view();
-        for shard in (0..8).map(ShardId::new) {
-            let mut roles = ["a", "b", "c"].map(|node| Role::of(&view, shard, node).unwrap());
-            roles.sort_by_key(|role| role.as_str());
-            assert_eq!(roles, [Role::Away, Role::Owner, Role::Standby]);
-        }
-        assert_eq!(Role::of(&View::default(), ShardId::new(0), "a"), None);
-    }
-}
+mod tests;

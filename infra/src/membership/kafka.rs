@@ -4,7 +4,7 @@ use std::{sync::Arc, thread, time::Duration};
 
 use async_trait::async_trait;
 use rdkafka::{
-    Message, Offset, Timestamp, TopicPartitionList,
+    ClientConfig, Message, Offset, Timestamp, TopicPartitionList,
     consumer::{Consumer, StreamConsumer},
     error::KafkaError,
     producer::{BaseProducer, BaseRecord, Producer},
@@ -15,6 +15,7 @@ use super::{Beat, Beats, BeatsFailed, Heard};
 use crate::{
     config,
     log::kafka::{Quiet, base},
+    task,
 };
 
 /// Beats read at the start: enough to hear every living node at least once.
@@ -23,48 +24,62 @@ const TAIL: i64 = 1_000;
 /// Sent later than this, a beat would tell of the past.
 const SENT_WITHIN: Duration = Duration::from_millis(500);
 
+/// How long the opening waits for the brokers.
+const METADATA_WAIT_MAX: Duration = Duration::from_secs(1);
+
 /// How long the word that a node leaves may take.
 const LEAVE_WAIT_MAX: Duration = Duration::from_millis(500);
 
 /// While the brokers are away, errors come one after the other.
 const AWAY_PAUSE: Duration = Duration::from_millis(100);
 
+type Clients = (BaseProducer<Quiet>, StreamConsumer<Quiet>);
+
 pub struct KafkaBeats {
     /// Both present until it is dropped.
-    clients: Option<(BaseProducer<Quiet>, StreamConsumer<Quiet>)>,
+    clients: Option<Clients>,
     topic: Arc<str>,
     resume_at: Option<Instant>,
 }
 
 impl KafkaBeats {
     /// # Errors
-    /// The settings make no client. The brokers are not asked yet.
-    pub fn open(config: &config::Kafka, topic: &str) -> Result<Self, BeatsFailed> {
-        let open = || -> Result<_, KafkaError> {
-            let mut sending = base(config);
-            sending
-                .set("acks", "1")
-                .set("linger.ms", "0")
-                .set("message.timeout.ms", SENT_WITHIN.as_millis().to_string())
-                .set("queue.buffering.max.messages", "100");
-            let mut hearing = base(config);
-            hearing
-                // librdkafka wants a name for it, but nobody joins this group or commits to it.
-                .set("group.id", "tradewind.nodes")
-                .set("enable.auto.commit", "false")
-                .set("enable.auto.offset.store", "false")
-                .set("auto.offset.reset", "latest")
-                .set("fetch.min.bytes", "1")
-                .set("fetch.queue.backoff.ms", "2");
-            let consumer: StreamConsumer<Quiet> = hearing.create_with_context(Quiet)?;
-            let mut assignment = TopicPartitionList::with_capacity(1);
-            assignment.add_partition_offset(topic, 0, Offset::OffsetTail(TAIL))?;
-            consumer.assign(&assignment)?;
-            Ok((sending.create_with_context(Quiet)?, consumer))
-        };
-        let clients = open().map_err(|error| BeatsFailed(error.into()))?;
-        Ok(Self { clients: Some(clients), topic: topic.into(), resume_at: None })
+    /// The settings make no client. Brokers that are away are waited for later.
+    pub async fn open(config: &config::Kafka, topic: &str) -> Result<Self, BeatsFailed> {
+        let (base, topic) = (base(config), Arc::<str>::from(topic));
+        let opening = Arc::clone(&topic);
+        let opened = task::spawn_blocking("beats-open", move || clients(&base, &opening)).await;
+        let clients = opened.map_err(|error| BeatsFailed(error.into()))?;
+        let clients = clients.map_err(|error| BeatsFailed(error.into()))?;
+        Ok(Self { clients: Some(clients), topic, resume_at: None })
     }
+}
+
+fn clients(base: &ClientConfig, topic: &str) -> Result<Clients, KafkaError> {
+    let mut sending = base.clone();
+    sending
+        .set("acks", "1")
+        .set("linger.ms", "0")
+        .set("message.timeout.ms", SENT_WITHIN.as_millis().to_string())
+        .set("queue.buffering.max.messages", "100");
+    let mut hearing = base.clone();
+    hearing
+        // librdkafka wants a name for it, but nobody joins this group or commits to it.
+        .set("group.id", "tradewind.nodes")
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "latest")
+        .set("fetch.min.bytes", "1")
+        .set("fetch.queue.backoff.ms", "2");
+    let consumer: StreamConsumer<Quiet> = hearing.create_with_context(Quiet)?;
+    // A partition that is assigned before its leader is known looks for its end half a second later.
+    if let Err(error) = consumer.fetch_metadata(Some(topic), METADATA_WAIT_MAX) {
+        tracing::debug!(%error, "the brokers do not tell of the nodes' topic");
+    }
+    let mut assignment = TopicPartitionList::with_capacity(1);
+    assignment.add_partition_offset(topic, 0, Offset::OffsetTail(TAIL))?;
+    consumer.assign(&assignment)?;
+    Ok((sending.create_with_context(Quiet)?, consumer))
 }
 
 #[async_trait]

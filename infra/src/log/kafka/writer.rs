@@ -30,7 +30,7 @@ use crate::log::{
 const REPORTS_MAX: usize = 16_384;
 /// How soon the thread notices that the writer is gone.
 const POLL_WAIT: Duration = Duration::from_millis(50);
-/// How long an opening waits for the brokers; they may also come later.
+/// How long an opening waits for each answer of the brokers; they may also come later.
 const WARM_UP_MAX: Duration = Duration::from_secs(1);
 /// The most headers that a record has, so that librdkafka's list never grows.
 const HEADERS_MAX: usize = 24;
@@ -57,7 +57,7 @@ pub(super) fn open(
     thread::Builder::new()
         .name(format!("log-writer-{partition}"))
         .spawn(move || poll_until_alone(&polled))?;
-    warm_up(&producer, &topic, partition);
+    warm_up(&producer, &topic);
     Ok((KafkaWriter { producer, topic, partition, closed }, received))
 }
 
@@ -80,14 +80,15 @@ fn config(base: &ClientConfig) -> ClientConfig {
     config
 }
 
-/// Makes the producer ask for its id at once. The first metadata comes over a connection that
-/// librdkafka drops the moment it has them, so it finds no broker to ask and tries again half a
-/// second later. A question to the partition's leader before there is a record brings up the lasting
-/// connection, and librdkafka asks for the id as soon as that one answers.
-fn warm_up(producer: &Producer, topic: &str, partition: i32) {
-    if let Err(error) = producer.client().fetch_watermarks(topic, partition, WARM_UP_MAX) {
-        // The first record then waits for the brokers instead.
-        tracing::debug!(partition, %error, "a writer was opened without its brokers");
+/// Makes the producer get its id now. librdkafka asks for it when metadata come in and a broker is
+/// connected, and otherwise half a second later. The first metadata come over a connection that it
+/// gives up the moment it has them, since only now it knows the brokers by their ids; the second
+/// come over a lasting one.
+fn warm_up(producer: &Producer, topic: &str) {
+    let ask = || producer.client().fetch_metadata(Some(topic), WARM_UP_MAX);
+    if let Err(error) = ask().and_then(|_| ask()) {
+        // The first record waits for the brokers instead.
+        tracing::debug!(%error, "a writer was opened without its brokers");
     }
 }
 
