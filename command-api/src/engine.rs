@@ -357,25 +357,31 @@ impl Engine {
         self.status().into_iter().map(seen).collect()
     }
 
-    /// Waits until other nodes have what this one served. A node without others keeps its shards.
+    /// Waits until this node serves nothing any more because others do. A node keeps its shards
+    /// when there is no other that wants them, or none is left while it waits.
     pub async fn handed_over(&self) {
         let mut view = self.cluster.view.clone();
-        let heirs = |view: &View| view.members().iter().any(|m| !m.draining && !self.is_this(m));
-        if !heirs(&view.borrow()) {
-            return;
-        }
-        let gone = |view: &View| {
-            !heirs(view)
-                || (0..self.shard_count())
-                    .map(ShardId::new)
-                    .all(|shard| view.owner(shard).is_some_and(|owner| !self.is_this(owner)))
+        let nobody_wants = |view: &View| {
+            view.members().iter().all(|member| member.draining || self.is_this(member))
         };
-        let closed = view.wait_for(gone).await.is_err();
-        if closed || !heirs(&view.borrow()) {
-            return;
+        tokio::select! {
+            biased;
+            // A view that is never told again has no others in it.
+            _ = view.wait_for(nobody_wants) => {}
+            () = self.given_away() => {}
         }
-        for shard in (0..self.shard_count()).map(ShardId::new) {
-            self.served_here(shard, false).await;
+    }
+
+    async fn given_away(&self) {
+        let mut view = self.cluster.view.clone();
+        let shards = || (0..self.shard_count()).map(ShardId::new);
+        let others_own = |view: &View| {
+            shards().all(|shard| view.owner(shard).is_some_and(|owner| !self.is_this(owner)))
+        };
+        if view.wait_for(others_own).await.is_ok() {
+            for shard in shards() {
+                self.served_here(shard, false).await;
+            }
         }
     }
 

@@ -2,25 +2,31 @@
 
 use std::{
     collections::BTreeMap,
+    pin::pin,
     sync::{Arc, Mutex},
+    task::Poll,
     time::Duration,
 };
 
 use async_trait::async_trait;
-use domain::id::StreamId;
+use domain::{id::StreamId, shard::ShardId};
 use futures_util::future::join_all;
 use infra::{
     clock::Clock,
-    log::{EventLog, memory::MemoryLog},
-    membership::{Member, memory::MemoryBeats},
+    log::{EventLog, Nonce, memory::MemoryLog},
+    membership::{Beat, Heard, Member, Roster, memory::MemoryBeats},
     shutdown::Shutdown,
     task::{self, Task},
 };
-use tokio::time::Instant;
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
 
 use super::{
     super::{
-        Answer, Cluster, Engine, Node, ShardStatus, Snapshot, Stores, Submission, SubmitError,
+        Answer, Cluster, Engine, Node, Shard, ShardStatus, Snapshot, Stores, Submission,
+        SubmitError,
         forward::{PeerError, Peers},
         ownership::Ownership,
     },
@@ -139,7 +145,7 @@ async fn load(engine: &Engine) {
 
 /// Waits until some shard is served by the node, so that losing it matters.
 async fn until_serving(node: &Running) {
-    let shards = (0..node.engine.shard_count()).map(domain::shard::ShardId::new);
+    let shards = (0..node.engine.shard_count()).map(ShardId::new);
     let served = shards.map(|shard| Box::pin(node.engine.served_here(shard, true)));
     futures_util::future::select_all(served).await;
 }
@@ -187,4 +193,32 @@ async fn a_node_that_leaves_hands_over_first() {
     tokio::join!(load(&engine), nodes.stop(leaves));
     nodes.assert_all_once().await;
     assert!(stays.engine.status().iter().all(ShardStatus::serves));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_whose_last_heir_goes_too_hands_over_no_longer() {
+    let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new(1));
+    let node = Node { name: "a".to_owned(), url: "http://a".to_owned() };
+    let wants = |a, b| {
+        let mut roster = Roster::default();
+        for (node, draining) in [("a", a), ("b", b)] {
+            let beat = Beat { url: format!("http://{node}"), run: Nonce(1), draining };
+            roster.hear(Heard { node: node.to_owned(), beat: Some(beat), at: 0 });
+        }
+        roster.view()
+    };
+    let (tell, view) = watch::channel(wants(false, true));
+    let cluster = Cluster { view, peers: Arc::new(LocalPeers::default()) };
+    let (engine, shards) = Engine::new(&log, &node, &Clock::System, cluster, &Stores::in_memory());
+    let run = |shard: Shard| task::spawn("shard", shard.run(Shutdown::new()));
+    let _shards: Vec<_> = shards.into_iter().map(run).collect();
+    engine.served_here(ShardId::new(0), true).await;
+
+    tell.send_replace(wants(true, false));
+    let mut handing_over = pin!(engine.handed_over());
+    assert_eq!(futures_util::poll!(&mut handing_over), Poll::Pending);
+    // Before the shard has looked at the view that gave it away.
+    tell.send_replace(wants(true, true));
+    timeout(Duration::from_secs(60), handing_over).await.expect("there is nobody to wait for");
+    assert!(engine.status().iter().all(ShardStatus::serves));
 }
