@@ -372,6 +372,40 @@ impl Engine {
         }
     }
 
+    /// Waits until this node could serve at once what would be its own, or nobody else does.
+    pub async fn caught_up(&self, log: &dyn EventLog) {
+        let mut view = self.cluster.view.clone();
+        let nobody_serves = |view: &View| view.owner(ShardId::new(0)).is_none();
+        tokio::select! {
+            biased;
+            _ = view.wait_for(nobody_serves) => {}
+            () = self.followed(log) => {}
+        }
+    }
+
+    /// Waits until all has been read that the log holds by now of the shards that would be served
+    /// here.
+    async fn followed(&self, log: &dyn EventLog) {
+        let view = self.cluster.view.borrow().clone();
+        let shards = (0..self.shard_count()).map(ShardId::new);
+        for shard in shards.filter(|shard| view.rank(*shard, &self.node) == 0) {
+            let mut waits = OWNER_SOUGHT.waits();
+            let end = loop {
+                match log.range(shard).await {
+                    Ok(range) => break range.end,
+                    Err(error) => {
+                        tracing::debug!(%shard, %error, "the end of shard {shard} is not known");
+                        waits.wait().await;
+                    }
+                }
+            };
+            let mut status = self.handle(shard).status.clone();
+            let followed = |status: &ShardStatus| status.next_offset >= end;
+            // A shard that has ended ends the node.
+            status.wait_for(followed).await.ok();
+        }
+    }
+
     async fn given_away(&self) {
         let mut view = self.cluster.view.clone();
         let shards = || (0..self.shard_count()).map(ShardId::new);

@@ -34,7 +34,7 @@ pub struct Beat {
     pub url: String,
     /// Tells this run of the node from earlier ones.
     pub run: Nonce,
-    /// It wants no shard: it has just come and does not hear the others yet, or is about to go.
+    /// It wants no shard: it has just come and could not serve yet, or is about to go.
     pub draining: bool,
 }
 
@@ -91,25 +91,19 @@ impl View {
         &self.members
     }
 
-    /// The one that should own the shard: the first of [`View::ranking`].
+    /// The one that should own the shard: that of [`View::rank`] 0.
     #[must_use]
     pub fn owner(&self, shard: ShardId) -> Option<&Member> {
         self.candidates().max_by_key(|member| weight(&member.node, shard))
     }
 
-    /// The place of a node among those that may own the shard, the owner's being 0. `None` if it
-    /// may not.
+    /// How many of those that may own the shard come before the node, which need not be one of
+    /// them: the owner is the first, by rendezvous hashing (Thaler and Ravishankar, 1998). When a
+    /// node comes or goes, only its own shards change hands.
     #[must_use]
-    pub fn rank(&self, shard: ShardId, node: &str) -> Option<usize> {
-        self.ranking(shard).iter().position(|member| member.node == node)
-    }
-
-    /// Those that may own the shard, best first, by rendezvous hashing (Thaler and Ravishankar,
-    /// 1998): when a node comes or goes, only its own shards change hands.
-    fn ranking(&self, shard: ShardId) -> Vec<&Member> {
-        let mut ranking: Vec<&Member> = self.candidates().collect();
-        ranking.sort_by_cached_key(|member| std::cmp::Reverse(weight(&member.node, shard)));
-        ranking
+    pub fn rank(&self, shard: ShardId, node: &str) -> usize {
+        let own = weight(node, shard);
+        self.candidates().filter(|member| weight(&member.node, shard) > own).count()
     }
 
     fn candidates(&self) -> impl Iterator<Item = &Member> {
@@ -207,10 +201,10 @@ mod tests {
         for shard in (0..SHARDS).map(ShardId::new) {
             let owner = &*all.owner(shard).unwrap().node;
             *owned.entry(owner).or_default() += 1;
-            assert_eq!(all.rank(shard, owner), Some(0));
+            assert_eq!(all.rank(shard, owner), 0);
             let heir = &*fewer.owner(shard).unwrap().node;
             if owner == "b" {
-                assert_eq!(all.rank(shard, heir), Some(1), "the next in rank inherits");
+                assert_eq!(all.rank(shard, heir), 1, "the next in rank inherits");
             } else {
                 assert_eq!(heir, owner);
             }
@@ -225,7 +219,6 @@ mod tests {
         roster.hear(Heard { node: "b".to_owned(), beat: Some(beat), at: 1 });
         let view = roster.view();
         assert!((0..SHARDS).all(|shard| view.owner(ShardId::new(shard)).unwrap().node == "a"));
-        assert_eq!(view.rank(ShardId::new(0), "b"), None);
         assert_eq!(nodes(&view), ["a", "b"]);
     }
 

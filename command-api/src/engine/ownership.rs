@@ -3,6 +3,8 @@
 //! All of it is a hint. A node that is wrong about it claims a shard in vain or is deposed; no
 //! command is lost or doubled by that.
 
+use std::pin::pin;
+
 use domain::shard::ShardId;
 use infra::{
     log::Nonce,
@@ -35,8 +37,9 @@ impl Role {
         let owner = view.owner(shard)?;
         Some(match view.rank(shard, node) {
             _ if owner.node == node => Self::Owner,
-            Some(rank) if rank <= STANDBY_REPLICAS => Self::Standby,
-            Some(_) | None => Self::Away,
+            // A node that has just come follows what it is about to take.
+            0..=STANDBY_REPLICAS => Self::Standby,
+            _ => Self::Away,
         })
     }
 
@@ -65,15 +68,21 @@ impl Ownership {
 
     /// Beats until `left` is requested. From `draining` on the node wants no shard any more.
     ///
-    /// Nor does it before it has heard itself. What it hears until then is the past, which would
-    /// make it claim shards that have an owner, and leave to nobody those that others hand over to
-    /// it as soon as they hear it.
+    /// Nor does it before it has heard itself and is `ready`. What it hears until then is the past,
+    /// by which it would claim shards that have an owner; and what others hand over to it as soon
+    /// as they hear that it wants it would not be served until it is ready.
     ///
     /// # Errors
     /// The topic of the nodes cannot be used.
-    pub async fn run(mut self, draining: Shutdown, left: Shutdown) -> Result<(), BeatsFailed> {
+    pub async fn run(
+        mut self,
+        ready: impl Future<Output = ()>,
+        draining: Shutdown,
+        left: Shutdown,
+    ) -> Result<(), BeatsFailed> {
         let mut roster = Roster::default();
-        let mut has_come = false;
+        let (mut has_come, mut is_ready) = (false, false);
+        let mut ready = pin!(ready);
         let mut beat = Beat { url: self.node.url.clone(), run: Nonce::random(), draining: true };
         let mut ticks = interval(BEAT_EVERY);
         // A node that was stopped for a while need not make up for the beats that it missed.
@@ -84,17 +93,18 @@ impl Ownership {
                     let heard = heard?;
                     let is_own = heard.beat.as_ref().is_some_and(|heard| heard.run == beat.run);
                     roster.hear(heard);
-                    if is_own && !has_come {
-                        has_come = true;
-                        beat.draining = draining.is_requested();
-                        ticks.reset_immediately();
-                    }
+                    has_come |= is_own;
                     if has_come {
                         self.show(roster.view());
                     }
                 }
+                () = &mut ready, if has_come && !is_ready => {
+                    is_ready = true;
+                    beat.draining = draining.is_requested();
+                    ticks.reset_immediately();
+                }
                 _ = ticks.tick() => self.beats.send(&self.node.name, Some(&beat)),
-                () = draining.requested(), if has_come && !beat.draining => {
+                () = draining.requested(), if !beat.draining => {
                     beat.draining = true;
                     ticks.reset_immediately();
                 }

@@ -30,6 +30,7 @@ struct Rig {
     sent: mpsc::Receiver<Option<Beat>>,
     say: mpsc::Sender<Heard>,
     view: watch::Receiver<View>,
+    ready: Shutdown,
     draining: Shutdown,
     _task: Task<()>,
 }
@@ -41,10 +42,13 @@ impl Rig {
         let beats = Box::new(Scripted { sent, heard: Arc::new(Mutex::new(heard)) });
         let node = Node { name: "a".to_owned(), url: "http://a".to_owned() };
         let (ownership, view) = Ownership::new(beats, node);
-        let (draining, left) = (Shutdown::new(), Shutdown::new());
-        let run = ownership.run(draining.clone(), left);
-        let task = task::spawn("ownership", async { run.await.unwrap() });
-        Self { sent: hears_sent, say, view, draining, _task: task }
+        let (ready, draining) = (Shutdown::new(), Shutdown::new());
+        let (is_ready, drains) = (ready.clone(), draining.clone());
+        let task = task::spawn("ownership", async move {
+            let run = ownership.run(is_ready.requested(), drains, Shutdown::new());
+            run.await.unwrap();
+        });
+        Self { sent: hears_sent, say, view, ready, draining, _task: task }
     }
 
     async fn next_beat(&mut self) -> Beat {
@@ -55,9 +59,10 @@ impl Rig {
         self.say.send(Heard { node: node.to_owned(), beat: Some(beat), at }).await.unwrap();
     }
 
-    async fn until_owner(&mut self, shard: ShardId) -> Option<String> {
+    /// Of a shard, in the next view.
+    async fn next_owner(&mut self) -> Option<String> {
         self.view.changed().await.unwrap();
-        self.view.borrow_and_update().owner(shard).map(|owner| owner.node.clone())
+        self.view.borrow_and_update().owner(SHARD).map(|owner| owner.node.clone())
     }
 }
 
@@ -68,19 +73,33 @@ fn beat_of(node: &str) -> Beat {
 const SHARD: ShardId = ShardId::new(0);
 
 #[tokio::test(start_paused = true)]
-async fn a_node_wants_no_shard_before_it_has_heard_itself() {
+async fn a_node_wants_no_shard_before_it_has_heard_itself_and_is_ready() {
     let mut rig = Rig::start();
-    let first = rig.next_beat().await;
-    assert!(first.draining);
-    assert!(rig.next_beat().await.draining, "nobody has answered yet");
-    rig.say("a", first, 0).await;
-    let second = rig.next_beat().await;
-    assert!(!second.draining);
-    assert_eq!(rig.until_owner(SHARD).await, None);
-    rig.say("a", second, 1).await;
-    assert_eq!(rig.until_owner(SHARD).await.as_deref(), Some("a"));
+    rig.ready.request();
+    assert!(rig.next_beat().await.draining);
+    let unheard = rig.next_beat().await;
+    assert!(unheard.draining, "nobody has heard it yet");
+    rig.say("a", unheard, 0).await;
+    let wanting = rig.next_beat().await;
+    assert!(!wanting.draining);
+    assert_eq!(rig.next_owner().await, None);
+    rig.say("a", wanting, 1).await;
+    assert_eq!(rig.next_owner().await.as_deref(), Some("a"));
     rig.draining.request();
     while !rig.next_beat().await.draining {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_is_not_ready_yet_sees_the_others() {
+    let mut rig = Rig::start();
+    let own = rig.next_beat().await;
+    rig.say("a", own, 0).await;
+    assert_eq!(rig.next_owner().await, None);
+    rig.say("b", beat_of("b"), 1).await;
+    assert_eq!(rig.next_owner().await.as_deref(), Some("b"));
+    assert!(rig.next_beat().await.draining);
+    rig.ready.request();
+    while rig.next_beat().await.draining {}
 }
 
 #[tokio::test(start_paused = true)]
@@ -93,7 +112,7 @@ async fn what_was_said_before_a_node_came_makes_it_do_nothing() {
     rig.next_beat().await;
     assert!(!rig.view.has_changed().unwrap());
     rig.say("a", own, 5_001).await;
-    assert_eq!(rig.until_owner(SHARD).await.as_deref(), Some("b"));
+    assert_eq!(rig.next_owner().await.as_deref(), Some("b"));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    ops::Range,
     pin::pin,
     sync::{Arc, Mutex},
     task::Poll,
@@ -13,13 +14,16 @@ use domain::{id::StreamId, shard::ShardId};
 use futures_util::future::join_all;
 use infra::{
     clock::Clock,
-    log::{EventLog, Nonce, memory::MemoryLog},
+    log::{
+        EventLog, LogReader, LogWriter, Nonce, Offset, OpenError, ReadError, Report,
+        memory::MemoryLog,
+    },
     membership::{Beat, Heard, Member, Roster, memory::MemoryBeats},
     shutdown::Shutdown,
     task::{self, Task},
 };
 use tokio::{
-    sync::watch,
+    sync::{mpsc, watch},
     time::{Instant, timeout},
 };
 
@@ -55,7 +59,10 @@ impl Peers for LocalPeers {
         wait: Duration,
     ) -> Result<Answer, PeerError> {
         let engine = self.engine(peer)?;
-        Ok(engine.submit_here(Arc::new(submission.clone()), Instant::now() + wait).await?)
+        let asked = engine.submit_here(Arc::new(submission.clone()), Instant::now() + wait).await;
+        // That the outcome is unknown is not the word of a node that has crashed meanwhile.
+        self.engine(peer)?;
+        Ok(asked?)
     }
 
     async fn read(
@@ -71,6 +78,39 @@ impl Peers for LocalPeers {
 
     async fn shards(&self, peer: &Member, _: Duration) -> Result<Vec<ShardStatus>, PeerError> {
         Ok(self.engine(peer)?.status())
+    }
+}
+
+/// A log that cannot be read before it is opened.
+struct Shut {
+    log: Arc<dyn EventLog>,
+    open: Shutdown,
+}
+
+#[async_trait]
+impl EventLog for Shut {
+    fn shard_count(&self) -> u32 {
+        self.log.shard_count()
+    }
+
+    async fn open_writer(
+        &self,
+        shard: ShardId,
+    ) -> Result<(Box<dyn LogWriter>, mpsc::Receiver<Report>), OpenError> {
+        self.log.open_writer(shard).await
+    }
+
+    async fn open_reader(
+        &self,
+        shard: ShardId,
+        from: Offset,
+    ) -> Result<Box<dyn LogReader>, ReadError> {
+        self.open.requested().await;
+        self.log.open_reader(shard, from).await
+    }
+
+    async fn range(&self, shard: ShardId) -> Result<Range<Offset>, ReadError> {
+        self.log.range(shard).await
     }
 }
 
@@ -95,13 +135,19 @@ impl Nodes {
     }
 
     fn start(&self, name: &'static str) -> Running {
+        self.start_on(Arc::clone(&self.log), name)
+    }
+
+    fn start_on(&self, log: Arc<dyn EventLog>, name: &'static str) -> Running {
         let node = Node { name: name.to_owned(), url: format!("http://{name}") };
         let (ownership, view) = Ownership::new(self.beats.subscribe(), node.clone());
         let cluster = Cluster { view, peers: Arc::new(self.peers.clone()) };
         let (engine, shards) =
-            Engine::new(&self.log, &node, &Clock::System, cluster, &Stores::in_memory());
+            Engine::new(&log, &node, &Clock::System, cluster, &Stores::in_memory());
         let (draining, left) = (Shutdown::new(), Shutdown::new());
-        let beating = ownership.run(draining.clone(), left.clone());
+        let ready = engine.clone();
+        let ready = async move { ready.caught_up(&*log).await };
+        let beating = ownership.run(ready, draining.clone(), left.clone());
         let mut tasks = vec![task::spawn("ownership", async { beating.await.unwrap() })];
         tasks.extend(shards.into_iter().map(|shard| {
             let run = shard.run(left.clone());
@@ -193,6 +239,24 @@ async fn a_node_that_leaves_hands_over_first() {
     tokio::join!(load(&engine), nodes.stop(leaves));
     nodes.assert_all_once().await;
     assert!(stays.engine.status().iter().all(ShardStatus::serves));
+}
+
+#[tokio::test]
+async fn a_node_that_comes_takes_over_what_it_has_read() {
+    let nodes = Nodes::new();
+    let serves = nodes.start("a");
+    load(&serves.engine).await;
+    let open = Shutdown::new();
+    let shut = Shut { log: Arc::clone(&nodes.log), open: open.clone() };
+    let comes = nodes.start_on(Arc::new(shut), "b");
+    let mut view = serves.engine.cluster.view.clone();
+    view.wait_for(|view| view.members().len() == 2).await.unwrap();
+    // Commands whose outcomes are known are answered where the shards are served.
+    timeout(Duration::from_secs(5), load(&serves.engine)).await.expect("all shards are served");
+    open.request();
+    until_serving(&comes).await;
+    load(&comes.engine).await;
+    nodes.assert_all_once().await;
 }
 
 #[tokio::test(start_paused = true)]
