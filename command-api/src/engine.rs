@@ -333,6 +333,13 @@ impl Engine {
         *member.node == *self.node
     }
 
+    /// Whether this node is there for shards, be it without one.
+    #[must_use]
+    pub fn wants_shards(&self) -> bool {
+        let view = self.cluster.view.borrow();
+        view.members().iter().any(|member| self.is_this(member) && !member.draining)
+    }
+
     /// How each shard stands, as its owner says.
     pub async fn shards(&self) -> Vec<ShardView> {
         let view = self.cluster.view.borrow().clone();

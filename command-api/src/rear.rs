@@ -154,7 +154,8 @@ async fn look(engine: Engine, served: Condition, shutdown: Shutdown) -> anyhow::
         let stalled = names(&|status| own(status) && status.stalled);
         let away = names(&|status| own(status) && !status.serves());
         match (&*nobodys, &*stalled, &*away) {
-            ("", "", "") => served.met(),
+            ("", "", "") if engine.wants_shards() => served.met(),
+            ("", "", "") => served.unmet("the other nodes do not see this one as ready for shards"),
             ("", "", away) => served.unmet(format!("taking over shards {away}")),
             ("", stalled, _) => {
                 served.unmet(format!("the event log does not answer for shards {stalled}"));
