@@ -64,6 +64,8 @@ pub enum Target {
     /// Every part
     #[default]
     All,
+    /// The brokers alone
+    Brokers,
     /// The command-api nodes alone: one after the other is killed
     Nodes,
     /// The projector and PostgreSQL alone, many times
@@ -97,6 +99,7 @@ impl Plan {
     pub(super) fn new(seed: u64, size: Size, target: Target) -> Self {
         let kinds = match target {
             Target::All => ALL.to_vec(),
+            Target::Brokers => vec![Kind::BrokerKilled, Kind::BrokerPaused],
             Target::Nodes => vec![Kind::NodeKilled],
             Target::Projector => OF_READ_MODELS.to_vec(),
         };
