@@ -128,7 +128,7 @@ impl Iterator for Plan {
             // From the shortest start to one that all others notice.
             Kind::NodeKilled | Kind::ProjectorKilled | Kind::QueryApiKilled => 0..2_500,
             Kind::NodeRestarted | Kind::PostgresKilled | Kind::BrokerKilled => 0..1_000,
-            // Longer than the second after which a silent node counts as dead.
+            // Longer than the silence after which a node counts as dead.
             Kind::NodePaused => 1_500..4_000,
             Kind::BrokerPaused => 500..4_000,
             Kind::NodeWithoutBrokers | Kind::NodeUnreachable => 500..4_000,
