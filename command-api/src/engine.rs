@@ -85,6 +85,16 @@ pub struct Answer {
     pub position: Position,
 }
 
+/// How new the states have to be that a read shows. Confirmed by the log they are always.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Consistency {
+    /// All that anybody was told before the read began. Costs a round through the log.
+    Linearizable,
+    /// Some moment of the past; at once.
+    Serializable,
+}
+
 /// Why there is no answer, by what the caller can do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -202,8 +212,12 @@ impl Engine {
     ///
     /// # Errors
     /// When the shard is not served, or the stream cannot be read.
-    pub async fn read(&self, stream: &StreamId) -> Result<Snapshot, SubmitError> {
-        let mut snapshots = self.read_many(std::slice::from_ref(stream)).await?;
+    pub async fn read(
+        &self,
+        stream: &StreamId,
+        consistency: Consistency,
+    ) -> Result<Snapshot, SubmitError> {
+        let mut snapshots = self.read_many(std::slice::from_ref(stream), consistency).await?;
         snapshots.pop().ok_or(SubmitError::NotOwner)
     }
 
@@ -211,7 +225,11 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::read`], for the first stream that has one.
-    pub async fn read_many(&self, streams: &[StreamId]) -> Result<Vec<Snapshot>, SubmitError> {
+    pub async fn read_many(
+        &self,
+        streams: &[StreamId],
+        consistency: Consistency,
+    ) -> Result<Vec<Snapshot>, SubmitError> {
         let mut by_shard: BTreeMap<ShardId, Vec<usize>> = BTreeMap::new();
         for (place, stream) in streams.iter().enumerate() {
             by_shard.entry(self.shard_of(stream)).or_default().push(place);
@@ -219,7 +237,7 @@ impl Engine {
         let deadline = Instant::now() + READ_WAIT_MAX;
         let rounds = by_shard.into_iter().map(|(shard, places)| {
             let wanted = places.iter().filter_map(|&place| streams.get(place).cloned());
-            let read = Read { shard, streams: wanted.collect() };
+            let read = Read { shard, streams: wanted.collect(), consistency };
             async move {
                 match self.ask_owner(shard, deadline, read).await {
                     Ok(snapshots) => Ok(places.into_iter().zip(snapshots)),
@@ -242,9 +260,10 @@ impl Engine {
         &self,
         shard: ShardId,
         streams: Vec<StreamId>,
+        consistency: Consistency,
     ) -> Result<Vec<Snapshot>, SubmitError> {
         let (reply, answer) = oneshot::channel();
-        let request = shard::Request::Read { streams, reply };
+        let request = shard::Request::Read { streams, consistency, reply };
         self.handle(shard).requests.try_send(request).map_err(refused)?;
         match tokio::time::timeout(READ_WAIT_MAX, answer).await {
             Ok(Ok(result)) => result,

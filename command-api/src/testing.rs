@@ -28,7 +28,7 @@ use tower::ServiceExt;
 use uuid::Uuid;
 
 use crate::{
-    engine::{Cluster, Engine, Node, Stores},
+    engine::{Cluster, Consistency, Engine, Node, Stores},
     http::{self, AppState, EngineSlot, Ingredients},
     payment::{PaymentProvider, Sandbox, WebhookSecret},
     process::Managers,
@@ -188,7 +188,7 @@ impl World {
     }
 
     pub(crate) async fn read(&self, stream: &StreamId) -> State {
-        self.engine.read(stream).await.unwrap().state
+        self.engine.read(stream, Consistency::Linearizable).await.unwrap().state
     }
 
     pub(crate) async fn stock(&self, sku: &str) -> Stock {

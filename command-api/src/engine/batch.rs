@@ -58,6 +58,7 @@ pub(super) struct Batch {
     next_seq: u64,
     gathering: Vec<(OutgoingRecord, Ticket)>,
     outcomes: Vec<Decided>,
+    /// Since when something waits for a barrier: outcomes, or somebody who wants a proof.
     lone_since: Option<Timestamp>,
     /// All that is decided, in the order of its sequence numbers.
     pending: VecDeque<Pending>,
@@ -128,6 +129,16 @@ impl Batch {
         self.outcomes.push(decided);
     }
 
+    /// The first record from now on, which tells whether this is the writer still. It need not be
+    /// a commit: a barrier goes out if nothing else does.
+    pub(super) fn prove(&mut self, now: Timestamp) -> u64 {
+        if !self.gathering.is_empty() {
+            return self.next_seq - 1;
+        }
+        self.lone_since.get_or_insert(now);
+        self.next_seq
+    }
+
     /// When a barrier that waits for a ride goes alone.
     pub(super) fn lone_barrier_due(&self) -> Option<Timestamp> {
         let since = self.lone_since.filter(|_| self.gathering.is_empty())?;
@@ -137,7 +148,7 @@ impl Batch {
     /// The next group, if there is one and the time is right for it.
     pub(super) fn take_group(&mut self, now: Timestamp) -> Option<Vec<(OutgoingRecord, Ticket)>> {
         let waits_for_ride = self.lone_barrier_due().is_some_and(|due| now < due);
-        let empty = self.gathering.is_empty() && self.outcomes.is_empty();
+        let empty = self.gathering.is_empty() && self.lone_since.is_none();
         let held_back = self.groups.len() >= GROUPS_SENT_MAX && !self.is_full();
         if empty || held_back || (waits_for_ride && !self.is_full()) {
             return None;
@@ -151,7 +162,8 @@ impl Batch {
 
     fn close_with_barrier(&mut self, now: Timestamp) {
         self.lone_since = None;
-        if self.outcomes.is_empty() {
+        // A commit proves what a barrier without outcomes would.
+        if self.outcomes.is_empty() && !self.gathering.is_empty() {
             return;
         }
         let decided = std::mem::take(&mut self.outcomes);

@@ -26,6 +26,11 @@ pub(super) enum Input {
         submission: Arc<Submission>,
         now: Timestamp,
     },
+    /// Somebody wants to read what the log has confirmed by now.
+    Asked {
+        request: RequestId,
+        now: Timestamp,
+    },
     /// Reports follow that arrived at this time.
     Heard {
         now: Timestamp,
@@ -81,6 +86,11 @@ pub(super) enum Effect {
     Reply {
         request: RequestId,
         result: Result<Answer, SubmitError>,
+    },
+    /// The confirmed states are new enough for who [`Input::Asked`], or there will be no such states.
+    ReplyRead {
+        request: RequestId,
+        result: Result<(), SubmitError>,
     },
 }
 

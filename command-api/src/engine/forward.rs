@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::time::Instant;
 
-use super::{Answer, Engine, ShardStatus, Snapshot, Submission, SubmitError};
+use super::{Answer, Consistency, Engine, ShardStatus, Snapshot, Submission, SubmitError};
 
 /// A node that does not take the connection within this is taken for gone.
 const CONNECT_WAIT_MAX: Duration = Duration::from_millis(500);
@@ -40,6 +40,7 @@ pub trait Peers: Send + Sync + 'static {
         &self,
         peer: &Member,
         streams: &[StreamId],
+        consistency: Consistency,
         wait: Duration,
     ) -> Result<Vec<Snapshot>, PeerError>;
 
@@ -99,6 +100,7 @@ impl Question for Submit {
 pub(super) struct Read {
     pub(super) shard: ShardId,
     pub(super) streams: Vec<StreamId>,
+    pub(super) consistency: Consistency,
 }
 
 #[async_trait]
@@ -106,7 +108,7 @@ impl Question for Read {
     type Answer = Vec<Snapshot>;
 
     async fn ask_here(&self, engine: &Engine, _: Instant) -> Result<Vec<Snapshot>, SubmitError> {
-        engine.read_here(self.shard, self.streams.clone()).await
+        engine.read_here(self.shard, self.streams.clone(), self.consistency).await
     }
 
     async fn ask(
@@ -115,7 +117,7 @@ impl Question for Read {
         peer: &Member,
         deadline: Instant,
     ) -> Result<Vec<Snapshot>, PeerError> {
-        peers.read(peer, &self.streams, left(deadline)).await
+        peers.read(peer, &self.streams, self.consistency, left(deadline)).await
     }
 }
 
@@ -133,6 +135,7 @@ pub struct SubmitRequest<S> {
 #[derive(Serialize, Deserialize)]
 pub struct ReadRequest<S> {
     pub streams: S,
+    pub consistency: Consistency,
 }
 
 /// Over HTTP, with the secret that all nodes share.
@@ -194,9 +197,10 @@ impl Peers for HttpPeers {
         &self,
         peer: &Member,
         streams: &[StreamId],
+        consistency: Consistency,
         wait: Duration,
     ) -> Result<Vec<Snapshot>, PeerError> {
-        self.ask(peer, READ_PATH, &ReadRequest { streams }, None, wait).await
+        self.ask(peer, READ_PATH, &ReadRequest { streams, consistency }, None, wait).await
     }
 
     async fn shards(&self, peer: &Member, wait: Duration) -> Result<Vec<ShardStatus>, PeerError> {
@@ -217,6 +221,7 @@ impl Peers for NoPeers {
         &self,
         _: &Member,
         _: &[StreamId],
+        _: Consistency,
         _: Duration,
     ) -> Result<Vec<Snapshot>, PeerError> {
         Err(SubmitError::NotOwner.into())

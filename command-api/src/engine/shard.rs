@@ -23,7 +23,7 @@ use tokio::{
 };
 
 use super::{
-    Answer, Node, ShardStatus, Snapshot, Submission, SubmitError,
+    Answer, Consistency, Node, ShardStatus, Snapshot, Submission, SubmitError,
     effect::{Effect, Input, RequestId, TakeOverReason},
     events::{
         CacheAsked, GroupSent, PhaseChanged, RoleChanged, StreamUnreadable, TakingOver, Ticked,
@@ -47,9 +47,6 @@ const FETCH_RECORDS_MAX: usize = 2_000;
 /// Chunks of fetched records that wait for the machine; the reading waits beyond it.
 const FETCH_CHUNKS_MAX: usize = 4;
 
-/// Reads that wait for a take-over to end; beyond it they are told [`SubmitError::NotOwner`].
-const READS_WAITING_MAX: usize = 1_000;
-
 /// How long a deposed writer leaves the shard to the one that claimed it, although the shard should
 /// be its own: the other one learns of that meanwhile.
 const DEPOSED_WAIT: Duration = Duration::from_millis(200);
@@ -59,7 +56,7 @@ const DRAIN_WAIT_MAX: Duration = Duration::from_secs(10);
 
 pub(super) enum Request {
     Submit { submission: Arc<Submission>, reply: oneshot::Sender<Result<Answer, SubmitError>> },
-    Read { streams: Vec<StreamId>, reply: ReadReply },
+    Read { streams: Vec<StreamId>, consistency: Consistency, reply: ReadReply },
 }
 
 type ReadReply = oneshot::Sender<Result<Vec<Snapshot>, SubmitError>>;
@@ -92,7 +89,7 @@ pub struct Shard {
     role: Role,
     status: watch::Sender<ShardStatus>,
     replies: FxHashMap<RequestId, oneshot::Sender<Result<Answer, SubmitError>>>,
-    reads: Vec<(Vec<StreamId>, ReadReply)>,
+    reads: FxHashMap<RequestId, (Vec<StreamId>, ReadReply)>,
     next_request: u64,
     writer: Option<Writer>,
     fetch: Option<Fetch>,
@@ -153,7 +150,7 @@ impl Shard {
             role: Role::Away,
             status,
             replies: FxHashMap::default(),
-            reads: Vec::new(),
+            reads: FxHashMap::default(),
             next_request: 0,
             writer: None,
             fetch: None,
@@ -278,6 +275,7 @@ impl Shard {
     async fn start_over(&mut self, error: &StoreError) -> Result<(), ShardError> {
         (self.writer, self.fetch) = (None, None);
         self.replies.clear();
+        self.reads.clear();
         self.machine = without_store(self.id);
         if let Some(saver) = self.saver.take() {
             saver.stop().await;
@@ -317,9 +315,6 @@ impl Shard {
                 self.claim_at = None;
                 if was_owner {
                     self.machine.step(Input::Resigned, effects);
-                }
-                for (_, reply) in self.reads.drain(..) {
-                    reply.send(Err(SubmitError::NotOwner)).ok();
                 }
             }
         }
@@ -373,30 +368,35 @@ impl Shard {
         while let Some(request) = next {
             match request {
                 Request::Submit { submission, reply } => {
-                    let request = RequestId(self.next_request);
-                    self.next_request += 1;
+                    let request = self.next_request();
                     self.replies.insert(request, reply);
                     self.machine.step(Input::Submitted { request, submission, now }, effects);
                 }
-                Request::Read { streams, reply } => self.read(streams, reply),
+                Request::Read { streams, consistency: Consistency::Serializable, reply }
+                    if self.machine.is_serving() =>
+                {
+                    self.show(&streams, reply);
+                }
+                Request::Read { streams, reply, .. } => {
+                    let request = self.next_request();
+                    self.reads.insert(request, (streams, reply));
+                    self.machine.step(Input::Asked { request, now }, effects);
+                }
             }
             taken += 1;
             next = if taken < BURST_MAX { self.requests.try_recv().ok() } else { None };
         }
     }
 
-    fn read(&mut self, streams: Vec<StreamId>, reply: ReadReply) {
-        if self.role != Role::Owner {
-            reply.send(Err(SubmitError::NotOwner)).ok();
-        } else if self.machine.is_serving() {
-            let snapshots = streams.iter().map(|stream| self.machine.snapshot(stream)).collect();
-            // A caller that went away needs no answer.
-            reply.send(snapshots).ok();
-        } else if self.reads.len() < READS_WAITING_MAX {
-            self.reads.push((streams, reply));
-        } else {
-            reply.send(Err(SubmitError::NotOwner)).ok();
-        }
+    fn next_request(&mut self) -> RequestId {
+        self.next_request += 1;
+        RequestId(self.next_request)
+    }
+
+    fn show(&mut self, streams: &[StreamId], reply: ReadReply) {
+        let snapshots = streams.iter().map(|stream| self.machine.snapshot(stream)).collect();
+        // A caller that went away needs no answer.
+        reply.send(snapshots).ok();
     }
 
     /// A fresh writer and a claim through it.
@@ -455,6 +455,11 @@ impl Shard {
                     reply.send(result).ok();
                 }
             }
+            Effect::ReplyRead { request, result } => match (self.reads.remove(&request), result) {
+                (Some((streams, reply)), Ok(())) => self.show(&streams, reply),
+                (Some((_, reply)), Err(error)) => drop(reply.send(Err(error))),
+                (None, _) => {}
+            },
             Effect::Append { records } => {
                 emit(GroupSent { shard: self.id, records: records.len() });
                 self.append(records, more);
@@ -523,7 +528,7 @@ impl Shard {
         Fetch { to, chunks, _task: task }
     }
 
-    /// Tells of a change of phase, and lets in the reads that waited for it.
+    /// Tells of a change of phase.
     fn publish(&mut self) {
         let status = self.machine.status();
         let phase_changed = status.phase != self.status.borrow().phase;
@@ -533,9 +538,6 @@ impl Shard {
         self.status.send_replace(status);
         if phase_changed && self.machine.is_serving() {
             self.claim_waits.reset();
-            for (streams, reply) in std::mem::take(&mut self.reads) {
-                self.read(streams, reply);
-            }
         }
     }
 }

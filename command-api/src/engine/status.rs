@@ -11,7 +11,7 @@ pub struct ShardStatus {
     pub epoch: Offset,
     pub seq: u64,
     pub next_offset: Offset,
-    /// Commands whose outcome is not settled.
+    /// Commands whose outcome is not settled, and reads that are not proven.
     pub pending: usize,
     /// Aggregates in memory.
     pub streams: usize,

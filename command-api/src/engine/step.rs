@@ -11,6 +11,7 @@
 mod decide;
 mod emit;
 mod expire;
+mod read;
 mod report;
 mod save;
 mod take_over;
@@ -64,6 +65,8 @@ pub(super) struct Machine {
     commands: FxHashMap<CommandId, Waiting>,
     /// Those of them that are not decided, in the order in which they will be.
     undecided: VecDeque<CommandId>,
+    /// Reads that no record of this epoch proves.
+    unproven_reads: Vec<RequestId>,
     /// The store has been told of everything up to here, or is about to be.
     saved_up_to: Checkpoint,
     /// The store could not even tell how far it goes.
@@ -85,6 +88,8 @@ struct Serving {
     /// Set while records of other writers are fetched; reports wait in `held` meanwhile.
     hole_end: Option<Offset>,
     held: VecDeque<Report>,
+    /// Reads, each behind the sequence number whose emission proves it.
+    reads: VecDeque<(u64, RequestId)>,
 }
 
 impl Serving {
@@ -122,6 +127,7 @@ impl Machine {
             dedup: Dedup::new(store),
             commands: FxHashMap::default(),
             undecided: VecDeque::new(),
+            unproven_reads: Vec::new(),
             saved_up_to: checkpoint,
             failure,
             heard_at: Timestamp::default(),
@@ -137,6 +143,10 @@ impl Machine {
             Input::Submitted { request, submission, now } => {
                 self.advance(now);
                 self.submitted(request, submission, effects);
+            }
+            Input::Asked { request, now } => {
+                self.advance(now);
+                self.asked(request, effects);
             }
             Input::Heard { now } => {
                 self.advance(now);
@@ -206,7 +216,7 @@ impl Machine {
             epoch: self.reader.epoch(),
             seq: self.reader.last_seq(),
             next_offset: self.reader.next_offset(),
-            pending: pending + self.undecided.len(),
+            pending: pending + self.undecided.len() + self.reads_pending(),
             streams: self.streams.len(),
             remembered: self.dedup.len(),
             stalled: self.is_stalled(),

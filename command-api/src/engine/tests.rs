@@ -21,7 +21,8 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
-    Answer, Cluster, Engine, Node, Outcome, Shard, ShardError, Stores, Submission, SubmitError,
+    Answer, Cluster, Consistency, Engine, Node, Outcome, Shard, ShardError, Stores, Submission,
+    SubmitError,
 };
 
 struct Running {
@@ -102,7 +103,11 @@ async fn an_acknowledged_command_is_read_and_survives_a_restart() {
     let second = Running::on(&log);
     let again = submit(&second.engine, receive("A", 1)).await.expect("an answer");
     assert_eq!(again, Answer { replayed: true, ..answer });
-    let snapshot = second.engine.read(&receive("A", 1).stream).await.expect("a state");
+    let snapshot = second
+        .engine
+        .read(&receive("A", 1).stream, Consistency::Linearizable)
+        .await
+        .expect("a state");
     let State::Stock(stock) = snapshot.state else { panic!("a stock") };
     assert_eq!((stock.on_hand(), snapshot.revision), (1, 1));
     second.stop().await;
@@ -121,9 +126,13 @@ async fn reads_come_back_in_the_order_asked_whatever_their_shards() {
         }
     }
     let streams: Vec<_> = skus.iter().map(|sku| receive(sku, 0).stream).collect();
-    let together = running.engine.read_many(&streams).await.expect("states");
+    let together =
+        running.engine.read_many(&streams, Consistency::Linearizable).await.expect("states");
     for (stream, snapshot) in streams.iter().zip(together) {
-        assert_eq!(running.engine.read(stream).await.expect("a state"), snapshot);
+        assert_eq!(
+            running.engine.read(stream, Consistency::Serializable).await.expect("a state"),
+            snapshot
+        );
     }
     running.stop().await;
 }

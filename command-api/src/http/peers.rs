@@ -77,7 +77,7 @@ async fn read(
     if request.streams.iter().any(|stream| engine.shard_of(stream) != shard) {
         return Err(Problem::bad_request("several_shards", "the streams are of several shards"));
     }
-    Ok(Json(engine.read_here(shard, request.streams).await))
+    Ok(Json(engine.read_here(shard, request.streams, request.consistency).await))
 }
 
 async fn shards(_: Peer, State(app): State<AppState>) -> Asked<Vec<ShardStatus>> {

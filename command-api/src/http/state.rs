@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use super::keys::KeyMemory;
 use crate::{
-    engine::{Answer, Engine, Snapshot, Submission, SubmitError},
+    engine::{Answer, Consistency, Engine, Snapshot, Submission, SubmitError},
     payment::{PaymentProvider, WebhookSecret},
 };
 
@@ -100,11 +100,11 @@ impl AppState {
     }
 
     pub(super) async fn read(&self, stream: &StreamId) -> Result<Snapshot, Problem> {
-        self.engine.get()?.read(stream).await.map_err(problem)
+        self.engine.get()?.read(stream, Consistency::Linearizable).await.map_err(problem)
     }
 
     pub(super) async fn read_many(&self, streams: &[StreamId]) -> Result<Vec<Snapshot>, Problem> {
-        self.engine.get()?.read_many(streams).await.map_err(problem)
+        self.engine.get()?.read_many(streams, Consistency::Linearizable).await.map_err(problem)
     }
 }
 
@@ -145,8 +145,8 @@ struct EngineDirectory(EngineSlot);
 impl KeyDirectory for EngineDirectory {
     async fn find(&self, id: ApiKeyId) -> Result<Option<KeyRecord>, Unavailable> {
         let engine = self.0.0.get().ok_or_else(|| Unavailable("no event log yet".into()))?;
-        let snapshot =
-            engine.read(&id.stream()).await.map_err(|error| Unavailable(Box::new(error)))?;
+        let read = engine.read(&id.stream(), Consistency::Linearizable).await;
+        let snapshot = read.map_err(|error| Unavailable(Box::new(error)))?;
         let State::ApiKey(key) = snapshot.state else { return Ok(None) };
         let Some(issued) = key.issued else { return Ok(None) };
         let hash = issued.hash.parse().map_err(|error| Unavailable(Box::new(error)))?;

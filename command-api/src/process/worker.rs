@@ -26,7 +26,7 @@ use super::{
     plan::{Action, Outcome, Plan, Step},
 };
 use crate::{
-    engine::{self, Snapshot, Submission, SubmitError},
+    engine::{self, Consistency, Snapshot, Submission, SubmitError},
     metrics::Reacted,
     payment::{Authorisation, ProviderUnavailable},
 };
@@ -95,12 +95,12 @@ impl Managers {
         }
     }
 
-    /// A stream that has reached `revision`.
+    /// A stream that has reached `revision`; that is all the news it needs.
     async fn read(&self, stream: &StreamId, revision: Revision) -> Snapshot {
         until_done(
             |_: &ReadFailed| true,
             || async {
-                let snapshot = self.engine.read(stream).await?;
+                let snapshot = self.engine.read(stream, Consistency::Serializable).await?;
                 if snapshot.revision >= revision { Ok(snapshot) } else { Err(ReadFailed::Behind) }
             },
         )

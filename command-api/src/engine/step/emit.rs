@@ -63,6 +63,9 @@ impl Machine {
             Mode::Serving(serving) => serving.batch.settle(commit.seq),
             Mode::Idle | Mode::Claiming { .. } | Mode::Replaying { .. } => None,
         };
+        if own.is_some() {
+            self.release_reads(commit.seq, effects);
+        }
         let next_offset = commit.next_offset;
         match (own, commit.body) {
             (Some(PendingBody::Commit { stream, events, .. }), CommitBody::Events(records)) => {

@@ -62,13 +62,16 @@ impl Machine {
             batch: Batch::new(epoch, nonce, self.reader.last_seq()),
             hole_end: None,
             held: VecDeque::new(),
+            reads: VecDeque::new(),
         }));
         self.heard_at = self.now;
         self.decide_undecided(effects);
+        self.prove_reads();
     }
 
     /// Ends this writer's epoch: all that was not emitted goes back to the undecided.
     pub(super) fn take_over(&mut self, reason: TakeOverReason, effects: &mut Vec<Effect>) {
+        self.forget_proofs();
         if let Mode::Serving(serving) = std::mem::replace(&mut self.mode, Mode::Idle) {
             for stream in serving.batch.speculative_streams() {
                 self.streams.drop_speculation(stream);
@@ -77,6 +80,7 @@ impl Machine {
         }
         effects.push(Effect::TakeOver { reason });
     }
+
     /// Another node should own the shard. What is under way here ends first, in the log: it ends
     /// at once where the other one has claimed already.
     pub(super) fn resign(&mut self, effects: &mut Vec<Effect>) {
@@ -93,6 +97,7 @@ impl Machine {
         if self.appointed || busy {
             return;
         }
+        self.forget_proofs();
         if !self.is_idle() {
             self.mode = Mode::Idle;
             effects.push(Effect::LetGo);
@@ -102,5 +107,6 @@ impl Machine {
         for command_id in waiting {
             self.refuse(command_id, SubmitError::NotOwner, effects);
         }
+        self.refuse_reads(SubmitError::NotOwner, effects);
     }
 }

@@ -29,8 +29,8 @@ use tokio::{
 
 use super::{
     super::{
-        Answer, Cluster, Engine, Node, Shard, ShardStatus, Snapshot, Stores, Submission,
-        SubmitError,
+        Answer, Cluster, Consistency, Engine, Node, Shard, ShardStatus, Snapshot, Stores,
+        Submission, SubmitError,
         forward::{PeerError, Peers},
         ownership::Ownership,
     },
@@ -69,11 +69,12 @@ impl Peers for LocalPeers {
         &self,
         peer: &Member,
         streams: &[StreamId],
+        consistency: Consistency,
         _: Duration,
     ) -> Result<Vec<Snapshot>, PeerError> {
         let engine = self.engine(peer)?;
         let shard = engine.shard_of(&streams[0]);
-        Ok(engine.read_here(shard, streams.to_vec()).await?)
+        Ok(engine.read_here(shard, streams.to_vec(), consistency).await?)
     }
 
     async fn shards(&self, peer: &Member, _: Duration) -> Result<Vec<ShardStatus>, PeerError> {
@@ -205,7 +206,7 @@ async fn any_node_takes_any_command() {
     let streams: Vec<_> =
         (0..COMMANDS).map(|key| receive(&format!("S{key}"), key).stream).collect();
     for node in &running {
-        let read = node.engine.read_many(&streams).await.unwrap();
+        let read = node.engine.read_many(&streams, Consistency::Linearizable).await.unwrap();
         assert!(read.iter().all(|snapshot| snapshot.revision == 1));
         let served = node.engine.status().iter().filter(|status| status.serves()).count();
         assert!(served < 8, "{} serves all shards alone", node.name);

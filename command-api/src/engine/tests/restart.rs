@@ -62,7 +62,11 @@ async fn receive_all(running: &Running, keys: std::ops::RangeInclusive<u128>) ->
 }
 
 async fn on_hand(running: &Running) -> u32 {
-    let snapshot = running.engine.read(&receive("A", 0).stream).await.expect("a state");
+    let snapshot = running
+        .engine
+        .read(&receive("A", 0).stream, Consistency::Linearizable)
+        .await
+        .expect("a state");
     let State::Stock(stock) = snapshot.state else { panic!("a stock") };
     stock.on_hand()
 }

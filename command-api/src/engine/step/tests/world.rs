@@ -30,6 +30,7 @@ pub(super) struct World {
     /// Appended by the current writer, with no fate yet.
     pub(super) wire: VecDeque<(OutgoingRecord, Ticket)>,
     pub(super) replies: Vec<(u64, Result<Answer, SubmitError>)>,
+    pub(super) reads: Vec<(u64, Result<(), SubmitError>)>,
     pub(super) take_overs: Vec<TakeOverReason>,
     pub(super) let_gos: u32,
     now: Timestamp,
@@ -63,6 +64,7 @@ impl World {
             partition,
             wire: VecDeque::new(),
             replies: Vec::new(),
+            reads: Vec::new(),
             take_overs: Vec::new(),
             let_gos: 0,
             now: Timestamp::from_micros(1_000_000),
@@ -140,6 +142,20 @@ impl World {
         });
         self.step(Input::Submitted { request: request_id, submission, now: self.now });
         self.requests
+    }
+
+    pub(super) fn ask(&mut self) -> u64 {
+        self.requests += 1;
+        self.step(Input::Asked { request: RequestId(self.requests), now: self.now });
+        self.requests
+    }
+
+    /// What a read was told, which happens once.
+    pub(super) fn read(&self, request: u64) -> Option<Result<(), SubmitError>> {
+        let mut found = self.reads.iter().filter(|(id, _)| *id == request);
+        let result = found.next().map(|(_, result)| *result);
+        assert!(found.next().is_none(), "read {request} was answered twice");
+        result
     }
 
     pub(super) fn drain(&mut self) {
@@ -240,6 +256,7 @@ impl World {
         for effect in effects {
             match effect {
                 Effect::Reply { request, result } => self.replies.push((request.0, result)),
+                Effect::ReplyRead { request, result } => self.reads.push((request.0, result)),
                 Effect::Append { records } => self.wire.extend(records),
                 Effect::TakeOver { reason } => self.take_overs.push(reason),
                 Effect::LetGo => self.let_gos += 1,
