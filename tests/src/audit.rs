@@ -19,8 +19,6 @@ pub use record::{Kind, Outcome, Record};
 pub struct Audit {
     /// Each is a sentence; a sound log has none.
     pub violations: Vec<String>,
-    /// Emitted commits per partition.
-    pub commits: Vec<u64>,
     /// Ids of the events that count, and of commands with the number of commits or outcomes they have.
     pub events: BTreeSet<String>,
     pub commands: BTreeMap<String, u32>,
@@ -85,7 +83,6 @@ pub async fn audit_with<O: Observer>(
                     audit.violate(format!("partition {} at {offset}: {reason}", partition.index));
                 }
             })?;
-            audit.commits.push(machine.last_seq());
         }
         audit.check_commands();
         Ok((audit, observer))

@@ -18,10 +18,6 @@ impl Default for Machine {
 }
 
 impl Machine {
-    pub(super) fn last_seq(&self) -> u64 {
-        self.last_seq
-    }
-
     /// The commit that this record completes, if it does.
     pub(super) fn step(
         &mut self,
