@@ -16,3 +16,8 @@ pub mod retry;
 pub mod shutdown;
 pub mod task;
 pub mod telemetry;
+
+/// For every program that stands on this crate: commands are made of small pieces that one thread
+/// allocates and another frees, which takes a third of the engine's time with glibc's allocator.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
