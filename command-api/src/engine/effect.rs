@@ -16,6 +16,7 @@ pub(super) enum Input {
     /// The shell opened a fresh writer and appends a claim with this nonce.
     ClaimSent {
         nonce: Nonce,
+        now: Timestamp,
     },
     /// The log's answer to the claim.
     ClaimReported {

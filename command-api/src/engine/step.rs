@@ -62,7 +62,7 @@ pub(super) struct Machine {
     commands: FxHashMap<CommandId, Waiting>,
     /// Those of them that are not decided, in the order in which they will be.
     undecided: VecDeque<CommandId>,
-    /// When the log last told something while it had something to tell.
+    /// When the log last told something while it had something to tell, a claim's report included.
     heard_at: Timestamp,
     now: Timestamp,
 }
@@ -119,7 +119,11 @@ impl Machine {
     /// Takes one input and adds what is to be done to `effects`, in order.
     pub(super) fn step(&mut self, input: Input, effects: &mut Vec<Effect>) {
         match input {
-            Input::ClaimSent { nonce } => self.mode = Mode::Claiming { nonce },
+            Input::ClaimSent { nonce, now } => {
+                self.advance(now);
+                self.heard_at = self.now;
+                self.mode = Mode::Claiming { nonce };
+            }
             Input::ClaimReported { result } => self.claim_reported(&result, effects),
             Input::Submitted { request, submission, now } => {
                 self.advance(now);
@@ -216,8 +220,12 @@ impl Machine {
     }
 
     fn watch(&mut self, effects: &mut Vec<Effect>) {
-        let Mode::Serving(serving) = &self.mode else { return };
-        if serving.batch.has_in_flight() && self.now.since(self.heard_at) >= SILENCE_MAX {
+        let awaits_report = match &self.mode {
+            Mode::Claiming { .. } => true,
+            Mode::Serving(serving) => serving.batch.has_in_flight(),
+            Mode::Idle | Mode::Replaying { .. } => false,
+        };
+        if awaits_report && self.now.since(self.heard_at) >= SILENCE_MAX {
             self.take_over(TakeOverReason::Watchdog, effects);
         }
     }

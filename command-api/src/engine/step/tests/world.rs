@@ -69,7 +69,7 @@ impl World {
         self.wire.clear();
         self.claims += 1;
         let nonce = Nonce(self.claims);
-        self.step(Input::ClaimSent { nonce });
+        self.step(Input::ClaimSent { nonce, now: self.now });
         let offset = self.land(claim(nonce));
         self.step(Input::ClaimReported { result: Ok(Some(offset)) });
     }
