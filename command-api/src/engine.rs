@@ -13,14 +13,15 @@
 
 mod batch;
 mod dedup;
-mod effect;
+// Public with `step`: the simulator is another shell around the same machine.
+pub mod effect;
 mod events;
 pub mod forward;
 mod outcome;
 pub mod ownership;
 mod shard;
 mod status;
-mod step;
+pub mod step;
 mod streams;
 #[cfg(test)]
 mod tests;

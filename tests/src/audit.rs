@@ -10,7 +10,9 @@ mod topic;
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
+use infra::log::memory::RawRecord;
 use machine::Machine;
+pub use machine::Taken;
 use record::Kind;
 
 /// What an audit of a whole topic found.
@@ -45,7 +47,9 @@ pub async fn audit(bootstrap_servers: &str, topic: &str) -> Result<Audit> {
         let mut machine = Machine::default();
         for (offset, raw) in records {
             match record::parse(raw) {
-                Ok(record) => machine.step(offset, record, &mut audit, (partition, count)),
+                Ok(record) => {
+                    machine.step(offset, record, &mut audit, (partition, count));
+                }
                 Err(reason) => {
                     audit.violate(format!("partition {partition} at {offset}: {reason}"))
                 }
@@ -55,6 +59,38 @@ pub async fn audit(bootstrap_servers: &str, topic: &str) -> Result<Audit> {
     }
     audit.check_commands();
     Ok(audit)
+}
+
+/// An audit of the only partition of a topic, record by record.
+#[derive(Debug, Default)]
+pub struct PartitionAudit {
+    machine: Machine,
+    audit: Audit,
+}
+
+impl PartitionAudit {
+    pub fn take(&mut self, offset: i64, record: &RawRecord) -> Taken {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let headers = record.headers.iter().map(|(name, value)| (name.to_string(), text(value)));
+        let raw = record::Raw {
+            key: record.key.as_deref().unwrap_or_default().to_vec(),
+            value: record.value.as_deref().unwrap_or_default().to_vec(),
+            headers: headers.collect(),
+        };
+        match record::parse(raw) {
+            Ok(record) => self.machine.step(offset, record, &mut self.audit, (0, 1)),
+            Err(reason) => {
+                self.audit.violate(format!("at {offset}: {reason}"));
+                Taken::Nothing
+            }
+        }
+    }
+
+    #[must_use]
+    pub fn finish(mut self) -> Audit {
+        self.audit.check_commands();
+        self.audit
+    }
 }
 
 impl Audit {

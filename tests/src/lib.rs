@@ -5,4 +5,5 @@ pub mod bench;
 pub mod eventually;
 pub mod harness;
 pub mod import;
+pub mod simulate;
 pub mod stack;

@@ -11,6 +11,8 @@
 mod decide;
 mod emit;
 mod expire;
+#[cfg(feature = "simulation")]
+mod mistaken;
 mod report;
 mod take_over;
 #[cfg(test)]
@@ -24,7 +26,11 @@ use domain::{
     timestamp::Timestamp,
 };
 use infra::{
-    log::{Nonce, Offset, Report, reader::Reader},
+    log::{
+        Nonce, Offset, Report,
+        mistake::{Mistake, Mistakes},
+        reader::Reader,
+    },
     position::Position,
 };
 use rustc_hash::FxHashMap;
@@ -49,7 +55,8 @@ const STALLED_AFTER: Duration = Duration::from_secs(2);
 /// that it acts only if the producer breaks its promise to report.
 const SILENCE_MAX: Duration = Duration::from_secs(90);
 
-pub(super) struct Machine {
+/// One shard's machine.
+pub struct Machine {
     shard: ShardId,
     actor: Arc<str>,
     reader: Reader,
@@ -65,6 +72,9 @@ pub(super) struct Machine {
     /// When the log last told something while it had something to tell, a claim's report included.
     heard_at: Timestamp,
     now: Timestamp,
+    mistakes: Mistakes,
+    #[cfg(feature = "simulation")]
+    kept: mistaken::Kept,
 }
 
 enum Mode {
@@ -100,7 +110,8 @@ struct Waiter {
 }
 
 impl Machine {
-    pub(super) fn new(shard: ShardId) -> Self {
+    #[must_use]
+    pub fn new(shard: ShardId) -> Self {
         Self {
             shard,
             actor: format!("shard:{shard}").into(),
@@ -113,16 +124,21 @@ impl Machine {
             undecided: VecDeque::new(),
             heard_at: Timestamp::default(),
             now: Timestamp::default(),
+            mistakes: Mistakes::default(),
+            #[cfg(feature = "simulation")]
+            kept: mistaken::Kept::default(),
         }
     }
 
     /// Takes one input and adds what is to be done to `effects`, in order.
-    pub(super) fn step(&mut self, input: Input, effects: &mut Vec<Effect>) {
+    pub fn step(&mut self, input: Input, effects: &mut Vec<Effect>) {
         match input {
             Input::ClaimSent { nonce, now } => {
                 self.advance(now);
                 self.heard_at = self.now;
                 self.mode = Mode::Claiming { nonce };
+                #[cfg(feature = "simulation")]
+                self.serve_by_mistake(nonce, effects);
             }
             Input::ClaimReported { result } => self.claim_reported(&result, effects),
             Input::Submitted { request, submission, now } => {
@@ -154,12 +170,20 @@ impl Machine {
     }
 
     /// The confirmed state of a stream.
-    pub(super) fn snapshot(&self, stream: &StreamId) -> Result<Snapshot, SubmitError> {
+    ///
+    /// # Errors
+    /// The stream holds an event that this release cannot read.
+    pub fn snapshot(&self, stream: &StreamId) -> Result<Snapshot, SubmitError> {
+        #[cfg(feature = "simulation")]
+        if self.mistakes.has(Mistake::ReadsShowSpeculation) {
+            return self.newest(stream);
+        }
         self.streams.confirmed(stream).map_err(|_unreadable| SubmitError::StreamUnreadable)
     }
 
     /// Whether the state is that of an owner: before, reads would show a past without a bound.
-    pub(super) const fn is_serving(&self) -> bool {
+    #[must_use]
+    pub const fn is_serving(&self) -> bool {
         matches!(self.mode, Mode::Serving(_))
     }
 
@@ -179,13 +203,15 @@ impl Machine {
     }
 
     /// When the shell should tick next, if before its regular tick.
-    pub(super) fn wakes_at(&self) -> Option<Timestamp> {
+    #[must_use]
+    pub fn wakes_at(&self) -> Option<Timestamp> {
         let Mode::Serving(serving) = &self.mode else { return None };
         let barrier = serving.batch.lone_barrier_due();
         barrier.into_iter().chain(self.streams.next_deadline()).min()
     }
 
-    pub(super) fn status(&self) -> ShardStatus {
+    #[must_use]
+    pub fn status(&self) -> ShardStatus {
         let (phase, pending) = match &self.mode {
             Mode::Idle => (Phase::Idle, 0),
             Mode::Claiming { .. } => (Phase::Claiming, 0),
@@ -207,7 +233,9 @@ impl Machine {
 
     /// Time never runs backwards in a shard, whatever the clock does.
     fn advance(&mut self, now: Timestamp) {
-        self.now = self.now.max(now);
+        if now > self.now || self.mistakes.has(Mistake::TimeRunsBack) {
+            self.now = now;
+        }
     }
 
     fn is_stalled(&self) -> bool {
@@ -262,7 +290,16 @@ impl Machine {
                 effects.push(Effect::Reply { request: waiter.request, result });
             }
         }
-        self.dedup.insert(command_id, known, recorded_at);
+        if !self.forgets(&known) {
+            self.dedup.insert(command_id, known, recorded_at);
+        }
+    }
+
+    fn forgets(&self, known: &Known) -> bool {
+        let replaying = matches!(self.mode, Mode::Replaying { .. });
+        let committed = matches!(known.outcome, Outcome::Committed { .. });
+        (replaying && self.mistakes.has(Mistake::DedupNotRebuilt))
+            || (!committed && self.mistakes.has(Mistake::RefusalsForgotten))
     }
 
     fn refuse(&mut self, command_id: CommandId, error: SubmitError, effects: &mut Vec<Effect>) {

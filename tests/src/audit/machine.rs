@@ -3,6 +3,17 @@
 use super::Audit;
 use super::record::{Kind, Record};
 
+/// What became of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// It tells nothing by itself: a claim, or one that does not count.
+    Nothing,
+    /// It belongs to a commit that is not complete.
+    Part,
+    /// It completed a commit.
+    Commit,
+}
+
 #[derive(Debug)]
 pub(super) struct Machine {
     epoch: i64,
@@ -28,7 +39,7 @@ impl Machine {
         record: Record,
         audit: &mut Audit,
         (partition, partition_count): (usize, usize),
-    ) {
+    ) -> Taken {
         let place = format!("partition {partition} at {offset}");
         if offset == 0 && record.kind != Kind::Claim {
             audit.violate(format!("{place}: a log begins with a claim"));
@@ -37,7 +48,7 @@ impl Machine {
             self.epoch = offset;
             self.claim = record.claim;
             self.partial.clear();
-            return;
+            return Taken::Nothing;
         }
         let home = partition_of(record.key.as_bytes(), partition_count);
         if record.kind == Kind::Event && home != partition {
@@ -45,14 +56,16 @@ impl Machine {
         }
         if let Some(reason) = self.refuse(&record) {
             audit.ignore(reason);
-            return;
+            return Taken::Nothing;
         }
         let (seq, count) = (record.seq, record.count);
         self.partial.push(record);
-        if u64::try_from(self.partial.len()) == Ok(count) {
-            self.last_seq = seq;
-            audit.emit(&place, std::mem::take(&mut self.partial));
+        if u64::try_from(self.partial.len()) != Ok(count) {
+            return Taken::Part;
         }
+        self.last_seq = seq;
+        audit.emit(&place, std::mem::take(&mut self.partial));
+        Taken::Commit
     }
 
     /// Why a record does not count.

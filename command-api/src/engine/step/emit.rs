@@ -64,6 +64,8 @@ impl Machine {
             Mode::Idle | Mode::Claiming { .. } | Mode::Replaying { .. } => None,
         };
         let next_offset = commit.next_offset;
+        #[cfg(feature = "simulation")]
+        self.resolve_by_mistake(&commit, effects);
         match (own, commit.body) {
             (Some(PendingBody::Commit { stream, events, .. }), CommitBody::Events(records)) => {
                 self.streams.confirm(&stream, commit.seq, &events);

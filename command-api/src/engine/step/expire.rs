@@ -7,7 +7,7 @@ use domain::{
     id::{CausationId, CommandId, CorrelationId, StreamId},
     timestamp::Timestamp,
 };
-use infra::log::record::RequestHash;
+use infra::log::{mistake::Mistake, record::RequestHash};
 use uuid::Uuid;
 
 use super::{
@@ -21,6 +21,9 @@ const EXPIRED_AT_ONCE_MAX: usize = 500;
 impl Machine {
     pub(super) fn expire(&mut self, effects: &mut Vec<Effect>) {
         if !self.is_serving() || !self.appointed || self.is_stalled() {
+            return;
+        }
+        if self.mistakes.has(Mistake::DeadlinesIgnored) {
             return;
         }
         for (deadline, stream) in self.streams.due(self.now, EXPIRED_AT_ONCE_MAX) {
