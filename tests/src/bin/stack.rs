@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use tests::bench;
 use tests::import;
+use tests::simulate;
 use tests::stack::folder::Folder;
 use tests::stack::status::Status;
 use tests::stack::{PARTS, console, dev_env, down, logs, up, welcome};
@@ -50,6 +51,8 @@ enum Command {
     Import(import::Args),
     /// Measure what the system does per second
     Bench(bench::Args),
+    /// Run seeded histories of the engine over a simulated log and check every promise
+    Simulate(simulate::Args),
     /// Print what clients of the stack need, as lines of KEY=value
     Env,
 }
@@ -75,6 +78,7 @@ async fn run(command: Command, folder: &Folder) -> Result<ExitCode> {
         Command::Logs { service, follow } => logs::print(folder, &service, follow).await?,
         Command::Import(args) => return import::run(&args, folder).await,
         Command::Bench(args) => return bench::run(&args, folder).await,
+        Command::Simulate(args) => return simulate::run(&args),
         Command::Env => console::line(dev_env::read(folder)?.trim_end()),
     }
     Ok(ExitCode::SUCCESS)

@@ -1,0 +1,329 @@
+//! A node: the shard's machine in a shell that does what `engine/shard.rs` does, minus the waiting.
+//!
+//! What that shell waits for, chance offers here as a [`Turn`]; the rest is the same, step by step:
+//! which inputs the machine gets, in which order effects run, what a take-over drops.
+
+use std::{collections::VecDeque, ops::Range, time::Duration};
+
+use command_api::engine::{
+    effect::{Effect, Input, RequestId, TakeOverReason},
+    step::Machine,
+};
+use domain::{shard::ShardId, timestamp::Timestamp};
+use infra::log::{
+    ClaimInfo, ClaimRecord, Nonce, Offset, OutgoingRecord, Ticket, mistake::Mistakes,
+};
+
+use super::{
+    action::{Fate, Turn},
+    history::Reply,
+    outside::{Outside, describe},
+    partition::Producer,
+    plan::{self, Plan},
+    violation::Violation,
+};
+
+/// As in the shell.
+const TICK: Duration = Duration::from_millis(50);
+const DEPOSED_WAIT: Duration = Duration::from_secs(1);
+const CLAIM_WAIT_MIN: Duration = Duration::from_millis(50);
+const CLAIM_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// What survives a crash.
+pub(super) struct Node {
+    index: usize,
+    mistakes: Mistakes,
+    /// Records that the producer's queue has room for.
+    room: usize,
+    /// The wall clock, as far as it is wrong.
+    pub(super) skew: i64,
+    pub(super) paused: bool,
+    pub(super) process: Option<Process>,
+}
+
+/// What a crash loses.
+pub(super) struct Process {
+    pub(super) machine: Machine,
+    pub(super) writer: Option<Producer>,
+    /// Records that the producer had no room for.
+    unsent: VecDeque<(OutgoingRecord, Ticket)>,
+    pub(super) fetch: Option<Range<Offset>>,
+    pub(super) claim_at: Option<Timestamp>,
+    claims: u32,
+    pub(super) requests: VecDeque<Request>,
+    /// Reads that wait for the shard to be served.
+    reads: Vec<(usize, usize)>,
+    tick_at: Timestamp,
+    was_serving: bool,
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum Request {
+    Submit { op: usize, plan: usize },
+    Read { op: usize, stream: usize },
+}
+
+impl Node {
+    pub(super) fn new(index: usize, room: usize, mistakes: Mistakes) -> Self {
+        Self { index, mistakes, room, skew: 0, paused: false, process: None }
+    }
+
+    pub(super) fn start(&mut self, now: Timestamp) {
+        let machine = Machine::new(ShardId::new(0)).with_mistakes(self.mistakes);
+        self.paused = false;
+        self.process = Some(Process {
+            machine,
+            writer: None,
+            unsent: VecDeque::new(),
+            fetch: None,
+            claim_at: Some(now),
+            claims: 0,
+            requests: VecDeque::new(),
+            reads: Vec::new(),
+            tick_at: now,
+            was_serving: false,
+        });
+    }
+
+    pub(super) fn crash(&mut self, outside: &mut Outside) {
+        let writer = self.process.take().and_then(|process| process.writer);
+        writer.into_iter().for_each(|writer| writer.close(&mut outside.partition));
+        outside.history.lose(self.index);
+    }
+
+    pub(super) fn deliver(&mut self, fate: Fate, outside: &mut Outside) {
+        let Some(writer) = self.process.as_mut().and_then(|process| process.writer.as_mut()) else {
+            return;
+        };
+        let Some((record, _)) = writer.wire.front() else { return };
+        outside.journal.note(|| format!("  {}", describe(record)));
+        let landed = writer.deliver(fate, &mut outside.partition);
+        outside.journal.note(|| match landed {
+            Some(at) => format!("  lands at {at}"),
+            None => "  does not land".to_owned(),
+        });
+    }
+
+    pub(super) fn turn(
+        &mut self,
+        turn: Turn,
+        plans: &[Plan],
+        outside: &mut Outside,
+    ) -> Result<(), Violation> {
+        let (index, room) = (self.index, self.room);
+        let clock = Timestamp::from_micros(outside.now.as_micros() + self.skew);
+        let Some(process) = self.process.as_mut().filter(|_| !self.paused) else { return Ok(()) };
+        Shell { index, room, clock, process, plans, outside }.turn(turn)
+    }
+}
+
+impl Process {
+    pub(super) fn tick_due(&self, now: Timestamp, skew: i64) -> Timestamp {
+        let real = |at: Timestamp| Timestamp::from_micros(at.as_micros() - skew);
+        let soon = now.plus(Duration::from_millis(1));
+        let wakes = self.machine.wakes_at().map(|at| real(at).max(soon));
+        wakes.map_or(self.tick_at, |at| at.min(self.tick_at))
+    }
+
+    /// Nothing is under way, neither to the log nor from it.
+    pub(super) fn is_at_rest(&self) -> bool {
+        let wire = self.writer.as_ref().is_none_or(|w| w.wire.is_empty() && w.reports.is_empty());
+        let asks = self.requests.is_empty() && self.fetch.is_none();
+        let settled = self.machine.is_serving() && self.machine.status().pending == 0;
+        wire && asks && self.claim_at.is_none() && settled
+    }
+}
+
+/// One turn of a process in its surroundings.
+struct Shell<'a> {
+    index: usize,
+    room: usize,
+    clock: Timestamp,
+    process: &'a mut Process,
+    plans: &'a [Plan],
+    outside: &'a mut Outside,
+}
+
+impl Shell<'_> {
+    fn turn(mut self, turn: Turn) -> Result<(), Violation> {
+        let mut effects = Vec::new();
+        match turn {
+            Turn::Reports { count } => self.take_reports(count, &mut effects),
+            Turn::Chunk { count } => self.take_chunk(count, &mut effects),
+            Turn::Requests { count } => self.take_requests(count, &mut effects)?,
+            Turn::Claim => self.claim(&mut effects),
+            Turn::Tick => {
+                self.process.tick_at = self.outside.now.plus(TICK);
+                self.step(Input::Ticked { now: self.clock }, &mut effects);
+            }
+        }
+        self.step(Input::Drained { now: self.clock }, &mut effects);
+        while !effects.is_empty() {
+            let mut more = Vec::new();
+            for effect in effects {
+                self.run(effect, &mut more)?;
+            }
+            effects = more;
+        }
+        self.publish()
+    }
+
+    fn step(&mut self, input: Input, effects: &mut Vec<Effect>) {
+        self.process.machine.step(input, effects);
+    }
+
+    fn take_reports(&mut self, count: usize, effects: &mut Vec<Effect>) {
+        for _ in 0..count {
+            let next = self.process.writer.as_mut().and_then(|writer| writer.reports.pop_front());
+            let Some(report) = next else { break };
+            self.outside.journal.note(|| {
+                let Ticket { epoch, seq, index } = report.ticket;
+                format!("  report of {epoch}/{seq}.{index}: {:?}", report.result)
+            });
+            self.step(Input::Heard { now: self.clock }, effects);
+            let input = if report.ticket == Ticket::CLAIM {
+                Input::ClaimReported { result: report.result }
+            } else {
+                Input::Reported { report }
+            };
+            self.step(input, effects);
+        }
+        self.resend(effects);
+    }
+
+    fn take_chunk(&mut self, count: usize, effects: &mut Vec<Effect>) {
+        let Some(range) = self.process.fetch.clone() else { return };
+        let records = self.outside.partition.read(range.start, range.end, count);
+        let next = range.start + Offset::try_from(records.len()).unwrap_or_default();
+        self.process.fetch = (next < range.end).then_some(next..range.end);
+        self.outside.journal.note(|| format!("  reads {}..{next}", range.start));
+        self.step(Input::Fetched { records }, effects);
+    }
+
+    fn take_requests(&mut self, count: usize, effects: &mut Vec<Effect>) -> Result<(), Violation> {
+        for _ in 0..count {
+            let Some(request) = self.process.requests.pop_front() else { break };
+            match request {
+                Request::Submit { op, plan } => {
+                    let request = RequestId(u64::try_from(op).unwrap_or(u64::MAX));
+                    let submission = self.plans[plan].submission();
+                    let input = Input::Submitted { request, submission, now: self.clock };
+                    self.step(input, effects);
+                }
+                Request::Read { op, stream } => self.read(op, stream)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, op: usize, stream: usize) -> Result<(), Violation> {
+        if !self.process.machine.is_serving() {
+            self.process.reads.push((op, stream));
+            return Ok(());
+        }
+        let snapshot = self.process.machine.snapshot(&plan::stream(stream));
+        self.outside.history.tell(op, Reply::Read(snapshot), self.outside.partition.end())
+    }
+
+    fn claim(&mut self, effects: &mut Vec<Effect>) {
+        self.process.claim_at = None;
+        self.outside.claims += 1;
+        let nonce = Nonce(self.outside.claims);
+        let info = ClaimInfo {
+            node: format!("n{}", self.index),
+            url: String::new(),
+            started_at: self.clock,
+            software: "simulation".to_owned(),
+        };
+        self.drop_writer();
+        self.process.writer = Some(Producer::default());
+        self.step(Input::ClaimSent { nonce, now: self.clock }, effects);
+        let claim = OutgoingRecord::Claim(ClaimRecord { nonce, info });
+        self.append(vec![(claim, Ticket::CLAIM)], effects);
+    }
+
+    fn run(&mut self, effect: Effect, more: &mut Vec<Effect>) -> Result<(), Violation> {
+        match effect {
+            Effect::Reply { request, result } => {
+                let op = usize::try_from(request.0).unwrap_or(usize::MAX);
+                self.outside.note_reply(op, &result, self.plans);
+                let end = self.outside.partition.end();
+                self.outside.history.tell(op, Reply::Submitted(result), end)?;
+            }
+            Effect::Append { records } => self.append(records, more),
+            Effect::Fetch { from, to } => self.process.fetch = Some(from..to),
+            Effect::TakeOver { reason } => {
+                let index = self.index;
+                self.outside.journal.note(|| format!("  n{index} claims again: {reason:?}"));
+                self.drop_writer();
+                self.process.fetch = None;
+                self.claim_later(reason);
+            }
+            Effect::Unreadable { stream, detail } => {
+                return Err(Violation::new("readable", format!("{stream}: {detail}")));
+            }
+            Effect::Halt { reason } => return Err(Violation::new("no halt", reason)),
+        }
+        Ok(())
+    }
+
+    fn drop_writer(&mut self) {
+        self.process.unsent.clear();
+        if let Some(writer) = self.process.writer.take() {
+            writer.close(&mut self.outside.partition);
+        }
+    }
+
+    /// Growing intervals with jitter, as the shell has them; the jitter follows from the claim.
+    fn claim_later(&mut self, reason: TakeOverReason) {
+        let give_way = match reason {
+            TakeOverReason::Deposed => DEPOSED_WAIT,
+            _ => Duration::ZERO,
+        };
+        let wait = (CLAIM_WAIT_MIN * 2_u32.pow(self.process.claims.min(7))).min(CLAIM_WAIT_MAX);
+        let jitter = u32::try_from(self.outside.claims.wrapping_mul(7_919) % 100).unwrap_or(0);
+        self.process.claims += 1;
+        self.process.claim_at = Some(self.outside.now.plus(give_way + wait + wait * jitter / 100));
+    }
+
+    fn append(&mut self, records: Vec<(OutgoingRecord, Ticket)>, effects: &mut Vec<Effect>) {
+        // Without a writer a take-over is under way, and these records are void.
+        if self.process.writer.is_some() {
+            self.process.unsent.extend(records);
+            self.resend(effects);
+        }
+    }
+
+    fn resend(&mut self, effects: &mut Vec<Effect>) {
+        let Some(writer) = &mut self.process.writer else { return };
+        while let Some(record) = self.process.unsent.front() {
+            if writer.failed {
+                self.step(Input::AppendFailed, effects);
+                return;
+            }
+            if !writer.has_room(self.room) {
+                return;
+            }
+            writer.wire.push_back(record.clone());
+            self.process.unsent.pop_front();
+        }
+    }
+
+    /// Lets in the reads that waited for the shard to be served.
+    fn publish(&mut self) -> Result<(), Violation> {
+        let serving = self.process.machine.is_serving();
+        if serving && !self.process.was_serving {
+            self.process.claims = 0;
+            let status = self.process.machine.status();
+            let index = self.index;
+            self.outside.journal.note(|| {
+                format!("  n{index} serves: epoch {}, after commit {}", status.epoch, status.seq)
+            });
+            for (op, stream) in std::mem::take(&mut self.process.reads) {
+                self.read(op, stream)?;
+            }
+        }
+        self.process.was_serving = serving;
+        Ok(())
+    }
+}
