@@ -189,16 +189,19 @@ impl Machine {
 
     /// Whether what the log holds may be fed: while a claim is on its way, only its report tells
     /// whether a claim with its nonce is the one that counts.
-    pub(super) const fn follows(&self) -> bool {
+    #[must_use]
+    pub const fn follows(&self) -> bool {
         !matches!(self.mode, Mode::Claiming { .. })
     }
 
     /// Whether neither a claim nor a writer is there.
-    pub(super) const fn is_idle(&self) -> bool {
+    #[must_use]
+    pub const fn is_idle(&self) -> bool {
         matches!(self.mode, Mode::Idle)
     }
 
-    pub(super) fn next_offset(&self) -> Offset {
+    #[must_use]
+    pub fn next_offset(&self) -> Offset {
         self.reader.next_offset()
     }
 

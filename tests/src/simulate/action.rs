@@ -41,6 +41,10 @@ pub(super) enum Action {
         node: usize,
     },
 
+    /// Another node should own the shard; who does not look goes on as before.
+    Elect {
+        node: usize,
+    },
     /// Time passes for all.
     Pass {
         micros: i64,
@@ -83,9 +87,17 @@ pub(super) enum Action {
 /// What a shell wakes up for. It takes as much of it as it is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Turn {
-    Reports { count: usize },
-    Chunk { count: usize },
-    Requests { count: usize },
+    Reports {
+        count: usize,
+    },
+    Chunk {
+        count: usize,
+    },
+    Requests {
+        count: usize,
+    },
+    /// Who should own the shard.
+    View,
     Claim,
     Tick,
 }
@@ -136,6 +148,7 @@ impl fmt::Display for Action {
             Self::ForeignLands => write!(f, "a foreign record lands"),
             Self::Turn { node, turn } => write!(f, "n{node} wakes up: {turn:?}"),
             Self::ProducerFails { node } => write!(f, "n{node}'s producer fails"),
+            Self::Elect { node } => write!(f, "n{node} should own the shard"),
             Self::Pass { micros } => write!(f, "{} ms pass", micros / 1_000),
             Self::ClockJumps { node, micros } => {
                 write!(f, "n{node}'s clock jumps by {} ms", micros / 1_000)

@@ -37,6 +37,9 @@ struct Temper {
     /// Of a thousand records, so many meet one of these fates.
     fault_permille: u32,
     fates: Vec<Fate>,
+    /// Another node should own the shard, and how soon nodes hear of it.
+    elect: u32,
+    view: u32,
     ghost: u32,
     foreign: u32,
     producer: u32,
@@ -73,24 +76,27 @@ impl Chance {
             self.offer_work(index, node, world, &mut offers);
             self.offer_fault(index, node, &mut offers);
         }
-        let temper = &self.temper;
         if world.outside.history.open().count() < OPEN_MAX {
-            let node = self.random.random_range(0..world.nodes.len());
+            let node = self.node_to_ask(world);
             if world.nodes[node].process.is_some() {
                 let plan = self.random.random_range(0..world.plans.len());
-                offers.add(temper.submit, Action::Submit { plan, node });
+                offers.add(self.temper.submit, Action::Submit { plan, node });
                 let stream = self.random.random_range(0..self.streams);
-                offers.add(temper.read, Action::Read { stream, node });
+                offers.add(self.temper.read, Action::Read { stream, node });
             }
+        }
+        let node = self.random.random_range(0..world.nodes.len());
+        if node != world.outside.elected {
+            offers.add(self.temper.elect, Action::Elect { node });
         }
         let ghosts = world.outside.partition.ghosts.len();
         if ghosts > 0 {
             let ghost = self.random.random_range(0..ghosts);
-            offers.add(temper.ghost, Action::GhostLands { ghost });
+            offers.add(self.temper.ghost, Action::GhostLands { ghost });
         }
         // A log begins with a claim: what stands before it is not ours.
         if world.outside.partition.end() > 0 {
-            offers.add(temper.foreign, Action::ForeignLands);
+            offers.add(self.temper.foreign, Action::ForeignLands);
         }
         self.offer_projection(world, &mut offers);
         let pass = self.pass();
@@ -107,6 +113,15 @@ impl Chance {
         }
         self.temper.fault_permille = faults;
         (!offers.is_empty()).then(|| offers.choose(&mut self.random))
+    }
+
+    /// Mostly the one that should own the shard.
+    fn node_to_ask(&mut self, world: &World) -> usize {
+        if self.random.random_bool(0.7) {
+            world.outside.elected
+        } else {
+            self.random.random_range(0..world.nodes.len())
+        }
     }
 
     fn offer_work(&mut self, node: usize, at: &Node, world: &World, offers: &mut Offers) {
@@ -130,12 +145,12 @@ impl Chance {
         if reports > 0 {
             offer(12, Turn::Reports { count: up_to(reports) });
         }
-        if let Some(range) = &process.fetch {
-            let there = world.outside.partition.end().min(range.end) - range.start;
-            let there = usize::try_from(there).unwrap_or(0);
-            if there > 0 {
-                offer(12, Turn::Chunk { count: up_to(there) });
-            }
+        let readable = process.readable(&world.outside.partition);
+        if readable > 0 {
+            offer(12, Turn::Chunk { count: up_to(readable) });
+        }
+        if process.learns(node, world.outside.elected) {
+            offer(self.temper.view, Turn::View);
         }
         if !process.requests.is_empty() {
             offer(12, Turn::Requests { count: up_to(process.requests.len()) });
@@ -206,13 +221,17 @@ impl Temper {
         let (pause, crash, ghost) = (sometimes(0.6, 2), sometimes(0.6, 2), sometimes(0.8, 8));
         let (leaps_max, read) = (sometimes(0.7, 8), sometimes(0.5, 4));
         let fault_permille = sometimes(0.85, 250);
+        let elect = sometimes(0.9, 3);
         let fates = Fate::FAULTS.into_iter().filter(|_| random.random_bool(0.5)).collect();
         let deliver = *pick(random, &[2, 6, 12]);
+        let view = *pick(random, &[1, 6, 12]);
         let submit = *pick(random, &[4, 8, 16]);
         let pass = *pick(random, &[4, 8, 16]);
         Self {
             submit,
             read,
+            elect,
+            view,
             fault_permille,
             fates,
             ghost,

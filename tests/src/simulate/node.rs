@@ -3,9 +3,10 @@
 //! What that shell waits for, chance offers here as a [`Turn`]; the rest is the same, step by step:
 //! which inputs the machine gets, in which order effects run, what a take-over drops.
 
-use std::{collections::VecDeque, ops::Range, time::Duration};
+use std::{collections::VecDeque, time::Duration};
 
 use command_api::engine::{
+    SubmitError,
     effect::{Effect, Input, RequestId, TakeOverReason},
     step::Machine,
 };
@@ -18,14 +19,14 @@ use super::{
     action::{Fate, Turn},
     history::Reply,
     outside::{Outside, describe},
-    partition::Producer,
+    partition::{Partition, Producer},
     plan::{self, Plan},
     violation::Violation,
 };
 
 /// As in the shell.
 const TICK: Duration = Duration::from_millis(50);
-const DEPOSED_WAIT: Duration = Duration::from_secs(1);
+const DEPOSED_WAIT: Duration = Duration::from_millis(200);
 const CLAIM_WAIT_MIN: Duration = Duration::from_millis(50);
 const CLAIM_WAIT_MAX: Duration = Duration::from_secs(5);
 
@@ -47,7 +48,9 @@ pub(super) struct Process {
     pub(super) writer: Option<Producer>,
     /// Records that the producer had no room for.
     unsent: VecDeque<(OutgoingRecord, Ticket)>,
-    pub(super) fetch: Option<Range<Offset>>,
+    pub(super) fetch: Option<Fetch>,
+    /// What the node believes to be.
+    pub(super) role: Role,
     pub(super) claim_at: Option<Timestamp>,
     claims: u32,
     pub(super) requests: VecDeque<Request>,
@@ -55,6 +58,22 @@ pub(super) struct Process {
     reads: Vec<(usize, usize)>,
     tick_at: Timestamp,
     was_serving: bool,
+}
+
+/// The reading of the log, on its way from `next`.
+#[derive(Clone, Copy)]
+pub(super) struct Fetch {
+    pub(super) next: Offset,
+    /// `None`: the log is followed.
+    pub(super) to: Option<Offset>,
+}
+
+/// With few nodes, whoever is not the owner stands by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    Unknown,
+    Owner,
+    Standby,
 }
 
 #[derive(Clone, Copy)]
@@ -69,14 +88,16 @@ impl Node {
     }
 
     pub(super) fn start(&mut self, now: Timestamp) {
-        let machine = Machine::new(ShardId::new(0)).with_mistakes(self.mistakes);
+        let mut machine = Machine::new(ShardId::new(0)).with_mistakes(self.mistakes);
+        machine.step(Input::Resigned, &mut Vec::new());
         self.paused = false;
         self.process = Some(Process {
             machine,
             writer: None,
             unsent: VecDeque::new(),
             fetch: None,
-            claim_at: Some(now),
+            role: Role::Unknown,
+            claim_at: None,
             claims: 0,
             requests: VecDeque::new(),
             reads: Vec::new(),
@@ -125,12 +146,34 @@ impl Process {
         wakes.map_or(self.tick_at, |at| at.min(self.tick_at))
     }
 
+    /// How many records may be read now.
+    pub(super) fn readable(&self, partition: &Partition) -> usize {
+        let Some(Fetch { next, to }) = self.fetch.filter(|_| self.machine.follows()) else {
+            return 0;
+        };
+        let end = to.unwrap_or(Offset::MAX).min(partition.end());
+        usize::try_from(end - next).unwrap_or(0)
+    }
+
+    pub(super) fn learns(&self, node: usize, elected: usize) -> bool {
+        self.role != Role::of(node, elected)
+    }
+
     /// Nothing is under way, neither to the log nor from it.
-    pub(super) fn is_at_rest(&self) -> bool {
+    pub(super) fn is_at_rest(&self, partition: &Partition) -> bool {
         let wire = self.writer.as_ref().is_none_or(|w| w.wire.is_empty() && w.reports.is_empty());
-        let asks = self.requests.is_empty() && self.fetch.is_none();
-        let settled = self.machine.is_serving() && self.machine.status().pending == 0;
-        wire && asks && self.claim_at.is_none() && settled
+        let asks = self.requests.is_empty() && self.readable(partition) == 0;
+        let machine = match self.role {
+            Role::Owner => self.machine.is_serving() && self.machine.status().pending == 0,
+            Role::Standby | Role::Unknown => self.machine.is_idle(),
+        };
+        wire && asks && self.claim_at.is_none() && machine
+    }
+}
+
+impl Role {
+    pub(super) const fn of(node: usize, elected: usize) -> Self {
+        if node == elected { Self::Owner } else { Self::Standby }
     }
 }
 
@@ -151,6 +194,7 @@ impl Shell<'_> {
             Turn::Reports { count } => self.take_reports(count, &mut effects),
             Turn::Chunk { count } => self.take_chunk(count, &mut effects),
             Turn::Requests { count } => self.take_requests(count, &mut effects)?,
+            Turn::View => self.take_role(&mut effects)?,
             Turn::Claim => self.claim(&mut effects),
             Turn::Tick => {
                 self.process.tick_at = self.outside.now.plus(TICK);
@@ -165,6 +209,7 @@ impl Shell<'_> {
             }
             effects = more;
         }
+        self.follow_if_idle();
         self.publish()
     }
 
@@ -192,12 +237,38 @@ impl Shell<'_> {
     }
 
     fn take_chunk(&mut self, count: usize, effects: &mut Vec<Effect>) {
-        let Some(range) = self.process.fetch.clone() else { return };
-        let records = self.outside.partition.read(range.start, range.end, count);
-        let next = range.start + Offset::try_from(records.len()).unwrap_or_default();
-        self.process.fetch = (next < range.end).then_some(next..range.end);
-        self.outside.journal.note(|| format!("  reads {}..{next}", range.start));
+        let Some(Fetch { next: from, to }) = self.process.fetch else { return };
+        let end = to.unwrap_or(Offset::MAX);
+        let records = self.outside.partition.read(from, end, count);
+        let next = from + Offset::try_from(records.len()).unwrap_or_default();
+        self.process.fetch = (next < end).then_some(Fetch { next, to });
+        self.outside.journal.note(|| format!("  reads {from}..{next}"));
         self.step(Input::Fetched { records }, effects);
+    }
+
+    fn take_role(&mut self, effects: &mut Vec<Effect>) -> Result<(), Violation> {
+        let role = Role::of(self.index, self.outside.elected);
+        let was_owner = std::mem::replace(&mut self.process.role, role) == Role::Owner;
+        if role == Role::Owner {
+            self.step(Input::Appointed, effects);
+            if self.process.machine.is_idle() {
+                self.process.claim_at = Some(self.outside.now);
+            }
+            return Ok(());
+        }
+        self.process.claim_at = None;
+        if was_owner {
+            self.step(Input::Resigned, effects);
+        }
+        let reads = std::mem::take(&mut self.process.reads);
+        reads.into_iter().try_for_each(|(op, stream)| self.read(op, stream))
+    }
+
+    fn follow_if_idle(&mut self) {
+        let Process { machine, fetch, role, .. } = self.process;
+        if machine.is_idle() && *role != Role::Unknown && fetch.is_none() {
+            *fetch = Some(Fetch { next: machine.next_offset(), to: None });
+        }
     }
 
     fn take_requests(&mut self, count: usize, effects: &mut Vec<Effect>) -> Result<(), Violation> {
@@ -217,11 +288,16 @@ impl Shell<'_> {
     }
 
     fn read(&mut self, op: usize, stream: usize) -> Result<(), Violation> {
-        if !self.process.machine.is_serving() {
-            self.process.reads.push((op, stream));
-            return Ok(());
-        }
-        let snapshot = self.process.machine.snapshot(&plan::stream(stream));
+        let snapshot = match self.process.role {
+            Role::Owner if self.process.machine.is_serving() => {
+                self.process.machine.snapshot(&plan::stream(stream))
+            }
+            Role::Owner => {
+                self.process.reads.push((op, stream));
+                return Ok(());
+            }
+            Role::Standby | Role::Unknown => Err(SubmitError::NotOwner),
+        };
         self.outside.history.tell(op, Reply::Read(snapshot), self.outside.partition.end())
     }
 
@@ -235,8 +311,10 @@ impl Shell<'_> {
             started_at: self.clock,
             software: "simulation".to_owned(),
         };
-        self.drop_writer();
-        self.process.writer = Some(Producer::default());
+        self.process.unsent.clear();
+        if let Some(writer) = self.process.writer.replace(Producer::default()) {
+            writer.close(&mut self.outside.partition);
+        }
         self.step(Input::ClaimSent { nonce, now: self.clock }, effects);
         let claim = OutgoingRecord::Claim(ClaimRecord { nonce, info });
         self.append(vec![(claim, Ticket::CLAIM)], effects);
@@ -251,13 +329,19 @@ impl Shell<'_> {
                 self.outside.history.tell(op, Reply::Submitted(result), end)?;
             }
             Effect::Append { records } => self.append(records, more),
-            Effect::Fetch { from, to } => self.process.fetch = Some(from..to),
+            Effect::Fetch { from, to } => match &mut self.process.fetch {
+                // It stands there already.
+                Some(following) if following.to.is_none() => following.to = Some(to),
+                fetch => *fetch = Some(Fetch { next: from, to: Some(to) }),
+            },
+            Effect::LetGo => self.drop_writer(),
             Effect::TakeOver { reason } => {
                 let index = self.index;
-                self.outside.journal.note(|| format!("  n{index} claims again: {reason:?}"));
+                self.outside.journal.note(|| format!("  n{index} gives up: {reason:?}"));
                 self.drop_writer();
-                self.process.fetch = None;
-                self.claim_later(reason);
+                if self.process.role == Role::Owner {
+                    self.claim_later(reason);
+                }
             }
             Effect::Unreadable { stream, detail } => {
                 return Err(Violation::new("readable", format!("{stream}: {detail}")));
@@ -269,6 +353,7 @@ impl Shell<'_> {
 
     fn drop_writer(&mut self) {
         self.process.unsent.clear();
+        self.process.fetch = None;
         if let Some(writer) = self.process.writer.take() {
             writer.close(&mut self.outside.partition);
         }

@@ -16,6 +16,8 @@ pub(super) struct Outside {
     pub(super) partition: Partition,
     pub(super) history: History,
     pub(super) claims: u64,
+    /// Who should own the shard. Nodes learn of it sooner or later.
+    pub(super) elected: usize,
     pub(super) journal: Journal,
 }
 

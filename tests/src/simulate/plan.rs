@@ -43,9 +43,9 @@ impl Plan {
         }
     }
 
-    pub(super) fn submission(&self) -> Box<Submission> {
+    pub(super) fn submission(&self) -> Arc<Submission> {
         let id = self.command_id.uuid();
-        Box::new(Submission {
+        Arc::new(Submission {
             stream: self.stream.clone(),
             command: self.command.clone(),
             command_id: self.command_id,

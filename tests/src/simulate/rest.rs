@@ -28,8 +28,7 @@ pub(super) fn settle(world: &mut World, chance: &mut Chance) -> Result<(), Viola
     world.outside.journal.note(|| "-- every command is sent again".to_owned());
     let asked = world.outside.history.ops.len();
     for plan in 0..world.plans.len() {
-        let node = chance.random.random_range(0..world.nodes.len());
-        world.apply(Action::Submit { plan, node })?;
+        world.apply(Action::Submit { plan, node: world.outside.elected })?;
     }
     drive(world, chance)?;
     check_answered(world, asked)?;
@@ -52,6 +51,8 @@ fn repair(world: &mut World, chance: &mut Chance) -> Result<(), Violation> {
         action.map_or(Ok(()), |action| world.apply(action))?;
         world.apply(Action::ClockJumps { node, micros })?;
     }
+    let node = chance.random.random_range(0..world.nodes.len());
+    world.apply(Action::Elect { node })?;
     world.outside.partition.ghosts.shuffle(&mut chance.random);
     while !world.outside.partition.ghosts.is_empty() {
         if chance.random.random_bool(0.5) {
@@ -89,7 +90,8 @@ fn drive(world: &mut World, chance: &mut Chance) -> Result<(), Violation> {
 
 fn is_at_rest(world: &World) -> bool {
     let mut processes = world.nodes.iter().filter_map(|node| node.process.as_ref());
-    processes.all(|process| process.is_at_rest()) && world.outside.history.open().next().is_none()
+    processes.all(|process| process.is_at_rest(&world.outside.partition))
+        && world.outside.history.open().next().is_none()
 }
 
 /// What is asked while nothing is wrong gets an outcome.

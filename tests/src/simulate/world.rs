@@ -44,6 +44,7 @@ impl World {
             partition: Partition::default(),
             history: History::default(),
             claims: 0,
+            elected: 0,
             journal,
         };
         let mut nodes: Vec<Node> =
@@ -91,6 +92,7 @@ impl World {
                     writer.failed = true;
                 }
             }
+            Action::Elect { node } => outside.elected = node,
             Action::Pass { micros } => {
                 outside.now = Timestamp::from_micros(now.as_micros() + micros);
             }

@@ -254,7 +254,7 @@ impl Machine {
             return;
         };
         let command_id = *command_id;
-        self.refuse(command_id, SubmitError::NotOwner, effects);
+        self.refuse(command_id, SubmitError::Busy, effects);
     }
 
     /// The outcome of a commit that is not emitted.

@@ -94,7 +94,7 @@ fn check_refused(plan: &Plan, world: &World, truth: &Truth<'_>) -> Result<(), Vi
     let mut asked = world.outside.history.ops.iter().filter(|op| of_plan(op.ask));
     let refused = asked.all(|op| {
         let told = op.told.as_ref().map(|told| &told.what);
-        matches!(told, Some(Reply::Submitted(Err(error))) if *error != SubmitError::Unknown)
+        matches!(told, Some(Reply::Submitted(Err(SubmitError::Busy | SubmitError::KeyReused))))
     });
     if refused {
         let detail = format!("every request for {} was refused, yet the log has it", plan.name);
