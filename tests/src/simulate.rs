@@ -10,6 +10,7 @@
 mod action;
 mod chance;
 mod check;
+mod exhaustive;
 mod history;
 mod life;
 mod node;
@@ -32,12 +33,14 @@ use anyhow::{Context, Result, ensure};
 use infra::log::mistake::Mistake;
 
 use crate::stack::console;
+use exhaustive::Bounds;
 use life::Life;
 
 const EXAMPLES: &str = "Examples:
   cargo stack simulate --seeds 0..100000        many histories on all cores
   cargo stack simulate --seed 4711 --trace      one of them, line by line
   cargo stack simulate --planted                whether the checks notice mistakes
+  cargo stack simulate --exhaustive             all histories of a small system
   cargo stack simulate --seed 9 --mistake hole_skipped --trace";
 
 #[derive(Clone, Debug, clap::Args)]
@@ -56,6 +59,15 @@ pub struct Args {
     /// For each mistake, find the first of 10,000 seeds that catches it; exit code 1 if none does
     #[arg(long, group = "what")]
     planted: bool,
+    /// Run all histories of a small system: two nodes, one change of owner
+    #[arg(long, group = "what")]
+    exhaustive: bool,
+    /// Questions that clients ask in it
+    #[arg(long, value_name = "N", default_value_t = 2, requires = "exhaustive")]
+    asks: usize,
+    /// Faults that it meets
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "exhaustive")]
+    faults: usize,
     /// Plant this mistake
     #[arg(long, value_name = "NAME", value_parser = parse_mistake, conflicts_with = "planted")]
     mistake: Option<Mistake>,
@@ -66,6 +78,10 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode> {
     if args.planted {
         return planted::run();
+    }
+    if args.exhaustive {
+        let bounds = Bounds { asks: args.asks, faults: args.faults };
+        return exhaustive::run(bounds, args.mistake);
     }
     if let Some(seed) = args.seed {
         let life = Life::live(seed, args.mistake, args.trace);

@@ -76,7 +76,7 @@ pub(super) enum Role {
     Standby,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Request {
     Submit { op: usize, plan: usize },
     Read { op: usize, stream: usize },

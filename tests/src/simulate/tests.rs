@@ -3,7 +3,14 @@
 use indicatif::ProgressBar;
 use infra::log::mistake::Mistake;
 
-use super::{life::Life, search::search};
+use super::{
+    exhaustive::{Bounds, explore},
+    life::Life,
+    search::search,
+};
+
+/// Seeds that found mistakes of ours; they are run for ever.
+const FOUND: [u64; 2] = [41_496, 78_372];
 
 #[test]
 fn a_seed_replays_the_same_history() {
@@ -15,9 +22,12 @@ fn a_seed_replays_the_same_history() {
 /// Enough for the common faults; CI runs many more in release.
 #[test]
 fn every_promise_is_kept() {
-    let found = search(0..1_000, None, &ProgressBar::hidden());
-    if let Some((seed, violation)) = found.first {
-        panic!("cargo stack simulate --seed {seed} --trace: {violation}");
+    let mut ranges: Vec<_> = FOUND.iter().map(|seed| *seed..seed + 1).collect();
+    ranges.push(0..1_000);
+    for seeds in ranges {
+        if let Some((seed, violation)) = search(seeds, None, &ProgressBar::hidden()).first {
+            panic!("cargo stack simulate --seed {seed} --trace: {violation}");
+        }
     }
 }
 
@@ -29,4 +39,26 @@ fn every_mistake_is_noticed() {
     };
     let missed: Vec<&Mistake> = Mistake::ALL.iter().filter(missed).collect();
     assert!(missed.is_empty(), "nothing noticed {missed:?}");
+}
+
+#[test]
+fn all_histories_of_a_small_system_keep_every_promise() {
+    let explored = explore(Bounds { asks: 1, faults: 0 }, None);
+    assert_eq!(explored.violation, None);
+    assert!(explored.states > 5_000, "only {} states", explored.states);
+}
+
+#[test]
+fn a_small_system_is_enough_to_notice_the_worst_mistakes() {
+    let worst = [
+        Mistake::ReaderIgnoresEpoch,
+        Mistake::ServedBeforeClaimReport,
+        Mistake::DedupNotRebuilt,
+        Mistake::AnsweredFromReport,
+        Mistake::HoleSkipped,
+    ];
+    for mistake in worst {
+        let explored = explore(Bounds { asks: 2, faults: 1 }, Some(mistake));
+        assert!(explored.violation.is_some(), "nothing noticed {mistake:?}");
+    }
 }
