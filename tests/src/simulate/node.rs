@@ -3,32 +3,22 @@
 //! What that shell waits for, chance offers here as a [`Turn`]; the rest is the same, step by step:
 //! which inputs the machine gets, in which order effects run, what a take-over drops.
 
+mod shell;
+
 use std::{collections::VecDeque, time::Duration};
 
-use command_api::engine::{
-    SubmitError,
-    effect::{Effect, Input, RequestId, TakeOverReason},
-    step::Machine,
-};
+use command_api::engine::{effect::Input, step::Machine};
 use domain::{shard::ShardId, timestamp::Timestamp};
-use infra::log::{
-    ClaimInfo, ClaimRecord, Nonce, Offset, OutgoingRecord, Ticket, mistake::Mistakes,
-};
+use infra::log::{Offset, OutgoingRecord, Ticket, mistake::Mistakes};
 
 use super::{
     action::{Fate, Turn},
-    history::Reply,
     outside::{Outside, describe},
     partition::{Partition, Producer},
-    plan::{self, Plan},
+    plan::Plan,
     violation::Violation,
 };
-
-/// As in the shell.
-const TICK: Duration = Duration::from_millis(50);
-const DEPOSED_WAIT: Duration = Duration::from_millis(200);
-const CLAIM_WAIT_MIN: Duration = Duration::from_millis(50);
-const CLAIM_WAIT_MAX: Duration = Duration::from_secs(5);
+use shell::Shell;
 
 /// What survives a crash.
 pub(super) struct Node {
@@ -174,241 +164,5 @@ impl Process {
 impl Role {
     pub(super) const fn of(node: usize, elected: usize) -> Self {
         if node == elected { Self::Owner } else { Self::Standby }
-    }
-}
-
-/// One turn of a process in its surroundings.
-struct Shell<'a> {
-    index: usize,
-    room: usize,
-    clock: Timestamp,
-    process: &'a mut Process,
-    plans: &'a [Plan],
-    outside: &'a mut Outside,
-}
-
-impl Shell<'_> {
-    fn turn(mut self, turn: Turn) -> Result<(), Violation> {
-        let mut effects = Vec::new();
-        match turn {
-            Turn::Reports { count } => self.take_reports(count, &mut effects),
-            Turn::Chunk { count } => self.take_chunk(count, &mut effects),
-            Turn::Requests { count } => self.take_requests(count, &mut effects)?,
-            Turn::View => self.take_role(&mut effects)?,
-            Turn::Claim => self.claim(&mut effects),
-            Turn::Tick => {
-                self.process.tick_at = self.outside.now.plus(TICK);
-                self.step(Input::Ticked { now: self.clock }, &mut effects);
-            }
-        }
-        self.step(Input::Drained { now: self.clock }, &mut effects);
-        while !effects.is_empty() {
-            let mut more = Vec::new();
-            for effect in effects {
-                self.run(effect, &mut more)?;
-            }
-            effects = more;
-        }
-        self.follow_if_idle();
-        self.publish()
-    }
-
-    fn step(&mut self, input: Input, effects: &mut Vec<Effect>) {
-        self.process.machine.step(input, effects);
-    }
-
-    fn take_reports(&mut self, count: usize, effects: &mut Vec<Effect>) {
-        for _ in 0..count {
-            let next = self.process.writer.as_mut().and_then(|writer| writer.reports.pop_front());
-            let Some(report) = next else { break };
-            self.outside.journal.note(|| {
-                let Ticket { epoch, seq, index } = report.ticket;
-                format!("  report of {epoch}/{seq}.{index}: {:?}", report.result)
-            });
-            self.step(Input::Heard { now: self.clock }, effects);
-            let input = if report.ticket == Ticket::CLAIM {
-                Input::ClaimReported { result: report.result }
-            } else {
-                Input::Reported { report }
-            };
-            self.step(input, effects);
-        }
-        self.resend(effects);
-    }
-
-    fn take_chunk(&mut self, count: usize, effects: &mut Vec<Effect>) {
-        let Some(Fetch { next: from, to }) = self.process.fetch else { return };
-        let end = to.unwrap_or(Offset::MAX);
-        let records = self.outside.partition.read(from, end, count);
-        let next = from + Offset::try_from(records.len()).unwrap_or_default();
-        self.process.fetch = (next < end).then_some(Fetch { next, to });
-        self.outside.journal.note(|| format!("  reads {from}..{next}"));
-        self.step(Input::Fetched { records }, effects);
-    }
-
-    fn take_role(&mut self, effects: &mut Vec<Effect>) -> Result<(), Violation> {
-        let role = Role::of(self.index, self.outside.elected);
-        let was_owner = std::mem::replace(&mut self.process.role, role) == Role::Owner;
-        if role == Role::Owner {
-            self.step(Input::Appointed, effects);
-            if self.process.machine.is_idle() {
-                self.process.claim_at = Some(self.outside.now);
-            }
-            return Ok(());
-        }
-        self.process.claim_at = None;
-        if was_owner {
-            self.step(Input::Resigned, effects);
-        }
-        let reads = std::mem::take(&mut self.process.reads);
-        reads.into_iter().try_for_each(|(op, stream)| self.read(op, stream))
-    }
-
-    fn follow_if_idle(&mut self) {
-        let Process { machine, fetch, role, .. } = self.process;
-        if machine.is_idle() && *role != Role::Unknown && fetch.is_none() {
-            *fetch = Some(Fetch { next: machine.next_offset(), to: None });
-        }
-    }
-
-    fn take_requests(&mut self, count: usize, effects: &mut Vec<Effect>) -> Result<(), Violation> {
-        for _ in 0..count {
-            let Some(request) = self.process.requests.pop_front() else { break };
-            match request {
-                Request::Submit { op, plan } => {
-                    let request = RequestId(u64::try_from(op).unwrap_or(u64::MAX));
-                    let submission = self.plans[plan].submission();
-                    let input = Input::Submitted { request, submission, now: self.clock };
-                    self.step(input, effects);
-                }
-                Request::Read { op, stream } => self.read(op, stream)?,
-            }
-        }
-        Ok(())
-    }
-
-    fn read(&mut self, op: usize, stream: usize) -> Result<(), Violation> {
-        let snapshot = match self.process.role {
-            Role::Owner if self.process.machine.is_serving() => {
-                self.process.machine.snapshot(&plan::stream(stream))
-            }
-            Role::Owner => {
-                self.process.reads.push((op, stream));
-                return Ok(());
-            }
-            Role::Standby | Role::Unknown => Err(SubmitError::NotOwner),
-        };
-        self.outside.history.tell(op, Reply::Read(snapshot), self.outside.partition.end())
-    }
-
-    fn claim(&mut self, effects: &mut Vec<Effect>) {
-        self.process.claim_at = None;
-        self.outside.claims += 1;
-        let nonce = Nonce(self.outside.claims);
-        let info = ClaimInfo {
-            node: format!("n{}", self.index),
-            url: String::new(),
-            started_at: self.clock,
-            software: "simulation".to_owned(),
-        };
-        self.process.unsent.clear();
-        if let Some(writer) = self.process.writer.replace(Producer::default()) {
-            writer.close(&mut self.outside.partition);
-        }
-        self.step(Input::ClaimSent { nonce, now: self.clock }, effects);
-        let claim = OutgoingRecord::Claim(ClaimRecord { nonce, info });
-        self.append(vec![(claim, Ticket::CLAIM)], effects);
-    }
-
-    fn run(&mut self, effect: Effect, more: &mut Vec<Effect>) -> Result<(), Violation> {
-        match effect {
-            Effect::Reply { request, result } => {
-                let op = usize::try_from(request.0).unwrap_or(usize::MAX);
-                self.outside.note_reply(op, &result, self.plans);
-                let end = self.outside.partition.end();
-                self.outside.history.tell(op, Reply::Submitted(result), end)?;
-            }
-            Effect::Append { records } => self.append(records, more),
-            Effect::Fetch { from, to } => match &mut self.process.fetch {
-                // It stands there already.
-                Some(following) if following.to.is_none() => following.to = Some(to),
-                fetch => *fetch = Some(Fetch { next: from, to: Some(to) }),
-            },
-            Effect::LetGo => self.drop_writer(),
-            Effect::TakeOver { reason } => {
-                let index = self.index;
-                self.outside.journal.note(|| format!("  n{index} gives up: {reason:?}"));
-                self.drop_writer();
-                if self.process.role == Role::Owner {
-                    self.claim_later(reason);
-                }
-            }
-            Effect::Unreadable { stream, detail } => {
-                return Err(Violation::new("readable", format!("{stream}: {detail}")));
-            }
-            Effect::Halt { reason } => return Err(Violation::new("no halt", reason)),
-        }
-        Ok(())
-    }
-
-    fn drop_writer(&mut self) {
-        self.process.unsent.clear();
-        self.process.fetch = None;
-        if let Some(writer) = self.process.writer.take() {
-            writer.close(&mut self.outside.partition);
-        }
-    }
-
-    /// Growing intervals with jitter, as the shell has them; the jitter follows from the claim.
-    fn claim_later(&mut self, reason: TakeOverReason) {
-        let give_way = match reason {
-            TakeOverReason::Deposed => DEPOSED_WAIT,
-            _ => Duration::ZERO,
-        };
-        let wait = (CLAIM_WAIT_MIN * 2_u32.pow(self.process.claims.min(7))).min(CLAIM_WAIT_MAX);
-        let jitter = u32::try_from(self.outside.claims.wrapping_mul(7_919) % 100).unwrap_or(0);
-        self.process.claims += 1;
-        self.process.claim_at = Some(self.outside.now.plus(give_way + wait + wait * jitter / 100));
-    }
-
-    fn append(&mut self, records: Vec<(OutgoingRecord, Ticket)>, effects: &mut Vec<Effect>) {
-        // Without a writer a take-over is under way, and these records are void.
-        if self.process.writer.is_some() {
-            self.process.unsent.extend(records);
-            self.resend(effects);
-        }
-    }
-
-    fn resend(&mut self, effects: &mut Vec<Effect>) {
-        let Some(writer) = &mut self.process.writer else { return };
-        while let Some(record) = self.process.unsent.front() {
-            if writer.failed {
-                self.step(Input::AppendFailed, effects);
-                return;
-            }
-            if !writer.has_room(self.room) {
-                return;
-            }
-            writer.wire.push_back(record.clone());
-            self.process.unsent.pop_front();
-        }
-    }
-
-    /// Lets in the reads that waited for the shard to be served.
-    fn publish(&mut self) -> Result<(), Violation> {
-        let serving = self.process.machine.is_serving();
-        if serving && !self.process.was_serving {
-            self.process.claims = 0;
-            let status = self.process.machine.status();
-            let index = self.index;
-            self.outside.journal.note(|| {
-                format!("  n{index} serves: epoch {}, after commit {}", status.epoch, status.seq)
-            });
-            for (op, stream) in std::mem::take(&mut self.process.reads) {
-                self.read(op, stream)?;
-            }
-        }
-        self.process.was_serving = serving;
-        Ok(())
     }
 }
