@@ -8,8 +8,8 @@
 //! commit (or barrier) that holds its outcome. No delivery report alone ever answers anything.
 //!
 //! Several nodes share the shards: [`ownership`] tells which should own which, [`forward`] takes a
-//! command to the one that does. `store.rs` will hold state and dedup entries on disk; until then
-//! both live in memory and are rebuilt from the log at start.
+//! command to the one that does. Aggregates and outcomes live in memory as far as they are in use,
+//! and in a [`store`] behind the log, so that a restart replays only what came after it.
 
 mod batch;
 mod dedup;
@@ -19,9 +19,11 @@ mod events;
 pub mod forward;
 mod outcome;
 pub mod ownership;
+mod saver;
 mod shard;
 mod status;
 pub mod step;
+pub mod store;
 mod streams;
 #[cfg(test)]
 mod tests;
@@ -52,6 +54,7 @@ use tokio::{
 pub use outcome::{EventRef, Outcome};
 pub use shard::{Shard, ShardError};
 pub use status::{Phase, ShardStatus, ShardView};
+pub use store::Stores;
 pub use streams::Snapshot;
 
 /// Requests that wait before a shard; beyond it callers are told [`SubmitError::Busy`] at once.
@@ -145,14 +148,15 @@ impl Engine {
         node: &Node,
         clock: &Clock,
         cluster: Cluster,
+        stores: &Stores,
     ) -> (Self, Vec<Shard>) {
         let (handles, shards) = (0..log.shard_count())
             .map(|index| {
                 let id = ShardId::new(index);
                 let (requests, waiting) = mpsc::channel(REQUESTS_WAITING_MAX);
-                let view = cluster.view.clone();
-                let (shard, status) =
-                    Shard::new(id, Arc::clone(log), node.clone(), clock.clone(), waiting, view);
+                let (log, view) = (Arc::clone(log), cluster.view.clone());
+                let (node, clock, stores) = (node.clone(), clock.clone(), stores.clone());
+                let (shard, status) = Shard::new(id, log, node, clock, stores, waiting, view);
                 (Handle { requests, status }, shard)
             })
             .unzip::<_, _, Vec<_>, Vec<_>>();

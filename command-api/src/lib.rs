@@ -51,7 +51,8 @@ impl Service {
     /// # Errors
     /// The port cannot be had.
     pub fn bind(settings: Settings) -> anyhow::Result<Self> {
-        let Settings { http, kafka, auth, node, meeting, sandbox_webhook_secret, .. } = settings;
+        let Settings { http, kafka, auth, node, meeting, store, sandbox_webhook_secret, .. } =
+            settings;
         let server = Server::bind(&http)?;
         let (clock, readiness) = (Clock::System, Readiness::new());
         let (engine, provider) = (EngineSlot::default(), Arc::new(Sandbox::new(clock.clone())));
@@ -68,6 +69,7 @@ impl Service {
             node,
             meeting,
             draining: Shutdown::new(),
+            store,
             clock,
             engine,
             provider,

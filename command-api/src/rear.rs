@@ -20,7 +20,9 @@ use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 
 use crate::{
-    engine::{Cluster, Engine, Node, ShardStatus, forward::HttpPeers, ownership::Ownership},
+    engine::{
+        Cluster, Engine, Node, ShardStatus, Stores, forward::HttpPeers, ownership::Ownership,
+    },
     http::EngineSlot,
     payment::PaymentProvider,
     process::Managers,
@@ -40,6 +42,7 @@ pub(crate) struct Rear {
     pub(crate) meeting: Option<Meeting>,
     /// Requested when this node wants no shard any more.
     pub(crate) draining: Shutdown,
+    pub(crate) store: config::Store,
     pub(crate) clock: Clock,
     /// Filled once the log has been reached.
     pub(crate) engine: EngineSlot,
@@ -60,7 +63,8 @@ impl Rear {
             Some(meeting) => self.meet(meeting, &mut tasks, &shutdown)?,
             None => Cluster::alone(&self.node),
         };
-        let (engine, shards) = Engine::new(&log, &self.node, &self.clock, cluster);
+        let stores = Stores::on_disk(&self.store, log.shard_count());
+        let (engine, shards) = Engine::new(&log, &self.node, &self.clock, cluster, &stores);
         self.engine.fill(engine.clone());
         let managers = Managers {
             engine: engine.clone(),

@@ -48,6 +48,7 @@ pub struct Settings {
     pub node: Node,
     /// Where and as whom other nodes are met. `None`: this node is alone.
     pub meeting: Option<Meeting>,
+    pub store: config::Store,
     pub sandbox_webhook_secret: Option<WebhookSecret>,
 }
 
@@ -66,6 +67,7 @@ impl config::Settings for Settings {
         let log = config::Log::read(reader);
         let node = read_node(reader);
         let meeting = read_meeting(reader);
+        let store = config::Store::read(reader);
         let sandbox_webhook_secret = read_webhook_secret(reader);
         Some(Self {
             http: http?,
@@ -74,6 +76,7 @@ impl config::Settings for Settings {
             log: log?,
             node: node?,
             meeting: meeting?,
+            store: store?,
             sandbox_webhook_secret: sandbox_webhook_secret?,
         })
     }

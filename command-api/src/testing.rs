@@ -28,7 +28,7 @@ use tower::ServiceExt;
 use uuid::Uuid;
 
 use crate::{
-    engine::{Cluster, Engine, Node},
+    engine::{Cluster, Engine, Node, Stores},
     http::{self, AppState, EngineSlot, Ingredients},
     payment::{PaymentProvider, Sandbox, WebhookSecret},
     process::Managers,
@@ -102,7 +102,8 @@ impl World {
             peer_secret: None,
         });
         let node = Node { name: "test".to_owned(), url: "http://127.0.0.1".to_owned() };
-        let (engine, shards) = Engine::new(&log, &node, &clock, Cluster::alone(&node));
+        let (cluster, stores) = (Cluster::alone(&node), Stores::in_memory());
+        let (engine, shards) = Engine::new(&log, &node, &clock, cluster, &stores);
         slot.fill(engine.clone());
         let managers = Managers {
             engine: engine.clone(),

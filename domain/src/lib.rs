@@ -32,4 +32,4 @@ mod model;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
-pub use model::{Command, Event, Rejection, State, StreamType};
+pub use model::{Command, Event, FOLD_VERSION, Rejection, State, StreamType};

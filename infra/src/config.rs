@@ -19,10 +19,10 @@ mod sections;
 pub use args::Args;
 pub use layers::{Layers, LocalStack};
 pub use mistake::{EXIT_CODE, Mistakes};
-pub use reader::{Effective, Loaded, Reader, Setting, Settings, duration};
+pub use reader::{Effective, Loaded, Reader, Setting, Settings, bytes, duration};
 pub use reference::reference;
 pub use sections::{
-    Auth, Http, Kafka, KafkaProtocol, KafkaSasl, KafkaSecurity, Log, LogFormat, Postgres,
+    Auth, Http, Kafka, KafkaProtocol, KafkaSasl, KafkaSecurity, Log, LogFormat, Postgres, Store,
 };
 
 #[cfg(test)]

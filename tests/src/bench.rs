@@ -6,14 +6,18 @@
 
 mod engine;
 mod figure;
+mod footprint;
+mod history;
 mod http;
 mod ingest;
 mod memory;
+mod restart;
 mod topic;
 
 use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
+use history::History;
 
 use crate::{
     import::target::{TargetArgs, variable},
@@ -31,6 +35,12 @@ pub struct Args {
     /// Of the others: how often each side runs
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..))]
     rounds: u8,
+    /// Of `restart` and `memory`: aggregates in the log [default: 100000 and 1000000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    aggregates: Option<u32>,
+    /// Of `restart`: events of the shard, at least one of each aggregate
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..))]
+    events: u32,
     #[command(flatten)]
     target: TargetArgs,
 }
@@ -43,6 +53,10 @@ enum Name {
     Http,
     /// Import baskets that the stack does not hold yet, all the way into the read models
     Ingest,
+    /// What a node takes with more aggregates than its cache may hold, and a command on a cold one
+    Memory,
+    /// Start a shard from its checkpoint and from nothing
+    Restart,
 }
 
 /// # Errors
@@ -54,6 +68,15 @@ pub async fn run(args: &Args, folder: &Folder) -> Result<ExitCode> {
         Name::Engine => {
             let servers = variable(&dev_env::read(folder)?, "KAFKA_BOOTSTRAP_SERVERS")?;
             engine::run(rounds, &servers).await?;
+        }
+        Name::Restart => {
+            let servers = variable(&dev_env::read(folder)?, "KAFKA_BOOTSTRAP_SERVERS")?;
+            let (aggregates, events) = (args.aggregates.unwrap_or(100_000), args.events);
+            ensure!(events >= aggregates, "--events {events}: at least one of each aggregate");
+            restart::run(rounds, &servers, History { aggregates, events }).await?;
+        }
+        Name::Memory => {
+            footprint::run(rounds, folder, args.aggregates.unwrap_or(1_000_000)).await?;
         }
         Name::Http => http::run(rounds, &args.target.target(folder)?).await?,
         Name::Ingest => {

@@ -14,6 +14,7 @@ use infra::config::{Layers, Settings};
 use infra::shutdown::Shutdown;
 use infra::task::{self, Task};
 use serde_json::json;
+use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::eventually::eventually;
@@ -35,6 +36,8 @@ pub struct Stack {
     keys: Keys,
     shutdown: Shutdown,
     tasks: Vec<Task<Result<()>>>,
+    /// Of the command API's store; removed when this is dropped.
+    _state: TempDir,
 }
 
 /// One API key per role.
@@ -63,12 +66,14 @@ impl Stack {
         let (topic, database) = (format!("test.{name}"), format!("test_{name}"));
         servers.create_topic(&topic).await?;
         let databases = servers.create_database(&database).await?;
+        let state = tempfile::tempdir().context("a folder for the state store")?;
         let wiring = Wiring {
             bind: "127.0.0.1:0".parse().context("an address")?,
             bootstrap_servers: servers.bootstrap_servers(),
             topic: topic.clone(),
             databases,
             secrets: servers.secrets().clone(),
+            state: state.path().to_owned(),
         };
         let shutdown = Shutdown::new();
         let (mut tasks, ending) = (Vec::new(), || shutdown.clone());
@@ -100,6 +105,7 @@ impl Stack {
             keys,
             shutdown,
             tasks,
+            _state: state,
         })
     }
 

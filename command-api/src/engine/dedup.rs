@@ -1,90 +1,203 @@
 //! What became of each command id: a repeated command gets the first one's answer.
 //!
+//! Only outcomes that the store does not have yet are kept in memory. Nearly every command is new,
+//! which the store's filters tell without reading; so a cache would hold what nobody asks for.
+//!
 //! **Invariant:** only emitted outcomes are in here, so an answer from here holds whoever owns the
 //! shard.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use domain::{id::CommandId, timestamp::Timestamp};
 use infra::log::{Offset, record::RequestHash};
 use rustc_hash::FxHashMap;
 
-use super::Outcome;
+use super::{
+    Outcome,
+    store::{StateStore, StoreError},
+};
 
 /// How long an outcome is kept: the promise made for Idempotency-Key.
-const KEPT: Duration = Duration::from_hours(24);
+pub(super) const KEPT: Duration = Duration::from_hours(24);
 
-#[derive(Default)]
+/// What an outcome about takes in memory.
+const KNOWN_BYTES: usize = 400;
+
 pub(super) struct Dedup {
-    known: FxHashMap<CommandId, Known>,
-    /// In the order of the log, which is that of time.
-    by_age: VecDeque<(Timestamp, CommandId)>,
+    store: Arc<dyn StateStore>,
+    unsaved: FxHashMap<CommandId, Arc<Known>>,
+    /// New since the last batch was taken, in the order of the log.
+    new: Vec<CommandId>,
+    /// In a batch that is not written yet.
+    taken: Vec<(CommandId, Arc<Known>)>,
+    /// About how many the store has.
+    stored: usize,
+    failure: Option<StoreError>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Known {
     pub(super) request_hash: RequestHash,
     pub(super) outcome: Outcome,
     pub(super) next_offset: Offset,
+    pub(super) recorded_at: Timestamp,
 }
 
+impl Known {
+    fn is_kept(&self, now: Timestamp) -> bool {
+        now.since(self.recorded_at) < KEPT
+    }
+}
+
+/// The store could not be read: it is not known whether the command is new.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NoMemory;
+
 impl Dedup {
-    pub(super) fn get(&self, command_id: CommandId) -> Option<&Known> {
-        self.known.get(&command_id)
+    pub(super) fn new(store: Arc<dyn StateStore>) -> Self {
+        Self {
+            stored: store.size().outcomes,
+            store,
+            unsaved: FxHashMap::default(),
+            new: Vec::new(),
+            taken: Vec::new(),
+            failure: None,
+        }
     }
 
-    /// The first outcome of a command id stands; a later one never replaces it.
-    pub(super) fn insert(&mut self, command_id: CommandId, known: Known, recorded_at: Timestamp) {
-        if self.known.contains_key(&command_id) {
+    pub(super) fn get(
+        &mut self,
+        command_id: CommandId,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Known>>, NoMemory> {
+        let known = match self.unsaved.get(&command_id) {
+            Some(known) => Some(Arc::clone(known)),
+            None => match self.store.outcome(command_id) {
+                Ok(stored) => stored.map(Arc::new),
+                Err(error) => {
+                    self.failure.get_or_insert(error);
+                    return Err(NoMemory);
+                }
+            },
+        };
+        Ok(known.filter(|known| known.is_kept(now)))
+    }
+
+    /// The first outcome of a command id stands; a later one never replaces it while it is kept.
+    ///
+    /// The store need not be asked: whoever decided the command looked there first, so what it has
+    /// of this id is too old to count.
+    pub(super) fn insert(&mut self, command_id: CommandId, known: Known, now: Timestamp) {
+        let recorded_at = known.recorded_at;
+        let first = self.unsaved.get(&command_id).filter(|first| first.is_kept(recorded_at));
+        if first.is_some() || !known.is_kept(now) {
             return;
         }
-        self.known.insert(command_id, known);
-        self.by_age.push_back((recorded_at, command_id));
+        self.unsaved.insert(command_id, Arc::new(known));
+        self.new.push(command_id);
     }
 
-    pub(super) fn forget_before(&mut self, now: Timestamp) {
-        while let Some((recorded_at, command_id)) = self.by_age.front() {
-            if now.since(*recorded_at) < KEPT {
-                return;
+    /// Bytes that must stay in memory until they are saved.
+    pub(super) fn unsaved_bytes(&self) -> usize {
+        self.unsaved.len() * KNOWN_BYTES
+    }
+
+    /// In memory and in the store.
+    pub(super) fn len(&self) -> usize {
+        self.unsaved.len() + self.stored
+    }
+
+    /// All that is new since the last call; [`Dedup::saved`] comes before the next.
+    pub(super) fn take_new(&mut self) -> Vec<(CommandId, Arc<Known>)> {
+        let entry = |id: CommandId| Some((id, Arc::clone(self.unsaved.get(&id)?)));
+        self.taken = self.new.drain(..).filter_map(entry).collect();
+        self.taken.clone()
+    }
+
+    /// What was taken is in the store, which has about so many now.
+    pub(super) fn saved(&mut self, stored: usize) {
+        self.stored = stored;
+        for (command_id, taken) in self.taken.drain(..) {
+            // After a day the same id may have come again.
+            if self.unsaved.get(&command_id).is_some_and(|known| Arc::ptr_eq(known, &taken)) {
+                self.unsaved.remove(&command_id);
             }
-            self.known.remove(command_id);
-            self.by_age.pop_front();
         }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.known.len()
+    pub(super) fn take_failure(&mut self) -> Option<StoreError> {
+        self.failure.take()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use infra::log::Checkpoint;
     use uuid::Uuid;
 
-    use super::*;
+    use super::{
+        super::store::{Batch, MemoryStore},
+        *,
+    };
 
-    fn known(revision: u64) -> Known {
+    const START: Timestamp = Timestamp::from_micros(0);
+
+    fn known(revision: u64, recorded_at: Timestamp) -> Known {
         let request_hash = RequestHash::of(&[b"request"]);
-        Known { request_hash, outcome: Outcome::Unchanged { revision }, next_offset: 1 }
+        let outcome = Outcome::Unchanged { revision };
+        Known { request_hash, outcome, next_offset: 1, recorded_at }
+    }
+
+    fn dedup() -> (Dedup, CommandId) {
+        (Dedup::new(Arc::new(MemoryStore::default())), CommandId::new(Uuid::nil()))
+    }
+
+    fn save(dedup: &mut Dedup) {
+        let (checkpoint, outcomes) = (Checkpoint::START, dedup.take_new());
+        let batch = Batch { checkpoint, states: Vec::new(), outcomes, forget_before: START };
+        let written = dedup.store.write(&batch).unwrap();
+        dedup.saved(written.size.outcomes);
     }
 
     #[test]
     fn the_first_outcome_stands() {
-        let (mut dedup, id) = (Dedup::default(), CommandId::new(Uuid::nil()));
-        dedup.insert(id, known(1), Timestamp::from_micros(0));
-        dedup.insert(id, known(2), Timestamp::from_micros(1));
-        assert_eq!(dedup.get(id).unwrap().outcome, Outcome::Unchanged { revision: 1 });
+        let (mut dedup, id) = dedup();
+        dedup.insert(id, known(1, START), START);
+        dedup.insert(id, known(2, Timestamp::from_micros(1)), START);
+        let found = dedup.get(id, START).unwrap().unwrap();
+        assert_eq!(found.outcome, Outcome::Unchanged { revision: 1 });
         assert_eq!(dedup.len(), 1);
     }
 
     #[test]
     fn an_outcome_is_kept_for_a_day_and_no_longer() {
-        let (mut dedup, id) = (Dedup::default(), CommandId::new(Uuid::nil()));
-        let start = Timestamp::from_micros(0);
-        dedup.insert(id, known(1), start);
-        dedup.forget_before(start.plus(KEPT.saturating_sub(Duration::from_micros(1))));
-        assert!(dedup.get(id).is_some());
-        dedup.forget_before(start.plus(KEPT));
-        assert!(dedup.get(id).is_none());
+        let (mut dedup, id) = dedup();
+        dedup.insert(id, known(1, START), START);
+        for _ in 0..2 {
+            let last = START.plus(KEPT.saturating_sub(Duration::from_micros(1)));
+            assert!(dedup.get(id, last).unwrap().is_some());
+            assert_eq!(dedup.get(id, START.plus(KEPT)), Ok(None));
+            save(&mut dedup);
+        }
+    }
+
+    #[test]
+    fn an_outcome_is_found_before_while_and_after_it_is_saved() {
+        let (mut dedup, id) = dedup();
+        let expected = Some(Arc::new(known(1, START)));
+        dedup.insert(id, known(1, START), START);
+        assert_eq!(dedup.get(id, START), Ok(expected.clone()));
+        let taken = dedup.take_new();
+        assert_eq!(dedup.get(id, START), Ok(expected.clone()));
+        dedup.new = taken.into_iter().map(|(id, _)| id).collect();
+        save(&mut dedup);
+        assert_eq!((dedup.unsaved_bytes(), dedup.get(id, START)), (0, Ok(expected)));
+    }
+
+    #[test]
+    fn what_the_log_tells_of_long_ago_is_not_kept() {
+        let (mut dedup, id) = dedup();
+        dedup.insert(id, known(1, START), START.plus(KEPT));
+        assert_eq!(dedup.len(), 0);
     }
 }

@@ -1,15 +1,18 @@
 //! What the engine tells operators.
 
-use std::error::Error;
+use std::{error::Error, time::Duration};
 
 use domain::{id::StreamId, shard::ShardId};
-use infra::telemetry::{
-    Event, chain,
-    metric::{Counter, Gauge, Histogram},
+use infra::{
+    log::Offset,
+    telemetry::{
+        Event, chain,
+        metric::{Counter, Gauge, Histogram},
+    },
 };
 use tracing::{error, info, warn};
 
-use super::{effect::TakeOverReason, ownership::Role, status::ShardStatus};
+use super::{effect::TakeOverReason, ownership::Role, status::ShardStatus, streams::Lookups};
 
 static TAKE_OVERS: Counter =
     Counter::new("tradewind_engine_take_overs_total", "Claims sent, by shard and reason");
@@ -23,6 +26,22 @@ static GROUP_RECORDS: Histogram =
     Histogram::new("tradewind_engine_group_records", "Records appended together");
 static UNREADABLE: Counter =
     Counter::new("tradewind_engine_unreadable_streams_total", "Streams that had to be stopped");
+
+static CACHE_HITS: Counter =
+    Counter::new("tradewind_store_cache_hits_total", "Aggregates that were found in memory");
+static CACHE_MISSES: Counter =
+    Counter::new("tradewind_store_cache_misses_total", "Aggregates that the store was asked for");
+static UNSAVED: Gauge = Gauge::new(
+    "tradewind_store_unsaved_bytes",
+    "About what waits in memory until the store has it",
+);
+static WRITE_SECONDS: Histogram =
+    Histogram::new("tradewind_store_write_seconds", "Time that a batch took");
+static STORE_BYTES: Gauge = Gauge::new("tradewind_store_bytes", "Size of the store on disk");
+static STORE_WRITABLE: Gauge =
+    Gauge::new("tradewind_store_writable", "0 while the store takes no writes");
+static DISCARDED: Counter =
+    Counter::new("tradewind_store_discarded_total", "Stores that were of no use");
 
 fn label(shard: ShardId) -> (&'static str, String) {
     ("shard", shard.to_string())
@@ -121,5 +140,113 @@ impl Event for WriterFailed<'_> {
     fn emit(self) {
         let Self { shard, error } = self;
         warn!(shard.id = %shard, "shard {shard} has no writer: {}", chain(error));
+    }
+}
+
+/// With the regular tick.
+pub(super) struct CacheAsked {
+    pub(super) shard: ShardId,
+    pub(super) lookups: Lookups,
+    pub(super) unsaved_bytes: usize,
+}
+
+impl Event for CacheAsked {
+    fn emit(self) {
+        let labels = [label(self.shard)];
+        CACHE_HITS.add(&labels, self.lookups.hits);
+        CACHE_MISSES.add(&labels, self.lookups.misses);
+        UNSAVED.set(&labels, f64::from(u32::try_from(self.unsaved_bytes).unwrap_or(u32::MAX)));
+    }
+}
+
+pub(super) struct StoreWritten {
+    pub(super) shard: ShardId,
+    pub(super) took: Duration,
+    /// Of the whole store.
+    pub(super) bytes: u64,
+}
+
+impl Event for StoreWritten {
+    #[expect(clippy::cast_precision_loss, reason = "a store of 2^53 bytes fits no disk")]
+    fn emit(self) {
+        let labels = [label(self.shard)];
+        WRITE_SECONDS.record(&labels, self.took.as_secs_f64());
+        STORE_BYTES.set(&labels, self.bytes as f64);
+        STORE_WRITABLE.set(&labels, 1.0);
+    }
+}
+
+/// The first failure; those that follow are no news.
+pub(super) struct StoreUnwritable<'a> {
+    pub(super) shard: ShardId,
+    pub(super) error: &'a (dyn Error + 'static),
+}
+
+impl Event for StoreUnwritable<'_> {
+    fn emit(self) {
+        let Self { shard, error } = self;
+        STORE_WRITABLE.set(&[label(shard)], 0.0);
+        error!(
+            shard.id = %shard,
+            "the store of shard {shard} takes no writes; what changes stays in memory until it \
+             does: {}",
+            chain(error)
+        );
+    }
+}
+
+pub(super) struct StoreRecovered {
+    pub(super) shard: ShardId,
+}
+
+impl Event for StoreRecovered {
+    fn emit(self) {
+        let Self { shard } = self;
+        info!(shard.id = %shard, "the store of shard {shard} takes writes again");
+    }
+}
+
+pub(super) struct StoreOpened {
+    pub(super) shard: ShardId,
+    pub(super) next_offset: Option<Offset>,
+}
+
+impl Event for StoreOpened {
+    fn emit(self) {
+        let Self { shard, next_offset } = self;
+        match next_offset {
+            Some(offset) => {
+                info!(shard.id = %shard, offset, "shard {shard} goes on at offset {offset}");
+            }
+            None => info!(shard.id = %shard, "shard {shard} is read from its beginning"),
+        }
+    }
+}
+
+pub(super) struct StoreDiscarded<'a> {
+    pub(super) shard: ShardId,
+    pub(super) reason: &'a str,
+}
+
+impl Event for StoreDiscarded<'_> {
+    fn emit(self) {
+        let Self { shard, reason } = self;
+        DISCARDED.add(&[label(shard)], 1);
+        warn!(
+            shard.id = %shard,
+            "the store of shard {shard} is of no use and is built anew from the log: {reason}"
+        );
+    }
+}
+
+pub(super) struct StoreUnavailable<'a> {
+    pub(super) shard: ShardId,
+    pub(super) error: &'a (dyn Error + 'static),
+}
+
+impl Event for StoreUnavailable<'_> {
+    fn emit(self) {
+        let Self { shard, error } = self;
+        warn!(shard.id = %shard, "shard {shard} waits for its store: {}", chain(error));
     }
 }

@@ -14,7 +14,7 @@ use infra::{
     retry::{Policy, Waits},
     shutdown::Shutdown,
     task::{self, Task},
-    telemetry::emit,
+    telemetry::{chain, emit},
 };
 use rustc_hash::FxHashMap;
 use tokio::{
@@ -26,10 +26,13 @@ use super::{
     Answer, Node, ShardStatus, Snapshot, Submission, SubmitError,
     effect::{Effect, Input, RequestId, TakeOverReason},
     events::{
-        GroupSent, PhaseChanged, RoleChanged, StreamUnreadable, TakingOver, Ticked, WriterFailed,
+        CacheAsked, GroupSent, PhaseChanged, RoleChanged, StreamUnreadable, TakingOver, Ticked,
+        WriterFailed,
     },
     ownership::Role,
+    saver::Saver,
     step::Machine,
+    store::{self, MemoryStore, StoreError, Stores},
 };
 
 /// Inputs taken in one go before a group is sent.
@@ -81,6 +84,9 @@ pub struct Shard {
     log: Arc<dyn EventLog>,
     node: Node,
     clock: Clock,
+    stores: Stores,
+    /// Once the store is open.
+    saver: Option<Saver>,
     requests: mpsc::Receiver<Request>,
     view: watch::Receiver<View>,
     role: Role,
@@ -117,6 +123,8 @@ enum Woken {
     View,
     Claim,
     Tick,
+    /// A write to the store has ended.
+    Saved,
     Shutdown,
 }
 
@@ -126,10 +134,11 @@ impl Shard {
         log: Arc<dyn EventLog>,
         node: Node,
         clock: Clock,
+        stores: Stores,
         requests: mpsc::Receiver<Request>,
         view: watch::Receiver<View>,
     ) -> (Self, watch::Receiver<ShardStatus>) {
-        let machine = Machine::new(id);
+        let machine = without_store(id);
         let (status, seen) = watch::channel(machine.status());
         let shard = Self {
             id,
@@ -137,6 +146,8 @@ impl Shard {
             log,
             node,
             clock,
+            stores,
+            saver: None,
             requests,
             view,
             role: Role::Away,
@@ -157,13 +168,16 @@ impl Shard {
     /// # Errors
     /// The log contradicts what was read, or cannot be read.
     pub async fn run(mut self, shutdown: Shutdown) -> Result<(), ShardError> {
+        tokio::select! {
+            opened = self.open_store() => opened?,
+            () = shutdown.requested() => return Ok(()),
+        }
         let mut effects = Vec::new();
-        self.machine.step(Input::Resigned, &mut effects);
-        self.view.mark_changed();
         let mut tick_at = Instant::now() + TICK;
         let mut drain_until: Option<Instant> = None;
         loop {
             if drain_until.is_some_and(|until| self.is_drained() || Instant::now() >= until) {
+                self.close_store().await;
                 return Ok(());
             }
             match self.wait(tick_at, &shutdown, drain_until.is_some()).await {
@@ -188,10 +202,20 @@ impl Shard {
                     tick_at = Instant::now() + TICK;
                     self.machine.step(Input::Ticked { now: self.clock.now() }, &mut effects);
                     emit(Ticked { status: &self.machine.status() });
+                    let lookups = self.machine.take_lookups();
+                    let unsaved_bytes = self.machine.unsaved_bytes();
+                    emit(CacheAsked { shard: self.id, lookups, unsaved_bytes });
                 }
+                Woken::Saved => {}
             }
             self.machine.step(Input::Drained { now: self.clock.now() }, &mut effects);
             self.run_effects(&mut effects)?;
+            if let Some(error) = self.machine.take_store_failure() {
+                self.start_over(&error).await?;
+            }
+            if let Some(saver) = &mut self.saver {
+                saver.offer(&mut self.machine);
+            }
             self.follow_if_idle();
             self.publish();
         }
@@ -200,7 +224,9 @@ impl Shard {
     async fn wait(&mut self, tick_at: Instant, shutdown: &Shutdown, draining: bool) -> Woken {
         let wake_at = self.wake_at(tick_at);
         let claim_at = self.claim_at;
-        let fetch = self.fetch.as_mut().filter(|_| self.machine.follows());
+        // A replay must not run ahead of what can be saved.
+        let takes = self.machine.follows() && !self.machine.is_saturated();
+        let fetch = self.fetch.as_mut().filter(|_| takes);
         tokio::select! {
             biased;
             report = async { match &mut self.writer {
@@ -212,6 +238,10 @@ impl Shard {
                 Some(fetch) => fetch.chunks.recv().await,
                 None => std::future::pending().await,
             } } => Woken::Chunk(chunk),
+            () = async { match &mut self.saver {
+                Some(saver) => saver.ended(&mut self.machine).await,
+                None => std::future::pending().await,
+            } } => Woken::Saved,
             () = tokio::time::sleep_until(wake_at) => Woken::Tick,
             () = async { match claim_at {
                 Some(at) => tokio::time::sleep_until(at).await,
@@ -220,6 +250,41 @@ impl Shard {
             request = self.requests.recv(), if !draining => Woken::Request(request),
             () = shutdown.requested(), if !draining => Woken::Shutdown,
         }
+    }
+
+    async fn open_store(&mut self) -> Result<(), ShardError> {
+        let opened = store::open::open(&self.stores, &*self.log, self.id).await;
+        let store = opened.map_err(|source| ShardError::Read { shard: self.id, source })?;
+        self.machine = Machine::new(self.id, Arc::clone(&store), self.stores.cache_bytes());
+        self.saver = Some(Saver::new(self.id, store));
+        // Nobody has appointed this machine yet; the view tells at once whether it is.
+        (self.role, self.claim_at) = (Role::Away, None);
+        self.machine.step(Input::Resigned, &mut Vec::new());
+        self.view.mark_changed();
+        Ok(())
+    }
+
+    /// Saves what there is, and closes the store, which blocks.
+    async fn close_store(mut self) {
+        if let Some(saver) = self.saver.take() {
+            saver.finish(&mut self.machine).await;
+        }
+        let machine = self.machine;
+        task::spawn_blocking("close store", move || drop(machine)).await.ok();
+    }
+
+    /// The store cannot be read: throws it away with all that was made of it. Whoever waits for an
+    /// answer is told that it is unknown, and finds it with a retry.
+    async fn start_over(&mut self, error: &StoreError) -> Result<(), ShardError> {
+        (self.writer, self.fetch) = (None, None);
+        self.replies.clear();
+        self.machine = without_store(self.id);
+        if let Some(saver) = self.saver.take() {
+            saver.stop().await;
+        }
+        let reason = chain(error).to_string();
+        store::open::discard(&self.stores, self.id, &reason).await;
+        self.open_store().await
     }
 
     /// The regular tick, or earlier where the machine waits for a moment.
@@ -473,6 +538,11 @@ impl Shard {
             }
         }
     }
+}
+
+/// A machine that knows nothing, for as long as no store is open.
+fn without_store(shard: ShardId) -> Machine {
+    Machine::new(shard, Arc::new(MemoryStore::default()), 0)
 }
 
 async fn fetch(

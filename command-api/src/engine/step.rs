@@ -14,6 +14,7 @@ mod expire;
 #[cfg(feature = "simulation")]
 mod mistaken;
 mod report;
+mod save;
 mod take_over;
 #[cfg(test)]
 mod tests;
@@ -27,7 +28,7 @@ use domain::{
 };
 use infra::{
     log::{
-        Nonce, Offset, Report,
+        Checkpoint, Nonce, Offset, Report,
         mistake::{Mistake, Mistakes},
         reader::Reader,
     },
@@ -41,7 +42,8 @@ use super::{
     dedup::{Dedup, Known},
     effect::{Effect, Input, RequestId, TakeOverReason},
     status::{Phase, ShardStatus},
-    streams::{Snapshot, Streams},
+    store::{StateStore, StoreError},
+    streams::{NoState, Snapshot, Streams},
 };
 
 /// Commands without an outcome; beyond it new ones are told [`SubmitError::Busy`].
@@ -69,6 +71,10 @@ pub struct Machine {
     commands: FxHashMap<CommandId, Waiting>,
     /// Those of them that are not decided, in the order in which they will be.
     undecided: VecDeque<CommandId>,
+    /// The store has been told of everything up to here, or is about to be.
+    saved_up_to: Checkpoint,
+    /// The store could not even tell how far it goes.
+    failure: Option<StoreError>,
     /// When the log last told something while it had something to tell, a claim's report included.
     heard_at: Timestamp,
     now: Timestamp,
@@ -110,18 +116,25 @@ struct Waiter {
 }
 
 impl Machine {
+    /// Goes on from where `store` ends, with up to `cache_bytes` for what it could load again.
     #[must_use]
-    pub fn new(shard: ShardId) -> Self {
+    pub fn new(shard: ShardId, store: Arc<dyn StateStore>, cache_bytes: usize) -> Self {
+        let (checkpoint, failure) = match store.checkpoint() {
+            Ok(checkpoint) => (checkpoint.unwrap_or_default(), None),
+            Err(error) => (Checkpoint::START, Some(error)),
+        };
         Self {
             shard,
             actor: format!("shard:{shard}").into(),
-            reader: Reader::start(),
+            reader: Reader::resume(checkpoint),
             mode: Mode::Idle,
             appointed: true,
-            streams: Streams::default(),
-            dedup: Dedup::default(),
+            streams: Streams::new(Arc::clone(&store), cache_bytes),
+            dedup: Dedup::new(store),
             commands: FxHashMap::default(),
             undecided: VecDeque::new(),
+            saved_up_to: checkpoint,
+            failure,
             heard_at: Timestamp::default(),
             now: Timestamp::default(),
             mistakes: Mistakes::default(),
@@ -161,7 +174,6 @@ impl Machine {
                 self.advance(now);
                 self.watch(effects);
                 self.expire(effects);
-                self.dedup.forget_before(now);
                 self.send_group(effects);
             }
             Input::Appointed => self.appointed = true,
@@ -172,13 +184,13 @@ impl Machine {
     /// The confirmed state of a stream.
     ///
     /// # Errors
-    /// The stream holds an event that this release cannot read.
-    pub fn snapshot(&self, stream: &StreamId) -> Result<Snapshot, SubmitError> {
+    /// The stream holds an event that this release cannot read, or the store cannot.
+    pub fn snapshot(&mut self, stream: &StreamId) -> Result<Snapshot, SubmitError> {
         #[cfg(feature = "simulation")]
         if self.mistakes.has(Mistake::ReadsShowSpeculation) {
             return self.newest(stream);
         }
-        self.streams.confirmed(stream).map_err(|_unreadable| SubmitError::StreamUnreadable)
+        self.streams.confirmed(stream).map(Arc::unwrap_or_clone).map_err(no_state)
     }
 
     /// Whether the state is that of an owner: before, reads would show a past without a bound.
@@ -273,13 +285,7 @@ impl Machine {
     }
 
     /// Keeps an emitted outcome and answers all who wait for it.
-    fn settle(
-        &mut self,
-        command_id: CommandId,
-        known: Known,
-        recorded_at: Timestamp,
-        effects: &mut Vec<Effect>,
-    ) {
+    fn settle(&mut self, command_id: CommandId, known: Known, effects: &mut Vec<Effect>) {
         if let Some(waiting) = self.commands.remove(&command_id) {
             let same_request = known.request_hash == waiting.submission.request_hash;
             for waiter in waiting.waiters {
@@ -294,7 +300,7 @@ impl Machine {
             }
         }
         if !self.forgets(&known) {
-            self.dedup.insert(command_id, known, recorded_at);
+            self.dedup.insert(command_id, known, self.now);
         }
     }
 
@@ -321,5 +327,13 @@ impl Machine {
             .map(|log_id| Position::of(self.shard, log_id, next_offset))
             .unwrap_or_default();
         Answer { outcome, replayed, position }
+    }
+}
+
+const fn no_state(why: NoState) -> SubmitError {
+    match why {
+        NoState::Unreadable => SubmitError::StreamUnreadable,
+        // The shard starts over from the log, after which it knows.
+        NoState::StoreFailed => SubmitError::Busy,
     }
 }

@@ -1,14 +1,29 @@
 //! The aggregates of a shard: each as the log has confirmed it, and as it will be once what is
 //! under way has landed.
 //!
+//! An aggregate that has changed is held in memory until the store has it; one that has not may
+//! leave the cache at any time and is loaded when it is asked for.
+//!
 //! **Invariant:** the confirmed side changes only by emitted commits. Speculation can be dropped at
 //! any time without a trace.
+//! **Invariant:** held, cached or stored: the same aggregate is found, whatever the cache's size.
 
-use std::collections::BTreeSet;
+mod cache;
+mod deadlines;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
 
 use domain::{Event, State, envelope::Revision, id::StreamId, timestamp::Timestamp};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
+
+pub(super) use cache::Lookups;
+
+use super::store::{ChangedState, Deadline, StateStore, StoreError, StoredState};
+use cache::{Cache, STATE_BYTES};
+use deadlines::Deadlines;
 
 /// A stream's state at a revision.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,142 +32,311 @@ pub struct Snapshot {
     pub revision: Revision,
 }
 
-/// The stream holds an event that this release cannot read.
+/// Why there is no state of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Unreadable;
+pub(super) enum NoState {
+    /// It holds an event that this release cannot read.
+    Unreadable,
+    /// The store could not be read: nothing that follows from it may be used.
+    StoreFailed,
+}
 
-#[derive(Default)]
 pub(super) struct Streams {
-    streams: FxHashMap<StreamId, Stream>,
-    deadlines: BTreeSet<(Timestamp, StreamId)>,
+    store: Arc<dyn StateStore>,
+    /// What the store does not have yet, and what is under way.
+    held: FxHashMap<StreamId, Stream>,
+    cache: Cache,
+    deadlines: Deadlines,
+    changed: Marked,
+    taken: Marked,
+    failure: Option<StoreError>,
 }
 
 struct Stream {
     /// `None` once an event could not be read: its state is unknown from there on.
-    confirmed: Option<Snapshot>,
+    confirmed: Option<Arc<Snapshot>>,
     speculative: Option<Speculative>,
-    deadline: Option<Timestamp>,
+    /// As the store has it, or will have it once what was taken is written.
+    stored_deadline: Option<Timestamp>,
+    /// About what it takes in the store.
+    bytes: usize,
+    /// Since the last batch was taken.
+    changed: bool,
+    /// In a batch that is not written yet.
+    taken: bool,
 }
 
 struct Speculative {
-    snapshot: Snapshot,
+    snapshot: Arc<Snapshot>,
     last_seq: u64,
 }
 
+/// Streams that must be written.
+#[derive(Default)]
+struct Marked {
+    ids: Vec<StreamId>,
+    bytes: usize,
+}
+
 impl Stream {
-    fn empty(id: &StreamId) -> Self {
-        let confirmed = Some(Snapshot { state: id.stream_type().empty(), revision: 0 });
-        Self { confirmed, speculative: None, deadline: None }
+    fn of(stored: StoredState) -> Self {
+        let StoredState { snapshot, bytes } = stored;
+        let stored_deadline = snapshot.as_ref().and_then(|s| s.state.next_deadline());
+        Self {
+            confirmed: snapshot,
+            speculative: None,
+            stored_deadline,
+            bytes,
+            changed: false,
+            taken: false,
+        }
+    }
+
+    fn deadline(&self) -> Option<Timestamp> {
+        self.confirmed.as_ref().and_then(|snapshot| snapshot.state.next_deadline())
+    }
+
+    const fn is_unsaved(&self) -> bool {
+        self.changed || self.taken
     }
 }
 
 impl Streams {
+    pub(super) fn new(store: Arc<dyn StateStore>, cache_bytes: usize) -> Self {
+        let mut streams = Self {
+            deadlines: Deadlines::new(Arc::clone(&store)),
+            store,
+            held: FxHashMap::default(),
+            cache: Cache::new(cache_bytes),
+            changed: Marked::default(),
+            taken: Marked::default(),
+            failure: None,
+        };
+        streams.refill_deadlines();
+        streams
+    }
+
     /// What the log has confirmed.
-    pub(super) fn confirmed(&self, id: &StreamId) -> Result<Snapshot, Unreadable> {
-        match self.streams.get(id) {
-            None => Ok(Snapshot { state: id.stream_type().empty(), revision: 0 }),
-            Some(stream) => stream.confirmed.clone().ok_or(Unreadable),
-        }
+    pub(super) fn confirmed(&mut self, id: &StreamId) -> Result<Arc<Snapshot>, NoState> {
+        let confirmed = match self.held.get(id) {
+            Some(stream) => stream.confirmed.clone(),
+            None => self.find(id)?.snapshot,
+        };
+        confirmed.ok_or(NoState::Unreadable)
     }
 
     /// Runs a decision on the newest state, confirmed or not.
     pub(super) fn decide<T>(
-        &self,
+        &mut self,
         id: &StreamId,
         decide: impl FnOnce(&State, Revision) -> T,
-    ) -> Result<T, Unreadable> {
-        let Some(stream) = self.streams.get(id) else {
-            return Ok(decide(&id.stream_type().empty(), 0));
+    ) -> Result<T, NoState> {
+        let speculative = self.held.get(id).and_then(|stream| stream.speculative.as_ref());
+        let newest = match speculative {
+            Some(speculative) => Arc::clone(&speculative.snapshot),
+            None => self.confirmed(id)?,
         };
-        let confirmed = stream.confirmed.as_ref().ok_or(Unreadable)?;
-        let newest = stream.speculative.as_ref().map_or(confirmed, |s| &s.snapshot);
         Ok(decide(&newest.state, newest.revision))
     }
 
     /// Folds decided events in, ahead of the log.
     pub(super) fn speculate(&mut self, id: &StreamId, seq: u64, events: &[Event]) {
-        let stream = self.streams.entry(id.clone()).or_insert_with(|| Stream::empty(id));
+        let stream = self.hold(id);
         let Some(confirmed) = &stream.confirmed else { return };
         let speculative = stream
             .speculative
-            .get_or_insert_with(|| Speculative { snapshot: confirmed.clone(), last_seq: seq });
+            .get_or_insert_with(|| Speculative { snapshot: Arc::clone(confirmed), last_seq: seq });
         speculative.last_seq = seq;
         fold(&mut speculative.snapshot, events);
     }
 
-    /// The log has confirmed a commit of this node's own speculation.
-    pub(super) fn confirm(&mut self, id: &StreamId, seq: u64, events: &[Event]) {
-        let stream = self.streams.entry(id.clone()).or_insert_with(|| Stream::empty(id));
-        // The speculative state that ends with this commit is the folded one already.
-        match stream.speculative.take() {
-            Some(speculative) if speculative.last_seq == seq => {
-                stream.confirmed = Some(speculative.snapshot);
-            }
-            later => {
-                stream.speculative = later;
-                if let Some(confirmed) = &mut stream.confirmed {
-                    fold(confirmed, events);
+    /// The log has confirmed a commit of this node's own speculation, `bytes` long.
+    pub(super) fn confirm(&mut self, id: &StreamId, seq: u64, events: &[Event], bytes: usize) {
+        self.change(id, bytes, |stream| {
+            // The speculative state that ends with this commit is the folded one already.
+            match stream.speculative.take() {
+                Some(speculative) if speculative.last_seq == seq => {
+                    stream.confirmed = Some(speculative.snapshot);
+                }
+                later => {
+                    stream.speculative = later;
+                    if let Some(confirmed) = &mut stream.confirmed {
+                        fold(confirmed, events);
+                    }
                 }
             }
-        }
-        self.reschedule(id);
+        });
     }
 
-    /// The log has told of events; `None` stands for one that could not be read.
-    pub(super) fn replay(&mut self, id: &StreamId, events: Option<&[Event]>) {
-        let stream = self.streams.entry(id.clone()).or_insert_with(|| Stream::empty(id));
-        stream.speculative = None;
-        match (events, &mut stream.confirmed) {
-            (Some(events), Some(confirmed)) => fold(confirmed, events),
-            (None, confirmed) => *confirmed = None,
-            (Some(_), None) => {}
-        }
-        self.reschedule(id);
+    /// The log has told of events, `bytes` long; `None` stands for one that could not be read.
+    pub(super) fn replay(&mut self, id: &StreamId, events: Option<&[Event]>, bytes: usize) {
+        self.change(id, bytes, |stream| {
+            stream.speculative = None;
+            match (events, &mut stream.confirmed) {
+                (Some(events), Some(confirmed)) => fold(confirmed, events),
+                (None, confirmed) => *confirmed = None,
+                (Some(_), None) => {}
+            }
+        });
     }
 
     /// Forgets what the log has not confirmed of this stream.
     pub(super) fn drop_speculation(&mut self, id: &StreamId) {
-        if let Some(stream) = self.streams.get_mut(id) {
+        if let Some(stream) = self.held.get_mut(id) {
             stream.speculative = None;
+            self.release(id);
         }
     }
 
     /// Streams whose deadline is not after `now`, and that nothing is under way for.
-    pub(super) fn due(&self, now: Timestamp, max: usize) -> Vec<(Timestamp, StreamId)> {
+    pub(super) fn due(&self, now: Timestamp, max: usize) -> Vec<Deadline> {
+        let idle = |id| self.held.get(id).is_none_or(|stream| stream.speculative.is_none());
         self.deadlines
             .iter()
             .take_while(|(at, _)| *at <= now)
-            .filter(|(_, id)| self.streams.get(id).is_some_and(|s| s.speculative.is_none()))
+            .filter(|(_, id)| idle(id))
             .take(max)
             .cloned()
             .collect()
     }
 
     pub(super) fn next_deadline(&self) -> Option<Timestamp> {
-        self.deadlines.first().map(|(at, _)| *at)
+        self.deadlines.first()
     }
 
+    /// In memory.
     pub(super) fn len(&self) -> usize {
-        self.streams.len()
+        self.held.len() + self.cache.len()
     }
 
-    fn reschedule(&mut self, id: &StreamId) {
-        let Some(stream) = self.streams.get_mut(id) else { return };
-        let deadline = stream.confirmed.as_ref().and_then(|s| s.state.next_deadline());
-        if deadline == stream.deadline {
+    /// Bytes that must stay in memory until they are saved.
+    pub(super) const fn unsaved_bytes(&self) -> usize {
+        self.changed.bytes + self.taken.bytes
+    }
+
+    /// All that has changed since the last call; [`Streams::saved`] comes before the next.
+    pub(super) fn take_changed(&mut self) -> Vec<ChangedState> {
+        debug_assert!(self.taken.ids.is_empty(), "one batch at a time");
+        self.taken = std::mem::take(&mut self.changed);
+        let take = |id: &StreamId| {
+            let stream = self.held.get_mut(id)?;
+            (stream.changed, stream.taken) = (false, true);
+            let deadline = stream.deadline();
+            let old_deadline = std::mem::replace(&mut stream.stored_deadline, deadline);
+            let snapshot = stream.confirmed.clone();
+            Some(ChangedState { stream: id.clone(), snapshot, old_deadline, deadline })
+        };
+        self.taken.ids.iter().filter_map(take).collect()
+    }
+
+    /// What was taken is in the store, and so long.
+    pub(super) fn saved(&mut self, state_bytes: &[usize]) {
+        for (id, &bytes) in std::mem::take(&mut self.taken).ids.iter().zip(state_bytes) {
+            if let Some(stream) = self.held.get_mut(id) {
+                stream.taken = false;
+                stream.bytes = bytes;
+                self.release(id);
+            }
+        }
+    }
+
+    /// Why what is in here must not be used any more.
+    pub(super) fn take_failure(&mut self) -> Option<StoreError> {
+        self.failure.take()
+    }
+
+    /// How often the cache was asked since the last call.
+    pub(super) fn take_lookups(&mut self) -> Lookups {
+        self.cache.take_lookups()
+    }
+
+    fn change(&mut self, id: &StreamId, bytes: usize, change: impl FnOnce(&mut Stream)) {
+        let stream = self.hold(id);
+        let before = stream.deadline();
+        change(stream);
+        let after = stream.deadline();
+        stream.bytes += bytes;
+        if std::mem::replace(&mut stream.changed, true) {
+            self.changed.bytes += bytes;
+        } else {
+            let bytes = stream.bytes + STATE_BYTES;
+            self.changed.bytes += bytes;
+            self.changed.ids.push(id.clone());
+        }
+        if before != after {
+            let deadline = |at: Option<Timestamp>| at.map(|at| (at, id.clone()));
+            self.deadlines.change(deadline(before), deadline(after));
+            self.refill_deadlines();
+        }
+    }
+
+    /// The stream among those that stay in memory.
+    fn hold(&mut self, id: &StreamId) -> &mut Stream {
+        let Self { held, cache, store, failure, .. } = self;
+        held.entry(id.clone()).or_insert_with(|| {
+            let stored = cache.remove(id).map_or_else(|| load(&**store, id), Ok);
+            Stream::of(stored.unwrap_or_else(|error| {
+                // What stands in for the state is never looked at: after a failure the whole
+                // machine is thrown away.
+                failure.get_or_insert(error);
+                StoredState { snapshot: None, bytes: 0 }
+            }))
+        })
+    }
+
+    /// From the cache or the store.
+    fn find(&mut self, id: &StreamId) -> Result<StoredState, NoState> {
+        if let Some(cached) = self.cache.get(id) {
+            return Ok(cached);
+        }
+        match load(&*self.store, id) {
+            Ok(stored) => {
+                self.cache.insert(id.clone(), stored.clone());
+                Ok(stored)
+            }
+            Err(error) => {
+                self.failure.get_or_insert(error);
+                Err(NoState::StoreFailed)
+            }
+        }
+    }
+
+    /// Leaves a stream to the cache if the store has it and nothing is under way for it.
+    fn release(&mut self, id: &StreamId) {
+        let free = |stream: &Stream| !stream.is_unsaved() && stream.speculative.is_none();
+        if !self.held.get(id).is_some_and(free) {
             return;
         }
-        if let Some(old) = stream.deadline.take() {
-            self.deadlines.remove(&(old, id.clone()));
+        if let Some(Stream { confirmed, bytes, .. }) = self.held.remove(id) {
+            self.cache.insert(id.clone(), StoredState { snapshot: confirmed, bytes });
         }
-        stream.deadline = deadline;
-        if let Some(at) = deadline {
-            self.deadlines.insert((at, id.clone()));
+    }
+
+    fn refill_deadlines(&mut self) {
+        let Self { held, deadlines, .. } = self;
+        let unsaved = held.iter().filter(|(_, stream)| stream.is_unsaved());
+        let of = |(id, stream): (&StreamId, &Stream)| Some((stream.deadline()?, id.clone()));
+        let refilled = deadlines.refill(
+            |(_, id)| held.get(id).is_some_and(Stream::is_unsaved),
+            || unsaved.clone().filter_map(of).collect(),
+        );
+        if let Err(error) = refilled {
+            self.failure.get_or_insert(error);
         }
     }
 }
 
-fn fold(snapshot: &mut Snapshot, events: &[Event]) {
+/// What the store has of a stream; one without events is empty.
+fn load(store: &dyn StateStore, id: &StreamId) -> Result<StoredState, StoreError> {
+    let empty = || {
+        let snapshot = Snapshot { state: id.stream_type().empty(), revision: 0 };
+        StoredState { snapshot: Some(Arc::new(snapshot)), bytes: 0 }
+    };
+    Ok(store.state(id)?.unwrap_or_else(empty))
+}
+
+fn fold(snapshot: &mut Arc<Snapshot>, events: &[Event]) {
+    let snapshot = Arc::make_mut(snapshot);
     for event in events {
         let belongs = snapshot.state.evolve(event);
         debug_assert!(belongs, "an event of another kind of stream");

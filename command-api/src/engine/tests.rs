@@ -1,6 +1,7 @@
 //! The engine with its shell, over a log in memory.
 
 mod cluster;
+mod restart;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -19,7 +20,9 @@ use infra::{
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{Answer, Cluster, Engine, Node, Outcome, Shard, ShardError, Submission, SubmitError};
+use super::{
+    Answer, Cluster, Engine, Node, Outcome, Shard, ShardError, Stores, Submission, SubmitError,
+};
 
 struct Running {
     engine: Engine,
@@ -29,8 +32,13 @@ struct Running {
 
 impl Running {
     fn on(log: &Arc<dyn EventLog>) -> Self {
+        Self::with(log, &Stores::in_memory())
+    }
+
+    fn with(log: &Arc<dyn EventLog>, stores: &Stores) -> Self {
         let node = Node { name: "test".to_owned(), url: "http://test".to_owned() };
-        let (engine, shards) = Engine::new(log, &node, &Clock::System, Cluster::alone(&node));
+        let cluster = Cluster::alone(&node);
+        let (engine, shards) = Engine::new(log, &node, &Clock::System, cluster, stores);
         let shutdown = Shutdown::new();
         let run = |shard: Shard| task::spawn("shard", shard.run(shutdown.clone()));
         let shards = shards.into_iter().map(run).collect();

@@ -12,8 +12,19 @@ use super::{
 
 /// Sections that some service has. A service leaves those of the others alone, so that all may
 /// share one file and one environment.
-const SECTIONS: [&str; 10] =
-    ["auth", "engine", "http", "kafka", "log", "node", "payment", "postgres", "projector", "query"];
+const SECTIONS: [&str; 11] = [
+    "auth",
+    "engine",
+    "http",
+    "kafka",
+    "log",
+    "node",
+    "payment",
+    "postgres",
+    "projector",
+    "query",
+    "store",
+];
 
 /// One setting, as the reference page shows it.
 #[derive(Debug)]
@@ -233,6 +244,22 @@ pub fn duration(text: &str) -> Option<Duration> {
         "m" => number.checked_mul(60).map(Duration::from_secs),
         _ => None,
     }
+}
+
+/// A number of bytes such as `4096`, `64KiB`, `512MiB` or `2GiB`.
+#[must_use]
+pub fn bytes(text: &str) -> Option<u64> {
+    let unit = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at_checked(unit)?;
+    let number: u64 = number.parse().ok()?;
+    let factor = match unit {
+        "" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return None,
+    };
+    number.checked_mul(factor)
 }
 
 /// `http.bind` is `TRADEWIND_HTTP__BIND`.

@@ -5,9 +5,11 @@ mod http;
 mod kafka;
 mod log;
 mod postgres;
+mod store;
 
 pub use auth::Auth;
 pub use http::Http;
 pub use kafka::{Kafka, KafkaProtocol, KafkaSasl, KafkaSecurity};
 pub use log::{Log, LogFormat};
 pub use postgres::Postgres;
+pub use store::Store;

@@ -16,6 +16,7 @@ struct All {
     postgres: Postgres,
     auth: Auth,
     log: Log,
+    store: Store,
 }
 
 impl Settings for All {
@@ -25,7 +26,15 @@ impl Settings for All {
         let postgres = Postgres::read(reader);
         let auth = Auth::read(reader);
         let log = Log::read(reader);
-        Some(Self { http: http?, kafka: kafka?, postgres: postgres?, auth: auth?, log: log? })
+        let store = Store::read(reader);
+        Some(Self {
+            http: http?,
+            kafka: kafka?,
+            postgres: postgres?,
+            auth: auth?,
+            log: log?,
+            store: store?,
+        })
     }
 }
 
@@ -70,6 +79,7 @@ fn defaults_fill_what_is_not_set() {
     assert_eq!(settings.kafka.topic, "tradewind.events");
     assert_eq!(settings.postgres.connections_max, 16);
     assert!(settings.auth.operator_key_sha256.is_none());
+    assert_eq!(settings.store.cache_bytes, 256 << 20);
     assert_eq!(settings.log, Log { format: LogFormat::Pretty, filter: "info".to_owned() });
 }
 
@@ -155,6 +165,8 @@ fn effective_settings_show_origins_and_mask_secrets() {
         auth.cart_token_secret = (secret)  # TRADEWIND_AUTH__CART_TOKEN_SECRET
         log.format = "json"  # TRADEWIND_LOG__FORMAT
         log.filter = "info"  # default
+        store.path = ".tradewind/state"  # default
+        store.cache_bytes = "256MiB"  # default
     "#]]
     .assert_eq(&loaded.effective.to_string());
     let debug = format!("{loaded:?}");
@@ -232,6 +244,17 @@ fn durations_have_a_unit() {
     assert_eq!(duration("2m").unwrap().as_secs(), 120);
     for bad in ["", "10", "s", "1h", "-1s", "1.5s", "99999999999999999999s"] {
         assert_eq!(duration(bad), None, "{bad}");
+    }
+}
+
+#[test]
+fn sizes_may_have_a_unit() {
+    assert_eq!(
+        (bytes("10"), bytes("3KiB"), bytes("2GiB")),
+        (Some(10), Some(3 << 10), Some(2 << 30))
+    );
+    for bad in ["", "MiB", "1MB", "-1", "1.5GiB", "99999999999999GiB"] {
+        assert_eq!(bytes(bad), None, "{bad}");
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use command_api::engine::{Cluster, Engine, Node, Outcome, Submission};
+use command_api::engine::{Cluster, Engine, Node, Outcome, Stores, Submission};
 use domain::{
     Command,
     id::{CausationId, CommandId, CorrelationId, Sku},
@@ -44,6 +44,7 @@ const STREAMS: usize = 10_000;
 const SUBMITTERS: usize = 2;
 /// Commands that a submitter waits for at a time.
 const UNDER_WAY: usize = 1_000;
+const CACHE_BYTES: usize = 256 << 20;
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
 pub(super) async fn run(rounds: usize, servers: &str) -> Result<()> {
@@ -65,7 +66,11 @@ async fn commit(servers: &str, topic: &str) -> Result<f64> {
     let log = KafkaLog::connect(&config::Kafka::plaintext(servers, topic), topic).await?;
     let log: Arc<dyn EventLog> = Arc::new(log);
     let node = Node { name: "bench".to_owned(), url: "http://localhost".to_owned() };
-    let (engine, shards) = Engine::new(&log, &node, &Clock::System, Cluster::alone(&node));
+    let state = tempfile::tempdir()?;
+    let settings = config::Store { path: state.path().to_owned(), cache_bytes: CACHE_BYTES };
+    let stores = Stores::on_disk(&settings, log.shard_count());
+    let cluster = Cluster::alone(&node);
+    let (engine, shards) = Engine::new(&log, &node, &Clock::System, cluster, &stores);
     let shutdown = Shutdown::new();
     let shards: Vec<_> =
         shards.into_iter().map(|shard| task::spawn("shard", shard.run(shutdown.child()))).collect();

@@ -1,8 +1,12 @@
-//! How much memory a process holds, as Linux counts it.
+//! What a process takes of memory and time, as Linux counts it.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result};
+use nix::sys::{
+    resource::{UsageWho, getrusage},
+    time::{TimeVal, TimeValLike},
+};
 
 pub(super) struct Memory {
     pub(super) resident_mb: f64,
@@ -28,6 +32,14 @@ fn field(status: &str, name: &str) -> Option<f64> {
     let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     let kilobytes: f64 = line.split_whitespace().next()?.parse().ok()?;
     Some(kilobytes / 1024.0)
+}
+
+/// How long all threads of this process have run.
+pub(super) fn cpu_time() -> Result<Duration> {
+    let usage = getrusage(UsageWho::RUSAGE_SELF)?;
+    let of =
+        |time: TimeVal| Duration::from_micros(u64::try_from(time.num_microseconds()).unwrap_or(0));
+    Ok(of(usage.user_time()) + of(usage.system_time()))
 }
 
 #[cfg(test)]

@@ -48,6 +48,8 @@ pub struct Wiring {
     pub topic: String,
     pub databases: Databases,
     pub secrets: Secrets,
+    /// Where the command API keeps its state store.
+    pub state: PathBuf,
 }
 
 impl Wiring {
@@ -66,12 +68,17 @@ impl Wiring {
         if role != Role::Projector {
             pairs.push(("AUTH__CART_TOKEN_SECRET", self.secrets.cart_token_secret.clone()));
         }
+        if role == Role::CommandApi {
+            pairs.push(("STORE__PATH", self.state.display().to_string()));
+        }
         if role != Role::QueryApi {
             pairs.push(("KAFKA__BOOTSTRAP_SERVERS", self.bootstrap_servers.clone()));
             pairs.push(("KAFKA__TOPIC", self.topic.clone()));
         }
         pairs.extend(database.map(|url| ("POSTGRES__URL", url.clone())));
-        pairs.into_iter().map(|(key, value)| (format!("TRADEWIND_{key}"), value)).collect()
+        let settings = pairs.into_iter().map(|(key, value)| (format!("TRADEWIND_{key}"), value));
+        // glibc would keep a heap per thread and give little of it back.
+        settings.chain([("MALLOC_ARENA_MAX".to_owned(), "2".to_owned())]).collect()
     }
 }
 
@@ -98,6 +105,14 @@ pub async fn build() -> Result<()> {
     run.shown().await.context("building the services")
 }
 
+/// Where [`build`] leaves the binaries.
+///
+/// # Errors
+/// When this program does not know where it is.
+pub fn folder_of_binaries() -> Result<PathBuf> {
+    Ok(this_program()?.0)
+}
+
 /// The folder of the binaries of this program's profile, and whether this program is a test.
 fn this_program() -> Result<(PathBuf, bool)> {
     let program = std::env::current_exe().context("finding this program")?;
@@ -119,9 +134,9 @@ impl Service {
         if part.pid().await?.is_some() {
             return Ok(());
         }
-        let program = this_program()?.0.join(self.binary);
+        let program = folder_of_binaries()?.join(self.binary);
         let args = vec![self.verb.to_owned()];
-        let env = self.wiring(state, secrets).env(self.role);
+        let env = self.wiring(folder, state, secrets).env(self.role);
         part.start(Launch { program, args, env, user: None }).await?;
         Ok(())
     }
@@ -160,13 +175,14 @@ impl Service {
         }
     }
 
-    fn wiring(&self, state: &State, secrets: &Secrets) -> Wiring {
+    fn wiring(&self, folder: &Folder, state: &State, secrets: &Secrets) -> Wiring {
         Wiring {
             bind: SocketAddr::from((Ipv4Addr::LOCALHOST, self.port(state))),
             bootstrap_servers: state.bootstrap_servers(),
             topic: state.topic.clone(),
             databases: state.databases(secrets),
             secrets: secrets.clone(),
+            state: folder.data(self.part),
         }
     }
 }

@@ -19,7 +19,7 @@ use super::{
         batch::Decided,
         effect::{Effect, RequestId},
     },
-    COMMANDS_PENDING_MAX, Machine, Mode, Waiter, Waiting,
+    COMMANDS_PENDING_MAX, Machine, Mode, Waiter, Waiting, no_state,
 };
 
 /// What a decision came to.
@@ -37,7 +37,11 @@ impl Machine {
         effects: &mut Vec<Effect>,
     ) {
         let command_id = submission.command_id;
-        if let Some(known) = self.dedup.get(command_id) {
+        let Ok(known) = self.dedup.get(command_id, self.now) else {
+            effects.push(Effect::Reply { request, result: Err(SubmitError::Busy) });
+            return;
+        };
+        if let Some(known) = known {
             let same = known.request_hash == submission.request_hash;
             let result = if same || self.mistakes.has(Mistake::RequestHashIgnored) {
                 Ok(self.answer(known.outcome.clone(), true, known.next_offset))
@@ -59,7 +63,8 @@ impl Machine {
             effects.push(Effect::Reply { request, result: Err(SubmitError::NotOwner) });
             return;
         }
-        if self.commands.len() >= COMMANDS_PENDING_MAX || self.is_stalled() {
+        let is_full = self.commands.len() >= COMMANDS_PENDING_MAX;
+        if is_full || self.is_stalled() || self.is_saturated() {
             effects.push(Effect::Reply { request, result: Err(SubmitError::Busy) });
             return;
         }
@@ -132,7 +137,7 @@ impl Machine {
                 let request_hash = submission.request_hash;
                 batch.add_outcome(Decided { command_id, request_hash, outcome }, now);
             }
-            Err(_unreadable) => self.refuse(command_id, SubmitError::StreamUnreadable, effects),
+            Err(why) => self.refuse(command_id, no_state(why), effects),
         }
         #[cfg(feature = "simulation")]
         self.answer_by_mistake(command_id, effects);

@@ -68,7 +68,8 @@ impl Machine {
         self.resolve_by_mistake(&commit, effects);
         match (own, commit.body) {
             (Some(PendingBody::Commit { stream, events, .. }), CommitBody::Events(records)) => {
-                self.streams.confirm(&stream, commit.seq, &events);
+                let bytes = records.iter().map(|record| record.value.len()).sum();
+                self.streams.confirm(&stream, commit.seq, &events, bytes);
                 self.remember_commit(&records, next_offset, effects);
             }
             (Some(PendingBody::Barrier { decided }), CommitBody::Barrier(barrier)) => {
@@ -98,7 +99,7 @@ impl Machine {
         for record in records {
             let decoded: Result<Event, _> = codec::decode(record);
             let events = decoded.as_ref().ok().map(std::slice::from_ref);
-            self.streams.replay(&record.stream, events);
+            self.streams.replay(&record.stream, events, record.value.len());
             if let Err(error) = &decoded {
                 effects.push(Effect::Unreadable {
                     stream: record.stream.clone(),
@@ -120,8 +121,8 @@ impl Machine {
         // Only a foreign writer leaves the hash out; then no request can be told from another.
         let request_hash = first.request_hash.unwrap_or(RequestHash([0; 16]));
         let command_id = first.provenance.command_id;
-        let known = Known { request_hash, outcome, next_offset };
-        self.settle(command_id, known, first.recorded_at, effects);
+        let recorded_at = first.recorded_at;
+        self.settle(command_id, Known { request_hash, outcome, next_offset, recorded_at }, effects);
     }
 
     fn remember_outcome(
@@ -132,7 +133,7 @@ impl Machine {
         effects: &mut Vec<Effect>,
     ) {
         let Decided { command_id, request_hash, outcome } = decided;
-        let known = Known { request_hash, outcome, next_offset };
-        self.settle(command_id, known, barrier.recorded_at, effects);
+        let recorded_at = barrier.recorded_at;
+        self.settle(command_id, Known { request_hash, outcome, next_offset, recorded_at }, effects);
     }
 }

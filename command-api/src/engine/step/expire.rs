@@ -21,7 +21,8 @@ const EXPIRED_AT_ONCE_MAX: usize = 500;
 
 impl Machine {
     pub(super) fn expire(&mut self, effects: &mut Vec<Effect>) {
-        if !self.is_serving() || !self.appointed || self.is_stalled() {
+        let is_held_up = self.is_stalled() || self.is_saturated();
+        if !self.is_serving() || !self.appointed || is_held_up {
             return;
         }
         if self.mistakes.has(Mistake::DeadlinesIgnored) {
@@ -33,8 +34,8 @@ impl Machine {
             };
             let Some(submission) = self.expiry(deadline, stream, revision) else { continue };
             let command_id = submission.command_id;
-            let known = self.dedup.get(command_id).is_some();
-            if known || self.commands.contains_key(&command_id) {
+            let is_new = self.dedup.get(command_id, self.now) == Ok(None);
+            if !is_new || self.commands.contains_key(&command_id) {
                 continue;
             }
             let waiting =

@@ -3,6 +3,7 @@
 mod doubt;
 mod hand_over;
 mod history;
+mod saving;
 mod serving;
 mod world;
 

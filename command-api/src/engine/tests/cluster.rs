@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 use super::{
     super::{
-        Answer, Cluster, Engine, Node, ShardStatus, Snapshot, Submission, SubmitError,
+        Answer, Cluster, Engine, Node, ShardStatus, Snapshot, Stores, Submission, SubmitError,
         forward::{PeerError, Peers},
         ownership::Ownership,
     },
@@ -92,7 +92,8 @@ impl Nodes {
         let node = Node { name: name.to_owned(), url: format!("http://{name}") };
         let (ownership, view) = Ownership::new(self.beats.subscribe(), node.clone());
         let cluster = Cluster { view, peers: Arc::new(self.peers.clone()) };
-        let (engine, shards) = Engine::new(&self.log, &node, &Clock::System, cluster);
+        let (engine, shards) =
+            Engine::new(&self.log, &node, &Clock::System, cluster, &Stores::in_memory());
         let (draining, left) = (Shutdown::new(), Shutdown::new());
         let beating = ownership.run(draining.clone(), left.clone());
         let mut tasks = vec![task::spawn("ownership", async { beating.await.unwrap() })];

@@ -24,6 +24,10 @@ enum Happening {
     /// A record of an ended epoch lands late.
     GhostLands,
     ForeignClaim,
+    /// A batch is taken, or the one that was taken is written.
+    Save,
+    /// The process dies; the next one goes on from what was saved.
+    Crash,
     TimePasses {
         millis: u16,
     },
@@ -38,6 +42,8 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => Just(Happening::LandsWithoutOffset),
         2 => Just(Happening::GhostLands),
         1 => Just(Happening::ForeignClaim),
+        4 => Just(Happening::Save),
+        1 => Just(Happening::Crash),
         2 => (1_u16..100).prop_map(|millis| Happening::TimePasses { millis }),
     ]
 }
@@ -72,6 +78,20 @@ impl History {
                 self.world.pass(Duration::from_millis(u64::from(millis)));
             }
             Happening::ForeignClaim => self.world.foreign_claim(),
+            Happening::Save => self.world.save(),
+            Happening::Crash => {
+                self.world.crash();
+                self.ghosts.extend(self.world.wire.drain(..).map(|(record, _)| record));
+                self.world.claim();
+                // Who waited then has no answer, and asks again.
+                let (answered, asked): (Vec<_>, Vec<_>) = std::mem::take(&mut self.requests)
+                    .into_iter()
+                    .partition(|(request, _)| self.world.reply(*request).is_some());
+                self.requests = answered;
+                for (_, key) in asked {
+                    self.happen(Happening::Submit { key });
+                }
+            }
             Happening::GhostLands => {
                 if let Some(ghost) = self.ghosts.pop() {
                     self.world.land(ghost);

@@ -19,6 +19,7 @@ use super::super::{
     super::{
         Answer, Outcome, Submission, SubmitError,
         effect::{Effect, Input, RequestId, TakeOverReason},
+        store::{Batch, MemoryStore, StateStore},
     },
     Machine,
 };
@@ -34,6 +35,8 @@ pub(super) struct World {
     now: Timestamp,
     requests: u64,
     claims: u64,
+    store: Arc<MemoryStore>,
+    unsaved: Option<Batch>,
 }
 
 impl World {
@@ -51,8 +54,11 @@ impl World {
     }
 
     fn over(partition: Vec<LogRecord>) -> Self {
+        let store = Arc::new(MemoryStore::default());
         Self {
-            machine: Machine::new(ShardId::new(0)),
+            machine: Machine::new(ShardId::new(0), store.clone(), 0),
+            store,
+            unsaved: None,
             claims: u64::try_from(partition.len()).expect("a small test"),
             partition,
             wire: VecDeque::new(),
@@ -87,6 +93,19 @@ impl World {
         let from = usize::try_from(self.machine.next_offset()).unwrap();
         let records = self.partition[from..].to_vec();
         self.step(Input::Fetched { records });
+    }
+
+    /// Takes a batch, or writes the one that was taken before.
+    pub(super) fn save(&mut self) {
+        match self.unsaved.take() {
+            Some(batch) => self.machine.saved(&self.store.write(&batch).unwrap()),
+            None => self.unsaved = self.machine.take_unsaved(),
+        }
+    }
+
+    /// The process dies, and the next one goes on from what was saved. It has not claimed yet.
+    pub(super) fn crash(&mut self) {
+        (self.unsaved, self.machine) = (None, Machine::new(ShardId::new(0), self.store.clone(), 0));
     }
 
     /// Another writer claims.
@@ -257,7 +276,7 @@ pub(super) fn reserve_as(id: u128, quantity: u32) -> stock::Command {
     }
 }
 
-fn stream() -> StreamId {
+pub(super) fn stream() -> StreamId {
     "A-1".parse::<Sku>().expect("a SKU").stock_stream()
 }
 

@@ -1,0 +1,63 @@
+//! What the store is to be told, and when the machine must wait for it.
+
+use super::{
+    super::{
+        dedup::KEPT,
+        store::{Batch, StoreError, Written},
+        streams::Lookups,
+    },
+    Machine,
+};
+
+/// What may wait to be saved, in bytes. Beyond it new commands are told
+/// [`Busy`](super::SubmitError::Busy), and a replay pauses.
+const UNSAVED_BYTES_MAX: usize = 16 << 20;
+
+impl Machine {
+    /// All that emitted commits have changed since the last call, if there were any. The next call
+    /// comes after [`Machine::saved`].
+    pub(in super::super) fn take_unsaved(&mut self) -> Option<Batch> {
+        let checkpoint = self.reader.checkpoint();
+        if checkpoint == self.saved_up_to {
+            return None;
+        }
+        self.saved_up_to = checkpoint;
+        Some(Batch {
+            checkpoint,
+            states: self.streams.take_changed(),
+            outcomes: self.dedup.take_new(),
+            forget_before: self.now.minus(KEPT),
+        })
+    }
+
+    /// The batch that was taken is in the store.
+    pub(in super::super) fn saved(&mut self, written: &Written) {
+        self.streams.saved(&written.state_bytes);
+        self.dedup.saved(written.size.outcomes);
+    }
+
+    /// Too much waits to be saved.
+    pub(in super::super) fn is_saturated(&self) -> bool {
+        self.unsaved_bytes() >= UNSAVED_BYTES_MAX
+    }
+
+    /// So much waits that it should not wait any longer.
+    pub(in super::super) fn should_save(&self) -> bool {
+        self.unsaved_bytes() >= UNSAVED_BYTES_MAX / 4
+    }
+
+    pub(in super::super) fn unsaved_bytes(&self) -> usize {
+        self.streams.unsaved_bytes() + self.dedup.unsaved_bytes()
+    }
+
+    pub(in super::super) fn take_lookups(&mut self) -> Lookups {
+        self.streams.take_lookups()
+    }
+
+    /// Why this machine must not be used any more: its store could not be read, and what it did
+    /// not find there it does not know.
+    pub(in super::super) fn take_store_failure(&mut self) -> Option<StoreError> {
+        let failure = self.failure.take().or_else(|| self.streams.take_failure());
+        failure.or_else(|| self.dedup.take_failure())
+    }
+}

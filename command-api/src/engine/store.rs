@@ -1,0 +1,158 @@
+//! Where a shard's aggregates, outcomes and place in the log outlive the process.
+//!
+//! The log is the truth and a store only saves the reading of it. So a store is written behind what
+//! the shard's reader machine has emitted and may lag; it is never synced; and whatever is doubtful
+//! about it ends in throwing it away and reading the log again.
+//!
+//! [`disk`] keeps it in files, [`memory`] stands in for that in tests and simulations, and [`open`]
+//! finds out whether what was kept belongs to the log that is there.
+//!
+//! **Invariant:** a store holds the fold of the log up to its checkpoint, no less and no more: a
+//! batch is applied as a whole or not at all.
+//! **Invariant:** loads are answered from what was written, so the machine that asks stays a
+//! function of its inputs.
+
+mod disk;
+mod encoding;
+mod memory;
+pub(super) mod open;
+#[cfg(test)]
+pub(super) mod testing;
+
+use std::sync::Arc;
+
+use domain::{
+    id::{CommandId, StreamId},
+    shard::ShardId,
+    timestamp::Timestamp,
+};
+use infra::{
+    config,
+    log::{BoxError, Checkpoint},
+};
+
+use super::{Snapshot, dedup::Known};
+
+pub(super) use memory::MemoryStore;
+
+/// When time changes a stream next; in this order they come due.
+pub(super) type Deadline = (Timestamp, StreamId);
+
+/// One shard's store.
+pub(super) trait StateStore: Send + Sync {
+    /// Up to where the log is folded in; none before the first write.
+    fn checkpoint(&self) -> Result<Option<Checkpoint>, StoreError>;
+
+    /// None for a stream without events.
+    fn state(&self, stream: &StreamId) -> Result<Option<StoredState>, StoreError>;
+
+    /// What became of a command, however long ago: its age is for the caller to judge.
+    fn outcome(&self, command_id: CommandId) -> Result<Option<Known>, StoreError>;
+
+    /// The next `max` deadlines after one, or from the first on.
+    fn deadlines(&self, after: Option<&Deadline>, max: usize) -> Result<Vec<Deadline>, StoreError>;
+
+    /// Applies a batch, which blocks. After an error the same batch must be written again before
+    /// any other.
+    fn write(&self, batch: &Batch) -> Result<Written, StoreError>;
+
+    fn size(&self) -> Size;
+}
+
+/// The store cannot be read, or not be written for now.
+#[derive(Debug, thiserror::Error)]
+#[error("the state store failed")]
+pub(super) struct StoreError(#[source] pub(super) BoxError);
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct StoredState {
+    /// `None` if it holds an event that could not be read.
+    pub(super) snapshot: Option<Arc<Snapshot>>,
+    /// Its size in the store.
+    pub(super) bytes: usize,
+}
+
+/// All that a stretch of the log has changed.
+#[derive(Debug)]
+pub(super) struct Batch {
+    /// The end of that stretch.
+    pub(super) checkpoint: Checkpoint,
+    pub(super) states: Vec<ChangedState>,
+    pub(super) outcomes: Vec<(CommandId, Arc<Known>)>,
+    /// Outcomes recorded before this are of no use to anyone.
+    pub(super) forget_before: Timestamp,
+}
+
+#[derive(Debug)]
+pub(super) struct ChangedState {
+    pub(super) stream: StreamId,
+    /// `None` if it cannot be read.
+    pub(super) snapshot: Option<Arc<Snapshot>>,
+    /// As the batch before left it.
+    pub(super) old_deadline: Option<Timestamp>,
+    pub(super) deadline: Option<Timestamp>,
+}
+
+/// What a batch came to.
+#[derive(Debug)]
+pub(super) struct Written {
+    /// The size of each state of the batch.
+    pub(super) state_bytes: Vec<usize>,
+    pub(super) size: Size,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Size {
+    pub(super) bytes: u64,
+    /// About how many; those that are of no use any more may be among them.
+    pub(super) outcomes: usize,
+}
+
+/// Opens the stores of shards.
+trait Source: Send + Sync {
+    fn open(&self, shard: ShardId) -> Result<Arc<dyn StateStore>, OpenError>;
+
+    /// Removes what a shard has stored. Nobody may have it open.
+    fn discard(&self, shard: ShardId) -> Result<(), StoreError>;
+}
+
+#[derive(Debug, thiserror::Error)]
+enum OpenError {
+    /// What is there is no use: written by another release, for another shard, or damaged.
+    #[error("{0}")]
+    Useless(String),
+    /// It may be of use another time: the disk is full, or another process has it open.
+    #[error("the state store cannot be opened")]
+    Unavailable(#[source] BoxError),
+}
+
+/// How shards keep their state.
+#[derive(Clone)]
+pub struct Stores {
+    source: Arc<dyn Source>,
+    cache_bytes: usize,
+}
+
+impl Stores {
+    /// In files: what the services use.
+    #[must_use]
+    pub fn on_disk(settings: &config::Store, shard_count: u32) -> Self {
+        let config::Store { path, cache_bytes } = settings;
+        let share = cache_bytes / usize::try_from(shard_count.max(1)).unwrap_or(usize::MAX);
+        // A block of the store holds states packed and many at a time; the rest is for states that
+        // are ready to use.
+        let block_bytes = share / 4;
+        let source = disk::DiskSource::new(path.clone(), shard_count, block_bytes);
+        Self { source: Arc::new(source), cache_bytes: share - block_bytes }
+    }
+
+    pub(super) const fn cache_bytes(&self) -> usize {
+        self.cache_bytes
+    }
+
+    /// In memory, shared by clones: a restart within one process finds what was stored.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        Self { source: Arc::new(memory::MemorySource::default()), cache_bytes: usize::MAX }
+    }
+}

@@ -1,0 +1,157 @@
+//! What is stored, in bytes.
+//!
+//! States and outcomes are MessagePack, states with the names of their fields: the domain leaves
+//! out fields that are empty, which a form without names could not read back.
+//!
+//! **Invariant:** the order of encoded deadlines is that of the deadlines.
+
+use std::sync::Arc;
+
+use domain::{
+    State,
+    id::{CommandId, EventId, StreamId},
+    timestamp::Timestamp,
+};
+use infra::log::{BoxError, Checkpoint, RequestHash};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    super::{EventRef, Outcome},
+    Deadline, Known, Snapshot, StoredState,
+};
+
+/// Of the forms in this file. Together with the fold's version it tells what can be read back.
+pub(super) const ENCODING_VERSION: u32 = 1;
+
+/// Names what a store is of; another one is of no use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Header {
+    pub(super) encoding: u32,
+    pub(super) fold: u32,
+    pub(super) shard: u32,
+    pub(super) shard_count: u32,
+}
+
+/// The revision, then the state; nothing for a stream that cannot be read.
+pub(super) fn state(snapshot: Option<&Snapshot>) -> Result<Vec<u8>, BoxError> {
+    let Some(Snapshot { state, revision }) = snapshot else { return Ok(Vec::new()) };
+    let mut bytes = revision.to_be_bytes().to_vec();
+    rmp_serde::encode::write_named(&mut bytes, state)?;
+    Ok(bytes)
+}
+
+pub(super) fn read_state(bytes: &[u8]) -> Result<StoredState, BoxError> {
+    let snapshot = match bytes.split_first_chunk() {
+        Some((revision, state)) => {
+            let state: State = rmp_serde::from_slice(state)?;
+            Some(Arc::new(Snapshot { state, revision: u64::from_be_bytes(*revision) }))
+        }
+        None if bytes.is_empty() => None,
+        None => return Err("a stored state is cut off".into()),
+    };
+    Ok(StoredState { snapshot, bytes: bytes.len() })
+}
+
+/// When it was recorded comes first, for whoever only wants to know its age.
+pub(super) fn outcome(known: &Known) -> Result<Vec<u8>, BoxError> {
+    let mut bytes = Vec::with_capacity(160);
+    bytes.extend(known.recorded_at.as_micros().to_be_bytes());
+    bytes.extend(known.next_offset.to_be_bytes());
+    bytes.extend(known.request_hash.0);
+    rmp_serde::encode::write(&mut bytes, &StoredOutcome::of(&known.outcome))?;
+    Ok(bytes)
+}
+
+pub(super) fn read_outcome(bytes: &[u8]) -> Result<Known, BoxError> {
+    let cut_off = || BoxError::from("a stored outcome is cut off");
+    let (recorded_at, rest) = bytes.split_first_chunk().ok_or_else(cut_off)?;
+    let (next_offset, rest) = rest.split_first_chunk().ok_or_else(cut_off)?;
+    let (request_hash, rest) = rest.split_first_chunk().ok_or_else(cut_off)?;
+    let outcome: StoredOutcome = rmp_serde::from_slice(rest)?;
+    Ok(Known {
+        request_hash: RequestHash(*request_hash),
+        outcome: outcome.into_outcome()?,
+        next_offset: i64::from_be_bytes(*next_offset),
+        recorded_at: Timestamp::from_micros(i64::from_be_bytes(*recorded_at)),
+    })
+}
+
+/// When an encoded outcome was recorded.
+pub(super) fn recorded_at(outcome: &[u8]) -> Option<Timestamp> {
+    let micros = outcome.first_chunk()?;
+    Some(Timestamp::from_micros(i64::from_be_bytes(*micros)))
+}
+
+/// [`Outcome`] with the stream as text and the ids as bytes.
+#[derive(Serialize, Deserialize)]
+enum StoredOutcome {
+    Committed { stream: String, revision: u64, events: Vec<(EventId, Arc<str>)> },
+    Unchanged { revision: u64 },
+    Rejected { status: u16, code: String, detail: String },
+}
+
+impl StoredOutcome {
+    fn of(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Committed { stream, revision, events } => Self::Committed {
+                stream: stream.as_str().to_owned(),
+                revision: *revision,
+                events: events.iter().map(|e| (e.id, Arc::clone(&e.event_type))).collect(),
+            },
+            Outcome::Unchanged { revision } => Self::Unchanged { revision: *revision },
+            Outcome::Rejected { status, code, detail } => {
+                Self::Rejected { status: *status, code: code.clone(), detail: detail.clone() }
+            }
+        }
+    }
+
+    fn into_outcome(self) -> Result<Outcome, BoxError> {
+        Ok(match self {
+            Self::Committed { stream, revision, events } => Outcome::Committed {
+                stream: stream.parse()?,
+                revision,
+                events: events
+                    .into_iter()
+                    .map(|(id, event_type)| EventRef { id, event_type })
+                    .collect(),
+            },
+            Self::Unchanged { revision } => Outcome::Unchanged { revision },
+            Self::Rejected { status, code, detail } => Outcome::Rejected { status, code, detail },
+        })
+    }
+}
+
+pub(super) fn deadline(at: Timestamp, stream: &StreamId) -> Vec<u8> {
+    // With the sign turned over, negative numbers sort before the others.
+    let micros = at.as_micros() ^ i64::MIN;
+    [&micros.to_be_bytes(), stream.as_str().as_bytes()].concat()
+}
+
+pub(super) fn read_deadline(bytes: &[u8]) -> Result<Deadline, BoxError> {
+    let (micros, stream) = bytes.split_first_chunk().ok_or("a stored deadline is cut off")?;
+    let at = Timestamp::from_micros(i64::from_be_bytes(*micros) ^ i64::MIN);
+    Ok((at, std::str::from_utf8(stream)?.parse()?))
+}
+
+pub(super) fn command_id(id: CommandId) -> [u8; 16] {
+    id.uuid().into_bytes()
+}
+
+pub(super) fn checkpoint(checkpoint: &Checkpoint) -> Result<Vec<u8>, BoxError> {
+    Ok(rmp_serde::to_vec_named(checkpoint)?)
+}
+
+pub(super) fn read_checkpoint(bytes: &[u8]) -> Result<Checkpoint, BoxError> {
+    Ok(rmp_serde::from_slice(bytes)?)
+}
+
+pub(super) fn header(header: &Header) -> Result<Vec<u8>, BoxError> {
+    Ok(rmp_serde::to_vec_named(header)?)
+}
+
+pub(super) fn read_header(bytes: &[u8]) -> Result<Header, BoxError> {
+    Ok(rmp_serde::from_slice(bytes)?)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,138 @@
+//! Opening a shard's store: what does not belong to the log that is there is thrown away.
+//!
+//! The record before a checkpoint ended the last commit that the store holds. If that very record
+//! stands in the log, with the claim, the epoch and the number that the checkpoint tells, then so
+//! does everything before it, and the store is the fold of it.
+
+use std::{sync::Arc, time::Duration};
+
+use domain::shard::ShardId;
+use infra::{
+    log::{Body, BoxError, Checkpoint, EventLog, LogRecord, Place, ReadError},
+    retry::Policy,
+    task::{self, TaskFailed},
+    telemetry::{chain, emit},
+};
+
+use super::{
+    super::events::{StoreDiscarded, StoreOpened, StoreUnavailable},
+    OpenError, StateStore, Stores,
+};
+
+/// How long the log may take to show a record.
+const RECORD_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// Opens the store of a shard, however long that takes.
+///
+/// # Errors
+/// The log cannot be read, and asking again would not help.
+pub(in super::super) async fn open(
+    stores: &Stores,
+    log: &dyn EventLog,
+    shard: ShardId,
+) -> Result<Arc<dyn StateStore>, ReadError> {
+    let mut waits = Policy::PATIENT.waits();
+    let mut told = String::new();
+    loop {
+        let error: BoxError = match try_open(stores, log, shard).await {
+            Ok(store) => return Ok(store),
+            Err(TryError::Store(error)) => error.into(),
+            Err(TryError::Log(error @ ReadError::Unavailable(_))) => error.into(),
+            Err(TryError::Log(error)) => return Err(error),
+        };
+        let text = chain(&*error).to_string();
+        if told != text {
+            emit(StoreUnavailable { shard, error: &*error });
+            told = text;
+        }
+        waits.wait().await;
+    }
+}
+
+/// Throws away what a shard has stored; the next [`open`] begins with nothing.
+pub(in super::super) async fn discard(stores: &Stores, shard: ShardId, reason: &str) {
+    emit(StoreDiscarded { shard, reason });
+    let source = Arc::clone(&stores.source);
+    let discarded = task::spawn_blocking("discard store", move || source.discard(shard)).await;
+    if let Ok(Err(error)) = discarded {
+        emit(StoreUnavailable { shard, error: &error });
+    }
+}
+
+enum TryError {
+    Store(OpenError),
+    Log(ReadError),
+}
+
+async fn try_open(
+    stores: &Stores,
+    log: &dyn EventLog,
+    shard: ShardId,
+) -> Result<Arc<dyn StateStore>, TryError> {
+    let useless = match open_source(stores, shard).await {
+        Ok(store) => match check(&*store, log, shard).await.map_err(TryError::Log)? {
+            Ok(checkpoint) => {
+                emit(StoreOpened { shard, next_offset: checkpoint.map(|c| c.next_offset) });
+                return Ok(store);
+            }
+            Err(reason) => reason,
+        },
+        Err(OpenError::Useless(reason)) => reason,
+        Err(error) => return Err(TryError::Store(error)),
+    };
+    discard(stores, shard, &useless).await;
+    let store = open_source(stores, shard).await.map_err(TryError::Store)?;
+    emit(StoreOpened { shard, next_offset: None });
+    Ok(store)
+}
+
+async fn open_source(stores: &Stores, shard: ShardId) -> Result<Arc<dyn StateStore>, OpenError> {
+    let source = Arc::clone(&stores.source);
+    match task::spawn_blocking("open store", move || source.open(shard)).await {
+        Ok(opened) => opened,
+        // The database asserts some of what it reads.
+        Err(error @ TaskFailed::Panicked { .. }) => Err(OpenError::Useless(error.to_string())),
+        Err(error @ TaskFailed::Stopped { .. }) => Err(OpenError::Unavailable(error.into())),
+    }
+}
+
+/// The checkpoint, or why the store is not of this log.
+async fn check(
+    store: &dyn StateStore,
+    log: &dyn EventLog,
+    shard: ShardId,
+) -> Result<Result<Option<Checkpoint>, String>, ReadError> {
+    let checkpoint = match store.checkpoint() {
+        Ok(Some(checkpoint)) => checkpoint,
+        Ok(None) => return Ok(Ok(None)),
+        Err(error) => return Ok(Err(chain(&error).to_string())),
+    };
+    let next = checkpoint.next_offset;
+    let range = log.range(shard).await?;
+    if next > range.end {
+        let end = range.end;
+        return Ok(Err(format!("it goes up to offset {next}, but the log ends at {end}")));
+    }
+    let mut reader = log.open_reader(shard, next - 1).await?;
+    let records = reader.read(1, RECORD_WAIT_MAX).await?;
+    let Some(last) = records.into_iter().next() else {
+        return Err(ReadError::Unavailable("the record did not come in time".into()));
+    };
+    Ok(if ends_commit(&last, &checkpoint) {
+        Ok(Some(checkpoint))
+    } else {
+        Err("it is of another log".to_owned())
+    })
+}
+
+fn ends_commit(record: &LogRecord, checkpoint: &Checkpoint) -> bool {
+    let place = match &record.body {
+        Body::Event(event) => event.place,
+        Body::Barrier(barrier) => barrier.place,
+        Body::Claim(_) | Body::Foreign(_) => return false,
+    };
+    let Place { epoch, claim, seq, index, count } = place;
+    let same_commit =
+        (epoch, Some(claim), seq) == (checkpoint.epoch, checkpoint.claim, checkpoint.last_seq);
+    same_commit && index + 1 == count
+}

@@ -1,0 +1,180 @@
+//! What a restart finds in the store, and what becomes of a store that is no use.
+
+use std::{ops::Range, sync::Mutex};
+
+use async_trait::async_trait;
+use infra::log::{LogReader, LogWriter, Offset, OpenError, ReadError, Report, memory::RawRecord};
+use tokio::sync::mpsc;
+
+use super::{super::store::testing::Faults, *};
+
+/// Remembers from where the log was read.
+struct Watched {
+    log: MemoryLog,
+    opened_at: Mutex<Vec<Offset>>,
+}
+
+impl Watched {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { log: MemoryLog::new(1), opened_at: Mutex::default() })
+    }
+
+    /// The smallest offset that was read since the last call.
+    fn read_from(&self) -> Option<Offset> {
+        std::mem::take(&mut *self.opened_at.lock().unwrap()).into_iter().min()
+    }
+}
+
+#[async_trait]
+impl EventLog for Watched {
+    fn shard_count(&self) -> u32 {
+        self.log.shard_count()
+    }
+
+    async fn open_writer(
+        &self,
+        shard: ShardId,
+    ) -> Result<(Box<dyn LogWriter>, mpsc::Receiver<Report>), OpenError> {
+        self.log.open_writer(shard).await
+    }
+
+    async fn open_reader(
+        &self,
+        shard: ShardId,
+        from: Offset,
+    ) -> Result<Box<dyn LogReader>, ReadError> {
+        self.opened_at.lock().unwrap().push(from);
+        self.log.open_reader(shard, from).await
+    }
+
+    async fn range(&self, shard: ShardId) -> Result<Range<Offset>, ReadError> {
+        self.log.range(shard).await
+    }
+}
+
+/// Commands `keys` on stock `A`, one after the other.
+async fn receive_all(running: &Running, keys: std::ops::RangeInclusive<u128>) -> Vec<Answer> {
+    let mut answers = Vec::new();
+    for key in keys {
+        answers.push(submit(&running.engine, receive("A", key)).await.expect("an answer"));
+    }
+    answers
+}
+
+async fn on_hand(running: &Running) -> u32 {
+    let snapshot = running.engine.read(&receive("A", 0).stream).await.expect("a state");
+    let State::Stock(stock) = snapshot.state else { panic!("a stock") };
+    stock.on_hand()
+}
+
+#[tokio::test]
+async fn a_restart_reads_only_what_came_after_the_checkpoint() {
+    let (watched, stores) = (Watched::new(), Stores::in_memory());
+    let log: Arc<dyn EventLog> = watched.clone();
+    let first = Running::with(&log, &stores);
+    let answers = receive_all(&first, 1..=20).await;
+    first.stop().await;
+    let end = log.range(ShardId::new(0)).await.unwrap().end;
+    watched.read_from();
+
+    let second = Running::with(&log, &stores);
+    for (key, answer) in (1..).zip(answers) {
+        let again = submit(&second.engine, receive("A", key)).await.expect("an answer");
+        assert_eq!(again, Answer { replayed: true, ..answer });
+    }
+    assert_eq!(on_hand(&second).await, 20);
+    second.stop().await;
+    // The last record is looked at to see that the store is of this log.
+    assert_eq!(watched.read_from(), Some(end - 1));
+}
+
+#[tokio::test]
+async fn the_store_of_another_log_is_thrown_away() {
+    let stores = Stores::in_memory();
+    let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new(1));
+    let first = Running::with(&log, &stores);
+    receive_all(&first, 1..=3).await;
+    first.stop().await;
+
+    let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new(1));
+    let other = Running::on(&log);
+    receive_all(&other, 11..=15).await;
+    other.stop().await;
+    let second = Running::with(&log, &stores);
+    assert_eq!(on_hand(&second).await, 5);
+    let answer = submit(&second.engine, receive("A", 1)).await.expect("an answer");
+    assert!(!answer.replayed, "the command is new to this log");
+    second.stop().await;
+}
+
+#[tokio::test]
+async fn a_store_beyond_the_end_of_the_log_is_thrown_away() {
+    let stores = Stores::in_memory();
+    let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new(1));
+    let first = Running::with(&log, &stores);
+    receive_all(&first, 1..=3).await;
+    first.stop().await;
+    let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new(1));
+    let second = Running::with(&log, &stores);
+    assert_eq!(on_hand(&second).await, 0);
+    second.stop().await;
+}
+
+#[tokio::test]
+async fn a_foreign_record_at_the_checkpoint_is_not_taken_for_the_own() {
+    let stores = Stores::in_memory();
+    let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new(1));
+    let first = Running::with(&log, &stores);
+    receive_all(&first, 1..=1).await;
+    first.stop().await;
+    let log = MemoryLog::new(1);
+    for _ in 0..9 {
+        log.append_raw(ShardId::new(0), RawRecord::default());
+    }
+    let log: Arc<dyn EventLog> = Arc::new(log);
+    let second = Running::with(&log, &stores);
+    assert_eq!(on_hand(&second).await, 0);
+    second.stop().await;
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_be_read_is_built_anew_while_the_engine_runs() {
+    let faults = Faults::default();
+    let stores = Stores::faulty(&faults, 0);
+    let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new(1));
+    let first = Running::with(&log, &stores);
+    let answers = receive_all(&first, 1..=5).await;
+    first.stop().await;
+
+    let second = Running::with(&log, &stores);
+    assert_eq!(on_hand(&second).await, 5);
+    faults.fail_reads(true);
+    // Whoever asks first is told to try again; the shard then reads the log.
+    let refused = submit(&second.engine, receive("A", 6)).await;
+    assert_eq!(refused, Err(SubmitError::Busy));
+    assert_eq!(receive_all(&second, 6..=6).await.len(), 1);
+    assert_eq!(on_hand(&second).await, 6);
+    let again = submit(&second.engine, receive("A", 1)).await.expect("an answer");
+    assert_eq!(again.outcome, answers[0].outcome);
+    second.stop().await;
+    assert!(committed(&*log).await.values().all(|times| *times == 1));
+}
+
+#[tokio::test]
+async fn a_disk_that_refuses_costs_no_command() {
+    let faults = Faults::default();
+    let stores = Stores::faulty(&faults, 0);
+    let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new(1));
+    faults.fail_writes(true);
+    let first = Running::with(&log, &stores);
+    receive_all(&first, 1..=20).await;
+    first.stop().await;
+    // Nothing was saved, so all of it is read again, and then saved.
+    faults.fail_writes(false);
+    let second = Running::with(&log, &stores);
+    assert_eq!(on_hand(&second).await, 20);
+    second.stop().await;
+    let third = Running::with(&log, &stores);
+    assert_eq!(on_hand(&third).await, 20);
+    third.stop().await;
+}
