@@ -13,7 +13,7 @@ use anyhow::Result;
 use infra::log::memory::RawRecord;
 use machine::Machine;
 pub use machine::Taken;
-use record::Kind;
+pub use record::{Kind, Outcome, Record};
 
 /// What an audit of a whole topic found.
 #[derive(Debug, Default)]
@@ -33,32 +33,65 @@ pub struct Audit {
     pub ignored: BTreeMap<&'static str, u64>,
 }
 
+/// A commit or a barrier that counts.
+#[derive(Debug)]
+pub struct Commit {
+    pub partition: usize,
+    /// After its last record.
+    pub next_offset: i64,
+    pub records: Vec<Record>,
+}
+
+/// Who wants to know of every commit, partition by partition in the order of the log.
+pub trait Observer: Send + 'static {
+    fn observe(&mut self, commit: &Commit);
+}
+
+impl Observer for () {
+    fn observe(&mut self, _commit: &Commit) {}
+}
+
 /// Reads a topic from its beginning to its present end and checks every rule.
 ///
 /// # Errors
 /// When the topic cannot be read.
 pub async fn audit(bootstrap_servers: &str, topic: &str) -> Result<Audit> {
+    let (audit, ()) = audit_with(bootstrap_servers, topic, ()).await?;
+    Ok(audit)
+}
+
+/// As [`audit`], and tells `observer` of what counts.
+///
+/// # Errors
+/// When the topic cannot be read.
+pub async fn audit_with<O: Observer>(
+    bootstrap_servers: &str,
+    topic: &str,
+    mut observer: O,
+) -> Result<(Audit, O)> {
     let (servers, topic) = (bootstrap_servers.to_owned(), topic.to_owned());
-    let reading = tokio::task::spawn_blocking(move || topic::read(&servers, &topic));
-    let partitions = reading.await??;
-    let mut audit = Audit::default();
-    let count = partitions.len();
-    for (partition, records) in partitions.into_iter().enumerate() {
-        let mut machine = Machine::default();
-        for (offset, raw) in records {
-            match record::parse(raw) {
+    let reading = tokio::task::spawn_blocking(move || {
+        let mut audit = Audit::default();
+        for partition in topic::open(&servers, &topic)? {
+            let mut machine = Machine::default();
+            partition.read(|offset, raw| match record::parse(raw) {
                 Ok(record) => {
-                    machine.step(offset, record, &mut audit, (partition, count));
+                    let place = (partition.index, partition.count);
+                    if let Taken::Commit(commit) = machine.step(offset, record, &mut audit, place) {
+                        audit.emit(&commit);
+                        observer.observe(&commit);
+                    }
                 }
                 Err(reason) => {
-                    audit.violate(format!("partition {partition} at {offset}: {reason}"))
+                    audit.violate(format!("partition {} at {offset}: {reason}", partition.index));
                 }
-            }
+            })?;
+            audit.commits.push(machine.last_seq());
         }
-        audit.commits.push(machine.last_seq());
-    }
-    audit.check_commands();
-    Ok(audit)
+        audit.check_commands();
+        Ok((audit, observer))
+    });
+    reading.await?
 }
 
 /// An audit of the only partition of a topic, record by record.
@@ -78,7 +111,13 @@ impl PartitionAudit {
             headers: headers.collect(),
         };
         match record::parse(raw) {
-            Ok(record) => self.machine.step(offset, record, &mut self.audit, (0, 1)),
+            Ok(record) => {
+                let taken = self.machine.step(offset, record, &mut self.audit, (0, 1));
+                if let Taken::Commit(commit) = &taken {
+                    self.audit.emit(commit);
+                }
+                taken
+            }
             Err(reason) => {
                 self.audit.violate(format!("at {offset}: {reason}"));
                 Taken::Nothing
@@ -109,16 +148,17 @@ impl Audit {
     }
 
     /// Takes an emitted commit into account.
-    fn emit(&mut self, place: &str, commit: Vec<record::Record>) {
-        let Some(first) = commit.first() else { return };
+    fn emit(&mut self, commit: &Commit) {
+        let Some(first) = commit.records.first() else { return };
         if first.kind == Kind::Barrier {
-            for command in &first.outcomes {
-                *self.commands.entry(command.clone()).or_default() += 1;
+            for outcome in &first.outcomes {
+                *self.commands.entry(outcome.command_id.clone()).or_default() += 1;
             }
             return;
         }
         *self.commands.entry(first.command_id.clone()).or_default() += 1;
-        for event in commit {
+        let place = format!("partition {} before {}", commit.partition, commit.next_offset);
+        for event in &commit.records {
             let revision = self.revisions.entry(event.key.clone()).or_default();
             let expected = *revision + 1;
             *revision = event.revision;
@@ -129,7 +169,7 @@ impl Audit {
             if !self.events.insert(event.id.clone()) {
                 self.violate(format!("{place}: event {} twice", event.id));
             }
-            *self.types.entry(event.event_type).or_default() += 1;
+            *self.types.entry(event.event_type.clone()).or_default() += 1;
         }
     }
 

@@ -73,6 +73,7 @@ impl Stack {
             topic: topic.clone(),
             databases,
             secrets: servers.secrets().clone(),
+            node: None,
             state: state.path().to_owned(),
         };
         let shutdown = Shutdown::new();

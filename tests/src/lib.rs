@@ -3,7 +3,9 @@
 pub mod audit;
 pub mod bench;
 pub mod eventually;
+pub mod faults;
 pub mod harness;
 pub mod import;
+pub mod proxy;
 pub mod simulate;
 pub mod stack;

@@ -8,6 +8,7 @@
 pub mod cache;
 pub mod console;
 pub mod database;
+pub mod detours;
 pub mod dev_env;
 pub mod down;
 pub mod folder;
@@ -25,11 +26,21 @@ pub mod topic;
 pub mod up;
 pub mod welcome;
 
-/// The parts' names, in `status`, in pid files and in log files. A number leaves room for more nodes.
+/// The parts' names, in `status`, in pid files and in log files: those that every stack has.
 pub const KAFKA: &str = "kafka-1";
 pub const POSTGRES: &str = "postgres";
 pub const COMMAND_API: &str = "command-api-1";
 pub const PROJECTOR: &str = "projector-1";
 pub const QUERY_API: &str = "query-api-1";
 
-pub const PARTS: [&str; 5] = [KAFKA, POSTGRES, COMMAND_API, PROJECTOR, QUERY_API];
+/// The name of a command-api node, counted from 1.
+#[must_use]
+pub fn command_api(number: usize) -> String {
+    format!("command-api-{number}")
+}
+
+/// The name of a Kafka broker, counted from 1.
+#[must_use]
+pub fn broker(number: usize) -> String {
+    format!("kafka-{number}")
+}

@@ -1,17 +1,17 @@
 //! The rules by which a reader takes a partition's records, and what a sound writer must show.
 
-use super::Audit;
 use super::record::{Kind, Record};
+use super::{Audit, Commit};
 
 /// What became of a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Taken {
     /// It tells nothing by itself: a claim, or one that does not count.
     Nothing,
     /// It belongs to a commit that is not complete.
     Part,
     /// It completed a commit.
-    Commit,
+    Commit(Commit),
 }
 
 #[derive(Debug)]
@@ -33,6 +33,7 @@ impl Machine {
         self.last_seq
     }
 
+    /// The commit that this record completes, if it does.
     pub(super) fn step(
         &mut self,
         offset: i64,
@@ -64,8 +65,8 @@ impl Machine {
             return Taken::Part;
         }
         self.last_seq = seq;
-        audit.emit(&place, std::mem::take(&mut self.partial));
-        Taken::Commit
+        let records = std::mem::take(&mut self.partial);
+        Taken::Commit(Commit { partition, next_offset: offset + 1, records })
     }
 
     /// Why a record does not count.

@@ -12,27 +12,58 @@ pub(super) struct Raw {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub enum Kind {
     Claim,
     Event,
     Barrier,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Record {
-    pub(super) kind: Kind,
-    pub(super) key: String,
-    pub(super) claim: String,
-    pub(super) epoch: i64,
-    pub(super) seq: u64,
-    pub(super) index: u64,
-    pub(super) count: u64,
-    pub(super) revision: u64,
-    pub(super) id: String,
-    pub(super) event_type: String,
-    pub(super) command_id: String,
-    /// Of barriers: the commands whose answers they carry.
-    pub(super) outcomes: Vec<String>,
+pub struct Record {
+    pub kind: Kind,
+    pub key: String,
+    pub claim: String,
+    pub epoch: i64,
+    pub seq: u64,
+    pub index: u64,
+    pub count: u64,
+    pub revision: u64,
+    pub id: String,
+    pub event_type: String,
+    pub command_id: String,
+    /// Of barriers: the answers that they carry.
+    pub outcomes: Vec<Outcome>,
+    /// Of events.
+    pub value: Value,
+}
+
+impl Record {
+    /// What every record has, before its headers are read.
+    #[must_use]
+    pub fn bare(kind: Kind, key: &str) -> Self {
+        Self {
+            kind,
+            key: key.to_owned(),
+            claim: String::new(),
+            epoch: -1,
+            seq: 0,
+            index: 0,
+            count: 1,
+            revision: 0,
+            id: String::new(),
+            event_type: String::new(),
+            command_id: String::new(),
+            outcomes: vec![],
+            value: Value::Null,
+        }
+    }
+}
+
+/// The answer to a command that made no event.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    pub command_id: String,
+    pub status: u64,
 }
 
 /// The headers that every record bears, and those of events.
@@ -77,20 +108,7 @@ pub(super) fn parse(raw: Raw) -> Result<Record, String> {
     }
     let key = String::from_utf8(raw.key.clone()).map_err(|error| error.to_string())?;
     let value: Value = serde_json::from_slice(&raw.value).map_err(|error| error.to_string())?;
-    let mut record = Record {
-        kind,
-        key,
-        claim,
-        epoch: -1,
-        seq: 0,
-        index: 0,
-        count: 1,
-        revision: 0,
-        id: header("ce_id")?,
-        event_type: String::new(),
-        command_id: String::new(),
-        outcomes: vec![],
-    };
+    let mut record = Record { claim, id: header("ce_id")?, ..Record::bare(kind, &key) };
     if kind == Kind::Claim {
         check("the key of a claim", &record.key, "claim")?;
         return Ok(record);
@@ -118,16 +136,21 @@ pub(super) fn parse(raw: Raw) -> Result<Record, String> {
     record.revision = number("ce_revision")?;
     record.event_type = header("ce_type")?;
     record.command_id = header("ce_commandid")?;
+    record.value = value;
     Ok(record)
 }
 
-fn outcomes(value: &Value) -> Result<Vec<String>, String> {
+fn outcomes(value: &Value) -> Result<Vec<Outcome>, String> {
     let list =
         value.get("outcomes").and_then(Value::as_array).ok_or("a barrier without outcomes")?;
     list.iter()
         .map(|outcome| {
             let id = outcome.get("command_id").and_then(Value::as_str);
-            id.map(str::to_owned).ok_or_else(|| format!("an outcome without command_id: {outcome}"))
+            let status = outcome.get("status").and_then(Value::as_u64);
+            let (Some(id), Some(status)) = (id, status) else {
+                return Err(format!("an outcome without command_id or status: {outcome}"));
+            };
+            Ok(Outcome { command_id: id.to_owned(), status })
         })
         .collect()
 }

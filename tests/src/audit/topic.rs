@@ -1,6 +1,7 @@
 //! Reads a whole topic, partition by partition, with nothing but a plain consumer.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -12,35 +13,51 @@ use super::record::Raw;
 
 const ANSWER_WAIT_MAX: Duration = Duration::from_secs(20);
 
-/// The records of each partition with their offsets.
-pub(super) fn read(servers: &str, topic: &str) -> Result<Vec<Vec<(i64, Raw)>>> {
+/// One partition of a topic, of `count`.
+pub(super) struct Partition {
+    pub(super) index: usize,
+    pub(super) count: usize,
+    topic: String,
+    consumer: Arc<BaseConsumer>,
+}
+
+pub(super) fn open(servers: &str, topic: &str) -> Result<Vec<Partition>> {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", servers).set("group.id", "auditor");
     config.set("enable.auto.commit", "false").set("auto.offset.reset", "error");
-    let consumer: BaseConsumer = config.create()?;
+    let consumer: Arc<BaseConsumer> = Arc::new(config.create()?);
     let metadata = consumer.fetch_metadata(Some(topic), ANSWER_WAIT_MAX)?;
     let found = metadata.topics().first().context("no metadata of the topic")?;
     ensure!(!found.partitions().is_empty(), "there is no topic {topic}");
-    let mut ids: Vec<i32> = found.partitions().iter().map(|partition| partition.id()).collect();
-    ids.sort_unstable();
-    ids.into_iter().map(|partition| read_partition(&consumer, topic, partition)).collect()
+    let count = found.partitions().len();
+    let partition = |index| Partition {
+        index,
+        count,
+        topic: topic.to_owned(),
+        consumer: Arc::clone(&consumer),
+    };
+    Ok((0..count).map(partition).collect())
 }
 
-fn read_partition(consumer: &BaseConsumer, topic: &str, partition: i32) -> Result<Vec<(i64, Raw)>> {
-    let (begin, end) = consumer.fetch_watermarks(topic, partition, ANSWER_WAIT_MAX)?;
-    ensure!(begin == 0, "partition {partition} begins at {begin}: records were deleted");
-    let mut assignment = TopicPartitionList::new();
-    assignment.add_partition_offset(topic, partition, Offset::Beginning)?;
-    consumer.assign(&assignment)?;
-    let mut records = Vec::new();
-    let mut next = begin;
-    while next < end {
-        let message = consumer.poll(ANSWER_WAIT_MAX).context("no record came in time")??;
-        ensure!(message.offset() == next, "offset {} instead of {next}", message.offset());
-        next += 1;
-        records.push((message.offset(), raw(&message)));
+impl Partition {
+    /// Gives each record with its offset, up to the end as it is now.
+    pub(super) fn read(&self, mut each: impl FnMut(i64, Raw)) -> Result<()> {
+        let (topic, partition) = (self.topic.as_str(), i32::try_from(self.index)?);
+        let (begin, end) = self.consumer.fetch_watermarks(topic, partition, ANSWER_WAIT_MAX)?;
+        ensure!(begin == 0, "partition {partition} begins at {begin}: records were deleted");
+        let mut assignment = TopicPartitionList::new();
+        assignment.add_partition_offset(topic, partition, Offset::Beginning)?;
+        self.consumer.assign(&assignment)?;
+        let mut next = begin;
+        while next < end {
+            let message =
+                self.consumer.poll(ANSWER_WAIT_MAX).context("no record came in time")??;
+            ensure!(message.offset() == next, "offset {} instead of {next}", message.offset());
+            next += 1;
+            each(message.offset(), raw(&message));
+        }
+        Ok(())
     }
-    Ok(records)
 }
 
 fn raw(message: &BorrowedMessage<'_>) -> Raw {

@@ -49,11 +49,12 @@ const WAIT_MAX: Duration = Duration::from_secs(60);
 
 pub(super) async fn run(rounds: usize, servers: &str) -> Result<()> {
     let (mut engine, mut bare) = (Vec::new(), Vec::new());
+    let brokers = servers.split(',').count();
     for _ in 0..rounds {
         let name = format!("tradewind.bench.{}", Uuid::new_v4().simple());
         let copy = format!("{name}.copy");
-        prepare(servers, &name).await?;
-        prepare(servers, &copy).await?;
+        prepare(servers, &name, brokers).await?;
+        prepare(servers, &copy, brokers).await?;
         engine.push(commit(servers, &name).await?);
         bare.push(produce(servers, &name, &copy).await?);
         topic::delete(servers, &[&name, &copy]).await?;

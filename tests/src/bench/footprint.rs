@@ -58,6 +58,7 @@ pub(super) async fn run(rounds: usize, folder: &Folder, aggregates: u32) -> Resu
         bootstrap_servers: state.bootstrap_servers(),
         topic: name.clone(),
         databases: state.databases(&secrets),
+        node: None,
         secrets,
         state: store.path().to_owned(),
     };

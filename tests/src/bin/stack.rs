@@ -5,11 +5,12 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use tests::bench;
+use tests::faults;
 use tests::import;
 use tests::simulate;
 use tests::stack::folder::Folder;
 use tests::stack::status::Status;
-use tests::stack::{PARTS, console, dev_env, down, logs, up, welcome};
+use tests::stack::{console, dev_env, down, logs, up, welcome};
 
 #[derive(Parser)]
 #[command(name = "cargo stack", bin_name = "cargo stack", version, about, after_help = EXAMPLES)]
@@ -53,6 +54,8 @@ enum Command {
     Bench(bench::Args),
     /// Run seeded histories of the engine over a simulated log and check every promise
     Simulate(simulate::Args),
+    /// Kill, stop and cut off parts of a stack of its own under load, and audit what came of it
+    Faults(faults::Args),
     /// Print what clients of the stack need, as lines of KEY=value
     Env,
 }
@@ -79,6 +82,7 @@ async fn run(command: Command, folder: &Folder) -> Result<ExitCode> {
         Command::Import(args) => return import::run(&args, folder).await,
         Command::Bench(args) => return bench::run(&args, folder).await,
         Command::Simulate(args) => return simulate::run(&args),
+        Command::Faults(args) => return faults::run(&args).await,
         Command::Env => console::line(dev_env::read(folder)?.trim_end()),
     }
     Ok(ExitCode::SUCCESS)
@@ -91,8 +95,9 @@ async fn bring_up(folder: &Folder, args: &up::Args) -> Result<()> {
         return Ok(());
     }
     let attended = async {
-        welcome::print(&up::up(folder, args).await?);
-        logs::follow_all(folder, &PARTS).await
+        let state = up::up(folder, args).await?;
+        welcome::print(&state);
+        logs::follow_all(folder, &state.parts()).await
     };
     tokio::select! {
         ended = attended => ended,

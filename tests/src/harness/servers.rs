@@ -12,8 +12,9 @@ use sha2::{Digest, Sha256};
 use tokio::sync::OnceCell;
 
 use crate::stack::database::{self, Template};
+use crate::stack::detours::Detours;
 use crate::stack::folder::{Folder, workspace};
-use crate::stack::ports::Ports;
+use crate::stack::ports::{Ports, Size};
 use crate::stack::postgres::{self, Durability};
 use crate::stack::process::Launch;
 use crate::stack::secrets::Secrets;
@@ -69,7 +70,7 @@ impl Servers {
     /// # Errors
     /// When the servers refuse.
     pub async fn create_topic(&self, name: &str) -> Result<()> {
-        topic::prepare(&self.bootstrap_servers(), name).await
+        topic::prepare(&self.bootstrap_servers(), name, 1).await
     }
 
     /// A migrated database of one's own.
@@ -108,7 +109,12 @@ async fn start_missing(folder: &Folder, secrets: &Secrets) -> Result<State> {
     let found = State::read(folder)?.filter(|found| found.existing == existing);
     let state = match found {
         Some(found) if kafka_runs || postgres_runs => found,
-        _ => State { ports: Ports::free()?, topic: String::new(), existing },
+        _ => State {
+            ports: Ports::free(Size::SMALL)?,
+            topic: String::new(),
+            existing,
+            detours: Detours::default(),
+        },
     };
     // What a server that is gone has left behind may be torn: it ran without syncing to the disk.
     if !kafka_runs && folder.data(KAFKA).exists() {

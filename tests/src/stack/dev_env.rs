@@ -15,9 +15,13 @@ pub const FILE: &str = "dev.env";
 pub fn write(folder: &Folder, state: &State, secrets: &Secrets) -> Result<()> {
     let databases = state.databases(secrets);
     let url = |port: u16| format!("http://127.0.0.1:{port}");
+    let nodes = (1..).zip(&state.ports.nodes);
+    let nodes: Vec<(String, String)> = nodes
+        .map(|(number, port)| (format!("TRADEWIND_COMMAND_URL_{number}"), url(*port)))
+        .collect();
+    let first = state.ports.nodes.first().copied().unwrap_or_default();
     let pairs = [
-        ("TRADEWIND_COMMAND_URL", url(state.ports.command_api)),
-        ("TRADEWIND_COMMAND_URL_1", url(state.ports.command_api)),
+        ("TRADEWIND_COMMAND_URL", url(first)),
         ("TRADEWIND_QUERY_URL", url(state.ports.query_api)),
         ("TRADEWIND_PROJECTOR_URL", url(state.ports.projector)),
         ("TRADEWIND_OPERATOR_KEY", secrets.operator_key.clone()),
@@ -27,7 +31,8 @@ pub fn write(folder: &Folder, state: &State, secrets: &Secrets) -> Result<()> {
         ("DATABASE_ADMIN_URL", databases.migrator),
     ];
     let mut text = String::new();
-    for (key, value) in pairs {
+    let pairs = pairs.into_iter().map(|(key, value)| (key.to_owned(), value));
+    for (key, value) in pairs.chain(nodes) {
         writeln!(text, "{key}={value}")?;
     }
     folder.write_private(FILE, &text)

@@ -4,9 +4,9 @@ use std::fs;
 
 use anyhow::{Context, Result};
 
-use super::folder::Folder;
+use super::folder::{Folder, OTHER_STACKS};
 use super::state::State;
-use super::{KAFKA, POSTGRES, console, postgres};
+use super::{POSTGRES, console, postgres};
 
 /// Ends all parts: the services first, so that they leave in order.
 ///
@@ -41,8 +41,9 @@ pub async fn reset(folder: &Folder) -> Result<()> {
     postgres::remove_data(folder)?;
     for entry in fs::read_dir(folder.root())? {
         let path = entry?.path();
-        // The lock is held; the servers of the tests are theirs.
-        if path.ends_with("lock") || path.ends_with("tests") {
+        // Locks are held; other stacks have their own folders.
+        let is_lock = path.to_string_lossy().ends_with("lock");
+        if is_lock || OTHER_STACKS.iter().any(|name| path.ends_with(name)) {
             continue;
         }
         let removed =
@@ -57,7 +58,7 @@ async fn stop_all(folder: &Folder) -> Result<()> {
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .collect();
     // The file of every part that ever ran is there, of nodes that this program does not know too.
-    names.sort_by_key(|name| name == KAFKA || name == POSTGRES);
+    names.sort_by_key(|name| name.starts_with("kafka-") || name == POSTGRES);
     for name in names {
         let part = folder.part(&name);
         if part.stop().await.with_context(|| part.log_hint())? {

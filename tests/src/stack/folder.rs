@@ -16,6 +16,9 @@ use anyhow::{Context, Result};
 
 use super::process::Part;
 
+/// Folders in the developer's own that belong to other stacks.
+pub const OTHER_STACKS: [&str; 2] = ["tests", "faults"];
+
 #[derive(Clone, Debug)]
 pub struct Folder {
     root: PathBuf,
@@ -32,6 +35,12 @@ impl Folder {
     #[must_use]
     pub fn of_tests() -> Self {
         Self { root: workspace().join(".stack/tests") }
+    }
+
+    /// The stack that faults are made in, apart from the developer's.
+    #[must_use]
+    pub fn of_faults() -> Self {
+        Self { root: workspace().join(".stack/faults") }
     }
 
     #[must_use]

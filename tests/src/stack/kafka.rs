@@ -1,19 +1,22 @@
-//! Apache Kafka: fetched by Maven, formatted once, run as one broker that is its own controller.
+//! Apache Kafka: fetched by Maven, formatted once, run as one broker or three, each of which is a
+//! controller as well, so that of three any one may die.
 
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
-use super::KAFKA;
+use serde::{Deserialize, Serialize};
+
 use super::folder::Folder;
 use super::process::Launch;
+use super::state::State;
 use super::tool::{self, Run};
-use super::{cache, console};
+use super::{broker, cache, console};
 use crate::eventually::wait_for;
 
 const POM: &str = include_str!("../../kafka/pom.xml");
@@ -28,9 +31,7 @@ const CLUSTER_ID: &str = "dHJhZGV3aW5kLWxvY2FsMA";
 /// Two cores and a laptop's memory: the page cache does the work, the heap holds little. Without the
 /// optimizing compiler the broker uses half the CPU in the first minutes, which is as long as a local
 /// stack mostly lives.
-const JVM: [&str; 6] = [
-    "-Xms256m",
-    "-Xmx512m",
+const JVM: [&str; 4] = [
     "-XX:+UseG1GC",
     "-XX:MaxGCPauseMillis=20",
     "-XX:TieredStopAtLevel=1",
@@ -38,37 +39,85 @@ const JVM: [&str; 6] = [
 ];
 
 /// Where one broker listens, on the loopback interface.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ports {
     pub broker: u16,
     pub controller: u16,
 }
 
-/// Starts the broker if it does not run, and waits until it answers.
+/// A further listener of a broker, which tells clients to come to another port: that of a proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listener {
+    pub bind: u16,
+    pub advertised: u16,
+}
+
+/// Copies of each partition, where there are as many brokers.
+pub const COPIES: usize = 3;
+
+/// The number of brokers that the data in the folder belongs to, if there is any.
+#[must_use]
+pub fn brokers_of_data(folder: &Folder) -> Option<usize> {
+    let has_data = |number: &usize| folder.data(&broker(*number)).exists();
+    (1..).take_while(has_data).last()
+}
+
+/// Starts the brokers that do not run, and waits until all answer and know each other.
 ///
 /// # Errors
 /// When a tool is missing, or Kafka cannot be fetched or does not start.
-pub async fn start(folder: &Folder, ports: Ports) -> Result<()> {
-    let part = folder.part(KAFKA);
-    if part.pid().await?.is_none() {
-        let java = tool::java().await?;
-        let jars = fetch().await?;
-        let conf = configure(folder, ports)?;
-        let java_run = JavaRun { java, jars, conf };
-        if !folder.data(KAFKA).join("meta.properties").exists() {
-            java_run.format().await?;
-        }
-        part.start(java_run.broker()).await?;
+pub async fn start(folder: &Folder, state: &State) -> Result<()> {
+    let numbers = 1..=state.ports.brokers.len();
+    // All before any is waited for: the first cannot work without a second.
+    for number in numbers.clone() {
+        launch(folder, state, number).await?;
     }
+    for number in numbers {
+        wait_for_broker(folder, state, number).await?;
+    }
+    Ok(())
+}
+
+/// Starts one broker if it does not run, and does not wait for it.
+///
+/// # Errors
+/// When a tool is missing, or Kafka cannot be fetched or started.
+pub async fn launch(folder: &Folder, state: &State, number: usize) -> Result<()> {
+    let part = folder.part(&broker(number));
+    if part.pid().await?.is_some() {
+        return Ok(());
+    }
+    let java = tool::java().await?;
+    let jars = fetch().await?;
+    let conf = configure(folder, state, number)?;
+    let heap_mb = if state.ports.brokers.len() == 1 { (256, 512) } else { (128, 320) };
+    let java_run = JavaRun { java, jars, conf, number, heap_mb };
+    if !folder.data(&broker(number)).join("meta.properties").exists() {
+        java_run.format().await?;
+    }
+    part.start(java_run.broker()).await?;
+    Ok(())
+}
+
+/// Waits until a broker answers, and knows as many others as there are.
+///
+/// # Errors
+/// When it ends, or does not get that far in time.
+pub async fn wait_for_broker(folder: &Folder, state: &State, number: usize) -> Result<()> {
+    let part = folder.part(&broker(number));
+    let count = state.ports.brokers.len();
+    let ports = state.ports.brokers.get(number - 1).context("a broker of this stack")?;
     let bootstrap = format!("127.0.0.1:{}", ports.broker);
     wait_for("Kafka to answer", START_WAIT_MAX, || async {
-        match answers(&bootstrap).await {
-            Ok(()) => ControlFlow::Break(Ok(())),
-            Err(error) => match part.pid().await {
-                Ok(Some(_)) => ControlFlow::Continue(format!("{error:#}")),
-                Ok(None) => ControlFlow::Break(Err(anyhow!("Kafka ended"))),
-                Err(error) => ControlFlow::Break(Err(error)),
-            },
+        let found = match brokers(&bootstrap).await {
+            Ok(found) if found >= count => return ControlFlow::Break(Ok(())),
+            Ok(found) => format!("{found} of {count} brokers"),
+            Err(error) => format!("{error:#}"),
+        };
+        match part.pid().await {
+            Ok(Some(_)) => ControlFlow::Continue(found),
+            Ok(None) => ControlFlow::Break(Err(anyhow!("Kafka ended"))),
+            Err(error) => ControlFlow::Break(Err(error)),
         }
     })
     .await
@@ -80,15 +129,19 @@ pub async fn start(folder: &Folder, ports: Ports) -> Result<()> {
 /// # Errors
 /// When they do not, with the client's reason.
 pub async fn answers(bootstrap_servers: &str) -> Result<()> {
+    let count = brokers(bootstrap_servers).await?;
+    ensure!(count > 0, "no broker is registered yet");
+    Ok(())
+}
+
+async fn brokers(bootstrap_servers: &str) -> Result<usize> {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", bootstrap_servers);
     // The wait is ours to report; the client's own lines about refused connections only scare.
     config.set_log_level(rdkafka::config::RDKafkaLogLevel::Emerg);
-    let probing = tokio::task::spawn_blocking(move || -> Result<()> {
+    let probing = tokio::task::spawn_blocking(move || -> Result<usize> {
         let client: BaseConsumer = config.create()?;
-        let metadata = client.fetch_metadata(None, PROBE_WAIT_MAX)?;
-        anyhow::ensure!(!metadata.brokers().is_empty(), "no broker is registered yet");
-        Ok(())
+        Ok(client.fetch_metadata(None, PROBE_WAIT_MAX)?.brokers().len())
     });
     probing.await?
 }
@@ -113,44 +166,77 @@ async fn fetch() -> Result<PathBuf> {
     .await
 }
 
-/// Writes the broker's configuration, anew at each start since ports may have moved.
-fn configure(folder: &Folder, ports: Ports) -> Result<PathBuf> {
+/// Writes a broker's configuration, anew at each start since ports may have moved.
+fn configure(folder: &Folder, state: &State, number: usize) -> Result<PathBuf> {
     let conf = folder.path("conf");
-    let Ports { broker, controller } = ports;
-    let data = folder.data(KAFKA);
-    let properties = format!(
+    fs::write(
+        conf.join(format!("{}.properties", broker(number))),
+        properties(folder, state, number),
+    )
+    .context("writing Kafka's settings")?;
+    fs::write(conf.join("log4j2.xml"), LOG4J).context("writing Kafka's log settings")?;
+    Ok(conf)
+}
+
+fn properties(folder: &Folder, state: &State, number: usize) -> String {
+    let ports = &state.ports.brokers;
+    let voters: Vec<String> = (1..)
+        .zip(ports)
+        .map(|(number, ports): (usize, _)| format!("{number}@127.0.0.1:{}", ports.controller))
+        .collect();
+    let own = ports[number - 1];
+    let (mut listeners, mut advertised, mut protocols) = (
+        format!("PLAINTEXT://127.0.0.1:{},CONTROLLER://127.0.0.1:{}", own.broker, own.controller),
+        format!("PLAINTEXT://127.0.0.1:{}", own.broker),
+        "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT".to_owned(),
+    );
+    for (name, listener) in state.detours.of_broker(number) {
+        listeners.push_str(&format!(",{name}://127.0.0.1:{}", listener.bind));
+        advertised.push_str(&format!(",{name}://127.0.0.1:{}", listener.advertised));
+        protocols.push_str(&format!(",{name}:PLAINTEXT"));
+    }
+    let (copies, insync) = if ports.len() < COPIES { (1, 1) } else { (COPIES, 2) };
+    format!(
         "process.roles=broker,controller\n\
-         node.id=1\n\
-         controller.quorum.voters=1@127.0.0.1:{controller}\n\
+         node.id={number}\n\
+         controller.quorum.voters={voters}\n\
          controller.listener.names=CONTROLLER\n\
-         listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}\n\
-         advertised.listeners=PLAINTEXT://127.0.0.1:{broker}\n\
+         inter.broker.listener.name=PLAINTEXT\n\
+         listener.security.protocol.map={protocols}\n\
+         listeners={listeners}\n\
+         advertised.listeners={advertised}\n\
          log.dirs={data}\n\
          auto.create.topics.enable=false\n\
-         offsets.topic.replication.factor=1\n\
+         unclean.leader.election.enable=false\n\
+         default.replication.factor={copies}\n\
+         min.insync.replicas={insync}\n\
+         offsets.topic.replication.factor={copies}\n\
          offsets.topic.num.partitions=4\n\
-         transaction.state.log.replication.factor=1\n\
-         transaction.state.log.min.isr=1\n\
-         share.coordinator.state.topic.replication.factor=1\n\
-         share.coordinator.state.topic.min.isr=1\n\
+         transaction.state.log.replication.factor={copies}\n\
+         transaction.state.log.min.isr={insync}\n\
+         share.coordinator.state.topic.replication.factor={copies}\n\
+         share.coordinator.state.topic.min.isr={insync}\n\
          group.initial.rebalance.delay.ms=0\n\
          log.cleaner.dedupe.buffer.size=8388608\n\
          num.network.threads=2\n\
          num.io.threads=4\n\
          # A broker that was killed may register again after this long, not after nine seconds.\n\
          broker.session.timeout.ms=2000\n\
-         broker.heartbeat.interval.ms=500\n",
-        data = data.display(),
-    );
-    fs::write(conf.join("kafka-1.properties"), properties).context("writing Kafka's settings")?;
-    fs::write(conf.join("log4j2.xml"), LOG4J).context("writing Kafka's log settings")?;
-    Ok(conf)
+         broker.heartbeat.interval.ms=500\n\
+         # A follower that hangs holds up an append for this long, not for thirty seconds.\n\
+         replica.lag.time.max.ms=3000\n",
+        voters = voters.join(","),
+        data = folder.data(&broker(number)).display(),
+    )
 }
 
 struct JavaRun {
     java: PathBuf,
     jars: PathBuf,
     conf: PathBuf,
+    number: usize,
+    /// At the start and at most.
+    heap_mb: (u32, u32),
 }
 
 impl JavaRun {
@@ -158,7 +244,7 @@ impl JavaRun {
         Run::new(&self.java)
             .args(self.common_args())
             .args(["kafka.tools.StorageTool", "format", "--cluster-id", CLUSTER_ID, "--config"])
-            .arg(self.conf.join("kafka-1.properties"))
+            .arg(self.properties())
             .within(FORMAT_WAIT_MAX)
             .output()
             .await
@@ -167,11 +253,17 @@ impl JavaRun {
     }
 
     fn broker(&self) -> Launch {
-        let mut args: Vec<String> = JVM.map(str::to_owned).to_vec();
+        let (begin, most) = self.heap_mb;
+        let mut args = vec![format!("-Xms{begin}m"), format!("-Xmx{most}m")];
+        args.extend(JVM.map(str::to_owned));
         args.extend(self.common_args());
         args.push("kafka.Kafka".to_owned());
-        args.push(self.conf.join("kafka-1.properties").display().to_string());
+        args.push(self.properties().display().to_string());
         Launch { program: self.java.clone(), args, ..Launch::default() }
+    }
+
+    fn properties(&self) -> PathBuf {
+        self.conf.join(format!("{}.properties", broker(self.number)))
     }
 
     fn common_args(&self) -> [String; 3] {

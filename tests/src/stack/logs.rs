@@ -92,7 +92,7 @@ pub async fn print(folder: &Folder, name: &str, follow: bool) -> Result<()> {
 ///
 /// # Errors
 /// When a log cannot be read.
-pub async fn follow_all(folder: &Folder, names: &[&str]) -> Result<()> {
+pub async fn follow_all(folder: &Folder, names: &[String]) -> Result<()> {
     let mut tails: Vec<Tail> = names.iter().map(|name| Tail::from_end(folder, name)).collect();
     let mut ticks = interval(POLL_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -2,49 +2,61 @@
 
 use std::net::TcpListener;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::{COMMAND_API, KAFKA, POSTGRES, PROJECTOR, QUERY_API, kafka};
+use super::{POSTGRES, PROJECTOR, QUERY_API, broker, command_api, kafka};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Nodes that a stack may have: as many as it has ports for.
+pub const NODES_MAX: usize = 9;
+
+/// How many of the parts that there may be several of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    pub nodes: usize,
+    pub brokers: usize,
+}
+
+impl Size {
+    pub const SMALL: Self = Self { nodes: 1, brokers: 1 };
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ports {
-    pub command_api: u16,
+    /// Of the command-api nodes.
+    pub nodes: Vec<u16>,
     pub query_api: u16,
     pub projector: u16,
-    pub kafka: u16,
-    pub kafka_controller: u16,
+    pub brokers: Vec<kafka::Ports>,
     pub postgres: u16,
 }
 
-impl Default for Ports {
-    fn default() -> Self {
-        Self {
-            command_api: 8080,
-            query_api: 8081,
-            projector: 8082,
-            kafka: 9092,
-            kafka_controller: 9093,
-            // Not 5432, where a server of the machine would be.
-            postgres: 54_329,
-        }
-    }
-}
-
 impl Ports {
-    /// Six ports from `base` on.
+    /// The ports that people expect.
+    #[must_use]
+    pub fn standard(size: Size) -> Self {
+        let nodes = std::iter::once(8080).chain(8083..).take(size.nodes).collect();
+        let pair = |broker| kafka::Ports { broker, controller: broker + 1 };
+        let brokers = (9092..).step_by(2).map(pair).take(size.brokers).collect();
+        // Not 5432, where a server of the machine would be.
+        Self { nodes, query_api: 8081, projector: 8082, brokers, postgres: 54_329 }
+    }
+
+    /// Ports from `base` on. A part's port does not depend on how many others there are.
     ///
     /// # Errors
     /// When they would go beyond the last port.
-    pub fn from_base(base: u16) -> Result<Self> {
-        let port = |plus| base.checked_add(plus).with_context(|| format!("port base {base}"));
+    pub fn from_base(base: u16, size: Size) -> Result<Self> {
+        let last = base.checked_add(9 + u16::try_from(NODES_MAX)?);
+        ensure!(last.is_some(), "port base {base} leaves no room below 65536");
+        let pair = |plus: u16| kafka::Ports { broker: base + plus, controller: base + plus + 1 };
+        let nodes = std::iter::once(0).chain(10..).map(|plus| base + plus);
         Ok(Self {
-            command_api: port(0)?,
-            query_api: port(1)?,
-            projector: port(2)?,
-            kafka: port(3)?,
-            kafka_controller: port(4)?,
-            postgres: port(5)?,
+            nodes: nodes.take(size.nodes).collect(),
+            query_api: base + 1,
+            projector: base + 2,
+            brokers: [3, 6, 8].into_iter().map(pair).take(size.brokers).collect(),
+            postgres: base + 5,
         })
     }
 
@@ -52,36 +64,35 @@ impl Ports {
     ///
     /// # Errors
     /// When the machine has none left.
-    pub fn free() -> Result<Self> {
-        // All are held until the last is chosen, so that they differ.
-        let held: Vec<TcpListener> =
-            (0..6).map(|_| TcpListener::bind(("127.0.0.1", 0))).collect::<Result<_, _>>()?;
-        let mut ports = held.iter().map(|listener| listener.local_addr().map(|at| at.port()));
-        let mut port = || ports.next().context("six ports are held")?.context("a bound port");
+    pub fn free(size: Size) -> Result<Self> {
+        let mut free = Free::hold(3 + size.nodes + 2 * size.brokers)?;
+        let pair =
+            |free: &mut Free| Ok(kafka::Ports { broker: free.next()?, controller: free.next()? });
         Ok(Self {
-            command_api: port()?,
-            query_api: port()?,
-            projector: port()?,
-            kafka: port()?,
-            kafka_controller: port()?,
-            postgres: port()?,
+            nodes: (0..size.nodes).map(|_| free.next()).collect::<Result<_>>()?,
+            query_api: free.next()?,
+            projector: free.next()?,
+            brokers: (0..size.brokers).map(|_| pair(&mut free)).collect::<Result<_>>()?,
+            postgres: free.next()?,
         })
     }
 
     #[must_use]
-    pub fn of_kafka(&self) -> kafka::Ports {
-        kafka::Ports { broker: self.kafka, controller: self.kafka_controller }
+    pub fn size(&self) -> Size {
+        Size { nodes: self.nodes.len(), brokers: self.brokers.len() }
     }
 
     /// The ports of one part.
     #[must_use]
     pub fn of(&self, part: &str) -> Vec<u16> {
-        match part {
-            COMMAND_API => vec![self.command_api],
-            QUERY_API => vec![self.query_api],
-            PROJECTOR => vec![self.projector],
-            KAFKA => vec![self.kafka, self.kafka_controller],
-            POSTGRES => vec![self.postgres],
+        let node = (1..).zip(&self.nodes).find(|(number, _)| command_api(*number) == part);
+        let server = (1..).zip(&self.brokers).find(|(number, _)| broker(*number) == part);
+        match (part, node, server) {
+            (_, Some((_, port)), _) => vec![*port],
+            (_, _, Some((_, ports))) => vec![ports.broker, ports.controller],
+            (QUERY_API, ..) => vec![self.query_api],
+            (PROJECTOR, ..) => vec![self.projector],
+            (POSTGRES, ..) => vec![self.postgres],
             _ => vec![],
         }
     }
@@ -90,7 +101,7 @@ impl Ports {
     ///
     /// # Errors
     /// One that names the first such port and the part that it was meant for.
-    pub fn check_free(&self, parts: &[&str]) -> Result<()> {
+    pub fn check_free(&self, parts: &[String]) -> Result<()> {
         for part in parts {
             for port in self.of(part) {
                 if let Err(error) = TcpListener::bind(("127.0.0.1", port)) {
@@ -102,5 +113,46 @@ impl Ports {
             }
         }
         Ok(())
+    }
+}
+
+/// Free ports, all held until the last is chosen, so that they differ.
+struct Free(Vec<TcpListener>);
+
+impl Free {
+    fn hold(count: usize) -> Result<Self> {
+        let held = (0..count).map(|_| TcpListener::bind(("127.0.0.1", 0)));
+        Ok(Self(held.collect::<Result<_, _>>()?))
+    }
+
+    fn next(&mut self) -> Result<u16> {
+        let listener = self.0.pop().context("a port for each part is held")?;
+        Ok(listener.local_addr()?.port())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_parts_share_a_port_and_growing_moves_none() {
+        let large = Size { nodes: NODES_MAX, brokers: 3 };
+        let check = |small: Ports, large: Ports| {
+            assert!(large.nodes.starts_with(&small.nodes));
+            assert!(large.brokers.starts_with(&small.brokers));
+            let brokers = large.brokers.iter().flat_map(|ports| [ports.broker, ports.controller]);
+            let mut all: Vec<u16> = large.nodes.iter().copied().chain(brokers).collect();
+            all.extend([large.query_api, large.projector, large.postgres]);
+            let count = all.len();
+            all.sort_unstable();
+            all.dedup();
+            assert_eq!(all.len(), count);
+        };
+        check(Ports::standard(Size::SMALL), Ports::standard(large));
+        let from_base = |size| Ports::from_base(27_400, size).unwrap();
+        check(from_base(Size::SMALL), from_base(large));
+        check(from_base(Size::SMALL), from_base(Size { nodes: 2, brokers: 3 }));
+        assert!(Ports::from_base(65_530, Size::SMALL).is_err());
     }
 }

@@ -112,6 +112,8 @@ impl Part {
     pub async fn stop(&self) -> Result<bool> {
         let Some(pid) = self.pid().await? else { return Ok(false) };
         self.signal(pid, self.stop_signal)?;
+        // A part that was paused could not hear it.
+        self.signal(pid, Signal::SIGCONT)?;
         if self.wait_end(STOP_WAIT_MAX).await.is_err() {
             self.signal(pid, Signal::SIGKILL)?;
             self.wait_end(KILL_WAIT_MAX).await?;
@@ -127,6 +129,27 @@ impl Part {
         let Some(pid) = self.pid().await? else { bail!("{} does not run", self.name) };
         self.signal(pid, Signal::SIGKILL)?;
         self.wait_end(KILL_WAIT_MAX).await
+    }
+
+    /// Takes the part's time away: it neither runs nor ends.
+    ///
+    /// # Errors
+    /// When it does not run or cannot be signalled.
+    pub async fn pause(&self) -> Result<()> {
+        self.signal_running(Signal::SIGSTOP).await
+    }
+
+    /// Gives a paused part its time back.
+    ///
+    /// # Errors
+    /// When it does not run or cannot be signalled.
+    pub async fn resume(&self) -> Result<()> {
+        self.signal_running(Signal::SIGCONT).await
+    }
+
+    async fn signal_running(&self, signal: Signal) -> Result<()> {
+        let Some(pid) = self.pid().await? else { bail!("{} does not run", self.name) };
+        self.signal(pid, signal)
     }
 
     /// The end of the log, for an error that says why the part does not work.

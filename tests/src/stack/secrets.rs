@@ -15,6 +15,9 @@ const FILE: &str = "secrets.json";
 pub struct Secrets {
     pub operator_key: String,
     pub cart_token_secret: String,
+    /// By which nodes know each other. Stacks of an earlier release have none yet.
+    #[serde(default)]
+    pub peer_secret: String,
     pub postgres_admin: String,
     pub postgres_migrator: String,
     pub postgres_projector: String,
@@ -28,20 +31,28 @@ impl Secrets {
     /// # Errors
     /// When they cannot be read or kept.
     pub fn of(folder: &Folder) -> Result<Self> {
-        if let Some(text) = folder.read(FILE)? {
-            return serde_json::from_str(&text).context("reading secrets.json");
-        }
-        let made = Self {
+        let found = folder.read(FILE)?.map(|text| serde_json::from_str(&text)).transpose();
+        let found: Option<Self> = found.context("reading secrets.json")?;
+        let made = match found {
+            Some(found) if !found.peer_secret.is_empty() => return Ok(found),
+            Some(found) => Self { peer_secret: random_hex(), ..found },
+            None => Self::random(),
+        };
+        folder.write_private(FILE, &serde_json::to_string_pretty(&made)?)?;
+        Ok(made)
+    }
+
+    fn random() -> Self {
+        Self {
             operator_key: format!("tw_operator_{}", random_hex()),
             cart_token_secret: random_hex(),
+            peer_secret: random_hex(),
             postgres_admin: random_hex(),
             postgres_migrator: random_hex(),
             postgres_projector: random_hex(),
             postgres_query: random_hex(),
             postgres_reader: random_hex(),
-        };
-        folder.write_private(FILE, &serde_json::to_string_pretty(&made)?)?;
-        Ok(made)
+        }
     }
 
     #[must_use]

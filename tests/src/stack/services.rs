@@ -12,7 +12,7 @@ use super::process::Launch;
 use super::secrets::Secrets;
 use super::state::{Databases, State};
 use super::tool::Run;
-use super::{COMMAND_API, PROJECTOR, QUERY_API, console};
+use super::{PROJECTOR, QUERY_API, command_api, console};
 use crate::eventually::wait_for;
 
 const BUILD_WAIT_MAX: Duration = Duration::from_secs(3600);
@@ -27,19 +27,22 @@ pub enum Role {
     QueryApi,
 }
 
-/// One service of the stack.
+/// One service of the stack, one node of it if there are several.
+#[derive(Clone, Debug)]
 pub struct Service {
-    pub part: &'static str,
+    pub part: String,
     role: Role,
-    binary: &'static str,
-    verb: &'static str,
+    /// Among those of its role, from 1.
+    number: usize,
 }
 
-pub const SERVICES: [Service; 3] = [
-    Service { part: COMMAND_API, role: Role::CommandApi, binary: "command-api", verb: "serve" },
-    Service { part: PROJECTOR, role: Role::Projector, binary: "projector", verb: "run" },
-    Service { part: QUERY_API, role: Role::QueryApi, binary: "query-api", verb: "serve" },
-];
+/// All services of a stack with so many command-api nodes.
+pub fn services(nodes: usize) -> impl Iterator<Item = Service> {
+    let node = |number| Service { part: command_api(number), role: Role::CommandApi, number };
+    let single = |part: &str, role| Service { part: part.to_owned(), role, number: 1 };
+    let others = [single(PROJECTOR, Role::Projector), single(QUERY_API, Role::QueryApi)];
+    (1..=nodes).map(node).chain(others)
+}
 
 /// What a service must know of the world around it.
 pub struct Wiring {
@@ -50,6 +53,14 @@ pub struct Wiring {
     pub secrets: Secrets,
     /// Where the command API keeps its state store.
     pub state: PathBuf,
+    /// Of the command API, where there may be others.
+    pub node: Option<Node>,
+}
+
+/// What a command-api node calls itself, and where the others reach it.
+pub struct Node {
+    pub name: String,
+    pub url: String,
 }
 
 impl Wiring {
@@ -76,6 +87,11 @@ impl Wiring {
             pairs.push(("KAFKA__TOPIC", self.topic.clone()));
         }
         pairs.extend(database.map(|url| ("POSTGRES__URL", url.clone())));
+        if let (Role::CommandApi, Some(node)) = (role, &self.node) {
+            pairs.push(("NODE__NAME", node.name.clone()));
+            pairs.push(("NODE__URL", node.url.clone()));
+            pairs.push(("NODE__PEER_SECRET", self.secrets.peer_secret.clone()));
+        }
         let settings = pairs.into_iter().map(|(key, value)| (format!("TRADEWIND_{key}"), value));
         // glibc would keep a heap per thread and give little of it back.
         settings.chain([("MALLOC_ARENA_MAX".to_owned(), "2".to_owned())]).collect()
@@ -130,12 +146,13 @@ impl Service {
     /// # Errors
     /// When it cannot be started.
     pub async fn start(&self, folder: &Folder, state: &State, secrets: &Secrets) -> Result<()> {
-        let part = folder.part(self.part);
+        let part = folder.part(&self.part);
         if part.pid().await?.is_some() {
             return Ok(());
         }
-        let program = folder_of_binaries()?.join(self.binary);
-        let args = vec![self.verb.to_owned()];
+        let (binary, verb) = self.role.command();
+        let program = folder_of_binaries()?.join(binary);
+        let args = vec![verb.to_owned()];
         let env = self.wiring(folder, state, secrets).env(self.role);
         part.start(Launch { program, args, env, user: None }).await?;
         Ok(())
@@ -146,7 +163,7 @@ impl Service {
     /// # Errors
     /// When the service ends, or is not ready in time; the error says why.
     pub async fn wait_ready(&self, folder: &Folder, state: &State) -> Result<()> {
-        let part = folder.part(self.part);
+        let part = folder.part(&self.part);
         let url = self.url(state);
         wait_for(&format!("{} to be ready", self.part), READY_WAIT_MAX, || async {
             match readiness(&url).await {
@@ -168,21 +185,36 @@ impl Service {
     }
 
     fn port(&self, state: &State) -> u16 {
-        match self.role {
-            Role::CommandApi => state.ports.command_api,
-            Role::Projector => state.ports.projector,
-            Role::QueryApi => state.ports.query_api,
-        }
+        state.ports.of(&self.part).first().copied().unwrap_or_default()
     }
 
     fn wiring(&self, folder: &Folder, state: &State, secrets: &Secrets) -> Wiring {
+        let detour = (self.role == Role::CommandApi).then_some(&state.detours);
+        let brokers = detour.and_then(|detours| detours.bootstrap_servers(self.number));
+        let peer = detour.and_then(|detours| detours.peer(self.number));
+        let url = match peer {
+            Some(port) => format!("http://127.0.0.1:{port}"),
+            None => self.url(state),
+        };
         Wiring {
             bind: SocketAddr::from((Ipv4Addr::LOCALHOST, self.port(state))),
-            bootstrap_servers: state.bootstrap_servers(),
+            bootstrap_servers: brokers.unwrap_or_else(|| state.bootstrap_servers()),
             topic: state.topic.clone(),
             databases: state.databases(secrets),
             secrets: secrets.clone(),
-            state: folder.data(self.part),
+            state: folder.data(&self.part),
+            node: Some(Node { name: self.part.clone(), url }),
+        }
+    }
+}
+
+impl Role {
+    /// The binary, and what to tell it.
+    fn command(self) -> (&'static str, &'static str) {
+        match self {
+            Self::CommandApi => ("command-api", "serve"),
+            Self::Projector => ("projector", "run"),
+            Self::QueryApi => ("query-api", "serve"),
         }
     }
 }

@@ -3,10 +3,13 @@
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use super::detours::Detours;
 use super::folder::Folder;
 use super::ports::Ports;
 use super::postgres::{self, SUPERUSER};
 use super::secrets::Secrets;
+use super::services::services;
+use super::{POSTGRES, broker};
 
 const FILE: &str = "stack.json";
 pub const DATABASE: &str = "tradewind";
@@ -21,6 +24,8 @@ pub struct State {
     pub topic: String,
     /// Servers that were there before; `None` where the stack runs its own.
     pub existing: Existing,
+    #[serde(default)]
+    pub detours: Detours,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,9 +63,27 @@ impl State {
         folder.remove(FILE)
     }
 
+    /// The names of all parts that are the stack's own, in the order in which they start.
+    #[must_use]
+    pub fn parts(&self) -> Vec<String> {
+        let brokers = (1..=self.ports.brokers.len()).map(broker);
+        let mut parts = vec![];
+        if self.existing.kafka.is_none() {
+            parts.extend(brokers);
+        }
+        if self.existing.postgres.is_none() {
+            parts.push(POSTGRES.to_owned());
+        }
+        parts.extend(services(self.ports.nodes.len()).map(|service| service.part));
+        parts
+    }
+
     #[must_use]
     pub fn bootstrap_servers(&self) -> String {
-        let own = || format!("127.0.0.1:{}", self.ports.kafka);
+        let own = || {
+            let servers = self.ports.brokers.iter().map(|it| format!("127.0.0.1:{}", it.broker));
+            servers.collect::<Vec<_>>().join(",")
+        };
         self.existing.kafka.clone().unwrap_or_else(own)
     }
 
@@ -83,17 +106,24 @@ impl State {
     /// An existing server's user serves for all roles: what it may do there is not ours to change.
     #[must_use]
     pub fn databases_named(&self, secrets: &Secrets, name: Option<&str>) -> Databases {
-        let port = self.ports.postgres;
-        let url = |user: &str, password: &str| match (&self.existing.postgres, name) {
-            (Some(url), None) => url.clone(),
-            (Some(url), Some(name)) => with_database(url, name),
-            (None, name) => postgres::url(user, password, port, name.unwrap_or(DATABASE)),
+        let url = |user: &str, password: &str, detour: Option<u16>| {
+            let port = detour.unwrap_or(self.ports.postgres);
+            match (&self.existing.postgres, name) {
+                (Some(url), None) => url.clone(),
+                (Some(url), Some(name)) => with_database(url, name),
+                (None, name) => postgres::url(user, password, port, name.unwrap_or(DATABASE)),
+            }
         };
+        let Detours { postgres_of_projector, postgres_of_query, .. } = self.detours;
         Databases {
-            migrator: url(OWNER, &secrets.postgres_migrator),
-            projector: url("tradewind_projector", &secrets.postgres_projector),
-            query: url("tradewind_query", &secrets.postgres_query),
-            reader: url(READER, &secrets.postgres_reader),
+            migrator: url(OWNER, &secrets.postgres_migrator, None),
+            projector: url(
+                "tradewind_projector",
+                &secrets.postgres_projector,
+                postgres_of_projector,
+            ),
+            query: url("tradewind_query", &secrets.postgres_query, postgres_of_query),
+            reader: url(READER, &secrets.postgres_reader, None),
         }
     }
 }

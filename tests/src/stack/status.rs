@@ -5,10 +5,12 @@ use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 use serde::Serialize;
 
+use super::detours::Detours;
 use super::folder::Folder;
-use super::services::{SERVICES, readiness};
-use super::state::State;
-use super::{KAFKA, POSTGRES, kafka, postgres, secrets::Secrets};
+use super::ports::{Ports, Size};
+use super::services::{readiness, services};
+use super::state::{Existing, State};
+use super::{POSTGRES, broker, kafka, postgres, secrets::Secrets};
 
 #[derive(Debug, Serialize)]
 pub struct Status {
@@ -30,31 +32,25 @@ impl Status {
     /// When the stack's own files cannot be read.
     pub async fn of(folder: &Folder) -> Result<Self> {
         let Some(state) = State::read(folder)? else {
-            let names = [KAFKA, POSTGRES].into_iter().chain(SERVICES.iter().map(|s| s.part));
-            return Ok(Self { parts: names.map(PartStatus::absent).collect() });
+            let (ports, existing) = (Ports::standard(Size::SMALL), Existing::default());
+            let state =
+                State { ports, existing, topic: String::new(), detours: Detours::default() };
+            let parts = state.parts();
+            return Ok(Self { parts: parts.iter().map(|name| PartStatus::absent(name)).collect() });
         };
         let secrets = Secrets::of(folder)?;
-        let bootstrap = state.bootstrap_servers();
+        let mut parts = brokers(folder, &state).await?;
         let database = state.databases(&secrets).reader;
-        let mut parts = vec![
-            PartStatus {
-                url: Some(bootstrap.clone()),
-                ..PartStatus::of(folder, KAFKA, state.existing.kafka.is_some(), async {
-                    kafka::answers(&bootstrap).await
-                })
-                .await?
-            },
-            PartStatus {
-                url: Some(without_password(&database)),
-                ..PartStatus::of(folder, POSTGRES, state.existing.postgres.is_some(), async {
-                    postgres::answers(&database).await
-                })
-                .await?
-            },
-        ];
-        for service in &SERVICES {
+        parts.push(PartStatus {
+            url: Some(without_password(&database)),
+            ..PartStatus::of(folder, POSTGRES, state.existing.postgres.is_some(), async {
+                postgres::answers(&database).await
+            })
+            .await?
+        });
+        for service in services(state.ports.nodes.len()) {
             let url = service.url(&state);
-            let found = PartStatus::of(folder, service.part, false, readiness(&url)).await?;
+            let found = PartStatus::of(folder, &service.part, false, readiness(&url)).await?;
             parts.push(PartStatus { url: Some(url), ..found });
         }
         Ok(Self { parts })
@@ -77,6 +73,21 @@ impl Status {
         }
         table.to_string()
     }
+}
+
+/// Each broker by itself; existing servers as one.
+async fn brokers(folder: &Folder, state: &State) -> Result<Vec<PartStatus>> {
+    let is_existing = state.existing.kafka.is_some();
+    let own = state.ports.brokers.iter().map(|ports| format!("127.0.0.1:{}", ports.broker));
+    let servers: Vec<String> =
+        if is_existing { vec![state.bootstrap_servers()] } else { own.collect() };
+    let mut parts = vec![];
+    for (number, server) in (1..).zip(servers) {
+        let answering = kafka::answers(&server);
+        let found = PartStatus::of(folder, &broker(number), is_existing, answering).await?;
+        parts.push(PartStatus { url: Some(server), ..found });
+    }
+    Ok(parts)
 }
 
 impl PartStatus {

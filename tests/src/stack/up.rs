@@ -1,35 +1,37 @@
 //! `up`: starts what is missing, leaves what runs, waits until everything answers.
 
+use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use tokio::time::Instant;
 
+use super::detours::Detours;
 use super::folder::Folder;
-use super::ports::Ports;
+use super::ports::{Ports, Size};
 use super::postgres::{self, Durability};
 use super::secrets::Secrets;
-use super::services::{self, SERVICES};
+use super::services::{self, services};
 use super::state::{Existing, State};
-use super::{KAFKA, PARTS, POSTGRES, console, database, dev_env, kafka, topic};
+use super::{POSTGRES, console, database, dev_env, kafka, topic};
 
 const DEFAULT_TOPIC: &str = "tradewind.events";
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub struct Args {
     /// Return when everything is ready; without it, follow the logs and end all parts on Ctrl-C
     #[arg(long)]
     pub detach: bool,
 
-    /// Number of command-api nodes (this release runs one)
-    #[arg(long, default_value_t = 1)]
-    pub nodes: u32,
+    /// Number of command-api nodes [default: as many as there were, else 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=9))]
+    pub nodes: Option<u8>,
 
-    /// Number of Kafka brokers (this release runs one)
-    #[arg(long, default_value_t = 1)]
-    pub brokers: u32,
+    /// Number of Kafka brokers, 1 or 3 [default: as many as the data is of, else 1]
+    #[arg(long, value_name = "N", value_parser = brokers)]
+    pub brokers: Option<u8>,
 
-    /// Use six ports from this one on instead of 8080-8082, 9092, 9093 and 54329
+    /// Use the ports from this one on instead of 8080-8082, 9092, 9093, 54329 and those after them
     #[arg(long, value_name = "PORT")]
     pub port_base: Option<u16>,
 
@@ -38,10 +40,15 @@ pub struct Args {
     pub no_build: bool,
 }
 
-/// What `up --detach` without more means.
-impl Default for Args {
-    fn default() -> Self {
-        Self { detach: true, nodes: 1, brokers: 1, port_base: None, no_build: false }
+/// What `--brokers` may be.
+///
+/// # Errors
+/// What it may be, in words.
+pub fn brokers(text: &str) -> Result<u8, String> {
+    match text {
+        "1" => Ok(1),
+        "3" => Ok(3),
+        _ => Err("one broker, or three of which any one may fail".to_owned()),
     }
 }
 
@@ -50,8 +57,6 @@ impl Default for Args {
 /// # Errors
 /// What is missing, taken or does not start, by name.
 pub async fn up(folder: &Folder, args: &Args) -> Result<State> {
-    ensure!(args.nodes == 1, "--nodes {}: this release runs one command-api node", args.nodes);
-    ensure!(args.brokers == 1, "--brokers {}: this release runs one Kafka broker", args.brokers);
     let began = Instant::now();
     folder.create()?;
     let _lock = folder.lock().await?;
@@ -62,14 +67,18 @@ pub async fn up(folder: &Folder, args: &Args) -> Result<State> {
     let secrets = Secrets::of(folder)?;
     state.write(folder)?;
 
-    if !args.no_build && SERVICES.iter().any(|service| missing.contains(&service.part)) {
+    if !args.no_build
+        && services(state.ports.nodes.len()).any(|service| missing.contains(&service.part))
+    {
         services::build().await?;
     }
     start_servers(folder, &state, &secrets, Durability::Full).await?;
     console::step("preparing the topic and the database");
     let servers = state.bootstrap_servers();
-    let topic = topic::prepare(&servers, &state.topic);
-    tokio::try_join!(topic, database::prepare(&state, &secrets))?;
+    let brokers = state.ports.brokers.len();
+    let topic = topic::prepare(&servers, &state.topic, brokers);
+    let nodes = topic::prepare_for_nodes(&servers, brokers);
+    tokio::try_join!(topic, nodes, database::prepare(&state, &secrets))?;
     dev_env::write(folder, &state, &secrets)?;
     start_services(folder, &state, &secrets).await?;
     console::step(&format!("ready after {}", seconds(began.elapsed())));
@@ -91,7 +100,7 @@ pub async fn start_servers(
             Some(servers) => kafka::answers(servers)
                 .await
                 .with_context(|| format!("KAFKA_BOOTSTRAP_SERVERS={servers} does not answer")),
-            None => timed(KAFKA, kafka::start(folder, state.ports.of_kafka())).await,
+            None => timed("Kafka", kafka::start(folder, state)).await,
         }
     };
     let postgres = async {
@@ -110,11 +119,11 @@ pub async fn start_servers(
 }
 
 async fn start_services(folder: &Folder, state: &State, secrets: &Secrets) -> Result<()> {
-    for service in &SERVICES {
+    for service in services(state.ports.nodes.len()) {
         service.start(folder, state, secrets).await?;
     }
-    for service in &SERVICES {
-        timed(service.part, service.wait_ready(folder, state)).await?;
+    for service in services(state.ports.nodes.len()) {
+        timed(&service.part, service.wait_ready(folder, state)).await?;
     }
     Ok(())
 }
@@ -126,41 +135,67 @@ async fn timed(part: &str, starting: impl Future<Output = Result<()>>) -> Result
     Ok(())
 }
 
-async fn running(folder: &Folder) -> Result<Vec<&'static str>> {
+/// The parts that run, of this stack or of any that was here before.
+async fn running(folder: &Folder) -> Result<Vec<String>> {
     let mut running = vec![];
-    for part in PARTS {
-        if folder.part(part).pid().await?.is_some() {
-            running.push(part);
+    for entry in fs::read_dir(folder.path("pids"))? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if folder.part(&name).pid().await?.is_some() {
+            running.push(name);
         }
     }
+    running.sort();
     Ok(running)
 }
 
-/// What an earlier `up` decided holds until `down`.
-fn decide(folder: &Folder, args: &Args, running: &[&str]) -> Result<State> {
+/// What an earlier `up` decided holds until `down`; only nodes may be added.
+fn decide(folder: &Folder, args: &Args, running: &[String]) -> Result<State> {
     let earlier = State::read(folder)?;
-    let ports = args.port_base.map(Ports::from_base).transpose()?;
+    let before = earlier.as_ref().map(|state| state.ports.size());
+    let of_data = kafka::brokers_of_data(folder);
+    let brokers = args.brokers.map(usize::from).or(of_data).or(before.map(|size| size.brokers));
+    let brokers = brokers.unwrap_or(1);
+    if let Some(of_data) = of_data
+        && of_data != brokers
+    {
+        bail!("--brokers {brokers}: the data here is of {of_data}; `cargo stack reset` removes it");
+    }
+    let nodes_before = before.map_or(1, |size| size.nodes);
+    let nodes = args.nodes.map_or(nodes_before, |nodes| nodes_before.max(nodes.into()));
+    let size = Size { nodes, brokers };
+    let ports = args.port_base.map(|base| Ports::from_base(base, size)).transpose()?;
     match (earlier, ports) {
-        (Some(state), None) => Ok(state),
-        (Some(state), Some(ports)) if state.ports == ports => Ok(state),
+        (Some(state), None) => Ok(State { ports: grown(state.ports, size)?, ..state }),
+        (Some(state), Some(ports)) if ports.nodes.starts_with(&state.ports.nodes) => {
+            Ok(State { ports, ..state })
+        }
         (Some(_), Some(_)) if !running.is_empty() => {
             bail!("{} runs on other ports: `cargo stack down` first", running.join(", "))
         }
         (_, ports) => Ok(State {
-            ports: ports.unwrap_or_default(),
+            ports: ports.unwrap_or_else(|| Ports::standard(size)),
             topic: DEFAULT_TOPIC.to_owned(),
             existing: Existing::of_environment(folder)?,
+            detours: Detours::default(),
         }),
     }
 }
 
-fn missing(state: &State, running: &[&str]) -> Vec<&'static str> {
-    let is_ours = |part: &str| match part {
-        KAFKA => state.existing.kafka.is_none(),
-        POSTGRES => state.existing.postgres.is_none(),
-        _ => true,
-    };
-    PARTS.into_iter().filter(|part| is_ours(part) && !running.contains(part)).collect()
+/// The same ports and those of the nodes that come to them.
+fn grown(ports: Ports, size: Size) -> Result<Ports> {
+    if ports.size() == size {
+        return Ok(ports);
+    }
+    let first = ports.nodes.first().copied().unwrap_or_default();
+    let standard = Ports::standard(size);
+    let larger =
+        if standard.nodes.contains(&first) { standard } else { Ports::from_base(first, size)? };
+    ensure!(larger.nodes.starts_with(&ports.nodes), "the ports of this stack leave no room");
+    Ok(larger)
+}
+
+fn missing(state: &State, running: &[String]) -> Vec<String> {
+    state.parts().into_iter().filter(|part| !running.contains(part)).collect()
 }
 
 fn seconds(duration: Duration) -> String {

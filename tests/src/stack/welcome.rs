@@ -1,7 +1,7 @@
 //! What `up` prints when the stack is ready: where everything is and a first command to try.
 
 use super::console;
-use super::services::SERVICES;
+use super::services::services;
 use super::state::State;
 
 /// As the README has it.
@@ -16,7 +16,7 @@ A first command, and the query that sees it:
     -H "Authorization: Bearer $TRADEWIND_OPERATOR_KEY" -H "Tradewind-Position: <position>""#;
 
 pub fn print(state: &State) {
-    for service in &SERVICES {
+    for service in services(state.ports.nodes.len()) {
         console::line(&format!("{:<14} {}/docs", service.part, service.url(state)));
     }
     console::line(FIRST_COMMAND);

@@ -7,10 +7,11 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use tests::eventually::eventually;
 use tests::harness::client::{Answer, Client, try_send};
+use tests::stack::detours::Detours;
 use tests::stack::folder::Folder;
-use tests::stack::ports::Ports;
+use tests::stack::ports::{Ports, Size};
 use tests::stack::secrets::Secrets;
-use tests::stack::services::SERVICES;
+use tests::stack::services::services;
 use tests::stack::state::{Existing, State};
 use tests::stack::{down, up};
 
@@ -29,13 +30,14 @@ impl Rig {
         let folder = Folder::at(&Path::new(env!("CARGO_TARGET_TMPDIR")).join(name));
         down::reset(&folder).await.expect("an empty folder");
         folder.create().expect("a folder");
-        let ports = Ports::free().expect("ports");
+        let ports = Ports::free(Size::SMALL).expect("ports");
         let existing = Existing::default();
-        let state = State { ports, topic: "tradewind.events".to_owned(), existing };
+        let (topic, detours) = ("tradewind.events".to_owned(), Detours::default());
+        let state = State { ports, topic, existing, detours };
         state.write(&folder).expect("a state");
         let secrets = Secrets::of(&folder).expect("secrets");
         let url = |port: u16| format!("http://127.0.0.1:{port}");
-        let (command, query) = (url(ports.command_api), url(ports.query_api));
+        let (command, query) = (url(state.ports.nodes[0]), url(state.ports.query_api));
         // The operator has all roles.
         let staff = Client::new(&command, &query, Some(secrets.operator_key));
         // Whole before anything runs, so that dropping it ends what has started.
@@ -53,7 +55,7 @@ impl Rig {
     /// Starts the services alone, without waiting for them.
     pub(crate) async fn start_services(&self) {
         let secrets = Secrets::of(&self.folder).expect("secrets");
-        for service in &SERVICES {
+        for service in services(1) {
             let started = service.start(&self.folder, &self.state, &secrets).await;
             started.expect("a service starts");
         }
@@ -61,8 +63,8 @@ impl Rig {
 
     pub(crate) async fn service_pids(&self) -> Vec<Option<i32>> {
         let mut pids = vec![];
-        for service in &SERVICES {
-            let pid = self.folder.part(service.part).pid().await.expect("a pid file");
+        for service in services(1) {
+            let pid = self.folder.part(&service.part).pid().await.expect("a pid file");
             pids.push(pid.map(nix::unistd::Pid::as_raw));
         }
         pids
@@ -73,7 +75,7 @@ impl Rig {
     }
 
     pub(crate) fn url(&self, part: &str) -> String {
-        let service = SERVICES.iter().find(|service| service.part == part).expect("a service");
+        let service = services(1).find(|service| service.part == part).expect("a service");
         service.url(&self.state)
     }
 

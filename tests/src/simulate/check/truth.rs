@@ -181,10 +181,10 @@ fn commits(records: &[LogRecord]) -> Result<Vec<Emitted<'_>>, Violation> {
         let taken = audit.take(record.offset, &raw);
         let next_offset = record.offset + 1;
         match &record.body {
-            _ if taken == Taken::Nothing => {}
+            _ if matches!(taken, Taken::Nothing) => {}
             Body::Event(event) => {
                 partial.push(&**event);
-                if taken == Taken::Commit {
+                if matches!(taken, Taken::Commit(_)) {
                     let (epoch, recorded_at) = (event.place.epoch, event.recorded_at);
                     let body = EmittedBody::Events(std::mem::take(&mut partial));
                     commits.push(Emitted { epoch, next_offset, recorded_at, body });

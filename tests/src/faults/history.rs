@@ -1,0 +1,143 @@
+//! What the clients of a run saw, in the words of their side: the auditors hold it against the log.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::{Context, Result};
+use infra::position::Position;
+use serde::Serialize;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::action::Action;
+use super::plan::Kind;
+
+/// Microseconds since the run began, by one clock for all clients.
+pub(super) type Micros = u64;
+
+/// How far a client has seen: the offset after the last record, per shard.
+pub(super) type Seen = BTreeMap<u32, i64>;
+
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Entries {
+    pub(super) commands: Vec<Command>,
+    pub(super) reads: Vec<Read>,
+    pub(super) faults: Vec<Fault>,
+    /// What a client itself saw go wrong.
+    pub(super) complaints: Vec<String>,
+    /// Commands that were sent again after their answer, and got the same.
+    pub(super) replays: u64,
+}
+
+/// One command, with all tries of it.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Command {
+    pub(super) client: usize,
+    pub(super) key: String,
+    pub(super) command_id: Uuid,
+    #[serde(flatten)]
+    pub(super) action: Action,
+    pub(super) if_match: Option<u64>,
+    /// When it was first sent.
+    pub(super) began: Micros,
+    pub(super) tries: u32,
+    /// Nothing if no answer ever came: then it may have happened or not.
+    pub(super) answer: Option<Answer>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Answer {
+    pub(super) at: Micros,
+    pub(super) node: usize,
+    pub(super) status: u16,
+    /// Of a refusal.
+    pub(super) code: String,
+    pub(super) detail: String,
+    pub(super) revision: u64,
+    pub(super) events: Vec<String>,
+    pub(super) seen: Seen,
+}
+
+/// One look at a stock in the read models.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Read {
+    pub(super) client: usize,
+    pub(super) sku: String,
+    pub(super) began: Micros,
+    /// The position that was asked for.
+    pub(super) asked: Seen,
+    /// The one that the answer names.
+    pub(super) seen: Seen,
+    pub(super) revision: u64,
+    pub(super) on_hand: i64,
+    pub(super) reserved: i64,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Fault {
+    pub(super) kind: Kind,
+    pub(super) what: String,
+    pub(super) began: Micros,
+    /// When all was whole again.
+    pub(super) healed: Micros,
+}
+
+/// Written by many, read when all have ended.
+pub(super) struct History {
+    began: Instant,
+    entries: Mutex<Entries>,
+}
+
+impl History {
+    pub(super) fn new() -> Self {
+        Self { began: Instant::now(), entries: Mutex::default() }
+    }
+
+    pub(super) fn now(&self) -> Micros {
+        u64::try_from(self.began.elapsed().as_micros()).unwrap_or(Micros::MAX)
+    }
+
+    pub(super) fn record<T>(&self, change: impl FnOnce(&mut Entries) -> T) -> T {
+        change(&mut self.entries.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn take(&self) -> Entries {
+        self.record(std::mem::take)
+    }
+}
+
+impl Entries {
+    /// One JSON object per line.
+    pub(super) fn write(&self, path: &Path) -> Result<()> {
+        let file = File::create(path).with_context(|| format!("writing {}", path.display()))?;
+        let mut lines = BufWriter::new(file);
+        for fault in &self.faults {
+            line(&mut lines, "fault", fault)?;
+        }
+        for command in &self.commands {
+            line(&mut lines, "command", command)?;
+        }
+        for read in &self.reads {
+            line(&mut lines, "read", read)?;
+        }
+        for complaint in &self.complaints {
+            line(&mut lines, "complaint", complaint)?;
+        }
+        Ok(lines.flush()?)
+    }
+}
+
+fn line(lines: &mut impl Write, entry: &str, value: &impl Serialize) -> Result<()> {
+    serde_json::to_writer(&mut *lines, &serde_json::json!({ entry: value }))?;
+    Ok(lines.write_all(b"\n")?)
+}
+
+/// A `Tradewind-Position` taken apart, which only auditors may do.
+pub(super) fn seen(token: &str) -> Option<Seen> {
+    let position: Position = token.parse().ok()?;
+    let entries = position.entries();
+    Some(entries.map(|entry| (entry.shard.index(), entry.next_offset)).collect())
+}

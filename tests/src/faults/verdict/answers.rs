@@ -1,0 +1,78 @@
+//! Every answer stands in the log once and in the right place, and the log agrees with the clock:
+//! what was over before something else began comes before it.
+
+use std::collections::HashMap;
+
+use super::fold::{Fold, Outcome, Place};
+use crate::faults::history::{Answer, Command, Micros};
+
+pub(super) fn check(commands: &[Command], fold: &Fold, violations: &mut Vec<String>) {
+    violations.extend(fold.faults.iter().cloned());
+    let twice = fold.checkouts.iter().filter(|(_, count)| **count > 1);
+    violations.extend(twice.map(|(cart, count)| format!("cart/{cart}: checked out {count} times")));
+    for command in commands {
+        let Some(answer) = &command.answer else { continue };
+        let place = fold.places.get(&command.command_id.to_string());
+        if let Err(what) = agree(command, answer, place) {
+            violations.push(format!("{what}: {command:?}, in the log: {place:?}"));
+        }
+    }
+    check_order(commands, fold, violations);
+}
+
+/// Whether the log holds the answer that the client got.
+fn agree(command: &Command, answer: &Answer, place: Option<&Place>) -> Result<(), &'static str> {
+    if !command.action.allows(answer.status, &answer.code, command.if_match.is_some()) {
+        return Err("an answer that no sound system gives");
+    }
+    let place = place.ok_or("answered, and not in the log")?;
+    match &place.outcome {
+        Outcome::Events(ids, revision) => {
+            if *ids != answer.events || *revision != answer.revision {
+                return Err("answered with other events than are in the log");
+            }
+        }
+        Outcome::Kept(status) if *status == u64::from(answer.status) => {}
+        Outcome::Kept(_) => return Err("answered with another status than is in the log"),
+    }
+    let is_there = answer.seen.get(&place.shard) == Some(&place.next_offset);
+    if !is_there || answer.seen.len() != 1 {
+        return Err("answered with another position than in the log");
+    }
+    if let (Some(expected), Outcome::Events(ids, revision)) = (command.if_match, &place.outcome) {
+        let count = u64::try_from(ids.len()).unwrap_or(u64::MAX);
+        if expected + count != *revision {
+            return Err("a condition was not met, and the command done");
+        }
+    }
+    Ok(())
+}
+
+/// Of two commands in one shard, the earlier one in the log did not begin after the other's answer.
+fn check_order(commands: &[Command], fold: &Fold, violations: &mut Vec<String>) {
+    let known: HashMap<String, &Command> =
+        commands.iter().map(|command| (command.command_id.to_string(), command)).collect();
+    for (shard, commits) in &fold.shards {
+        let mut latest: Option<(Micros, &Command)> = None;
+        for (offset, ids) in commits {
+            let settled: Vec<&Command> =
+                ids.iter().filter_map(|id| known.get(id).copied()).collect();
+            for command in &settled {
+                let (Some(answer), Some((began, earlier))) = (&command.answer, latest) else {
+                    continue;
+                };
+                if answer.at < began {
+                    violations.push(format!(
+                        "shard {shard} at {offset}: {} was answered before {} began, and comes after it",
+                        command.key, earlier.key
+                    ));
+                }
+            }
+            for command in settled {
+                if latest.is_none_or(|(began, _)| began < command.began) {
+                    latest = Some((command.began, command));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! The log, folded by its written rules: where each command stands, every state that a stock has
+//! ever been in, and what orders and sales come to.
+
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use crate::audit::{Commit, Kind, Observer, Record};
+
+/// The place of a command's outcome in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) shard: u32,
+    pub(super) next_offset: i64,
+    pub(super) outcome: Outcome,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The ids of its events and the last revision.
+    Events(Vec<String>, u64),
+    /// The status of the answer that a barrier keeps.
+    Kept(u64),
+}
+
+/// A stock after one of its events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Stock {
+    pub(super) shard: u32,
+    pub(super) next_offset: i64,
+    pub(super) revision: u64,
+    pub(super) on_hand: i64,
+    pub(super) reserved: i64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Order {
+    pub(super) status: &'static str,
+    pub(super) revision: u64,
+    pub(super) channel: String,
+    /// The first ten characters of when it was placed.
+    pub(super) day: String,
+    /// SKU, quantity, total.
+    pub(super) lines: Vec<(String, i64, i64)>,
+    pub(super) total: i64,
+    pub(super) paid: i64,
+    departments: Vec<(String, i64, i64)>,
+}
+
+/// Orders, units and revenue.
+pub(super) type Figures = (i64, i64, i64);
+
+#[derive(Debug, Default)]
+pub(super) struct Fold {
+    /// By command id.
+    pub(super) places: HashMap<String, Place>,
+    /// Every commit and barrier of a shard in order, with the commands that it settles.
+    pub(super) shards: BTreeMap<u32, Vec<(i64, Vec<String>)>>,
+    /// By SKU, from the first state on.
+    pub(super) stocks: BTreeMap<String, Vec<Stock>>,
+    pub(super) orders: BTreeMap<String, Order>,
+    /// By day, department and channel.
+    pub(super) sales: BTreeMap<(String, String, String), Figures>,
+    /// Checkouts per cart.
+    pub(super) checkouts: BTreeMap<String, u32>,
+    pub(super) faults: Vec<String>,
+}
+
+impl Observer for Fold {
+    fn observe(&mut self, commit: &Commit) {
+        let Some(first) = commit.records.first() else { return };
+        let shard = u32::try_from(commit.partition).unwrap_or(u32::MAX);
+        let next_offset = commit.next_offset;
+        let settled = match first.kind {
+            Kind::Barrier => first
+                .outcomes
+                .iter()
+                .map(|kept| (kept.command_id.clone(), Outcome::Kept(kept.status)))
+                .collect(),
+            Kind::Claim => vec![],
+            Kind::Event => {
+                let ids = commit.records.iter().map(|record| record.id.clone()).collect();
+                let revision = commit.records.last().map_or(0, |record| record.revision);
+                vec![(first.command_id.clone(), Outcome::Events(ids, revision))]
+            }
+        };
+        let ids = settled.iter().map(|(id, _)| id.clone()).collect();
+        self.shards.entry(shard).or_default().push((next_offset, ids));
+        for (id, outcome) in settled {
+            self.places.insert(id, Place { shard, next_offset, outcome });
+        }
+        if first.kind == Kind::Event {
+            for record in &commit.records {
+                self.apply(record, shard, next_offset);
+            }
+        }
+    }
+}
+
+impl Fold {
+    fn apply(&mut self, record: &Record, shard: u32, next_offset: i64) {
+        let Some((stream, key)) = record.key.split_once('/') else { return };
+        match stream {
+            "stock" => self.apply_to_stock(key, record, (shard, next_offset)),
+            "order" => self.apply_to_order(key, record),
+            "cart" if record.event_type == "tradewind.cart.checked_out.v1" => {
+                *self.checkouts.entry(key.to_owned()).or_default() += 1;
+            }
+            _ => {}
+        }
+    }
+
+    fn apply_to_stock(&mut self, sku: &str, record: &Record, at: (u32, i64)) {
+        let states = self.stocks.entry(sku.to_owned()).or_default();
+        let mut stock = states.last().copied().unwrap_or_default();
+        let number = |name: &str| record.value[name].as_i64().unwrap_or_default();
+        let quantity = number("quantity");
+        match record.event_type.as_str() {
+            "tradewind.stock.received.v1" => stock.on_hand += quantity,
+            "tradewind.stock.adjusted.v1" => stock.on_hand += number("delta"),
+            "tradewind.stock.reserved.v1" => stock.reserved += quantity,
+            "tradewind.stock.released.v1" | "tradewind.stock.expired.v1" => {
+                stock.reserved -= quantity;
+            }
+            "tradewind.stock.committed.v1" => {
+                stock.on_hand -= quantity;
+                stock.reserved -= quantity;
+            }
+            other => self.faults.push(format!("stock/{sku}: an event of type {other}")),
+        }
+        let (shard, next_offset) = at;
+        let stock = Stock { shard, next_offset, revision: record.revision, ..stock };
+        if stock.reserved < 0 || stock.reserved > stock.on_hand {
+            self.faults.push(format!("stock/{sku}: more is promised than is there: {stock:?}"));
+        }
+        states.push(stock);
+    }
+
+    fn apply_to_order(&mut self, id: &str, record: &Record) {
+        let value = &record.value;
+        if record.event_type == "tradewind.order.placed.v1" {
+            let order = Order::placed(value, record.revision);
+            if self.orders.insert(id.to_owned(), order).is_some() {
+                self.faults.push(format!("order/{id}: placed twice"));
+            }
+            return;
+        }
+        let Some(order) = self.orders.get_mut(id) else {
+            return self.faults.push(format!("order/{id}: {} first", record.event_type));
+        };
+        order.revision = record.revision;
+        match record.event_type.as_str() {
+            "tradewind.order.confirmed.v1" => {
+                order.status = "confirmed";
+                order.paid += amount(&value["paid"]);
+                for (department, units, revenue) in &order.departments {
+                    let key = (order.day.clone(), department.clone(), order.channel.clone());
+                    let figures = self.sales.entry(key).or_default();
+                    *figures = (figures.0 + 1, figures.1 + units, figures.2 + revenue);
+                }
+            }
+            "tradewind.order.rejected.v1" => order.status = "rejected",
+            "tradewind.order.stock_reserved.v1" => {}
+            other => self.faults.push(format!("order/{id}: an event of type {other}")),
+        }
+    }
+
+    /// The offset after the last commit of each shard.
+    pub(super) fn ends(&self) -> BTreeMap<u32, i64> {
+        let last = |commits: &Vec<(i64, _)>| commits.last().map_or(0, |(offset, _)| *offset);
+        self.shards.iter().map(|(shard, commits)| (*shard, last(commits))).collect()
+    }
+}
+
+impl Order {
+    fn placed(value: &Value, revision: u64) -> Self {
+        let text = |name: &str| value[name].as_str().unwrap_or_default().to_owned();
+        let lines = value["lines"].as_array().map_or(&[][..], Vec::as_slice);
+        let mut departments = BTreeMap::<String, (i64, i64)>::new();
+        for line in lines {
+            let department = line["department"].as_str().unwrap_or("UNKNOWN").to_owned();
+            let sold = departments.entry(department).or_default();
+            sold.0 += line["quantity"].as_i64().unwrap_or_default();
+            sold.1 += amount(&line["total"]);
+        }
+        Self {
+            status: "pending",
+            revision,
+            channel: text("channel"),
+            day: text("placed_at").chars().take(10).collect(),
+            lines: lines.iter().map(line).collect(),
+            total: amount(&value["totals"]["total"]),
+            paid: 0,
+            departments: departments.into_iter().map(|(name, it)| (name, it.0, it.1)).collect(),
+        }
+    }
+}
+
+/// SKU, quantity and total of a line, in an event or in a read model.
+pub(super) fn line(line: &Value) -> (String, i64, i64) {
+    let sku = line["sku"].as_str().unwrap_or_default().to_owned();
+    (sku, line["quantity"].as_i64().unwrap_or_default(), amount(&line["total"]))
+}
+
+pub(super) fn amount(money: &Value) -> i64 {
+    money["amount"].as_i64().unwrap_or(i64::MIN)
+}
