@@ -17,6 +17,7 @@ mod dedup;
 pub mod effect;
 mod events;
 pub mod forward;
+mod hand_over;
 mod outcome;
 pub mod ownership;
 mod saver;
@@ -356,39 +357,6 @@ impl Engine {
             ShardView { shard: here.shard, owner, at_owner, here }
         };
         self.status().into_iter().map(seen).collect()
-    }
-
-    /// Waits until other nodes have what this one served. A node without others keeps its shards.
-    pub async fn handed_over(&self) {
-        let mut view = self.cluster.view.clone();
-        let heirs = |view: &View| view.members().iter().any(|m| !m.draining && !self.is_this(m));
-        if !heirs(&view.borrow()) {
-            return;
-        }
-        let gone = |view: &View| {
-            !heirs(view)
-                || (0..self.shard_count())
-                    .map(ShardId::new)
-                    .all(|shard| view.owner(shard).is_some_and(|owner| !self.is_this(owner)))
-        };
-        let closed = view.wait_for(gone).await.is_err();
-        if closed || !heirs(&view.borrow()) {
-            return;
-        }
-        for shard in (0..self.shard_count()).map(ShardId::new) {
-            self.served_here(shard, false).await;
-        }
-    }
-
-    /// Waits until the shard is served here, or no longer is.
-    pub async fn served_here(&self, shard: ShardId, served: bool) {
-        let mut status = self.handle(shard).status.clone();
-        let wanted = |status: &ShardStatus| (status.phase == Phase::Serving) == served;
-        let ended = status.wait_for(wanted).await.is_err();
-        // A shard that has ended will not be served again.
-        if ended && served {
-            std::future::pending::<()>().await;
-        }
     }
 
     fn handle(&self, shard: ShardId) -> &Handle {

@@ -59,13 +59,22 @@ impl Rear {
             () = shutdown.requested() => return Ok(()),
         };
         let mut tasks = Tasks::new(shutdown.clone());
-        let cluster = match &self.meeting {
-            Some(meeting) => self.meet(meeting, &mut tasks, &shutdown)?,
-            None => Cluster::alone(&self.node),
+        let (cluster, ownership) = match &self.meeting {
+            Some(meeting) => {
+                let (cluster, ownership) = self.meet(meeting).await?;
+                (cluster, Some(ownership))
+            }
+            None => (Cluster::alone(&self.node), None),
         };
         let stores = Stores::on_disk(&self.store, log.shard_count());
         let (engine, shards) = Engine::new(&log, &self.node, &self.clock, cluster, &stores);
         self.engine.fill(engine.clone());
+        if let Some(ownership) = ownership {
+            let (engine, log) = (engine.clone(), Arc::clone(&log));
+            let ready = async move { engine.caught_up(&*log).await };
+            let run = ownership.run(ready, self.draining, shutdown.clone());
+            tasks.spawn_critical("ownership", told(run));
+        }
         let managers = Managers {
             engine: engine.clone(),
             log,
@@ -84,18 +93,11 @@ impl Rear {
     }
 
     /// Joins the other nodes.
-    fn meet(
-        &self,
-        meeting: &Meeting,
-        tasks: &mut Tasks,
-        shutdown: &Shutdown,
-    ) -> anyhow::Result<Cluster> {
-        let beats = Box::new(KafkaBeats::open(&self.kafka, &meeting.topic)?);
+    async fn meet(&self, meeting: &Meeting) -> anyhow::Result<(Cluster, Ownership)> {
+        let beats = Box::new(KafkaBeats::open(&self.kafka, &meeting.topic).await?);
         let (ownership, view) = Ownership::new(beats, self.node.clone());
-        let run = ownership.run(self.draining.clone(), shutdown.clone());
-        tasks.spawn_critical("ownership", told(run));
         let peers = Arc::new(HttpPeers::new(meeting.secret.clone())?);
-        Ok(Cluster { view, peers })
+        Ok((Cluster { view, peers }, ownership))
     }
 
     /// Tries until the brokers answer and the topic is there.
@@ -152,7 +154,8 @@ async fn look(engine: Engine, served: Condition, shutdown: Shutdown) -> anyhow::
         let stalled = names(&|status| own(status) && status.stalled);
         let away = names(&|status| own(status) && !status.serves());
         match (&*nobodys, &*stalled, &*away) {
-            ("", "", "") => served.met(),
+            ("", "", "") if engine.wants_shards() => served.met(),
+            ("", "", "") => served.unmet("the other nodes do not see this one as ready for shards"),
             ("", "", away) => served.unmet(format!("taking over shards {away}")),
             ("", stalled, _) => {
                 served.unmet(format!("the event log does not answer for shards {stalled}"));

@@ -17,13 +17,14 @@ use domain::shard::ShardId;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::log::BoxError;
+use crate::log::{BoxError, Nonce};
 
 /// How often a node beats.
 pub const BEAT_EVERY: Duration = Duration::from_millis(200);
 
-/// A node that has not beaten for this long is dead to the others.
-const DEAD_AFTER_MILLIS: i64 = 1_000;
+/// A node that has not beaten for this long is dead to the others. The beat that tells them may come
+/// one interval later: so they know within a second.
+const DEAD_AFTER_MILLIS: i64 = 800;
 
 /// Nodes that are remembered; the longest silent ones are forgotten first.
 const NODES_MAX: usize = 1_000;
@@ -32,7 +33,9 @@ const NODES_MAX: usize = 1_000;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Beat {
     pub url: String,
-    /// It is about to go and wants no shard any more.
+    /// Tells this run of the node from earlier ones.
+    pub run: Nonce,
+    /// It wants no shard: it has just come and could not serve yet, or is about to go.
     pub draining: bool,
 }
 
@@ -89,25 +92,19 @@ impl View {
         &self.members
     }
 
-    /// The one that should own the shard: the first of [`View::ranking`].
+    /// The one that should own the shard: that of [`View::rank`] 0.
     #[must_use]
     pub fn owner(&self, shard: ShardId) -> Option<&Member> {
         self.candidates().max_by_key(|member| weight(&member.node, shard))
     }
 
-    /// The place of a node among those that may own the shard, the owner's being 0. `None` if it
-    /// may not.
+    /// How many of those that may own the shard come before the node, which need not be one of
+    /// them: the owner is the first, by rendezvous hashing (Thaler and Ravishankar, 1998). When a
+    /// node comes or goes, only its own shards change hands.
     #[must_use]
-    pub fn rank(&self, shard: ShardId, node: &str) -> Option<usize> {
-        self.ranking(shard).iter().position(|member| member.node == node)
-    }
-
-    /// Those that may own the shard, best first, by rendezvous hashing (Thaler and Ravishankar,
-    /// 1998): when a node comes or goes, only its own shards change hands.
-    fn ranking(&self, shard: ShardId) -> Vec<&Member> {
-        let mut ranking: Vec<&Member> = self.candidates().collect();
-        ranking.sort_by_cached_key(|member| std::cmp::Reverse(weight(&member.node, shard)));
-        ranking
+    pub fn rank(&self, shard: ShardId, node: &str) -> usize {
+        let own = weight(node, shard);
+        self.candidates().filter(|member| weight(&member.node, shard) > own).count()
     }
 
     fn candidates(&self) -> impl Iterator<Item = &Member> {
@@ -161,7 +158,7 @@ mod tests {
     const SHARDS: u32 = 64;
 
     fn heard(node: &str, at: i64) -> Heard {
-        let beat = Beat { url: format!("http://{node}"), draining: false };
+        let beat = Beat { url: format!("http://{node}"), run: Nonce(1), draining: false };
         Heard { node: node.to_owned(), beat: Some(beat), at }
     }
 
@@ -176,11 +173,11 @@ mod tests {
     }
 
     #[test]
-    fn a_node_is_dead_when_others_have_beaten_for_a_second_without_it() {
+    fn a_node_is_dead_when_others_have_beaten_long_enough_without_it() {
         let mut roster = roster([heard("a", 0), heard("b", 0)]);
-        roster.hear(heard("a", 999));
+        roster.hear(heard("a", 799));
         assert_eq!(nodes(&roster.view()), ["a", "b"]);
-        roster.hear(heard("a", 1_000));
+        roster.hear(heard("a", 800));
         assert_eq!(nodes(&roster.view()), ["a"]);
     }
 
@@ -205,10 +202,10 @@ mod tests {
         for shard in (0..SHARDS).map(ShardId::new) {
             let owner = &*all.owner(shard).unwrap().node;
             *owned.entry(owner).or_default() += 1;
-            assert_eq!(all.rank(shard, owner), Some(0));
+            assert_eq!(all.rank(shard, owner), 0);
             let heir = &*fewer.owner(shard).unwrap().node;
             if owner == "b" {
-                assert_eq!(all.rank(shard, heir), Some(1), "the next in rank inherits");
+                assert_eq!(all.rank(shard, heir), 1, "the next in rank inherits");
             } else {
                 assert_eq!(heir, owner);
             }
@@ -219,11 +216,10 @@ mod tests {
     #[test]
     fn a_draining_node_owns_nothing() {
         let mut roster = roster([heard("a", 0), heard("b", 0)]);
-        let beat = Beat { url: "http://b".to_owned(), draining: true };
+        let beat = Beat { url: "http://b".to_owned(), run: Nonce(1), draining: true };
         roster.hear(Heard { node: "b".to_owned(), beat: Some(beat), at: 1 });
         let view = roster.view();
         assert!((0..SHARDS).all(|shard| view.owner(ShardId::new(shard)).unwrap().node == "a"));
-        assert_eq!(view.rank(ShardId::new(0), "b"), None);
         assert_eq!(nodes(&view), ["a", "b"]);
     }
 

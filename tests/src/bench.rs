@@ -5,6 +5,7 @@
 //! cancels out. What goes through HTTP uses the running stack, and starts it where none runs.
 
 mod engine;
+mod failover;
 mod figure;
 mod footprint;
 mod history;
@@ -32,7 +33,10 @@ pub struct Args {
     /// Of `ingest`: baskets to import
     #[arg(long, value_name = "N", default_value_t = 5_000)]
     baskets: u16,
-    /// Of the others: how often each side runs
+    /// Of `failover`: how often a node is killed
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..))]
+    kills: u16,
+    /// Of the others: how often each side runs, or all nodes are restarted
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..))]
     rounds: u8,
     /// Of `restart` and `memory`: aggregates in the log [default: 100000 and 1000000]
@@ -49,6 +53,8 @@ pub struct Args {
 enum Name {
     /// Commits of one event through the engine, against a bare producer
     Engine,
+    /// Kill and restart nodes of a stack with three of them, while clients send commands
+    Failover,
     /// Commands over HTTP, against a server that sends bodies back
     Http,
     /// Import baskets that the stack does not hold yet, all the way into the read models
@@ -78,6 +84,7 @@ pub async fn run(args: &Args, folder: &Folder) -> Result<ExitCode> {
         Name::Memory => {
             footprint::run(rounds, folder, args.aggregates.unwrap_or(1_000_000)).await?;
         }
+        Name::Failover => failover::run(rounds, args.kills.into(), folder).await?,
         Name::Http => http::run(rounds, &args.target.target(folder)?).await?,
         Name::Ingest => {
             let baskets = usize::from(args.baskets);

@@ -3,8 +3,11 @@
 //! All of it is a hint. A node that is wrong about it claims a shard in vain or is deposed; no
 //! command is lost or doubled by that.
 
+use std::pin::pin;
+
 use domain::shard::ShardId;
 use infra::{
+    log::Nonce,
     membership::{BEAT_EVERY, Beat, Beats, BeatsFailed, Roster, View},
     shutdown::Shutdown,
 };
@@ -34,8 +37,9 @@ impl Role {
         let owner = view.owner(shard)?;
         Some(match view.rank(shard, node) {
             _ if owner.node == node => Self::Owner,
-            Some(rank) if rank <= STANDBY_REPLICAS => Self::Standby,
-            Some(_) | None => Self::Away,
+            // A node that has just come follows what it is about to take.
+            0..=STANDBY_REPLICAS => Self::Standby,
+            _ => Self::Away,
         })
     }
 
@@ -64,27 +68,40 @@ impl Ownership {
 
     /// Beats until `left` is requested. From `draining` on the node wants no shard any more.
     ///
+    /// Nor does it before it has heard itself and is `ready`. What it hears until then is the past,
+    /// by which it would claim shards that have an owner; and what others hand over to it as soon
+    /// as they hear that it wants it would not be served until it is ready.
+    ///
     /// # Errors
     /// The topic of the nodes cannot be used.
-    pub async fn run(mut self, draining: Shutdown, left: Shutdown) -> Result<(), BeatsFailed> {
+    pub async fn run(
+        mut self,
+        ready: impl Future<Output = ()>,
+        draining: Shutdown,
+        left: Shutdown,
+    ) -> Result<(), BeatsFailed> {
         let mut roster = Roster::default();
-        let mut beat = Beat { url: self.node.url.clone(), draining: false };
+        let (mut has_come, mut is_ready) = (false, false);
+        let mut ready = pin!(ready);
+        let mut beat = Beat { url: self.node.url.clone(), run: Nonce::random(), draining: true };
         let mut ticks = interval(BEAT_EVERY);
         // A node that was stopped for a while need not make up for the beats that it missed.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 heard = self.beats.hear() => {
-                    roster.hear(heard?);
-                    let view = roster.view();
-                    self.view.send_if_modified(|seen| {
-                        let changed = *seen != view;
-                        if changed {
-                            tell(&view);
-                            *seen = view;
-                        }
-                        changed
-                    });
+                    let heard = heard?;
+                    let is_own = heard.beat.as_ref().is_some_and(|heard| heard.run == beat.run);
+                    roster.hear(heard);
+                    has_come |= is_own;
+                    if has_come {
+                        self.show(roster.view());
+                    }
+                }
+                () = &mut ready, if has_come && !is_ready => {
+                    is_ready = true;
+                    beat.draining = draining.is_requested();
+                    ticks.reset_immediately();
                 }
                 _ = ticks.tick() => self.beats.send(&self.node.name, Some(&beat)),
                 () = draining.requested(), if !beat.draining => {
@@ -98,37 +115,26 @@ impl Ownership {
             }
         }
     }
+
+    fn show(&self, view: View) {
+        self.view.send_if_modified(|seen| {
+            let changed = *seen != view;
+            if changed {
+                tell(&view);
+                *seen = view;
+            }
+            changed
+        });
+    }
 }
 
 fn tell(view: &View) {
     let names = view.members().iter().map(|member| {
-        format!("{}{}", member.node, if member.draining { " (draining)" } else { "" })
+        format!("{}{}", member.node, if member.draining { " (wants no shards)" } else { "" })
     });
     let names: Vec<_> = names.collect();
     info!("nodes alive: {}", names.join(", "));
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_shard_has_one_owner_and_one_standby() {
-        let mut roster = Roster::default();
-        for node in ["a", "b", "c"] {
-            let beat = Beat { url: format!("http://{node}"), draining: false };
-            roster.hear(infra::membership::Heard {
-                node: node.to_owned(),
-                beat: Some(beat),
-                at: 0,
-            });
-        }
-        let view = roster.view();
-        for shard in (0..8).map(ShardId::new) {
-            let mut roles = ["a", "b", "c"].map(|node| Role::of(&view, shard, node).unwrap());
-            roles.sort_by_key(|role| role.as_str());
-            assert_eq!(roles, [Role::Away, Role::Owner, Role::Standby]);
-        }
-        assert_eq!(Role::of(&View::default(), ShardId::new(0), "a"), None);
-    }
-}
+mod tests;

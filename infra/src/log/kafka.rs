@@ -114,7 +114,7 @@ impl EventLog for KafkaLog {
     ) -> Result<Box<dyn LogReader>, ReadError> {
         let partition = self.partition(shard).ok_or(ReadError::NoSuchShard(shard))?;
         let (base, topic) = (self.base.clone(), Arc::clone(&self.topic));
-        let open = move || reader::open(&base, &topic, partition, from);
+        let open = move || reader::open(&base, topic, partition, from);
         match task::spawn_blocking("log-open-reader", open).await {
             Ok(Ok(reader)) => Ok(Box::new(reader)),
             Ok(Err(error)) => Err(ReadError::Failed(error.into())),

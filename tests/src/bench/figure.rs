@@ -36,6 +36,22 @@ impl<'a> Figure<'a> {
         Self { figure, value, unit, baseline: Some(baseline), ratio, rounds }
     }
 
+    /// A figure with what it is meant not to exceed.
+    pub(super) fn aimed(
+        figure: &'a str,
+        value: f64,
+        aim: f64,
+        unit: &'a str,
+        rounds: usize,
+    ) -> Self {
+        Self { figure, value, unit, baseline: Some(aim), ratio: Some(value / aim), rounds }
+    }
+
+    /// How often something happened in all rounds.
+    pub(super) const fn counted(figure: &'a str, value: f64, rounds: usize) -> Self {
+        Self { figure, value, unit: "1", baseline: None, ratio: None, rounds }
+    }
+
     pub(super) fn print(&self) -> Result<()> {
         console::line(&serde_json::to_string(self)?);
         Ok(())
@@ -46,11 +62,17 @@ pub(super) fn per_second(count: usize, time: Duration) -> Result<f64> {
     Ok(f64::from(u32::try_from(count)?) / time.as_secs_f64())
 }
 
-/// Of two in the middle, the lower.
-fn median(values: &[f64]) -> f64 {
+/// The smallest value that at least so many of a hundred do not exceed.
+pub(super) fn percentile(values: &[f64], percent: usize) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len().saturating_sub(1) / 2).copied().unwrap_or(f64::NAN)
+    let rank = (sorted.len() * percent).div_ceil(100);
+    sorted.get(rank.saturating_sub(1)).copied().unwrap_or(f64::NAN)
+}
+
+/// Of two in the middle, the lower.
+fn median(values: &[f64]) -> f64 {
+    percentile(values, 50)
 }
 
 #[cfg(test)]
@@ -64,5 +86,13 @@ mod tests {
             r#"{"figure":"f","value":4.0,"unit":"1/s","baseline":8.0,"ratio":0.5,"rounds":3}"#
         ]]
         .assert_eq(&serde_json::to_string(&figure).expect("a figure is JSON"));
+    }
+
+    #[test]
+    fn percentiles_are_values_that_were_seen() {
+        let values: Vec<f64> = (1..=40).rev().map(f64::from).collect();
+        let found = [0, 50, 99, 100].map(|percent| percentile(&values, percent));
+        assert_eq!(found, [1.0, 20.0, 40.0, 40.0]);
+        assert!(percentile(&[], 50).is_nan());
     }
 }

@@ -64,6 +64,10 @@ pub enum Target {
     /// Every part
     #[default]
     All,
+    /// The brokers alone
+    Brokers,
+    /// The command-api nodes alone: one after the other is killed
+    Nodes,
     /// The projector and PostgreSQL alone, many times
     Projector,
 }
@@ -95,6 +99,8 @@ impl Plan {
     pub(super) fn new(seed: u64, size: Size, target: Target) -> Self {
         let kinds = match target {
             Target::All => ALL.to_vec(),
+            Target::Brokers => vec![Kind::BrokerKilled, Kind::BrokerPaused],
+            Target::Nodes => vec![Kind::NodeKilled],
             Target::Projector => OF_READ_MODELS.to_vec(),
         };
         Self { random: StdRng::seed_from_u64(seed), size, kinds, turn: Vec::new() }
@@ -122,7 +128,7 @@ impl Iterator for Plan {
             // From the shortest start to one that all others notice.
             Kind::NodeKilled | Kind::ProjectorKilled | Kind::QueryApiKilled => 0..2_500,
             Kind::NodeRestarted | Kind::PostgresKilled | Kind::BrokerKilled => 0..1_000,
-            // Longer than the second after which a silent node counts as dead.
+            // Longer than the silence after which a node counts as dead.
             Kind::NodePaused => 1_500..4_000,
             Kind::BrokerPaused => 500..4_000,
             Kind::NodeWithoutBrokers | Kind::NodeUnreachable => 500..4_000,

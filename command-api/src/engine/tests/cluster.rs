@@ -2,25 +2,35 @@
 
 use std::{
     collections::BTreeMap,
+    ops::Range,
+    pin::pin,
     sync::{Arc, Mutex},
+    task::Poll,
     time::Duration,
 };
 
 use async_trait::async_trait;
-use domain::id::StreamId;
+use domain::{id::StreamId, shard::ShardId};
 use futures_util::future::join_all;
 use infra::{
     clock::Clock,
-    log::{EventLog, memory::MemoryLog},
-    membership::{Member, memory::MemoryBeats},
+    log::{
+        EventLog, LogReader, LogWriter, Nonce, Offset, OpenError, ReadError, Report,
+        memory::MemoryLog,
+    },
+    membership::{Beat, Heard, Member, Roster, memory::MemoryBeats},
     shutdown::Shutdown,
     task::{self, Task},
 };
-use tokio::time::Instant;
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, timeout},
+};
 
 use super::{
     super::{
-        Answer, Cluster, Engine, Node, ShardStatus, Snapshot, Stores, Submission, SubmitError,
+        Answer, Cluster, Engine, Node, Shard, ShardStatus, Snapshot, Stores, Submission,
+        SubmitError,
         forward::{PeerError, Peers},
         ownership::Ownership,
     },
@@ -49,7 +59,10 @@ impl Peers for LocalPeers {
         wait: Duration,
     ) -> Result<Answer, PeerError> {
         let engine = self.engine(peer)?;
-        Ok(engine.submit_here(Arc::new(submission.clone()), Instant::now() + wait).await?)
+        let asked = engine.submit_here(Arc::new(submission.clone()), Instant::now() + wait).await;
+        // That the outcome is unknown is not the word of a node that has crashed meanwhile.
+        self.engine(peer)?;
+        Ok(asked?)
     }
 
     async fn read(
@@ -65,6 +78,39 @@ impl Peers for LocalPeers {
 
     async fn shards(&self, peer: &Member, _: Duration) -> Result<Vec<ShardStatus>, PeerError> {
         Ok(self.engine(peer)?.status())
+    }
+}
+
+/// A log that cannot be read before it is opened.
+struct Shut {
+    log: Arc<dyn EventLog>,
+    open: Shutdown,
+}
+
+#[async_trait]
+impl EventLog for Shut {
+    fn shard_count(&self) -> u32 {
+        self.log.shard_count()
+    }
+
+    async fn open_writer(
+        &self,
+        shard: ShardId,
+    ) -> Result<(Box<dyn LogWriter>, mpsc::Receiver<Report>), OpenError> {
+        self.log.open_writer(shard).await
+    }
+
+    async fn open_reader(
+        &self,
+        shard: ShardId,
+        from: Offset,
+    ) -> Result<Box<dyn LogReader>, ReadError> {
+        self.open.requested().await;
+        self.log.open_reader(shard, from).await
+    }
+
+    async fn range(&self, shard: ShardId) -> Result<Range<Offset>, ReadError> {
+        self.log.range(shard).await
     }
 }
 
@@ -89,13 +135,19 @@ impl Nodes {
     }
 
     fn start(&self, name: &'static str) -> Running {
+        self.start_on(Arc::clone(&self.log), name)
+    }
+
+    fn start_on(&self, log: Arc<dyn EventLog>, name: &'static str) -> Running {
         let node = Node { name: name.to_owned(), url: format!("http://{name}") };
         let (ownership, view) = Ownership::new(self.beats.subscribe(), node.clone());
         let cluster = Cluster { view, peers: Arc::new(self.peers.clone()) };
         let (engine, shards) =
-            Engine::new(&self.log, &node, &Clock::System, cluster, &Stores::in_memory());
+            Engine::new(&log, &node, &Clock::System, cluster, &Stores::in_memory());
         let (draining, left) = (Shutdown::new(), Shutdown::new());
-        let beating = ownership.run(draining.clone(), left.clone());
+        let ready = engine.clone();
+        let ready = async move { ready.caught_up(&*log).await };
+        let beating = ownership.run(ready, draining.clone(), left.clone());
         let mut tasks = vec![task::spawn("ownership", async { beating.await.unwrap() })];
         tasks.extend(shards.into_iter().map(|shard| {
             let run = shard.run(left.clone());
@@ -139,7 +191,7 @@ async fn load(engine: &Engine) {
 
 /// Waits until some shard is served by the node, so that losing it matters.
 async fn until_serving(node: &Running) {
-    let shards = (0..node.engine.shard_count()).map(domain::shard::ShardId::new);
+    let shards = (0..node.engine.shard_count()).map(ShardId::new);
     let served = shards.map(|shard| Box::pin(node.engine.served_here(shard, true)));
     futures_util::future::select_all(served).await;
 }
@@ -187,4 +239,50 @@ async fn a_node_that_leaves_hands_over_first() {
     tokio::join!(load(&engine), nodes.stop(leaves));
     nodes.assert_all_once().await;
     assert!(stays.engine.status().iter().all(ShardStatus::serves));
+}
+
+#[tokio::test]
+async fn a_node_that_comes_takes_over_what_it_has_read() {
+    let nodes = Nodes::new();
+    let serves = nodes.start("a");
+    load(&serves.engine).await;
+    let open = Shutdown::new();
+    let shut = Shut { log: Arc::clone(&nodes.log), open: open.clone() };
+    let comes = nodes.start_on(Arc::new(shut), "b");
+    let mut view = serves.engine.cluster.view.clone();
+    view.wait_for(|view| view.members().len() == 2).await.unwrap();
+    // Commands whose outcomes are known are answered where the shards are served.
+    timeout(Duration::from_secs(5), load(&serves.engine)).await.expect("all shards are served");
+    open.request();
+    until_serving(&comes).await;
+    load(&comes.engine).await;
+    nodes.assert_all_once().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_whose_last_heir_goes_too_hands_over_no_longer() {
+    let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new(1));
+    let node = Node { name: "a".to_owned(), url: "http://a".to_owned() };
+    let wants = |a, b| {
+        let mut roster = Roster::default();
+        for (node, draining) in [("a", a), ("b", b)] {
+            let beat = Beat { url: format!("http://{node}"), run: Nonce(1), draining };
+            roster.hear(Heard { node: node.to_owned(), beat: Some(beat), at: 0 });
+        }
+        roster.view()
+    };
+    let (tell, view) = watch::channel(wants(false, true));
+    let cluster = Cluster { view, peers: Arc::new(LocalPeers::default()) };
+    let (engine, shards) = Engine::new(&log, &node, &Clock::System, cluster, &Stores::in_memory());
+    let run = |shard: Shard| task::spawn("shard", shard.run(Shutdown::new()));
+    let _shards: Vec<_> = shards.into_iter().map(run).collect();
+    engine.served_here(ShardId::new(0), true).await;
+
+    tell.send_replace(wants(true, false));
+    let mut handing_over = pin!(engine.handed_over());
+    assert_eq!(futures_util::poll!(&mut handing_over), Poll::Pending);
+    // Before the shard has looked at the view that gave it away.
+    tell.send_replace(wants(true, true));
+    timeout(Duration::from_secs(60), handing_over).await.expect("there is nobody to wait for");
+    assert!(engine.status().iter().all(ShardStatus::serves));
 }

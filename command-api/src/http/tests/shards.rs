@@ -1,6 +1,7 @@
 //! Who serves what, and what only nodes may ask.
 
 use axum::{body::Body, http::StatusCode};
+use domain::shard::ShardId;
 use serde_json::json;
 
 use crate::testing::{OPERATOR, World, bearer};
@@ -10,6 +11,9 @@ async fn an_operator_sees_who_serves_each_shard() {
     let world = World::start();
     let body = json!({"name": "till", "roles": ["staff"]});
     let issued = world.staff("POST", "/v1/api-keys", body).await.expect(201);
+    for shard in (0..world.engine.shard_count()).map(ShardId::new) {
+        world.engine.served_here(shard, true).await;
+    }
     let seen = world.staff("GET", "/v1/shards", json!(null)).await.expect(200);
     let items = seen.body["items"].as_array().unwrap();
     assert_eq!(items.len(), 4);

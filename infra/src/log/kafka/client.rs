@@ -18,8 +18,9 @@ pub(crate) fn base(config: &config::Kafka) -> ClientConfig {
     base.set("bootstrap.servers", &config.bootstrap_servers)
         .set("client.id", "tradewind")
         .set("security.protocol", config.security.protocol.as_str())
-        // A broker that comes back is found again within a second.
-        .set("reconnect.backoff.ms", "50")
+        // A broker that comes back is found again within a second. Half of the first wait is also
+        // what a fresh client lets pass between its first connection and the next.
+        .set("reconnect.backoff.ms", "20")
         .set("reconnect.backoff.max.ms", "1000")
         // A round trip must not wait for another packet to fill up.
         .set("socket.nagle.disable", "true")

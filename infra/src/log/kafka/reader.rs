@@ -2,6 +2,7 @@
 
 use std::{
     panic::{self, AssertUnwindSafe},
+    sync::Arc,
     thread,
     time::Duration,
 };
@@ -17,15 +18,32 @@ use rdkafka::{
 use tokio::time::{Instant, timeout_at};
 
 use super::Quiet;
-use crate::log::{
-    LogReader, Offset, ReadError,
-    record::{Body, ForeignReason, LogRecord},
-    wire::{Decoder, Raw, UnsupportedVersion},
+use crate::{
+    log::{
+        BoxError, LogReader, Offset, ReadError,
+        record::{Body, ForeignReason, LogRecord},
+        wire::{Decoder, Raw, UnsupportedVersion},
+    },
+    task::{self, Task},
 };
 
+/// A reader whose brokers have been away for this long has a consumer that may never find them
+/// again: librdkafka forgets all brokers, the first ones too, when one that has just started knows of
+/// none (its issue 5301).
+const AWAY_MAX: Duration = Duration::from_secs(3);
+
+/// How long a fresh consumer looks for the brokers.
+const METADATA_WAIT_MAX: Duration = Duration::from_secs(1);
+
+type Opening = Task<Result<StreamConsumer<Quiet>, BoxError>>;
+
 pub(super) struct KafkaReader {
+    base: ClientConfig,
+    topic: Arc<str>,
     /// Present until the reader is dropped.
     consumer: Option<StreamConsumer<Quiet>>,
+    /// The one that will take its place, and where it begins.
+    opening: Option<(Offset, Opening)>,
     cursor: Cursor,
 }
 
@@ -35,8 +53,8 @@ struct Cursor {
     shard: i32,
     /// Where reading goes on.
     next: Offset,
-    /// Set while the brokers are away, so that only changes are logged.
-    away: bool,
+    /// Set while the brokers are away: since when, or since the last look for them.
+    away: Option<Instant>,
     /// Final. It may have been met behind records that had to be returned first.
     failed: Option<Failure>,
 }
@@ -50,17 +68,27 @@ enum Failure {
 
 pub(super) fn open(
     base: &ClientConfig,
-    topic: &str,
+    topic: Arc<str>,
     partition: i32,
     from: Offset,
 ) -> KafkaResult<KafkaReader> {
+    let consumer = Some(assigned(base, &topic, partition, from)?);
+    let decoder = Decoder::default();
+    let cursor = Cursor { decoder, shard: partition, next: from, away: None, failed: None };
+    Ok(KafkaReader { base: base.clone(), topic, consumer, opening: None, cursor })
+}
+
+fn assigned(
+    base: &ClientConfig,
+    topic: &str,
+    partition: i32,
+    from: Offset,
+) -> KafkaResult<StreamConsumer<Quiet>> {
     let consumer: StreamConsumer<Quiet> = config(base).create_with_context(Quiet)?;
     let mut assignment = TopicPartitionList::with_capacity(1);
     assignment.add_partition_offset(topic, partition, KafkaOffset::Offset(from))?;
     consumer.assign(&assignment)?;
-    let decoder = Decoder::default();
-    let cursor = Cursor { decoder, shard: partition, next: from, away: false, failed: None };
-    Ok(KafkaReader { consumer: Some(consumer), cursor })
+    Ok(consumer)
 }
 
 fn config(base: &ClientConfig) -> ClientConfig {
@@ -86,8 +114,12 @@ fn config(base: &ClientConfig) -> ClientConfig {
 #[async_trait]
 impl LogReader for KafkaReader {
     async fn read(&mut self, max: usize, wait: Duration) -> Result<Vec<LogRecord>, ReadError> {
-        let Self { consumer: Some(consumer), cursor } = self else { return Ok(Vec::new()) };
         let deadline = Instant::now() + wait;
+        if self.cursor.away.is_some_and(|since| since.elapsed() >= AWAY_MAX) {
+            // What is opened in vain is opened on by the next read.
+            timeout_at(deadline, self.reopen()).await.ok();
+        }
+        let Self { consumer: Some(consumer), cursor, .. } = self else { return Ok(Vec::new()) };
         let mut messages = consumer.stream();
         let mut records = Vec::new();
         while records.len() < max && cursor.failed.is_none() {
@@ -110,23 +142,65 @@ impl LogReader for KafkaReader {
     }
 }
 
-impl Drop for KafkaReader {
-    /// Destroying a consumer waits for its threads, so it is not done on this one.
-    fn drop(&mut self) {
-        let consumer = self.consumer.take();
-        let dropper = thread::Builder::new().name("log-reader-end".to_owned());
-        if let Err(error) = dropper.spawn(move || drop(consumer)) {
-            tracing::warn!(%error, "no thread to end a reader of the log on, so it blocked");
+impl KafkaReader {
+    /// Puts a consumer that has found the brokers in the place of one that has not. Dropping the
+    /// future loses nothing.
+    async fn reopen(&mut self) {
+        let (partition, next) = (self.cursor.shard, self.cursor.next);
+        // The old one may have gone on reading since.
+        self.opening.take_if(|(from, _)| *from != next);
+        let (_, opening) = self.opening.get_or_insert_with(|| {
+            let (base, topic) = (self.base.clone(), Arc::clone(&self.topic));
+            let look = move || found(&base, &topic, partition, next);
+            let open = async { task::spawn_blocking("log-reopen-reader", look).await? };
+            (next, task::spawn("log-reopen-reader", open))
+        });
+        let opened = opening.await;
+        self.opening = None;
+        self.cursor.away = Some(Instant::now());
+        match opened {
+            Ok(Ok(consumer)) => {
+                self.consumer.replace(consumer).into_iter().for_each(end);
+                self.cursor.is_back();
+            }
+            Ok(Err(error)) => tracing::debug!(%error, "the log's brokers are not found"),
+            Err(error) => tracing::debug!(%error, "the log's brokers are not found"),
         }
+    }
+}
+
+/// A consumer that has found the brokers.
+fn found(
+    base: &ClientConfig,
+    topic: &str,
+    partition: i32,
+    from: Offset,
+) -> Result<StreamConsumer<Quiet>, BoxError> {
+    let consumer = assigned(base, topic, partition, from)?;
+    let metadata = consumer.fetch_metadata(Some(topic), METADATA_WAIT_MAX)?;
+    if metadata.brokers().is_empty() {
+        return Err("the broker knows of no other yet".into());
+    }
+    Ok(consumer)
+}
+
+impl Drop for KafkaReader {
+    fn drop(&mut self) {
+        self.consumer.take().into_iter().for_each(end);
+    }
+}
+
+/// Destroying a consumer waits for its threads, so it is not done on this one.
+fn end(consumer: StreamConsumer<Quiet>) {
+    let dropper = thread::Builder::new().name("log-reader-end".to_owned());
+    if let Err(error) = dropper.spawn(move || drop(consumer)) {
+        tracing::warn!(%error, "no thread to end a reader of the log on, so it blocked");
     }
 }
 
 impl Cursor {
     fn take(&mut self, message: &BorrowedMessage<'_>) -> Option<LogRecord> {
-        if self.away {
-            self.away = false;
-            tracing::info!(shard.id = self.shard, "reading the log again");
-        }
+        self.is_back();
         let offset = message.offset();
         match self.decode(message) {
             Ok(body) => {
@@ -137,6 +211,12 @@ impl Cursor {
                 self.failed = Some(Failure::UnsupportedVersion { offset, version });
                 None
             }
+        }
+    }
+
+    fn is_back(&mut self) {
+        if self.away.take().is_some() {
+            tracing::info!(shard.id = self.shard, "reading the log again");
         }
     }
 
@@ -166,9 +246,9 @@ impl Cursor {
                 | Code::UnknownTopic
                 | Code::UnknownTopicOrPartition,
             ) => self.failed = Some(Failure::Kafka(error)),
-            _ if self.away => {}
+            _ if self.away.is_some() => {}
             _ => {
-                self.away = true;
+                self.away = Some(Instant::now());
                 tracing::warn!(shard.id = self.shard, %error, "waiting for the log's brokers");
             }
         }

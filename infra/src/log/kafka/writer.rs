@@ -17,7 +17,7 @@ use rdkafka::{
     config::RDKafkaLogLevel,
     error::{KafkaError, RDKafkaErrorCode},
     message::{Header, OwnedHeaders},
-    producer::{BaseProducer, BaseRecord, DeliveryResult, ProducerContext},
+    producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext},
 };
 use tokio::sync::mpsc;
 
@@ -30,6 +30,8 @@ use crate::log::{
 const REPORTS_MAX: usize = 16_384;
 /// How soon the thread notices that the writer is gone.
 const POLL_WAIT: Duration = Duration::from_millis(50);
+/// How long an opening waits for each answer of the brokers; they may also come later.
+const WARM_UP_MAX: Duration = Duration::from_secs(1);
 /// The most headers that a record has, so that librdkafka's list never grows.
 const HEADERS_MAX: usize = 24;
 
@@ -55,6 +57,7 @@ pub(super) fn open(
     thread::Builder::new()
         .name(format!("log-writer-{partition}"))
         .spawn(move || poll_until_alone(&polled))?;
+    warm_up(&producer, &topic);
     Ok((KafkaWriter { producer, topic, partition, closed }, received))
 }
 
@@ -75,6 +78,18 @@ fn config(base: &ClientConfig) -> ClientConfig {
         .set("queue.buffering.max.messages", "100000")
         .set("queue.buffering.max.kbytes", "131072");
     config
+}
+
+/// Makes the producer get its id now. librdkafka asks for it when metadata come in and a broker is
+/// connected, and otherwise half a second later. The first metadata come over a connection that it
+/// gives up the moment it has them, since only now it knows the brokers by their ids; the second
+/// come over a lasting one.
+fn warm_up(producer: &Producer, topic: &str) {
+    let ask = || producer.client().fetch_metadata(Some(topic), WARM_UP_MAX);
+    if let Err(error) = ask().and_then(|_| ask()) {
+        // The first record waits for the brokers instead.
+        tracing::debug!(%error, "a writer was opened without its brokers");
+    }
 }
 
 /// Ends when the writer has let go of the producer, which is then destroyed here: that takes time

@@ -1,4 +1,4 @@
-//! Every answer stands in the log once and in the right place, and the log agrees with the clock:
+//! Every command has an answer in the end. Every answer stands in the log once and in the right place, and the log agrees with the clock:
 //! what was over before something else began comes before it.
 
 use std::collections::HashMap;
@@ -11,7 +11,11 @@ pub(super) fn check(commands: &[Command], fold: &Fold, violations: &mut Vec<Stri
     let twice = fold.checkouts.iter().filter(|(_, count)| **count > 1);
     violations.extend(twice.map(|(cart, count)| format!("cart/{cart}: checked out {count} times")));
     for command in commands {
-        let Some(answer) = &command.answer else { continue };
+        let Some(answer) = &command.answer else {
+            violations
+                .push(format!("asked for long after all was whole, not answered: {command:?}"));
+            continue;
+        };
         let place = fold.places.get(&command.command_id.to_string());
         if let Err(what) = agree(command, answer, place) {
             violations.push(format!("{what}: {command:?}, in the log: {place:?}"));

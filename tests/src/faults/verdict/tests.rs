@@ -135,6 +135,7 @@ fn a_sound_run_has_no_violation() {
 
 #[test]
 fn an_answer_that_the_log_does_not_bear_out_is_found() {
+    check(|run| run.commands[3].answer = None, "not answered");
     check(|run| drop(run.commits.remove(1)), "answered, and not in the log");
     check(|run| answer(&mut run.commands[0]).events.clear(), "other events");
     check(|run| answer(&mut run.commands[1]).revision = 3, "other events");
