@@ -13,9 +13,10 @@ use truth::Truth;
 
 /// # Errors
 /// The first promise that was broken.
-pub(super) fn all(world: &World) -> Result<(), Violation> {
+pub(super) fn all(world: &mut World) -> Result<(), Violation> {
+    let views = readers::views(&mut world.nodes);
     let truth = Truth::read(world)?;
-    readers::check(world, &truth)?;
+    readers::check(world, &views, &truth)?;
     answers::check(world, &truth)?;
     linear::check(world, &truth)?;
     check_deadlines(world, &truth)

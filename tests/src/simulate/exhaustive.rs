@@ -273,7 +273,7 @@ impl Tracked {
 
     fn finish(&mut self) -> Result<(), Violation> {
         rest::settle(&mut self.world, &mut Chance::new(0))?;
-        check::all(&self.world)
+        check::all(&mut self.world)
     }
 }
 

@@ -5,9 +5,9 @@
 
 mod shell;
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use command_api::engine::{effect::Input, step::Machine};
+use command_api::engine::{effect::Input, step::Machine, store::MemoryStore};
 use domain::{shard::ShardId, timestamp::Timestamp};
 use infra::log::{Offset, OutgoingRecord, Ticket, mistake::Mistakes};
 
@@ -20,12 +20,16 @@ use super::{
 };
 use shell::Shell;
 
+/// Nothing is cached, so that what can be loaded is loaded.
+const CACHE_BYTES: usize = 0;
+
 /// What survives a crash.
 pub(super) struct Node {
     index: usize,
     mistakes: Mistakes,
     /// Records that the producer's queue has room for.
     room: usize,
+    store: Arc<MemoryStore>,
     /// The wall clock, as far as it is wrong.
     pub(super) skew: i64,
     pub(super) paused: bool,
@@ -74,11 +78,13 @@ pub(super) enum Request {
 
 impl Node {
     pub(super) fn new(index: usize, room: usize, mistakes: Mistakes) -> Self {
-        Self { index, mistakes, room, skew: 0, paused: false, process: None }
+        let store = Arc::default();
+        Self { index, mistakes, room, store, skew: 0, paused: false, process: None }
     }
 
     pub(super) fn start(&mut self, now: Timestamp) {
-        let mut machine = Machine::new(ShardId::new(0)).with_mistakes(self.mistakes);
+        let machine = Machine::new(ShardId::new(0), self.store.clone(), CACHE_BYTES);
+        let mut machine = machine.with_mistakes(self.mistakes);
         machine.step(Input::Resigned, &mut Vec::new());
         self.paused = false;
         self.process = Some(Process {
@@ -138,11 +144,16 @@ impl Process {
 
     /// How many records may be read now.
     pub(super) fn readable(&self, partition: &Partition) -> usize {
-        let Some(Fetch { next, to }) = self.fetch.filter(|_| self.machine.follows()) else {
+        let Some(Fetch { next, to }) = self.fetch.filter(|_| self.takes_records()) else {
             return 0;
         };
         let end = to.unwrap_or(Offset::MAX).min(partition.end());
         usize::try_from(end - next).unwrap_or(0)
+    }
+
+    /// A replay must not run ahead of what can be saved.
+    fn takes_records(&self) -> bool {
+        self.machine.follows() && !self.machine.is_saturated()
     }
 
     pub(super) fn learns(&self, node: usize, elected: usize) -> bool {

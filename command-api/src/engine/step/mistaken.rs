@@ -2,7 +2,10 @@
 
 use std::collections::VecDeque;
 
-use domain::id::{CommandId, StreamId};
+use domain::{
+    id::{CommandId, StreamId},
+    timestamp::Timestamp,
+};
 use infra::{
     codec,
     log::{
@@ -22,6 +25,7 @@ use super::{
     },
     Machine, Mode, Serving,
     decide::event_id,
+    no_state,
 };
 
 /// What an ended epoch leaves behind by mistake.
@@ -36,14 +40,14 @@ impl Machine {
     #[must_use]
     pub fn with_mistakes(mut self, mistakes: Mistakes) -> Self {
         self.mistakes = mistakes;
-        self.reader = Reader::start().with_mistakes(mistakes);
+        self.reader = Reader::resume(self.saved_up_to).with_mistakes(mistakes);
         self
     }
 
-    pub(super) fn newest(&self, stream: &StreamId) -> Result<Snapshot, SubmitError> {
+    pub(super) fn newest(&mut self, stream: &StreamId) -> Result<Snapshot, SubmitError> {
         self.streams
             .decide(stream, |state, revision| Snapshot { state: state.clone(), revision })
-            .map_err(|_unreadable| SubmitError::StreamUnreadable)
+            .map_err(no_state)
     }
 
     pub(super) fn serve_by_mistake(&mut self, nonce: Nonce, effects: &mut Vec<Effect>) {
@@ -149,8 +153,8 @@ impl Machine {
             return;
         };
         let request_hash = waiting.submission.request_hash;
-        let known = Known { request_hash, outcome, next_offset: commit.next_offset };
-        self.settle(command_id, known, self.now, effects);
+        let (next_offset, recorded_at) = (commit.next_offset, self.now);
+        self.settle(command_id, Known { request_hash, outcome, next_offset, recorded_at }, effects);
     }
 
     /// After a decision.
@@ -160,10 +164,11 @@ impl Machine {
         if self.mistakes.has(Mistake::DedupFromSpeculation) {
             let Some(OutgoingRecord::Event(last)) = serving.batch.last_gathered() else { return };
             let (revision, recorded_at) = (last.revision, last.recorded_at);
-            let Some(known) = self.speculative_commit(command_id, revision, next_offset) else {
+            let place = (revision, next_offset);
+            let Some(known) = self.speculative_commit(command_id, place, recorded_at) else {
                 return;
             };
-            self.dedup.insert(command_id, known, recorded_at);
+            self.dedup.insert(command_id, known, self.now);
             return;
         }
         let (pending, outcomes) = serving.batch.decided_mut();
@@ -239,8 +244,9 @@ impl Machine {
         };
         let (command_id, revision) = (last.provenance.command_id, last.revision);
         let recorded_at = last.recorded_at;
-        if let Some(known) = self.speculative_commit(command_id, revision, offset + 1) {
-            self.settle(command_id, known, recorded_at, effects);
+        let place = (revision, offset + 1);
+        if let Some(known) = self.speculative_commit(command_id, place, recorded_at) {
+            self.settle(command_id, known, effects);
         }
     }
 
@@ -257,12 +263,12 @@ impl Machine {
         self.refuse(command_id, SubmitError::Busy, effects);
     }
 
-    /// The outcome of a commit that is not emitted.
+    /// The outcome of a commit that is not emitted, as if it were at this revision and offset.
     fn speculative_commit(
         &mut self,
         command_id: CommandId,
-        revision: u64,
-        next_offset: Offset,
+        (revision, next_offset): (u64, Offset),
+        recorded_at: Timestamp,
     ) -> Option<Known> {
         let request_hash = self.commands.get(&command_id)?.submission.request_hash;
         let Mode::Serving(serving) = &mut self.mode else { return None };
@@ -278,6 +284,6 @@ impl Machine {
             event_type: codec::encode(event).0,
         });
         let outcome = Outcome::Committed { stream, revision, events: events.collect() };
-        Some(Known { request_hash, outcome, next_offset })
+        Some(Known { request_hash, outcome, next_offset, recorded_at })
     }
 }

@@ -16,7 +16,7 @@ const UNSAVED_BYTES_MAX: usize = 16 << 20;
 impl Machine {
     /// All that emitted commits have changed since the last call, if there were any. The next call
     /// comes after [`Machine::saved`].
-    pub(in super::super) fn take_unsaved(&mut self) -> Option<Batch> {
+    pub fn take_unsaved(&mut self) -> Option<Batch> {
         let checkpoint = self.reader.checkpoint();
         if checkpoint == self.saved_up_to {
             return None;
@@ -31,13 +31,13 @@ impl Machine {
     }
 
     /// The batch that was taken is in the store.
-    pub(in super::super) fn saved(&mut self, written: &Written) {
+    pub fn saved(&mut self, written: &Written) {
         self.streams.saved(&written.state_bytes);
         self.dedup.saved(written.size.outcomes);
     }
 
     /// Too much waits to be saved.
-    pub(in super::super) fn is_saturated(&self) -> bool {
+    pub fn is_saturated(&self) -> bool {
         self.unsaved_bytes() >= UNSAVED_BYTES_MAX
     }
 
@@ -56,7 +56,7 @@ impl Machine {
 
     /// Why this machine must not be used any more: its store could not be read, and what it did
     /// not find there it does not know.
-    pub(in super::super) fn take_store_failure(&mut self) -> Option<StoreError> {
+    pub fn take_store_failure(&mut self) -> Option<StoreError> {
         let failure = self.failure.take().or_else(|| self.streams.take_failure());
         failure.or_else(|| self.dedup.take_failure())
     }

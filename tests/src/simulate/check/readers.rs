@@ -1,13 +1,37 @@
 //! All readers agree: the reader machine over the whole log, each node's state, the read model.
 
+use command_api::engine::{Snapshot, SubmitError};
+use domain::id::StreamId;
 use infra::log::{Offset, Reader, Stepped};
 
 use super::{
-    super::{plan, violation::Violation, world::World},
+    super::{node::Node, plan, violation::Violation, world::World},
     truth::{EmittedBody, Truth},
 };
 
-pub(super) fn check(world: &World, truth: &Truth<'_>) -> Result<(), Violation> {
+/// What a node says of each stream.
+pub(super) struct View {
+    node: usize,
+    /// The last commit that it has read.
+    seq: u64,
+    snapshots: Vec<(StreamId, Result<Snapshot, SubmitError>)>,
+}
+
+/// A node may have to load a state to tell of it.
+pub(super) fn views(nodes: &mut [Node]) -> Vec<View> {
+    let view = |(node, at): (usize, &mut Node)| {
+        let machine = &mut at.process.as_mut()?.machine;
+        let snapshots = (0..3).map(plan::stream).map(|stream| {
+            let snapshot = machine.snapshot(&stream);
+            (stream, snapshot)
+        });
+        let snapshots = snapshots.collect();
+        Some(View { node, seq: machine.status().seq, snapshots })
+    };
+    nodes.iter_mut().enumerate().filter_map(view).collect()
+}
+
+pub(super) fn check(world: &World, views: &[View], truth: &Truth<'_>) -> Result<(), Violation> {
     let expected: Vec<Offset> = truth.commits.iter().map(|commit| commit.next_offset).collect();
     let mut reader = Reader::start().with_mistakes(world.mistakes);
     let mut found = Vec::new();
@@ -27,22 +51,20 @@ pub(super) fn check(world: &World, truth: &Truth<'_>) -> Result<(), Violation> {
         let detail = format!("the read model holds commits before {folded:?}, not {expected:?}");
         return Err(Violation::new("the projector neither skips nor doubles", detail));
     }
-    (0..world.nodes.len()).try_for_each(|node| check_node(world, truth, node))
+    views.iter().try_for_each(|view| check_view(view, truth))
 }
 
 /// A node's confirmed state is that of the log, as far as it has read.
-fn check_node(world: &World, truth: &Truth<'_>, node: usize) -> Result<(), Violation> {
-    let Some(process) = &world.nodes[node].process else { return Ok(()) };
-    let seq = process.machine.status().seq;
-    let commits = &truth.commits[..usize::try_from(seq).unwrap_or(0).min(truth.commits.len())];
-    for stream in (0..3).map(plan::stream) {
+fn check_view(view: &View, truth: &Truth<'_>) -> Result<(), Violation> {
+    let View { node, seq, snapshots } = view;
+    let commits = &truth.commits[..usize::try_from(*seq).unwrap_or(0).min(truth.commits.len())];
+    for (stream, snapshot) in snapshots {
         let events = commits.iter().map(|commit| match &commit.body {
-            EmittedBody::Events(events) if events[0].stream == stream => events.len(),
+            EmittedBody::Events(events) if events[0].stream == *stream => events.len(),
             EmittedBody::Events(_) | EmittedBody::Barrier(_) => 0,
         });
         let revision: usize = events.sum();
-        let Some(states) = truth.streams.get(&stream) else { continue };
-        let snapshot = process.machine.snapshot(&stream);
+        let Some(states) = truth.streams.get(stream) else { continue };
         let right = snapshot.as_ref().is_ok_and(|snapshot| {
             usize::try_from(snapshot.revision) == Ok(revision) && snapshot.state == states[revision]
         });
