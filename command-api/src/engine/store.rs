@@ -31,8 +31,9 @@ use infra::{
     log::{BoxError, Checkpoint},
 };
 
-use super::{Snapshot, dedup::Known};
+use super::Snapshot;
 
+pub use super::dedup::Known;
 pub use memory::MemoryStore;
 
 /// When time changes a stream next; in this order they come due.

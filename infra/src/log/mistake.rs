@@ -100,6 +100,22 @@ mistakes! {
     TimeRunsBack = "time_runs_back",
     /// No deadline is ever decided.
     DeadlinesIgnored = "deadlines_ignored",
+
+    // Saving.
+    /// A checkpoint is in the store before the states that belong to it.
+    CheckpointSavedAhead = "checkpoint_saved_ahead",
+    /// A batch that could not be written is passed over.
+    FailedBatchDropped = "failed_batch_dropped",
+    /// What was taken leaves memory before it is written.
+    ForgottenWhenTaken = "forgotten_when_taken",
+    /// States are saved as they were decided, confirmed or not.
+    SpeculationSaved = "speculation_saved",
+    /// The outcomes of commands are not saved.
+    OutcomesNotSaved = "outcomes_not_saved",
+    /// The deadlines of states are not saved.
+    DeadlinesNotSaved = "deadlines_not_saved",
+    /// A machine goes on although its store could not be read.
+    StoreFailureIgnored = "store_failure_ignored",
 }
 
 /// The mistake that is planted, if one is.

@@ -61,8 +61,14 @@ pub(super) enum Action {
     Continue {
         node: usize,
     },
-    /// SIGKILL: memory is lost.
+    /// Memory is lost. Of the batches that were written or are being written the first `kept` are
+    /// in the store: all of them after SIGKILL, but for the last, fewer after a power cut.
     Crash {
+        node: usize,
+        kept: usize,
+    },
+    /// What the node's store holds cannot be read any more.
+    StoreBreaks {
         node: usize,
     },
     Start {
@@ -100,6 +106,23 @@ pub(super) enum Turn {
     View,
     Claim,
     Tick,
+    /// It is time to save.
+    SaveBegin,
+    SaveEnd {
+        fate: SaveFate,
+    },
+}
+
+/// What becomes of a batch that is written to the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum SaveFate {
+    Written,
+    WrittenReportedFailed,
+    Fails,
+}
+
+impl SaveFate {
+    pub(super) const FAULTS: [Self; 2] = [Self::WrittenReportedFailed, Self::Fails];
 }
 
 /// What becomes of an appended record.
@@ -155,7 +178,10 @@ impl fmt::Display for Action {
             }
             Self::Pause { node } => write!(f, "n{node} is stopped"),
             Self::Continue { node } => write!(f, "n{node} continues"),
-            Self::Crash { node } => write!(f, "n{node} is killed"),
+            Self::Crash { node, kept } => {
+                write!(f, "n{node} is killed; its store holds {kept} batches")
+            }
+            Self::StoreBreaks { node } => write!(f, "n{node}'s store breaks"),
             Self::Start { node } => write!(f, "n{node} starts"),
             Self::Project { projector, records } => write!(f, "p{projector} reads {records}"),
             Self::Write { projector, answered: true } => write!(f, "p{projector} writes"),

@@ -6,7 +6,7 @@
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use super::{
-    action::{Action, Fate, Turn},
+    action::{Action, Fate, SaveFate, Turn},
     node::Node,
     plan::{self, Plan},
     world::{Size, World},
@@ -34,7 +34,7 @@ pub(super) struct Chance {
 struct Temper {
     submit: u32,
     read: u32,
-    /// Of a thousand records, so many meet one of these fates.
+    /// Of a thousand records, so many meet one of these fates. As many saves fail.
     fault_permille: u32,
     fates: Vec<Fate>,
     /// Another node should own the shard, and how soon nodes hear of it.
@@ -45,6 +45,8 @@ struct Temper {
     producer: u32,
     pause: u32,
     crash: u32,
+    save: u32,
+    store: u32,
     clock: u32,
     pass: u32,
     /// Leaps past deadlines that a history may have.
@@ -161,15 +163,27 @@ impl Chance {
         if process.tick_due(now, at.skew) <= now {
             offer(8, Turn::Tick);
         }
+        if process.saving.is_some() {
+            let fault = self.random.random_range(0..1_000) < self.temper.fault_permille;
+            let faults = pick(&mut self.random, &SaveFate::FAULTS);
+            let fate = if fault { *faults } else { SaveFate::Written };
+            offers.add(self.temper.save, Action::Turn { node, turn: Turn::SaveEnd { fate } });
+        } else if process.has_unsaved() {
+            offers.add(self.temper.save, Action::Turn { node, turn: Turn::SaveBegin });
+        }
     }
 
     fn offer_fault(&mut self, node: usize, at: &Node, offers: &mut Offers) {
-        let Temper { pause, crash, clock, producer, .. } = self.temper;
-        if at.process.is_none() {
+        let Temper { pause, crash, store, clock, producer, .. } = self.temper;
+        let Some(process) = &at.process else {
             offers.add(6, Action::Start { node });
             return;
+        };
+        if crash > 0 {
+            let kept = self.kept(at.disk.batches(), process.saving.is_some());
+            offers.add(crash, Action::Crash { node, kept });
         }
-        offers.add(crash, Action::Crash { node });
+        offers.add(store, Action::StoreBreaks { node });
         if at.paused {
             offers.add(6, Action::Continue { node });
         } else {
@@ -179,6 +193,16 @@ impl Chance {
         if clock > 0 {
             let to = self.random.random_range(-SKEW_MAX_MICROS..SKEW_MAX_MICROS);
             offers.add(clock, Action::ClockJumps { node, micros: to - at.skew });
+        }
+    }
+
+    /// Of the batches of a store, those that a crash leaves.
+    fn kept(&mut self, written: usize, saving: bool) -> usize {
+        let all = written + usize::from(saving);
+        if self.random.random_bool(0.8) {
+            self.random.random_range(written..=all)
+        } else {
+            self.random.random_range(0..=all)
         }
     }
 
@@ -222,6 +246,7 @@ impl Temper {
         let (leaps_max, read) = (sometimes(0.7, 8), sometimes(0.5, 4));
         let fault_permille = sometimes(0.85, 250);
         let elect = sometimes(0.9, 3);
+        let (save, store) = (sometimes(0.8, 12), sometimes(0.2, 1));
         let fates = Fate::FAULTS.into_iter().filter(|_| random.random_bool(0.5)).collect();
         let deliver = *pick(random, &[2, 6, 12]);
         let view = *pick(random, &[1, 6, 12]);
@@ -239,6 +264,8 @@ impl Temper {
             producer,
             pause,
             crash,
+            save,
+            store,
             clock,
             pass,
             leaps_max,

@@ -5,7 +5,8 @@
 //! The machines are not copied. A world is made anew by its actions, and two worlds count as the
 //! same if every process was told the same things at the same times, the log and what is under way
 //! are the same, and clients asked and heard in the same order: then whatever follows is the same.
-//! Time passes only when nobody has anything else to do.
+//! Time passes only when nobody has anything else to do. Nothing is saved: whoever starts begins
+//! with an empty store.
 
 use std::{
     collections::HashSet,
@@ -173,7 +174,7 @@ impl Tracked {
             Turn::Requests { .. } => hash(&format!("{:?}", process.requests.front())),
             Turn::View => hash(&outside.elected),
             Turn::Claim => hash(&outside.claims),
-            Turn::Tick | Turn::Chunk { .. } => 0,
+            Turn::Tick | Turn::Chunk { .. } | Turn::SaveBegin | Turn::SaveEnd { .. } => 0,
         };
         self.told[node] = hash(&(self.told[node], turn, now, what));
     }
@@ -225,7 +226,7 @@ impl Tracked {
                 if wire.is_some_and(|writer| !writer.wire.is_empty()) {
                     offers.extend(FATES.map(|fate| Action::Deliver { node, fate }));
                 }
-                offers.extend(self.process(node).map(|_| Action::Crash { node }));
+                offers.extend(self.process(node).map(|_| Action::Crash { node, kept: 0 }));
             }
         }
         offers

@@ -3,12 +3,13 @@
 //! What that shell waits for, chance offers here as a [`Turn`]; the rest is the same, step by step:
 //! which inputs the machine gets, in which order effects run, what a take-over drops.
 
+mod disk;
 mod shell;
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use command_api::engine::{effect::Input, step::Machine, store::MemoryStore};
-use domain::{shard::ShardId, timestamp::Timestamp};
+use command_api::engine::{step::Machine, store::Batch};
+use domain::timestamp::Timestamp;
 use infra::log::{Offset, OutgoingRecord, Ticket, mistake::Mistakes};
 
 use super::{
@@ -18,10 +19,8 @@ use super::{
     plan::Plan,
     violation::Violation,
 };
+use disk::Disk;
 use shell::Shell;
-
-/// Nothing is cached, so that what can be loaded is loaded.
-const CACHE_BYTES: usize = 0;
 
 /// What survives a crash.
 pub(super) struct Node {
@@ -29,7 +28,7 @@ pub(super) struct Node {
     mistakes: Mistakes,
     /// Records that the producer's queue has room for.
     room: usize,
-    store: Arc<MemoryStore>,
+    pub(super) disk: Disk,
     /// The wall clock, as far as it is wrong.
     pub(super) skew: i64,
     pub(super) paused: bool,
@@ -39,6 +38,10 @@ pub(super) struct Node {
 /// What a crash loses.
 pub(super) struct Process {
     pub(super) machine: Machine,
+    /// The batch that is being written.
+    pub(super) saving: Option<Arc<Batch>>,
+    /// The last commit of which the store was told, or is about to be.
+    saved_seq: u64,
     pub(super) writer: Option<Producer>,
     /// Records that the producer had no room for.
     unsent: VecDeque<(OutgoingRecord, Ticket)>,
@@ -76,19 +79,28 @@ pub(super) enum Request {
     Read { op: usize, stream: usize },
 }
 
+impl Request {
+    const fn op(self) -> usize {
+        match self {
+            Self::Submit { op, .. } | Self::Read { op, .. } => op,
+        }
+    }
+}
+
 impl Node {
     pub(super) fn new(index: usize, room: usize, mistakes: Mistakes) -> Self {
-        let store = Arc::default();
-        Self { index, mistakes, room, store, skew: 0, paused: false, process: None }
+        let disk = Disk::default();
+        Self { index, mistakes, room, disk, skew: 0, paused: false, process: None }
     }
 
     pub(super) fn start(&mut self, now: Timestamp) {
-        let machine = Machine::new(ShardId::new(0), self.store.clone(), CACHE_BYTES);
-        let mut machine = machine.with_mistakes(self.mistakes);
-        machine.step(Input::Resigned, &mut Vec::new());
+        let machine = self.disk.open(self.mistakes);
+        let saved_seq = machine.status().seq;
         self.paused = false;
         self.process = Some(Process {
             machine,
+            saving: None,
+            saved_seq,
             writer: None,
             unsent: VecDeque::new(),
             fetch: None,
@@ -102,9 +114,10 @@ impl Node {
         });
     }
 
-    pub(super) fn crash(&mut self, outside: &mut Outside) {
-        let writer = self.process.take().and_then(|process| process.writer);
-        writer.into_iter().for_each(|writer| writer.close(&mut outside.partition));
+    pub(super) fn crash(&mut self, kept: usize, outside: &mut Outside) {
+        let Some(process) = self.process.take() else { return };
+        self.disk.crash(process.saving, kept);
+        process.writer.into_iter().for_each(|writer| writer.close(&mut outside.partition));
         outside.history.lose(self.index);
     }
 
@@ -130,7 +143,8 @@ impl Node {
         let (index, room) = (self.index, self.room);
         let clock = Timestamp::from_micros(outside.now.as_micros() + self.skew);
         let Some(process) = self.process.as_mut().filter(|_| !self.paused) else { return Ok(()) };
-        Shell { index, room, clock, process, plans, outside }.turn(turn)
+        let (disk, mistakes) = (&mut self.disk, self.mistakes);
+        Shell { index, room, clock, mistakes, process, disk, plans, outside }.turn(turn)
     }
 }
 
@@ -140,6 +154,10 @@ impl Process {
         let soon = now.plus(Duration::from_millis(1));
         let wakes = self.machine.wakes_at().map(|at| real(at).max(soon));
         wakes.map_or(self.tick_at, |at| at.min(self.tick_at))
+    }
+
+    pub(super) fn has_unsaved(&self) -> bool {
+        self.machine.status().seq != self.saved_seq
     }
 
     /// How many records may be read now.

@@ -49,6 +49,7 @@ fn repair(world: &mut World, chance: &mut Chance) -> Result<(), Violation> {
         };
         let micros = -at.skew;
         action.map_or(Ok(()), |action| world.apply(action))?;
+        world.nodes[node].disk.mend();
         world.apply(Action::ClockJumps { node, micros })?;
     }
     let node = chance.random.random_range(0..world.nodes.len());

@@ -99,7 +99,8 @@ impl World {
             Action::ClockJumps { node, micros } => nodes[node].skew += micros,
             Action::Pause { node } => nodes[node].paused = true,
             Action::Continue { node } => nodes[node].paused = false,
-            Action::Crash { node } => nodes[node].crash(outside),
+            Action::Crash { node, kept } => nodes[node].crash(kept, outside),
+            Action::StoreBreaks { node } => nodes[node].disk.breaks(),
             Action::Start { node } => nodes[node].start(now),
             Action::Project { projector, records } => {
                 projectors[projector].read(records, &outside.partition)?;

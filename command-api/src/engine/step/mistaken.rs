@@ -1,6 +1,6 @@
 //! Mistakes that take more than a branch where the rule is kept. Only the simulator plants them.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use domain::{
     id::{CommandId, StreamId},
@@ -22,6 +22,7 @@ use super::{
         batch::{Decided, Pending, PendingBody},
         dedup::Known,
         effect::Effect,
+        store::{Batch, Size, Written},
     },
     Machine, Mode, Serving,
     decide::event_id,
@@ -261,6 +262,26 @@ impl Machine {
         };
         let command_id = *command_id;
         self.refuse(command_id, SubmitError::Busy, effects);
+    }
+
+    /// What is made of a batch before it is handed out.
+    pub(super) fn save_by_mistake(&mut self, mut batch: Batch) -> Batch {
+        if self.mistakes.has(Mistake::OutcomesNotSaved) {
+            batch.outcomes.clear();
+        }
+        for changed in &mut batch.states {
+            if self.mistakes.has(Mistake::DeadlinesNotSaved) {
+                changed.deadline = None;
+            }
+            if self.mistakes.has(Mistake::SpeculationSaved) {
+                changed.snapshot = self.newest(&changed.stream).ok().map(Arc::new);
+            }
+        }
+        if self.mistakes.has(Mistake::ForgottenWhenTaken) {
+            let state_bytes = vec![0; batch.states.len()];
+            self.saved(&Written { state_bytes, size: Size::default() });
+        }
+        batch
     }
 
     /// The outcome of a commit that is not emitted, as if it were at this revision and offset.

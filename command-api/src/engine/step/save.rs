@@ -1,5 +1,7 @@
 //! What the store is to be told, and when the machine must wait for it.
 
+use infra::log::mistake::Mistake;
+
 use super::{
     super::{
         dedup::KEPT,
@@ -22,12 +24,15 @@ impl Machine {
             return None;
         }
         self.saved_up_to = checkpoint;
-        Some(Batch {
+        let batch = Batch {
             checkpoint,
             states: self.streams.take_changed(),
             outcomes: self.dedup.take_new(),
             forget_before: self.now.minus(KEPT),
-        })
+        };
+        #[cfg(feature = "simulation")]
+        let batch = self.save_by_mistake(batch);
+        Some(batch)
     }
 
     /// The batch that was taken is in the store.
@@ -58,6 +63,7 @@ impl Machine {
     /// not find there it does not know.
     pub fn take_store_failure(&mut self) -> Option<StoreError> {
         let failure = self.failure.take().or_else(|| self.streams.take_failure());
-        failure.or_else(|| self.dedup.take_failure())
+        let failure = failure.or_else(|| self.dedup.take_failure());
+        failure.filter(|_| !self.mistakes.has(Mistake::StoreFailureIgnored))
     }
 }

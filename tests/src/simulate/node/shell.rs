@@ -1,17 +1,21 @@
 //! One turn of a process in its surroundings: what `engine/shard.rs` does with what it woke up for.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use command_api::engine::{
     SubmitError,
     effect::{Effect, Input, RequestId, TakeOverReason},
+    store::{Size, Written},
 };
 use domain::timestamp::Timestamp;
-use infra::log::{ClaimInfo, ClaimRecord, Nonce, Offset, OutgoingRecord, Ticket};
+use infra::log::{
+    ClaimInfo, ClaimRecord, Nonce, Offset, OutgoingRecord, Ticket,
+    mistake::{Mistake, Mistakes},
+};
 
 use super::{
     super::{
-        action::Turn,
+        action::{SaveFate, Turn},
         history::Reply,
         outside::Outside,
         partition::Producer,
@@ -19,6 +23,7 @@ use super::{
         violation::Violation,
     },
     Fetch, Process, Request, Role,
+    disk::Disk,
 };
 
 /// As in the shell.
@@ -31,7 +36,9 @@ pub(super) struct Shell<'a> {
     pub(super) index: usize,
     pub(super) room: usize,
     pub(super) clock: Timestamp,
+    pub(super) mistakes: Mistakes,
     pub(super) process: &'a mut Process,
+    pub(super) disk: &'a mut Disk,
     pub(super) plans: &'a [Plan],
     pub(super) outside: &'a mut Outside,
 }
@@ -49,6 +56,8 @@ impl Shell<'_> {
                 self.process.tick_at = self.outside.now.plus(TICK);
                 self.step(Input::Ticked { now: self.clock }, &mut effects);
             }
+            Turn::SaveBegin => {}
+            Turn::SaveEnd { fate } => self.end_save(fate),
         }
         self.step(Input::Drained { now: self.clock }, &mut effects);
         while !effects.is_empty() {
@@ -58,8 +67,69 @@ impl Shell<'_> {
             }
             effects = more;
         }
+        if self.process.machine.take_store_failure().is_some() {
+            self.start_over()?;
+        }
+        if turn == Turn::SaveBegin {
+            self.begin_save();
+        }
         self.follow_if_idle();
         self.publish()
+    }
+
+    fn begin_save(&mut self) {
+        let Process { machine, saving, saved_seq, .. } = self.process;
+        if saving.is_some() {
+            return;
+        }
+        *saved_seq = machine.status().seq;
+        let Some(batch) = machine.take_unsaved() else { return };
+        self.outside.journal.note(|| format!("  saves up to commit {}", batch.checkpoint.last_seq));
+        if self.mistakes.has(Mistake::CheckpointSavedAhead) {
+            self.disk.write_checkpoint(batch.checkpoint);
+        }
+        *saving = Some(Arc::new(batch));
+    }
+
+    /// A batch that could not be written is written again, for as long as that takes.
+    fn end_save(&mut self, fate: SaveFate) {
+        let Process { machine, saving, .. } = self.process;
+        let Some(batch) = saving else { return };
+        let written = match fate {
+            SaveFate::Written | SaveFate::WrittenReportedFailed => self.disk.write(batch).ok(),
+            SaveFate::Fails => None,
+        };
+        let reported = written.filter(|_| fate == SaveFate::Written).or_else(|| {
+            let dropped =
+                Written { state_bytes: vec![0; batch.states.len()], size: Size::default() };
+            self.mistakes.has(Mistake::FailedBatchDropped).then_some(dropped)
+        });
+        if let Some(written) = reported {
+            machine.saved(&written);
+            *saving = None;
+        }
+    }
+
+    /// The store cannot be read: it is thrown away with all that was made of it.
+    fn start_over(&mut self) -> Result<(), Violation> {
+        let Self { process, disk, outside, index, .. } = self;
+        outside.journal.note(|| format!("  n{index} cannot read its store, and starts over"));
+        let waits = |op: usize| {
+            process.requests.iter().any(|request| request.op() == op)
+                || process.reads.iter().any(|(read, _)| *read == op)
+        };
+        let taken = outside.history.open().filter(|(op, at)| at.node == *index && !waits(*op));
+        let taken: Vec<usize> = taken.map(|(op, _)| op).collect();
+        for op in taken {
+            let unknown = Reply::Submitted(Err(SubmitError::Unknown));
+            outside.history.tell(op, unknown, outside.partition.end())?;
+        }
+        disk.discard();
+        process.machine = disk.open(self.mistakes);
+        (process.saving, process.saved_seq) = (None, 0);
+        (process.role, process.claim_at) = (Role::Unknown, None);
+        self.drop_writer();
+        Ok(())
     }
 
     fn step(&mut self, input: Input, effects: &mut Vec<Effect>) {
