@@ -13,6 +13,8 @@ lint: (check "lint")
 
 test: (check "tests")
 
+simulate: (check "simulate")
+
 end-to-end: (check "end_to_end")
 
 doc:

@@ -13,7 +13,8 @@
 
 mod batch;
 mod dedup;
-mod effect;
+// Public with `step`: the simulator is another shell around the same machine.
+pub mod effect;
 mod events;
 pub mod forward;
 mod hand_over;
@@ -22,8 +23,8 @@ pub mod ownership;
 mod saver;
 mod shard;
 mod status;
-mod step;
-mod store;
+pub mod step;
+pub mod store;
 mod streams;
 #[cfg(test)]
 mod tests;

@@ -16,6 +16,7 @@ pub mod follow;
 pub mod kafka;
 pub mod memory;
 pub mod metrics;
+pub mod mistake;
 pub mod progress;
 
 #[cfg(any(test, feature = "testing"))]

@@ -10,8 +10,9 @@ mod topic;
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
+use infra::log::memory::RawRecord;
 use machine::Machine;
-
+pub use machine::Taken;
 pub use record::{Kind, Outcome, Record};
 
 /// What an audit of a whole topic found.
@@ -74,7 +75,7 @@ pub async fn audit_with<O: Observer>(
             partition.read(|offset, raw| match record::parse(raw) {
                 Ok(record) => {
                     let place = (partition.index, partition.count);
-                    if let Some(commit) = machine.step(offset, record, &mut audit, place) {
+                    if let Taken::Commit(commit) = machine.step(offset, record, &mut audit, place) {
                         audit.emit(&commit);
                         observer.observe(&commit);
                     }
@@ -88,6 +89,44 @@ pub async fn audit_with<O: Observer>(
         Ok((audit, observer))
     });
     reading.await?
+}
+
+/// An audit of the only partition of a topic, record by record.
+#[derive(Debug, Default)]
+pub struct PartitionAudit {
+    machine: Machine,
+    audit: Audit,
+}
+
+impl PartitionAudit {
+    pub fn take(&mut self, offset: i64, record: &RawRecord) -> Taken {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let headers = record.headers.iter().map(|(name, value)| (name.to_string(), text(value)));
+        let raw = record::Raw {
+            key: record.key.as_deref().unwrap_or_default().to_vec(),
+            value: record.value.as_deref().unwrap_or_default().to_vec(),
+            headers: headers.collect(),
+        };
+        match record::parse(raw) {
+            Ok(record) => {
+                let taken = self.machine.step(offset, record, &mut self.audit, (0, 1));
+                if let Taken::Commit(commit) = &taken {
+                    self.audit.emit(commit);
+                }
+                taken
+            }
+            Err(reason) => {
+                self.audit.violate(format!("at {offset}: {reason}"));
+                Taken::Nothing
+            }
+        }
+    }
+
+    #[must_use]
+    pub fn finish(mut self) -> Audit {
+        self.audit.check_commands();
+        self.audit
+    }
 }
 
 impl Audit {

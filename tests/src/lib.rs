@@ -7,4 +7,5 @@ pub mod faults;
 pub mod harness;
 pub mod import;
 pub mod proxy;
+pub mod simulate;
 pub mod stack;

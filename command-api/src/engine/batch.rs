@@ -45,6 +45,7 @@ pub(super) enum PendingBody {
 }
 
 /// An outcome that a barrier carries.
+#[cfg_attr(feature = "simulation", derive(Clone))]
 pub(super) struct Decided {
     pub(super) command_id: CommandId,
     pub(super) request_hash: RequestHash,
@@ -192,6 +193,27 @@ impl Batch {
     /// What was decided under this sequence number, once it is emitted.
     pub(super) fn settle(&mut self, seq: u64) -> Option<PendingBody> {
         self.pending.pop_front_if(|pending| pending.seq == seq).map(|pending| pending.body)
+    }
+
+    /// All that is decided and not settled, for the simulator's mistakes.
+    #[cfg(feature = "simulation")]
+    pub(super) fn decided_mut(&mut self) -> (&mut VecDeque<Pending>, &mut Vec<Decided>) {
+        (&mut self.pending, &mut self.outcomes)
+    }
+
+    #[cfg(feature = "simulation")]
+    pub(super) fn next_settled(&self) -> Option<u64> {
+        self.pending.front().map(|pending| pending.seq)
+    }
+
+    #[cfg(feature = "simulation")]
+    pub(super) fn in_flight_mut(&mut self) -> &mut VecDeque<(OutgoingRecord, Ticket)> {
+        &mut self.in_flight
+    }
+
+    #[cfg(feature = "simulation")]
+    pub(super) fn last_gathered(&self) -> Option<&OutgoingRecord> {
+        self.gathering.last().map(|(record, _)| record)
     }
 
     /// Streams that hold speculation.

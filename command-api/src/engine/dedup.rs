@@ -36,7 +36,7 @@ pub(super) struct Dedup {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Known {
+pub struct Known {
     pub(super) request_hash: RequestHash,
     pub(super) outcome: Outcome,
     pub(super) next_offset: Offset,

@@ -9,13 +9,14 @@ use super::{Answer, Submission, SubmitError};
 
 /// Names a request between the machine and its shell, which holds the way back to the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct RequestId(pub(super) u64);
+pub struct RequestId(pub u64);
 
 #[derive(Debug)]
-pub(super) enum Input {
+pub enum Input {
     /// The shell opened a fresh writer and appends a claim with this nonce.
     ClaimSent {
         nonce: Nonce,
+        now: Timestamp,
     },
     /// The log's answer to the claim.
     ClaimReported {
@@ -59,7 +60,7 @@ pub(super) enum Input {
 }
 
 #[derive(Debug, PartialEq)]
-pub(super) enum Effect {
+pub enum Effect {
     /// The log contradicts what this machine has read: it must not go on.
     Halt {
         reason: String,
@@ -96,7 +97,7 @@ pub(super) enum Effect {
 
 /// Why a shard claims.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TakeOverReason {
+pub enum TakeOverReason {
     /// The shard should be this node's.
     Appointed,
     /// It is not known whether the last claim landed, or another record stands at its offset.

@@ -416,7 +416,7 @@ impl Shard {
             Ok((append, reports)) => {
                 let writer = Writer { append, reports, unsent: VecDeque::new() };
                 self.writer = Some(writer);
-                self.machine.step(Input::ClaimSent { nonce }, effects);
+                self.machine.step(Input::ClaimSent { nonce, now: self.clock.now() }, effects);
                 self.append(vec![(claim, Ticket::CLAIM)], effects);
             }
             Err(error) => {

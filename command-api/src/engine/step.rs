@@ -11,6 +11,8 @@
 mod decide;
 mod emit;
 mod expire;
+#[cfg(feature = "simulation")]
+mod mistaken;
 mod read;
 mod report;
 mod save;
@@ -26,7 +28,11 @@ use domain::{
     timestamp::Timestamp,
 };
 use infra::{
-    log::{Checkpoint, Nonce, Offset, Report, reader::Reader},
+    log::{
+        Checkpoint, Nonce, Offset, Report,
+        mistake::{Mistake, Mistakes},
+        reader::Reader,
+    },
     position::Position,
 };
 use rustc_hash::FxHashMap;
@@ -52,7 +58,8 @@ const STALLED_AFTER: Duration = Duration::from_secs(2);
 /// that it acts only if the producer breaks its promise to report.
 const SILENCE_MAX: Duration = Duration::from_secs(90);
 
-pub(super) struct Machine {
+/// One shard's machine.
+pub struct Machine {
     shard: ShardId,
     actor: Arc<str>,
     reader: Reader,
@@ -71,9 +78,12 @@ pub(super) struct Machine {
     saved_up_to: Checkpoint,
     /// The store could not even tell how far it goes.
     failure: Option<StoreError>,
-    /// When the log last told something while it had something to tell.
+    /// When the log last told something while it had something to tell, a claim's report included.
     heard_at: Timestamp,
     now: Timestamp,
+    mistakes: Mistakes,
+    #[cfg(feature = "simulation")]
+    kept: mistaken::Kept,
 }
 
 enum Mode {
@@ -112,7 +122,8 @@ struct Waiter {
 
 impl Machine {
     /// Goes on from where `store` ends, with up to `cache_bytes` for what it could load again.
-    pub(super) fn new(shard: ShardId, store: Arc<dyn StateStore>, cache_bytes: usize) -> Self {
+    #[must_use]
+    pub fn new(shard: ShardId, store: Arc<dyn StateStore>, cache_bytes: usize) -> Self {
         let (checkpoint, failure) = match store.checkpoint() {
             Ok(checkpoint) => (checkpoint.unwrap_or_default(), None),
             Err(error) => (Checkpoint::START, Some(error)),
@@ -132,13 +143,22 @@ impl Machine {
             failure,
             heard_at: Timestamp::default(),
             now: Timestamp::default(),
+            mistakes: Mistakes::default(),
+            #[cfg(feature = "simulation")]
+            kept: mistaken::Kept::default(),
         }
     }
 
     /// Takes one input and adds what is to be done to `effects`, in order.
-    pub(super) fn step(&mut self, input: Input, effects: &mut Vec<Effect>) {
+    pub fn step(&mut self, input: Input, effects: &mut Vec<Effect>) {
         match input {
-            Input::ClaimSent { nonce } => self.mode = Mode::Claiming { nonce },
+            Input::ClaimSent { nonce, now } => {
+                self.advance(now);
+                self.heard_at = self.now;
+                self.mode = Mode::Claiming { nonce };
+                #[cfg(feature = "simulation")]
+                self.serve_by_mistake(nonce, effects);
+            }
             Input::ClaimReported { result } => self.claim_reported(&result, effects),
             Input::Submitted { request, submission, now } => {
                 self.advance(now);
@@ -172,38 +192,51 @@ impl Machine {
     }
 
     /// The confirmed state of a stream.
-    pub(super) fn snapshot(&mut self, stream: &StreamId) -> Result<Snapshot, SubmitError> {
+    ///
+    /// # Errors
+    /// The stream holds an event that this release cannot read, or the store cannot.
+    pub fn snapshot(&mut self, stream: &StreamId) -> Result<Snapshot, SubmitError> {
+        #[cfg(feature = "simulation")]
+        if self.mistakes.has(Mistake::ReadsShowSpeculation) {
+            return self.newest(stream);
+        }
         self.streams.confirmed(stream).map(Arc::unwrap_or_clone).map_err(no_state)
     }
 
     /// Whether the state is that of an owner: before, reads would show a past without a bound.
-    pub(super) const fn is_serving(&self) -> bool {
+    #[must_use]
+    pub const fn is_serving(&self) -> bool {
         matches!(self.mode, Mode::Serving(_))
     }
 
     /// Whether what the log holds may be fed: while a claim is on its way, only its report tells
     /// whether a claim with its nonce is the one that counts.
-    pub(super) const fn follows(&self) -> bool {
+    #[must_use]
+    pub const fn follows(&self) -> bool {
         !matches!(self.mode, Mode::Claiming { .. })
     }
 
     /// Whether neither a claim nor a writer is there.
-    pub(super) const fn is_idle(&self) -> bool {
+    #[must_use]
+    pub const fn is_idle(&self) -> bool {
         matches!(self.mode, Mode::Idle)
     }
 
-    pub(super) fn next_offset(&self) -> Offset {
+    #[must_use]
+    pub fn next_offset(&self) -> Offset {
         self.reader.next_offset()
     }
 
     /// When the shell should tick next, if before its regular tick.
-    pub(super) fn wakes_at(&self) -> Option<Timestamp> {
+    #[must_use]
+    pub fn wakes_at(&self) -> Option<Timestamp> {
         let Mode::Serving(serving) = &self.mode else { return None };
         let barrier = serving.batch.lone_barrier_due();
         barrier.into_iter().chain(self.streams.next_deadline()).min()
     }
 
-    pub(super) fn status(&self) -> ShardStatus {
+    #[must_use]
+    pub fn status(&self) -> ShardStatus {
         let (phase, pending) = match &self.mode {
             Mode::Idle => (Phase::Idle, 0),
             Mode::Claiming { .. } => (Phase::Claiming, 0),
@@ -225,7 +258,9 @@ impl Machine {
 
     /// Time never runs backwards in a shard, whatever the clock does.
     fn advance(&mut self, now: Timestamp) {
-        self.now = self.now.max(now);
+        if now > self.now || self.mistakes.has(Mistake::TimeRunsBack) {
+            self.now = now;
+        }
     }
 
     fn is_stalled(&self) -> bool {
@@ -238,8 +273,12 @@ impl Machine {
     }
 
     fn watch(&mut self, effects: &mut Vec<Effect>) {
-        let Mode::Serving(serving) = &self.mode else { return };
-        if serving.batch.has_in_flight() && self.now.since(self.heard_at) >= SILENCE_MAX {
+        let awaits_report = match &self.mode {
+            Mode::Claiming { .. } => true,
+            Mode::Serving(serving) => serving.batch.has_in_flight(),
+            Mode::Idle | Mode::Replaying { .. } => false,
+        };
+        if awaits_report && self.now.since(self.heard_at) >= SILENCE_MAX {
             self.take_over(TakeOverReason::Watchdog, effects);
         }
     }
@@ -270,7 +309,16 @@ impl Machine {
                 effects.push(Effect::Reply { request: waiter.request, result });
             }
         }
-        self.dedup.insert(command_id, known, self.now);
+        if !self.forgets(&known) {
+            self.dedup.insert(command_id, known, self.now);
+        }
+    }
+
+    fn forgets(&self, known: &Known) -> bool {
+        let replaying = matches!(self.mode, Mode::Replaying { .. });
+        let committed = matches!(known.outcome, Outcome::Committed { .. });
+        (replaying && self.mistakes.has(Mistake::DedupNotRebuilt))
+            || (!committed && self.mistakes.has(Mistake::RefusalsForgotten))
     }
 
     fn refuse(&mut self, command_id: CommandId, error: SubmitError, effects: &mut Vec<Effect>) {

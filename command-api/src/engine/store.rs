@@ -31,15 +31,16 @@ use infra::{
     log::{BoxError, Checkpoint},
 };
 
-use super::{Snapshot, dedup::Known};
+use super::Snapshot;
 
-pub(super) use memory::MemoryStore;
+pub use super::dedup::Known;
+pub use memory::MemoryStore;
 
 /// When time changes a stream next; in this order they come due.
-pub(super) type Deadline = (Timestamp, StreamId);
+pub type Deadline = (Timestamp, StreamId);
 
 /// One shard's store.
-pub(super) trait StateStore: Send + Sync {
+pub trait StateStore: Send + Sync {
     /// Up to where the log is folded in; none before the first write.
     fn checkpoint(&self) -> Result<Option<Checkpoint>, StoreError>;
 
@@ -62,50 +63,50 @@ pub(super) trait StateStore: Send + Sync {
 /// The store cannot be read, or not be written for now.
 #[derive(Debug, thiserror::Error)]
 #[error("the state store failed")]
-pub(super) struct StoreError(#[source] pub(super) BoxError);
+pub struct StoreError(#[source] pub BoxError);
 
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct StoredState {
+pub struct StoredState {
     /// `None` if it holds an event that could not be read.
-    pub(super) snapshot: Option<Arc<Snapshot>>,
+    pub snapshot: Option<Arc<Snapshot>>,
     /// Its size in the store.
-    pub(super) bytes: usize,
+    pub bytes: usize,
 }
 
 /// All that a stretch of the log has changed.
 #[derive(Debug)]
-pub(super) struct Batch {
+pub struct Batch {
     /// The end of that stretch.
-    pub(super) checkpoint: Checkpoint,
-    pub(super) states: Vec<ChangedState>,
-    pub(super) outcomes: Vec<(CommandId, Arc<Known>)>,
+    pub checkpoint: Checkpoint,
+    pub states: Vec<ChangedState>,
+    pub outcomes: Vec<(CommandId, Arc<Known>)>,
     /// Outcomes recorded before this are of no use to anyone.
-    pub(super) forget_before: Timestamp,
+    pub forget_before: Timestamp,
 }
 
 #[derive(Debug)]
-pub(super) struct ChangedState {
-    pub(super) stream: StreamId,
+pub struct ChangedState {
+    pub stream: StreamId,
     /// `None` if it cannot be read.
-    pub(super) snapshot: Option<Arc<Snapshot>>,
+    pub snapshot: Option<Arc<Snapshot>>,
     /// As the batch before left it.
-    pub(super) old_deadline: Option<Timestamp>,
-    pub(super) deadline: Option<Timestamp>,
+    pub old_deadline: Option<Timestamp>,
+    pub deadline: Option<Timestamp>,
 }
 
 /// What a batch came to.
 #[derive(Debug)]
-pub(super) struct Written {
+pub struct Written {
     /// The size of each state of the batch.
-    pub(super) state_bytes: Vec<usize>,
-    pub(super) size: Size,
+    pub state_bytes: Vec<usize>,
+    pub size: Size,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Size {
-    pub(super) bytes: u64,
+pub struct Size {
+    pub bytes: u64,
     /// About how many; those that are of no use any more may be among them.
-    pub(super) outcomes: usize,
+    pub outcomes: usize,
 }
 
 /// Opens the stores of shards.

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     LogId, Nonce, Offset,
+    mistake::{Mistake, Mistakes},
     record::{BarrierRecord, Body, ClaimRecord, EventRecord, ForeignReason, LogRecord, Place},
 };
 
@@ -120,6 +121,7 @@ pub struct Reader {
     last_seq: u64,
     partial: Vec<EventRecord>,
     emitted: Checkpoint,
+    mistakes: Mistakes,
 }
 
 impl Reader {
@@ -138,7 +140,21 @@ impl Reader {
             last_seq: checkpoint.last_seq,
             partial: Vec::new(),
             emitted: checkpoint,
+            mistakes: Mistakes::default(),
         }
+    }
+
+    /// A reader that breaks a rule.
+    #[cfg(feature = "simulation")]
+    #[must_use]
+    pub fn with_mistakes(self, mistakes: Mistakes) -> Self {
+        Self { mistakes, ..self }
+    }
+
+    /// Passes over records that nobody reads.
+    #[cfg(feature = "simulation")]
+    pub fn skip_to(&mut self, offset: Offset) {
+        self.next_offset = offset;
     }
 
     /// Takes the next record of the shard.
@@ -158,7 +174,7 @@ impl Reader {
                 Err(reason) => Stepped::Ignored(reason),
             },
             Body::Barrier(barrier) => match self.check_barrier(&barrier) {
-                Ok(()) => self.emit(CommitBody::Barrier(barrier)),
+                Ok(()) => self.emit(barrier.place.seq, CommitBody::Barrier(barrier)),
                 Err(reason) => Stepped::Ignored(reason),
             },
             Body::Foreign(reason) => Stepped::Ignored(Ignored::Foreign(reason)),
@@ -168,7 +184,14 @@ impl Reader {
     /// Where another reader goes on from the last emitted commit.
     #[must_use]
     pub fn checkpoint(&self) -> Checkpoint {
-        self.emitted
+        let mut checkpoint = self.emitted;
+        if self.mistakes.has(Mistake::CheckpointWithoutEpoch) {
+            (checkpoint.epoch, checkpoint.claim) = (-1, None);
+        }
+        if self.mistakes.has(Mistake::CheckpointInsideCommit) {
+            checkpoint.next_offset = self.next_offset;
+        }
+        checkpoint
     }
 
     /// Offset of the record that must come next.
@@ -205,14 +228,17 @@ impl Reader {
         self.claim = Some(claim.nonce);
         // What the deposed writer had not finished never counts. `last_seq` stays: numbers belong
         // to the shard, not to the writer.
-        self.partial.clear();
+        if !self.mistakes.has(Mistake::PartialKeptOverClaim) {
+            self.partial.clear();
+        }
         Stepped::Claimed { epoch: offset, claim }
     }
 
     fn check_event(&self, event: &EventRecord) -> Result<(), Ignored> {
         let Place { index, count, .. } = event.place;
         self.check_commit(&event.place)?;
-        let follows = usize::try_from(index).is_ok_and(|index| index == self.partial.len());
+        let follows = usize::try_from(index).is_ok_and(|index| index == self.partial.len())
+            || self.mistakes.has(Mistake::ReaderIgnoresIndex);
         let agrees = self.partial.first().is_none_or(|first| {
             first.place.count == count && first.provenance.command_id == event.provenance.command_id
         });
@@ -227,11 +253,14 @@ impl Reader {
     }
 
     fn check_commit(&self, place: &Place) -> Result<(), Ignored> {
-        if place.epoch != self.epoch || Some(place.claim) != self.claim {
+        let current = place.epoch == self.epoch && Some(place.claim) == self.claim;
+        if !current && !self.mistakes.has(Mistake::ReaderIgnoresEpoch) {
             Err(Ignored::StaleEpoch)
+        } else if place.seq == self.last_seq && self.mistakes.has(Mistake::ReaderTakesLastSeq) {
+            Ok(())
         } else if place.seq <= self.last_seq {
             Err(Ignored::Duplicate)
-        } else if place.seq - self.last_seq > 1 {
+        } else if place.seq - self.last_seq > 1 && !self.mistakes.has(Mistake::ReaderTakesGap) {
             Err(Ignored::Gap)
         } else {
             Ok(())
@@ -239,18 +268,19 @@ impl Reader {
     }
 
     fn take_event(&mut self, event: EventRecord) -> Stepped {
-        let complete = event.place.index + 1 == event.place.count;
+        let Place { seq, index, count, .. } = event.place;
+        let complete = index + 1 == count;
         self.partial.push(event);
         if complete {
             let events = std::mem::take(&mut self.partial);
-            self.emit(CommitBody::Events(events))
+            self.emit(seq, CommitBody::Events(events))
         } else {
             Stepped::Partial
         }
     }
 
-    fn emit(&mut self, body: CommitBody) -> Stepped {
-        self.last_seq += 1;
+    fn emit(&mut self, seq: u64, body: CommitBody) -> Stepped {
+        self.last_seq = seq;
         self.emitted = Checkpoint {
             log_id: self.log_id,
             next_offset: self.next_offset,
@@ -258,11 +288,6 @@ impl Reader {
             claim: self.claim,
             last_seq: self.last_seq,
         };
-        Stepped::Commit(Commit {
-            epoch: self.epoch,
-            seq: self.last_seq,
-            next_offset: self.next_offset,
-            body,
-        })
+        Stepped::Commit(Commit { epoch: self.epoch, seq, next_offset: self.next_offset, body })
     }
 }

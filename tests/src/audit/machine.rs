@@ -3,6 +3,17 @@
 use super::record::{Kind, Record};
 use super::{Audit, Commit};
 
+/// What became of a record.
+#[derive(Debug)]
+pub enum Taken {
+    /// It tells nothing by itself: a claim, or one that does not count.
+    Nothing,
+    /// It belongs to a commit that is not complete.
+    Part,
+    /// It completed a commit.
+    Commit(Commit),
+}
+
 #[derive(Debug)]
 pub(super) struct Machine {
     epoch: i64,
@@ -25,7 +36,7 @@ impl Machine {
         record: Record,
         audit: &mut Audit,
         (partition, partition_count): (usize, usize),
-    ) -> Option<Commit> {
+    ) -> Taken {
         let place = format!("partition {partition} at {offset}");
         if offset == 0 && record.kind != Kind::Claim {
             audit.violate(format!("{place}: a log begins with a claim"));
@@ -34,7 +45,7 @@ impl Machine {
             self.epoch = offset;
             self.claim = record.claim;
             self.partial.clear();
-            return None;
+            return Taken::Nothing;
         }
         let home = partition_of(record.key.as_bytes(), partition_count);
         if record.kind == Kind::Event && home != partition {
@@ -42,16 +53,16 @@ impl Machine {
         }
         if let Some(reason) = self.refuse(&record) {
             audit.ignore(reason);
-            return None;
+            return Taken::Nothing;
         }
         let (seq, count) = (record.seq, record.count);
         self.partial.push(record);
         if u64::try_from(self.partial.len()) != Ok(count) {
-            return None;
+            return Taken::Part;
         }
         self.last_seq = seq;
         let records = std::mem::take(&mut self.partial);
-        Some(Commit { partition, next_offset: offset + 1, records })
+        Taken::Commit(Commit { partition, next_offset: offset + 1, records })
     }
 
     /// Why a record does not count.

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use tests::bench;
 use tests::faults;
 use tests::import;
+use tests::simulate;
 use tests::stack::folder::Folder;
 use tests::stack::status::Status;
 use tests::stack::{console, dev_env, down, logs, up, welcome};
@@ -51,6 +52,8 @@ enum Command {
     Import(import::Args),
     /// Measure what the system does per second
     Bench(bench::Args),
+    /// Run seeded histories of the engine over a simulated log and check every promise
+    Simulate(simulate::Args),
     /// Kill, stop and cut off parts of a stack of its own under load, and audit what came of it
     Faults(faults::Args),
     /// Print what clients of the stack need, as lines of KEY=value
@@ -78,6 +81,7 @@ async fn run(command: Command, folder: &Folder) -> Result<ExitCode> {
         Command::Logs { service, follow } => logs::print(folder, &service, follow).await?,
         Command::Import(args) => return import::run(&args, folder).await,
         Command::Bench(args) => return bench::run(&args, folder).await,
+        Command::Simulate(args) => return simulate::run(&args),
         Command::Faults(args) => return faults::run(&args).await,
         Command::Env => console::line(dev_env::read(folder)?.trim_end()),
     }

@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use domain::{
-    Event,
+    Event, State,
     envelope::{Provenance, Revision},
     id::{CommandId, EventId},
 };
 use infra::{
     codec,
-    log::{OutgoingRecord, record::EventRecord},
+    log::{OutgoingRecord, mistake::Mistake, record::EventRecord},
 };
 
 use super::{
@@ -42,7 +42,8 @@ impl Machine {
             return;
         };
         if let Some(known) = known {
-            let result = if known.request_hash == submission.request_hash {
+            let same = known.request_hash == submission.request_hash;
+            let result = if same || self.mistakes.has(Mistake::RequestHashIgnored) {
                 Ok(self.answer(known.outcome.clone(), true, known.next_offset))
             } else {
                 Err(SubmitError::KeyReused)
@@ -88,10 +89,12 @@ impl Machine {
         let Some(waiting) = self.commands.get_mut(&command_id) else { return };
         waiting.decided = true;
         let submission = &*waiting.submission;
-        let (stream, now) = (&submission.stream, self.now);
-        let verdict = self.streams.decide(stream, |state, revision| {
+        let (stream, now, mistakes) = (&submission.stream, self.now, self.mistakes);
+        let decide = |state: &State, revision| {
             match submission.expected_revision {
-                Some(expected) if expected != revision => {
+                Some(expected)
+                    if expected != revision && !mistakes.has(Mistake::IfMatchIgnored) =>
+                {
                     return Verdict::Outcome(Outcome::revision_mismatch(expected, revision));
                 }
                 _ => {}
@@ -103,7 +106,12 @@ impl Machine {
                 Ok(events) => Verdict::Events(events, revision),
                 Err(rejection) => Verdict::Outcome(Outcome::rejected(&rejection)),
             }
-        });
+        };
+        let verdict = if mistakes.has(Mistake::DecidedOnConfirmed) {
+            self.streams.confirmed(stream).map(|found| decide(&found.state, found.revision))
+        } else {
+            self.streams.decide(stream, decide)
+        };
         match verdict {
             Ok(Verdict::Events(events, revision)) => {
                 let count = u32::try_from(events.len()).unwrap_or(u32::MAX);
@@ -131,11 +139,13 @@ impl Machine {
             }
             Err(why) => self.refuse(command_id, no_state(why), effects),
         }
+        #[cfg(feature = "simulation")]
+        self.answer_by_mistake(command_id, effects);
     }
 }
 
 /// The same command gives the same event ids, whoever decides it.
-fn event_id(command_id: CommandId, index: u32) -> EventId {
+pub(super) fn event_id(command_id: CommandId, index: u32) -> EventId {
     EventId::new(command_id.derive(&index.to_string()))
 }
 

@@ -67,6 +67,8 @@ impl Machine {
             self.release_reads(commit.seq, effects);
         }
         let next_offset = commit.next_offset;
+        #[cfg(feature = "simulation")]
+        self.resolve_by_mistake(&commit, effects);
         match (own, commit.body) {
             (Some(PendingBody::Commit { stream, events, .. }), CommitBody::Events(records)) => {
                 let bytes = records.iter().map(|record| record.value.len()).sum();

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use domain::{
     Command,
+    envelope::Revision,
     id::{CausationId, CommandId, CorrelationId, StreamId},
     timestamp::Timestamp,
 };
-use infra::log::record::RequestHash;
+use infra::log::{mistake::Mistake, record::RequestHash};
 use uuid::Uuid;
 
 use super::{
@@ -24,8 +25,14 @@ impl Machine {
         if !self.is_serving() || !self.appointed || is_held_up {
             return;
         }
+        if self.mistakes.has(Mistake::DeadlinesIgnored) {
+            return;
+        }
         for (deadline, stream) in self.streams.due(self.now, EXPIRED_AT_ONCE_MAX) {
-            let Some(submission) = self.expiry(deadline, stream) else { continue };
+            let Ok(revision) = self.streams.decide(&stream, |_, revision| revision) else {
+                continue;
+            };
+            let Some(submission) = self.expiry(deadline, stream, revision) else { continue };
             let command_id = submission.command_id;
             let is_new = self.dedup.get(command_id, self.now) == Ok(None);
             if !is_new || self.commands.contains_key(&command_id) {
@@ -39,10 +46,16 @@ impl Machine {
         self.decide_undecided(effects);
     }
 
-    /// The id follows from stream and deadline, so that a deadline fires once.
-    fn expiry(&self, deadline: Timestamp, stream: StreamId) -> Option<Submission> {
+    /// The id follows from the deadline and the state that has it, so that it fires once. The
+    /// deadline alone will not do: the same instant comes again where a clock was set back.
+    fn expiry(
+        &self,
+        deadline: Timestamp,
+        stream: StreamId,
+        revision: Revision,
+    ) -> Option<Submission> {
         let command = Command::expire(stream.stream_type())?;
-        let name = format!("{stream} expires at {deadline}");
+        let name = format!("{stream} at {revision} expires at {deadline}");
         let id = Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes());
         Some(Submission {
             stream,

@@ -30,6 +30,8 @@ impl Machine {
             return;
         }
         self.unproven_reads.push(request);
+        #[cfg(feature = "simulation")]
+        self.prove_by_mistake(effects);
         self.prove_reads();
     }
 

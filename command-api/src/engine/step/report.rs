@@ -3,7 +3,7 @@
 //! Reports are matched by ticket, never by position, and fed to the reader machine in the order of
 //! offsets. Anything that does not fit ends this writer's epoch.
 
-use infra::log::{Report, reader::Stepped};
+use infra::log::{Report, mistake::Mistake, reader::Stepped};
 
 use super::{
     super::effect::{Effect, TakeOverReason},
@@ -20,11 +20,14 @@ impl Machine {
             serving.held.push_back(report);
             return;
         }
+        #[cfg(feature = "simulation")]
+        let Some(report) = self.take_by_mistake(report, effects) else { return };
         let expected = self.reader.next_offset();
         match report.result {
             Err(_) => self.take_over(TakeOverReason::DeliveryFailed, effects),
             Ok(Some(offset)) if offset == expected => self.deliver(report, effects),
             Ok(Some(offset)) if offset > expected => {
+                let Mode::Serving(serving) = &mut self.mode else { return };
                 // Records of other writers stand in between; one may be a newer claim.
                 serving.hole_end = Some(offset);
                 serving.held.push_front(report);
@@ -44,7 +47,8 @@ impl Machine {
             return;
         };
         let stepped = self.feed(record.at(offset), effects);
-        if matches!(stepped, Some(Stepped::Ignored(_))) {
+        let ignored = matches!(stepped, Some(Stepped::Ignored(_)));
+        if ignored && !self.mistakes.has(Mistake::FailedAppendIgnored) {
             self.take_over(TakeOverReason::DeliveryFailed, effects);
         }
     }

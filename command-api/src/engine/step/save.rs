@@ -1,5 +1,7 @@
 //! What the store is to be told, and when the machine must wait for it.
 
+use infra::log::mistake::Mistake;
+
 use super::{
     super::{
         dedup::KEPT,
@@ -16,28 +18,31 @@ const UNSAVED_BYTES_MAX: usize = 16 << 20;
 impl Machine {
     /// All that emitted commits have changed since the last call, if there were any. The next call
     /// comes after [`Machine::saved`].
-    pub(in super::super) fn take_unsaved(&mut self) -> Option<Batch> {
+    pub fn take_unsaved(&mut self) -> Option<Batch> {
         let checkpoint = self.reader.checkpoint();
         if checkpoint == self.saved_up_to {
             return None;
         }
         self.saved_up_to = checkpoint;
-        Some(Batch {
+        let batch = Batch {
             checkpoint,
             states: self.streams.take_changed(),
             outcomes: self.dedup.take_new(),
             forget_before: self.now.minus(KEPT),
-        })
+        };
+        #[cfg(feature = "simulation")]
+        let batch = self.save_by_mistake(batch);
+        Some(batch)
     }
 
     /// The batch that was taken is in the store.
-    pub(in super::super) fn saved(&mut self, written: &Written) {
+    pub fn saved(&mut self, written: &Written) {
         self.streams.saved(&written.state_bytes);
         self.dedup.saved(written.size.outcomes);
     }
 
     /// Too much waits to be saved.
-    pub(in super::super) fn is_saturated(&self) -> bool {
+    pub fn is_saturated(&self) -> bool {
         self.unsaved_bytes() >= UNSAVED_BYTES_MAX
     }
 
@@ -56,8 +61,9 @@ impl Machine {
 
     /// Why this machine must not be used any more: its store could not be read, and what it did
     /// not find there it does not know.
-    pub(in super::super) fn take_store_failure(&mut self) -> Option<StoreError> {
+    pub fn take_store_failure(&mut self) -> Option<StoreError> {
         let failure = self.failure.take().or_else(|| self.streams.take_failure());
-        failure.or_else(|| self.dedup.take_failure())
+        let failure = failure.or_else(|| self.dedup.take_failure());
+        failure.filter(|_| !self.mistakes.has(Mistake::StoreFailureIgnored))
     }
 }

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use infra::log::{DeliveryError, Nonce, Offset};
+use infra::log::{DeliveryError, Nonce, Offset, mistake::Mistake};
 
 use super::{
     super::{
@@ -24,6 +24,8 @@ impl Machine {
         effects: &mut Vec<Effect>,
     ) {
         let Mode::Claiming { nonce } = self.mode else { return };
+        #[cfg(feature = "simulation")]
+        let result = &self.guess_claim_by_mistake(result);
         let Ok(Some(epoch)) = *result else {
             self.take_over(TakeOverReason::ClaimUnknown, effects);
             return;
@@ -37,6 +39,8 @@ impl Machine {
             effects.push(Effect::Halt { reason });
             return;
         }
+        #[cfg(feature = "simulation")]
+        let from = self.replay_from_by_mistake(epoch);
         self.mode = Mode::Replaying { nonce, epoch };
         effects.push(Effect::Fetch { from, to: epoch + 1 });
     }
@@ -45,7 +49,7 @@ impl Machine {
     pub(super) fn claim_read(&mut self, epoch: Offset, nonce: Nonce, effects: &mut Vec<Effect>) {
         match self.mode {
             Mode::Replaying { nonce: own, epoch: awaited } if epoch == awaited => {
-                if nonce == own {
+                if nonce == own || self.mistakes.has(Mistake::ClaimOffsetGuessed) {
                     self.serve(epoch, nonce, effects);
                 } else {
                     self.take_over(TakeOverReason::ClaimUnknown, effects);
@@ -57,14 +61,18 @@ impl Machine {
         }
     }
 
-    fn serve(&mut self, epoch: Offset, nonce: Nonce, effects: &mut Vec<Effect>) {
+    pub(super) fn serve(&mut self, epoch: Offset, nonce: Nonce, effects: &mut Vec<Effect>) {
+        let restarts = self.mistakes.has(Mistake::SeqRestarts);
+        let last_seq = if restarts { 0 } else { self.reader.last_seq() };
         self.mode = Mode::Serving(Box::new(Serving {
-            batch: Batch::new(epoch, nonce, self.reader.last_seq()),
+            batch: Batch::new(epoch, nonce, last_seq),
             hole_end: None,
             held: VecDeque::new(),
             reads: VecDeque::new(),
         }));
         self.heard_at = self.now;
+        #[cfg(feature = "simulation")]
+        self.go_on_by_mistake();
         self.decide_undecided(effects);
         self.prove_reads();
     }
@@ -73,8 +81,12 @@ impl Machine {
     pub(super) fn take_over(&mut self, reason: TakeOverReason, effects: &mut Vec<Effect>) {
         self.forget_proofs();
         if let Mode::Serving(serving) = std::mem::replace(&mut self.mode, Mode::Idle) {
-            for stream in serving.batch.speculative_streams() {
-                self.streams.drop_speculation(stream);
+            #[cfg(feature = "simulation")]
+            let serving = self.keep_by_mistake(serving, effects);
+            if !self.mistakes.has(Mistake::SpeculationKeptOverFreeze) {
+                for stream in serving.batch.speculative_streams() {
+                    self.streams.drop_speculation(stream);
+                }
             }
             self.undecided.extend(serving.batch.into_undecided());
         }

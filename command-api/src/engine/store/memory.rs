@@ -21,7 +21,7 @@ use super::{
 const STATE_BYTES: usize = 100;
 
 #[derive(Default)]
-pub(in super::super) struct MemoryStore(Mutex<Tables>);
+pub struct MemoryStore(Mutex<Tables>);
 
 #[derive(Default)]
 struct Tables {

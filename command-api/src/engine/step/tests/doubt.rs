@@ -128,7 +128,9 @@ fn a_claim_without_a_report_is_sent_again() {
     let mut world = World::serving();
     let mut effects = Vec::new();
     world.machine.step(Input::AppendFailed, &mut effects);
-    world.machine.step(Input::ClaimSent { nonce: infra::log::Nonce(9) }, &mut effects);
+    let now = domain::timestamp::Timestamp::default();
+    let claim = Input::ClaimSent { nonce: infra::log::Nonce(9), now };
+    world.machine.step(claim, &mut effects);
     effects.clear();
     world.machine.step(Input::ClaimReported { result: Ok(None) }, &mut effects);
     let reason = TakeOverReason::ClaimUnknown;
@@ -162,4 +164,18 @@ fn what_was_asked_before_the_replay_is_held_against_what_it_finds() {
     reusing.claim();
     assert!(retrying.reply(retry).unwrap().as_ref().unwrap().replayed);
     assert_eq!(reusing.reply(reuse), Some(&Err(SubmitError::KeyReused)));
+}
+
+#[test]
+fn a_claim_that_is_never_reported_is_given_up() {
+    use super::super::super::effect::Input;
+    let mut world = World::serving();
+    let mut effects = Vec::new();
+    let now = domain::timestamp::Timestamp::from_micros(1_000_000);
+    world.machine.step(Input::AppendFailed, &mut effects);
+    world.machine.step(Input::ClaimSent { nonce: infra::log::Nonce(9), now }, &mut effects);
+    world.pass(std::time::Duration::from_secs(89));
+    assert_eq!(world.take_overs, []);
+    world.pass(std::time::Duration::from_secs(1));
+    assert_eq!(world.take_overs, [TakeOverReason::Watchdog]);
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{
     super::super::{SubmitError, effect::TakeOverReason},
     World, adjust, receive, reserve,
+    world::reserve_as,
 };
 
 #[test]
@@ -135,6 +136,25 @@ fn a_deadline_fires_once() {
     world.pass(Duration::from_hours(1));
     assert!(world.wire.is_empty());
     assert_eq!(world.audit().len(), 3);
+}
+
+#[test]
+fn a_deadline_fires_although_another_one_of_the_same_instant_did() {
+    let mut world = World::serving();
+    world.submit(1, receive(5));
+    world.submit(2, reserve(2));
+    world.deliver_all();
+    world.pass(Duration::from_hours(1));
+    world.deliver_all();
+    assert_eq!(world.audit().len(), 3);
+    // The next owner's clock is an hour behind, so it holds units until the very same instant.
+    let mut next = World::after(&world);
+    next.claim();
+    next.submit(3, reserve_as(78, 2));
+    next.deliver_all();
+    next.pass(Duration::from_hours(1));
+    next.deliver_all();
+    assert_eq!(next.audit().len(), 5);
 }
 
 #[test]

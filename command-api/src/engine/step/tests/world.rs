@@ -77,7 +77,7 @@ impl World {
         self.wire.clear();
         self.claims += 1;
         let nonce = Nonce(self.claims);
-        self.step(Input::ClaimSent { nonce });
+        self.step(Input::ClaimSent { nonce, now: self.now });
         let offset = self.land(claim(nonce));
         self.step(Input::ClaimReported { result: Ok(Some(offset)) });
     }
@@ -281,7 +281,11 @@ pub(super) fn adjust(delta: i64) -> stock::Command {
 }
 
 pub(super) fn reserve(quantity: u32) -> stock::Command {
-    let id = Uuid::from_u128(77);
+    reserve_as(77, quantity)
+}
+
+pub(super) fn reserve_as(id: u128, quantity: u32) -> stock::Command {
+    let id = Uuid::from_u128(id);
     stock::Command::Reserve {
         reservation_id: ReservationId::new(id),
         order_id: OrderId::new(id),

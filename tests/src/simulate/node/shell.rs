@@ -1,0 +1,332 @@
+//! One turn of a process in its surroundings: what `engine/shard.rs` does with what it woke up for.
+
+use std::{sync::Arc, time::Duration};
+
+use command_api::engine::{
+    SubmitError,
+    effect::{Effect, Input, RequestId, TakeOverReason},
+    store::{Size, Written},
+};
+use domain::timestamp::Timestamp;
+use infra::log::{
+    ClaimInfo, ClaimRecord, Nonce, Offset, OutgoingRecord, Ticket,
+    mistake::{Mistake, Mistakes},
+};
+
+use super::{
+    super::{
+        action::{SaveFate, Turn},
+        history::{Ask, Reply},
+        outside::Outside,
+        partition::Producer,
+        plan::{self, Plan},
+        violation::Violation,
+    },
+    Fetch, Process, Request, Role,
+    disk::Disk,
+};
+
+/// As in the shell.
+const TICK: Duration = Duration::from_millis(50);
+const DEPOSED_WAIT: Duration = Duration::from_millis(200);
+const CLAIM_WAIT_MIN: Duration = Duration::from_millis(50);
+const CLAIM_WAIT_MAX: Duration = Duration::from_secs(5);
+
+pub(super) struct Shell<'a> {
+    pub(super) index: usize,
+    pub(super) room: usize,
+    pub(super) clock: Timestamp,
+    pub(super) mistakes: Mistakes,
+    pub(super) process: &'a mut Process,
+    pub(super) disk: &'a mut Disk,
+    pub(super) plans: &'a [Plan],
+    pub(super) outside: &'a mut Outside,
+}
+
+impl Shell<'_> {
+    pub(super) fn turn(mut self, turn: Turn) -> Result<(), Violation> {
+        let mut effects = Vec::new();
+        match turn {
+            Turn::Reports { count } => self.take_reports(count, &mut effects),
+            Turn::Chunk { count } => self.take_chunk(count, &mut effects),
+            Turn::Requests { count } => self.take_requests(count, &mut effects),
+            Turn::View => self.take_role(&mut effects),
+            Turn::Claim => self.claim(&mut effects),
+            Turn::Tick => {
+                self.process.tick_at = self.outside.now.plus(TICK);
+                self.step(Input::Ticked { now: self.clock }, &mut effects);
+            }
+            Turn::SaveBegin => {}
+            Turn::SaveEnd { fate } => self.end_save(fate),
+        }
+        self.step(Input::Drained { now: self.clock }, &mut effects);
+        while !effects.is_empty() {
+            let mut more = Vec::new();
+            for effect in effects {
+                self.run(effect, &mut more)?;
+            }
+            effects = more;
+        }
+        if self.process.machine.take_store_failure().is_some() {
+            self.start_over()?;
+        }
+        if turn == Turn::SaveBegin {
+            self.begin_save();
+        }
+        self.follow_if_idle();
+        self.publish();
+        Ok(())
+    }
+
+    fn begin_save(&mut self) {
+        let Process { machine, saving, saved_seq, .. } = self.process;
+        if saving.is_some() {
+            return;
+        }
+        *saved_seq = machine.status().seq;
+        let Some(batch) = machine.take_unsaved() else { return };
+        self.outside.journal.note(|| format!("  saves up to commit {}", batch.checkpoint.last_seq));
+        if self.mistakes.has(Mistake::CheckpointSavedAhead) {
+            self.disk.write_checkpoint(batch.checkpoint);
+        }
+        *saving = Some(Arc::new(batch));
+    }
+
+    /// A batch that could not be written is written again, for as long as that takes.
+    fn end_save(&mut self, fate: SaveFate) {
+        let Process { machine, saving, .. } = self.process;
+        let Some(batch) = saving else { return };
+        let written = match fate {
+            SaveFate::Written | SaveFate::WrittenReportedFailed => self.disk.write(batch).ok(),
+            SaveFate::Fails => None,
+        };
+        let reported = written.filter(|_| fate == SaveFate::Written).or_else(|| {
+            let dropped =
+                Written { state_bytes: vec![0; batch.states.len()], size: Size::default() };
+            self.mistakes.has(Mistake::FailedBatchDropped).then_some(dropped)
+        });
+        if let Some(written) = reported {
+            machine.saved(&written);
+            *saving = None;
+        }
+    }
+
+    /// The store cannot be read: it is thrown away with all that was made of it.
+    fn start_over(&mut self) -> Result<(), Violation> {
+        let Self { process, disk, outside, index, .. } = self;
+        outside.journal.note(|| format!("  n{index} cannot read its store, and starts over"));
+        let waits = |op: usize| process.requests.iter().any(|request| request.op() == op);
+        let taken = outside.history.open().filter(|(op, at)| at.node == *index && !waits(*op));
+        let taken: Vec<(usize, Ask)> = taken.map(|(op, at)| (op, at.ask)).collect();
+        for (op, ask) in taken {
+            let unknown = match ask {
+                Ask::Submit { .. } => Reply::Submitted(Err(SubmitError::Unknown)),
+                Ask::Read { .. } => Reply::Read(Err(SubmitError::Unknown)),
+            };
+            outside.history.tell(op, unknown, outside.partition.end())?;
+        }
+        disk.discard();
+        process.machine = disk.open(self.mistakes);
+        (process.saving, process.saved_seq) = (None, 0);
+        (process.role, process.claim_at) = (Role::Unknown, None);
+        self.drop_writer();
+        Ok(())
+    }
+
+    fn step(&mut self, input: Input, effects: &mut Vec<Effect>) {
+        self.process.machine.step(input, effects);
+    }
+
+    fn take_reports(&mut self, count: usize, effects: &mut Vec<Effect>) {
+        for _ in 0..count {
+            let next = self.process.writer.as_mut().and_then(|writer| writer.reports.pop_front());
+            let Some(report) = next else { break };
+            self.outside.journal.note(|| {
+                let Ticket { epoch, seq, index } = report.ticket;
+                format!("  report of {epoch}/{seq}.{index}: {:?}", report.result)
+            });
+            self.step(Input::Heard { now: self.clock }, effects);
+            let input = if report.ticket == Ticket::CLAIM {
+                Input::ClaimReported { result: report.result }
+            } else {
+                Input::Reported { report }
+            };
+            self.step(input, effects);
+        }
+        self.resend(effects);
+    }
+
+    fn take_chunk(&mut self, count: usize, effects: &mut Vec<Effect>) {
+        let Some(Fetch { next: from, to }) = self.process.fetch else { return };
+        let end = to.unwrap_or(Offset::MAX);
+        let records = self.outside.partition.read(from, end, count);
+        let next = from + Offset::try_from(records.len()).unwrap_or_default();
+        self.process.fetch = (next < end).then_some(Fetch { next, to });
+        self.outside.journal.note(|| format!("  reads {from}..{next}"));
+        self.step(Input::Fetched { records }, effects);
+    }
+
+    fn take_role(&mut self, effects: &mut Vec<Effect>) {
+        let role = Role::of(self.index, self.outside.elected);
+        let was_owner = std::mem::replace(&mut self.process.role, role) == Role::Owner;
+        if role == Role::Owner {
+            self.step(Input::Appointed, effects);
+            if self.process.machine.is_idle() {
+                self.process.claim_at = Some(self.outside.now);
+            }
+            return;
+        }
+        self.process.claim_at = None;
+        if was_owner {
+            self.step(Input::Resigned, effects);
+        }
+    }
+
+    fn follow_if_idle(&mut self) {
+        let Process { machine, fetch, role, .. } = self.process;
+        if machine.is_idle() && *role != Role::Unknown && fetch.is_none() {
+            *fetch = Some(Fetch { next: machine.next_offset(), to: None });
+        }
+    }
+
+    fn take_requests(&mut self, count: usize, effects: &mut Vec<Effect>) {
+        for _ in 0..count {
+            let Some(request) = self.process.requests.pop_front() else { break };
+            let now = self.clock;
+            let id = RequestId(u64::try_from(request.op()).unwrap_or(u64::MAX));
+            let input = match request {
+                Request::Submit { plan, .. } => {
+                    let submission = self.plans[plan].submission();
+                    Input::Submitted { request: id, submission, now }
+                }
+                Request::Read { .. } => Input::Asked { request: id, now },
+            };
+            self.step(input, effects);
+        }
+    }
+
+    /// The confirmed state, or why there is none.
+    fn show(
+        &mut self,
+        request: RequestId,
+        result: Result<(), SubmitError>,
+    ) -> Result<(), Violation> {
+        let op = usize::try_from(request.0).unwrap_or(usize::MAX);
+        let Some(Ask::Read { stream }) = self.outside.history.ops.get(op).map(|op| op.ask) else {
+            return Err(Violation::new("one reply", format!("op {op} is no read")));
+        };
+        let read = result.and_then(|()| self.process.machine.snapshot(&plan::stream(stream)));
+        self.outside.journal.note(|| match &read {
+            Ok(snapshot) => format!("  op {op} is shown stream {stream} at {}", snapshot.revision),
+            Err(error) => format!("  op {op} is told: {error}"),
+        });
+        self.outside.history.tell(op, Reply::Read(read), self.outside.partition.end())
+    }
+
+    fn claim(&mut self, effects: &mut Vec<Effect>) {
+        self.process.claim_at = None;
+        self.outside.claims += 1;
+        let nonce = Nonce(self.outside.claims);
+        let info = ClaimInfo {
+            node: format!("n{}", self.index),
+            url: String::new(),
+            started_at: self.clock,
+            software: "simulation".to_owned(),
+        };
+        self.process.unsent.clear();
+        if let Some(writer) = self.process.writer.replace(Producer::default()) {
+            writer.close(&mut self.outside.partition);
+        }
+        self.step(Input::ClaimSent { nonce, now: self.clock }, effects);
+        let claim = OutgoingRecord::Claim(ClaimRecord { nonce, info });
+        self.append(vec![(claim, Ticket::CLAIM)], effects);
+    }
+
+    fn run(&mut self, effect: Effect, more: &mut Vec<Effect>) -> Result<(), Violation> {
+        match effect {
+            Effect::Reply { request, result } => {
+                let op = usize::try_from(request.0).unwrap_or(usize::MAX);
+                self.outside.note_reply(op, &result, self.plans);
+                let end = self.outside.partition.end();
+                self.outside.history.tell(op, Reply::Submitted(result), end)?;
+            }
+            Effect::ReplyRead { request, result } => self.show(request, result)?,
+            Effect::Append { records } => self.append(records, more),
+            Effect::Fetch { from, to } => match &mut self.process.fetch {
+                // It stands there already.
+                Some(following) if following.to.is_none() => following.to = Some(to),
+                fetch => *fetch = Some(Fetch { next: from, to: Some(to) }),
+            },
+            Effect::LetGo => self.drop_writer(),
+            Effect::TakeOver { reason } => {
+                let index = self.index;
+                self.outside.journal.note(|| format!("  n{index} gives up: {reason:?}"));
+                self.drop_writer();
+                if self.process.role == Role::Owner {
+                    self.claim_later(reason);
+                }
+            }
+            Effect::Unreadable { stream, detail } => {
+                return Err(Violation::new("readable", format!("{stream}: {detail}")));
+            }
+            Effect::Halt { reason } => return Err(Violation::new("no halt", reason)),
+        }
+        Ok(())
+    }
+
+    fn drop_writer(&mut self) {
+        self.process.unsent.clear();
+        self.process.fetch = None;
+        if let Some(writer) = self.process.writer.take() {
+            writer.close(&mut self.outside.partition);
+        }
+    }
+
+    /// Growing intervals with jitter, as the shell has them; the jitter follows from the claim.
+    fn claim_later(&mut self, reason: TakeOverReason) {
+        let give_way = match reason {
+            TakeOverReason::Deposed => DEPOSED_WAIT,
+            _ => Duration::ZERO,
+        };
+        let wait = (CLAIM_WAIT_MIN * 2_u32.pow(self.process.claims.min(7))).min(CLAIM_WAIT_MAX);
+        let jitter = u32::try_from(self.outside.claims.wrapping_mul(7_919) % 100).unwrap_or(0);
+        self.process.claims += 1;
+        self.process.claim_at = Some(self.outside.now.plus(give_way + wait + wait * jitter / 100));
+    }
+
+    fn append(&mut self, records: Vec<(OutgoingRecord, Ticket)>, effects: &mut Vec<Effect>) {
+        // Without a writer a take-over is under way, and these records are void.
+        if self.process.writer.is_some() {
+            self.process.unsent.extend(records);
+            self.resend(effects);
+        }
+    }
+
+    fn resend(&mut self, effects: &mut Vec<Effect>) {
+        let Some(writer) = &mut self.process.writer else { return };
+        while let Some(record) = self.process.unsent.front() {
+            if writer.failed {
+                self.step(Input::AppendFailed, effects);
+                return;
+            }
+            if !writer.has_room(self.room) {
+                return;
+            }
+            writer.wire.push_back(record.clone());
+            self.process.unsent.pop_front();
+        }
+    }
+
+    fn publish(&mut self) {
+        let serving = self.process.machine.is_serving();
+        if serving && !self.process.was_serving {
+            self.process.claims = 0;
+            let status = self.process.machine.status();
+            let index = self.index;
+            self.outside.journal.note(|| {
+                format!("  n{index} serves: epoch {}, after commit {}", status.epoch, status.seq)
+            });
+        }
+        self.process.was_serving = serving;
+    }
+}

@@ -1,0 +1,113 @@
+//! What clients may ask for in one history: few streams and few command ids, so that retries,
+//! collisions and refusals are common.
+
+use std::sync::Arc;
+
+use command_api::engine::Submission;
+use domain::{
+    Command,
+    id::{CausationId, CommandId, CorrelationId, OrderId, ReservationId, StreamId},
+    stock,
+};
+use infra::log::RequestHash;
+use rand::{Rng, rngs::StdRng};
+use uuid::Uuid;
+
+/// One request. Several may bear the same command id by a client's mistake.
+#[derive(Clone)]
+pub(super) struct Plan {
+    pub(super) name: String,
+    pub(super) stream: StreamId,
+    pub(super) command: Command,
+    pub(super) command_id: CommandId,
+    pub(super) request_hash: RequestHash,
+    pub(super) expected_revision: Option<u64>,
+}
+
+impl Plan {
+    pub(super) fn new(
+        key: usize,
+        variant: usize,
+        stream: &StreamId,
+        command: stock::Command,
+        expected_revision: Option<u64>,
+    ) -> Self {
+        let name = format!("c{key}{}", ["", "'"][variant.min(1)]);
+        Self {
+            request_hash: RequestHash::of(&[name.as_bytes()]),
+            name,
+            stream: stream.clone(),
+            command: Command::Stock(command),
+            command_id: CommandId::new(Uuid::from_u128(key as u128 + 1)),
+            expected_revision,
+        }
+    }
+
+    pub(super) fn submission(&self) -> Arc<Submission> {
+        let id = self.command_id.uuid();
+        Arc::new(Submission {
+            stream: self.stream.clone(),
+            command: self.command.clone(),
+            command_id: self.command_id,
+            request_hash: self.request_hash,
+            expected_revision: self.expected_revision,
+            actor: Arc::from("simulation"),
+            correlation_id: CorrelationId::new(id),
+            causation_id: CausationId::new(id),
+            traceparent: None,
+        })
+    }
+}
+
+pub(super) fn stream(index: usize) -> StreamId {
+    StreamId::new(domain::StreamType::Stock, ["A", "B", "C"][index % 3])
+}
+
+/// The plans of a random history. The first ones fill the stocks, so that reservations can hold.
+pub(super) fn draw(random: &mut StdRng, streams: usize) -> Vec<Plan> {
+    let count = random.random_range(streams + 2..streams + 14);
+    let mut plans: Vec<Plan> = (0..streams)
+        .map(|index| Plan::new(index, 0, &stream(index), receive(random.random_range(5..16)), None))
+        .collect();
+    for key in streams..count {
+        let stream = stream(random.random_range(0..streams));
+        let expected = random.random_bool(0.1).then(|| random.random_range(0..4));
+        plans.push(Plan::new(key, 0, &stream, draw_command(random), expected));
+        if random.random_bool(0.05) {
+            plans.push(Plan::new(key, 1, &stream, receive(1), None));
+        }
+    }
+    plans
+}
+
+fn draw_command(random: &mut StdRng) -> stock::Command {
+    let reservation = random.random_range(0..6);
+    match random.random_range(0..12) {
+        0..=5 => reserve(reservation, random.random_range(1..4)),
+        6 => stock::Command::Release {
+            reservation_id: reservation_id(reservation),
+            reason: "changed".to_owned(),
+        },
+        7 => stock::Command::Commit { reservation_id: reservation_id(reservation) },
+        8 => receive(random.random_range(1..4)),
+        9 => adjust(0),
+        _ => adjust(-random.random_range(1..6)),
+    }
+}
+
+pub(super) fn receive(quantity: u32) -> stock::Command {
+    stock::Command::Receive { quantity, reference: None }
+}
+
+pub(super) fn adjust(delta: i64) -> stock::Command {
+    stock::Command::Adjust { delta, reason: "count".to_owned() }
+}
+
+pub(super) fn reserve(reservation: u128, quantity: u32) -> stock::Command {
+    let order_id = OrderId::new(Uuid::from_u128(reservation));
+    stock::Command::Reserve { reservation_id: reservation_id(reservation), order_id, quantity }
+}
+
+fn reservation_id(number: u128) -> ReservationId {
+    ReservationId::new(Uuid::from_u128(number))
+}
