@@ -107,6 +107,9 @@ pub async fn build() -> Result<()> {
         .args(["build", "--quiet", "--bins", "-p", "command-api", "-p", "projector"])
         .args(["-p", "query-api"])
         .folder(&workspace())
+        // `cargo run` tells this program of its own package. Build scripts of dependencies that look
+        // there would run again, and with them all that depends on them would be compiled again.
+        .without_env(&["CARGO_MANIFEST_", "CARGO_PKG_"])
         .within(BUILD_WAIT_MAX)
         .install_hint("install Rust");
     if !this_program()?.1 {
