@@ -62,18 +62,29 @@ pub fn encode(event: &Event) -> (Arc<str>, Bytes) {
 /// # Errors
 /// There is none.
 pub fn decode(record: &EventRecord) -> Result<Event, DecodeError> {
-    let event_type = &record.event_type;
+    decode_value(&record.event_type, &record.stream, &record.value)
+}
+
+/// The domain event of a value that stands, or could stand, in a record of this type and stream.
+///
+/// # Errors
+/// There is none.
+pub fn decode_value(
+    event_type: &Arc<str>,
+    stream: &StreamId,
+    value: &[u8],
+) -> Result<Event, DecodeError> {
     let unknown = || DecodeError::UnknownType(Arc::clone(event_type));
     let malformed = |source| DecodeError::Malformed { event_type: Arc::clone(event_type), source };
     let EventType { kind, name, version } = EventType::parse(event_type).ok_or_else(unknown)?;
-    if kind != record.stream.stream_type() {
-        let (event_type, stream) = (Arc::clone(event_type), record.stream.clone());
+    if kind != stream.stream_type() {
+        let (event_type, stream) = (Arc::clone(event_type), stream.clone());
         return Err(DecodeError::WrongStream { event_type, stream });
     }
     match upcast::newest(upcast::CHAIN, kind.as_str(), name) {
-        newest if version == newest => read(kind, name, &record.value),
+        newest if version == newest => read(kind, name, value),
         newest if version > newest => return Err(unknown()),
-        _ => upcast::lift(upcast::CHAIN, kind.as_str(), name, version, &record.value)
+        _ => upcast::lift(upcast::CHAIN, kind.as_str(), name, version, value)
             .and_then(|lifted| read(kind, name, &lifted)),
     }
     .map_err(malformed)

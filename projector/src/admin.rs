@@ -1,5 +1,6 @@
 //! The operators' door over HTTP; the server adds health, metrics and documentation.
 
+mod dead_letters;
 mod keys;
 
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use infra::{
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::status::Status;
+use crate::{projections, runner::Fold, status::Status};
 
 const ABOUT: About = About {
     title: "Tradewind projector",
@@ -29,6 +30,7 @@ const ABOUT: About = About {
 struct Doors {
     authenticator: Authenticator,
     pool: Pool,
+    projections: Arc<[Arc<dyn Fold>]>,
 }
 
 impl FromRef<Doors> for Authenticator {
@@ -47,8 +49,11 @@ pub(crate) fn app(
 ) -> App {
     let directory = Arc::new(keys::Directory::new(pool.clone()));
     let authenticator = Authenticator::new(operator_key, directory, Clock::System);
-    let api =
-        OpenApiRouter::new().routes(routes!(status)).with_state(Doors { authenticator, pool });
+    let projections = projections::all().into();
+    let api = OpenApiRouter::new()
+        .routes(routes!(status))
+        .merge(dead_letters::routes())
+        .with_state(Doors { authenticator, pool, projections });
     App::new(&ABOUT, api, readiness, http.into())
 }
 

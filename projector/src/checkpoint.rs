@@ -10,6 +10,9 @@
 //!    tells exactly which commits the rows contain, and whoever reads it may go on from there: also
 //!    after a `COMMIT` whose answer was lost.
 //!
+//! `letters` is compared, too: it grows with every change that operators make to dead letters, and a
+//! batch that was made before the change would put an event before those that wait for it.
+//!
 //! `epoch`, `claim` and `last_seq` are compared as well as the offset: the reader machine cannot
 //! resume without them, so a row that somebody edited by hand must stop us, not be overwritten.
 
@@ -28,10 +31,20 @@ pub(crate) struct CheckpointRow {
     pub shard: ShardId,
 }
 
+/// What is stored of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stand {
+    pub checkpoint: Checkpoint,
+    /// How often operators have changed what is parked or corrected here.
+    pub letters: i64,
+}
+
 /// A step forward, and what is told along with it.
 #[derive(Clone, Debug)]
 pub(crate) struct Advance<'c> {
     pub from: &'c Checkpoint,
+    /// The state of the dead letters that the batch was made with.
+    pub letters: i64,
     pub to: &'c Checkpoint,
     /// When the last event behind `to` was recorded.
     pub recorded_at: DateTime<Utc>,
@@ -43,9 +56,10 @@ impl CheckpointRow {
     ///
     /// # Errors
     /// If PostgreSQL cannot answer or the row holds what no projector writes.
-    pub(crate) async fn read(&self, pool: &PgPool) -> Result<Checkpoint, sqlx::Error> {
+    pub(crate) async fn read(&self, pool: &PgPool) -> Result<Stand, sqlx::Error> {
         let row = sqlx::query(
-            "SELECT log_id, next_offset, epoch, claim, last_seq FROM projection.checkpoints
+            "SELECT log_id, next_offset, epoch, claim, last_seq, letters
+             FROM projection.checkpoints
              WHERE projection = $1 AND version = $2 AND shard = $3",
         )
         .bind(self.projection)
@@ -55,7 +69,10 @@ impl CheckpointRow {
         .await?;
         match row {
             Some(row) => parse(&row),
-            None => self.insert(pool, Checkpoint::START).await,
+            None => {
+                let checkpoint = self.insert(pool, Checkpoint::START).await?;
+                Ok(Stand { checkpoint, letters: 0 })
+            }
         }
     }
 
@@ -78,7 +95,8 @@ impl CheckpointRow {
     }
 
     /// Moves the checkpoint and tells listeners, both when the transaction commits. False if the
-    /// stored checkpoint is not `from`: then somebody else serves this shard.
+    /// stored checkpoint is not `from`, for then somebody else serves this shard; or if an operator
+    /// has changed the dead letters.
     ///
     /// # Errors
     /// If PostgreSQL cannot answer.
@@ -96,7 +114,7 @@ impl CheckpointRow {
                     halted = NULL
                 WHERE projection = $1 AND version = $2 AND shard = $3
                     AND log_id IS NOT DISTINCT FROM $4 AND next_offset = $5 AND epoch = $6
-                    AND claim IS NOT DISTINCT FROM $7 AND last_seq = $8
+                    AND claim IS NOT DISTINCT FROM $7 AND last_seq = $8 AND letters = $16
                 RETURNING projection, version, shard, log_id, next_offset)
              SELECT pg_notify('tradewind_positions', row_to_json(moved)::text) FROM moved",
         )
@@ -115,9 +133,32 @@ impl CheckpointRow {
         .bind(seq_column(to.last_seq))
         .bind(step.recorded_at)
         .bind(step.log_end)
+        .bind(step.letters)
         .fetch_optional(tx)
         .await?;
         Ok(moved.is_some())
+    }
+
+    /// Holds the checkpoint where it is until the transaction ends, and lets no batch pass that was
+    /// made without knowing of this change of the dead letters. Listeners are told, for the rows may
+    /// change with it. False if there is no such row.
+    ///
+    /// # Errors
+    /// If PostgreSQL cannot answer.
+    pub(crate) async fn change_letters(&self, tx: &mut PgConnection) -> Result<bool, sqlx::Error> {
+        let changed = sqlx::query(
+            "WITH changed AS (
+                UPDATE projection.checkpoints SET letters = letters + 1
+                WHERE projection = $1 AND version = $2 AND shard = $3
+                RETURNING projection, version, shard, log_id, next_offset)
+             SELECT pg_notify('tradewind_positions', row_to_json(changed)::text) FROM changed",
+        )
+        .bind(self.projection)
+        .bind(self.version)
+        .bind(self.shard_column())
+        .fetch_optional(tx)
+        .await?;
+        Ok(changed.is_some())
     }
 
     /// Says why this projection does not go on in this shard; the next `advance` takes it back.
@@ -138,7 +179,13 @@ impl CheckpointRow {
         Ok(())
     }
 
-    fn shard_column(&self) -> i32 {
+    /// Where the rows are that the checkpoint speaks of.
+    #[must_use]
+    pub(crate) fn schema(&self) -> String {
+        format!("{}_v{}", self.projection, self.version)
+    }
+
+    pub(crate) fn shard_column(&self) -> i32 {
         shard_column(self.shard)
     }
 }
@@ -154,16 +201,17 @@ fn seq_column(seq: u64) -> i64 {
     i64::try_from(seq).unwrap_or(i64::MAX)
 }
 
-fn parse(row: &PgRow) -> Result<Checkpoint, sqlx::Error> {
+fn parse(row: &PgRow) -> Result<Stand, sqlx::Error> {
     use sqlx::Row;
     let last_seq: i64 = row.try_get("last_seq")?;
-    Ok(Checkpoint {
+    let checkpoint = Checkpoint {
         log_id: nonce(row.try_get("log_id")?)?,
         next_offset: row.try_get("next_offset")?,
         epoch: row.try_get("epoch")?,
         claim: nonce(row.try_get("claim")?)?,
         last_seq: u64::try_from(last_seq).map_err(|error| sqlx::Error::Decode(error.into()))?,
-    })
+    };
+    Ok(Stand { checkpoint, letters: row.try_get("letters")? })
 }
 
 fn nonce(text: Option<&str>) -> Result<Option<Nonce>, sqlx::Error> {

@@ -1,6 +1,9 @@
 //! What `projector` prints on its standard output.
 #![expect(clippy::print_stdout, reason = "this is the command line's output")]
 
+mod client;
+pub mod dead_letters;
+
 use anyhow::Context;
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use infra::{config::Effective, postgres};

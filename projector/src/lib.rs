@@ -2,8 +2,8 @@
 //!
 //! `projection` says what a read model is, `projections` has one file for each, `runner` carries
 //! them through the shards, and `checkpoint` is what makes it exactly once. `admin` and `cli` are the
-//! operators' doors. Rebuilding a projection beside the live one and dead letters will be rooms of
-//! their own beside these.
+//! operators' doors. `dead_letters` is where events wait that do not apply. Rebuilding a projection
+//! beside the live one will be a room of its own beside these.
 //!
 //! **Invariant:** nothing here has an effect outside of the read models and the notifications that
 //! their transactions send.
@@ -11,6 +11,7 @@
 mod admin;
 mod checkpoint;
 pub mod cli;
+pub mod dead_letters;
 mod metrics;
 mod projection;
 mod projections;
@@ -98,7 +99,7 @@ impl Service {
                 (log, ()) = async { tokio::join!(connected, prepared) } => log,
                 () = shutdown.requested() => return Ok(()),
             };
-            let shared = Shared::new(log, pool, projections, &readiness);
+            let shared = Shared::new(log, pool, projections, &settings.projector, &readiness);
             runner::run(Arc::new(shared), shutdown).await
         });
         tasks.run(drain_wait_max).await

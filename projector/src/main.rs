@@ -9,7 +9,10 @@ use infra::{
     shutdown::Shutdown,
     telemetry,
 };
-use projector::{Service, Settings, cli, settings::Looking};
+use projector::{
+    Service, Settings, cli,
+    settings::{Asking, Looking},
+};
 
 /// Folds Tradewind's events exactly once into PostgreSQL read models.
 #[derive(Parser)]
@@ -32,6 +35,9 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Look at events that a projection could not apply, and have them tried again
+    #[command(subcommand)]
+    DeadLetters(cli::dead_letters::Command),
 }
 
 const EXAMPLES: &str = "\
@@ -40,9 +46,10 @@ Examples:
   projector run --check-config
   projector status
   projector status --json
+  projector dead-letters list --state parked
 
 Settings come from --config and from the environment (TRADEWIND_<SECTION>__<KEY>, such as
-TRADEWIND_POSTGRES__URL); `status` finds a local stack in its folder by itself.
+TRADEWIND_POSTGRES__URL); commands other than `run` find a local stack in its folder by themselves.
 Exit codes: 0 done, 1 failed, 2 wrong usage or settings.";
 
 #[tokio::main]
@@ -51,6 +58,7 @@ async fn main() -> ExitCode {
     let ended = match command {
         Some(Command::Run) => run(&config).await,
         Some(Command::Status { json }) => status(&config, json).await,
+        Some(Command::DeadLetters(command)) => dead_letters(&config, command).await,
         None if config.check_config => run(&config).await,
         None => {
             eprintln!("{}", Cli::command().render_help());
@@ -86,4 +94,16 @@ async fn status(args: &config::Args, json: bool) -> anyhow::Result<()> {
         return Ok(());
     }
     cli::status(&settings, json).await
+}
+
+async fn dead_letters(
+    args: &config::Args,
+    command: cli::dead_letters::Command,
+) -> anyhow::Result<()> {
+    let config::Loaded { settings, effective } = args.load::<Asking>(LocalStack::Reader)?;
+    if args.check_config {
+        cli::check_config(&effective);
+        return Ok(());
+    }
+    cli::dead_letters::run(settings.client, command).await
 }

@@ -12,6 +12,8 @@ use infra::{
 };
 use tracing::{debug, error, info, warn};
 
+use crate::runner::Fact;
+
 static EVENTS: Counter =
     Counter::new("tradewind_projector_events_total", "Events folded into rows, by projection");
 static BATCH_EVENTS: Histogram =
@@ -35,6 +37,14 @@ static LAG_RECORDS: Gauge = Gauge::new(
 static LOST: Counter = Counter::new(
     "tradewind_projector_lost_total",
     "Times that another projector was found to serve a shard",
+);
+static DEAD_LETTERS: Counter = Counter::new(
+    "tradewind_projector_dead_letters_total",
+    "Events that did not apply and were parked, by projection",
+);
+static PARKED_EVENTS: Gauge = Gauge::new(
+    "tradewind_projector_parked_events",
+    "Events that wait for an operator, by projection and shard",
 );
 static READ_FAILURES: Counter =
     Counter::new("tradewind_projector_read_failures_total", "Times that the log was unreadable");
@@ -72,6 +82,38 @@ impl Event for ApplyFailed<'_> {
         let Self { projection, shard, error } = self;
         FAILURES.add(&[("projection", projection)], 1);
         warn!(projection, shard.id = %shard, "PostgreSQL did not answer: {}", chain(error));
+    }
+}
+
+/// An event did not apply: it and all later ones of its key wait for an operator.
+pub(crate) struct Parked<'f> {
+    pub projection: &'static str,
+    pub shard: ShardId,
+    pub fact: &'f Fact,
+    pub error: &'f str,
+}
+
+impl Event for Parked<'_> {
+    fn emit(self) {
+        let Self { projection, shard, fact, error } = self;
+        DEAD_LETTERS.add(&[("projection", projection)], 1);
+        let fact = fact.describe();
+        error!(projection, shard.id = %shard, "{projection} parks {fact} and what follows: {error}");
+    }
+}
+
+/// How much of a projection is parked in a shard.
+pub(crate) struct ParkedCount {
+    pub projection: &'static str,
+    pub shard: ShardId,
+    pub events: usize,
+}
+
+impl Event for ParkedCount {
+    fn emit(self) {
+        let labels =
+            [("projection", self.projection.to_owned()), ("shard", self.shard.to_string())];
+        PARKED_EVENTS.set(&labels, u32::try_from(self.events).unwrap_or(u32::MAX).into());
     }
 }
 

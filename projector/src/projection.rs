@@ -41,7 +41,7 @@ pub(crate) trait Projection: Send + Sync + 'static {
     /// What the event makes of the row of its stream; `None` is the absent row.
     ///
     /// # Errors
-    /// If the event does not follow from the row: then the shard of this projection halts.
+    /// If the event does not follow from the row: then it is parked with all that follow on it.
     fn evolve(
         row: Option<Self::Row>,
         event: &Self::Event,

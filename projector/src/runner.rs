@@ -12,10 +12,12 @@
 //! **Invariant:** the position comes from PostgreSQL, nowhere else.
 
 mod applier;
+mod batch;
 mod commit;
 mod feed;
 mod fold;
 mod horizon;
+mod isolate;
 mod meter;
 mod shard;
 mod shared;
@@ -31,7 +33,9 @@ use infra::{
     task::{self, TaskFailed},
 };
 
+pub(crate) use commit::{Fact, decode};
 pub(crate) use fold::{Fold, Folded};
+pub(crate) use isolate::{Isolation, Misfit};
 pub(crate) use shared::{Shared, pool};
 
 /// Between tries of what must be done in the end: for ever, for there is nothing else to do.

@@ -3,18 +3,22 @@
 //! A batch is what has arrived, up to a bound: nobody lingers for events, so a lone one becomes
 //! visible at once, and under load batches grow by themselves.
 //!
-//! **Invariant:** a batch's rows and its checkpoint are written in one transaction, which begins
-//! with the compare-and-set. After an answer that was lost, the stored checkpoint decides whether
-//! the batch is in; nothing is assumed.
+//! A batch is first folded as if all of it applied, which it nearly always does. If not, it is folded
+//! again with care: what does not apply is parked, and the rest is not held up (`dead_letters`).
+//!
+//! **Invariant:** a batch's rows, what it parks and its checkpoint are written in one transaction,
+//! which begins with the compare-and-set. After an answer that was lost, the stored checkpoint decides
+//! whether the batch is in; nothing is assumed.
 
 use std::{sync::Arc, time::Duration};
 
-use domain::{StreamType, shard::ShardId};
+use domain::shard::ShardId;
 use infra::{
     log::Checkpoint,
     shutdown::Shutdown,
     telemetry::{chain, emit},
 };
+use sqlx::PgConnection;
 use tokio::{
     sync::mpsc,
     time::{Instant, timeout_at},
@@ -22,16 +26,19 @@ use tokio::{
 
 use super::{
     RETRY,
-    commit::{Commit, Fact},
+    batch::{Batch, wanted},
+    commit::Commit,
     feed::Delivery,
     fold::{Fold, FoldError},
     horizon::Horizon,
+    isolate::{Isolation, Misfit, is_about_data},
     shard::RECREATED,
     shared::Shared,
 };
 use crate::{
-    checkpoint::{Advance, CheckpointRow},
-    metrics::{Applied, ApplyFailed, Halted, Resumed},
+    checkpoint::{Advance, CheckpointRow, Stand},
+    dead_letters::{Added, Letters, Parking},
+    metrics::{Applied, ApplyFailed, Halted, Parked, ParkedCount, Resumed},
     projection::Tables,
 };
 
@@ -46,6 +53,7 @@ pub(super) struct Applier {
     pub projection: Arc<dyn Fold>,
     pub row: CheckpointRow,
     pub checkpoint: Checkpoint,
+    pub letters: Letters,
     pub horizon: Arc<Horizon>,
     pub inbox: mpsc::Receiver<Delivery>,
     pub stop: Shutdown,
@@ -67,13 +75,22 @@ pub(super) enum Ended {
 enum Failed {
     /// Before it was known to be written; whoever serves the shard next finds out.
     Stopped,
+    /// The stored checkpoint, or its count of changes to the dead letters, is another.
     Lost,
-    /// The commit with this index of the batch does not fit.
-    Inapplicable {
-        commit: usize,
-        reason: String,
-    },
+    /// Some of its events do not apply; none of it is in.
+    Unfit,
+    /// What is wrong cannot be put aside.
+    Stuck(String),
     Database(sqlx::Error),
+}
+
+/// How a batch is folded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Care {
+    /// As if all of it applied.
+    Trusting,
+    /// So that what does not apply is found.
+    Isolating,
 }
 
 impl Applier {
@@ -98,7 +115,8 @@ impl Applier {
             let reason = match failed {
                 Failed::Stopped => return Ended::Stopped,
                 Failed::Lost => return Ended::Lost,
-                Failed::Inapplicable { reason, .. } => reason,
+                Failed::Unfit => "the batch does not apply".to_owned(),
+                Failed::Stuck(reason) => reason,
                 Failed::Database(error) => chain(&error).to_string(),
             };
             self.halt(&reason).await;
@@ -137,20 +155,13 @@ impl Applier {
         deliveries.iter().flat_map(|delivery| delivery.iter()).filter(behind).collect()
     }
 
-    /// Applies all commits, or those before the first that does not fit.
+    /// Applies all commits, save what is parked of them.
     async fn apply(&mut self, commits: &[&Commit]) -> Result<(), Failed> {
         let Some(first) = commits.first() else { return Ok(()) };
         if self.checkpoint.log_id.is_some() && self.checkpoint.log_id != first.checkpoint.log_id {
-            let reason = format!("the log was made anew; {RECREATED}");
-            return Err(Failed::Inapplicable { commit: 0, reason });
+            return Err(Failed::Stuck(format!("the log was made anew; {RECREATED}")));
         }
-        match self.write_patiently(commits).await {
-            Err(Failed::Inapplicable { commit, reason }) if commit > 0 => {
-                self.write_patiently(&commits[..commit]).await?;
-                Err(Failed::Inapplicable { commit: 0, reason })
-            }
-            result => result,
-        }
+        self.write_patiently(commits).await
     }
 
     /// Writes one batch, however long PostgreSQL is away.
@@ -160,6 +171,10 @@ impl Applier {
         let mut written = self.write(commits).await;
         loop {
             match written {
+                Ok(added) => {
+                    self.letters.add(added);
+                    break;
+                }
                 Err(Failed::Database(error)) if is_transient(&error) => {
                     self.trouble(&error);
                     tokio::select! {
@@ -167,34 +182,56 @@ impl Applier {
                         () = self.stop.requested() => return Err(Failed::Stopped),
                     }
                 }
-                Ok(()) => break,
+                Err(Failed::Lost) => {}
                 Err(failed) => return Err(failed),
             }
             // Whether the last try went through, only the stored checkpoint knows.
             written = match self.row.read(&self.shared.pool).await {
-                Ok(stored) if stored == last.checkpoint => Ok(()),
-                Ok(stored) if stored == self.checkpoint => self.write(commits).await,
-                Ok(_) => Err(Failed::Lost),
+                Ok(stand) if stand.checkpoint == last.checkpoint => {
+                    self.reload(stand).await.map(|()| Added::default())
+                }
+                Ok(stand) if stand.checkpoint == self.checkpoint => {
+                    match self.reload(stand).await {
+                        Ok(()) => self.write(commits).await,
+                        Err(failed) => Err(failed),
+                    }
+                }
+                Ok(_) => return Err(Failed::Lost),
                 Err(error) => Err(Failed::Database(error)),
             };
         }
         self.shared.postgres.clear(&self.party());
         self.checkpoint = last.checkpoint;
+        self.tell_parked();
         Ok(())
     }
 
-    async fn write(&self, commits: &[&Commit]) -> Result<(), Failed> {
-        let Some(last) = commits.last() else { return Ok(()) };
+    /// Learns what is parked: an operator has changed it, or nobody knows whether the last batch has.
+    async fn reload(&mut self, stand: Stand) -> Result<(), Failed> {
+        self.letters = Letters::load(&self.shared.pool, &self.row, stand.letters).await?;
+        Ok(())
+    }
+
+    async fn write(&self, commits: &[&Commit]) -> Result<Added, Failed> {
+        let batch = Batch::of(commits, self.projection.stream(), &self.letters);
+        match self.transact(commits, &batch, Care::Trusting).await {
+            Err(Failed::Unfit) => self.transact(commits, &batch, Care::Isolating).await,
+            written => written,
+        }
+    }
+
+    async fn transact(
+        &self,
+        commits: &[&Commit],
+        batch: &Batch<'_>,
+        care: Care,
+    ) -> Result<Added, Failed> {
+        let Some(last) = commits.last() else { return Ok(Added::default()) };
         let started = Instant::now();
-        let stream = self.projection.stream();
-        let (facts, homes): (Vec<&Fact>, Vec<usize>) = commits
-            .iter()
-            .enumerate()
-            .flat_map(|(home, commit)| wanted(commit, stream).map(move |fact| (fact, home)))
-            .unzip();
         let mut tx = self.shared.pool.begin().await?;
         let step = Advance {
             from: &self.checkpoint,
+            letters: self.letters.changes,
             to: &last.checkpoint,
             recorded_at: last.recorded_at,
             log_end: self.horizon.log_end(last.checkpoint.next_offset),
@@ -202,19 +239,73 @@ impl Applier {
         if !self.row.advance(&mut tx, &step).await? {
             return Err(Failed::Lost);
         }
-        if !facts.is_empty() {
-            let schema = self.projection.schema();
-            let mut tables = Tables::new(&mut tx, &schema, self.row.shard);
-            let folded = self.projection.fold(&mut tables, &facts).await;
-            folded.map_err(|error| Failed::from_fold(error, &facts, &homes))?;
+        let folded = self.fold(&mut tx, batch, care).await.map(|misfits| batch.park(misfits));
+        let parking = match folded.and_then(|parking| self.check_room(parking)) {
+            Ok(parking) => parking,
+            Err(failed) => {
+                // Its locks must be gone before the next try. If that fails, so does the connection.
+                tx.rollback().await.ok();
+                return Err(failed);
+            }
+        };
+        if !parking.is_empty() {
+            parking.write(&mut tx, &self.row).await?;
         }
         tx.commit().await?;
-        emit(Applied {
-            projection: self.row.projection,
-            events: facts.len(),
-            took: started.elapsed(),
+        let projection = self.row.projection;
+        let events = batch.facts.len();
+        emit(Applied { projection, events, took: started.elapsed() });
+        for letter in &parking.letters {
+            let (shard, fact) = (self.row.shard, letter.parcel.fact);
+            emit(Parked { projection, shard, fact, error: &letter.error });
+        }
+        Ok(parking.added())
+    }
+
+    async fn fold(
+        &self,
+        tx: &mut PgConnection,
+        batch: &Batch<'_>,
+        care: Care,
+    ) -> Result<Vec<Misfit>, Failed> {
+        let Batch { facts, places, .. } = batch;
+        if facts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (projection, row) = (&*self.projection, &self.row);
+        if care == Care::Isolating {
+            return Ok(Isolation { projection, row, facts, places }.run(tx).await?);
+        }
+        let schema = row.schema();
+        let folded = projection.fold(&mut Tables::new(tx, &schema, row.shard), facts).await;
+        folded.map(|()| Vec::new()).map_err(|error| match error {
+            FoldError::Inapplicable(_) => Failed::Unfit,
+            FoldError::Database(error) if is_about_data(&error) => Failed::Unfit,
+            FoldError::Database(error) => Failed::Database(error),
+        })
+    }
+
+    /// # Errors
+    /// Too much would be parked: something is wrong with more than some events.
+    fn check_room<'c>(&self, parking: Parking<'c>) -> Result<Parking<'c>, Failed> {
+        let parked_max = self.shared.parked_events_max;
+        let parked = self.letters.events().saturating_add(parking.events.len());
+        if parking.is_empty() || parked <= parked_max {
+            return Ok(parking);
+        }
+        let (more, so_far) = (parking.events.len(), self.letters.events());
+        let last = parking.letters.first().map_or_else(String::new, |letter| {
+            format!("; the first of them: {}: {}", letter.parcel.fact.describe(), letter.error)
         });
-        Ok(())
+        Err(Failed::Stuck(format!(
+            "{so_far} events are parked and {more} more would be, which is beyond \
+             projector.parked_events_max = {parked_max}{last}"
+        )))
+    }
+
+    fn tell_parked(&self) {
+        let (projection, shard) = self.party();
+        emit(ParkedCount { projection, shard, events: self.letters.events() });
     }
 
     fn trouble(&self, error: &sqlx::Error) {
@@ -239,41 +330,19 @@ impl Applier {
     }
 }
 
-impl Failed {
-    fn from_fold(error: FoldError, facts: &[&Fact], homes: &[usize]) -> Self {
-        match error {
-            FoldError::Database(error) => Self::Database(error),
-            FoldError::Inapplicable { index, source } => {
-                let commit = homes.get(index).copied().unwrap_or(0);
-                let reason = facts.get(index).map_or_else(
-                    || source.to_string(),
-                    |Fact { id, stream, revision, .. }| {
-                        format!("event {id} ({stream}, revision {revision}): {source}")
-                    },
-                );
-                Self::Inapplicable { commit, reason }
-            }
-        }
-    }
-}
-
 impl From<sqlx::Error> for Failed {
     fn from(error: sqlx::Error) -> Self {
         Self::Database(error)
     }
 }
 
-fn wanted(commit: &Commit, stream: StreamType) -> impl Iterator<Item = &Fact> {
-    commit.facts.iter().filter(move |fact| fact.stream.stream_type() == stream)
-}
-
-/// Whether the same batch may work later. What PostgreSQL refuses because of the data (class 22),
-/// a constraint (23) or the statement itself (42) it will refuse again.
+/// Whether the same batch may work later. What PostgreSQL refuses because of the data or of the
+/// statement itself (class 42) it will refuse again; a full disk, a server that stops, recovers or
+/// has no connection left, a lock or a time that ran out will pass.
 fn is_transient(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Database(error) => !error
-            .code()
-            .is_some_and(|code| ["22", "23", "42"].iter().any(|class| code.starts_with(class))),
+        error if is_about_data(error) => false,
+        sqlx::Error::Database(error) => !error.code().is_some_and(|code| code.starts_with("42")),
         sqlx::Error::Io(_)
         | sqlx::Error::Tls(_)
         | sqlx::Error::Protocol(_)

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use domain::{
     id::{EventId, StreamId},
@@ -15,7 +16,7 @@ use infra::{
 
 /// What a projection takes over whole or not at all.
 #[derive(Clone, Debug)]
-pub(super) struct Commit {
+pub(crate) struct Commit {
     /// Where a reader stands that has taken this commit.
     pub checkpoint: Checkpoint,
     pub recorded_at: DateTime<Utc>,
@@ -30,6 +31,9 @@ pub(crate) struct Fact {
     pub stream: StreamId,
     pub revision: i64,
     pub recorded_at: DateTime<Utc>,
+    /// As it stands in the log, for whoever has to put it aside.
+    pub event_type: Arc<str>,
+    pub value: Bytes,
     pub event: Result<domain::Event, Arc<str>>,
 }
 
@@ -59,15 +63,31 @@ impl Commit {
 }
 
 impl Fact {
+    /// For people who look for it.
+    #[must_use]
+    pub(crate) fn describe(&self) -> String {
+        format!("event {} ({}, revision {})", self.id, self.stream, self.revision)
+    }
+
     fn decode(record: &EventRecord) -> Self {
-        let event = codec::decode(record).map_err(|error| chain(&error).to_string().into());
         Self {
             id: record.id,
             stream: record.stream.clone(),
             // Revisions are counted one by one; 63 bits of them outlast the log.
             revision: i64::try_from(record.revision).unwrap_or(i64::MAX),
             recorded_at: record.recorded_at.to_datetime(),
-            event,
+            event_type: Arc::clone(&record.event_type),
+            value: record.value.clone(),
+            event: decode(&record.event_type, &record.stream, &record.value),
         }
     }
+}
+
+/// The event that a value stands for, or why there is none.
+pub(crate) fn decode(
+    event_type: &Arc<str>,
+    stream: &StreamId,
+    value: &[u8],
+) -> Result<domain::Event, Arc<str>> {
+    codec::decode_value(event_type, stream, value).map_err(|error| chain(&error).to_string().into())
 }

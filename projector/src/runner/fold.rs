@@ -2,16 +2,19 @@
 //! and written once, whatever number of events it takes.
 //!
 //! **Invariant:** a row never takes an event twice or out of order: the event's revision follows on
-//! the row's, or the fold ends with an error.
+//! the row's, or the fold ends with an error. Only where an operator has had an event skipped may the
+//! one after it leave a gap.
 
 use std::{collections::hash_map::Entry, marker::PhantomData, sync::Arc};
 
 use async_trait::async_trait;
 use domain::StreamType;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::commit::Fact;
-use crate::projection::{Changes, Inapplicable, Origin, Projection, Row, Tables};
+use crate::{
+    dead_letters::Seen,
+    projection::{Changes, Inapplicable, Origin, Projection, Row, Tables},
+};
 
 /// Any projection, as the runner handles it.
 #[async_trait]
@@ -24,7 +27,7 @@ pub(crate) trait Fold: Send + Sync + 'static {
     fn views(&self) -> &'static [(&'static str, &'static str)];
 
     /// Writes what the facts, all of them of `stream`, make of the tables.
-    async fn fold(&self, tables: &mut Tables<'_>, facts: &[&Fact]) -> Result<(), FoldError>;
+    async fn fold(&self, tables: &mut Tables<'_>, facts: &[Seen<'_>]) -> Result<(), FoldError>;
 
     /// Schema of the tables.
     fn schema(&self) -> String {
@@ -34,11 +37,18 @@ pub(crate) trait Fold: Send + Sync + 'static {
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FoldError {
-    /// The fact with this index does not fit.
-    #[error("event {index} of the batch does not apply")]
-    Inapplicable { index: usize, source: NotApplied },
+    /// These do not fit: the first one of each key that has one. Nothing has been written.
+    #[error("{} of the batch's events do not apply", .0.len())]
+    Inapplicable(Vec<Unfit>),
     #[error("PostgreSQL did not take the rows")]
     Database(#[from] sqlx::Error),
+}
+
+/// A fact, by its index, that does not fit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Unfit {
+    pub index: usize,
+    pub why: NotApplied,
 }
 
 /// Why a fact does not become rows.
@@ -82,40 +92,63 @@ impl<P: Projection> Fold for Folded<P> {
         P::VIEWS
     }
 
-    async fn fold(&self, tables: &mut Tables<'_>, facts: &[&Fact]) -> Result<(), FoldError> {
-        let inputs = Input::<P>::all(facts)?;
+    async fn fold(&self, tables: &mut Tables<'_>, facts: &[Seen<'_>]) -> Result<(), FoldError> {
+        let mut unfit = Vec::new();
+        let inputs = Input::<P>::all(facts, &mut unfit);
         let mut rows = Rows::<P>::load(tables, &inputs).await?;
-        for (index, input) in inputs.iter().enumerate() {
-            rows.take(input)
-                .map_err(|cause| FoldError::Inapplicable { index, source: cause.into() })?;
+        for input in &inputs {
+            if let Err(cause) = rows.take(input) {
+                unfit.push(Unfit { index: input.index, why: cause.into() });
+            }
+        }
+        if !unfit.is_empty() {
+            return Err(FoldError::Inapplicable(first_of_each_key(unfit, facts)));
         }
         P::store(tables, rows.into_changes()).await?;
         Ok(())
     }
 }
 
+/// What follows on an event that does not fit cannot fit either, which says nothing about it.
+fn first_of_each_key(mut unfit: Vec<Unfit>, facts: &[Seen<'_>]) -> Vec<Unfit> {
+    unfit.sort_by_key(|unfit| unfit.index);
+    let mut keys = FxHashSet::default();
+    unfit.retain(|unfit| keys.insert(&facts[unfit.index].fact.stream));
+    unfit
+}
+
 /// A fact in the terms of its projection.
 struct Input<'f, P: Projection> {
+    index: usize,
     event: &'f P::Event,
     origin: Origin<P::Key>,
+    after_skipped: bool,
 }
 
 impl<'f, P: Projection> Input<'f, P> {
-    fn all(facts: &[&'f Fact]) -> Result<Vec<Self>, FoldError> {
-        let input = |(index, fact): (usize, &&'f Fact)| {
-            Self::new(fact).map_err(|source| FoldError::Inapplicable { index, source })
-        };
-        facts.iter().enumerate().map(input).collect()
+    /// The facts that can be put in these terms; the others are unfit.
+    fn all(facts: &[Seen<'f>], unfit: &mut Vec<Unfit>) -> Vec<Self> {
+        let mut inputs = Vec::with_capacity(facts.len());
+        for (index, fact) in facts.iter().enumerate() {
+            match Self::new(index, fact) {
+                Ok(input) => inputs.push(input),
+                Err(why) => unfit.push(Unfit { index, why }),
+            }
+        }
+        inputs
     }
 
-    fn new(fact: &'f Fact) -> Result<Self, NotApplied> {
-        let event = fact.event.as_ref().map_err(|error| NotApplied::Undecodable(error.clone()))?;
+    fn new(
+        index: usize,
+        &Seen { fact, event, after_skipped }: &Seen<'f>,
+    ) -> Result<Self, NotApplied> {
+        let event = event.as_ref().map_err(|error| NotApplied::Undecodable(error.clone()))?;
         let event = P::select(event).ok_or(Inapplicable::WrongStream)?;
         let Ok(key) = fact.stream.key().parse() else {
             return Err(Inapplicable::MalformedKey.into());
         };
         let (revision, recorded_at) = (fact.revision, fact.recorded_at);
-        Ok(Self { event, origin: Origin { key, revision, recorded_at } })
+        Ok(Self { index, event, origin: Origin { key, revision, recorded_at }, after_skipped })
     }
 }
 
@@ -152,16 +185,20 @@ impl<P: Projection> Rows<P> {
         Ok(Self { slots, additions: P::Additions::default() })
     }
 
-    fn take(&mut self, Input { event, origin }: &Input<'_, P>) -> Result<(), Inapplicable> {
+    fn take(&mut self, input: &Input<'_, P>) -> Result<(), Inapplicable> {
+        let Input { event, origin, after_skipped, .. } = input;
         // `load` has made a slot for each key of the batch.
         let Some(slot) = self.slots.get_mut(&origin.key) else {
             return Err(Inapplicable::UnknownStream);
         };
         let row = slot.row.take();
-        if let Some(row) = &row
-            && row.revision().checked_add(1) != Some(origin.revision)
-        {
-            return Err(Inapplicable::RevisionGap { row: row.revision(), found: origin.revision });
+        if let Some(row) = &row {
+            let (row, found) = (row.revision(), origin.revision);
+            let follows =
+                if *after_skipped { row < found } else { row.checked_add(1) == Some(found) };
+            if !follows {
+                return Err(Inapplicable::RevisionGap { row, found });
+            }
         }
         slot.row = P::evolve(row, event, origin, &mut self.additions)?;
         Ok(())

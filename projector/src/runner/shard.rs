@@ -26,7 +26,8 @@ use super::{
     shared::Shared,
 };
 use crate::{
-    checkpoint::CheckpointRow,
+    checkpoint::{CheckpointRow, Stand},
+    dead_letters::Letters,
     metrics::{ApplyFailed, Lost, ReadFailed, Serving},
 };
 
@@ -82,23 +83,24 @@ async fn serve(
         Ok(places) => places,
         Err(error) => return Ok(wait_for_postgres(shared, shard, &error)),
     };
+    let rows: Vec<CheckpointRow> = places.iter().map(|place| place.row).collect();
     let lowest = places.iter().map(|place| &place.checkpoint).min_by_key(|at| at.next_offset);
     let lowest = lowest.copied().unwrap_or_default();
     let horizon = Arc::new(Horizon::at(lowest.next_offset));
     let follower = match Follower::open(&*shared.log, shard, Some(lowest)).await {
         Ok(follower) => follower,
-        Err(error) => return Ok(unreadable(shared, &places, shard, &error).await),
+        Err(error) => return Ok(unreadable(shared, &rows, shard, &error).await),
     };
     shared.unreadable.clear(&shard);
     emit(Serving { shard });
     let stop = shutdown.child();
-    let (mut appliers, inboxes) = start(shared, &places, &horizon, &stop);
+    let (mut appliers, inboxes) = start(shared, places, &horizon, &stop);
     let meter = meter::run(Arc::clone(shared), shard, Arc::clone(&horizon));
     let _meter = task::spawn("projector meter", meter);
     let over = tokio::select! {
         over = watch(&mut appliers, shard) => over?,
         error = feed::run(follower, horizon, inboxes) => {
-            unreadable(shared, &places, shard, &error).await
+            unreadable(shared, &rows, shard, &error).await
         }
         () = shutdown.requested() => Over::Stopped,
     };
@@ -127,6 +129,7 @@ struct Place {
     projection: Arc<dyn Fold>,
     row: CheckpointRow,
     checkpoint: Checkpoint,
+    letters: Letters,
 }
 
 async fn places(shared: &Shared, shard: ShardId) -> Result<Vec<Place>, sqlx::Error> {
@@ -134,9 +137,10 @@ async fn places(shared: &Shared, shard: ShardId) -> Result<Vec<Place>, sqlx::Err
     for projection in &shared.projections {
         let row =
             CheckpointRow { projection: projection.name(), version: projection.version(), shard };
-        let checkpoint = row.read(&shared.pool).await?;
+        let Stand { checkpoint, letters } = row.read(&shared.pool).await?;
+        let letters = Letters::load(&shared.pool, &row, letters).await?;
         shared.postgres.clear(&(row.projection, shard));
-        places.push(Place { projection: Arc::clone(projection), row, checkpoint });
+        places.push(Place { projection: Arc::clone(projection), row, checkpoint, letters });
     }
     Ok(places)
 }
@@ -145,19 +149,20 @@ type Appliers = FuturesUnordered<Task<Ended>>;
 
 fn start(
     shared: &Arc<Shared>,
-    places: &[Place],
+    places: Vec<Place>,
     horizon: &Arc<Horizon>,
     stop: &Shutdown,
 ) -> (Appliers, Vec<feed::Inbox>) {
     places
-        .iter()
-        .map(|Place { projection, row, checkpoint }| {
+        .into_iter()
+        .map(|Place { projection, row, checkpoint, letters }| {
             let (sender, inbox) = mpsc::channel(DELIVERIES_MAX);
             let applier = Applier {
                 shared: Arc::clone(shared),
-                projection: Arc::clone(projection),
-                row: *row,
-                checkpoint: *checkpoint,
+                projection,
+                row,
+                checkpoint,
+                letters,
                 horizon: Arc::clone(horizon),
                 stop: stop.clone(),
                 inbox,
@@ -177,7 +182,12 @@ fn wait_for_postgres(shared: &Shared, shard: ShardId, error: &sqlx::Error) -> Ov
 }
 
 /// Says why the log cannot be read. What asking again will not change halts the whole shard.
-async fn unreadable(shared: &Shared, places: &[Place], shard: ShardId, error: &ReadError) -> Over {
+async fn unreadable(
+    shared: &Shared,
+    rows: &[CheckpointRow],
+    shard: ShardId,
+    error: &ReadError,
+) -> Over {
     emit(ReadFailed { shard, error });
     let advice = match error {
         ReadError::Unavailable(_) => {
@@ -192,7 +202,7 @@ async fn unreadable(shared: &Shared, places: &[Place], shard: ShardId, error: &R
     };
     let reason = format!("shard {shard}: {}; {advice}", chain(error));
     shared.unreadable.raise(shard, reason.clone());
-    for Place { row, .. } in places {
+    for row in rows {
         if let Err(error) = row.halt(&shared.pool, &reason).await {
             emit(ApplyFailed { projection: row.projection, shard, error: &error });
         }

@@ -16,6 +16,8 @@ pub(crate) struct Shared {
     pub log: Arc<dyn EventLog>,
     pub pool: Pool,
     pub projections: Vec<Arc<dyn Fold>>,
+    /// Events of a projection that may be parked in a shard; beyond them it halts there.
+    pub parked_events_max: usize,
     /// Shards that cannot read the log.
     pub unreadable: Trouble<ShardId>,
     /// Projections whose batches PostgreSQL does not take now.
@@ -30,6 +32,7 @@ impl Shared {
         log: Arc<dyn EventLog>,
         pool: Pool,
         projections: Vec<Arc<dyn Fold>>,
+        settings: &config::Projector,
         readiness: &Readiness,
     ) -> Self {
         let halted = |projection: &Arc<dyn Fold>| {
@@ -43,6 +46,7 @@ impl Shared {
             postgres: Trouble::none(readiness.condition("postgres")),
             halted: projections.iter().map(halted).collect(),
             projections,
+            parked_events_max: settings.parked_events_max,
         }
     }
 }

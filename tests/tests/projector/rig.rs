@@ -11,12 +11,15 @@ use infra::{
     task::{self, GroupFailed, Task},
 };
 use projector::{Service, Settings, Source};
+use serde_json::Value;
 use tests::{eventually::eventually, harness::servers};
 use uuid::Uuid;
 
 pub(crate) const WAIT_MAX: Duration = Duration::from_secs(30);
 
 const PROJECTIONS: usize = 6;
+/// Events of one projection that may be parked in a shard.
+pub(crate) const PARKED_EVENTS_MAX: usize = 20;
 
 pub(crate) struct Rig {
     pub log: MemoryLog,
@@ -91,6 +94,10 @@ impl Projector {
             kafka: config::Kafka::plaintext("127.0.0.1:1", "unused"),
             postgres: config::Postgres { url: url.to_owned().into(), connections_max: 8 },
             operator_key: Some(infra::auth::KeyHash::of(OPERATOR_KEY)),
+            projector: config::Projector {
+                rebuild: config::Rebuild::Auto,
+                parked_events_max: PARKED_EVENTS_MAX,
+            },
             log: config::Log { format: config::LogFormat::Pretty, filter: "info".to_owned() },
         };
         let source = Source::Given(Arc::new(log.clone()));
@@ -111,10 +118,27 @@ impl Projector {
         drop(self.task);
     }
 
-    pub(crate) async fn ready(&self) -> (u16, serde_json::Value) {
+    /// Asks as an operator.
+    pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
+        let request = reqwest::Client::new().get(format!("{}{path}", self.url));
+        send(request).await
+    }
+
+    /// Orders as an operator.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+        let request = reqwest::Client::new().post(format!("{}{path}", self.url)).json(body);
+        send(request).await
+    }
+
+    pub(crate) async fn ready(&self) -> (u16, Value) {
         let answer = reqwest::get(format!("{}/readyz", self.url)).await.expect("an answer");
         (answer.status().as_u16(), answer.json().await.expect("JSON"))
     }
+}
+
+async fn send(request: reqwest::RequestBuilder) -> (u16, Value) {
+    let answer = request.bearer_auth(OPERATOR_KEY).send().await.expect("an answer");
+    (answer.status().as_u16(), answer.json().await.expect("JSON"))
 }
 
 pub(crate) const OPERATOR_KEY: &str = "tw_operator_of_the_tests";

@@ -1,0 +1,259 @@
+//! `projector dead-letters …`: what waits, and having it tried again.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Subcommand;
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
+use infra::config;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::client::Client;
+use crate::dead_letters::{DeadLetter, Detail, State};
+
+const PATH: &str = "/v1/admin/dead-letters";
+
+#[derive(Debug, Subcommand)]
+#[command(after_help = EXAMPLES)]
+pub enum Command {
+    /// List events that did not apply, newest first
+    List {
+        /// Only those in this state: parked, retried, edited or skipped
+        #[arg(long, value_name = "STATE")]
+        state: Option<State>,
+        /// Only those of this projection
+        #[arg(long, value_name = "NAME")]
+        projection: Option<String>,
+        /// How many at most (1 to 200)
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u8).range(1..=200))]
+        limit: u8,
+        /// Go on where the last list ended: its `next`
+        #[arg(long)]
+        cursor: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one, with what waits behind it and what was done about it
+    Show {
+        id: Uuid,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Apply the events of its key again, in order
+    Retry {
+        id: Uuid,
+        /// Why, for the audit
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Have the projection read other data for the event, and apply the events of its key
+    Edit {
+        id: Uuid,
+        /// A file with the event's new data, as JSON
+        #[arg(long, value_name = "FILE")]
+        data: PathBuf,
+        /// Why, for the audit
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Have the projection pass over the event, and apply those behind it
+    Skip {
+        id: Uuid,
+        /// Why, for the audit
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  projector dead-letters list --state parked
+  projector dead-letters show 6f1c7a52-5f0e-5a2f-9c55-0d7a1b1f3c11
+  projector dead-letters retry 6f1c7a52-5f0e-5a2f-9c55-0d7a1b1f3c11
+  projector dead-letters edit 6f1c7a52-5f0e-5a2f-9c55-0d7a1b1f3c11 --data placed.json \\
+    --reason 'the total was written as text; ticket 4711'
+  projector dead-letters skip 6f1c7a52-5f0e-5a2f-9c55-0d7a1b1f3c11 --reason 'a test order'
+
+`show` prints the event's data; `edit` takes the same, corrected. The log keeps the event as it was;
+an edit or a skip holds for this projection, in rebuilds, too.";
+
+/// What `retry`, `edit` and `skip` answer.
+#[derive(Deserialize)]
+struct Outcome {
+    #[serde(flatten)]
+    detail: Detail,
+    settled_events: u64,
+    next: Option<Uuid>,
+}
+
+#[derive(Deserialize)]
+struct Listing {
+    items: Vec<DeadLetter>,
+    next: Option<String>,
+}
+
+/// # Errors
+/// What the projector says, or that it does not answer.
+pub async fn run(settings: config::Client, command: Command) -> anyhow::Result<()> {
+    let client = Client::new(settings)?;
+    let act = |id: Uuid, act: &str| format!("{PATH}/{id}/{act}");
+    match command {
+        Command::List { state, projection, limit, cursor, json } => {
+            let state = state.map(|state| ("state", state.as_str().to_owned()));
+            let query = [
+                state,
+                projection.map(|projection| ("projection", projection)),
+                Some(("limit", limit.to_string())),
+                cursor.map(|cursor| ("cursor", cursor)),
+            ];
+            let query: Vec<_> = query.into_iter().flatten().collect();
+            show(client.get(PATH, &query).await?, json, list)
+        }
+        Command::Show { id, json } => {
+            show(client.get(&format!("{PATH}/{id}"), &[]).await?, json, detail)
+        }
+        Command::Retry { id, reason, json } => {
+            let body = json!({ "reason": reason });
+            show(client.post(&act(id, "retry"), &body).await?, json, outcome)
+        }
+        Command::Edit { id, data, reason, json } => {
+            let body = json!({ "data": read(&data)?, "reason": reason });
+            show(client.post(&act(id, "edit"), &body).await?, json, outcome)
+        }
+        Command::Skip { id, reason, json } => {
+            let body = json!({ "reason": reason });
+            show(client.post(&act(id, "skip"), &body).await?, json, outcome)
+        }
+    }
+}
+
+fn read(file: &Path) -> anyhow::Result<Value> {
+    let shown = file.display();
+    let text = std::fs::read(file).with_context(|| format!("reading {shown}"))?;
+    serde_json::from_slice(&text).with_context(|| format!("{shown} is not JSON"))
+}
+
+/// Prints an answer as it came, or for a person.
+fn show<A: for<'de> Deserialize<'de>>(
+    answer: Value,
+    json: bool,
+    text: impl FnOnce(A) -> String,
+) -> anyhow::Result<()> {
+    if json {
+        println!("{answer}");
+    } else {
+        let answer = serde_json::from_value(answer).context("reading the projector's answer")?;
+        println!("{}", text(answer));
+    }
+    Ok(())
+}
+
+fn list(Listing { items, next }: Listing) -> String {
+    if items.is_empty() {
+        return "no dead letters".to_owned();
+    }
+    let mut table = table(&["id", "projection", "key", "behind", "state", "parked at", "error"]);
+    for DeadLetter { id, projection, version, key, state, error, parked_at, behind, .. } in items {
+        table.add_row([
+            id.to_string(),
+            format!("{projection} v{version}"),
+            key,
+            behind.to_string(),
+            state.as_str().to_owned(),
+            parked_at.format("%Y-%m-%d %H:%M:%S").to_string(),
+            error,
+        ]);
+    }
+    if let Some(column) = table.column_mut(3) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    match next {
+        Some(next) => format!("{table}\nmore: --cursor {next}"),
+        None => table.to_string(),
+    }
+}
+
+fn detail(Detail { letter, correction, waiting, audit }: Detail) -> String {
+    let DeadLetter { id, projection, version, shard, key, state, event, error, .. } = letter;
+    let state = state.as_str();
+    let mut text = format!(
+        "{id}: {state} since {}\n{projection} v{version}, shard {shard}, key {key}\n{}\n\n\
+         event {} ({}), revision {}, recorded at {}\n{}\n",
+        letter.settled_at.unwrap_or(letter.parked_at).format("%Y-%m-%d %H:%M:%S"),
+        error,
+        event.id,
+        event.kind,
+        event.revision,
+        event.recorded_at.format("%Y-%m-%d %H:%M:%S"),
+        pretty(&event.data.unwrap_or_default()),
+    );
+    if let Some(correction) = correction {
+        text += &format!("\nread instead of it:\n{}\n", pretty(&correction));
+    }
+    if !waiting.is_empty() {
+        let mut table = table(&["waiting", "type", "revision", "recorded at"]);
+        for event in waiting {
+            let recorded_at = event.recorded_at.format("%Y-%m-%d %H:%M:%S").to_string();
+            table.add_row([
+                event.id.to_string(),
+                event.kind,
+                event.revision.to_string(),
+                recorded_at,
+            ]);
+        }
+        text += &format!("\n{table}\n");
+    }
+    if !audit.is_empty() {
+        let mut table = table(&["at", "who", "what", "why", "outcome"]);
+        for entry in audit {
+            table.add_row([
+                entry.at.format("%Y-%m-%d %H:%M:%S").to_string(),
+                entry.actor,
+                entry.action,
+                entry.reason.unwrap_or_default(),
+                entry.outcome,
+            ]);
+        }
+        text += &format!("\n{table}\n");
+    }
+    text.trim_end().to_owned()
+}
+
+fn outcome(Outcome { detail, settled_events, next }: Outcome) -> String {
+    let DeadLetter { id, key, state, .. } = detail.letter;
+    let settled = format!("{id} is {}: {settled_events} events of {key} settled", state.as_str());
+    match next {
+        None => settled,
+        Some(next) => format!("{settled}\na later event does not apply: see {next}"),
+    }
+}
+
+fn pretty(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        value => format!("{value:#}"),
+    }
+}
+
+fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(header.iter().copied());
+    table
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,163 @@
+//! What operators decided about single events: to read another value, or to skip it.
+//!
+//! Whoever folds events for a projection looks at each of them through [`Corrections::see`]: the
+//! runner, the retry of a dead letter, a rebuild, a verification. So all of them make the same rows.
+//! Corrections belong to a projection, not to one of its versions.
+//!
+//! **Invariant:** an event that no operator has touched is seen as it stands in the log.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use domain::{
+    id::{EventId, StreamId},
+    shard::ShardId,
+};
+use rustc_hash::FxHashMap;
+use sqlx::PgExecutor;
+use uuid::Uuid;
+
+use crate::{
+    checkpoint::shard_column,
+    runner::{Fact, decode},
+};
+
+/// The corrections of one projection in one shard.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Corrections {
+    by_event: FxHashMap<EventId, Correction>,
+    /// Revisions of the events that are skipped.
+    skipped: FxHashMap<StreamId, BTreeSet<i64>>,
+}
+
+#[derive(Clone, Debug)]
+enum Correction {
+    Skipped,
+    /// What is read instead, or why this release cannot read it.
+    Edited(Result<domain::Event, Arc<str>>),
+}
+
+/// A fact as a projection sees it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen<'f> {
+    pub fact: &'f Fact,
+    pub event: &'f Result<domain::Event, Arc<str>>,
+    /// The event before it in its stream is skipped, so the row may be further back.
+    pub after_skipped: bool,
+}
+
+/// A correction as it is stored.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub(super) struct Row {
+    pub event_id: Uuid,
+    pub stream: String,
+    pub revision: i64,
+    pub event_type: String,
+    /// Absent for an event that is skipped.
+    pub value: Option<Vec<u8>>,
+}
+
+impl Corrections {
+    /// Those that are stored.
+    ///
+    /// # Errors
+    /// If PostgreSQL cannot answer, or a row holds what is none.
+    pub(crate) async fn load(
+        database: impl PgExecutor<'_>,
+        projection: &str,
+        shard: ShardId,
+    ) -> Result<Self, sqlx::Error> {
+        let rows: Vec<Row> = sqlx::query_as(
+            "SELECT event_id, stream, revision, event_type, value FROM projection.corrections
+             WHERE projection = $1 AND shard = $2",
+        )
+        .bind(projection)
+        .bind(shard_column(shard))
+        .fetch_all(database)
+        .await?;
+        Self::of(rows)
+    }
+
+    fn of(rows: Vec<Row>) -> Result<Self, sqlx::Error> {
+        let mut corrections = Self::default();
+        for Row { event_id, stream, revision, event_type, value } in rows {
+            let stream: StreamId =
+                stream.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+            let correction = match value {
+                Some(value) => Correction::Edited(decode(&event_type.into(), &stream, &value)),
+                None => {
+                    corrections.skipped.entry(stream).or_default().insert(revision);
+                    Correction::Skipped
+                }
+            };
+            corrections.by_event.insert(EventId::new(event_id), correction);
+        }
+        Ok(corrections)
+    }
+
+    /// What the projection makes of a fact; none if it is skipped.
+    #[must_use]
+    pub(crate) fn see<'f>(&'f self, fact: &'f Fact) -> Option<Seen<'f>> {
+        let untouched = Seen { fact, event: &fact.event, after_skipped: false };
+        if self.by_event.is_empty() {
+            return Some(untouched);
+        }
+        let event = match self.by_event.get(&fact.id) {
+            Some(Correction::Skipped) => return None,
+            Some(Correction::Edited(event)) => event,
+            None => &fact.event,
+        };
+        let skipped = self.skipped.get(&fact.stream);
+        let after_skipped = skipped.is_some_and(|skipped| {
+            fact.revision.checked_sub(1).is_some_and(|before| skipped.contains(&before))
+        });
+        Some(Seen { event, after_skipped, ..untouched })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dead_letters::testing::fact;
+
+    fn correction(fact: &Fact, value: Option<&str>) -> Row {
+        Row {
+            event_id: fact.id.uuid(),
+            stream: fact.stream.as_str().to_owned(),
+            revision: fact.revision,
+            event_type: fact.event_type.to_string(),
+            value: value.map(Into::into),
+        }
+    }
+
+    #[test]
+    fn an_edited_event_is_seen_with_its_new_value() {
+        let bad = fact("stock/A", 1, "received", r#"{"quantity": "many"}"#);
+        assert!(bad.event.is_err());
+        let corrections = Corrections::of(vec![correction(&bad, Some(r#"{"quantity": 7}"#))]);
+        let corrections = corrections.unwrap();
+        let good = fact("stock/A", 1, "received", r#"{"quantity": 7}"#);
+        let seen = corrections.see(&bad).unwrap();
+        assert_eq!(seen.event.as_ref().unwrap(), good.event.as_ref().unwrap());
+        assert!(!seen.after_skipped);
+    }
+
+    #[test]
+    fn what_follows_a_skipped_event_may_leave_a_gap_and_others_may_not() {
+        let facts = [1, 2, 3].map(|revision| fact("stock/A", revision, "received", "{}"));
+        let other = fact("stock/B", 3, "received", "{}");
+        let corrections = Corrections::of(vec![correction(&facts[1], None)]).unwrap();
+        let after_skipped = |fact| corrections.see(fact).map(|seen| seen.after_skipped);
+        assert_eq!(after_skipped(&facts[0]), Some(false));
+        assert_eq!(after_skipped(&facts[1]), None);
+        assert_eq!(after_skipped(&facts[2]), Some(true));
+        assert_eq!(after_skipped(&other), Some(false));
+    }
+
+    #[test]
+    fn without_corrections_everything_is_seen_as_it_is() {
+        let fact = fact("stock/A", 1, "received", r#"{"quantity": 7}"#);
+        let corrections = Corrections::default();
+        let seen = corrections.see(&fact).unwrap();
+        assert!(std::ptr::eq(seen.event, &raw const fact.event));
+    }
+}

@@ -1,0 +1,217 @@
+//! The parked keys of a projection in a shard, as its applier knows them, and how it adds to them.
+
+use domain::id::StreamId;
+use infra::log::Offset;
+use rustc_hash::FxHashSet;
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use super::Corrections;
+use crate::{checkpoint::CheckpointRow, projection::column, runner::Fact};
+
+/// Namespace of the ids of dead letters: the same event gets the same one if it is parked again.
+const IDS: Uuid = Uuid::from_u128(0x2f1d_9c70_6b0e_4f5a_8c3e_7a54_90d1_e6b3);
+/// Characters of an error that are kept.
+const ERROR_CHARS_MAX: usize = 2_000;
+
+/// What is parked and corrected, as of a value of the checkpoint's `letters`.
+#[derive(Debug, Default)]
+pub(crate) struct Letters {
+    /// How often operators had changed it.
+    pub changes: i64,
+    keys: FxHashSet<StreamId>,
+    /// Events of these keys that wait.
+    events: usize,
+    pub corrections: Corrections,
+}
+
+/// Where an event stands in its shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    /// The offset after its commit.
+    pub commit_end: Offset,
+    /// Its index in the commit.
+    pub index: i32,
+}
+
+/// An event to be parked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Parcel<'f> {
+    pub place: Place,
+    pub fact: &'f Fact,
+}
+
+/// An event that did not apply.
+#[derive(Clone, Debug)]
+pub(crate) struct NewLetter<'f> {
+    pub parcel: Parcel<'f>,
+    pub error: String,
+}
+
+/// What a batch parks.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Parking<'f> {
+    /// Of keys that were not parked before.
+    pub letters: Vec<NewLetter<'f>>,
+    /// All events, those of the letters included.
+    pub events: Vec<Parcel<'f>>,
+}
+
+/// What a batch has added to what is parked.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Added {
+    keys: Vec<StreamId>,
+    events: usize,
+}
+
+impl Letters {
+    /// What is stored. `changes` must have been read before: the more that is found, the more a
+    /// batch is held up by its compare-and-set, never the less.
+    ///
+    /// # Errors
+    /// If PostgreSQL cannot answer.
+    pub(crate) async fn load(
+        pool: &PgPool,
+        row: &CheckpointRow,
+        changes: i64,
+    ) -> Result<Self, sqlx::Error> {
+        let parked: Vec<(String, i64)> = sqlx::query_as(
+            "SELECT stream, count(*) FROM projection.parked_events
+             WHERE projection = $1 AND version = $2 AND shard = $3 GROUP BY stream",
+        )
+        .bind(row.projection)
+        .bind(row.version)
+        .bind(row.shard_column())
+        .fetch_all(pool)
+        .await?;
+        let corrections = Corrections::load(pool, row.projection, row.shard).await?;
+        let mut letters = Self { changes, corrections, ..Self::default() };
+        for (stream, events) in parked {
+            let stream = stream.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+            letters.keys.insert(stream);
+            letters.events += usize::try_from(events).unwrap_or(usize::MAX);
+        }
+        Ok(letters)
+    }
+
+    /// Whether the events of this key wait.
+    #[must_use]
+    pub(crate) fn holds(&self, key: &StreamId) -> bool {
+        !self.keys.is_empty() && self.keys.contains(key)
+    }
+
+    /// Events that wait.
+    #[must_use]
+    pub(crate) fn events(&self) -> usize {
+        self.events
+    }
+
+    /// Takes over what a batch has parked.
+    pub(crate) fn add(&mut self, Added { keys, events }: Added) {
+        self.keys.extend(keys);
+        self.events += events;
+    }
+}
+
+impl Parking<'_> {
+    #[must_use]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// Writes it, in the transaction of the batch.
+    ///
+    /// # Errors
+    /// If PostgreSQL cannot answer.
+    pub(crate) async fn write(
+        &self,
+        tx: &mut PgConnection,
+        row: &CheckpointRow,
+    ) -> Result<(), sqlx::Error> {
+        for letter in &self.letters {
+            letter.write(tx, row).await?;
+        }
+        let events = &self.events;
+        sqlx::query(
+            "INSERT INTO projection.parked_events
+             SELECT $1, $2, $3, * FROM UNNEST($4::text[], $5::bigint[], $6::int[], $7::uuid[],
+                $8::text[], $9::bigint[], $10::timestamptz[], $11::bytea[])",
+        )
+        .bind(row.projection)
+        .bind(row.version)
+        .bind(row.shard_column())
+        .bind(column(events, |event| event.fact.stream.as_str()))
+        .bind(column(events, |event| event.place.commit_end))
+        .bind(column(events, |event| event.place.index))
+        .bind(column(events, |event| event.fact.id.uuid()))
+        .bind(column(events, |event| &*event.fact.event_type))
+        .bind(column(events, |event| event.fact.revision))
+        .bind(column(events, |event| event.fact.recorded_at))
+        .bind(column(events, |event| &*event.fact.value))
+        .execute(tx)
+        .await?;
+        Ok(())
+    }
+
+    #[must_use]
+    pub(crate) fn added(&self) -> Added {
+        let keys = self.letters.iter().map(|letter| letter.parcel.fact.stream.clone()).collect();
+        Added { keys, events: self.events.len() }
+    }
+
+    /// Puts the events that are parked together in the order of the log.
+    pub(crate) fn sort(&mut self) {
+        self.events.sort_by_key(|event| event.place);
+    }
+}
+
+impl NewLetter<'_> {
+    /// The letter's id.
+    #[must_use]
+    pub(crate) fn id(&self, row: &CheckpointRow) -> Uuid {
+        let name = format!("{}/{}/{}", row.projection, row.version, self.parcel.fact.id);
+        Uuid::new_v5(&IDS, name.as_bytes())
+    }
+
+    /// Writes the letter. One of the same event that was settled is parked again: the events that
+    /// followed it may have been applied, and the model made anew since.
+    ///
+    /// # Errors
+    /// If PostgreSQL cannot answer.
+    pub(crate) async fn write(
+        &self,
+        tx: &mut PgConnection,
+        row: &CheckpointRow,
+    ) -> Result<(), sqlx::Error> {
+        let Parcel { place, fact } = self.parcel;
+        sqlx::query(
+            "INSERT INTO projection.dead_letters (id, projection, version, shard, stream,
+                commit_end, place, event_id, event_type, revision, recorded_at, value, state, error)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'parked', $13)
+             ON CONFLICT (id) DO UPDATE SET state = 'parked', error = excluded.error,
+                parked_at = now(), settled_at = NULL",
+        )
+        .bind(self.id(row))
+        .bind(row.projection)
+        .bind(row.version)
+        .bind(row.shard_column())
+        .bind(fact.stream.as_str())
+        .bind(place.commit_end)
+        .bind(place.index)
+        .bind(fact.id.uuid())
+        .bind(&*fact.event_type)
+        .bind(fact.revision)
+        .bind(fact.recorded_at)
+        .bind(&*fact.value)
+        .bind(storable(&self.error))
+        .execute(tx)
+        .await?;
+        Ok(())
+    }
+}
+
+/// An error as a column takes it: PostgreSQL has no NUL in texts.
+#[must_use]
+pub(super) fn storable(error: &str) -> String {
+    error.chars().filter(|&c| c != '\0').take(ERROR_CHARS_MAX).collect()
+}

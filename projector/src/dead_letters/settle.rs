@@ -1,0 +1,393 @@
+//! What operators do with a dead letter: have its key's events tried again, as they are, with
+//! another value for the one that did not apply, or without it.
+//!
+//! One transaction, which begins by holding the checkpoint (`dead_letters` says why that is enough):
+//! the correction, the rows that follow from the events, what still waits, and the audit.
+//!
+//! **Invariant:** if the event that did not apply still does not, nothing changes but the error and
+//! the audit. If one behind it does not, those before it are applied and it becomes a letter itself.
+
+use std::sync::Arc;
+
+use domain::{
+    id::{EventId, StreamId},
+    shard::ShardId,
+};
+use serde_json::{Value, json};
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use super::{
+    Corrections, NewLetter, Parcel, Place, Seen,
+    book::{State, shown},
+    parked::storable,
+};
+use crate::{
+    checkpoint::CheckpointRow,
+    runner::{Fact, Fold, Isolation, Misfit, decode},
+};
+
+/// Corrections of one projection in one shard; every applier holds them in memory.
+const CORRECTIONS_MAX: i64 = 10_000;
+
+/// What an operator wants done.
+#[derive(Clone, Debug)]
+pub(crate) enum Act {
+    Retry { reason: Option<String> },
+    Edit { data: Value, reason: String },
+    Skip { reason: String },
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Settled {
+    /// Events that have been applied, or passed over, and wait no more.
+    pub events: usize,
+    /// The letter of a later event of the key, if one does not apply.
+    pub next: Option<Uuid>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SettleError {
+    #[error("there is no such dead letter")]
+    NotFound,
+    #[error("it is not parked any more: it is {}", .0.as_str())]
+    NotParked(State),
+    #[error("this release does not make version {version} of {projection}")]
+    NotServed { projection: String, version: i32 },
+    #[error("the data cannot be read as an event of its type: {0}")]
+    InvalidData(Arc<str>),
+    #[error("the event still does not apply: {0}")]
+    StillInapplicable(String),
+    #[error("{CORRECTIONS_MAX} events of the projection are corrected in this shard already")]
+    TooManyCorrections,
+    #[error("PostgreSQL did not do it")]
+    Database(#[from] sqlx::Error),
+}
+
+#[derive(sqlx::FromRow)]
+struct Letter {
+    id: Uuid,
+    projection: String,
+    version: i32,
+    shard: i32,
+    stream: String,
+    event_id: Uuid,
+    event_type: String,
+    revision: i64,
+    value: Vec<u8>,
+    #[sqlx(try_from = "String")]
+    state: State,
+    error: String,
+}
+
+/// Does it, in the name of the actor.
+///
+/// # Errors
+/// Nothing has changed, save the error of a letter that still does not apply. After an error of the
+/// database nobody knows: the letter's state tells.
+pub(crate) async fn settle(
+    pool: &PgPool,
+    projections: &[Arc<dyn Fold>],
+    id: Uuid,
+    act: &Act,
+    actor: &str,
+) -> Result<Settled, SettleError> {
+    let mut tx = pool.begin().await?;
+    let letter = Letter::read(&mut tx, id).await?;
+    let (projection, row) = letter.served_by(projections)?;
+    if !row.change_letters(&mut tx).await? {
+        return Err(letter.not_served());
+    }
+    // What was read before the checkpoint was held may have changed meanwhile.
+    let letter = Letter::read(&mut tx, id).await?;
+    if letter.state != State::Parked {
+        return Err(SettleError::NotParked(letter.state));
+    }
+    letter.correct(&mut tx, act).await?;
+    match apply(&mut tx, projection, &row, &letter).await {
+        Ok(settled) => {
+            letter.close(&mut tx, act, actor, &settled).await?;
+            tx.commit().await?;
+            Ok(settled)
+        }
+        Err(SettleError::StillInapplicable(error)) => {
+            tx.rollback().await?;
+            letter.keep(pool, act, actor, &error).await?;
+            Err(SettleError::StillInapplicable(error))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Applies the key's events in order, up to one that does not apply.
+async fn apply(
+    tx: &mut PgConnection,
+    projection: &dyn Fold,
+    row: &CheckpointRow,
+    letter: &Letter,
+) -> Result<Settled, SettleError> {
+    let corrections = Corrections::load(&mut *tx, row.projection, row.shard).await?;
+    let waiting = waiting(tx, letter).await?;
+    let seen = waiting.iter().filter_map(|(place, fact)| Some((corrections.see(fact)?, *place)));
+    let (facts, places): (Vec<Seen<'_>>, Vec<Place>) = seen.unzip();
+    let isolation = Isolation { projection, row, facts: &facts, places: &places };
+    let misfit = isolation.run(tx).await?.into_iter().next();
+    let Some(Misfit { index, from, error }) = misfit else {
+        forget(tx, letter, None).await?;
+        return Ok(Settled { events: waiting.len(), next: None });
+    };
+    let (fact, place) = (facts[index].fact, places[index]);
+    if fact.id.uuid() == letter.event_id {
+        return Err(SettleError::StillInapplicable(error));
+    }
+    forget(tx, letter, Some(places[from])).await?;
+    let next = NewLetter { parcel: Parcel { place, fact }, error };
+    // Before the next one of the key can be parked, this one must not be any more.
+    letter.leave(tx, State::Retried).await?;
+    next.write(tx, row).await?;
+    let events = waiting.iter().filter(|(place, _)| *place < places[from]).count();
+    Ok(Settled { events, next: Some(next.id(row)) })
+}
+
+/// The events of the letter's key that wait, in order.
+async fn waiting(
+    tx: &mut PgConnection,
+    letter: &Letter,
+) -> Result<Vec<(Place, Fact)>, sqlx::Error> {
+    let stream: StreamId =
+        letter.stream.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+    let rows: Vec<(i64, i32, Uuid, String, i64, chrono::DateTime<chrono::Utc>, Vec<u8>)> =
+        sqlx::query_as(
+            "SELECT commit_end, place, event_id, event_type, revision, recorded_at, value
+             FROM projection.parked_events
+             WHERE (projection, version, stream) = ($1, $2, $3) ORDER BY commit_end, place",
+        )
+        .bind(&letter.projection)
+        .bind(letter.version)
+        .bind(&letter.stream)
+        .fetch_all(tx)
+        .await?;
+    let fact = |(commit_end, index, id, event_type, revision, recorded_at, value)| {
+        let (event_type, value): (Arc<str>, Vec<u8>) = (String::into(event_type), value);
+        let event = decode(&event_type, &stream, &value);
+        let (id, stream, value) = (EventId::new(id), stream.clone(), value.into());
+        let fact = Fact { id, stream, revision, recorded_at, event_type, value, event };
+        (Place { commit_end, index }, fact)
+    };
+    Ok(rows.into_iter().map(fact).collect())
+}
+
+/// Those before the place wait no more, or none does.
+async fn forget(
+    tx: &mut PgConnection,
+    letter: &Letter,
+    before: Option<Place>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "DELETE FROM projection.parked_events
+         WHERE (projection, version, stream) = ($1, $2, $3)
+            AND ($4::bigint IS NULL OR (commit_end, place) < ($4, $5))",
+    )
+    .bind(&letter.projection)
+    .bind(letter.version)
+    .bind(&letter.stream)
+    .bind(before.map(|place| place.commit_end))
+    .bind(before.map(|place| place.index))
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+impl Letter {
+    async fn read(tx: &mut PgConnection, id: Uuid) -> Result<Self, SettleError> {
+        let letter = sqlx::query_as(
+            "SELECT id, projection, version, shard, stream, event_id, event_type, revision, value,
+                state, error
+             FROM projection.dead_letters WHERE id = $1",
+        )
+        .bind(id)
+        .fetch_optional(tx)
+        .await?;
+        letter.ok_or(SettleError::NotFound)
+    }
+
+    /// The code that makes the letter's version, and the checkpoint that holds it up.
+    fn served_by<'p>(
+        &self,
+        projections: &'p [Arc<dyn Fold>],
+    ) -> Result<(&'p dyn Fold, CheckpointRow), SettleError> {
+        let found = projections
+            .iter()
+            .find(|fold| fold.name() == self.projection && fold.version() == self.version);
+        let (Some(fold), Ok(shard)) = (found, u32::try_from(self.shard)) else {
+            return Err(self.not_served());
+        };
+        let (projection, version, shard) = (fold.name(), self.version, ShardId::new(shard));
+        Ok((&**fold, CheckpointRow { projection, version, shard }))
+    }
+
+    fn not_served(&self) -> SettleError {
+        SettleError::NotServed { projection: self.projection.clone(), version: self.version }
+    }
+
+    /// Notes what is to be read instead of the event, or that it is skipped.
+    async fn correct(&self, tx: &mut PgConnection, act: &Act) -> Result<(), SettleError> {
+        let value = match act {
+            Act::Retry { .. } => return Ok(()),
+            Act::Skip { .. } => None,
+            Act::Edit { data, .. } => Some(data.to_string()),
+        };
+        if let Some(value) = &value {
+            let stream = self.stream.parse::<StreamId>();
+            let stream = stream.map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+            decode(&self.event_type.as_str().into(), &stream, value.as_bytes())
+                .map_err(SettleError::InvalidData)?;
+        }
+        let written = sqlx::query(
+            "INSERT INTO projection.corrections (projection, event_id, shard, stream, revision,
+                event_type, value)
+             SELECT $1, $2, $3, $4, $5, $6, $7
+             WHERE $8 > (SELECT count(*) FROM projection.corrections
+                 WHERE projection = $1 AND shard = $3)
+             ON CONFLICT (projection, event_id) DO UPDATE SET
+                value = excluded.value, corrected_at = now()",
+        )
+        .bind(&self.projection)
+        .bind(self.event_id)
+        .bind(self.shard)
+        .bind(&self.stream)
+        .bind(self.revision)
+        .bind(&self.event_type)
+        .bind(value.map(String::into_bytes))
+        .bind(CORRECTIONS_MAX)
+        .execute(tx)
+        .await?;
+        if written.rows_affected() == 0 {
+            return Err(SettleError::TooManyCorrections);
+        }
+        Ok(())
+    }
+
+    /// Is parked no more.
+    async fn leave(&self, tx: &mut PgConnection, state: State) -> Result<(), sqlx::Error> {
+        sqlx::query(
+            "UPDATE projection.dead_letters SET state = $2, settled_at = now() WHERE id = $1",
+        )
+        .bind(self.id)
+        .bind(state.as_str())
+        .execute(tx)
+        .await?;
+        Ok(())
+    }
+
+    async fn close(
+        &self,
+        tx: &mut PgConnection,
+        act: &Act,
+        actor: &str,
+        settled: &Settled,
+    ) -> Result<(), sqlx::Error> {
+        self.leave(tx, act.state()).await?;
+        let outcome = match settled.next {
+            None => format!("all {} events of the key are settled", settled.events),
+            Some(next) => {
+                format!("{} events are settled; the next one is parked as {next}", settled.events)
+            }
+        };
+        let after = self.picture(act.state(), None, act.data());
+        self.note(tx, act, actor, &outcome, &after).await
+    }
+
+    /// The event still does not apply: only the reason is new.
+    async fn keep(
+        &self,
+        pool: &PgPool,
+        act: &Act,
+        actor: &str,
+        error: &str,
+    ) -> Result<(), sqlx::Error> {
+        let mut tx = pool.begin().await?;
+        sqlx::query(
+            "UPDATE projection.dead_letters SET error = $2 WHERE id = $1 AND state = 'parked'",
+        )
+        .bind(self.id)
+        .bind(storable(error))
+        .execute(&mut *tx)
+        .await?;
+        let after = self.picture(State::Parked, Some(error), act.data());
+        self.note(&mut tx, act, actor, "nothing is settled: it still does not apply", &after)
+            .await?;
+        tx.commit().await
+    }
+
+    async fn note(
+        &self,
+        tx: &mut PgConnection,
+        act: &Act,
+        actor: &str,
+        outcome: &str,
+        after: &Value,
+    ) -> Result<(), sqlx::Error> {
+        sqlx::query(
+            "INSERT INTO projection.dead_letter_audit (letter, action, actor, reason, outcome,
+                before, after)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        )
+        .bind(self.id)
+        .bind(act.name())
+        .bind(actor)
+        .bind(act.reason())
+        .bind(outcome)
+        .bind(self.picture(self.state, Some(&self.error), Some(&shown(&self.value))))
+        .bind(after)
+        .execute(tx)
+        .await?;
+        Ok(())
+    }
+
+    /// The letter at a moment, for the audit.
+    fn picture(&self, state: State, error: Option<&str>, data: Option<&Value>) -> Value {
+        let data = match data {
+            Some(data) => data.clone(),
+            None if state == State::Skipped => Value::Null,
+            None => shown(&self.value),
+        };
+        // PostgreSQL's jsonb takes no NUL, which a value that is no event may well hold.
+        let text = json!({ "state": state, "error": error, "data": data }).to_string();
+        serde_json::from_str(&text.replace("\\u0000", "\\ufffd")).unwrap_or_default()
+    }
+}
+
+impl Act {
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Retry { .. } => "retry",
+            Self::Edit { .. } => "edit",
+            Self::Skip { .. } => "skip",
+        }
+    }
+
+    /// What the letter becomes by it.
+    const fn state(&self) -> State {
+        match self {
+            Self::Retry { .. } => State::Retried,
+            Self::Edit { .. } => State::Edited,
+            Self::Skip { .. } => State::Skipped,
+        }
+    }
+
+    fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Retry { reason } => reason.as_deref(),
+            Self::Edit { reason, .. } | Self::Skip { reason } => Some(reason),
+        }
+    }
+
+    fn data(&self) -> Option<&Value> {
+        match self {
+            Self::Edit { data, .. } => Some(data),
+            Self::Retry { .. } | Self::Skip { .. } => None,
+        }
+    }
+}

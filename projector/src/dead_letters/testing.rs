@@ -1,0 +1,24 @@
+//! Facts for tests.
+
+use domain::id::EventId;
+use uuid::Uuid;
+
+use crate::runner::{Fact, decode};
+
+/// A fact as it would be read from the log.
+pub(crate) fn fact(stream: &str, revision: i64, kind: &str, value: &'static str) -> Fact {
+    let stream: domain::id::StreamId = stream.parse().expect("a stream id");
+    let event_type = format!("tradewind.{}.{kind}.v1", stream.stream_type().as_str()).into();
+    Fact {
+        id: EventId::new(Uuid::new_v5(
+            &Uuid::NAMESPACE_OID,
+            format!("{stream}/{revision}").as_bytes(),
+        )),
+        event: decode(&event_type, &stream, value.as_bytes()),
+        stream,
+        revision,
+        recorded_at: "2026-01-31T12:00:00Z".parse().expect("a time"),
+        event_type,
+        value: value.into(),
+    }
+}

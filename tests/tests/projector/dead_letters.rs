@@ -1,0 +1,246 @@
+//! What does not apply waits along with what follows on it, and nothing else does.
+
+use serde_json::{Value, json};
+use tests::eventually::eventually;
+use uuid::Uuid;
+
+use crate::{
+    history::{Owner, Told, confirmed, placed, received, stock_reserved},
+    rig::{Projector, Rig, WAIT_MAX},
+};
+
+const PATH: &str = "/v1/admin/dead-letters";
+
+/// An order that no release can read: its total is a text.
+fn poisoned(id: Uuid) -> Told {
+    let mut told = placed(id);
+    told.data["totals"]["total"]["amount"] = "five dollars".into();
+    told
+}
+
+/// The letters in this state, once there are so many.
+async fn letters(projector: &Projector, state: &str, count: usize) -> Vec<Value> {
+    eventually("the dead letters", WAIT_MAX, || async {
+        let (status, listing) = projector.get(&format!("{PATH}?state={state}")).await;
+        let items = listing["items"].as_array().cloned().unwrap_or_default();
+        if status == 200 && items.len() == count { Ok(items) } else { Err((status, listing)) }
+    })
+    .await
+}
+
+fn of<'l>(letters: &'l [Value], projection: &str) -> &'l Value {
+    letters.iter().find(|letter| letter["projection"] == projection).expect("a letter")
+}
+
+fn act(letter: &Value, act: &str) -> String {
+    format!("{PATH}/{}/{act}", letter["id"].as_str().expect("an id"))
+}
+
+/// The document of an order, without what tells it from another of the same events.
+async fn order(rig: &Rig, id: Uuid) -> Option<Value> {
+    let doc: Option<Value> = sqlx::query_scalar("SELECT doc FROM read.orders WHERE id = $1")
+        .bind(id)
+        .fetch_optional(&rig.pool)
+        .await
+        .expect("an answer");
+    doc.map(|mut doc| {
+        for entry in doc["timeline"].as_array_mut().expect("a timeline") {
+            entry["at"].take();
+        }
+        doc
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_poisoned_order_parks_that_order_only_and_edited_it_is_as_if_it_had_never_been() {
+    let rig = Rig::start(1).await;
+    let mut owner = Owner::claim(&rig.log, 0);
+    let [bad, good] = [Uuid::now_v7(), Uuid::now_v7()];
+    let projector = rig.projector();
+    owner.commit(&[poisoned(bad), received("A", 1, 7)]);
+    owner.commit(&[placed(good)]);
+    owner.commit(&[stock_reserved(bad)]);
+    owner.commit(&[stock_reserved(good)]);
+    rig.applied().await;
+    owner.commit(&[confirmed(bad)]);
+    owner.commit(&[confirmed(good)]);
+    rig.applied().await;
+    assert_eq!(rig.number("SELECT on_hand FROM read.stock").await, 7, "the same commit's stock");
+    let expected = order(&rig, good).await.expect("the order that is well");
+    assert_eq!(expected["status"], "confirmed");
+    assert_eq!(order(&rig, bad).await, None);
+
+    let parked = letters(&projector, "parked", 2).await;
+    let letter = of(&parked, "orders");
+    assert_eq!(letter["key"], format!("order/{bad}"));
+    assert_eq!(letter["behind"], 2);
+    assert_eq!(letter["event"]["type"], "tradewind.order.placed.v1");
+    assert_eq!(letter["event"]["data"]["totals"]["total"]["amount"], "five dollars");
+    assert!(letter["error"].as_str().expect("a text").contains("cannot be decoded"), "{letter}");
+
+    let (status, answer) = projector.post(&act(letter, "retry"), &json!({})).await;
+    assert_eq!((status, &answer["code"]), (409, &json!("still_inapplicable")), "{answer}");
+    let wrong = json!({ "data": { "lines": 7 }, "reason": "typo" });
+    let (status, answer) = projector.post(&act(letter, "edit"), &wrong).await;
+    assert_eq!((status, &answer["errors"][0]["pointer"]), (422, &json!("/data")), "{answer}");
+
+    let edit = json!({ "data": placed(bad).data, "reason": "ticket 4711" });
+    for projection in ["orders", "sales"] {
+        let (status, answer) = projector.post(&act(of(&parked, projection), "edit"), &edit).await;
+        assert_eq!((status, &answer["settled_events"]), (200, &json!(3)), "{answer}");
+        assert_eq!((&answer["state"], &answer["next"]), (&json!("edited"), &Value::Null));
+    }
+    assert_eq!(order(&rig, bad).await, Some(expected));
+    assert_eq!(rig.number("SELECT sum(orders)::bigint FROM read.sales_totals").await, 2);
+
+    let (_, detail) =
+        projector.get(&format!("{PATH}/{}", letter["id"].as_str().expect("an id"))).await;
+    let audit = detail["audit"].as_array().expect("an audit");
+    assert_eq!(audit.iter().map(|entry| &entry["action"]).collect::<Vec<_>>(), ["edit", "retry"]);
+    assert_eq!(audit[0]["reason"], "ticket 4711");
+    assert!(audit[0]["actor"].as_str().expect("an actor").starts_with("key:"));
+    assert_eq!(audit[0]["before"]["data"]["totals"]["total"]["amount"], "five dollars");
+    assert_eq!(audit[0]["after"]["data"], placed(bad).data);
+    letters(&projector, "parked", 0).await;
+    let (status, answer) = projector.post(&act(letter, "retry"), &json!({})).await;
+    assert_eq!((status, &answer["code"]), (409, &json!("not_parked")));
+    projector.stop().await;
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_postgresql_refuses_is_pinned_on_its_key_within_a_batch() {
+    let rig = Rig::start(1).await;
+    let mut owner = Owner::claim(&rig.log, 0);
+    let good: Vec<Uuid> = (0..200).map(|_| Uuid::now_v7()).collect();
+    let [nul, long] = [Uuid::now_v7(), Uuid::now_v7()];
+    for (n, id) in good.iter().enumerate() {
+        owner.commit(&[placed(*id)]);
+        let bad = match n {
+            // No text of PostgreSQL holds a NUL.
+            70 => Some((nul, "a\0b".to_owned())),
+            // Too long for an entry of an index, and random, or it would be compressed.
+            140 => Some((long, (0..400).map(|_| Uuid::new_v4().to_string()).collect())),
+            _ => None,
+        };
+        if let Some((id, reference)) = bad {
+            let mut told = placed(id);
+            told.data["customer_reference"] = reference.into();
+            owner.commit(&[told]);
+            owner.commit(&[stock_reserved(id)]);
+        }
+    }
+    for id in &good {
+        owner.commit(&[stock_reserved(*id)]);
+        owner.commit(&[confirmed(*id)]);
+    }
+    let projector = rig.projector();
+    rig.applied().await;
+    let shown = "SELECT count(*) FROM read.orders WHERE status = 'confirmed' AND revision = 3";
+    assert_eq!(rig.number(shown).await, 200);
+    assert_eq!(rig.number("SELECT count(*) FROM read.orders").await, 200);
+    let parked = letters(&projector, "parked", 2).await;
+    for letter in &parked {
+        assert_eq!((&letter["projection"], &letter["behind"]), (&json!("orders"), &json!(1)));
+        let error = letter["error"].as_str().expect("a text");
+        assert!(error.contains("PostgreSQL does not take"), "{error}");
+    }
+    // It begins anew with what is parked, and skips what it is told to.
+    projector.stop().await;
+    let projector = rig.projector();
+    let letter = parked.iter().find(|letter| letter["key"] == format!("order/{long}"));
+    let edit = json!({ "data": placed(long).data, "reason": "cut the reference" });
+    let (status, answer) = projector.post(&act(letter.expect("its letter"), "edit"), &edit).await;
+    assert_eq!((status, &answer["settled_events"]), (200, &json!(2)), "{answer}");
+    owner.commit(&[confirmed(long)]);
+    owner.commit(&[confirmed(nul)]);
+    rig.applied().await;
+    assert_eq!(rig.number(shown).await, 201);
+    let parked = letters(&projector, "parked", 1).await;
+    assert_eq!(parked[0]["behind"], 2);
+    projector.stop().await;
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_skipped_event_is_passed_over_and_a_later_one_that_does_not_apply_is_a_letter_itself() {
+    let rig = Rig::start(1).await;
+    let mut owner = Owner::claim(&rig.log, 0);
+    let projector = rig.projector();
+    let bad = |revision| {
+        let data = json!({ "quantity": "many" });
+        Told { stream: "stock/A".to_owned(), revision, kind: "received", data }
+    };
+    owner.commit(&[received("A", 1, 7)]);
+    owner.commit(&[bad(2)]);
+    owner.commit(&[received("A", 3, 1)]);
+    owner.commit(&[bad(4)]);
+    owner.commit(&[received("A", 5, 1)]);
+    rig.applied().await;
+    let on_hand = || rig.number("SELECT on_hand FROM read.stock");
+    assert_eq!(on_hand().await, 7);
+    let first = letters(&projector, "parked", 1).await.remove(0);
+    let body = json!({});
+    let (status, answer) = projector.post(&act(&first, "skip"), &body).await;
+    assert_eq!((status, &answer["errors"][0]["pointer"]), (422, &json!("/reason")), "{answer}");
+    let body = json!({ "reason": "a test" });
+    let (status, answer) = projector.post(&act(&first, "skip"), &body).await;
+    assert_eq!((status, &answer["settled_events"]), (200, &json!(2)), "{answer}");
+    assert_eq!(on_hand().await, 8);
+
+    let second = letters(&projector, "parked", 1).await.remove(0);
+    assert_eq!(answer["next"], second["id"]);
+    assert_eq!((&second["event"]["revision"], &second["behind"]), (&json!(4), &json!(1)));
+    let (status, answer) = projector.post(&act(&second, "skip"), &body).await;
+    assert_eq!((status, &answer["next"]), (200, &Value::Null), "{answer}");
+    assert_eq!(on_hand().await, 9);
+    owner.commit(&[received("A", 6, 1)]);
+    rig.applied().await;
+    assert_eq!(on_hand().await, 10);
+    assert_eq!(letters(&projector, "skipped", 2).await.len(), 2);
+    projector.stop().await;
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_that_come_while_a_key_is_retried_are_neither_lost_nor_put_before_others() {
+    let rig = Rig::start(1).await;
+    let mut owner = Owner::claim(&rig.log, 0);
+    let projector = rig.projector();
+    let mut sold = 0;
+    for round in 0..20 {
+        let revision = round * 100 + 1;
+        let data = json!({ "quantity": "many" });
+        owner.commit(&[Told { stream: "stock/A".to_owned(), revision, kind: "received", data }]);
+        let more = revision + 1..=revision + 99;
+        let (before, after) = (more.clone().take(10), more.skip(10));
+        for revision in before {
+            owner.commit(&[received("A", revision, 1)]);
+        }
+        let letter = letters(&projector, "parked", 1).await.remove(0);
+        for revision in after {
+            owner.commit(&[received("A", revision, 1)]);
+        }
+        let body = json!({ "reason": "a test" });
+        let (status, answer) = projector.post(&act(&letter, "skip"), &body).await;
+        assert_eq!(status, 200, "{answer}");
+        sold += 99;
+        if round == 10 {
+            cut_connections(&rig).await;
+        }
+    }
+    rig.applied().await;
+    assert_eq!(rig.number("SELECT on_hand FROM read.stock").await, sold);
+    assert_eq!(rig.number("SELECT revision FROM read.stock").await, 2_000);
+    projector.stop().await;
+    rig.end().await;
+}
+
+/// Cuts every connection of the projector.
+async fn cut_connections(rig: &Rig) {
+    rig.number(
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+         WHERE datname = current_database() AND application_name LIKE 'tradewind-projector%'",
+    )
+    .await;
+}
