@@ -33,7 +33,7 @@ pub(crate) struct Corrections {
 enum Correction {
     Skipped,
     /// What is read instead, or why this release cannot read it.
-    Edited(Result<domain::Event, Arc<str>>),
+    Edited(Box<Result<domain::Event, Arc<str>>>),
 }
 
 /// A fact as a projection sees it.
@@ -83,7 +83,9 @@ impl Corrections {
             let stream: StreamId =
                 stream.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
             let correction = match value {
-                Some(value) => Correction::Edited(decode(&event_type.into(), &stream, &value)),
+                Some(value) => {
+                    Correction::Edited(Box::new(decode(&event_type.into(), &stream, &value)))
+                }
                 None => {
                     corrections.skipped.entry(stream).or_default().insert(revision);
                     Correction::Skipped

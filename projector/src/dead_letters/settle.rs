@@ -9,6 +9,7 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use domain::{
     id::{EventId, StreamId},
     shard::ShardId,
@@ -150,6 +151,17 @@ async fn apply(
     Ok(Settled { events, next: Some(next.id(row)) })
 }
 
+#[derive(sqlx::FromRow)]
+struct Waiting {
+    commit_end: i64,
+    place: i32,
+    event_id: Uuid,
+    event_type: String,
+    revision: i64,
+    recorded_at: DateTime<Utc>,
+    value: Vec<u8>,
+}
+
 /// The events of the letter's key that wait, in order.
 async fn waiting(
     tx: &mut PgConnection,
@@ -157,25 +169,34 @@ async fn waiting(
 ) -> Result<Vec<(Place, Fact)>, sqlx::Error> {
     let stream: StreamId =
         letter.stream.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
-    let rows: Vec<(i64, i32, Uuid, String, i64, chrono::DateTime<chrono::Utc>, Vec<u8>)> =
-        sqlx::query_as(
-            "SELECT commit_end, place, event_id, event_type, revision, recorded_at, value
-             FROM projection.parked_events
-             WHERE (projection, version, stream) = ($1, $2, $3) ORDER BY commit_end, place",
-        )
-        .bind(&letter.projection)
-        .bind(letter.version)
-        .bind(&letter.stream)
-        .fetch_all(tx)
-        .await?;
-    let fact = |(commit_end, index, id, event_type, revision, recorded_at, value)| {
-        let (event_type, value): (Arc<str>, Vec<u8>) = (String::into(event_type), value);
-        let event = decode(&event_type, &stream, &value);
-        let (id, stream, value) = (EventId::new(id), stream.clone(), value.into());
-        let fact = Fact { id, stream, revision, recorded_at, event_type, value, event };
-        (Place { commit_end, index }, fact)
-    };
-    Ok(rows.into_iter().map(fact).collect())
+    let rows: Vec<Waiting> = sqlx::query_as(
+        "SELECT commit_end, place, event_id, event_type, revision, recorded_at, value
+         FROM projection.parked_events
+         WHERE (projection, version, stream) = ($1, $2, $3) ORDER BY commit_end, place",
+    )
+    .bind(&letter.projection)
+    .bind(letter.version)
+    .bind(&letter.stream)
+    .fetch_all(tx)
+    .await?;
+    Ok(rows.into_iter().map(|row| row.into_fact(&stream)).collect())
+}
+
+impl Waiting {
+    fn into_fact(self, stream: &StreamId) -> (Place, Fact) {
+        let Self { commit_end, place, event_id, event_type, revision, recorded_at, value } = self;
+        let event_type: Arc<str> = event_type.into();
+        let fact = Fact {
+            id: EventId::new(event_id),
+            stream: stream.clone(),
+            revision,
+            recorded_at,
+            event: decode(&event_type, stream, &value),
+            event_type,
+            value: value.into(),
+        };
+        (Place { commit_end, index: place }, fact)
+    }
 }
 
 /// Those before the place wait no more, or none does.
