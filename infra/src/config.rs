@@ -22,7 +22,8 @@ pub use mistake::{EXIT_CODE, Mistakes};
 pub use reader::{Effective, Loaded, Reader, Setting, Settings, bytes, duration};
 pub use reference::reference;
 pub use sections::{
-    Auth, Http, Kafka, KafkaProtocol, KafkaSasl, KafkaSecurity, Log, LogFormat, Postgres, Store,
+    Auth, Client, Http, Kafka, KafkaProtocol, KafkaSasl, KafkaSecurity, Log, LogFormat, Postgres,
+    Projector, Rebuild, Store,
 };
 
 #[cfg(test)]

@@ -12,8 +12,9 @@ use super::{
 
 /// Sections that some service has. A service leaves those of the others alone, so that all may
 /// share one file and one environment.
-const SECTIONS: [&str; 11] = [
+const SECTIONS: [&str; 12] = [
     "auth",
+    "client",
     "engine",
     "http",
     "kafka",
