@@ -30,5 +30,7 @@ pub(crate) mod testing;
 pub use book::{AuditEntry, DeadLetter, Detail, ParkedEvent, State};
 pub(crate) use book::{Filter, find, list};
 pub(crate) use corrections::{Corrections, Seen};
-pub(crate) use parked::{Added, Letters, NewLetter, Parcel, Parking, Place};
+pub(crate) use parked::{
+    Added, Letters, NewLetter, Parcel, Parking, Place, first_parked, forget_version,
+};
 pub(crate) use settle::{Act, SettleError, Settled, settle};

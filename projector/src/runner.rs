@@ -13,12 +13,13 @@
 
 mod applier;
 mod batch;
-mod commit;
+pub(crate) mod commit;
 mod feed;
 mod fold;
-mod horizon;
+mod groups;
+pub(crate) mod horizon;
 mod isolate;
-mod meter;
+pub(crate) mod meter;
 mod shard;
 mod shared;
 mod trouble;
@@ -33,8 +34,10 @@ use infra::{
     task::{self, TaskFailed},
 };
 
+pub(crate) use applier::is_transient;
 pub(crate) use commit::{Fact, decode};
-pub(crate) use fold::{Fold, Folded};
+pub(crate) use fold::{Fold, FoldError, Folded};
+pub(crate) use groups::{Everything, fold_of};
 pub(crate) use isolate::{Isolation, Misfit};
 pub(crate) use shared::{Shared, pool};
 
@@ -45,15 +48,16 @@ pub(crate) const RETRY: Policy = Policy {
     wait_max: Duration::from_secs(1),
 };
 
-/// Serves all shards until the shutdown.
+/// Feeds every version that this code can feed, in all shards, until the shutdown.
 ///
 /// # Errors
 /// If one of its tasks panics.
-pub(crate) async fn run(shared: Arc<Shared>, shutdown: Shutdown) -> Result<(), TaskFailed> {
-    let shards = (0..shared.log.shard_count()).map(ShardId::new);
+pub(crate) async fn run(everything: Arc<Everything>, shutdown: Shutdown) -> Result<(), TaskFailed> {
+    let shards = (0..everything.shared.log.shard_count()).map(ShardId::new);
     let mut shards: FuturesUnordered<_> = shards
         .map(|shard| {
-            task::spawn("projector shard", shard::run(Arc::clone(&shared), shard, shutdown.clone()))
+            let groups = groups::run(Arc::clone(&everything), shard, shutdown.clone());
+            task::spawn("projector shard", groups)
         })
         .collect();
     while let Some(ended) = shards.next().await {

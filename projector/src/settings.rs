@@ -48,7 +48,7 @@ impl config::Settings for Looking {
     }
 }
 
-/// What the commands need that ask a projector.
+/// What the commands need that ask a projector to do something.
 #[derive(Clone, Debug)]
 pub struct Asking {
     pub client: config::Client,

@@ -140,7 +140,7 @@ async fn list(
     let ListParameters { state, projection, .. } = parameters;
     let filter = Filter { state, projection };
     let rows_max = i64::from(page.limit()) + 1;
-    let letters = dead_letters::list(&doors.pool, &filter, after, rows_max).await;
+    let letters = dead_letters::list(&doors.control.pool, &filter, after, rows_max).await;
     Ok(page.listing(letters.map_err(away)?, |last| (last.parked_at, last.id)))
 }
 
@@ -240,7 +240,7 @@ async fn settle(
     caller.require(Role::Operator)?;
     let (answer, answered) = oneshot::channel();
     let (actor, pool, projections) =
-        (caller.actor(), doors.pool.clone(), Arc::clone(&doors.projections));
+        (caller.actor(), doors.control.pool.clone(), Arc::clone(&doors.control.projections));
     task::spawn("dead letter", async move {
         let settled = dead_letters::settle(&pool, &projections, id, &act, &actor).await;
         // Nobody may be left to hear it.
@@ -253,7 +253,7 @@ async fn settle(
 }
 
 async fn find(doors: &Doors, id: Uuid) -> Result<Detail, Problem> {
-    let found = dead_letters::find(&doors.pool, id).await.map_err(away)?;
+    let found = dead_letters::find(&doors.control.pool, id).await.map_err(away)?;
     found.ok_or_else(|| refusal(SettleError::NotFound))
 }
 

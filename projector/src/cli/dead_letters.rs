@@ -6,6 +6,7 @@ use anyhow::Context;
 use clap::Subcommand;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
 use infra::config;
+use reqwest::{Method, Url};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -119,23 +120,27 @@ pub async fn run(settings: config::Client, command: Command) -> anyhow::Result<(
                 Some(("limit", limit.to_string())),
                 cursor.map(|cursor| ("cursor", cursor)),
             ];
-            let query: Vec<_> = query.into_iter().flatten().collect();
-            show(client.get(PATH, &query).await?, json, list)
+            let url = Url::parse_with_params(
+                "http://projector/v1/admin/dead-letters",
+                query.into_iter().flatten(),
+            )?;
+            let path = format!("{PATH}?{}", url.query().unwrap_or_default());
+            show(client.ask(Method::GET, &path, None).await?, json, list)
         }
         Command::Show { id, json } => {
-            show(client.get(&format!("{PATH}/{id}"), &[]).await?, json, detail)
+            show(client.ask(Method::GET, &format!("{PATH}/{id}"), None).await?, json, detail)
         }
         Command::Retry { id, reason, json } => {
             let body = json!({ "reason": reason });
-            show(client.post(&act(id, "retry"), &body).await?, json, outcome)
+            show(client.ask(Method::POST, &act(id, "retry"), Some(&body)).await?, json, outcome)
         }
         Command::Edit { id, data, reason, json } => {
             let body = json!({ "data": read(&data)?, "reason": reason });
-            show(client.post(&act(id, "edit"), &body).await?, json, outcome)
+            show(client.ask(Method::POST, &act(id, "edit"), Some(&body)).await?, json, outcome)
         }
         Command::Skip { id, reason, json } => {
             let body = json!({ "reason": reason });
-            show(client.post(&act(id, "skip"), &body).await?, json, outcome)
+            show(client.ask(Method::POST, &act(id, "skip"), Some(&body)).await?, json, outcome)
         }
     }
 }

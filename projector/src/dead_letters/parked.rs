@@ -2,7 +2,7 @@
 
 use domain::id::StreamId;
 use infra::log::Offset;
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
@@ -208,6 +208,45 @@ impl NewLetter<'_> {
         .await?;
         Ok(())
     }
+}
+
+/// Where the events that wait begin, by key.
+///
+/// # Errors
+/// If PostgreSQL cannot answer.
+pub(crate) async fn first_parked(
+    connection: &mut PgConnection,
+    projection: &str,
+    version: i32,
+) -> Result<FxHashMap<String, Offset>, sqlx::Error> {
+    let parked: Vec<(String, Offset)> = sqlx::query_as(
+        "SELECT stream, min(commit_end) FROM projection.parked_events
+         WHERE projection = $1 AND version = $2 GROUP BY stream",
+    )
+    .bind(projection)
+    .bind(version)
+    .fetch_all(connection)
+    .await?;
+    Ok(parked.into_iter().collect())
+}
+
+/// Nothing waits any more for a version that is dropped. What was settled is kept, as is the audit.
+///
+/// # Errors
+/// If PostgreSQL cannot answer.
+pub(crate) async fn forget_version(
+    tx: &mut PgConnection,
+    projection: &str,
+    version: i32,
+) -> Result<(), sqlx::Error> {
+    for forget in [
+        "DELETE FROM projection.parked_events WHERE projection = $1 AND version = $2",
+        "DELETE FROM projection.dead_letters
+         WHERE projection = $1 AND version = $2 AND state = 'parked'",
+    ] {
+        sqlx::query(forget).bind(projection).bind(version).execute(&mut *tx).await?;
+    }
+    Ok(())
 }
 
 /// An error as a column takes it: PostgreSQL has no NUL in texts.

@@ -96,7 +96,7 @@ pub(crate) async fn settle(
 ) -> Result<Settled, SettleError> {
     let mut tx = pool.begin().await?;
     let letter = Letter::read(&mut tx, id).await?;
-    let (projection, row) = letter.served_by(projections)?;
+    let (projection, row) = letter.served_by(&mut tx, projections).await?;
     if !row.change_letters(&mut tx).await? {
         return Err(letter.not_served());
     }
@@ -234,13 +234,22 @@ impl Letter {
     }
 
     /// The code that makes the letter's version, and the checkpoint that holds it up.
-    fn served_by<'p>(
+    async fn served_by<'p>(
         &self,
+        tx: &mut PgConnection,
         projections: &'p [Arc<dyn Fold>],
     ) -> Result<(&'p dyn Fold, CheckpointRow), SettleError> {
+        let made_by: Option<i32> = sqlx::query_scalar(
+            "SELECT fold FROM projection.versions
+             WHERE projection = $1 AND version = $2 AND state <> 'dropped'",
+        )
+        .bind(&self.projection)
+        .bind(self.version)
+        .fetch_optional(tx)
+        .await?;
         let found = projections
             .iter()
-            .find(|fold| fold.name() == self.projection && fold.version() == self.version);
+            .find(|fold| fold.name() == self.projection && Some(fold.version()) == made_by);
         let (Some(fold), Ok(shard)) = (found, u32::try_from(self.shard)) else {
             return Err(self.not_served());
         };

@@ -339,7 +339,7 @@ impl From<sqlx::Error> for Failed {
 /// Whether the same batch may work later. What PostgreSQL refuses because of the data or of the
 /// statement itself (class 42) it will refuse again; a full disk, a server that stops, recovers or
 /// has no connection left, a lock or a time that ran out will pass.
-fn is_transient(error: &sqlx::Error) -> bool {
+pub(crate) fn is_transient(error: &sqlx::Error) -> bool {
     match error {
         error if is_about_data(error) => false,
         sqlx::Error::Database(error) => !error.code().is_some_and(|code| code.starts_with("42")),

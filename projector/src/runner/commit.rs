@@ -69,7 +69,7 @@ impl Fact {
         format!("event {} ({}, revision {})", self.id, self.stream, self.revision)
     }
 
-    fn decode(record: &EventRecord) -> Self {
+    pub(crate) fn decode(record: &EventRecord) -> Self {
         Self {
             id: record.id,
             stream: record.stream.clone(),

@@ -9,7 +9,7 @@ use crate::{
     rig::{Projector, Rig, WAIT_MAX},
 };
 
-const PATH: &str = "/v1/admin/dead-letters";
+const PATH: &str = "dead-letters";
 
 /// An order that no release can read: its total is a text.
 fn poisoned(id: Uuid) -> Told {
@@ -209,11 +209,11 @@ async fn events_that_come_while_a_key_is_retried_are_neither_lost_nor_put_before
     let projector = rig.projector();
     let mut sold = 0;
     for round in 0..20 {
-        let revision = round * 100 + 1;
+        let revision = round * 16 + 1;
         let data = json!({ "quantity": "many" });
         owner.commit(&[Told { stream: "stock/A".to_owned(), revision, kind: "received", data }]);
-        let more = revision + 1..=revision + 99;
-        let (before, after) = (more.clone().take(10), more.skip(10));
+        let more = revision + 1..=revision + 15;
+        let (before, after) = (more.clone().take(5), more.skip(5));
         for revision in before {
             owner.commit(&[received("A", revision, 1)]);
         }
@@ -224,14 +224,14 @@ async fn events_that_come_while_a_key_is_retried_are_neither_lost_nor_put_before
         let body = json!({ "reason": "a test" });
         let (status, answer) = projector.post(&act(&letter, "skip"), &body).await;
         assert_eq!(status, 200, "{answer}");
-        sold += 99;
+        sold += 15;
         if round == 10 {
             cut_connections(&rig).await;
         }
     }
     rig.applied().await;
     assert_eq!(rig.number("SELECT on_hand FROM read.stock").await, sold);
-    assert_eq!(rig.number("SELECT revision FROM read.stock").await, 2_000);
+    assert_eq!(rig.number("SELECT revision FROM read.stock").await, 320);
     projector.stop().await;
     rig.end().await;
 }
