@@ -223,6 +223,30 @@ pub(crate) async fn all_of(
     rows.iter().map(place).collect()
 }
 
+/// The checkpoint in the shard that is the furthest behind of these projections, by their versions.
+///
+/// # Errors
+/// If PostgreSQL cannot answer.
+pub(crate) async fn lowest(
+    pool: &PgPool,
+    shard: ShardId,
+    names: &[&str],
+    versions: &[i32],
+) -> Result<Option<Checkpoint>, sqlx::Error> {
+    let row = sqlx::query(
+        "SELECT log_id, next_offset, epoch, claim, last_seq, letters FROM projection.checkpoints
+         WHERE shard = $1
+            AND (projection, version) IN (SELECT * FROM UNNEST($2::text[], $3::int[]))
+         ORDER BY next_offset LIMIT 1",
+    )
+    .bind(shard_column(shard))
+    .bind(names)
+    .bind(versions)
+    .fetch_optional(pool)
+    .await?;
+    Ok(row.as_ref().map(parse).transpose()?.map(|stand| stand.checkpoint))
+}
+
 /// A shard's number as a column holds it; Kafka counts partitions in the same type.
 #[must_use]
 pub(crate) fn shard_column(shard: ShardId) -> i32 {

@@ -33,6 +33,7 @@ use infra::{
         health::Readiness,
         server::{App, BindError, Server},
     },
+    log::progress::{Progress, ProgressError},
     postgres::{InvalidUrl, Pool},
     shutdown::Shutdown,
     task::{self, GroupFailed, TaskFailed, Tasks},
@@ -43,6 +44,7 @@ use runner::{Everything, Fold, Shared};
 use startup::prepare;
 use versions::Watch;
 
+pub use runner::Shards;
 pub use settings::Settings;
 pub use startup::Source;
 
@@ -56,6 +58,8 @@ pub struct Service {
     pool: Pool,
     projections: Vec<Arc<dyn Fold>>,
     versions: Watch,
+    progress: Progress,
+    shards: Shards,
     readiness: Readiness,
     server: Server,
     app: App,
@@ -68,6 +72,8 @@ pub enum StartError {
     Bind(#[from] BindError),
     #[error(transparent)]
     Postgres(#[from] InvalidUrl),
+    #[error(transparent)]
+    Kafka(#[from] ProgressError),
 }
 
 impl Service {
@@ -86,8 +92,27 @@ impl Service {
             projections: projections.clone().into(),
             versions: versions.clone(),
         };
+        let progress = source.progress(&settings.kafka)?;
+        let shards = Shards::Shared;
         let app = admin::app(&settings.http, settings.operator_key, control, readiness.clone());
-        Ok(Self { settings, source, pool, projections, versions, readiness, server, app })
+        Ok(Self {
+            settings,
+            source,
+            pool,
+            projections,
+            versions,
+            progress,
+            shards,
+            readiness,
+            server,
+            app,
+        })
+    }
+
+    /// Serves these shards.
+    #[must_use]
+    pub fn serving(self, shards: Shards) -> Self {
+        Self { shards, ..self }
     }
 
     #[must_use]
@@ -100,7 +125,8 @@ impl Service {
     /// # Errors
     /// What ended it otherwise.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), GroupFailed> {
-        let Self { settings, source, pool, projections, versions, readiness, server, app } = self;
+        let Self { settings, source, pool, projections, versions, .. } = self;
+        let Self { progress, shards, readiness, server, app, .. } = self;
         let drain_wait_max = settings.http.drain_wait_max.saturating_add(DRAIN_GRACE);
         // Before anybody can ask whether they hold.
         let (kafka, postgres) = (readiness.condition("kafka"), readiness.condition("postgres"));
@@ -115,24 +141,29 @@ impl Service {
             };
             let names = projections.iter().map(|fold| fold.name());
             let shared = Shared::new(log, pool, names, &settings.projector, &readiness);
+            let shared = shared.telling(progress);
             let everything = Arc::new(Everything { shared, projections, versions });
-            project(everything, shutdown).await
+            project(everything, shards, shutdown).await
         });
         tasks.run(drain_wait_max).await
     }
 }
 
 /// Feeds all versions, takes them from state to state, and verifies what is asked to be.
-async fn project(everything: Arc<Everything>, shutdown: Shutdown) -> Result<(), TaskFailed> {
+async fn project(
+    everything: Arc<Everything>,
+    shards: Shards,
+    shutdown: Shutdown,
+) -> Result<(), TaskFailed> {
     let watch = task::spawn("projection versions", everything.versions.clone().run());
     let conduct = conduct::run(Arc::clone(&everything), shutdown.clone());
     let conduct = task::spawn("rebuilds", conduct);
     let verify = verify::run(Arc::clone(&everything), shutdown.clone());
     let verify = task::spawn("verifications", verify);
     tokio::select! {
-        ended = async { tokio::try_join!(runner::run(everything, shutdown), conduct, verify) } => {
-            ended.map(drop)
-        }
+        ended = async {
+            tokio::try_join!(runner::run(everything, shards, shutdown), conduct, verify)
+        } => ended.map(drop),
         ended = watch => ended.map(drop),
     }
 }

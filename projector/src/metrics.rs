@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use domain::shard::ShardId;
 use infra::{
-    log::ReadError,
+    log::{ReadError, progress::ProgressError},
     telemetry::{
         Event, chain,
         metric::{Counter, Gauge, Histogram, NO_LABELS},
@@ -61,6 +61,10 @@ static DEAD_LETTERS: Counter = Counter::new(
 static PARKED_EVENTS: Gauge = Gauge::new(
     "tradewind_projector_parked_events",
     "Events that wait for an operator, by projection and shard",
+);
+static SHARDS: Gauge = Gauge::new(
+    "tradewind_projector_shard_served",
+    "1 where this projector serves the shard, by shard",
 );
 static READ_FAILURES: Counter =
     Counter::new("tradewind_projector_read_failures_total", "Times that the log was unreadable");
@@ -274,6 +278,54 @@ impl Event for Lost {
     fn emit(self) {
         LOST.add(NO_LABELS, 1);
         warn!(shard.id = %self.shard, "another projector serves shard {}", self.shard);
+    }
+}
+
+/// A shard has become this projector's.
+pub(crate) struct ShardTaken {
+    pub shard: ShardId,
+}
+
+impl Event for ShardTaken {
+    fn emit(self) {
+        SHARDS.set(&[("shard", self.shard.to_string())], 1.0);
+        info!(shard.id = %self.shard, "takes shard {}", self.shard);
+    }
+}
+
+/// A shard is another projector's from now on.
+pub(crate) struct ShardGiven {
+    pub shard: ShardId,
+}
+
+impl Event for ShardGiven {
+    fn emit(self) {
+        SHARDS.set(&[("shard", self.shard.to_string())], 0.0);
+        info!(shard.id = %self.shard, "gives up shard {}", self.shard);
+    }
+}
+
+/// Who serves what cannot be settled now; everybody goes on with what they have.
+pub(crate) struct SharingFailed<'e> {
+    pub error: &'e sqlx::Error,
+}
+
+impl Event for SharingFailed<'_> {
+    fn emit(self) {
+        warn!("cannot share the shards with other projectors: {}", chain(self.error));
+    }
+}
+
+/// Kafka's tools do not see how far the shard is.
+pub(crate) struct LagNotStored<'e> {
+    pub shard: ShardId,
+    pub error: &'e ProgressError,
+}
+
+impl Event for LagNotStored<'_> {
+    fn emit(self) {
+        let Self { shard, error } = self;
+        warn!(shard.id = %shard, "cannot store the lag of shard {shard}: {}", chain(error));
     }
 }
 

@@ -3,8 +3,9 @@
 //! ```text
 //!             ┌ feed: reads the shard's log once, decodes once ┐
 //! log ──────▶ │                                                │ ──▶ applier per projection
-//!             └ begins at the lowest stored checkpoint         ┘     one transaction per batch
+//!             └ waits a little for those that are slow         ┘     one transaction per batch
 //! ```
+//! Who is too slow for the feed, or far behind it, reads the log alone until it has caught up.
 //!
 //! Who serves which shard is only a question of economy. Two projectors that serve the same shard
 //! waste work and nothing else: the checkpoint's compare-and-set sees to that.
@@ -19,10 +20,13 @@ mod fold;
 mod groups;
 pub(crate) mod horizon;
 mod isolate;
+mod lane;
 pub(crate) mod meter;
 mod shard;
 mod shared;
+mod sharing;
 mod trouble;
+mod write;
 
 use std::{sync::Arc, time::Duration};
 
@@ -34,12 +38,12 @@ use infra::{
     task::{self, TaskFailed},
 };
 
-pub(crate) use applier::is_transient;
 pub(crate) use commit::{Fact, decode};
 pub(crate) use fold::{Fold, FoldError, Folded};
 pub(crate) use groups::{Everything, fold_of};
 pub(crate) use isolate::{Isolation, Misfit};
 pub(crate) use shared::{Shared, pool};
+pub(crate) use write::is_transient;
 
 /// Between tries of what must be done in the end: for ever, for there is nothing else to do.
 pub(crate) const RETRY: Policy = Policy {
@@ -48,11 +52,32 @@ pub(crate) const RETRY: Policy = Policy {
     wait_max: Duration::from_secs(1),
 };
 
-/// Feeds every version that this code can feed, in all shards, until the shutdown.
+/// Which shards a projector serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shards {
+    /// Its share of them: others serve the rest.
+    Shared,
+    /// All of them, whatever others do. For tests of what happens then.
+    All,
+}
+
+/// Feeds every version that this code can feed, in the shards that are this projector's, until the
+/// shutdown.
 ///
 /// # Errors
 /// If one of its tasks panics.
-pub(crate) async fn run(everything: Arc<Everything>, shutdown: Shutdown) -> Result<(), TaskFailed> {
+pub(crate) async fn run(
+    everything: Arc<Everything>,
+    shards: Shards,
+    shutdown: Shutdown,
+) -> Result<(), TaskFailed> {
+    match shards {
+        Shards::Shared => sharing::run(everything, shutdown).await,
+        Shards::All => run_all(everything, shutdown).await,
+    }
+}
+
+async fn run_all(everything: Arc<Everything>, shutdown: Shutdown) -> Result<(), TaskFailed> {
     let shards = (0..everything.shared.log.shard_count()).map(ShardId::new);
     let mut shards: FuturesUnordered<_> = shards
         .map(|shard| {

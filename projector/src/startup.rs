@@ -5,7 +5,11 @@ use std::sync::Arc;
 use infra::{
     config::{self, Rebuild},
     http::health::Condition,
-    log::{EventLog, kafka::KafkaLog},
+    log::{
+        EventLog,
+        kafka::KafkaLog,
+        progress::{Progress, ProgressError},
+    },
     postgres::Pool,
     telemetry::{chain, emit},
 };
@@ -24,7 +28,21 @@ pub enum Source {
     Given(Arc<dyn EventLog>),
 }
 
+/// The consumer group whose offsets tell ordinary tools how far the live projections are.
+const GROUP: &str = "tradewind.projector";
+
 impl Source {
+    /// Where lag is told to ordinary tools.
+    ///
+    /// # Errors
+    /// The settings do not make a client.
+    pub(crate) fn progress(&self, kafka: &config::Kafka) -> Result<Progress, ProgressError> {
+        match self {
+            Self::Kafka => Progress::open(kafka, GROUP, &kafka.topic),
+            Self::Given(_) => Ok(Progress::in_memory()),
+        }
+    }
+
     /// The log, however long Kafka is away.
     pub(crate) async fn connect(
         self,

@@ -1,42 +1,118 @@
-//! Reads a shard's log, decodes each commit once and hands it to all projections.
+//! Reads a shard's log, decodes each commit once and hands it to all projections that keep up.
+//!
+//! One that does not take a delivery in time falls off: it reads on by itself, and comes back when it
+//! has caught up (`lane`). So a slow or stuck projection costs the others one short wait.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use infra::log::{ReadError, follow::Follower};
-use tokio::sync::mpsc;
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use infra::log::{Offset, ReadError, follow::Follower};
+use tokio::{
+    sync::{
+        mpsc::{self, error::TrySendError},
+        oneshot,
+    },
+    time::timeout,
+};
 
 use super::{commit::Commit, horizon::Horizon};
 
 /// Records that are read and decoded at once.
-const RECORDS_MAX: usize = 1_000;
+pub(super) const RECORDS_MAX: usize = 1_000;
+/// Deliveries that wait for a projection; then the feed waits, for a while.
+pub(super) const DELIVERIES_MAX: usize = 4;
+/// How long one projection may hold up others that have room.
+const HOLD_UP_MAX: Duration = Duration::from_millis(250);
+/// Projections that ask to be fed at once; more of them wait.
+pub(super) const JOINS_MAX: usize = 16;
 
 /// Commits in the order of the log, shared by all who take them.
 pub(super) type Delivery = Arc<[Commit]>;
 /// Where a projection takes deliveries from.
 pub(super) type Inbox = mpsc::Sender<Delivery>;
 
-/// Hands out until the log cannot be read.
-pub(super) async fn run(
-    mut follower: Follower,
-    horizon: Arc<Horizon>,
-    mut inboxes: Vec<Inbox>,
-) -> ReadError {
-    loop {
-        let commits = match follower.next(RECORDS_MAX).await {
-            Ok(commits) => commits,
-            Err(error) => return error,
+/// A projection that wants to be fed.
+pub(super) struct Join {
+    pub inbox: Inbox,
+    /// Told where its deliveries begin; what is before it has to read by itself.
+    pub from: oneshot::Sender<Offset>,
+}
+
+/// What is read for all.
+pub(super) struct Feed {
+    pub follower: Follower,
+    pub horizon: Arc<Horizon>,
+    pub inboxes: Vec<Inbox>,
+    pub joins: mpsc::Receiver<Join>,
+}
+
+impl Feed {
+    /// Hands out until the log cannot be read.
+    pub(super) async fn run(mut self) -> ReadError {
+        loop {
+            let read = tokio::select! {
+                read = self.follower.next(RECORDS_MAX) => read,
+                Some(join) = self.joins.recv() => {
+                    self.join(join);
+                    continue;
+                }
+            };
+            let commits = match read {
+                Ok(commits) => commits,
+                Err(error) => return error,
+            };
+            let checkpoint = self.follower.checkpoint();
+            self.horizon.has_read(self.follower.next_offset(), checkpoint.next_offset);
+            if commits.is_empty() {
+                continue;
+            }
+            let decode = |commit| Commit::decode(checkpoint.log_id, commit);
+            let delivery: Delivery = commits.iter().map(decode).collect();
+            self.deliver(&delivery).await;
+        }
+    }
+
+    fn join(&mut self, Join { inbox, from }: Join) {
+        // Everything before it has been handed out, and everything from it on will be.
+        if from.send(self.follower.checkpoint().next_offset).is_ok() {
+            self.inboxes.push(inbox);
+        }
+    }
+
+    async fn deliver(&mut self, delivery: &Delivery) {
+        let mut full = Vec::new();
+        self.inboxes.retain(|inbox| match inbox.try_send(Arc::clone(delivery)) {
+            Ok(()) => true,
+            Err(TrySendError::Full(_)) => {
+                full.push(inbox.clone());
+                false
+            }
+            // It belongs to a projection that has ended; its end says why.
+            Err(TrySendError::Closed(_)) => false,
+        });
+        if !full.is_empty() {
+            self.hold(full, delivery).await;
+        }
+    }
+
+    /// Waits until somebody has taken it, however long, and then a little for the others. Those that
+    /// are late find their inboxes closed.
+    async fn hold(&mut self, full: Vec<Inbox>, delivery: &Delivery) {
+        let sent = full.into_iter().map(|inbox| {
+            let delivery = Arc::clone(delivery);
+            async move { inbox.send(delivery).await.is_ok().then_some(inbox) }
+        });
+        let mut sent: FuturesUnordered<_> = sent.collect();
+        let inboxes = &mut self.inboxes;
+        while inboxes.is_empty() {
+            let Some(inbox) = sent.next().await else { return };
+            inboxes.extend(inbox);
+        }
+        let others = async {
+            while let Some(inbox) = sent.next().await {
+                inboxes.extend(inbox);
+            }
         };
-        let checkpoint = follower.checkpoint();
-        horizon.has_read(follower.next_offset(), checkpoint.next_offset);
-        if commits.is_empty() {
-            continue;
-        }
-        let decode = |commit| Commit::decode(checkpoint.log_id, commit);
-        let delivery: Delivery = commits.iter().map(decode).collect();
-        // A closed inbox belongs to a projection that has ended; its end says why.
-        inboxes.retain(|inbox| !inbox.is_closed());
-        for inbox in &inboxes {
-            inbox.send(Arc::clone(&delivery)).await.ok();
-        }
+        timeout(HOLD_UP_MAX, others).await.ok();
     }
 }

@@ -31,6 +31,12 @@ impl Horizon {
         self.read.store(read, Ordering::Relaxed);
     }
 
+    /// The offset after the last commit that the feed has read.
+    #[must_use]
+    pub(crate) fn committed(&self) -> Offset {
+        self.committed.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn ends(&self, end: Offset) {
         self.end.store(end, Ordering::Relaxed);
     }

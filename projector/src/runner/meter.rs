@@ -3,13 +3,16 @@
 use std::{sync::Arc, time::Duration};
 
 use domain::shard::ShardId;
-use infra::telemetry::{chain, emit};
+use infra::{
+    log::Checkpoint,
+    telemetry::{chain, emit},
+};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{horizon::Horizon, shared::Shared};
 use crate::{
-    checkpoint::shard_column,
-    metrics::{Measured, ReadFailed},
+    checkpoint::{self, shard_column},
+    metrics::{LagNotStored, Measured, ReadFailed},
     versions::Served,
 };
 
@@ -18,12 +21,14 @@ const INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) async fn run(shared: Arc<Shared>, shard: ShardId, horizon: Arc<Horizon>) {
     let mut ticks = interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut told = None;
     loop {
         ticks.tick().await;
         match shared.log.range(shard).await {
             Ok(range) => {
                 horizon.ends(range.end);
                 shared.unreadable.clear(&shard);
+                tell(&shared, shard, &mut told).await;
             }
             Err(error) => {
                 shared.unreadable.raise(shard, format!("shard {shard}: {}", chain(&error)));
@@ -36,6 +41,23 @@ pub(crate) async fn run(shared: Arc<Shared>, shard: ShardId, horizon: Arc<Horizo
                 emit(measured);
             }
         }
+    }
+}
+
+/// Tells Kafka's tools how far the slowest of the projections is.
+async fn tell(shared: &Shared, shard: ShardId, told: &mut Option<Checkpoint>) {
+    let Some(progress) = &shared.progress else { return };
+    let names: Vec<_> = shared.served.iter().map(Served::name).collect();
+    let versions: Vec<_> = shared.served.iter().map(|served| served.version).collect();
+    let Ok(Some(lowest)) = checkpoint::lowest(&shared.pool, shard, &names, &versions).await else {
+        return;
+    };
+    if *told == Some(lowest) {
+        return;
+    }
+    match progress.store(shard, lowest).await {
+        Ok(()) => *told = Some(lowest),
+        Err(error) => emit(LagNotStored { shard, error: &error }),
     }
 }
 

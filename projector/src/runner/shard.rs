@@ -1,6 +1,7 @@
 //! One shard: reads its log once and hands the commits to all projections.
 //!
-//! The feed begins where the slowest projection stands; the others pass over what they have. A
+//! The feed begins where the slowest projection stands that is not far behind the first; the others
+//! pass over what they have, and those that are far behind catch up by themselves (`lane`). A
 //! projection that halts leaves the others alone; one whose checkpoint somebody else moved makes the
 //! shard begin anew from the stored checkpoints.
 
@@ -9,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 use domain::shard::ShardId;
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use infra::{
-    log::{Checkpoint, ReadError, follow::Follower},
+    log::{Checkpoint, Offset, ReadError, follow::Follower},
     shutdown::Shutdown,
     task::{self, Task, TaskFailed},
     telemetry::{chain, emit},
@@ -19,10 +20,13 @@ use tokio::{sync::mpsc, time::Instant};
 use super::{
     RETRY,
     applier::{Applier, Ended},
-    feed,
+    feed::{DELIVERIES_MAX, Feed, Inbox, JOINS_MAX, Join},
+    fold::Fold,
     horizon::Horizon,
+    lane::Lane,
     meter,
     shared::Shared,
+    write::Writer,
 };
 use crate::{
     checkpoint::{CheckpointRow, Stand},
@@ -30,8 +34,8 @@ use crate::{
     metrics::{ApplyFailed, Lost, ReadFailed, Serving},
 };
 
-/// Deliveries that wait for a projection; then the feed waits, and with it the shard.
-const DELIVERIES_MAX: usize = 4;
+/// Records that projections which are fed together may be apart at the beginning.
+const APART_MAX: Offset = 10_000;
 
 /// What helps when the topic is not the one that the tables were made from.
 pub(super) const RECREATED: &str = "restore the topic that the read models were made from, or drop their \
@@ -83,22 +87,25 @@ async fn serve(
         Err(error) => return Ok(wait_for_postgres(shared, shard, &error)),
     };
     let rows: Vec<CheckpointRow> = places.iter().map(|place| place.row).collect();
-    let lowest = places.iter().map(|place| &place.checkpoint).min_by_key(|at| at.next_offset);
-    let lowest = lowest.copied().unwrap_or_default();
-    let horizon = Arc::new(Horizon::at(lowest.next_offset));
-    let follower = match Follower::open(&*shared.log, shard, Some(lowest)).await {
+    let start_at = beginning(&places);
+    let horizon = Arc::new(Horizon::at(start_at.next_offset));
+    let follower = match Follower::open(&*shared.log, shard, Some(start_at)).await {
         Ok(follower) => follower,
         Err(error) => return Ok(unreadable(shared, &rows, shard, &error).await),
     };
     shared.unreadable.clear(&shard);
     emit(Serving { shard });
     let stop = shutdown.child();
-    let (mut appliers, inboxes) = start(shared, places, &horizon, &stop);
+    let (joins, asked) = mpsc::channel(JOINS_MAX);
+    let begin =
+        Beginning { shared, horizon: &horizon, feed_at: start_at.next_offset, joins, stop: &stop };
+    let (mut appliers, inboxes) = begin.all(places);
+    let feed = Feed { follower, horizon: Arc::clone(&horizon), inboxes, joins: asked };
     let meter = meter::run(Arc::clone(shared), shard, Arc::clone(&horizon));
     let _meter = task::spawn("projector meter", meter);
     let over = tokio::select! {
         over = watch(&mut appliers, shard) => over?,
-        error = feed::run(follower, horizon, inboxes) => {
+        error = feed.run() => {
             unreadable(shared, &rows, shard, &error).await
         }
         () = shutdown.requested() => Over::Stopped,
@@ -125,7 +132,7 @@ async fn watch(appliers: &mut Appliers, shard: ShardId) -> Result<Over, TaskFail
 
 /// Where a projection stands in the shard.
 struct Place {
-    projection: Arc<dyn super::Fold>,
+    projection: Arc<dyn Fold>,
     row: CheckpointRow,
     checkpoint: Checkpoint,
     letters: Letters,
@@ -145,29 +152,49 @@ async fn places(shared: &Shared, shard: ShardId) -> Result<Vec<Place>, sqlx::Err
 
 type Appliers = FuturesUnordered<Task<Ended>>;
 
-fn start(
-    shared: &Arc<Shared>,
-    places: Vec<Place>,
-    horizon: &Arc<Horizon>,
-    stop: &Shutdown,
-) -> (Appliers, Vec<feed::Inbox>) {
-    places
-        .into_iter()
-        .map(|Place { projection, row, checkpoint, letters }| {
-            let (sender, inbox) = mpsc::channel(DELIVERIES_MAX);
-            let applier = Applier {
-                shared: Arc::clone(shared),
+/// Where the feed begins.
+fn beginning(places: &[Place]) -> Checkpoint {
+    let checkpoints = || places.iter().map(|place| place.checkpoint);
+    let highest = checkpoints().map(|at| at.next_offset).max().unwrap_or_default();
+    let near = |at: &Checkpoint| at.next_offset.saturating_add(APART_MAX) >= highest;
+    checkpoints().filter(near).min_by_key(|at| at.next_offset).unwrap_or_default()
+}
+
+/// What the appliers of a shard begin with.
+struct Beginning<'b> {
+    shared: &'b Arc<Shared>,
+    horizon: &'b Arc<Horizon>,
+    feed_at: Offset,
+    joins: mpsc::Sender<Join>,
+    stop: &'b Shutdown,
+}
+
+impl Beginning<'_> {
+    fn all(&self, places: Vec<Place>) -> (Appliers, Vec<Inbox>) {
+        let (appliers, mut inboxes) = (Appliers::new(), Vec::new());
+        for Place { projection, row, checkpoint, letters } in places {
+            let lane = if checkpoint.next_offset < self.feed_at {
+                Lane::Off
+            } else {
+                let (inbox, fed) = mpsc::channel(DELIVERIES_MAX);
+                inboxes.push(inbox);
+                Lane::Fed(fed)
+            };
+            let writer = Writer {
+                shared: Arc::clone(self.shared),
                 projection,
                 row,
                 checkpoint,
                 letters,
-                horizon: Arc::clone(horizon),
-                stop: stop.clone(),
-                inbox,
+                horizon: Arc::clone(self.horizon),
+                stop: self.stop.clone(),
             };
-            (task::spawn("projector applier", applier.run()), sender)
-        })
-        .unzip()
+            let (joins, stop) = (self.joins.clone(), self.stop.clone());
+            let applier = Applier { writer, lane, joins, stop, waits: RETRY.waits() };
+            appliers.push(task::spawn("projector applier", applier.run()));
+        }
+        (appliers, inboxes)
+    }
 }
 
 fn wait_for_postgres(shared: &Shared, shard: ShardId, error: &sqlx::Error) -> Over {

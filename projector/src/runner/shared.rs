@@ -6,7 +6,7 @@ use domain::shard::ShardId;
 use infra::{
     config,
     http::health::Readiness,
-    log::EventLog,
+    log::{EventLog, progress::Progress},
     postgres::{self, InvalidUrl, Pool},
 };
 
@@ -28,6 +28,8 @@ pub(crate) struct Shared {
     pub halted: Arc<BTreeMap<&'static str, Trouble<ShardId>>>,
     /// What is fed.
     pub served: Vec<Served>,
+    /// Where it is told how far that is, if it is what readers see.
+    pub progress: Option<Progress>,
 }
 
 impl Shared {
@@ -48,8 +50,15 @@ impl Shared {
             postgres: Trouble::none(readiness.condition("postgres")).into(),
             halted: Arc::new(projections.into_iter().map(halted).collect()),
             served: Vec::new(),
+            progress: None,
             parked_events_max: settings.parked_events_max,
         }
+    }
+
+    /// Tells there how far it is.
+    #[must_use]
+    pub(crate) fn telling(self, progress: Progress) -> Self {
+        Self { progress: Some(progress), ..self }
     }
 
     /// The same for other versions.
@@ -69,6 +78,7 @@ impl Shared {
             postgres: Trouble::none(unread.condition("postgres")).into(),
             halted: Arc::new(names.into_iter().map(halted).collect()),
             served: vec![served],
+            progress: None,
             ..self.clone()
         }
     }

@@ -244,3 +244,39 @@ async fn cut_connections(rig: &Rig) {
     )
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_projection_that_has_no_room_left_goes_on_when_an_operator_has_made_some() {
+    let rig = Rig::start(1).await;
+    let mut owner = Owner::claim(&rig.log, 0);
+    let projector = rig.projector();
+    let data = json!({ "quantity": "many" });
+    owner.commit(&[Told { stream: "stock/A".to_owned(), revision: 1, kind: "received", data }]);
+    for revision in 2..=20 {
+        owner.commit(&[received("A", revision, 1)]);
+    }
+    rig.applied().await;
+    let letter = letters(&projector, "parked", 1).await.remove(0);
+    assert_eq!(letter["behind"], 19);
+    for revision in 21..=25 {
+        owner.commit(&[received("A", revision, 1), received("B", revision - 20, 1)]);
+    }
+    eventually("a halt", WAIT_MAX, || async {
+        let (status, report) = projector.ready().await;
+        let told = report["reasons"].to_string().contains("parked_events_max");
+        if status == 503 && told { Ok(()) } else { Err(report) }
+    })
+    .await;
+    let body = json!({ "reason": "a test" });
+    let (status, answer) = projector.post(&act(&letter, "skip"), &body).await;
+    assert_eq!(status, 200, "{answer}");
+    rig.applied().await;
+    assert_eq!(rig.number("SELECT sum(on_hand)::bigint FROM read.stock").await, 29);
+    eventually("readiness", WAIT_MAX, || async {
+        let (status, report) = projector.ready().await;
+        if status == 200 { Ok(()) } else { Err(report) }
+    })
+    .await;
+    projector.stop().await;
+    rig.end().await;
+}

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     history::{Owner, confirmed, placed, received, stock_reserved},
-    rig::{Rig, WAIT_MAX},
+    rig::{Projector, Rig, WAIT_MAX},
 };
 
 /// Appends orders until they are confirmed, and receipts of stock: 4 commits each time.
@@ -101,7 +101,7 @@ async fn kill_some(pool: &infra::postgres::Pool) -> i64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_projectors_on_the_same_shards_never_double() {
     let rig = Rig::start(2).await;
-    let projectors = [rig.projector(), rig.projector()];
+    let projectors = [(); 2].map(|()| Projector::start_alone(&rig.url, &rig.log));
     let mut owners = [Owner::claim(&rig.log, 0), Owner::claim(&rig.log, 1)];
     let mut last = 0;
     for round in 0..30 {

@@ -9,5 +9,6 @@ mod history;
 mod rebuild;
 mod rig;
 mod service;
+mod sharing;
 mod verify;
 mod versions;

@@ -10,7 +10,7 @@ use infra::{
     shutdown::Shutdown,
     task::{self, GroupFailed, Task},
 };
-use projector::{Service, Settings, Source, StartError};
+use projector::{Service, Settings, Shards, Source, StartError};
 use serde_json::Value;
 use tests::{eventually::eventually, harness::servers};
 use uuid::Uuid;
@@ -88,8 +88,13 @@ impl Rig {
 }
 
 impl Projector {
+    /// One that serves all shards whatever others do.
+    pub(crate) fn start_alone(url: &str, log: &MemoryLog) -> Self {
+        Self::start_at(url, log, config::Http::local(), Shards::All).expect("a free port")
+    }
+
     pub(crate) fn start(url: &str, log: &MemoryLog) -> Self {
-        Self::start_at(url, log, config::Http::local()).expect("a free port")
+        Self::start_at(url, log, config::Http::local(), Shards::Shared).expect("a free port")
     }
 
     /// Another one at the same address, once this one has been killed.
@@ -98,12 +103,18 @@ impl Projector {
         self.kill();
         eventually("the address to be free", WAIT_MAX, || async {
             let http = config::Http { bind, ..config::Http::local() };
-            Self::start_at(&rig.url, &rig.log, http).map_err(|error| error.to_string())
+            Self::start_at(&rig.url, &rig.log, http, Shards::Shared)
+                .map_err(|error| error.to_string())
         })
         .await
     }
 
-    fn start_at(url: &str, log: &MemoryLog, http: config::Http) -> Result<Self, StartError> {
+    fn start_at(
+        url: &str,
+        log: &MemoryLog,
+        http: config::Http,
+        shards: Shards,
+    ) -> Result<Self, StartError> {
         let settings = Settings {
             http,
             kafka: config::Kafka::plaintext("127.0.0.1:1", "unused"),
@@ -116,7 +127,7 @@ impl Projector {
             log: config::Log { format: config::LogFormat::Pretty, filter: "info".to_owned() },
         };
         let source = Source::Given(Arc::new(log.clone()));
-        let service = Service::bind(settings, source)?;
+        let service = Service::bind(settings, source)?.serving(shards);
         let url = format!("http://{}", service.local_addr());
         let shutdown = Shutdown::new();
         let task = task::spawn("projector", service.run(shutdown.clone()));

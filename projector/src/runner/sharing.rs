@@ -1,0 +1,136 @@
+//! Shares the shards among the projectors that live.
+//!
+//! Each projector has a session of its own at PostgreSQL, and in it an advisory lock that says that
+//! it lives and one for each shard that it serves. The server lets go of them with the session: at
+//! once when the process dies, and after a second and a half without a word when it is stopped or cut
+//! off. Whoever finds that it serves less than its share tries to lock more; whoever serves more lets
+//! go. Members are ranked alike by all, so the shares add up to all shards.
+//!
+//! **Invariant:** only economy depends on it. Two that serve one shard are told apart by the
+//! checkpoint's compare-and-set; while PostgreSQL is away each goes on with what it had.
+
+mod session;
+mod shares;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use domain::shard::ShardId;
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use infra::{
+    shutdown::Shutdown,
+    task::{self, Task, TaskFailed},
+    telemetry::emit,
+};
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::groups::{self, Everything};
+use crate::metrics::{ShardGiven, ShardTaken, SharingFailed};
+use session::Session;
+use shares::share;
+
+/// How often a projector says that it lives and looks at what others serve.
+const BEAT: Duration = Duration::from_millis(250);
+
+type Shards = FuturesUnordered<Task<(ShardId, Result<(), TaskFailed>)>>;
+
+struct Sharing {
+    everything: Arc<Everything>,
+    session: Option<Session>,
+    /// What runs, each with the way to end it.
+    running: BTreeMap<ShardId, Shutdown>,
+    shards: Shards,
+}
+
+/// Serves this projector's share until the shutdown.
+///
+/// # Errors
+/// If one of its tasks panics.
+pub(super) async fn run(everything: Arc<Everything>, shutdown: Shutdown) -> Result<(), TaskFailed> {
+    let mut sharing =
+        Sharing { everything, session: None, running: BTreeMap::new(), shards: Shards::new() };
+    let mut beats = interval(BEAT);
+    beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = beats.tick() => sharing.beat(&shutdown).await,
+            Some(ended) = sharing.shards.next() => sharing.ended(ended?).await?,
+            () = shutdown.requested() => break,
+        }
+    }
+    while let Some(ended) = sharing.shards.next().await {
+        ended?.1?;
+    }
+    Ok(())
+}
+
+impl Sharing {
+    /// Says that this projector lives, and takes or gives what its share asks for.
+    async fn beat(&mut self, shutdown: &Shutdown) {
+        if let Err(error) = self.try_beat(shutdown).await {
+            emit(SharingFailed { error: &error });
+            // What it locked is free, or will be in a moment. Nothing is ended for that: whoever
+            // cannot reach PostgreSQL writes nothing either.
+            self.session = None;
+        }
+    }
+
+    async fn try_beat(&mut self, shutdown: &Shutdown) -> Result<(), sqlx::Error> {
+        let mut session = match self.session.take() {
+            Some(session) => session,
+            None => self.begin().await?,
+        };
+        let shards = self.everything.shared.log.shard_count();
+        let share = share(shards, &session.members().await?, session.id());
+        let ending = self.running.values().filter(|stop| stop.is_requested()).count();
+        let mut serving = self.running.len() - ending;
+        for (shard, stop) in self.running.iter().rev().filter(|(_, stop)| !stop.is_requested()) {
+            if serving > share {
+                emit(ShardGiven { shard: *shard });
+                stop.request();
+                serving -= 1;
+            }
+        }
+        for shard in (0..shards).map(ShardId::new) {
+            if serving < share && !self.running.contains_key(&shard) && session.lock(shard).await? {
+                self.start(shard, shutdown);
+                serving += 1;
+            }
+        }
+        self.session = Some(session);
+        Ok(())
+    }
+
+    /// A new session, which locks what runs already. What others have locked meanwhile is theirs.
+    async fn begin(&self) -> Result<Session, sqlx::Error> {
+        let mut session = Session::begin(&self.everything.shared.pool).await?;
+        for (shard, stop) in &self.running {
+            if !session.lock(*shard).await? {
+                emit(ShardGiven { shard: *shard });
+                stop.request();
+            }
+        }
+        Ok(session)
+    }
+
+    fn start(&mut self, shard: ShardId, shutdown: &Shutdown) {
+        emit(ShardTaken { shard });
+        let (everything, stop) = (Arc::clone(&self.everything), shutdown.child());
+        self.running.insert(shard, stop.clone());
+        self.shards.push(task::spawn("projector shard", async move {
+            (shard, groups::run(everything, shard, stop).await)
+        }));
+    }
+
+    /// A shard that was given up has written its last batch: now it is somebody else's.
+    async fn ended(&mut self, ended: (ShardId, Result<(), TaskFailed>)) -> Result<(), TaskFailed> {
+        let (shard, result) = ended;
+        self.running.remove(&shard);
+        if let Some(session) = &mut self.session
+            && let Err(error) = session.unlock(shard).await
+        {
+            emit(SharingFailed { error: &error });
+            self.session = None;
+        }
+        result
+    }
+}

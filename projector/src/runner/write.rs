@@ -1,0 +1,267 @@
+//! Writes batches of one projection in one shard.
+//!
+//! A batch is first folded as if all of it applied, which it nearly always does. If not, it is folded
+//! again with care: what does not apply is parked, and the rest is not held up (`dead_letters`).
+//!
+//! **Invariant:** a batch's rows, what it parks and its checkpoint are written in one transaction,
+//! which begins with the compare-and-set. After an answer that was lost, the stored checkpoint decides
+//! whether the batch is in; nothing is assumed.
+
+mod failed;
+
+use std::sync::Arc;
+
+use domain::shard::ShardId;
+use infra::{
+    log::{Checkpoint, Offset},
+    shutdown::Shutdown,
+    telemetry::emit,
+};
+use sqlx::PgConnection;
+use tokio::time::Instant;
+
+use super::{
+    RETRY,
+    batch::Batch,
+    commit::Commit,
+    fold::{Fold, FoldError},
+    horizon::Horizon,
+    isolate::{Isolation, Misfit, is_about_data},
+    shard::RECREATED,
+    shared::Shared,
+};
+use crate::{
+    checkpoint::{Advance, CheckpointRow, Stand},
+    dead_letters::{Added, Letters, Parking},
+    metrics::{Applied, ApplyFailed, Halted, Parked, ParkedCount, Resumed},
+    projection::Tables,
+};
+pub(super) use failed::Failed;
+use failed::is_timeout;
+pub(crate) use failed::is_transient;
+
+pub(super) struct Writer {
+    pub shared: Arc<Shared>,
+    pub projection: Arc<dyn Fold>,
+    pub row: CheckpointRow,
+    pub checkpoint: Checkpoint,
+    pub letters: Letters,
+    pub horizon: Arc<Horizon>,
+    pub stop: Shutdown,
+}
+
+/// How a batch is folded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Care {
+    /// As if all of it applied.
+    Trusting,
+    /// So that what does not apply is found.
+    Isolating,
+}
+
+impl Writer {
+    /// Where it stands.
+    #[must_use]
+    pub(super) fn next_offset(&self) -> Offset {
+        self.checkpoint.next_offset
+    }
+
+    #[must_use]
+    pub(super) fn party(&self) -> (&'static str, ShardId) {
+        (self.row.projection, self.row.shard)
+    }
+
+    /// Applies all commits, save what is parked of them: at once, or in smaller parts where that
+    /// takes PostgreSQL longer than a statement may.
+    pub(super) async fn apply(&mut self, commits: &[&Commit]) -> Result<(), Failed> {
+        let Some(first) = commits.first() else { return Ok(()) };
+        if self.checkpoint.log_id.is_some() && self.checkpoint.log_id != first.checkpoint.log_id {
+            return Err(Failed::Stuck(format!("the log was made anew; {RECREATED}")));
+        }
+        let (mut ahead, mut part) = (commits, commits.len());
+        while !ahead.is_empty() {
+            let (now, later) = ahead.split_at(part.min(ahead.len()));
+            match self.write_patiently(now).await {
+                Ok(()) => ahead = later,
+                Err(Failed::TooMuch) => part = (now.len() / 2).max(1),
+                Err(failed) => return Err(failed),
+            }
+        }
+        Ok(())
+    }
+
+    /// Says that it goes on.
+    pub(super) fn resume(&self) {
+        let (projection, shard) = self.party();
+        emit(Resumed { projection, shard });
+        self.tell_parked();
+        if let Some(trouble) = self.shared.halted.get(projection) {
+            trouble.clear(&shard);
+        }
+    }
+
+    /// Says that it does not go on, and why.
+    pub(super) async fn halt(&self, reason: &str) {
+        let (projection, shard) = self.party();
+        emit(Halted { projection, shard, reason });
+        if let Some(trouble) = self.shared.halted.get(projection) {
+            trouble.raise(shard, format!("halted in shard {shard}: {reason}"));
+        }
+        if let Err(error) = self.row.halt(&self.shared.pool, reason).await {
+            emit(ApplyFailed { projection, shard, error: &error });
+        }
+    }
+
+    /// Learns what is parked: an operator has changed it, or nobody knows whether the last batch has.
+    pub(super) async fn reload(&mut self, stand: Stand) -> Result<(), Failed> {
+        self.letters = Letters::load(&self.shared.pool, &self.row, stand.letters).await?;
+        Ok(())
+    }
+
+    fn tell_parked(&self) {
+        let (projection, shard) = self.party();
+        emit(ParkedCount { projection, shard, events: self.letters.events() });
+    }
+
+    /// Writes one batch, however long PostgreSQL is away.
+    async fn write_patiently(&mut self, commits: &[&Commit]) -> Result<(), Failed> {
+        let Some(last) = commits.last() else { return Ok(()) };
+        let mut waits = RETRY.waits();
+        let mut too_much = false;
+        let mut written = self.write(commits).await;
+        loop {
+            match written {
+                Ok(added) => {
+                    self.letters.add(added);
+                    break;
+                }
+                Err(Failed::Database(error)) if is_transient(&error) => {
+                    too_much = is_timeout(&error) && commits.len() > 1;
+                    self.trouble(&error);
+                    tokio::select! {
+                        _ = waits.wait() => {}
+                        () = self.stop.requested() => return Err(Failed::Stopped),
+                    }
+                }
+                Err(Failed::Lost) => {}
+                Err(failed) => return Err(failed),
+            }
+            // Whether the last try went through, only the stored checkpoint knows.
+            written = match self.row.read(&self.shared.pool).await {
+                Ok(stand) if stand.checkpoint == last.checkpoint => {
+                    self.reload(stand).await.map(|()| Added::default())
+                }
+                Ok(stand) if stand.checkpoint == self.checkpoint => {
+                    match self.reload(stand).await {
+                        Ok(()) if too_much => return Err(Failed::TooMuch),
+                        Ok(()) => self.write(commits).await,
+                        Err(failed) => Err(failed),
+                    }
+                }
+                Ok(_) => return Err(Failed::Lost),
+                Err(error) => Err(Failed::Database(error)),
+            };
+        }
+        self.shared.postgres.clear(&self.party());
+        self.checkpoint = last.checkpoint;
+        self.tell_parked();
+        Ok(())
+    }
+
+    async fn write(&self, commits: &[&Commit]) -> Result<Added, Failed> {
+        let batch = Batch::of(commits, self.projection.stream(), &self.letters);
+        match self.transact(commits, &batch, Care::Trusting).await {
+            Err(Failed::Unfit) => self.transact(commits, &batch, Care::Isolating).await,
+            written => written,
+        }
+    }
+
+    async fn transact(
+        &self,
+        commits: &[&Commit],
+        batch: &Batch<'_>,
+        care: Care,
+    ) -> Result<Added, Failed> {
+        let Some(last) = commits.last() else { return Ok(Added::default()) };
+        let started = Instant::now();
+        let mut tx = self.shared.pool.begin().await?;
+        let step = Advance {
+            from: &self.checkpoint,
+            letters: self.letters.changes,
+            to: &last.checkpoint,
+            recorded_at: last.recorded_at,
+            log_end: self.horizon.log_end(last.checkpoint.next_offset),
+        };
+        if !self.row.advance(&mut tx, &step).await? {
+            return Err(Failed::Lost);
+        }
+        let folded = self.fold(&mut tx, batch, care).await.map(|misfits| batch.park(misfits));
+        let parking = match folded.and_then(|parking| self.check_room(parking)) {
+            Ok(parking) => parking,
+            Err(failed) => {
+                // Its locks must be gone before the next try. If that fails, so does the connection.
+                tx.rollback().await.ok();
+                return Err(failed);
+            }
+        };
+        if !parking.is_empty() {
+            parking.write(&mut tx, &self.row).await?;
+        }
+        tx.commit().await?;
+        let projection = self.row.projection;
+        let events = batch.facts.len();
+        emit(Applied { projection, events, took: started.elapsed() });
+        for letter in &parking.letters {
+            let (shard, fact) = (self.row.shard, letter.parcel.fact);
+            emit(Parked { projection, shard, fact, error: &letter.error });
+        }
+        Ok(parking.added())
+    }
+
+    async fn fold(
+        &self,
+        tx: &mut PgConnection,
+        batch: &Batch<'_>,
+        care: Care,
+    ) -> Result<Vec<Misfit>, Failed> {
+        let Batch { facts, places, .. } = batch;
+        if facts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (projection, row) = (&*self.projection, &self.row);
+        if care == Care::Isolating {
+            return Ok(Isolation { projection, row, facts, places }.run(tx).await?);
+        }
+        let schema = row.schema();
+        let folded = projection.fold(&mut Tables::new(tx, &schema, row.shard), facts).await;
+        folded.map(|()| Vec::new()).map_err(|error| match error {
+            FoldError::Inapplicable(_) => Failed::Unfit,
+            FoldError::Database(error) if is_about_data(&error) => Failed::Unfit,
+            FoldError::Database(error) => Failed::Database(error),
+        })
+    }
+
+    /// # Errors
+    /// Too much would be parked: something is wrong with more than some events.
+    fn check_room<'c>(&self, parking: Parking<'c>) -> Result<Parking<'c>, Failed> {
+        let parked_max = self.shared.parked_events_max;
+        let parked = self.letters.events().saturating_add(parking.events.len());
+        if parking.is_empty() || parked <= parked_max {
+            return Ok(parking);
+        }
+        let (more, so_far) = (parking.events.len(), self.letters.events());
+        let last = parking.letters.first().map_or_else(String::new, |letter| {
+            format!("; the first of them: {}: {}", letter.parcel.fact.describe(), letter.error)
+        });
+        Err(Failed::Full(format!(
+            "{so_far} events are parked and {more} more would be, which is beyond \
+             projector.parked_events_max = {parked_max}{last}"
+        )))
+    }
+
+    fn trouble(&self, error: &sqlx::Error) {
+        let (projection, shard) = self.party();
+        emit(ApplyFailed { projection, shard, error });
+        self.shared.postgres.raise(self.party(), "PostgreSQL does not take batches".to_owned());
+    }
+}

@@ -1,0 +1,126 @@
+//! Several projectors share the shards, and neither one that is gone nor one that is stuck is missed.
+
+use std::time::Duration;
+
+use sqlx::Executor;
+use tests::eventually::eventually;
+use tokio::time::Instant;
+
+use crate::{
+    history::{Owner, product_created, received},
+    rig::{Rig, WAIT_MAX},
+};
+use uuid::Uuid;
+
+/// How many shards each of the projectors serves, the most first.
+async fn shares(rig: &Rig) -> Vec<i64> {
+    sqlx::query_scalar(
+        "SELECT count(*) FILTER (WHERE classid::bigint = x'74727368'::bigint) AS shards
+         FROM pg_locks
+         WHERE locktype = 'advisory' AND objsubid = 2 AND granted
+            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+         GROUP BY pid ORDER BY shards DESC",
+    )
+    .fetch_all(&rig.pool)
+    .await
+    .expect("counts")
+}
+
+async fn shared_as(rig: &Rig, wanted: &[i64]) {
+    eventually("even shares", WAIT_MAX, || async {
+        let shares = shares(rig).await;
+        if shares == wanted { Ok(()) } else { Err(shares) }
+    })
+    .await;
+}
+
+/// One more receipt in each shard, and how long it takes until all are seen.
+async fn sell(rig: &Rig, owners: &mut [Owner], revision: u64) -> Duration {
+    let started = Instant::now();
+    let mut ends = Vec::new();
+    for (shard, owner) in (0..).zip(owners) {
+        ends.push((shard, owner.commit(&[received(&format!("S{shard}"), revision, 1)])));
+    }
+    for (shard, end) in ends {
+        rig.applied_to(shard, end).await;
+    }
+    started.elapsed()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn projectors_share_the_shards_and_take_over_from_one_that_was_killed() {
+    let rig = Rig::start(5).await;
+    let mut owners: Vec<Owner> = (0..5).map(|shard| Owner::claim(&rig.log, shard)).collect();
+    let first = rig.projector();
+    sell(&rig, &mut owners, 1).await;
+    shared_as(&rig, &[5]).await;
+    let second = rig.projector();
+    shared_as(&rig, &[3, 2]).await;
+    let third = rig.projector();
+    shared_as(&rig, &[2, 2, 1]).await;
+    sell(&rig, &mut owners, 2).await;
+    second.kill();
+    let missed = sell(&rig, &mut owners, 3).await;
+    assert!(missed < Duration::from_secs(2), "taken over after {missed:?}");
+    shared_as(&rig, &[3, 2]).await;
+    first.stop().await;
+    shared_as(&rig, &[5]).await;
+    sell(&rig, &mut owners, 4).await;
+    // A server that ends all sessions, as one that is restarted does.
+    rig.number(
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+         WHERE datname = current_database() AND application_name LIKE 'tradewind-projector%'",
+    )
+    .await;
+    sell(&rig, &mut owners, 5).await;
+    shared_as(&rig, &[5]).await;
+    assert_eq!(rig.number("SELECT sum(on_hand)::bigint FROM read.stock").await, 25);
+    assert_eq!(rig.number("SELECT min(revision) FROM read.stock").await, 5);
+    third.stop().await;
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_projection_that_is_stuck_does_not_hold_up_the_others_and_comes_back() {
+    let rig = Rig::start(1).await;
+    let mut owner = Owner::claim(&rig.log, 0);
+    let projector = rig.projector();
+    owner.commit(&[product_created(Uuid::now_v7(), "A")]);
+    rig.applied().await;
+    let mut held = rig.pool.begin().await.expect("a transaction");
+    held.execute("LOCK TABLE products_v1.products IN ACCESS EXCLUSIVE MODE").await.expect("a lock");
+    let mut end = 0;
+    for revision in 1..=20_000 {
+        end = if revision % 10 == 0 {
+            owner.commit(&[product_created(Uuid::now_v7(), "A"), received("A", revision, 1)])
+        } else {
+            owner.commit(&[received("A", revision, 1)])
+        };
+    }
+    let at = |projection: &'static str| {
+        let rig = &rig;
+        async move {
+            sqlx::query_scalar::<_, i64>(
+                "SELECT next_offset FROM read.positions WHERE projection = $1",
+            )
+            .bind(projection)
+            .fetch_one(&rig.pool)
+            .await
+            .expect("a position")
+        }
+    };
+    eventually("the others to go on", WAIT_MAX, || async {
+        let stock = at("stock").await;
+        if stock == end { Ok(()) } else { Err((stock, end)) }
+    })
+    .await;
+    assert!(at("products").await < end, "it waits for its table");
+    held.rollback().await.expect("an end");
+    rig.applied_to(0, end).await;
+    assert_eq!(rig.number("SELECT count(*) FROM read.products").await, 2_001);
+    // Fed again along with the others, it is as fast as they are.
+    let end = owner.commit(&[product_created(Uuid::now_v7(), "B")]);
+    rig.applied_to(0, end).await;
+    projector.stop().await;
+    rig.end().await;
+}
