@@ -227,6 +227,14 @@ impl Machine {
         self.reader.next_offset()
     }
 
+    /// Records whose delivery is not reported.
+    pub(super) fn in_flight(&self) -> usize {
+        match &self.mode {
+            Mode::Serving(serving) => serving.batch.in_flight(),
+            Mode::Idle | Mode::Claiming { .. } | Mode::Replaying { .. } => 0,
+        }
+    }
+
     /// When the shell should tick next, if before its regular tick.
     #[must_use]
     pub fn wakes_at(&self) -> Option<Timestamp> {

@@ -5,6 +5,7 @@ mod http;
 mod kafka;
 mod log;
 mod postgres;
+mod snapshots;
 mod store;
 
 pub use auth::Auth;
@@ -12,4 +13,5 @@ pub use http::Http;
 pub use kafka::{Kafka, KafkaProtocol, KafkaSasl, KafkaSecurity};
 pub use log::{Log, LogFormat};
 pub use postgres::Postgres;
+pub use snapshots::{S3, S3Credentials, SnapshotLocation, Snapshots};
 pub use store::Store;

@@ -61,6 +61,7 @@ pub(super) async fn run(rounds: usize, folder: &Folder, aggregates: u32) -> Resu
         node: None,
         secrets,
         state: store.path().to_owned(),
+        snapshots: store.path().join("snapshots"),
     };
     let kafka = config::Kafka::plaintext(&wiring.bootstrap_servers, &name);
     ensure_topic(&kafka, &name, TopicSpec::local(4)).await?;
