@@ -63,6 +63,7 @@ impl Service {
             provider: provider.clone(),
             webhook_secret: sandbox_webhook_secret,
             peer_secret: meeting.as_ref().map(|meeting| meeting.secret.clone()),
+            requests_max: http.requests_max,
         });
         let rear = Rear {
             kafka,
