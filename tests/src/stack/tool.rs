@@ -74,6 +74,18 @@ impl Run {
         self
     }
 
+    /// Does not pass on the variables of this program whose names begin so.
+    #[must_use]
+    pub fn without_env(mut self, prefixes: &[&str]) -> Self {
+        for (key, _) in std::env::vars_os() {
+            let name = key.to_string_lossy();
+            if prefixes.iter().any(|prefix| name.starts_with(prefix)) {
+                self.command.env_remove(&key);
+            }
+        }
+        self
+    }
+
     #[must_use]
     pub fn folder(mut self, folder: &Path) -> Self {
         self.command.current_dir(folder);
