@@ -45,21 +45,17 @@ fn declared(folder: &Path) -> Vec<Metric> {
 }
 
 fn declared_in(code: &str) -> Vec<Metric> {
-    let of = |kind: &'static str| {
-        let declarations = code.split(&format!("{kind}::new(\n")).skip(1);
-        let on_one_line = code.split(&format!("{kind}::new(\"")).skip(1);
-        let parts = |text: &str| {
-            let mut quoted = text.split('"').step_by(2);
-            Some((quoted.next()?.to_owned(), quoted.next()?.to_owned()))
-        };
-        let first = declarations.filter_map(move |text| parts(text.split_once('"')?.1));
-        first.chain(on_one_line.filter_map(parts)).map(move |(name, help)| Metric {
-            name,
-            kind,
-            help,
-        })
-    };
-    KINDS.into_iter().flat_map(of).collect()
+    let mut found = Vec::new();
+    for kind in KINDS {
+        for text in code.split(&format!("{kind}::new(")).skip(1) {
+            let Some(text) = text.trim_start().strip_prefix('"') else { continue };
+            let mut quoted = text.split('"').step_by(2).map(str::to_owned);
+            if let (Some(name), Some(help)) = (quoted.next(), quoted.next()) {
+                found.push(Metric { name, kind, help });
+            }
+        }
+    }
+    found
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What a node without a store takes from object storage, and what it leaves there.
 
+mod s3;
+
 use object_store::{ObjectStoreExt, PutPayload, memory::InMemory, path::Path};
 use tempfile::TempDir;
 
