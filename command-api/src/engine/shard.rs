@@ -31,6 +31,7 @@ use super::{
     },
     ownership::Role,
     saver::Saver,
+    status::Phase,
     step::Machine,
     store::{self, MemoryStore, StoreError, Stores},
 };
@@ -344,10 +345,10 @@ impl Shard {
     }
 
     fn take_reports(&mut self, first: Report, effects: &mut Vec<Effect>) {
+        self.machine.step(Input::Heard { now: self.clock.now() }, effects);
         let mut next = Some(first);
         let mut taken = 0;
         while let Some(report) = next {
-            self.machine.step(Input::Heard { now: self.clock.now() }, effects);
             let input = if report.ticket == Ticket::CLAIM {
                 Input::ClaimReported { result: report.result }
             } else {
@@ -528,14 +529,19 @@ impl Shard {
         Fetch { to, chunks, _task: task }
     }
 
-    /// Tells of a change of phase.
+    /// Tells of a change of phase. Of a shard that serves it tells nothing else: whoever waits for
+    /// one would be woken with every group.
     fn publish(&mut self) {
         let status = self.machine.status();
         let phase_changed = status.phase != self.status.borrow().phase;
         if phase_changed {
             emit(PhaseChanged { status: &status });
         }
-        self.status.send_replace(status);
+        let tells = phase_changed || status.phase != Phase::Serving;
+        self.status.send_if_modified(|seen| {
+            *seen = status;
+            tells
+        });
         if phase_changed && self.machine.is_serving() {
             self.claim_waits.reset();
         }
