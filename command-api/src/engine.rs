@@ -287,6 +287,13 @@ impl Engine {
         deadline: Instant,
         question: Q,
     ) -> Result<Q::Answer, SubmitError> {
+        // Mostly this node owns the shard, and needs to know no more.
+        if self.owns(shard) {
+            match question.ask_here(self, deadline).await {
+                Err(SubmitError::NotOwner) => {}
+                answered => return answered,
+            }
+        }
         let mut view = self.cluster.view.clone();
         let mut waits = OWNER_SOUGHT.waits();
         let mut maybe_reached = false;
@@ -362,6 +369,10 @@ impl Engine {
     #[must_use]
     pub fn owner(&self, shard: ShardId) -> Option<Member> {
         self.cluster.view.borrow().owner(shard).cloned()
+    }
+
+    fn owns(&self, shard: ShardId) -> bool {
+        self.cluster.view.borrow().owner(shard).is_some_and(|owner| self.is_this(owner))
     }
 
     #[must_use]

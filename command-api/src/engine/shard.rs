@@ -34,6 +34,7 @@ use super::{
     ownership::Role,
     saver::Saver,
     snapshots::Uploader,
+    status::Phase,
     step::Machine,
     store::{MemoryStore, Stores},
 };
@@ -332,10 +333,10 @@ impl Shard {
     }
 
     fn take_reports(&mut self, first: Report, effects: &mut Vec<Effect>) {
+        self.machine.step(Input::Heard { now: self.clock.now() }, effects);
         let mut next = Some(first);
         let mut taken = 0;
         while let Some(report) = next {
-            self.machine.step(Input::Heard { now: self.clock.now() }, effects);
             self.measure(report.ticket);
             let input = if report.ticket == Ticket::CLAIM {
                 Input::ClaimReported { result: report.result }
@@ -530,14 +531,19 @@ impl Shard {
         Fetch { to, chunks, _task: task }
     }
 
-    /// Tells of a change of phase.
+    /// Tells of a change of phase. Of a shard that serves it tells nothing else: whoever waits for
+    /// one would be woken with every group.
     fn publish(&mut self) {
         let status = self.machine.status();
         let phase_changed = status.phase != self.status.borrow().phase;
         if phase_changed {
             emit(PhaseChanged { status: &status });
         }
-        self.status.send_replace(status);
+        let tells = phase_changed || status.phase != Phase::Serving;
+        self.status.send_if_modified(|seen| {
+            *seen = status;
+            tells
+        });
         if phase_changed && self.machine.is_serving() {
             self.claim_waits.reset();
         }

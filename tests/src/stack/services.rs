@@ -100,9 +100,7 @@ impl Wiring {
             pairs.push(("NODE__URL", node.url.clone()));
             pairs.push(("NODE__PEER_SECRET", self.secrets.peer_secret.clone()));
         }
-        let settings = pairs.into_iter().map(|(key, value)| (format!("TRADEWIND_{key}"), value));
-        // glibc would keep a heap per thread and give little of it back.
-        settings.chain([("MALLOC_ARENA_MAX".to_owned(), "2".to_owned())]).collect()
+        pairs.into_iter().map(|(key, value)| (format!("TRADEWIND_{key}"), value)).collect()
     }
 }
 
