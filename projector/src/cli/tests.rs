@@ -76,7 +76,8 @@ fn a_report_names_what_differs() {
         │ table ┆ key ┆ column  ┆ expected ┆ found │
         ╞═══════╪═════╪═════════╪══════════╪═══════╡
         │ stock ┆ A-1 ┆ on_hand ┆ 100      ┆ 7     │
-        └───────┴─────┴─────────┴──────────┴───────┘"#]].assert_eq(&tables::report(&report));
+        └───────┴─────┴─────────┴──────────┴───────┘"#]]
+    .assert_eq(&tables::report(&report));
 }
 
 #[test]
