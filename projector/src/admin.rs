@@ -1,6 +1,8 @@
 //! The operators' door over HTTP; the server adds health, metrics and documentation.
 
 mod keys;
+mod verifications;
+mod versions;
 
 use std::sync::Arc;
 
@@ -13,22 +15,21 @@ use infra::{
     auth::{Authenticator, Caller, KeyHash},
     clock::Clock,
     http::{docs::About, health::Readiness, problem::Problem, server::App},
-    postgres::Pool,
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::status::Status;
+use crate::{rebuild::Control, status::Status};
 
 const ABOUT: About = About {
     title: "Tradewind projector",
-    description: "How far the read models are, for operators.",
+    description: "Read models, for operators: how far they are, rebuilds, switches, proofs.",
     version: env!("CARGO_PKG_VERSION"),
 };
 
 #[derive(Clone)]
 struct Doors {
     authenticator: Authenticator,
-    pool: Pool,
+    control: Control,
 }
 
 impl FromRef<Doors> for Authenticator {
@@ -42,28 +43,37 @@ impl FromRef<Doors> for Authenticator {
 pub(crate) fn app(
     http: &infra::config::Http,
     operator_key: Option<KeyHash>,
-    pool: Pool,
+    control: Control,
     readiness: Readiness,
 ) -> App {
-    let directory = Arc::new(keys::Directory::new(pool.clone()));
+    let directory = Arc::new(keys::Directory::new(control.pool.clone()));
     let authenticator = Authenticator::new(operator_key, directory, Clock::System);
-    let api =
-        OpenApiRouter::new().routes(routes!(status)).with_state(Doors { authenticator, pool });
+    let api = OpenApiRouter::new()
+        .routes(routes!(status))
+        .routes(routes!(versions::rebuild))
+        .routes(routes!(versions::pause))
+        .routes(routes!(versions::resume))
+        .routes(routes!(versions::switch))
+        .routes(routes!(versions::rollback))
+        .routes(routes!(versions::drop_version))
+        .routes(routes!(verifications::order))
+        .routes(routes!(verifications::by_id))
+        .with_state(Doors { authenticator, control });
     App::new(&ABOUT, api, readiness, http.into())
 }
 
-/// How far each projection is in each shard
+/// How far each version of each projection is in each shard
 #[utoipa::path(
     get,
     path = "/v1/admin/status",
     operation_id = "projector_status",
     tag = "Administration",
     security(("api_key" = [])),
-    responses((status = 200, description = "All checkpoints", body = Status)),
+    responses((status = 200, description = "All versions and checkpoints", body = Status)),
 )]
 async fn status(caller: Caller, State(doors): State<Doors>) -> Result<Json<Status>, Problem> {
     caller.require(Role::Operator)?;
-    let status = Status::read(&doors.pool).await.map_err(|error| {
+    let status = Status::read(&doors.control.pool).await.map_err(|error| {
         Problem::unavailable("unavailable", "PostgreSQL does not answer").caused_by(error)
     })?;
     Ok(Json(status))

@@ -20,6 +20,8 @@ use domain::shard::ShardId;
 use infra::log::{Checkpoint, Nonce};
 use sqlx::{PgConnection, PgPool, postgres::PgRow};
 
+use crate::versions::schema_of;
+
 /// The checkpoint row of one version of a projection in one shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CheckpointRow {
@@ -60,11 +62,15 @@ impl CheckpointRow {
     }
 
     async fn insert(&self, pool: &PgPool, start: Checkpoint) -> Result<Checkpoint, sqlx::Error> {
-        // Another projector may insert the same at the same time.
+        // Another projector may insert the same at the same time. A version that was dropped a
+        // moment ago has no checkpoints, and gets none.
         sqlx::query(
             "INSERT INTO projection.checkpoints (projection, version, shard, next_offset, epoch,
-                last_seq)
-             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
+                last_seq, copying)
+             SELECT projection, version, $3, $4, $5, $6, state = 'copying'
+             FROM projection.versions
+             WHERE projection = $1 AND version = $2 AND state <> 'dropped'
+             ON CONFLICT DO NOTHING",
         )
         .bind(self.projection)
         .bind(self.version)
@@ -138,9 +144,41 @@ impl CheckpointRow {
         Ok(())
     }
 
+    /// Where the rows are that the checkpoint speaks of.
+    #[must_use]
+    pub(crate) fn schema(&self) -> String {
+        schema_of(self.projection, self.version)
+    }
+
     fn shard_column(&self) -> i32 {
         shard_column(self.shard)
     }
+}
+
+/// The checkpoints of a version, by shard.
+///
+/// # Errors
+/// If PostgreSQL cannot answer or a row holds what no projector writes.
+pub(crate) async fn all_of(
+    connection: &mut PgConnection,
+    projection: &str,
+    version: i32,
+) -> Result<Vec<(ShardId, Checkpoint)>, sqlx::Error> {
+    use sqlx::Row;
+    let rows = sqlx::query(
+        "SELECT shard, log_id, next_offset, epoch, claim, last_seq FROM projection.checkpoints
+         WHERE projection = $1 AND version = $2 ORDER BY shard",
+    )
+    .bind(projection)
+    .bind(version)
+    .fetch_all(connection)
+    .await?;
+    let place = |row: &PgRow| {
+        let shard: i32 = row.try_get("shard")?;
+        let shard = u32::try_from(shard).map_err(|error| sqlx::Error::Decode(error.into()))?;
+        Ok((ShardId::new(shard), parse(row)?))
+    };
+    rows.iter().map(place).collect()
 }
 
 /// A shard's number as a column holds it; Kafka counts partitions in the same type.

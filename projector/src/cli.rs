@@ -1,63 +1,114 @@
 //! What `projector` prints on its standard output.
 #![expect(clippy::print_stdout, reason = "this is the command line's output")]
 
+mod client;
+mod jobs;
+mod progress;
+mod tables;
+
 use anyhow::Context;
-use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use infra::{config::Effective, postgres};
+use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 
 use crate::{
-    settings::Looking,
-    status::{Item, Status},
+    settings::{Asking, Looking},
+    status::Status,
 };
+use client::Client;
+pub use jobs::RebuildOptions;
+
+/// What is asked of a projector that runs.
+#[derive(Clone, Debug)]
+pub enum Ask {
+    Rebuild {
+        name: String,
+        options: RebuildOptions,
+        json: bool,
+    },
+    Verify {
+        name: String,
+        version: Option<i32>,
+        sample: Option<i32>,
+        json: bool,
+    },
+    /// What is done at once: `pause`, `resume`, `switch`, `rollback`, `drop`.
+    Act {
+        name: String,
+        action: &'static str,
+        version: Option<i32>,
+        json: bool,
+    },
+}
+
+/// How a command ended that worked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Done,
+    /// A verification found differences.
+    Different,
+}
 
 /// The settings in force, secrets masked.
 pub fn check_config(effective: &Effective) {
     print!("{effective}");
 }
 
-/// How far each projection is, as a table or as JSON.
+/// Asks, waits for the end, and shows what came of it.
+///
+/// # Errors
+/// If the projector refuses, or does not answer for a long time.
+pub async fn ask(settings: &Asking, ask: &Ask) -> anyhow::Result<Outcome> {
+    let client = Client::new(settings.client.clone())?;
+    match ask {
+        Ask::Rebuild { name, options, json } => jobs::rebuild(&client, name, *options, *json).await,
+        Ask::Verify { name, version, sample, json } => {
+            jobs::verify(&client, name, *version, *sample, *json).await
+        }
+        Ask::Act { name, action, version, json } => {
+            let body = version.map_or_else(|| json!({}), |version| json!({ "version": version }));
+            act(&client, name, action, &body, *json).await
+        }
+    }
+}
+
+async fn act(
+    client: &Client,
+    name: &str,
+    action: &str,
+    body: &Value,
+    json: bool,
+) -> anyhow::Result<Outcome> {
+    let version = client.act(name, action, body).await?;
+    if json {
+        line(&serde_json::to_string(&version)?);
+    } else {
+        line(&tables::versions([&version]));
+    }
+    Ok(Outcome::Done)
+}
+
+/// How far each projection is, as tables or as JSON.
 ///
 /// # Errors
 /// If PostgreSQL does not answer.
 pub async fn status(settings: &Looking, json: bool) -> anyhow::Result<()> {
     let pool = postgres::pool(&settings.postgres, "tradewind-projector-status")?;
-    // One connection and not the pool, which would wait for a server that is away.
+    // A connection of its own first: the pool would wait for a server that is away.
     let connected = PgConnection::connect_with(&pool.connect_options()).await;
-    let mut connection = connected.context("connecting to PostgreSQL")?;
-    let status = Status::read(&mut connection).await.context("reading the checkpoints")?;
+    connected.context("connecting to PostgreSQL")?.close().await.ok();
+    let status = Status::read(&pool).await.context("reading the checkpoints")?;
     if json {
-        println!("{}", serde_json::to_string(&status)?);
+        line(&serde_json::to_string(&status)?);
     } else {
-        println!("{}", table(&status));
+        line(&tables::overview(&status));
+        line(&tables::status(&status));
     }
     Ok(())
 }
 
-fn table(status: &Status) -> Table {
-    let mut table = Table::new();
-    table.load_preset(UTF8_FULL_CONDENSED);
-    table.set_header(["projection", "shard", "next offset", "log end", "lag", "seconds", "state"]);
-    for item in &status.items {
-        let Item { projection, version, shard, next_offset, log_end, .. } = item;
-        let state = match &item.reason {
-            Some(reason) => format!("{}: {reason}", item.state.as_str()),
-            None => item.state.as_str().to_owned(),
-        };
-        table.add_row([
-            format!("{projection} v{version}"),
-            shard.to_string(),
-            next_offset.to_string(),
-            log_end.to_string(),
-            item.lag_records.to_string(),
-            format!("{:.1}", item.lag_seconds),
-            state,
-        ]);
-    }
-    for column in table.column_iter_mut().skip(1).take(5) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    table
+fn line(text: &str) {
+    println!("{text}");
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! The projector: folds the event log into PostgreSQL read models, each commit exactly once.
 //!
 //! `projection` says what a read model is, `projections` has one file for each, `runner` carries
-//! them through the shards, and `checkpoint` is what makes it exactly once. `admin` and `cli` are the
-//! operators' doors. Rebuilding a projection beside the live one and dead letters will be rooms of
-//! their own beside these.
+//! them through the shards, `rows` writes what they leave, and `checkpoint` is what makes it exactly
+//! once. `versions` are what may stand side by side of one projection, `rebuild` makes them and
+//! switches between them, `verify` proves them. `admin` and `cli` are the operators' doors. Dead
+//! letters will be a room of their own beside these.
 //!
 //! **Invariant:** nothing here has an effect outside of the read models and the notifications that
 //! their transactions send.
@@ -14,11 +15,15 @@ pub mod cli;
 mod metrics;
 mod projection;
 mod projections;
+mod rebuild;
+mod rows;
 mod runner;
 mod schema;
 pub mod settings;
 mod startup;
 pub mod status;
+pub mod verify;
+pub mod versions;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -29,11 +34,13 @@ use infra::{
     },
     postgres::{InvalidUrl, Pool},
     shutdown::Shutdown,
-    task::{GroupFailed, Tasks},
+    task::{self, GroupFailed, TaskFailed, Tasks},
 };
 
-use runner::Shared;
+use rebuild::{Control, conduct};
+use runner::{Everything, Fold, Shared};
 use startup::prepare;
+use versions::Watch;
 
 pub use settings::Settings;
 pub use startup::Source;
@@ -46,6 +53,8 @@ pub struct Service {
     settings: Settings,
     source: Source,
     pool: Pool,
+    projections: Vec<Arc<dyn Fold>>,
+    versions: Watch,
     readiness: Readiness,
     server: Server,
     app: App,
@@ -69,9 +78,15 @@ impl Service {
         let pool = runner::pool(&settings.postgres)?;
         let server = Server::bind(&settings.http)?;
         let readiness = Readiness::new();
-        let app =
-            admin::app(&settings.http, settings.operator_key, pool.clone(), readiness.clone());
-        Ok(Self { settings, source, pool, readiness, server, app })
+        let projections = projections::all();
+        let versions = Watch::new(pool.clone());
+        let control = Control {
+            pool: pool.clone(),
+            projections: projections.clone().into(),
+            versions: versions.clone(),
+        };
+        let app = admin::app(&settings.http, settings.operator_key, control, readiness.clone());
+        Ok(Self { settings, source, pool, projections, versions, readiness, server, app })
     }
 
     #[must_use]
@@ -84,23 +99,39 @@ impl Service {
     /// # Errors
     /// What ended it otherwise.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), GroupFailed> {
-        let Self { settings, source, pool, readiness, server, app } = self;
+        let Self { settings, source, pool, projections, versions, readiness, server, app } = self;
         let drain_wait_max = settings.http.drain_wait_max.saturating_add(DRAIN_GRACE);
         // Before anybody can ask whether they hold.
         let (kafka, postgres) = (readiness.condition("kafka"), readiness.condition("postgres"));
         let mut tasks = Tasks::new(shutdown.clone());
         tasks.spawn_critical("http server", server.serve(app, shutdown.clone()));
         tasks.spawn_critical("projections", async move {
-            let projections = projections::all();
             let connected = source.connect(&settings.kafka, kafka);
-            let prepared = prepare(&pool, &projections, postgres);
+            let prepared = prepare(&pool, &projections, settings.projector.rebuild, postgres);
             let log = tokio::select! {
                 (log, ()) = async { tokio::join!(connected, prepared) } => log,
                 () = shutdown.requested() => return Ok(()),
             };
-            let shared = Shared::new(log, pool, projections, &readiness);
-            runner::run(Arc::new(shared), shutdown).await
+            let names = projections.iter().map(|fold| fold.name());
+            let shared = Shared::new(log, pool, names, &readiness);
+            let everything = Arc::new(Everything { shared, projections, versions });
+            project(everything, shutdown).await
         });
         tasks.run(drain_wait_max).await
+    }
+}
+
+/// Feeds all versions, takes them from state to state, and verifies what is asked to be.
+async fn project(everything: Arc<Everything>, shutdown: Shutdown) -> Result<(), TaskFailed> {
+    let watch = task::spawn("projection versions", everything.versions.clone().run());
+    let conduct = conduct::run(Arc::clone(&everything), shutdown.clone());
+    let conduct = task::spawn("rebuilds", conduct);
+    let verify = verify::run(Arc::clone(&everything), shutdown.clone());
+    let verify = task::spawn("verifications", verify);
+    tokio::select! {
+        ended = async { tokio::try_join!(runner::run(everything, shutdown), conduct, verify) } => {
+            ended.map(drop)
+        }
+        ended = watch => ended.map(drop),
     }
 }

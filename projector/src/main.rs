@@ -9,7 +9,14 @@ use infra::{
     shutdown::Shutdown,
     telemetry,
 };
-use projector::{Service, Settings, cli, settings::Looking};
+use projector::{
+    Service, Settings,
+    cli::{self, Ask, Outcome, RebuildOptions},
+    settings::{Asking, Looking},
+};
+
+/// A verification found differences.
+const EXIT_DIFFERENT: u8 = 3;
 
 /// Folds Tradewind's events exactly once into PostgreSQL read models.
 #[derive(Parser)]
@@ -26,24 +33,79 @@ struct Cli {
 enum Command {
     /// Run all projections until told to stop
     Run,
-    /// Show how far each projection is in each shard
+    /// Show the versions of each projection, and how far they are in each shard
     Status {
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
+    /// Build a new version of a projection beside the live one, and show how it goes
+    Rebuild {
+        name: String,
+        /// Records of the log per second, such as 50000/s; as fast as it goes without it
+        #[arg(long, value_name = "N/s", value_parser = per_second)]
+        throttle: Option<i32>,
+        /// Verify the new version when it has caught up
+        #[arg(long)]
+        verify: bool,
+        /// Switch to it then, unless differences were found
+        #[arg(long)]
+        switch: bool,
+        /// Print a line of JSON a second
+        #[arg(long)]
+        json: bool,
+    },
+    /// Hold a build, or a version that stands by, where it is
+    Pause(Which),
+    /// Let it go on, also after a problem
+    Resume(Which),
+    /// Show readers the newest version of a projection
+    Switch(Which),
+    /// Show readers the version again that was live before
+    Rollback {
+        name: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove a version that is not live
+    Drop(Which),
+    /// Compare a version with an independent fold of the log
+    Verify {
+        #[command(flatten)]
+        which: Which,
+        /// Look at about so many keys, taken at random; at all without it
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
+        sample: Option<i32>,
+    },
+}
+
+#[derive(clap::Args)]
+struct Which {
+    name: String,
+    /// The number of the version, where there are several
+    #[arg(long, value_name = "N")]
+    version: Option<i32>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 const EXAMPLES: &str = "\
 Examples:
   projector run --config /etc/tradewind.toml
   projector run --check-config
-  projector status
   projector status --json
+  projector rebuild orders --verify --switch
+  projector rebuild orders --throttle 50000/s
+  projector rollback orders
+  projector verify orders --sample 1000
 
 Settings come from --config and from the environment (TRADEWIND_<SECTION>__<KEY>, such as
-TRADEWIND_POSTGRES__URL); `status` finds a local stack in its folder by itself.
-Exit codes: 0 done, 1 failed, 2 wrong usage or settings.";
+TRADEWIND_POSTGRES__URL). Commands that ask a running projector take TRADEWIND_PROJECTOR_URL and
+TRADEWIND_OPERATOR_KEY; they and `status` find a local stack in its folder by themselves.
+What was asked for goes on in the projector when the command is stopped.
+Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 3 a verification found differences.";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -51,6 +113,7 @@ async fn main() -> ExitCode {
     let ended = match command {
         Some(Command::Run) => run(&config).await,
         Some(Command::Status { json }) => status(&config, json).await,
+        Some(command) => ask(&config, command.into_ask()).await,
         None if config.check_config => run(&config).await,
         None => {
             eprintln!("{}", Cli::command().render_help());
@@ -58,7 +121,8 @@ async fn main() -> ExitCode {
         }
     };
     match ended {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Different) => ExitCode::from(EXIT_DIFFERENT),
         Err(error) => {
             let is_usage = error.is::<Mistakes>();
             eprintln!("projector: {error:#}");
@@ -67,23 +131,66 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(args: &config::Args) -> anyhow::Result<()> {
+async fn run(args: &config::Args) -> anyhow::Result<Outcome> {
     let config::Loaded { settings, effective } = args.load::<Settings>(LocalStack::Ignored)?;
     if args.check_config {
         cli::check_config(&effective);
-        return Ok(());
+        return Ok(Outcome::Done);
     }
     telemetry::init(&settings.log)?;
     let shutdown = Shutdown::on_signals().context("listening to signals")?;
     Service::bind(settings, projector::Source::Kafka)?.run(shutdown).await?;
-    Ok(())
+    Ok(Outcome::Done)
 }
 
-async fn status(args: &config::Args, json: bool) -> anyhow::Result<()> {
+async fn status(args: &config::Args, json: bool) -> anyhow::Result<Outcome> {
     let config::Loaded { settings, effective } = args.load::<Looking>(LocalStack::Reader)?;
     if args.check_config {
         cli::check_config(&effective);
-        return Ok(());
+        return Ok(Outcome::Done);
     }
-    cli::status(&settings, json).await
+    cli::status(&settings, json).await?;
+    Ok(Outcome::Done)
+}
+
+async fn ask(args: &config::Args, ask: Option<Ask>) -> anyhow::Result<Outcome> {
+    let config::Loaded { settings, effective } = args.load::<Asking>(LocalStack::Reader)?;
+    match ask {
+        Some(ask) if !args.check_config => cli::ask(&settings, &ask).await,
+        _ => {
+            cli::check_config(&effective);
+            Ok(Outcome::Done)
+        }
+    }
+}
+
+impl Command {
+    /// What it asks of a projector; `None` if it works without one.
+    fn into_ask(self) -> Option<Ask> {
+        let act = |action, Which { name, version, json }| Ask::Act { name, action, version, json };
+        Some(match self {
+            Self::Run | Self::Status { .. } => return None,
+            Self::Rebuild { name, throttle, verify, switch, json } => {
+                let options = RebuildOptions { throttle, verify, switch };
+                Ask::Rebuild { name, options, json }
+            }
+            Self::Pause(which) => act("pause", which),
+            Self::Resume(which) => act("resume", which),
+            Self::Switch(which) => act("switch", which),
+            Self::Rollback { name, json } => {
+                Ask::Act { name, action: "rollback", version: None, json }
+            }
+            Self::Drop(which) => act("drop", which),
+            Self::Verify { which: Which { name, version, json }, sample } => {
+                Ask::Verify { name, version, sample, json }
+            }
+        })
+    }
+}
+
+/// `50000/s`, or the number alone.
+fn per_second(text: &str) -> Result<i32, String> {
+    let number = text.strip_suffix("/s").unwrap_or(text);
+    let rate = number.parse().ok().filter(|rate| *rate > 0);
+    rate.ok_or_else(|| "a number of records per second is meant, such as 50000/s".to_owned())
 }

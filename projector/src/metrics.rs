@@ -30,7 +30,23 @@ static HALTED: Gauge = Gauge::new(
 );
 static LAG_RECORDS: Gauge = Gauge::new(
     "tradewind_projector_lag_records",
-    "Records between a checkpoint and the end of the log, by projection and shard",
+    "Records between a checkpoint and the end of the log, by projection, version and shard",
+);
+static LAG_SECONDS: Gauge = Gauge::new(
+    "tradewind_projector_lag_seconds",
+    "Age of what was applied last where more is to be applied, by projection, version and shard",
+);
+static RATE: Gauge = Gauge::new(
+    "tradewind_projector_records_per_second",
+    "Records of the log that a version passes, by projection, version and shard",
+);
+static REBUILDS: Counter = Counter::new(
+    "tradewind_projector_rebuild_steps_total",
+    "Steps of versions from one state to another, by projection and the new state",
+);
+static VERIFICATIONS: Counter = Counter::new(
+    "tradewind_projector_verifications_total",
+    "Verifications that have ended, by projection and result",
 );
 static LOST: Counter = Counter::new(
     "tradewind_projector_lost_total",
@@ -103,19 +119,107 @@ impl Event for Resumed {
     }
 }
 
-/// How far a projection is behind.
-pub(crate) struct Measured<'p> {
-    pub projection: &'p str,
-    pub shard: ShardId,
+/// How far a version of a projection is behind, and how fast it goes.
+#[derive(sqlx::FromRow)]
+pub(crate) struct Measured {
+    pub projection: String,
+    pub version: i32,
+    pub shard: i32,
+    pub rate: f64,
     pub lag_records: i64,
+    pub lag_seconds: f64,
 }
 
-impl Event for Measured<'_> {
+impl Event for Measured {
     fn emit(self) {
-        let labels =
-            [("projection", self.projection.to_owned()), ("shard", self.shard.to_string())];
+        let labels = [
+            ("projection", self.projection),
+            ("version", self.version.to_string()),
+            ("shard", self.shard.to_string()),
+        ];
         let lag_records = u32::try_from(self.lag_records).unwrap_or(u32::MAX);
         LAG_RECORDS.set(&labels, lag_records.into());
+        LAG_SECONDS.set(&labels, self.lag_seconds);
+        RATE.set(&labels, self.rate);
+    }
+}
+
+/// A version has come from one state to another.
+pub(crate) struct Stepped<'v> {
+    pub projection: &'v str,
+    pub version: i32,
+    pub state: &'static str,
+    pub detail: &'v str,
+}
+
+impl Event for Stepped<'_> {
+    fn emit(self) {
+        let Self { projection, version, state, detail } = self;
+        REBUILDS.add(&[("projection", projection.to_owned()), ("state", state.to_owned())], 1);
+        info!(projection, version, state, "{projection} v{version} is {state}: {detail}");
+    }
+}
+
+/// What was asked for does not go on; the version says why.
+pub(crate) struct NotStepped<'e> {
+    pub projection: &'e str,
+    pub version: i32,
+    pub error: &'e (dyn std::error::Error + 'static),
+}
+
+impl Event for NotStepped<'_> {
+    fn emit(self) {
+        let Self { projection, version, error } = self;
+        warn!(projection, version, "{projection} v{version} does not go on: {}", chain(error));
+    }
+}
+
+/// A projection of this release has no version that it could feed.
+pub(crate) struct NoVersion {
+    pub projection: &'static str,
+    pub fold: i32,
+}
+
+impl Event for NoVersion {
+    fn emit(self) {
+        let Self { projection, fold } = self;
+        warn!(
+            projection,
+            "no version of {projection} is made by this release (fold {fold}), so this projector \
+             does not feed it: `projector rebuild {projection}` makes one"
+        );
+    }
+}
+
+/// The versions cannot be read now; what is known of them goes on being true.
+pub(crate) struct VersionsUnknown<'e> {
+    pub error: &'e sqlx::Error,
+}
+
+impl Event for VersionsUnknown<'_> {
+    fn emit(self) {
+        warn!("cannot read the versions of projections: {}", chain(self.error));
+    }
+}
+
+/// A verification has ended.
+pub(crate) struct Verified<'v> {
+    pub projection: &'v str,
+    pub version: i32,
+    pub result: &'static str,
+    pub detail: &'v str,
+}
+
+impl Event for Verified<'_> {
+    fn emit(self) {
+        let Self { projection, version, result, detail } = self;
+        VERIFICATIONS
+            .add(&[("projection", projection.to_owned()), ("result", result.to_owned())], 1);
+        if result == "equal" {
+            info!(projection, version, "{projection} v{version} verified: {detail}");
+        } else {
+            error!(projection, version, "{projection} v{version} is {result}: {detail}");
+        }
     }
 }
 

@@ -6,13 +6,18 @@
 //! **Invariant:** rows are a pure function of the log. `evolve` reads no clock and no other row, and
 //! nothing here has an effect outside of the transaction that `Tables` stands for.
 
-use std::{future::Future, hash::Hash, str::FromStr};
+use std::{borrow::Cow, future::Future, hash::Hash, str::FromStr};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use domain::{StreamType, money::MoneyError, shard::ShardId};
+use serde_json::Value;
 use sqlx::{AssertSqlSafe, PgConnection, SqlSafeStr, SqlStr};
+use uuid::Uuid;
 
-use crate::checkpoint::shard_column;
+use crate::{
+    checkpoint::shard_column,
+    verify::{Columns, instant},
+};
 
 /// A read model with one row per stream of one type.
 ///
@@ -33,8 +38,11 @@ pub(crate) trait Projection: Send + Sync + 'static {
     /// The key of a stream, as it stands in the tables.
     type Key: Clone + Eq + Hash + FromStr + Send + Sync + 'static;
     type Row: Row<Key = Self::Key>;
-    /// What a batch adds to rows that are shared by many streams; `()` if there are none.
-    type Additions: Default + Send;
+    /// What events add to rows that are shared by many streams; `()` if there are none.
+    type Additions: Default + Send + Sync;
+
+    /// The tables of such rows.
+    const SHARED: &'static [Table] = &[];
 
     fn select(event: &domain::Event) -> Option<&Self::Event>;
 
@@ -55,20 +63,49 @@ pub(crate) trait Projection: Send + Sync + 'static {
         keys: &[Self::Key],
     ) -> impl Future<Output = Result<Vec<Self::Row>, sqlx::Error>> + Send;
 
-    /// Writes what a batch leaves behind.
-    fn store(
+    /// Removes the rows of these keys. Without need where `evolve` never makes a row absent.
+    fn delete(
         tables: &mut Tables<'_>,
-        changes: Changes<Self>,
-    ) -> impl Future<Output = Result<(), sqlx::Error>> + Send
-    where
-        Self: Sized;
+        keys: &[Self::Key],
+    ) -> impl Future<Output = Result<(), sqlx::Error>> + Send {
+        let _ = (tables, keys);
+        std::future::ready(Ok(()))
+    }
+
+    /// Adds to the rows that many streams share.
+    fn add(
+        tables: &mut Tables<'_>,
+        additions: &Self::Additions,
+    ) -> impl Future<Output = Result<(), sqlx::Error>> + Send {
+        let _ = (tables, additions);
+        std::future::ready(Ok(()))
+    }
+
+    /// What later events add, on top; `None` if it cannot be added.
+    #[must_use]
+    fn merge(additions: &mut Self::Additions, more: Self::Additions) -> Option<()> {
+        let _ = (additions, more);
+        Some(())
+    }
+
+    /// The rows that the events of a shard have added up to, in the order of `SHARED`.
+    #[must_use]
+    fn shared(additions: &Self::Additions, shard: i32) -> Vec<Vec<Vec<Cell<'_>>>> {
+        let _ = (additions, shard);
+        Vec::new()
+    }
 }
 
 /// The row that the events of one stream fold into.
-pub(crate) trait Row: Send + Sync {
+pub(crate) trait Row: Clone + Send + Sync + 'static {
     type Key;
 
+    const TABLE: Table;
+
     fn key(&self) -> Self::Key;
+
+    /// What its columns hold, in the order of `TABLE`.
+    fn cells(&self) -> Vec<Cell<'_>>;
 
     /// Revision of the last event that was folded in.
     fn revision(&self) -> i64;
@@ -82,9 +119,53 @@ pub(crate) struct Origin<K> {
     pub recorded_at: DateTime<Utc>,
 }
 
+/// A table as far as its rows are written by the runner and read by verifications.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Table {
+    pub name: &'static str,
+    /// So many of the first columns are the primary key.
+    pub keys: usize,
+    pub columns: &'static [Column],
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Column {
+    pub name: &'static str,
+    pub kind: Kind,
+}
+
+/// A type that columns have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Uuid,
+    Text,
+    Int,
+    Long,
+    Time,
+    Date,
+    Json,
+}
+
+/// A value of a column.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Cell<'r> {
+    Null,
+    Uuid(Uuid),
+    Text(Cow<'r, str>),
+    Int(i32),
+    Long(i64),
+    Time(DateTime<Utc>),
+    Date(NaiveDate),
+    /// As text.
+    Json(String),
+}
+
 /// What a batch leaves behind: the last state of each row that it touched.
 pub(crate) struct Changes<P: Projection> {
-    pub written: Vec<P::Row>,
+    /// Rows that were not stored before.
+    pub created: Vec<P::Row>,
+    /// Rows that were, as they are now.
+    pub updated: Vec<P::Row>,
     /// Rows that were stored before the batch and are no more.
     pub deleted: Vec<P::Key>,
     pub additions: P::Additions,
@@ -131,6 +212,10 @@ impl<'t> Tables<'t> {
         shard_column(self.shard)
     }
 
+    pub(crate) fn schema(&self) -> &'t str {
+        self.schema
+    }
+
     #[must_use]
     pub(crate) fn sql(&self, text: &'static str) -> SqlStr {
         in_schema(text, self.schema)
@@ -141,6 +226,74 @@ impl<'t> Tables<'t> {
 #[must_use]
 pub(crate) fn in_schema(text: &'static str, schema: &str) -> SqlStr {
     AssertSqlSafe(text.replace("{schema}", schema)).into_sql_str()
+}
+
+impl Column {
+    #[must_use]
+    pub(crate) const fn of(name: &'static str, kind: Kind) -> Self {
+        Self { name, kind }
+    }
+}
+
+impl Kind {
+    /// Its name in SQL.
+    #[must_use]
+    pub(crate) const fn sql(self) -> &'static str {
+        match self {
+            Self::Uuid => "uuid",
+            Self::Text => "text",
+            Self::Int => "int",
+            Self::Long => "bigint",
+            Self::Time => "timestamptz",
+            Self::Date => "date",
+            Self::Json => "jsonb",
+        }
+    }
+}
+
+impl<'r> Cell<'r> {
+    #[must_use]
+    pub(crate) fn text(text: &'r str) -> Self {
+        Self::Text(Cow::Borrowed(text))
+    }
+
+    #[must_use]
+    pub(crate) fn text_or_null(text: Option<&'r str>) -> Self {
+        text.map_or(Self::Null, Self::text)
+    }
+
+    #[must_use]
+    pub(crate) fn time_or_null(at: Option<DateTime<Utc>>) -> Self {
+        at.map_or(Self::Null, Self::Time)
+    }
+
+    /// A document. What serde cannot write is no document; tests write all of them.
+    #[must_use]
+    pub(crate) fn json(value: &impl serde::Serialize) -> Self {
+        serde_json::to_string(value).map_or(Self::Null, Self::Json)
+    }
+
+    /// As `to_jsonb` shows it, instants aside.
+    fn into_json(self) -> Value {
+        match self {
+            Self::Null => Value::Null,
+            Self::Uuid(value) => value.to_string().into(),
+            Self::Text(value) => value.into(),
+            Self::Int(value) => value.into(),
+            Self::Long(value) => value.into(),
+            Self::Time(value) => instant(value).into(),
+            Self::Date(value) => value.to_string().into(),
+            Self::Json(value) => serde_json::from_str(&value).unwrap_or_default(),
+        }
+    }
+}
+
+/// A row as a verification compares it, by its primary key.
+#[must_use]
+pub(crate) fn cells_to_json(table: &Table, cells: Vec<Cell<'_>>) -> (String, Columns) {
+    let names = table.columns.iter().map(|column| column.name.to_owned());
+    let row: Columns = names.zip(cells.into_iter().map(Cell::into_json)).collect();
+    (crate::verify::key_of(table, &row), row)
 }
 
 /// One column of many rows, to be bound as an array for `UNNEST`.

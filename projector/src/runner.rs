@@ -12,11 +12,12 @@
 //! **Invariant:** the position comes from PostgreSQL, nowhere else.
 
 mod applier;
-mod commit;
+pub(crate) mod commit;
 mod feed;
 mod fold;
-mod horizon;
-mod meter;
+mod groups;
+pub(crate) mod horizon;
+pub(crate) mod meter;
 mod shard;
 mod shared;
 mod trouble;
@@ -31,7 +32,9 @@ use infra::{
     task::{self, TaskFailed},
 };
 
-pub(crate) use fold::{Fold, Folded};
+pub(crate) use applier::is_transient;
+pub(crate) use fold::{Fold, FoldError, Folded};
+pub(crate) use groups::{Everything, fold_of};
 pub(crate) use shared::{Shared, pool};
 
 /// Between tries of what must be done in the end: for ever, for there is nothing else to do.
@@ -41,15 +44,16 @@ pub(crate) const RETRY: Policy = Policy {
     wait_max: Duration::from_secs(1),
 };
 
-/// Serves all shards until the shutdown.
+/// Feeds every version that this code can feed, in all shards, until the shutdown.
 ///
 /// # Errors
 /// If one of its tasks panics.
-pub(crate) async fn run(shared: Arc<Shared>, shutdown: Shutdown) -> Result<(), TaskFailed> {
-    let shards = (0..shared.log.shard_count()).map(ShardId::new);
+pub(crate) async fn run(everything: Arc<Everything>, shutdown: Shutdown) -> Result<(), TaskFailed> {
+    let shards = (0..everything.shared.log.shard_count()).map(ShardId::new);
     let mut shards: FuturesUnordered<_> = shards
         .map(|shard| {
-            task::spawn("projector shard", shard::run(Arc::clone(&shared), shard, shutdown.clone()))
+            let groups = groups::run(Arc::clone(&everything), shard, shutdown.clone());
+            task::spawn("projector shard", groups)
         })
         .collect();
     while let Some(ended) = shards.next().await {

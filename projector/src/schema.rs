@@ -1,69 +1,140 @@
-//! Makes the tables of projections that have none yet.
+//! What a projector makes sure of before it begins: each of its projections has a version.
 //!
-//! Each version of a projection lives in a schema of its own, `<name>_v<version>`; the views in
-//! schema `read` stay where they are when a version changes. What is there is left alone.
+//! The first version of a projection is live at once. A release that makes other rows of the same
+//! events builds a version of its own beside the live one, which goes on being read.
 
 use std::sync::Arc;
 
-use infra::postgres::Pool;
-use sqlx::{AssertSqlSafe, Executor, PgConnection};
+use infra::{config::Rebuild, postgres::Pool, telemetry::emit};
+use sqlx::{AssertSqlSafe, PgConnection};
 
-use crate::{projection::in_schema, runner::Fold};
+use crate::{
+    metrics::NoVersion,
+    rebuild::{
+        Refused,
+        begin::{Order, begin, begin_live},
+    },
+    runner::Fold,
+    versions::{State, Version, views},
+};
 
 /// Held by whoever creates tables: several projectors may start at once.
 const LOCK: i64 = 0x7472_6164_6577;
 
 /// # Errors
 /// PostgreSQL is away, or the foundation of infra's migrations is missing.
-pub(crate) async fn ensure(pool: &Pool, projections: &[Arc<dyn Fold>]) -> Result<(), sqlx::Error> {
+pub(crate) async fn ensure(
+    pool: &Pool,
+    projections: &[Arc<dyn Fold>],
+    rebuild: Rebuild,
+) -> Result<(), sqlx::Error> {
     let mut tx = pool.begin().await?;
     sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LOCK).execute(&mut *tx).await?;
-    for projection in projections {
-        if !exists(&mut tx, &projection.schema()).await? {
-            create(&mut tx, projection.as_ref()).await?;
-        }
+    let versions = Version::all(&mut *tx).await?;
+    for fold in projections {
+        let own = versions.iter().filter(|version| version.projection == fold.name());
+        ensure_one(&mut tx, fold.as_ref(), &own.collect::<Vec<_>>(), rebuild).await?;
     }
     tx.commit().await
 }
 
-async fn exists(tx: &mut PgConnection, schema: &str) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)")
-        .bind(schema)
-        .fetch_one(tx)
-        .await
+async fn ensure_one(
+    tx: &mut PgConnection,
+    fold: &dyn Fold,
+    versions: &[&Version],
+    rebuild: Rebuild,
+) -> Result<(), sqlx::Error> {
+    let newest = versions.iter().map(|version| version.fold).max();
+    let Some(newest) = newest else {
+        let first = begin_live(tx, fold).await?;
+        return show(tx, &views(fold, first.version).0).await;
+    };
+    let mut is_fed = false;
+    for version in versions.iter().filter(|version| version.fold == fold.version()) {
+        is_fed = true;
+        // Names of views and columns may change while the rows stay what they are.
+        let kept = keep_views(tx, fold, version).await?;
+        if version.state == State::Live && kept {
+            show(tx, &views(fold, version.version).0).await?;
+        }
+    }
+    if is_fed {
+        return Ok(());
+    }
+    // An older release that starts once more must not undo what a newer one has begun.
+    if rebuild == Rebuild::Auto && fold.version() > newest {
+        let order = Order { switch: true, ..Order::default() };
+        match begin(tx, fold, order).await {
+            Ok(_) => return Ok(()),
+            Err(Refused::Database(error)) => return Err(error),
+            // Another release builds; this one is told below that nothing of it is fed.
+            Err(_) => {}
+        }
+    }
+    emit(NoVersion { projection: fold.name(), fold: fold.version() });
+    Ok(())
 }
 
-async fn create(tx: &mut PgConnection, projection: &dyn Fold) -> Result<(), sqlx::Error> {
-    let schema = projection.schema();
-    tx.execute(AssertSqlSafe(format!("CREATE SCHEMA {schema}"))).await?;
-    sqlx::raw_sql(in_schema(projection.tables(), &schema)).execute(&mut *tx).await?;
-    for (name, query) in projection.views() {
-        if !is_view(tx, name).await? {
-            let query = in_schema(query, &schema);
-            let view = format!(
-                "CREATE VIEW read.{name} AS {};
-                 GRANT SELECT ON read.{name} TO tradewind_query, tradewind_projector",
-                query.as_str()
-            );
-            sqlx::raw_sql(AssertSqlSafe(view)).execute(&mut *tx).await?;
-        }
+/// True if the stored views were others.
+async fn keep_views(
+    tx: &mut PgConnection,
+    fold: &dyn Fold,
+    version: &Version,
+) -> Result<bool, sqlx::Error> {
+    let changed = sqlx::query(
+        "UPDATE projection.versions SET views = $3
+         WHERE projection = $1 AND version = $2 AND views <> $3",
+    )
+    .bind(fold.name())
+    .bind(version.version)
+    .bind(views(fold, version.version))
+    .execute(tx)
+    .await?;
+    Ok(changed.rows_affected() > 0)
+}
+
+/// Makes readers see these views.
+///
+/// # Errors
+/// If PostgreSQL cannot answer, or somebody reads the old ones for longer than a lock is waited for.
+pub(crate) async fn show(
+    tx: &mut PgConnection,
+    views: &[(String, String)],
+) -> Result<(), sqlx::Error> {
+    for (name, query) in views {
+        // A view that only gets more columns stays the same one for those who read it.
+        let replaced = sqlx::raw_sql(AssertSqlSafe(format!(
+            "SAVEPOINT view; CREATE OR REPLACE VIEW read.{name} AS {query}; RELEASE view"
+        )))
+        .execute(&mut *tx)
+        .await;
+        let made = match replaced {
+            Err(error) if has_other_columns(&error) => {
+                format!(
+                    "ROLLBACK TO view; DROP VIEW read.{name}; CREATE VIEW read.{name} AS {query};"
+                )
+            }
+            other => other.map(|_| String::new())?,
+        };
+        sqlx::raw_sql(AssertSqlSafe(format!(
+            "{made} GRANT SELECT ON read.{name} TO tradewind_query, tradewind_projector"
+        )))
+        .execute(&mut *tx)
+        .await?;
     }
     Ok(())
 }
 
-/// A view that is there belongs to another version, which readers go on with.
-async fn is_view(tx: &mut PgConnection, name: &str) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar("SELECT to_regclass('read.' || $1) IS NOT NULL")
-        .bind(name)
-        .fetch_one(tx)
-        .await
+/// `CREATE OR REPLACE VIEW` refuses to take columns away, to rename them or to change their types.
+fn has_other_columns(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(|error| error.code()).as_deref() == Some("42P16")
 }
 
 /// What operators can do about it.
 #[must_use]
 pub(crate) fn explain(error: &sqlx::Error) -> &'static str {
     match error.as_database_error().and_then(|error| error.code()).as_deref() {
-        Some("3F000" | "42P01") => "the database has not been migrated",
+        Some("3F000" | "42P01" | "42703") => "the database has not been migrated",
         Some("42501") => "the database's user lacks a permission; migrate the database",
         Some(_) => "PostgreSQL refuses to make the tables; the log says why",
         None => "PostgreSQL does not answer",

@@ -13,6 +13,7 @@ pub struct Settings {
     pub kafka: config::Kafka,
     pub postgres: config::Postgres,
     pub operator_key: Option<KeyHash>,
+    pub projector: config::Projector,
     pub log: config::Log,
 }
 
@@ -22,12 +23,14 @@ impl config::Settings for Settings {
         let kafka = config::Kafka::read(reader);
         let postgres = config::Postgres::read(reader);
         let operator_key = config::Auth::read_operator_key(reader);
+        let projector = config::Projector::read(reader);
         let log = config::Log::read(reader);
         Some(Self {
             http: http?,
             kafka: kafka?,
             postgres: postgres?,
             operator_key: operator_key?,
+            projector: projector?,
             log: log?,
         })
     }
@@ -42,5 +45,17 @@ pub struct Looking {
 impl config::Settings for Looking {
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
         Some(Self { postgres: config::Postgres::read(reader)? })
+    }
+}
+
+/// What the commands need that ask a projector to do something.
+#[derive(Clone, Debug)]
+pub struct Asking {
+    pub client: config::Client,
+}
+
+impl config::Settings for Asking {
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        Some(Self { client: config::Client::read(reader)? })
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use infra::{
-    config,
+    config::{self, Rebuild},
     http::health::Condition,
     log::{EventLog, kafka::KafkaLog},
     postgres::Pool,
@@ -49,9 +49,14 @@ impl Source {
 }
 
 /// Makes the tables that are missing, however long PostgreSQL is away.
-pub(crate) async fn prepare(pool: &Pool, projections: &[Arc<dyn Fold>], condition: Condition) {
+pub(crate) async fn prepare(
+    pool: &Pool,
+    projections: &[Arc<dyn Fold>],
+    rebuild: Rebuild,
+    condition: Condition,
+) {
     let mut waits = RETRY.waits();
-    while let Err(error) = schema::ensure(pool, projections).await {
+    while let Err(error) = schema::ensure(pool, projections, rebuild).await {
         condition.unmet(schema::explain(&error));
         emit(NotPrepared { error: &error });
         waits.wait().await;

@@ -1,16 +1,19 @@
 //! How far each projection is in each shard, as operators see it.
 
-use serde::Serialize;
-use sqlx::PgExecutor;
+use serde::{Deserialize, Serialize};
+use sqlx::PgPool;
 use utoipa::ToSchema;
 
-/// All checkpoints, in the order of projection, version and shard.
-#[derive(Debug, Serialize, ToSchema)]
+use crate::versions::Version;
+
+/// All versions, and their checkpoints, in the order of projection, version and shard.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Status {
+    pub versions: Vec<Version>,
     pub items: Vec<Item>,
 }
 
-#[derive(Debug, PartialEq, Serialize, ToSchema, sqlx::FromRow)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, sqlx::FromRow)]
 pub struct Item {
     pub projection: String,
     pub version: i32,
@@ -22,6 +25,8 @@ pub struct Item {
     pub lag_records: i64,
     /// Age of what was applied last, if there is more to apply; else 0.
     pub lag_seconds: f64,
+    /// Records per second that it has passed lately.
+    pub rate: f64,
     #[sqlx(try_from = "String")]
     pub state: State,
     /// Why it is halted.
@@ -29,7 +34,7 @@ pub struct Item {
     pub reason: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// At the end of the log.
@@ -65,21 +70,54 @@ impl TryFrom<String> for State {
 impl Status {
     /// # Errors
     /// If PostgreSQL cannot answer.
-    pub async fn read(database: impl PgExecutor<'_>) -> Result<Self, sqlx::Error> {
+    pub async fn read(pool: &PgPool) -> Result<Self, sqlx::Error> {
+        let versions = Version::all(pool).await?;
         let items = sqlx::query_as(
-            "SELECT projection, version, shard, at.next_offset, at.log_end,
-                GREATEST(at.log_end - at.next_offset, 0) AS lag_records, at.lag_seconds,
-                CASE WHEN kept.halted IS NOT NULL THEN 'halted'
-                     WHEN kept.seen_at < now() - interval '10 seconds' THEN 'unserved'
-                     WHEN at.next_offset < at.log_end THEN 'catching_up'
+            "SELECT projection, version, shard, next_offset, log_end,
+                GREATEST(log_end - next_offset, 0) AS lag_records,
+                CASE WHEN next_offset >= log_end THEN 0::double precision
+                     ELSE extract(epoch FROM now() - coalesce(last_event_at, applied_at))
+                         ::double precision END AS lag_seconds,
+                CASE WHEN metered_at > now() - interval '5 seconds' THEN rate
+                     ELSE 0::double precision END AS rate,
+                CASE WHEN halted IS NOT NULL THEN 'halted'
+                     WHEN seen_at < now() - interval '10 seconds' THEN 'unserved'
+                     WHEN next_offset < log_end THEN 'catching_up'
                      ELSE 'live' END AS state,
-                kept.halted AS reason
-             FROM projection.checkpoints AS kept
-             JOIN read.positions AS at USING (projection, version, shard)
+                halted AS reason
+             FROM projection.checkpoints JOIN projection.versions USING (projection, version)
+             WHERE versions.state <> 'dropped'
              ORDER BY projection, version, shard",
         )
-        .fetch_all(database)
+        .fetch_all(pool)
         .await?;
-        Ok(Self { items })
+        Ok(Self { versions, items })
+    }
+}
+
+/// How far all shards of a version are together.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Progress {
+    pub passed: i64,
+    pub all: i64,
+    pub rate: f64,
+}
+
+impl Status {
+    /// The version of that number.
+    #[must_use]
+    pub fn version(&self, projection: &str, version: i32) -> Option<&Version> {
+        self.versions.iter().find(|it| it.projection == projection && it.version == version)
+    }
+
+    #[must_use]
+    pub fn progress(&self, projection: &str, version: i32) -> Progress {
+        let none = Progress { passed: 0, all: 0, rate: 0.0 };
+        let of = |it: &&Item| it.projection == projection && it.version == version;
+        self.items.iter().filter(of).fold(none, |sum, item| Progress {
+            passed: sum.passed + item.next_offset,
+            all: sum.all + item.log_end,
+            rate: sum.rate + item.rate,
+        })
     }
 }

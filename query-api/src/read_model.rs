@@ -6,6 +6,10 @@
 //!
 //! **Invariant:** only schema `read` is read, whose views stay where they are when a projection
 //! changes its version. Nothing is written.
+//!
+//! **Invariant:** a request reads its rows in one statement. A statement holds the views that it
+//! reads from before it looks at a row, so a switch of versions comes before or after all of it. Two
+//! statements could see two versions, in whatever transaction they are: names are looked up anew.
 
 mod batch;
 mod document;

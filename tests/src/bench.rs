@@ -15,7 +15,9 @@ mod ingest;
 mod lone;
 mod memory;
 mod node;
+mod rebuild;
 mod restart;
+mod sales;
 mod topic;
 
 use std::process::ExitCode;
@@ -45,7 +47,7 @@ pub struct Args {
     /// Of `restart` and `memory`: aggregates in the log [default: 100000 and 1000000]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     aggregates: Option<u32>,
-    /// Of `restart`: events of the shard, at least one of each aggregate
+    /// Of `restart`: events of the shard, at least one of each aggregate; of `rebuild`: of the log
     #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..))]
     events: u32,
     #[command(flatten)]
@@ -64,6 +66,8 @@ enum Name {
     Ingest,
     /// What a node takes with more aggregates than its cache may hold, and a command on a cold one
     Memory,
+    /// Build read models anew from a log of sales, and verify one
+    Rebuild,
     /// Start a shard from its checkpoint and from nothing
     Restart,
 }
@@ -84,6 +88,7 @@ pub async fn run(args: &Args, folder: &Folder) -> Result<ExitCode> {
             ensure!(events >= aggregates, "--events {events}: at least one of each aggregate");
             restart::run(rounds, &servers, History { aggregates, events }).await?;
         }
+        Name::Rebuild => rebuild::run(rounds, folder, args.events).await?,
         Name::Memory => {
             footprint::run(rounds, folder, args.aggregates.unwrap_or(1_000_000)).await?;
         }

@@ -16,8 +16,9 @@ use super::{
 const PREFIX: &str = "TRADEWIND_";
 
 /// Variables with the prefix that are no settings: what a local stack tells its users.
-const STACK_VARIABLES: [&str; 5] =
-    ["COMMAND_URL", "QUERY_URL", "PROJECTOR_URL", "OPERATOR_KEY", "TOPIC"];
+const STACK_VARIABLES: [&str; 3] = ["COMMAND_URL", "QUERY_URL", "TOPIC"];
+/// Those that are settings of commands, whoever exports them.
+const CLIENT_VARIABLES: [&str; 2] = ["PROJECTOR_URL", "OPERATOR_KEY"];
 
 /// Whether, and how, a local stack's `.stack/dev.env` gives defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,6 +129,7 @@ fn key_of_variable(name: &str) -> Option<String> {
     let rest = name.strip_prefix(PREFIX)?;
     match rest.split_once("__") {
         Some((section, key)) => Some(format!("{section}.{key}").to_lowercase()),
+        None if CLIENT_VARIABLES.contains(&rest) => Some(format!("client.{}", rest.to_lowercase())),
         None if is_stack_variable(rest) => None,
         None => Some(name.to_owned()),
     }
@@ -163,7 +165,8 @@ fn stack_layer(file: &str, text: &str, stack: LocalStack) -> Layer {
             "KAFKA_BOOTSTRAP_SERVERS" => "kafka.bootstrap_servers".to_owned(),
             "TRADEWIND_TOPIC" => "kafka.topic".to_owned(),
             name if name == database => "postgres.url".to_owned(),
-            name => key_of_variable(name).filter(|key| variable(key) == name)?,
+            name => key_of_variable(name)
+                .filter(|key| variable(key) == name || key.starts_with("client."))?,
         };
         let value = Value { text: text.trim().to_owned(), origin: format!("{file}: {name}") };
         Some((key, value))

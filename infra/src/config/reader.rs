@@ -14,6 +14,7 @@ use super::{
 /// share one file and one environment.
 const SECTIONS: [&str; 12] = [
     "auth",
+    "client",
     "engine",
     "http",
     "kafka",

@@ -11,7 +11,7 @@ use domain::{
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use crate::projection::{Changes, Inapplicable, Origin, Projection, Row, Tables, column};
+use crate::projection::{Cell, Column, Inapplicable, Kind, Origin, Projection, Row, Table, Tables};
 
 pub(super) struct ApiKeys;
 
@@ -89,36 +89,39 @@ impl Projection for ApiKeys {
         let sql = tables.sql("SELECT * FROM {schema}.api_keys WHERE id = ANY($1)");
         sqlx::query_as(sql).bind(keys).fetch_all(tables.connection()).await
     }
-
-    async fn store(tables: &mut Tables<'_>, changes: Changes<Self>) -> Result<(), sqlx::Error> {
-        let rows = &changes.written;
-        sqlx::query(tables.sql(STORE))
-            .bind(column(rows, |row| row.id))
-            .bind(column(rows, |row| &*row.name))
-            .bind(column(rows, |row| &row.roles))
-            .bind(column(rows, |row| &*row.hash))
-            .bind(column(rows, |row| row.expires_at))
-            .bind(column(rows, |row| row.revoked_at))
-            .bind(column(rows, |row| row.revision))
-            .execute(tables.connection())
-            .await?;
-        Ok(())
-    }
 }
-
-const STORE: &str = "
-    INSERT INTO {schema}.api_keys
-    SELECT * FROM UNNEST($1::uuid[], $2::text[], $3::jsonb[], $4::text[], $5::timestamptz[],
-        $6::timestamptz[], $7::bigint[])
-    ON CONFLICT (id) DO UPDATE SET
-        revoked_at = excluded.revoked_at, revision = excluded.revision
-";
 
 impl Row for ApiKey {
     type Key = Uuid;
 
+    const TABLE: Table = Table {
+        name: "api_keys",
+        keys: 1,
+        columns: &[
+            Column::of("id", Kind::Uuid),
+            Column::of("name", Kind::Text),
+            Column::of("roles", Kind::Json),
+            Column::of("hash", Kind::Text),
+            Column::of("expires_at", Kind::Time),
+            Column::of("revoked_at", Kind::Time),
+            Column::of("revision", Kind::Long),
+        ],
+    };
+
     fn key(&self) -> Uuid {
         self.id
+    }
+
+    fn cells(&self) -> Vec<Cell<'_>> {
+        vec![
+            Cell::Uuid(self.id),
+            Cell::text(&self.name),
+            Cell::json(&self.roles),
+            Cell::text(&self.hash),
+            Cell::time_or_null(self.expires_at),
+            Cell::time_or_null(self.revoked_at),
+            Cell::Long(self.revision),
+        ]
     }
 
     fn revision(&self) -> i64 {

@@ -12,7 +12,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::line::{self, Line};
-use crate::projection::{Changes, Inapplicable, Origin, Projection, Row, Tables, column};
+use crate::projection::{Cell, Column, Inapplicable, Kind, Origin, Projection, Row, Table, Tables};
 
 pub(super) struct Carts;
 
@@ -80,34 +80,35 @@ impl Projection for Carts {
         let sql = tables.sql("SELECT * FROM {schema}.carts WHERE id = ANY($1)");
         sqlx::query_as(sql).bind(keys).fetch_all(tables.connection()).await
     }
-
-    async fn store(tables: &mut Tables<'_>, changes: Changes<Self>) -> Result<(), sqlx::Error> {
-        let rows = &changes.written;
-        sqlx::query(tables.sql(STORE))
-            .bind(column(rows, |row| row.id))
-            .bind(column(rows, |row| &*row.status))
-            .bind(column(rows, |row| &row.doc))
-            .bind(column(rows, |row| row.updated_at))
-            .bind(column(rows, |row| row.revision))
-            .execute(tables.connection())
-            .await?;
-        Ok(())
-    }
 }
-
-const STORE: &str = "
-    INSERT INTO {schema}.carts
-    SELECT * FROM UNNEST($1::uuid[], $2::text[], $3::jsonb[], $4::timestamptz[], $5::bigint[])
-    ON CONFLICT (id) DO UPDATE SET
-        status = excluded.status, doc = excluded.doc,
-        updated_at = excluded.updated_at, revision = excluded.revision
-";
 
 impl Row for Cart {
     type Key = Uuid;
 
+    const TABLE: Table = Table {
+        name: "carts",
+        keys: 1,
+        columns: &[
+            Column::of("id", Kind::Uuid),
+            Column::of("status", Kind::Text),
+            Column::of("doc", Kind::Json),
+            Column::of("updated_at", Kind::Time),
+            Column::of("revision", Kind::Long),
+        ],
+    };
+
     fn key(&self) -> Uuid {
         self.id
+    }
+
+    fn cells(&self) -> Vec<Cell<'_>> {
+        vec![
+            Cell::Uuid(self.id),
+            Cell::text(&self.status),
+            Cell::json(&self.doc),
+            Cell::Time(self.updated_at),
+            Cell::Long(self.revision),
+        ]
     }
 
     fn revision(&self) -> i64 {

@@ -16,7 +16,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::line::{self, Line};
-use crate::projection::{Changes, Inapplicable, Origin, Projection, Row, Tables, column};
+use crate::projection::{Cell, Column, Inapplicable, Kind, Origin, Projection, Row, Table, Tables};
 
 pub(super) struct Orders;
 
@@ -132,36 +132,39 @@ impl Projection for Orders {
         let sql = tables.sql("SELECT id, doc, revision FROM {schema}.orders WHERE id = ANY($1)");
         sqlx::query_as(sql).bind(keys).fetch_all(tables.connection()).await
     }
-
-    async fn store(tables: &mut Tables<'_>, changes: Changes<Self>) -> Result<(), sqlx::Error> {
-        let rows = &changes.written;
-        sqlx::query(tables.sql(STORE))
-            .bind(column(rows, |row| row.id))
-            .bind(column(rows, |row| row.doc.status.as_str()))
-            .bind(column(rows, |row| row.doc.channel.as_str()))
-            .bind(column(rows, |row| row.doc.customer_reference.as_deref()))
-            .bind(column(rows, |row| row.doc.placed_at.to_datetime()))
-            .bind(column(rows, |row| &row.doc))
-            .bind(column(rows, |row| row.revision))
-            .execute(tables.connection())
-            .await?;
-        Ok(())
-    }
 }
-
-const STORE: &str = "
-    INSERT INTO {schema}.orders
-    SELECT * FROM UNNEST($1::uuid[], $2::text[], $3::text[], $4::text[], $5::timestamptz[],
-        $6::jsonb[], $7::bigint[])
-    ON CONFLICT (id) DO UPDATE SET
-        status = excluded.status, doc = excluded.doc, revision = excluded.revision
-";
 
 impl Row for Order {
     type Key = Uuid;
 
+    const TABLE: Table = Table {
+        name: "orders",
+        keys: 1,
+        columns: &[
+            Column::of("id", Kind::Uuid),
+            Column::of("status", Kind::Text),
+            Column::of("channel", Kind::Text),
+            Column::of("customer_reference", Kind::Text),
+            Column::of("placed_at", Kind::Time),
+            Column::of("doc", Kind::Json),
+            Column::of("revision", Kind::Long),
+        ],
+    };
+
     fn key(&self) -> Uuid {
         self.id
+    }
+
+    fn cells(&self) -> Vec<Cell<'_>> {
+        vec![
+            Cell::Uuid(self.id),
+            Cell::text(self.doc.status.as_str()),
+            Cell::text(self.doc.channel.as_str()),
+            Cell::text_or_null(self.doc.customer_reference.as_deref()),
+            Cell::Time(self.doc.placed_at.to_datetime()),
+            Cell::json(&self.doc),
+            Cell::Long(self.revision),
+        ]
     }
 
     fn revision(&self) -> i64 {

@@ -9,7 +9,7 @@ use serde_json::Value;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use crate::projection::{Changes, Inapplicable, Origin, Projection, Row, Tables, column};
+use crate::projection::{Cell, Column, Inapplicable, Kind, Origin, Projection, Row, Table, Tables};
 
 pub(super) struct Products;
 
@@ -100,50 +100,55 @@ impl Projection for Products {
         let sql = tables.sql("SELECT * FROM {schema}.products WHERE id = ANY($1)");
         sqlx::query_as(sql).bind(keys).fetch_all(tables.connection()).await
     }
-
-    async fn store(tables: &mut Tables<'_>, changes: Changes<Self>) -> Result<(), sqlx::Error> {
-        let rows = &changes.written;
-        sqlx::query(tables.sql(STORE))
-            .bind(column(rows, |row| row.id))
-            .bind(column(rows, |row| &*row.sku))
-            .bind(column(rows, |row| &*row.name))
-            .bind(column(rows, |row| row.description.as_deref()))
-            .bind(column(rows, |row| row.department.as_deref()))
-            .bind(column(rows, |row| row.category.as_deref()))
-            .bind(column(rows, |row| row.product_type.as_deref()))
-            .bind(column(rows, |row| row.brand.as_deref()))
-            .bind(column(rows, |row| &row.attributes))
-            .bind(column(rows, |row| row.price_amount))
-            .bind(column(rows, |row| &*row.price_currency))
-            .bind(column(rows, |row| &*row.status))
-            .bind(column(rows, |row| row.created_at))
-            .bind(column(rows, |row| row.updated_at))
-            .bind(column(rows, |row| row.revision))
-            .execute(tables.connection())
-            .await?;
-        Ok(())
-    }
 }
-
-const STORE: &str = "
-    INSERT INTO {schema}.products
-    SELECT * FROM UNNEST($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
-        $7::text[], $8::text[], $9::jsonb[], $10::bigint[], $11::text[], $12::text[],
-        $13::timestamptz[], $14::timestamptz[], $15::bigint[])
-    ON CONFLICT (id) DO UPDATE SET
-        sku = excluded.sku, name = excluded.name, description = excluded.description,
-        department = excluded.department, category = excluded.category,
-        product_type = excluded.product_type, brand = excluded.brand,
-        attributes = excluded.attributes, price_amount = excluded.price_amount,
-        price_currency = excluded.price_currency, status = excluded.status,
-        updated_at = excluded.updated_at, revision = excluded.revision
-";
 
 impl Row for Product {
     type Key = Uuid;
 
+    const TABLE: Table = Table {
+        name: "products",
+        keys: 1,
+        columns: &[
+            Column::of("id", Kind::Uuid),
+            Column::of("sku", Kind::Text),
+            Column::of("name", Kind::Text),
+            Column::of("description", Kind::Text),
+            Column::of("department", Kind::Text),
+            Column::of("category", Kind::Text),
+            Column::of("product_type", Kind::Text),
+            Column::of("brand", Kind::Text),
+            Column::of("attributes", Kind::Json),
+            Column::of("price_amount", Kind::Long),
+            Column::of("price_currency", Kind::Text),
+            Column::of("status", Kind::Text),
+            Column::of("created_at", Kind::Time),
+            Column::of("updated_at", Kind::Time),
+            Column::of("revision", Kind::Long),
+        ],
+    };
+
     fn key(&self) -> Uuid {
         self.id
+    }
+
+    fn cells(&self) -> Vec<Cell<'_>> {
+        vec![
+            Cell::Uuid(self.id),
+            Cell::text(&self.sku),
+            Cell::text(&self.name),
+            Cell::text_or_null(self.description.as_deref()),
+            Cell::text_or_null(self.department.as_deref()),
+            Cell::text_or_null(self.category.as_deref()),
+            Cell::text_or_null(self.product_type.as_deref()),
+            Cell::text_or_null(self.brand.as_deref()),
+            Cell::json(&self.attributes),
+            Cell::Long(self.price_amount),
+            Cell::text(&self.price_currency),
+            Cell::text(&self.status),
+            Cell::Time(self.created_at),
+            Cell::Time(self.updated_at),
+            Cell::Long(self.revision),
+        ]
     }
 
     fn revision(&self) -> i64 {

@@ -13,7 +13,9 @@ use serde::{Deserialize, Serialize};
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use crate::projection::{Changes, Inapplicable, Origin, Projection, Row, Tables, column};
+use crate::projection::{
+    Cell, Column, Inapplicable, Kind, Origin, Projection, Row, Table, Tables, column,
+};
 
 pub(super) struct Sales;
 
@@ -105,6 +107,36 @@ impl Projection for Sales {
     type Row = Pending;
     type Additions = Additions;
 
+    const SHARED: &'static [Table] = &[
+        Table {
+            name: "sales",
+            keys: 5,
+            columns: &[
+                Column::of("day", Kind::Date),
+                Column::of("department", Kind::Text),
+                Column::of("channel", Kind::Text),
+                Column::of("currency", Kind::Text),
+                Column::of("shard", Kind::Int),
+                Column::of("orders", Kind::Long),
+                Column::of("units", Kind::Long),
+                Column::of("revenue", Kind::Long),
+            ],
+        },
+        Table {
+            name: "sales_totals",
+            keys: 4,
+            columns: &[
+                Column::of("day", Kind::Date),
+                Column::of("channel", Kind::Text),
+                Column::of("currency", Kind::Text),
+                Column::of("shard", Kind::Int),
+                Column::of("orders", Kind::Long),
+                Column::of("units", Kind::Long),
+                Column::of("revenue", Kind::Long),
+            ],
+        },
+    ];
+
     fn select(event: &domain::Event) -> Option<&Event> {
         match event {
             domain::Event::Order(event) => Some(event),
@@ -140,27 +172,77 @@ impl Projection for Sales {
         sqlx::query_as(sql).bind(keys).fetch_all(tables.connection()).await
     }
 
-    async fn store(tables: &mut Tables<'_>, changes: Changes<Self>) -> Result<(), sqlx::Error> {
-        if !changes.written.is_empty() {
-            store_pending(tables, &changes.written).await?;
-        }
-        if !changes.deleted.is_empty() {
-            let sql = tables.sql("DELETE FROM {schema}.pending WHERE order_id = ANY($1)");
-            sqlx::query(sql).bind(&changes.deleted).execute(tables.connection()).await?;
-        }
-        if !changes.additions.totals.is_empty() {
-            add_departments(tables, &changes.additions).await?;
-            add_totals(tables, &changes.additions).await?;
+    async fn delete(tables: &mut Tables<'_>, keys: &[Uuid]) -> Result<(), sqlx::Error> {
+        let sql = tables.sql("DELETE FROM {schema}.pending WHERE order_id = ANY($1)");
+        sqlx::query(sql).bind(keys).execute(tables.connection()).await?;
+        Ok(())
+    }
+
+    async fn add(tables: &mut Tables<'_>, additions: &Additions) -> Result<(), sqlx::Error> {
+        if !additions.totals.is_empty() {
+            add_departments(tables, additions).await?;
+            add_totals(tables, additions).await?;
         }
         Ok(())
+    }
+
+    fn merge(additions: &mut Additions, more: Additions) -> Option<()> {
+        for (key, figures) in more.departments {
+            additions.departments.entry(key).or_default().merge(figures).ok()?;
+        }
+        for (key, figures) in more.totals {
+            additions.totals.entry(key).or_default().merge(figures).ok()?;
+        }
+        Some(())
+    }
+
+    fn shared(additions: &Additions, shard: i32) -> Vec<Vec<Vec<Cell<'_>>>> {
+        let departments = additions.departments.iter().map(|(key, figures)| {
+            let (day, department, channel, currency) = key;
+            let mut cells = vec![Cell::Date(*day), Cell::text(department)];
+            cells.extend([Cell::text(channel), Cell::text(currency), Cell::Int(shard)]);
+            cells.extend(figures.cells());
+            cells
+        });
+        let totals = additions.totals.iter().map(|((day, channel, currency), figures)| {
+            let mut cells = vec![Cell::Date(*day), Cell::text(channel), Cell::text(currency)];
+            cells.push(Cell::Int(shard));
+            cells.extend(figures.cells());
+            cells
+        });
+        vec![departments.collect(), totals.collect()]
     }
 }
 
 impl Row for Pending {
     type Key = Uuid;
 
+    const TABLE: Table = Table {
+        name: "pending",
+        keys: 1,
+        columns: &[
+            Column::of("order_id", Kind::Uuid),
+            Column::of("day", Kind::Date),
+            Column::of("channel", Kind::Text),
+            Column::of("currency", Kind::Text),
+            Column::of("departments", Kind::Json),
+            Column::of("revision", Kind::Long),
+        ],
+    };
+
     fn key(&self) -> Uuid {
         self.order_id
+    }
+
+    fn cells(&self) -> Vec<Cell<'_>> {
+        vec![
+            Cell::Uuid(self.order_id),
+            Cell::Date(self.day),
+            Cell::text(&self.channel),
+            Cell::text(&self.currency),
+            Cell::json(&self.departments),
+            Cell::Long(self.revision),
+        ]
     }
 
     fn revision(&self) -> i64 {
@@ -203,8 +285,17 @@ impl Additions {
 impl Figures {
     /// Adds one order.
     fn add(&mut self, sold: Sold) -> Result<(), Inapplicable> {
-        self.orders = self.orders.checked_add(1).ok_or(Inapplicable::QuantityOverflow)?;
-        self.sold.add(sold)
+        self.merge(Self { orders: 1, sold })
+    }
+
+    fn merge(&mut self, other: Self) -> Result<(), Inapplicable> {
+        let orders = self.orders.checked_add(other.orders);
+        self.orders = orders.ok_or(Inapplicable::QuantityOverflow)?;
+        self.sold.add(other.sold)
+    }
+
+    fn cells(&self) -> [Cell<'static>; 3] {
+        [self.orders, self.sold.units, self.sold.revenue].map(Cell::Long)
     }
 }
 
@@ -215,25 +306,6 @@ impl Sold {
         self.revenue = self.revenue.checked_add(other.revenue).ok_or(overflow)?;
         Ok(())
     }
-}
-
-async fn store_pending(tables: &mut Tables<'_>, rows: &[Pending]) -> Result<(), sqlx::Error> {
-    let sql = "
-        INSERT INTO {schema}.pending
-        SELECT * FROM UNNEST($1::uuid[], $2::date[], $3::text[], $4::text[], $5::jsonb[],
-            $6::bigint[])
-        ON CONFLICT (order_id) DO UPDATE SET revision = excluded.revision
-    ";
-    sqlx::query(tables.sql(sql))
-        .bind(column(rows, |row| row.order_id))
-        .bind(column(rows, |row| row.day))
-        .bind(column(rows, |row| &*row.channel))
-        .bind(column(rows, |row| &*row.currency))
-        .bind(column(rows, |row| &row.departments))
-        .bind(column(rows, |row| row.revision))
-        .execute(tables.connection())
-        .await?;
-    Ok(())
 }
 
 async fn add_departments(

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use domain::{StreamType, stock::Event};
 
-use crate::projection::{Changes, Inapplicable, Origin, Projection, Row, Tables, column};
+use crate::projection::{Cell, Column, Inapplicable, Kind, Origin, Projection, Row, Table, Tables};
 
 pub(super) struct Stocks;
 
@@ -82,40 +82,41 @@ impl Projection for Stocks {
         let sql = tables.sql("SELECT * FROM {schema}.stock WHERE sku = ANY($1)");
         sqlx::query_as(sql).bind(keys).fetch_all(tables.connection()).await
     }
-
-    async fn store(tables: &mut Tables<'_>, changes: Changes<Self>) -> Result<(), sqlx::Error> {
-        let rows = &changes.written;
-        sqlx::query(tables.sql(STORE))
-            .bind(column(rows, |row| &*row.sku))
-            .bind(column(rows, |row| row.on_hand))
-            .bind(column(rows, |row| row.reserved))
-            .bind(column(rows, |row| row.updated_at))
-            .bind(column(rows, |row| row.revision))
-            .execute(tables.connection())
-            .await?;
-        Ok(())
-    }
 }
 
 impl Row for Stock {
     type Key = String;
 
+    const TABLE: Table = Table {
+        name: "stock",
+        keys: 1,
+        columns: &[
+            Column::of("sku", Kind::Text),
+            Column::of("on_hand", Kind::Long),
+            Column::of("reserved", Kind::Long),
+            Column::of("updated_at", Kind::Time),
+            Column::of("revision", Kind::Long),
+        ],
+    };
+
     fn key(&self) -> String {
         self.sku.clone()
+    }
+
+    fn cells(&self) -> Vec<Cell<'_>> {
+        vec![
+            Cell::text(&self.sku),
+            Cell::Long(self.on_hand),
+            Cell::Long(self.reserved),
+            Cell::Time(self.updated_at),
+            Cell::Long(self.revision),
+        ]
     }
 
     fn revision(&self) -> i64 {
         self.revision
     }
 }
-
-const STORE: &str = "
-    INSERT INTO {schema}.stock
-    SELECT * FROM UNNEST($1::text[], $2::bigint[], $3::bigint[], $4::timestamptz[], $5::bigint[])
-    ON CONFLICT (sku) DO UPDATE SET
-        on_hand = excluded.on_hand, reserved = excluded.reserved,
-        updated_at = excluded.updated_at, revision = excluded.revision
-";
 
 #[cfg(test)]
 mod tests;

@@ -203,7 +203,7 @@ impl Applier {
             return Err(Failed::Lost);
         }
         if !facts.is_empty() {
-            let schema = self.projection.schema();
+            let schema = self.row.schema();
             let mut tables = Tables::new(&mut tx, &schema, self.row.shard);
             let folded = self.projection.fold(&mut tables, &facts).await;
             folded.map_err(|error| Failed::from_fold(error, &facts, &homes))?;
@@ -269,7 +269,7 @@ fn wanted(commit: &Commit, stream: StreamType) -> impl Iterator<Item = &Fact> {
 
 /// Whether the same batch may work later. What PostgreSQL refuses because of the data (class 22),
 /// a constraint (23) or the statement itself (42) it will refuse again.
-fn is_transient(error: &sqlx::Error) -> bool {
+pub(crate) fn is_transient(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Database(error) => !error
             .code()

@@ -59,7 +59,7 @@ impl Commit {
 }
 
 impl Fact {
-    fn decode(record: &EventRecord) -> Self {
+    pub(crate) fn decode(record: &EventRecord) -> Self {
         let event = codec::decode(record).map_err(|error| chain(&error).to_string().into());
         Self {
             id: record.id,

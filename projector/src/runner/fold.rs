@@ -11,25 +11,30 @@ use domain::StreamType;
 use rustc_hash::FxHashMap;
 
 use super::commit::Fact;
-use crate::projection::{Changes, Inapplicable, Origin, Projection, Row, Tables};
+use crate::{
+    projection::{Changes, Inapplicable, Origin, Projection, Row, Table, Tables},
+    rows,
+    verify::{Expect, Expected},
+};
 
 /// Any projection, as the runner handles it.
 #[async_trait]
 pub(crate) trait Fold: Send + Sync + 'static {
     fn name(&self) -> &'static str;
+    /// The number of this code; versions that other code made are not its business.
     fn version(&self) -> i32;
     /// The streams whose events it wants.
     fn stream(&self) -> StreamType;
     fn tables(&self) -> &'static str;
+    /// The table that has a row per stream.
+    fn table(&self) -> Table;
     fn views(&self) -> &'static [(&'static str, &'static str)];
 
     /// Writes what the facts, all of them of `stream`, make of the tables.
     async fn fold(&self, tables: &mut Tables<'_>, facts: &[&Fact]) -> Result<(), FoldError>;
 
-    /// Schema of the tables.
-    fn schema(&self) -> String {
-        format!("{}_v{}", self.name(), self.version())
-    }
+    /// What a verification expects of the rows; knows no event yet.
+    fn expect(&self) -> Box<dyn Expect>;
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -78,8 +83,16 @@ impl<P: Projection> Fold for Folded<P> {
         P::TABLES
     }
 
+    fn table(&self) -> Table {
+        P::Row::TABLE
+    }
+
     fn views(&self) -> &'static [(&'static str, &'static str)] {
         P::VIEWS
+    }
+
+    fn expect(&self) -> Box<dyn Expect> {
+        Box::new(Expected::<P>::default())
     }
 
     async fn fold(&self, tables: &mut Tables<'_>, facts: &[&Fact]) -> Result<(), FoldError> {
@@ -89,7 +102,7 @@ impl<P: Projection> Fold for Folded<P> {
             rows.take(input)
                 .map_err(|cause| FoldError::Inapplicable { index, source: cause.into() })?;
         }
-        P::store(tables, rows.into_changes()).await?;
+        rows::store(tables, rows.into_changes()).await?;
         Ok(())
     }
 }
@@ -168,14 +181,15 @@ impl<P: Projection> Rows<P> {
     }
 
     fn into_changes(self) -> Changes<P> {
-        let (mut written, mut deleted) = (Vec::new(), Vec::new());
+        let (mut created, mut updated, mut deleted) = (Vec::new(), Vec::new(), Vec::new());
         for (key, slot) in self.slots {
             match slot.row {
-                Some(row) => written.push(row),
+                Some(row) if slot.stored => updated.push(row),
+                Some(row) => created.push(row),
                 None if slot.stored => deleted.push(key),
                 None => {}
             }
         }
-        Changes { written, deleted, additions: self.additions }
+        Changes { created, updated, deleted, additions: self.additions }
     }
 }

@@ -9,7 +9,7 @@ use infra::log::Offset;
 /// The log may end in records that are no commit (a claim, a stale producer's leavings). A projection
 /// that has taken the last commit has nothing more to do, so for it the log ends there.
 #[derive(Debug, Default)]
-pub(super) struct Horizon {
+pub(crate) struct Horizon {
     /// The offset that the feed reads next.
     read: AtomicI64,
     /// The offset after the last commit that it has read.
@@ -21,23 +21,23 @@ pub(super) struct Horizon {
 impl Horizon {
     /// Begins where the feed does.
     #[must_use]
-    pub(super) fn at(offset: Offset) -> Self {
+    pub(crate) fn at(offset: Offset) -> Self {
         let at = || AtomicI64::new(offset);
         Self { read: at(), committed: at(), end: at() }
     }
 
-    pub(super) fn has_read(&self, read: Offset, committed: Offset) {
+    pub(crate) fn has_read(&self, read: Offset, committed: Offset) {
         self.committed.store(committed, Ordering::Relaxed);
         self.read.store(read, Ordering::Relaxed);
     }
 
-    pub(super) fn ends(&self, end: Offset) {
+    pub(crate) fn ends(&self, end: Offset) {
         self.end.store(end, Ordering::Relaxed);
     }
 
     /// Where the log ends for a projection that stands at `next_offset`.
     #[must_use]
-    pub(super) fn log_end(&self, next_offset: Offset) -> Offset {
+    pub(crate) fn log_end(&self, next_offset: Offset) -> Offset {
         let (read, committed) =
             (self.read.load(Ordering::Relaxed), self.committed.load(Ordering::Relaxed));
         let end = self.end.load(Ordering::Relaxed);

@@ -10,11 +10,12 @@ use super::{horizon::Horizon, shared::Shared};
 use crate::{
     checkpoint::shard_column,
     metrics::{Measured, ReadFailed},
+    versions::Served,
 };
 
 const INTERVAL: Duration = Duration::from_secs(1);
 
-pub(super) async fn run(shared: Arc<Shared>, shard: ShardId, horizon: Arc<Horizon>) {
+pub(crate) async fn run(shared: Arc<Shared>, shard: ShardId, horizon: Arc<Horizon>) {
     let mut ticks = interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -31,9 +32,8 @@ pub(super) async fn run(shared: Arc<Shared>, shard: ShardId, horizon: Arc<Horizo
         }
         // An error is not told: whoever applies batches meets the same, and acts on it.
         if let Ok(rows) = write(&shared, shard, &horizon).await {
-            for (projection, next_offset, log_end) in rows {
-                let lag_records = log_end.saturating_sub(next_offset);
-                emit(Measured { projection: &projection, shard, lag_records });
+            for measured in rows {
+                emit(measured);
             }
         }
     }
@@ -44,13 +44,15 @@ async fn write(
     shared: &Shared,
     shard: ShardId,
     horizon: &Horizon,
-) -> Result<Vec<(String, i64, i64)>, sqlx::Error> {
-    let names: Vec<_> = shared.projections.iter().map(|projection| projection.name()).collect();
-    let versions: Vec<_> =
-        shared.projections.iter().map(|projection| projection.version()).collect();
+) -> Result<Vec<Measured>, sqlx::Error> {
+    let names: Vec<_> = shared.served.iter().map(Served::name).collect();
+    let versions: Vec<_> = shared.served.iter().map(|served| served.version).collect();
     sqlx::query_as(
         "UPDATE projection.checkpoints AS kept
-         SET log_end = GREATEST(kept.next_offset, $4), seen_at = now()
+         SET log_end = GREATEST(kept.next_offset, $4), seen_at = now(),
+             rate = coalesce(GREATEST(kept.next_offset - kept.metered_offset, 0)
+                 / nullif(extract(epoch FROM now() - kept.metered_at)::double precision, 0), 0),
+             metered_offset = kept.next_offset, metered_at = now()
          FROM (
             SELECT projection, version, shard FROM projection.checkpoints
             WHERE shard = $1
@@ -59,7 +61,11 @@ async fn write(
          ) AS free
          WHERE (kept.projection, kept.version, kept.shard)
              = (free.projection, free.version, free.shard)
-         RETURNING kept.projection, kept.next_offset, kept.log_end",
+         RETURNING kept.projection, kept.version, kept.shard, kept.rate,
+             kept.log_end - kept.next_offset AS lag_records,
+             CASE WHEN kept.next_offset >= kept.log_end THEN 0::double precision
+                  ELSE extract(epoch FROM now() - coalesce(kept.last_event_at, kept.applied_at))
+                      ::double precision END AS lag_seconds",
     )
     .bind(shard_column(shard))
     .bind(names)

@@ -20,7 +20,6 @@ use super::{
     RETRY,
     applier::{Applier, Ended},
     feed,
-    fold::Fold,
     horizon::Horizon,
     meter,
     shared::Shared,
@@ -124,19 +123,18 @@ async fn watch(appliers: &mut Appliers, shard: ShardId) -> Result<Over, TaskFail
 
 /// Where a projection stands in the shard.
 struct Place {
-    projection: Arc<dyn Fold>,
+    projection: Arc<dyn super::Fold>,
     row: CheckpointRow,
     checkpoint: Checkpoint,
 }
 
 async fn places(shared: &Shared, shard: ShardId) -> Result<Vec<Place>, sqlx::Error> {
     let mut places = Vec::new();
-    for projection in &shared.projections {
-        let row =
-            CheckpointRow { projection: projection.name(), version: projection.version(), shard };
+    for served in &shared.served {
+        let row = CheckpointRow { projection: served.name(), version: served.version, shard };
         let checkpoint = row.read(&shared.pool).await?;
         shared.postgres.clear(&(row.projection, shard));
-        places.push(Place { projection: Arc::clone(projection), row, checkpoint });
+        places.push(Place { projection: Arc::clone(&served.fold), row, checkpoint });
     }
     Ok(places)
 }
@@ -168,10 +166,10 @@ fn start(
 }
 
 fn wait_for_postgres(shared: &Shared, shard: ShardId, error: &sqlx::Error) -> Over {
-    for projection in &shared.projections {
-        emit(ApplyFailed { projection: projection.name(), shard, error });
+    for served in &shared.served {
+        emit(ApplyFailed { projection: served.name(), shard, error });
         let reason = "PostgreSQL does not answer".to_owned();
-        shared.postgres.raise((projection.name(), shard), reason);
+        shared.postgres.raise((served.name(), shard), reason);
     }
     Over::Again
 }

@@ -10,39 +10,66 @@ use infra::{
     postgres::{self, InvalidUrl, Pool},
 };
 
-use super::{fold::Fold, trouble::Trouble};
+use super::trouble::Trouble;
+use crate::versions::Served;
 
+/// Cheap to clone.
+#[derive(Clone)]
 pub(crate) struct Shared {
     pub log: Arc<dyn EventLog>,
     pub pool: Pool,
-    pub projections: Vec<Arc<dyn Fold>>,
     /// Shards that cannot read the log.
-    pub unreadable: Trouble<ShardId>,
+    pub unreadable: Arc<Trouble<ShardId>>,
     /// Projections whose batches PostgreSQL does not take now.
-    pub postgres: Trouble<(&'static str, ShardId)>,
+    pub postgres: Arc<Trouble<(&'static str, ShardId)>>,
     /// By projection: the shards in which it does not go on.
-    pub halted: BTreeMap<&'static str, Trouble<ShardId>>,
+    pub halted: Arc<BTreeMap<&'static str, Trouble<ShardId>>>,
+    /// What is fed.
+    pub served: Vec<Served>,
 }
 
 impl Shared {
+    /// Feeds nothing yet; the projections named may be in trouble, which `readiness` tells.
     #[must_use]
     pub(crate) fn new(
         log: Arc<dyn EventLog>,
         pool: Pool,
-        projections: Vec<Arc<dyn Fold>>,
+        projections: impl IntoIterator<Item = &'static str>,
         readiness: &Readiness,
     ) -> Self {
-        let halted = |projection: &Arc<dyn Fold>| {
-            let name = projection.name();
-            (name, Trouble::none(readiness.condition(name)))
-        };
+        let halted = |name| (name, Trouble::none(readiness.condition(name)));
         Self {
             log,
             pool,
-            unreadable: Trouble::none(readiness.condition("kafka")),
-            postgres: Trouble::none(readiness.condition("postgres")),
-            halted: projections.iter().map(halted).collect(),
-            projections,
+            unreadable: Trouble::none(readiness.condition("kafka")).into(),
+            postgres: Trouble::none(readiness.condition("postgres")).into(),
+            halted: Arc::new(projections.into_iter().map(halted).collect()),
+            served: Vec::new(),
+        }
+    }
+
+    /// The same for other versions.
+    #[must_use]
+    pub(crate) fn serving(&self, served: Vec<Served>) -> Self {
+        Self { served, ..self.clone() }
+    }
+
+    /// The same for a version that nobody reads: its troubles leave the service ready.
+    #[must_use]
+    pub(crate) fn beside(&self, served: Served) -> Self {
+        let unread = Readiness::new();
+        let names = [served.name()];
+        let beside = Self::new(Arc::clone(&self.log), self.pool.clone(), names, &unread);
+        Self { served: vec![served], ..beside }
+    }
+
+    /// Troubles of those that are not fed any more are nobody's.
+    pub(crate) fn leave(&self, shard: ShardId) {
+        for served in &self.served {
+            self.postgres.clear(&(served.name(), shard));
+            if let Some(trouble) = self.halted.get(served.name()) {
+                trouble.clear(&shard);
+            }
         }
     }
 }

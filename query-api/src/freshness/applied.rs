@@ -51,6 +51,20 @@ pub(super) struct Notice {
     next_offset: Offset,
 }
 
+/// What projectors tell.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Told {
+    Applied(Notice),
+    /// Readers see another version of this projection.
+    Switched {
+        switched: String,
+    },
+}
+
+/// A version in a log that is not the one that is read, as far as is known.
+pub(super) type Stranger = (String, i32, LogId);
+
 /// What a notice changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Noticed {
@@ -70,6 +84,12 @@ pub(super) enum Coverage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the position is of another log than the one that is read here; begin without it")]
 pub(super) struct UnknownLog;
+
+impl Notice {
+    pub(super) fn speaker(&self) -> Stranger {
+        (self.projection.clone(), self.version, self.log_id)
+    }
+}
 
 impl Projection {
     pub(crate) const ALL: [Self; 5] =

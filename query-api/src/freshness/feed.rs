@@ -1,7 +1,7 @@
 //! Keeps what is applied up to date: notifications as they come, and the database's own word once a
 //! second and after each gap, for notifications may be lost and versions may be switched.
 
-use std::{pin::pin, time::Duration};
+use std::{collections::BTreeSet, pin::pin, time::Duration};
 
 use infra::{
     http::health::Condition,
@@ -13,15 +13,14 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval},
 };
 
-use super::applied::{Applied, Notice, Noticed};
+use super::applied::{Applied, Noticed, Stranger, Told};
 use crate::{
     metrics::{PositionsKnown, PositionsLost},
     read_model::{ReadError, ReadModel},
 };
 
 const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
-/// Strange news make the database be asked at most this often: a rebuild beside the live version
-/// tells nothing else.
+/// Strange news make the database be asked at most this often.
 const REFRESH_WAIT_MIN: Duration = Duration::from_millis(100);
 
 /// The views that this release reads.
@@ -35,6 +34,9 @@ pub(crate) struct Feed {
     condition: Condition,
     refreshed_at: Instant,
     known: Option<bool>,
+    /// Versions beside the live one, which are fed and tell it. Forgotten once a second, so that no
+    /// switch is missed for longer.
+    strangers: BTreeSet<Stranger>,
 }
 
 impl Feed {
@@ -44,7 +46,8 @@ impl Feed {
     ) -> (Self, watch::Receiver<Applied>) {
         let (applied, told) = watch::channel(Applied::default());
         let refreshed_at = Instant::now();
-        (Self { read_model, applied, condition, refreshed_at, known: None }, told)
+        let strangers = BTreeSet::new();
+        (Self { read_model, applied, condition, refreshed_at, known: None, strangers }, told)
     }
 
     /// Runs until nobody asks any more.
@@ -59,20 +62,24 @@ impl Feed {
             let heard = loop {
                 tokio::select! {
                     heard = &mut hearing => break heard,
-                    _ = ticks.tick() => self.refresh().await,
+                    _ = ticks.tick() => self.start_over().await,
                     () = &mut unwatched => return,
                 }
             };
             match heard {
-                Heard::Gap => self.refresh().await,
+                Heard::Gap => self.start_over().await,
                 Heard::Payload(payload) => self.hear(&payload).await,
             }
         }
     }
 
     async fn hear(&mut self, payload: &str) {
-        let notice: Notice = match serde_json::from_str(payload) {
-            Ok(notice) => notice,
+        let notice = match serde_json::from_str(payload) {
+            Ok(Told::Applied(notice)) => notice,
+            Ok(Told::Switched { switched }) => {
+                tracing::info!(projection = switched, "another version of {switched} is read");
+                return self.start_over().await;
+            }
             Err(error) => return tracing::warn!("a notification that no projector sends: {error}"),
         };
         let mut noticed = Noticed::Nothing;
@@ -80,9 +87,17 @@ impl Feed {
             noticed = applied.advance(&notice);
             noticed == Noticed::Moved
         });
-        if noticed == Noticed::Unfamiliar && self.refreshed_at.elapsed() >= REFRESH_WAIT_MIN {
+        let is_news = noticed == Noticed::Unfamiliar
+            && self.refreshed_at.elapsed() >= REFRESH_WAIT_MIN
+            && self.strangers.insert(notice.speaker());
+        if is_news {
             self.refresh().await;
         }
+    }
+
+    async fn start_over(&mut self) {
+        self.strangers.clear();
+        self.refresh().await;
     }
 
     async fn refresh(&mut self) {

@@ -89,7 +89,7 @@ fn as_part(seq: u64, events: u64) -> f64 {
     seq as f64 / events as f64
 }
 
-struct Writing {
+pub(super) struct Writing {
     writer: Box<dyn LogWriter>,
     reports: mpsc::Receiver<Report>,
     under_way: u64,
@@ -98,7 +98,7 @@ struct Writing {
 }
 
 impl Writing {
-    async fn open(log: &dyn EventLog, shard: ShardId) -> Result<Self> {
+    pub(super) async fn open(log: &dyn EventLog, shard: ShardId) -> Result<Self> {
         let (writer, reports) = log.open_writer(shard).await?;
         let claim = Nonce::random();
         let mut writing = Self { writer, reports, under_way: 0, epoch: -1, claim };
@@ -115,7 +115,7 @@ impl Writing {
         Ok(writing)
     }
 
-    async fn append(
+    pub(super) async fn append(
         &mut self,
         stream: StreamId,
         revision: u64,
@@ -157,7 +157,7 @@ impl Writing {
         Ok(())
     }
 
-    async fn finish(mut self) -> Result<()> {
+    pub(super) async fn finish(mut self) -> Result<()> {
         while self.under_way > 0 {
             self.report().await?;
         }

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Appends orders until they are confirmed, and receipts of stock: 4 commits each time.
-fn sell(owner: &mut Owner, shard: u32, times: std::ops::RangeInclusive<u64>) {
+pub(crate) fn sell(owner: &mut Owner, shard: u32, times: std::ops::RangeInclusive<u64>) {
     for revision in times {
         let id = Uuid::now_v7();
         owner.commit(&[placed(id)]);
@@ -27,7 +27,7 @@ fn sell(owner: &mut Owner, shard: u32, times: std::ops::RangeInclusive<u64>) {
 }
 
 /// What `sell` makes of the read models after `sold` orders in each of two shards.
-async fn check_sold(rig: &Rig, sold: i64) {
+pub(crate) async fn check_sold(rig: &Rig, sold: i64) {
     let orders = 2 * sold;
     let confirmed = "SELECT count(*) FROM read.orders WHERE status = 'confirmed' AND revision = 3";
     assert_eq!(rig.number(confirmed).await, orders);

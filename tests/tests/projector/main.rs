@@ -1,8 +1,12 @@
 //! The projector on a real PostgreSQL, over a log in memory that the tests write themselves.
 #![expect(clippy::expect_used, reason = "what goes wrong here fails the test")]
 
+mod commands;
 mod exactly_once;
 mod halting;
 mod history;
+mod rebuild;
 mod rig;
 mod service;
+mod verify;
+mod versions;

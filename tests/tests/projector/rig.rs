@@ -10,7 +10,8 @@ use infra::{
     shutdown::Shutdown,
     task::{self, GroupFailed, Task},
 };
-use projector::{Service, Settings, Source};
+use projector::{Service, Settings, Source, StartError};
+use serde_json::Value;
 use tests::{eventually::eventually, harness::servers};
 use uuid::Uuid;
 
@@ -86,19 +87,35 @@ impl Rig {
 
 impl Projector {
     pub(crate) fn start(url: &str, log: &MemoryLog) -> Self {
+        Self::start_at(url, log, config::Http::local()).expect("a free port")
+    }
+
+    /// Another one at the same address, once this one has been killed.
+    pub(crate) async fn restart(self, rig: &Rig) -> Self {
+        let bind = self.url.trim_start_matches("http://").parse().expect("an address");
+        self.kill();
+        eventually("the address to be free", WAIT_MAX, || async {
+            let http = config::Http { bind, ..config::Http::local() };
+            Self::start_at(&rig.url, &rig.log, http).map_err(|error| error.to_string())
+        })
+        .await
+    }
+
+    fn start_at(url: &str, log: &MemoryLog, http: config::Http) -> Result<Self, StartError> {
         let settings = Settings {
-            http: config::Http::local(),
+            http,
             kafka: config::Kafka::plaintext("127.0.0.1:1", "unused"),
             postgres: config::Postgres { url: url.to_owned().into(), connections_max: 8 },
             operator_key: Some(infra::auth::KeyHash::of(OPERATOR_KEY)),
+            projector: config::Projector { rebuild: config::Rebuild::Auto },
             log: config::Log { format: config::LogFormat::Pretty, filter: "info".to_owned() },
         };
         let source = Source::Given(Arc::new(log.clone()));
-        let service = Service::bind(settings, source).expect("a free port");
+        let service = Service::bind(settings, source)?;
         let url = format!("http://{}", service.local_addr());
         let shutdown = Shutdown::new();
         let task = task::spawn("projector", service.run(shutdown.clone()));
-        Self { url, shutdown, task }
+        Ok(Self { url, shutdown, task })
     }
 
     pub(crate) async fn stop(self) {
@@ -109,6 +126,58 @@ impl Projector {
     /// As `kill -9` would end it.
     pub(crate) fn kill(self) {
         drop(self.task);
+    }
+
+    /// Asks for something of `/v1/admin` as an operator.
+    pub(crate) async fn ask(&self, path: &str, body: Option<Value>) -> (u16, Value) {
+        let (client, url) = (reqwest::Client::new(), format!("{}/v1/admin/{path}", self.url));
+        let request = match body {
+            Some(body) => client.post(url).json(&body),
+            None => client.get(url),
+        };
+        let answer = request.bearer_auth(OPERATOR_KEY).send().await.expect("an answer");
+        (answer.status().as_u16(), answer.json().await.expect("JSON"))
+    }
+
+    /// Does something with a projection, once the projector has made its tables.
+    pub(crate) async fn act(&self, name: &str, action: &str, body: Value) -> Value {
+        eventually(&format!("{action} {name}"), WAIT_MAX, || async {
+            let path = format!("projections/{name}/{action}");
+            match self.ask(&path, Some(body.clone())).await {
+                (200 | 202, answer) => Ok(answer),
+                other => Err(other),
+            }
+        })
+        .await
+    }
+
+    pub(crate) async fn version(&self, name: &str, number: i64) -> Value {
+        let (_, status) = self.ask("status", None).await;
+        let versions = status["versions"].as_array().cloned().unwrap_or_default();
+        let is_it = |it: &&Value| it["projection"] == name && it["version"] == number;
+        versions.iter().find(is_it).cloned().unwrap_or_default()
+    }
+
+    /// Waits until a version has a state, and nothing more is to be done with it.
+    pub(crate) async fn settled(&self, name: &str, number: i64, state: &str) -> Value {
+        eventually(&format!("{name} v{number} {state}"), WAIT_MAX, || async {
+            let version = self.version(name, number).await;
+            let is_busy = version["verify"] == true || version["switch"] == true;
+            if version["state"] == state && !is_busy { Ok(version) } else { Err(version) }
+        })
+        .await
+    }
+
+    /// Verifies a projection and tells the outcome.
+    pub(crate) async fn verify(&self, name: &str, body: Value) -> Value {
+        let ordered = self.act(name, "verify", body).await;
+        let path = format!("verifications/{}", ordered["id"].as_str().expect("an id"));
+        eventually("a verification to end", WAIT_MAX, || async {
+            let (_, found) = self.ask(&path, None).await;
+            let is_over = found["finished_at"].is_string();
+            if is_over { Ok(found) } else { Err(found) }
+        })
+        .await
     }
 
     pub(crate) async fn ready(&self) -> (u16, serde_json::Value) {

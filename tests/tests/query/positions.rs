@@ -98,3 +98,46 @@ async fn lag_is_shown_per_projection_and_shard() {
     assert_eq!(item["log_id"], format!("{LOG:016x}"));
     rig.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_hold_when_readers_are_switched_to_another_version_and_back() {
+    let rig = rig().await;
+    rig.sql(
+        "INSERT INTO projection.versions (projection, version, fold, state)
+         VALUES ('stock', 2, 1, 'standby');
+         INSERT INTO projection.checkpoints
+            SELECT projection, 2, shard, log_id, next_offset + 1, epoch, claim, last_seq, log_end
+            FROM projection.checkpoints WHERE projection = 'stock'",
+    )
+    .await;
+    for (live, other, reached) in [(2, 1, 7), (1, 2, 9), (2, 1, 11)] {
+        // What stands by tells its positions as well; that is not what readers see.
+        rig.sql(format!(
+            "SELECT pg_notify('tradewind_positions', json_build_object('projection', 'stock',
+                'version', {live}, 'shard', 0, 'log_id', '{LOG:016x}',
+                'next_offset', {reached})::text)"
+        ))
+        .await;
+        let written = at(0, reached);
+        read_at(&rig, &written, "wait=0").await.expect_problem(503, "stale");
+        let (answer, ()) = tokio::join!(
+            read_at(&rig, &written, "wait=30"),
+            rig.sql(format!(
+                "BEGIN;
+                 UPDATE projection.versions SET state = 'standby'
+                    WHERE projection = 'stock' AND version = {other};
+                 UPDATE projection.versions SET state = 'live'
+                    WHERE projection = 'stock' AND version = {live};
+                 UPDATE projection.checkpoints SET next_offset = {reached}
+                    WHERE projection = 'stock' AND version = {live} AND shard = 0;
+                 SELECT pg_notify('tradewind_positions', '{{\"switched\": \"stock\"}}');
+                 COMMIT"
+            ))
+        );
+        let told = answer.expect(200).header("tradewind-position").to_owned();
+        let told = Position::parse(&told).expect("a position");
+        assert!(told.entries().any(|it| it.shard.index() == 0 && it.next_offset == reached));
+        read_at(&rig, &at(0, reached - 1), "wait=0").await.expect(200);
+    }
+    rig.end().await;
+}

@@ -154,6 +154,7 @@ async fn make_tables(urls: &Databases, pool: &Pool) {
         kafka: config::Kafka::plaintext("127.0.0.1:1", "unused"),
         postgres: postgres(&urls.projector),
         operator_key: None,
+        projector: config::Projector { rebuild: config::Rebuild::Manual },
         log: log(),
     };
     let source = projector::Source::Given(Arc::new(MemoryLog::new(1)));

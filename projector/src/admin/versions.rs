@@ -1,0 +1,182 @@
+//! `/v1/admin/projections/{name}/…`: what operators do with versions.
+
+use axum::{Json, extract::State, http::StatusCode};
+use domain::api_key::Role;
+use infra::{
+    auth::Caller,
+    http::{
+        extract::{Json as Body, Path},
+        fields::{Fields, Validate},
+        problem::Problem,
+    },
+};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::Doors;
+use crate::{
+    rebuild::{begin::Order, switch::Target},
+    versions::Version,
+};
+
+/// How a new version is to be built.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rebuild {
+    /// Records of the log per second, of all shards together; as fast as it goes without it.
+    #[schema(minimum = 1, example = 50_000)]
+    throttle: Option<i32>,
+    /// Verify it when it has caught up.
+    #[serde(default)]
+    verify: bool,
+    /// Then switch to it, unless differences were found.
+    #[serde(default)]
+    switch: bool,
+}
+
+impl Validate for Rebuild {
+    fn validate(&self, fields: &mut Fields) {
+        if let Some(throttle) = self.throttle {
+            fields.range("/throttle", throttle, 1..=i32::MAX);
+        }
+    }
+}
+
+/// Which version is meant.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Which {
+    /// Its number; without it, the one that is meant where there is but one.
+    version: Option<i32>,
+}
+
+impl Validate for Which {}
+
+/// Build a new version beside the live one
+///
+/// It goes on by itself, whatever is restarted meanwhile; the status tells how far it is.
+#[utoipa::path(
+    post,
+    path = "/v1/admin/projections/{name}/rebuild",
+    operation_id = "rebuild_projection",
+    tag = "Versions",
+    security(("api_key" = [])),
+    params(("name" = String, Path, example = "orders")),
+    request_body = Rebuild,
+    responses((status = ACCEPTED, description = "It has begun", body = Version)),
+)]
+pub(super) async fn rebuild(
+    caller: Caller,
+    State(doors): State<Doors>,
+    Path(name): Path<String>,
+    Body(Rebuild { throttle, verify, switch }): Body<Rebuild>,
+) -> Result<(StatusCode, Json<Version>), Problem> {
+    caller.require(Role::Operator)?;
+    let order = Order { throttle, verify, switch };
+    Ok((StatusCode::ACCEPTED, Json(doors.control.rebuild(&name, order).await?)))
+}
+
+/// Hold a build, or a version that stands by, where it is
+#[utoipa::path(
+    post,
+    path = "/v1/admin/projections/{name}/pause",
+    operation_id = "pause_projection",
+    tag = "Versions",
+    security(("api_key" = [])),
+    params(("name" = String, Path, example = "orders")),
+    request_body = Which,
+    responses((status = OK, description = "It does not go on", body = Version)),
+)]
+pub(super) async fn pause(
+    caller: Caller,
+    State(doors): State<Doors>,
+    Path(name): Path<String>,
+    Body(Which { version }): Body<Which>,
+) -> Result<Json<Version>, Problem> {
+    caller.require(Role::Operator)?;
+    Ok(Json(doors.control.pause(&name, version).await?))
+}
+
+/// Let it go on, also after a problem
+#[utoipa::path(
+    post,
+    path = "/v1/admin/projections/{name}/resume",
+    operation_id = "resume_projection",
+    tag = "Versions",
+    security(("api_key" = [])),
+    params(("name" = String, Path, example = "orders")),
+    request_body = Which,
+    responses((status = OK, description = "It goes on", body = Version)),
+)]
+pub(super) async fn resume(
+    caller: Caller,
+    State(doors): State<Doors>,
+    Path(name): Path<String>,
+    Body(Which { version }): Body<Which>,
+) -> Result<Json<Version>, Problem> {
+    caller.require(Role::Operator)?;
+    Ok(Json(doors.control.resume(&name, version).await?))
+}
+
+/// Show readers the newest version, or the one that is named
+///
+/// In one transaction, and only if it is at least as far as the live one in every shard.
+#[utoipa::path(
+    post,
+    path = "/v1/admin/projections/{name}/switch",
+    operation_id = "switch_projection",
+    tag = "Versions",
+    security(("api_key" = [])),
+    params(("name" = String, Path, example = "orders")),
+    request_body = Which,
+    responses((status = OK, description = "It is live", body = Version)),
+)]
+pub(super) async fn switch(
+    caller: Caller,
+    State(doors): State<Doors>,
+    Path(name): Path<String>,
+    Body(Which { version }): Body<Which>,
+) -> Result<Json<Version>, Problem> {
+    caller.require(Role::Operator)?;
+    Ok(Json(doors.control.switch(&name, Target::Forward(version)).await?))
+}
+
+/// Show readers the version again that was live before
+#[utoipa::path(
+    post,
+    path = "/v1/admin/projections/{name}/rollback",
+    operation_id = "rollback_projection",
+    tag = "Versions",
+    security(("api_key" = [])),
+    params(("name" = String, Path, example = "orders")),
+    responses((status = OK, description = "It is live again", body = Version)),
+)]
+pub(super) async fn rollback(
+    caller: Caller,
+    State(doors): State<Doors>,
+    Path(name): Path<String>,
+) -> Result<Json<Version>, Problem> {
+    caller.require(Role::Operator)?;
+    Ok(Json(doors.control.switch(&name, Target::Back).await?))
+}
+
+/// Remove a version that is not live, built or not
+#[utoipa::path(
+    post,
+    path = "/v1/admin/projections/{name}/drop",
+    operation_id = "drop_projection",
+    tag = "Versions",
+    security(("api_key" = [])),
+    params(("name" = String, Path, example = "orders")),
+    request_body = Which,
+    responses((status = OK, description = "It is gone", body = Version)),
+)]
+pub(super) async fn drop_version(
+    caller: Caller,
+    State(doors): State<Doors>,
+    Path(name): Path<String>,
+    Body(Which { version }): Body<Which>,
+) -> Result<Json<Version>, Problem> {
+    caller.require(Role::Operator)?;
+    Ok(Json(doors.control.drop(&name, version).await?))
+}

@@ -1,0 +1,152 @@
+//! Commands that take their time: they ask, and show how it goes until it is over.
+
+use anyhow::{Result, bail};
+use serde_json::json;
+
+use super::{
+    Outcome,
+    client::Client,
+    line,
+    progress::{Progress, Seen},
+    tables,
+};
+use crate::{
+    status::Status,
+    verify::{Verification, VerificationState},
+    versions::{State, Version},
+};
+
+/// How `rebuild` is to go.
+#[derive(Clone, Copy, Debug)]
+pub struct RebuildOptions {
+    pub throttle: Option<i32>,
+    pub verify: bool,
+    pub switch: bool,
+}
+
+pub(super) async fn rebuild(
+    client: &Client,
+    name: &str,
+    options: RebuildOptions,
+    json: bool,
+) -> Result<Outcome> {
+    let RebuildOptions { throttle, verify, switch } = options;
+    let mut body = json!({ "verify": verify, "switch": switch });
+    if let Some(throttle) = throttle {
+        body["throttle"] = throttle.into();
+    }
+    let begun = client.act(name, "rebuild", &body).await?;
+    let mut progress = Progress::new(json);
+    let ended = loop {
+        let status = client.status().await?;
+        let Some(version) = status.version(name, begun.version) else {
+            progress.end();
+            bail!("{name} v{} has been dropped", begun.version);
+        };
+        if !version.is_busy() {
+            break version.clone();
+        }
+        let verification = match version.verification {
+            Some(id) if version.verify => Some(client.verification(id).await?),
+            _ => None,
+        };
+        progress.show(&seen_of(version, &status, verification.as_ref())).await;
+    };
+    progress.end();
+    let verification = match ended.verification {
+        Some(id) => Some(client.verification(id).await?),
+        None => None,
+    };
+    report(&ended, verification.as_ref(), json)
+}
+
+fn seen_of<'v>(
+    version: &'v Version,
+    status: &Status,
+    verification: Option<&Verification>,
+) -> Seen<'v> {
+    let at = status.progress(&version.projection, version.version);
+    let (projection, number) = (&*version.projection, version.version);
+    if let Some(verification) = verification {
+        return verifying(projection, number, verification);
+    }
+    let left = (at.all - at.passed).max(0);
+    let paused = version.paused;
+    let is_counted = matches!(version.state, State::Copying | State::CatchingUp) && !paused;
+    let rate = (is_counted && at.rate > 0.0).then_some(at.rate);
+    let left = f64::from(i32::try_from(left).unwrap_or(i32::MAX));
+    Seen {
+        projection,
+        version: number,
+        state: if paused { "paused" } else { version.state.as_str() },
+        passed: at.passed.cast_unsigned(),
+        all: at.all.max(at.passed).cast_unsigned(),
+        rate,
+        eta_seconds: rate.map(|rate| left / rate),
+    }
+}
+
+fn verifying<'p>(projection: &'p str, version: i32, verification: &Verification) -> Seen<'p> {
+    // In thousandths: what a bar can show.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a number from 0 to 1000"
+    )]
+    let passed = (verification.progress.clamp(0.0, 1.0) * 1_000.0) as u64;
+    let state = "verifying";
+    Seen { projection, version, state, passed, all: 1_000, rate: None, eta_seconds: None }
+}
+
+fn report(version: &Version, verification: Option<&Verification>, json: bool) -> Result<Outcome> {
+    if json {
+        line(&serde_json::to_string(&json!({ "version": version, "verification": verification }))?);
+    } else {
+        if let Some(report) = verification.and_then(|it| it.report.as_ref()) {
+            line(&tables::report(report));
+        }
+        line(&tables::versions([version]));
+    }
+    if verification.is_some_and(|it| it.state == VerificationState::Different) {
+        return Ok(Outcome::Different);
+    }
+    match &version.problem {
+        Some(problem) => bail!("{} v{}: {problem}", version.projection, version.version),
+        None => Ok(Outcome::Done),
+    }
+}
+
+pub(super) async fn verify(
+    client: &Client,
+    name: &str,
+    version: Option<i32>,
+    sample: Option<i32>,
+    json: bool,
+) -> Result<Outcome> {
+    let mut body = json!({});
+    if let Some(version) = version {
+        body["version"] = version.into();
+    }
+    if let Some(sample) = sample {
+        body["sample"] = sample.into();
+    }
+    let mut verification = client.verify(name, &body).await?;
+    let mut progress = Progress::new(json);
+    while !verification.state.is_final() {
+        progress.show(&verifying(name, verification.version, &verification)).await;
+        verification = client.verification(verification.id).await?;
+    }
+    progress.end();
+    if json {
+        line(&serde_json::to_string(&verification)?);
+    } else if let Some(report) = &verification.report {
+        line(&tables::report(report));
+    }
+    match verification.state {
+        VerificationState::Equal => Ok(Outcome::Done),
+        VerificationState::Different => Ok(Outcome::Different),
+        VerificationState::Waiting | VerificationState::Running | VerificationState::Failed => {
+            bail!("{name}: {}", verification.problem.as_deref().unwrap_or("it was not verified"))
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Makes the schema of a new version: the first of a projection, or one to be built beside others.
+
+use sqlx::{AssertSqlSafe, Executor, PgConnection, types::Json};
+
+use super::Refused;
+use crate::{
+    projection::in_schema,
+    runner::Fold,
+    versions::{State, Version, schema_of, views},
+};
+
+/// What is asked of a build.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Order {
+    /// Events per second.
+    pub throttle: Option<i32>,
+    /// Verify it when it has caught up.
+    pub verify: bool,
+    /// Switch to it then, if it need not be verified or is found equal.
+    pub switch: bool,
+}
+
+/// The table of one row that is there exactly as long as the rows of an unlogged build are.
+pub(super) const MARK: &str = "building";
+
+const FIRST: i32 = 1;
+
+/// Begins to build a new version; the rest happens by itself.
+///
+/// # Errors
+/// If one is under way already, or PostgreSQL cannot answer.
+pub(crate) async fn begin(
+    tx: &mut PgConnection,
+    fold: &dyn Fold,
+    order: Order,
+) -> Result<Version, Refused> {
+    let name = fold.name();
+    let versions = locked(tx, name).await?;
+    if versions.is_empty() {
+        // The first version is live from the start, and made when a projector starts.
+        return Err(Refused::NotYet(format!("the first version of {name} is still to be made")));
+    }
+    if let Some(Version { version, state, .. }) =
+        versions.iter().find(|version| version.state.is_building())
+    {
+        return Err(Refused::Conflict(format!(
+            "{name} v{version} is {}; drop it, or wait for it, before another is built",
+            state.as_str()
+        )));
+    }
+    // Those that were dropped count, too: a number never means two things.
+    let number = versions.last().map_or(FIRST, |last| last.version.saturating_add(1));
+    let schema = make_tables(tx, fold, number).await?;
+    let indexes = without_indexes(tx, &schema).await?;
+    not_logged(tx, &schema).await?;
+    insert(tx, fold, number, State::Copying, &indexes, order).await.map_err(Refused::from)
+}
+
+/// Makes the first version, which is live from the start.
+///
+/// # Errors
+/// If PostgreSQL cannot answer.
+pub(crate) async fn begin_live(
+    tx: &mut PgConnection,
+    fold: &dyn Fold,
+) -> Result<Version, sqlx::Error> {
+    make_tables(tx, fold, FIRST).await?;
+    insert(tx, fold, FIRST, State::Live, &[], Order::default()).await
+}
+
+/// All versions of a projection, dropped ones included; nobody else changes them until the
+/// transaction ends.
+pub(super) async fn locked(
+    tx: &mut PgConnection,
+    projection: &str,
+) -> Result<Vec<Version>, sqlx::Error> {
+    sqlx::query("SELECT pg_advisory_xact_lock($1)")
+        .bind(crate::versions::lock_key(&format!("versions of {projection}")))
+        .execute(&mut *tx)
+        .await?;
+    sqlx::query_as("SELECT * FROM projection.versions WHERE projection = $1 ORDER BY version")
+        .bind(projection)
+        .fetch_all(tx)
+        .await
+}
+
+async fn make_tables(
+    tx: &mut PgConnection,
+    fold: &dyn Fold,
+    version: i32,
+) -> Result<String, sqlx::Error> {
+    let schema = schema_of(fold.name(), version);
+    tx.execute(AssertSqlSafe(format!("CREATE SCHEMA {schema}"))).await?;
+    sqlx::raw_sql(in_schema(fold.tables(), &schema)).execute(&mut *tx).await?;
+    Ok(schema)
+}
+
+/// Takes the indexes away that no constraint needs; tells how to make them again.
+async fn without_indexes(tx: &mut PgConnection, schema: &str) -> Result<Vec<String>, sqlx::Error> {
+    let indexes: Vec<(String, String)> = sqlx::query_as(
+        "SELECT format('%I.%I', schemaname, indexname), indexdef FROM pg_indexes
+         WHERE schemaname = $1 AND NOT EXISTS (
+            SELECT FROM pg_constraint
+            WHERE conindid = format('%I.%I', schemaname, indexname)::regclass)
+         ORDER BY indexname",
+    )
+    .bind(schema)
+    .fetch_all(&mut *tx)
+    .await?;
+    for (name, _) in &indexes {
+        tx.execute(AssertSqlSafe(format!("DROP INDEX {name}"))).await?;
+    }
+    Ok(indexes.into_iter().map(|(_, statement)| statement).collect())
+}
+
+async fn not_logged(tx: &mut PgConnection, schema: &str) -> Result<(), sqlx::Error> {
+    for table in tables(tx, schema).await? {
+        tx.execute(AssertSqlSafe(format!("ALTER TABLE {table} SET UNLOGGED"))).await?;
+    }
+    let mark = format!(
+        "CREATE UNLOGGED TABLE {schema}.{MARK} (since timestamptz NOT NULL);
+         INSERT INTO {schema}.{MARK} VALUES (now())"
+    );
+    sqlx::raw_sql(AssertSqlSafe(mark)).execute(tx).await?;
+    Ok(())
+}
+
+/// The tables of a schema, their names as SQL takes them.
+pub(super) async fn tables(
+    tx: &mut PgConnection,
+    schema: &str,
+) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables
+         WHERE schemaname = $1 AND tablename <> $2 ORDER BY tablename",
+    )
+    .bind(schema)
+    .bind(MARK)
+    .fetch_all(tx)
+    .await
+}
+
+async fn insert(
+    tx: &mut PgConnection,
+    fold: &dyn Fold,
+    version: i32,
+    state: State,
+    indexes: &[String],
+    order: Order,
+) -> Result<Version, sqlx::Error> {
+    sqlx::query_as(
+        "INSERT INTO projection.versions
+            (projection, version, fold, state, throttle, verify, switch, views, indexes)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING *",
+    )
+    .bind(fold.name())
+    .bind(version)
+    .bind(fold.version())
+    .bind(state.as_str())
+    .bind(order.throttle)
+    .bind(order.verify)
+    .bind(order.switch)
+    .bind(views(fold, version))
+    .bind(Json(indexes))
+    .fetch_one(tx)
+    .await
+}

@@ -1,0 +1,220 @@
+//! Takes versions from state to state: whatever is known to be over begins what comes next.
+//!
+//! Every projector does this for the versions of its own code. Each step is a compare-and-set, or
+//! holds a lock that ends with its transaction, so it does no harm that several try.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use infra::{shutdown::Shutdown, telemetry::emit};
+use sqlx::PgExecutor;
+use tokio::time::{Instant, timeout};
+
+use super::{
+    Refused,
+    copy::start_over,
+    finish::{self, Finished},
+    switch::{Target, switch},
+};
+use crate::{
+    metrics::{NotStepped, Stepped},
+    runner::{Everything, fold_of},
+    verify::{Verification, VerificationState},
+    versions::{State, Version},
+};
+
+const INTERVAL: Duration = Duration::from_millis(500);
+/// What did not work is left alone for so long: a switch that is tried too early holds up the live
+/// version.
+const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(5);
+/// A version has caught up when it is a thousand records behind at most, in each shard, as somebody
+/// has found who has looked at the log since it began to follow it.
+const CAUGHT_UP: &str = "(SELECT count(*) FROM projection.checkpoints AS at
+    WHERE (at.projection, at.version) = ($1, $2) AND at.seen_at > versions.changed_at
+        AND at.log_end - at.next_offset <= 1000) >= $3";
+
+/// Runs until the shutdown.
+pub(crate) async fn run(everything: Arc<Everything>, shutdown: Shutdown) {
+    let mut versions = everything.versions.subscribe();
+    let mut paused = Paused::new();
+    loop {
+        tokio::select! {
+            // What is under way is a transaction, which PostgreSQL undoes.
+            () = shutdown.requested() => return,
+            () = step_all(&everything, &mut paused) => {}
+        }
+        tokio::select! {
+            () = shutdown.requested() => return,
+            _ = timeout(INTERVAL, versions.changed()) => {}
+        }
+    }
+}
+
+/// Until when versions are left alone.
+type Paused = BTreeMap<(String, i32), Instant>;
+
+async fn step_all(everything: &Everything, paused: &mut Paused) {
+    paused.retain(|_, until| *until > Instant::now());
+    for version in &*everything.versions.known() {
+        let is_ours = fold_of(&everything.projections, version).is_some();
+        let key = (version.projection.clone(), version.version);
+        if !is_ours || version.paused || !version.is_busy() || paused.contains_key(&key) {
+            continue;
+        }
+        match step(everything, version).await {
+            Ok(false) => {}
+            Ok(true) => everything.versions.hurry(),
+            Err(error) => {
+                let (projection, version) = (&*version.projection, version.version);
+                emit(NotStepped { projection, version, error: &error });
+                paused.insert(key, Instant::now() + PAUSE_AFTER_ERROR);
+            }
+        }
+    }
+}
+
+/// True if something has changed.
+async fn step(everything: &Everything, version: &Version) -> Result<bool, Refused> {
+    let pool = &everything.shared.pool;
+    let shards = i64::from(everything.shared.log.shard_count());
+    match version.state {
+        State::Copying => {
+            let copied = "(SELECT count(*) FROM projection.checkpoints AS at
+                WHERE (at.projection, at.version) = ($1, $2) AND NOT at.copying) >= $3";
+            let detail = "all shards are copied; the tables are made durable and get their indexes";
+            Ok(advance(pool, version, State::Indexing, copied, shards, detail).await?)
+        }
+        State::Indexing => finish_all(everything, version).await,
+        State::CatchingUp => catch_up(everything, version, shards).await,
+        State::Standby if version.verify => verify(everything, version).await,
+        State::Standby if version.switch => {
+            switch(pool, &version.projection, Target::Forward(Some(version.version))).await?;
+            Ok(true)
+        }
+        State::Standby | State::Live | State::Dropped => Ok(false),
+    }
+}
+
+/// Moves a version on if it is still where we think it is and the condition holds.
+async fn advance(
+    database: impl PgExecutor<'_>,
+    version: &Version,
+    to: State,
+    condition: &'static str,
+    shards: i64,
+    detail: &str,
+) -> Result<bool, sqlx::Error> {
+    let moved = sqlx::query(sqlx::AssertSqlSafe(format!(
+        "UPDATE projection.versions SET state = $4, changed_at = now()
+         WHERE projection = $1 AND version = $2 AND state = $5 AND NOT paused AND {condition}"
+    )))
+    .bind(&version.projection)
+    .bind(version.version)
+    .bind(shards)
+    .bind(to.as_str())
+    .bind(version.state.as_str())
+    .execute(database)
+    .await?;
+    let moved = moved.rows_affected() > 0;
+    if moved {
+        let (projection, version) = (&*version.projection, version.version);
+        emit(Stepped { projection, version, state: to.as_str(), detail });
+    }
+    Ok(moved)
+}
+
+async fn finish_all(everything: &Everything, version: &Version) -> Result<bool, Refused> {
+    let pool = &everything.shared.pool;
+    match finish::step(pool, version).await? {
+        // The next one is for the next round: somebody may have paused or dropped it meanwhile.
+        Finished::Partly => Ok(true),
+        Finished::Elsewhere => Ok(false),
+        Finished::WipedOut => {
+            start_over(pool, &version.projection, version.version).await?;
+            Ok(true)
+        }
+        Finished::Wholly => {
+            let detail = "it follows the log until it has caught up";
+            Ok(advance(pool, version, State::CatchingUp, "$3 > 0", 1, detail).await?)
+        }
+    }
+}
+
+async fn catch_up(
+    everything: &Everything,
+    version: &Version,
+    shards: i64,
+) -> Result<bool, Refused> {
+    let pool = &everything.shared.pool;
+    let halted: Option<(i32, String)> = sqlx::query_as(
+        "SELECT shard, halted FROM projection.checkpoints
+         WHERE projection = $1 AND version = $2 AND halted IS NOT NULL ORDER BY shard LIMIT 1",
+    )
+    .bind(&version.projection)
+    .bind(version.version)
+    .fetch_optional(pool)
+    .await?;
+    if let Some((shard, reason)) = halted {
+        give_up(pool, version, &format!("halted in shard {shard}: {reason}")).await?;
+        return Ok(true);
+    }
+    Ok(advance(pool, version, State::Standby, CAUGHT_UP, shards, "it has caught up").await?)
+}
+
+async fn verify(everything: &Everything, version: &Version) -> Result<bool, Refused> {
+    let pool = &everything.shared.pool;
+    let last = Verification::last(pool, version).await?;
+    let Some(last) = last.filter(|last| last.created_at >= version.changed_at) else {
+        let ordered = Verification::order(pool, version, None).await?;
+        sqlx::query(
+            "UPDATE projection.versions SET verification = $3
+             WHERE projection = $1 AND version = $2",
+        )
+        .bind(&version.projection)
+        .bind(version.version)
+        .bind(ordered.id)
+        .execute(pool)
+        .await?;
+        return Ok(true);
+    };
+    match last.state {
+        VerificationState::Waiting | VerificationState::Running => Ok(false),
+        VerificationState::Equal => {
+            sqlx::query(
+                "UPDATE projection.versions SET verify = false
+                 WHERE projection = $1 AND version = $2",
+            )
+            .bind(&version.projection)
+            .bind(version.version)
+            .execute(pool)
+            .await?;
+            Ok(true)
+        }
+        VerificationState::Different => {
+            let problem = format!("verification {} found differences", last.id);
+            give_up(pool, version, &problem).await?;
+            Ok(true)
+        }
+        VerificationState::Failed => {
+            let cause = last.problem.as_deref().unwrap_or("no reason is known");
+            give_up(pool, version, &format!("verification {} failed: {cause}", last.id)).await?;
+            Ok(true)
+        }
+    }
+}
+
+/// What was asked for does not go on before an operator says so.
+async fn give_up(
+    database: impl PgExecutor<'_>,
+    version: &Version,
+    problem: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE projection.versions SET problem = $3 WHERE projection = $1 AND version = $2",
+    )
+    .bind(&version.projection)
+    .bind(version.version)
+    .bind(problem)
+    .execute(database)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,146 @@
+//! The events of one projection in one shard, read and decoded ahead of whoever writes them.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use domain::{StreamType, shard::ShardId, timestamp::Timestamp};
+use infra::{
+    log::{
+        Checkpoint, Commit, CommitBody, EventLog, EventRecord, Offset, ReadError, follow::Follower,
+    },
+    task::{self, Task},
+};
+use tokio::sync::mpsc;
+
+use crate::runner::commit::Fact;
+
+/// Records that are read at once.
+const RECORDS_MAX: usize = 5_000;
+/// Values of a batch, as they stand in the log; decoded they take a few times of that.
+const BATCH_BYTES_MAX: usize = 12 << 20;
+/// Records that a batch passes at most, whether or not they are of the projection: a checkpoint
+/// now and then, and progress to be seen.
+const BATCH_RECORDS_MAX: i64 = 500_000;
+/// Batches that wait to be written: one, while another is written and a third is read.
+const WAITING_MAX: usize = 1;
+
+/// What one transaction takes.
+pub(super) struct Batch {
+    pub facts: Vec<Fact>,
+    /// Where a reader stands that has taken it.
+    pub to: Checkpoint,
+    /// Beyond `to` where records are no commits, or a commit is not complete.
+    pub next_offset: Offset,
+    pub log_end: Offset,
+    pub recorded_at: DateTime<Utc>,
+}
+
+/// Its end ends the reading.
+pub(super) struct Source {
+    batches: mpsc::Receiver<Batch>,
+    reading: Task<ReadError>,
+}
+
+struct Reading {
+    log: Arc<dyn EventLog>,
+    shard: ShardId,
+    follower: Follower,
+    stream: StreamType,
+    events_max: usize,
+}
+
+impl Source {
+    pub(super) async fn open(
+        log: &Arc<dyn EventLog>,
+        shard: ShardId,
+        from: Checkpoint,
+        stream: StreamType,
+        events_max: usize,
+    ) -> Result<Self, ReadError> {
+        let follower = Follower::open(&**log, shard, Some(from)).await?;
+        let (sender, batches) = mpsc::channel(WAITING_MAX);
+        let reading = Reading { log: Arc::clone(log), shard, follower, stream, events_max };
+        let reading = task::spawn("projector copy source", reading.run(sender));
+        Ok(Self { batches, reading })
+    }
+
+    /// The next batch; at the end of the log, an empty one.
+    pub(super) async fn next(&mut self) -> Result<Batch, ReadError> {
+        match self.batches.recv().await {
+            Some(batch) => Ok(batch),
+            None => Err(match (&mut self.reading).await {
+                Ok(error) => error,
+                Err(failed) => ReadError::Failed(failed.into()),
+            }),
+        }
+    }
+}
+
+impl Reading {
+    /// Reads until the log cannot be read, or nobody wants more.
+    async fn run(mut self, batches: mpsc::Sender<Batch>) -> ReadError {
+        loop {
+            let batch = match self.gather().await {
+                Ok(batch) => batch,
+                Err(error) => return error,
+            };
+            if batches.send(batch).await.is_err() {
+                return ReadError::Failed("nobody takes what is read".into());
+            }
+        }
+    }
+
+    async fn gather(&mut self) -> Result<Batch, ReadError> {
+        let began = self.follower.next_offset();
+        let log_end = self.log.range(self.shard).await?.end;
+        let (mut facts, mut bytes) = (Vec::new(), 0);
+        let mut recorded_at = Timestamp::default();
+        loop {
+            let commits = self.follower.next(RECORDS_MAX).await?;
+            for commit in &commits {
+                recorded_at = recorded_at_of(commit).unwrap_or(recorded_at);
+                for record in wanted(commit, self.stream) {
+                    bytes += record.value.len();
+                    facts.push(Fact::decode(record));
+                }
+            }
+            let next_offset = self.follower.next_offset();
+            let passed = next_offset - began;
+            // At the end of the log, asking for more would wait for it.
+            if next_offset >= log_end {
+                break;
+            }
+            let is_full = facts.len() >= self.events_max
+                || bytes >= BATCH_BYTES_MAX
+                || passed >= BATCH_RECORDS_MAX;
+            if is_full || commits.is_empty() {
+                break;
+            }
+            // Decoding takes no pause of its own, and others share the thread.
+            tokio::task::yield_now().await;
+        }
+        Ok(Batch {
+            facts,
+            to: self.follower.checkpoint(),
+            next_offset: self.follower.next_offset(),
+            log_end,
+            recorded_at: recorded_at.to_datetime(),
+        })
+    }
+}
+
+/// The events of a commit that a projection of such streams wants.
+pub(crate) fn wanted(commit: &Commit, stream: StreamType) -> impl Iterator<Item = &EventRecord> {
+    let records: &[EventRecord] = match &commit.body {
+        CommitBody::Events(records) => records,
+        CommitBody::Barrier(_) => &[],
+    };
+    records.iter().filter(move |record| record.stream.stream_type() == stream)
+}
+
+fn recorded_at_of(commit: &Commit) -> Option<Timestamp> {
+    match &commit.body {
+        CommitBody::Events(records) => records.last().map(|record| record.recorded_at),
+        CommitBody::Barrier(barrier) => Some(barrier.recorded_at),
+    }
+}

@@ -1,0 +1,307 @@
+//! Shows readers another version, in one transaction.
+//!
+//! Why nothing that somebody has read disappears, and every position token goes on being good:
+//! 1. The transaction locks the checkpoints of the live version, so that it stands still.
+//! 2. It waits, for a moment, until the other version is at least as far in every shard, and locks
+//!    its checkpoints, too.
+//! 3. It changes the views and says which version is live. Whoever reads sees all of that or nothing;
+//!    a position that was applied before is applied after.
+//!
+//! A statement that is under way holds the views that it reads, and the transaction waits for it; new
+//! ones wait behind the transaction. So it waits for a moment only, gives up, and tries again.
+
+use std::time::Duration;
+
+use infra::{
+    log::Offset,
+    postgres::{POSITIONS_CHANNEL, Pool},
+    retry::{Policy, retry},
+    telemetry::emit,
+};
+use sqlx::{AssertSqlSafe, Executor, PgConnection, types::Json};
+use tokio::time::{Instant, sleep};
+
+use super::{Refused, begin::locked};
+use crate::{
+    metrics::Stepped,
+    schema::show,
+    versions::{State, Version},
+};
+
+/// A batch of the live version that is under way may take this long.
+const CHECKPOINT_WAIT_MAX: &str = "1s";
+/// Reads wait behind the switch for no longer than this.
+const VIEW_WAIT_MAX: &str = "100ms";
+/// For so long the live version stands still until the other has caught up with it.
+const CATCH_UP_WAIT_MAX: Duration = Duration::from_millis(1_500);
+/// Without a look at this first, a version that is far behind would stop the live one for nothing.
+const BEHIND_MAX: Offset = 2_000;
+const CATCH_UP_INTERVAL: Duration = Duration::from_millis(5);
+/// Within the time that a request may take.
+const RETRY: Policy = Policy {
+    tries_max: Some(6),
+    wait_min: Duration::from_millis(50),
+    wait_max: Duration::from_millis(500),
+};
+
+/// Which version readers are to see.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Target {
+    /// The newest that is not live, or the one of this number.
+    Forward(Option<i32>),
+    /// The one that was live before.
+    Back,
+}
+
+/// # Errors
+/// If there is no such version, it is not as far, or PostgreSQL cannot do it.
+pub(crate) async fn switch(
+    pool: &Pool,
+    projection: &str,
+    target: Target,
+) -> Result<Version, Refused> {
+    let version = retry(RETRY, Refused::is_passing, || once(pool, projection, target)).await?;
+    let detail = match version.replaced {
+        Some(replaced) => format!("readers see it instead of v{replaced}"),
+        None => "readers see it again".to_owned(),
+    };
+    let (projection, state) = (&*version.projection, State::Live.as_str());
+    emit(Stepped { projection, version: version.version, state, detail: &detail });
+    Ok(version)
+}
+
+async fn once(pool: &Pool, projection: &str, target: Target) -> Result<Version, Refused> {
+    let mut tx = pool.begin().await?;
+    wait_for_locks(&mut tx, CHECKPOINT_WAIT_MAX).await?;
+    let versions = locked(&mut tx, projection).await?;
+    let live = versions.iter().find(|version| version.state == State::Live);
+    let next = choose(projection, &versions, live, target)?;
+    if let Some(live) = live {
+        let near: Vec<_> = checkpoints(&mut tx, live, Lock::NotTaken)
+            .await?
+            .into_iter()
+            .map(|place| Place { next_offset: place.next_offset - BEHIND_MAX, ..place })
+            .collect();
+        if let Some(behind) = behind(&near, &checkpoints(&mut tx, next, Lock::NotTaken).await?) {
+            return Err(not_yet(next, &behind));
+        }
+        let reached = checkpoints(&mut tx, live, Lock::Taken).await?;
+        wait_until_as_far(&mut tx, &reached, next).await?;
+    }
+    wait_for_locks(&mut tx, VIEW_WAIT_MAX).await?;
+    change_views(&mut tx, live, next).await?;
+    let version = change_states(&mut tx, live, next, target).await?;
+    tell(&mut tx, projection).await?;
+    tx.commit().await?;
+    Ok(version)
+}
+
+fn choose<'v>(
+    projection: &str,
+    versions: &'v [Version],
+    live: Option<&Version>,
+    target: Target,
+) -> Result<&'v Version, Refused> {
+    let there = |number: i32| {
+        let found = versions.iter().find(|it| it.version == number && it.state != State::Dropped);
+        found.ok_or_else(|| Refused::NoVersion(format!("there is no {projection} v{number}")))
+    };
+    let next = match target {
+        Target::Forward(Some(number)) => there(number)?,
+        Target::Forward(None) => {
+            let newest = versions.iter().rev().find(|it| it.state != State::Dropped);
+            let newest = newest.ok_or_else(|| Refused::NoProjection(projection.to_owned()))?;
+            if newest.state == State::Live {
+                return Err(Refused::Conflict(format!(
+                    "{projection} v{} is the newest version and live already; `rebuild` makes \
+                     another, `rollback` leads back",
+                    newest.version
+                )));
+            }
+            newest
+        }
+        Target::Back => match live.and_then(|live| Some((live.version, live.replaced?))) {
+            Some((_, replaced)) => there(replaced)?,
+            None => {
+                return Err(Refused::Conflict(format!(
+                    "the live version of {projection} has not taken the place of another"
+                )));
+            }
+        },
+    };
+    let Version { version, state, .. } = next;
+    match state {
+        State::Standby => Ok(next),
+        State::Live => Err(Refused::Conflict(format!("{projection} v{version} is live already"))),
+        State::Copying | State::Indexing | State::CatchingUp | State::Dropped => {
+            Err(Refused::Conflict(format!(
+                "{projection} v{version} is {}, so it cannot be read yet",
+                state.as_str()
+            )))
+        }
+    }
+}
+
+/// Where a version stands in a shard.
+#[derive(Debug, PartialEq, sqlx::FromRow)]
+struct Place {
+    shard: i32,
+    log_id: Option<String>,
+    next_offset: Offset,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lock {
+    Taken,
+    NotTaken,
+}
+
+async fn checkpoints(
+    tx: &mut PgConnection,
+    version: &Version,
+    lock: Lock,
+) -> Result<Vec<Place>, sqlx::Error> {
+    let select = "SELECT shard, log_id, next_offset FROM projection.checkpoints
+         WHERE projection = $1 AND version = $2 ORDER BY shard";
+    let select = match lock {
+        Lock::Taken => format!("{select} FOR UPDATE"),
+        Lock::NotTaken => select.to_owned(),
+    };
+    sqlx::query_as(AssertSqlSafe(select))
+        .bind(&version.projection)
+        .bind(version.version)
+        .fetch_all(tx)
+        .await
+}
+
+async fn wait_until_as_far(
+    tx: &mut PgConnection,
+    reached: &[Place],
+    next: &Version,
+) -> Result<(), Refused> {
+    let deadline = Instant::now() + CATCH_UP_WAIT_MAX;
+    while let Some(behind) = behind(reached, &checkpoints(tx, next, Lock::NotTaken).await?) {
+        if Instant::now() >= deadline {
+            return Err(not_yet(next, &behind));
+        }
+        sleep(CATCH_UP_INTERVAL).await;
+    }
+    // It moves forward only; locked, it cannot be dropped or begun anew any more either.
+    match behind(reached, &checkpoints(tx, next, Lock::Taken).await?) {
+        None => Ok(()),
+        Some(behind) => Err(not_yet(next, &behind)),
+    }
+}
+
+fn not_yet(next: &Version, behind: &str) -> Refused {
+    let Version { projection, version, .. } = next;
+    Refused::NotYet(format!("{projection} v{version} is behind the live version: {behind}"))
+}
+
+fn behind(reached: &[Place], others: &[Place]) -> Option<String> {
+    reached.iter().find_map(|place| {
+        let Place { shard, log_id, next_offset } = place;
+        let other = others.iter().find(|other| other.shard == *shard);
+        let at = other.map_or(0, |other| other.next_offset);
+        if log_id.is_some() && other.is_some_and(|other| other.log_id != *log_id) {
+            return Some(format!("in shard {shard} it has not begun, or follows another log"));
+        }
+        (at < *next_offset).then(|| format!("in shard {shard} it is at {at} of {next_offset}"))
+    })
+}
+
+async fn change_views(
+    tx: &mut PgConnection,
+    live: Option<&Version>,
+    next: &Version,
+) -> Result<(), sqlx::Error> {
+    let views = views_of(tx, next).await?;
+    show(tx, &views).await?;
+    let Some(live) = live else { return Ok(()) };
+    for (name, _) in views_of(tx, live).await? {
+        // One that only the other version has would go on showing that one.
+        if !views.iter().any(|(kept, _)| *kept == name) {
+            tx.execute(AssertSqlSafe(format!("DROP VIEW IF EXISTS read.{name}"))).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn views_of(
+    tx: &mut PgConnection,
+    version: &Version,
+) -> Result<Vec<(String, String)>, sqlx::Error> {
+    let Json(views) = sqlx::query_scalar(
+        "SELECT views FROM projection.versions WHERE projection = $1 AND version = $2",
+    )
+    .bind(&version.projection)
+    .bind(version.version)
+    .fetch_one(tx)
+    .await?;
+    Ok(views)
+}
+
+async fn change_states(
+    tx: &mut PgConnection,
+    live: Option<&Version>,
+    next: &Version,
+    target: Target,
+) -> Result<Version, sqlx::Error> {
+    sqlx::query(
+        "UPDATE projection.versions SET state = 'standby', changed_at = now()
+         WHERE projection = $1 AND state = 'live'",
+    )
+    .bind(&next.projection)
+    .execute(&mut *tx)
+    .await?;
+    // Who was rolled back to leads nowhere further: forward is `switch`.
+    let replaced = match target {
+        Target::Forward(_) => live.map(|live| live.version),
+        Target::Back => None,
+    };
+    sqlx::query_as(
+        "UPDATE projection.versions SET state = 'live', changed_at = now(), switch = false,
+            replaced = $3, problem = NULL
+         WHERE projection = $1 AND version = $2 RETURNING *",
+    )
+    .bind(&next.projection)
+    .bind(next.version)
+    .bind(replaced)
+    .fetch_one(tx)
+    .await
+}
+
+/// Query nodes ask which version is live when they hear of it.
+async fn tell(tx: &mut PgConnection, projection: &str) -> Result<(), sqlx::Error> {
+    sqlx::query("SELECT pg_notify($1, json_build_object('switched', $2::text)::text)")
+        .bind(POSITIONS_CHANNEL)
+        .bind(projection)
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+async fn wait_for_locks(tx: &mut PgConnection, wait_max: &str) -> Result<(), sqlx::Error> {
+    tx.execute(AssertSqlSafe(format!("SET LOCAL lock_timeout = '{wait_max}'"))).await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(shard: i32, log_id: Option<&str>, next_offset: Offset) -> Place {
+        Place { shard, log_id: log_id.map(str::to_owned), next_offset }
+    }
+
+    #[test]
+    fn a_version_must_be_as_far_in_every_shard_of_the_same_log() {
+        let live = [place(0, Some("a"), 7), place(1, None, 0)];
+        assert_eq!(behind(&live, &[place(0, Some("a"), 7)]), None);
+        assert_eq!(behind(&live, &[place(0, Some("a"), 9), place(1, None, 0)]), None);
+        let short = behind(&live, &[place(0, Some("a"), 6)]);
+        assert_eq!(short.as_deref(), Some("in shard 0 it is at 6 of 7"));
+        assert!(behind(&live, &[place(0, Some("b"), 9)]).is_some());
+        assert!(behind(&live, &[place(1, None, 0)]).is_some());
+    }
+}

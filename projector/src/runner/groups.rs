@@ -1,0 +1,212 @@
+//! Everything that is to be fed in one shard: the live versions together, every other by itself.
+//!
+//! The live ones share one reading of the log. A version that is built, or that stands by, reads on
+//! its own, so that it can be slow, poisonous or far behind without holding up what is read.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use domain::shard::ShardId;
+use futures_util::future::select_all;
+use infra::{
+    shutdown::Shutdown,
+    task::{self, Task, TaskFailed},
+};
+
+use super::{Fold, shard, shared::Shared};
+use crate::{
+    rebuild::copy,
+    versions::{Served, State, Version, Watch},
+};
+
+/// What all shards of a projector work with.
+pub(crate) struct Everything {
+    /// How the live versions are fed; others get a copy of their own.
+    pub shared: Shared,
+    pub projections: Vec<Arc<dyn Fold>>,
+    pub versions: Watch,
+}
+
+/// What is fed together, and how.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Group {
+    /// By projection: its live version.
+    Live(BTreeMap<String, i32>),
+    Beside(String, i32),
+    /// In bulk, so many events per second at most.
+    Copying(String, i32, Option<i32>),
+}
+
+struct Running {
+    shared: Arc<Shared>,
+    stop: Shutdown,
+    task: Task<Result<(), TaskFailed>>,
+}
+
+/// Feeds what there is to feed until the shutdown.
+///
+/// # Errors
+/// If one of its tasks panics.
+pub(super) async fn run(
+    everything: Arc<Everything>,
+    shard: ShardId,
+    shutdown: Shutdown,
+) -> Result<(), TaskFailed> {
+    let mut versions = everything.versions.subscribe();
+    let mut running = BTreeMap::<Group, Running>::new();
+    while !shutdown.is_requested() {
+        let known = Arc::clone(&versions.borrow_and_update());
+        let wanted = plan(&known, &everything.projections);
+        let over: Vec<_> =
+            running.extract_if(.., |group, _| !wanted.contains(group)).map(|it| it.1).collect();
+        end(over, shard).await?;
+        for group in wanted {
+            running
+                .entry(group.clone())
+                .or_insert_with(|| everything.start(&group, shard, shutdown.child()));
+        }
+        tokio::select! {
+            changed = versions.changed() => if changed.is_err() { shutdown.requested().await },
+            // A group ends when it is told to, or with a panic.
+            (group, ended) = any_end(&mut running), if !running.is_empty() => {
+                running.remove(&group);
+                ended??;
+            }
+            () = shutdown.requested() => {}
+        }
+    }
+    end(running.into_values().collect(), shard).await
+}
+
+/// What this code can feed of the versions that there are.
+fn plan(versions: &[Version], projections: &[Arc<dyn Fold>]) -> Vec<Group> {
+    let mut live = BTreeMap::new();
+    let mut groups = Vec::new();
+    for version in versions.iter().filter(|version| fold_of(projections, version).is_some()) {
+        let (name, number) = (version.projection.clone(), version.version);
+        match version.state {
+            State::Live => drop(live.insert(name, number)),
+            State::Copying if !version.paused => {
+                groups.push(Group::Copying(name, number, version.throttle));
+            }
+            State::CatchingUp | State::Standby if !version.paused => {
+                groups.push(Group::Beside(name, number));
+            }
+            State::Copying
+            | State::CatchingUp
+            | State::Standby
+            | State::Indexing
+            | State::Dropped => {}
+        }
+    }
+    if !live.is_empty() {
+        groups.push(Group::Live(live));
+    }
+    groups
+}
+
+/// The code that made a version, if this is it.
+pub(crate) fn fold_of<'p>(
+    projections: &'p [Arc<dyn Fold>],
+    version: &Version,
+) -> Option<&'p Arc<dyn Fold>> {
+    projections
+        .iter()
+        .find(|fold| fold.name() == version.projection && fold.version() == version.fold)
+}
+
+impl Everything {
+    fn start(&self, group: &Group, shard: ShardId, stop: Shutdown) -> Running {
+        let served = |name: &str, version: i32| {
+            let fold = self.projections.iter().find(|fold| fold.name() == name)?;
+            Some(Served { fold: Arc::clone(fold), version })
+        };
+        let shared = Arc::new(match group {
+            Group::Live(live) => {
+                let live = live.iter().filter_map(|(name, version)| served(name, *version));
+                self.shared.serving(live.collect())
+            }
+            Group::Beside(name, version) | Group::Copying(name, version, _) => served(
+                name, *version,
+            )
+            .map_or_else(|| self.shared.serving(Vec::new()), |served| self.shared.beside(served)),
+        });
+        let task = match group {
+            Group::Live(_) | Group::Beside(..) => {
+                let run = shard::run(Arc::clone(&shared), shard, stop.clone());
+                task::spawn("projector shard", run)
+            }
+            Group::Copying(.., throttle) => {
+                let run = copy::run(Arc::clone(&shared), shard, *throttle, stop.clone());
+                task::spawn("projector copy", run)
+            }
+        };
+        Running { shared, stop, task }
+    }
+}
+
+/// The first that ends; it must not be asked again.
+async fn any_end(
+    running: &mut BTreeMap<Group, Running>,
+) -> (Group, Result<Result<(), TaskFailed>, TaskFailed>) {
+    let ends = running.iter_mut().map(|(group, running)| {
+        let task = &mut running.task;
+        Box::pin(async move { (group.clone(), task.await) })
+    });
+    select_all(ends).await.0
+}
+
+async fn end(running: Vec<Running>, shard: ShardId) -> Result<(), TaskFailed> {
+    for running in &running {
+        running.stop.request();
+    }
+    for Running { shared, task, .. } in running {
+        task.await??;
+        shared.leave(shard);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::projections;
+
+    fn version(projection: &str, version: i32, fold: i32, state: State) -> Version {
+        Version {
+            projection: projection.to_owned(),
+            version,
+            fold,
+            state,
+            paused: false,
+            throttle: None,
+            verify: false,
+            switch: false,
+            verification: None,
+            replaced: None,
+            problem: None,
+            created_at: chrono::DateTime::default(),
+            changed_at: chrono::DateTime::default(),
+        }
+    }
+
+    #[test]
+    fn live_versions_go_together_and_others_alone_whatever_other_code_made_is_left_to_it() {
+        let known = [
+            version("carts", 2, 7, State::Live),
+            version("orders", 1, 1, State::Standby),
+            version("orders", 2, 1, State::Live),
+            version("orders", 3, 1, State::Copying),
+            Version { paused: true, ..version("sales", 2, 1, State::Copying) },
+            version("stock", 1, 1, State::Live),
+            version("stock", 2, 1, State::Indexing),
+            version("unheard_of", 1, 1, State::Live),
+        ];
+        let live = [("orders".to_owned(), 2), ("stock".to_owned(), 1)];
+        let expected = [
+            Group::Beside("orders".to_owned(), 1),
+            Group::Copying("orders".to_owned(), 3, None),
+            Group::Live(live.into()),
+        ];
+        assert_eq!(plan(&known, &projections::all()), expected);
+    }
+}

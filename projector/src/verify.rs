@@ -1,0 +1,191 @@
+//! Proofs that the rows of a version are what the log makes of them.
+//!
+//! One transaction sees rows and checkpoints at one moment. The log is then folded once more up to
+//! those checkpoints, event by event, with nothing of the runner: no batches, no stored rows to
+//! begin with, no SQL that writes. What comes out is compared with what is stored, row by row.
+//!
+//! Orders wait in a table; any projector of the right release takes the next one. Who dies over one
+//! leaves it to another, from its start.
+//!
+//! **Invariant:** memory is bounded, whatever the number of rows: the keys are taken in parts, and
+//! the log is read once for each part.
+
+mod compare;
+mod expected;
+mod prefix;
+mod report;
+mod run;
+
+use chrono::{DateTime, Utc};
+use infra::postgres::Pool;
+use serde::{Deserialize, Serialize};
+use sqlx::types::Json;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+pub(crate) use compare::{instant, key_of};
+pub(crate) use expected::{Columns, Expect, Expected};
+pub use report::{Difference, Report, TableReport};
+pub(crate) use run::run;
+
+use crate::versions::Version;
+
+/// Finished ones that are kept of each projection.
+const KEPT_MAX: i64 = 20;
+
+/// One verification of one version.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, sqlx::FromRow)]
+pub struct Verification {
+    pub id: Uuid,
+    #[schema(example = "orders")]
+    pub projection: String,
+    pub version: i32,
+    /// About so many keys are looked at; all if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sample: Option<i32>,
+    #[sqlx(try_from = "String")]
+    pub state: VerificationState,
+    /// From 0 to 1.
+    pub progress: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[sqlx(json(nullable))]
+    pub report: Option<Report>,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: DateTime<Utc>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub finished_at: Option<DateTime<Utc>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum VerificationState {
+    Waiting,
+    Running,
+    /// The rows are what the log makes of them.
+    Equal,
+    Different,
+    /// It could not be found out.
+    Failed,
+}
+
+impl VerificationState {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Running => "running",
+            Self::Equal => "equal",
+            Self::Different => "different",
+            Self::Failed => "failed",
+        }
+    }
+
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Equal | Self::Different | Self::Failed)
+    }
+}
+
+impl TryFrom<String> for VerificationState {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let all = [Self::Waiting, Self::Running, Self::Equal, Self::Different, Self::Failed];
+        all.into_iter().find(|state| state.as_str() == text).ok_or(text)
+    }
+}
+
+impl Verification {
+    /// Puts one in line.
+    pub(crate) async fn order(
+        pool: &Pool,
+        version: &Version,
+        sample: Option<i32>,
+    ) -> Result<Self, sqlx::Error> {
+        sqlx::query(
+            "DELETE FROM projection.verifications WHERE id IN (
+                SELECT id FROM projection.verifications
+                WHERE projection = $1 AND finished_at IS NOT NULL
+                ORDER BY created_at DESC OFFSET $2)",
+        )
+        .bind(&version.projection)
+        .bind(KEPT_MAX)
+        .execute(pool)
+        .await?;
+        sqlx::query_as(
+            "INSERT INTO projection.verifications (id, projection, version, sample, state)
+             VALUES ($1, $2, $3, $4, 'waiting') RETURNING *",
+        )
+        .bind(Uuid::now_v7())
+        .bind(&version.projection)
+        .bind(version.version)
+        .bind(sample)
+        .fetch_one(pool)
+        .await
+    }
+
+    pub(crate) async fn find(pool: &Pool, id: Uuid) -> Result<Option<Self>, sqlx::Error> {
+        sqlx::query_as("SELECT * FROM projection.verifications WHERE id = $1")
+            .bind(id)
+            .fetch_optional(pool)
+            .await
+    }
+
+    /// The one of all rows that was ordered last.
+    pub(crate) async fn last(pool: &Pool, version: &Version) -> Result<Option<Self>, sqlx::Error> {
+        sqlx::query_as(
+            "SELECT * FROM projection.verifications
+             WHERE projection = $1 AND version = $2 AND sample IS NULL
+             ORDER BY created_at DESC LIMIT 1",
+        )
+        .bind(&version.projection)
+        .bind(version.version)
+        .fetch_optional(pool)
+        .await
+    }
+
+    async fn unfinished(pool: &Pool) -> Result<Vec<Self>, sqlx::Error> {
+        sqlx::query_as(
+            "SELECT * FROM projection.verifications WHERE state IN ('waiting', 'running')
+             ORDER BY created_at",
+        )
+        .fetch_all(pool)
+        .await
+    }
+
+    async fn set_progress(&self, pool: &Pool, progress: f64) -> Result<(), sqlx::Error> {
+        sqlx::query(
+            "UPDATE projection.verifications SET state = 'running', progress = $2 WHERE id = $1",
+        )
+        .bind(self.id)
+        .bind(progress)
+        .execute(pool)
+        .await?;
+        Ok(())
+    }
+
+    async fn finish(
+        &self,
+        pool: &Pool,
+        state: VerificationState,
+        report: Option<&Report>,
+        problem: Option<&str>,
+    ) -> Result<(), sqlx::Error> {
+        sqlx::query(
+            "UPDATE projection.verifications
+             SET state = $2, report = $3, problem = $4, progress = 1, finished_at = now()
+             WHERE id = $1",
+        )
+        .bind(self.id)
+        .bind(state.as_str())
+        .bind(report.map(Json))
+        .bind(problem)
+        .execute(pool)
+        .await?;
+        Ok(())
+    }
+}

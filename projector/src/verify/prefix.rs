@@ -1,0 +1,52 @@
+//! The log up to the checkpoints of a version, read once more from its beginning.
+
+use std::sync::Arc;
+
+use domain::{StreamType, shard::ShardId};
+use infra::log::{Checkpoint, EventLog, EventRecord, ReadError, follow::Follower};
+
+use crate::rebuild::copy::wanted;
+
+const RECORDS_MAX: usize = 2_000;
+
+/// One shard up to a checkpoint.
+pub(super) struct Prefix {
+    follower: Follower,
+    end: Checkpoint,
+    stream: StreamType,
+}
+
+impl Prefix {
+    pub(super) async fn open(
+        log: &Arc<dyn EventLog>,
+        shard: ShardId,
+        end: Checkpoint,
+        stream: StreamType,
+    ) -> Result<Self, ReadError> {
+        // Of the same log, or what it makes says nothing about the rows.
+        let start = Checkpoint { log_id: end.log_id, ..Checkpoint::START };
+        let follower = Follower::open(&**log, shard, Some(start)).await?;
+        Ok(Self { follower, end, stream })
+    }
+
+    /// Records of the shard that have been passed.
+    pub(super) fn passed(&self) -> i64 {
+        self.follower.next_offset()
+    }
+
+    /// Hands the next events over; false at the end.
+    pub(super) async fn next(
+        &mut self,
+        mut take: impl FnMut(&EventRecord),
+    ) -> Result<bool, ReadError> {
+        if self.follower.checkpoint().next_offset >= self.end.next_offset {
+            return Ok(false);
+        }
+        for commit in self.follower.next(RECORDS_MAX).await? {
+            if commit.next_offset <= self.end.next_offset {
+                wanted(&commit, self.stream).for_each(&mut take);
+            }
+        }
+        Ok(true)
+    }
+}

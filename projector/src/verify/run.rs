@@ -1,0 +1,271 @@
+//! Takes verifications out of the line and carries them out.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+    time::Duration,
+};
+
+use domain::shard::ShardId;
+use futures_util::TryStreamExt;
+use infra::{
+    log::{Checkpoint, ReadError},
+    shutdown::Shutdown,
+    telemetry::{chain, emit},
+};
+use sqlx::{AssertSqlSafe, PgConnection, Postgres, Transaction, types::Json};
+use tokio::time::{Instant, timeout};
+
+use super::{
+    Verification, VerificationState,
+    compare::{Comparing, key_of},
+    expected::Columns,
+    prefix::Prefix,
+    report::Report,
+};
+use crate::{
+    checkpoint::all_of,
+    metrics::Verified,
+    projection::Table,
+    runner::{Everything, Fold, commit::Fact, fold_of},
+    versions::{Version, lock_key, schema_of},
+};
+
+const INTERVAL: Duration = Duration::from_millis(500);
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
+/// A snapshot may be looked at for so long; vacuum waits for it.
+const SNAPSHOT_WAIT_MAX: &str = "6h";
+/// Text of the rows of one part. In memory they take some five times of that.
+const PART_BYTES_MAX: i64 = 32 << 20;
+/// Without rows to measure there is one part; more than this is no help.
+const PARTS_MAX: i64 = 10_000;
+
+/// Runs until the shutdown.
+pub(crate) async fn run(everything: Arc<Everything>, shutdown: Shutdown) {
+    loop {
+        tokio::select! {
+            () = shutdown.requested() => return,
+            () = take_all(&everything) => {}
+        }
+        timeout(INTERVAL, shutdown.requested()).await.ok();
+    }
+}
+
+async fn take_all(everything: &Everything) {
+    let pool = &everything.shared.pool;
+    // PostgreSQL away: whoever needs it at once says so.
+    let (Ok(waiting), Ok(versions)) =
+        (Verification::unfinished(pool).await, Version::all(pool).await)
+    else {
+        return;
+    };
+    for verification in waiting {
+        let version = versions.iter().find(|version| {
+            version.projection == verification.projection && version.version == verification.version
+        });
+        let ended = match version {
+            None => Err(Failed::Gone),
+            Some(version) => match fold_of(&everything.projections, version) {
+                Some(fold) => verify(everything, &verification, fold.as_ref()).await,
+                None => continue,
+            },
+        };
+        match ended {
+            Err(Failed::Elsewhere) => {}
+            Err(Failed::Database(error)) if error.as_database_error().is_none() => {}
+            Err(failed) => settle(everything, &verification, Err(failed)).await,
+            Ok(report) => settle(everything, &verification, Ok(report)).await,
+        }
+    }
+}
+
+/// Why a verification ends without a report.
+#[derive(Debug, thiserror::Error)]
+enum Failed {
+    #[error("another projector is at it")]
+    Elsewhere,
+    #[error("the version has been dropped")]
+    Gone,
+    #[error("the log cannot be read")]
+    Log(#[from] ReadError),
+    #[error("PostgreSQL does not tell the rows")]
+    Database(#[from] sqlx::Error),
+}
+
+async fn settle(
+    everything: &Everything,
+    verification: &Verification,
+    ended: Result<Report, Failed>,
+) {
+    let pool = &everything.shared.pool;
+    let (state, report, problem) = match &ended {
+        Ok(report) if report.is_equal() => (VerificationState::Equal, Some(report), None),
+        Ok(report) => (VerificationState::Different, Some(report), None),
+        Err(failed) => (VerificationState::Failed, None, Some(chain(failed).to_string())),
+    };
+    let detail = match (&report, &problem) {
+        (Some(report), _) => report.summary(),
+        (None, problem) => problem.clone().unwrap_or_default(),
+    };
+    let (projection, version) = (&*verification.projection, verification.version);
+    emit(Verified { projection, version, result: state.as_str(), detail: &detail });
+    // If this fails, the verification is still in line, and is done once more.
+    verification.finish(pool, state, report, problem.as_deref()).await.ok();
+}
+
+async fn verify(
+    everything: &Everything,
+    verification: &Verification,
+    fold: &dyn Fold,
+) -> Result<Report, Failed> {
+    let mut tx = snapshot(everything, verification).await?;
+    let schema = schema_of(&verification.projection, verification.version);
+    let ends = all_of(&mut tx, &verification.projection, verification.version).await?;
+    let parts = Parts::plan(&mut tx, &schema, fold, verification.sample).await?;
+    let mut report = Report::default();
+    let mut progress = Progress::new(verification, &ends, parts.taken());
+    for part in 0..parts.taken() {
+        let mut expected = fold.expect();
+        for (shard, end) in &ends {
+            let log = &everything.shared.log;
+            let number = crate::checkpoint::shard_column(*shard);
+            let mut prefix = Prefix::open(log, *shard, *end, fold.stream()).await?;
+            let mut before = 0;
+            while prefix
+                .next(|record| {
+                    if parts.has(part, record.stream.key()) {
+                        report.events += 1;
+                        expected.take(&Fact::decode(record), number);
+                    }
+                })
+                .await?
+            {
+                let passed = prefix.passed();
+                progress.pass(everything, passed - before).await?;
+                // Decoding takes no pause of its own, and others share the thread.
+                tokio::task::yield_now().await;
+                before = passed;
+            }
+        }
+        report.stopped += u64::try_from(expected.stopped()).unwrap_or(u64::MAX);
+        for (index, (table, rows)) in expected.into_tables().into_iter().enumerate() {
+            // Rows that many streams share are only complete when all of them are folded.
+            if index > 0 && !parts.is_whole() {
+                continue;
+            }
+            let mut comparing = Comparing::new(&table, rows);
+            let own = |row: &Columns| index > 0 || parts.has(part, &key_of(&table, row));
+            let mut stored = rows_of(&mut tx, &schema, &table);
+            while let Some(Json(row)) = stored.try_next().await? {
+                if own(&row) {
+                    comparing.found(row, &mut report);
+                }
+            }
+            drop(stored);
+            comparing.finish(&mut report);
+        }
+    }
+    Ok(report)
+}
+
+/// One moment of all tables, and the right to look at them for this verification.
+async fn snapshot(
+    everything: &Everything,
+    verification: &Verification,
+) -> Result<Transaction<'static, Postgres>, Failed> {
+    let begin = AssertSqlSafe("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY".to_owned());
+    let mut tx = everything.shared.pool.begin_with(begin).await?;
+    let patient = format!(
+        "SET LOCAL statement_timeout = '{SNAPSHOT_WAIT_MAX}';
+         SET LOCAL idle_in_transaction_session_timeout = '{SNAPSHOT_WAIT_MAX}'"
+    );
+    sqlx::raw_sql(AssertSqlSafe(patient)).execute(&mut *tx).await?;
+    let free: bool = sqlx::query_scalar("SELECT pg_try_advisory_xact_lock($1)")
+        .bind(lock_key(&format!("verification {}", verification.id)))
+        .fetch_one(&mut *tx)
+        .await?;
+    if free { Ok(tx) } else { Err(Failed::Elsewhere) }
+}
+
+fn rows_of<'t>(
+    tx: &'t mut Transaction<'static, Postgres>,
+    schema: &str,
+    table: &Table,
+) -> futures_util::stream::BoxStream<'t, Result<Json<Columns>, sqlx::Error>> {
+    let rows = format!("SELECT to_jsonb(kept) FROM {schema}.{} AS kept", table.name);
+    sqlx::query_scalar(AssertSqlSafe(rows)).fetch(&mut **tx)
+}
+
+/// The keys in parts that fit into memory; or one part, as a sample.
+struct Parts {
+    hasher: RandomState,
+    count: u64,
+    sample: bool,
+}
+
+impl Parts {
+    async fn plan(
+        tx: &mut PgConnection,
+        schema: &str,
+        fold: &dyn Fold,
+        sample: Option<i32>,
+    ) -> Result<Self, sqlx::Error> {
+        let table = fold.table().name;
+        let size = format!(
+            "SELECT count(*), coalesce(sum(octet_length(kept::text)), 0)::bigint
+             FROM {schema}.{table} AS kept"
+        );
+        let (rows, bytes): (i64, i64) = sqlx::query_as(AssertSqlSafe(size)).fetch_one(tx).await?;
+        let count = match sample {
+            Some(sample) => (rows / i64::from(sample)).max(1),
+            None => (bytes / PART_BYTES_MAX + 1).min(PARTS_MAX),
+        };
+        let count = u64::try_from(count).unwrap_or(1);
+        Ok(Self { hasher: RandomState::new(), count, sample: sample.is_some() })
+    }
+
+    /// Which of them are looked at.
+    fn taken(&self) -> u64 {
+        if self.sample { 1 } else { self.count }
+    }
+
+    fn is_whole(&self) -> bool {
+        self.count == 1
+    }
+
+    fn has(&self, part: u64, key: &str) -> bool {
+        self.count == 1 || self.hasher.hash_one(key) % self.count == part
+    }
+}
+
+/// Tells those who wait how far it is.
+struct Progress<'v> {
+    verification: &'v Verification,
+    all: f64,
+    passed: f64,
+    told_at: Instant,
+}
+
+impl<'v> Progress<'v> {
+    fn new(verification: &'v Verification, ends: &[(ShardId, Checkpoint)], parts: u64) -> Self {
+        let once: f64 = ends.iter().map(|(_, end)| as_float(end.next_offset)).sum();
+        let all = once * as_float(i64::try_from(parts).unwrap_or(i64::MAX));
+        let told_at = Instant::now() - PROGRESS_INTERVAL;
+        Self { verification, all: all.max(1.0), passed: 0.0, told_at }
+    }
+
+    async fn pass(&mut self, everything: &Everything, records: i64) -> Result<(), sqlx::Error> {
+        self.passed += as_float(records);
+        if self.told_at.elapsed() >= PROGRESS_INTERVAL {
+            self.told_at = Instant::now();
+            let progress = (self.passed / self.all).min(1.0);
+            self.verification.set_progress(&everything.shared.pool, progress).await?;
+        }
+        Ok(())
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a part of a whole, to be looked at")]
+fn as_float(records: i64) -> f64 {
+    records as f64
+}

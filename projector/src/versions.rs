@@ -1,0 +1,179 @@
+//! The versions of projections: which there are, what becomes of each, and which one is read.
+//!
+//! A version has rows of its own, in the schema `<projection>_v<version>`, and checkpoints of its
+//! own. It is made by one fold, the `VERSION` of the code; whoever runs that code feeds it, so that
+//! two releases can serve side by side, each its own versions.
+//!
+//! ```text
+//! copying ──▶ indexing ──▶ catching_up ──▶ standby ◀──▶ live
+//!    └──────────────┴───────────┴─────────────┴────▶ dropped
+//! ```
+//!
+//! **Invariant:** at most one version of a projection is live, and the views in schema `read` show
+//! that one: both change in one transaction (`rebuild/switch.rs`).
+
+mod watch;
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use sqlx::{PgExecutor, types::Json};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+pub(crate) use watch::Watch;
+
+use crate::runner::Fold;
+
+/// One version of a projection.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, sqlx::FromRow)]
+#[schema(as = ProjectionVersion)]
+pub struct Version {
+    #[schema(example = "orders")]
+    pub projection: String,
+    /// Grows with each rebuild.
+    pub version: i32,
+    /// The release's own number for how it makes these rows.
+    pub fold: i32,
+    #[sqlx(try_from = "String")]
+    pub state: State,
+    /// A build that does not go on until it is resumed.
+    pub paused: bool,
+    /// Events per second that its build may take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub throttle: Option<i32>,
+    /// It will be verified once it has caught up.
+    pub verify: bool,
+    /// The verification that was done because it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verification: Option<Uuid>,
+    /// It will be switched to once it has caught up.
+    pub switch: bool,
+    /// The version that was live before it, to which a rollback leads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replaced: Option<i32>,
+    /// Why what was asked for does not go on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: DateTime<Utc>,
+    #[schema(value_type = String, format = DateTime)]
+    pub changed_at: DateTime<Utc>,
+}
+
+/// What becomes of a version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = VersionState)]
+pub enum State {
+    /// Reads the log in bulk, into tables without indexes that a crash of PostgreSQL empties.
+    Copying,
+    /// Its tables are made durable and get their indexes.
+    Indexing,
+    /// Follows the log like any other, some way behind it.
+    CatchingUp,
+    /// Up to date; can be switched to at any time.
+    Standby,
+    /// The one that is read.
+    Live,
+    Dropped,
+}
+
+impl State {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Copying => "copying",
+            Self::Indexing => "indexing",
+            Self::CatchingUp => "catching_up",
+            Self::Standby => "standby",
+            Self::Live => "live",
+            Self::Dropped => "dropped",
+        }
+    }
+
+    /// Whether it is yet to become complete.
+    #[must_use]
+    pub const fn is_building(self) -> bool {
+        matches!(self, Self::Copying | Self::Indexing | Self::CatchingUp)
+    }
+}
+
+impl TryFrom<String> for State {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let all = [
+            Self::Copying,
+            Self::Indexing,
+            Self::CatchingUp,
+            Self::Standby,
+            Self::Live,
+            Self::Dropped,
+        ];
+        all.into_iter().find(|state| state.as_str() == text).ok_or(text)
+    }
+}
+
+impl Version {
+    /// Whether something is still to be done that was asked for.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.problem.is_none() && (self.state.is_building() || self.verify || self.switch)
+    }
+
+    /// All that are not dropped, by projection and version.
+    ///
+    /// # Errors
+    /// If PostgreSQL cannot answer.
+    pub async fn all(database: impl PgExecutor<'_>) -> Result<Vec<Self>, sqlx::Error> {
+        sqlx::query_as(
+            "SELECT * FROM projection.versions WHERE state <> 'dropped'
+             ORDER BY projection, version",
+        )
+        .fetch_all(database)
+        .await
+    }
+}
+
+/// Where the tables of a version are.
+#[must_use]
+pub(crate) fn schema_of(projection: &str, version: i32) -> String {
+    format!("{projection}_v{version}")
+}
+
+/// The views of a version as they are kept beside it: whoever switches to it later may run other
+/// code than the one that made it.
+#[must_use]
+pub(crate) fn views(fold: &dyn Fold, version: i32) -> Json<Vec<(String, String)>> {
+    let schema = schema_of(fold.name(), version);
+    let view = |(name, query): &(&str, &'static str)| {
+        let query = crate::projection::in_schema(query, &schema);
+        ((*name).to_owned(), query.as_str().to_owned())
+    };
+    Json(fold.views().iter().map(view).collect())
+}
+
+/// A version that this code can feed.
+#[derive(Clone)]
+pub(crate) struct Served {
+    pub fold: Arc<dyn Fold>,
+    pub version: i32,
+}
+
+impl Served {
+    #[must_use]
+    pub(crate) fn name(&self) -> &'static str {
+        self.fold.name()
+    }
+}
+
+/// A number for what the servers' advisory locks are about.
+#[must_use]
+pub(crate) fn lock_key(subject: &str) -> i64 {
+    let (high, _) = Uuid::new_v5(&LOCKS, subject.as_bytes()).as_u64_pair();
+    high.cast_signed()
+}
+
+const LOCKS: Uuid = Uuid::from_u128(0x2b51_7a0c_54e6_4f0e_8d29_9f4b_6a3c_1e75);

@@ -1,0 +1,88 @@
+//! The commands of operators, as the command line runs them against a projector.
+
+use infra::config;
+use projector::{
+    cli::{Ask, Outcome, RebuildOptions, ask},
+    settings::Asking,
+};
+
+use crate::{
+    exactly_once::sell,
+    history::Owner,
+    rig::{OPERATOR_KEY, Projector, Rig},
+};
+
+fn settings(projector: &Projector) -> Asking {
+    let (projector_url, operator_key) = (projector.url.clone(), OPERATOR_KEY.into());
+    Asking { client: config::Client { projector_url, operator_key } }
+}
+
+fn act(action: &'static str) -> Ask {
+    Ask::Act { name: "stock".to_owned(), action, version: None, json: true }
+}
+
+fn verify(version: Option<i32>) -> Ask {
+    Ask::Verify { name: "stock".to_owned(), version, sample: None, json: false }
+}
+
+fn rebuild(name: &str) -> Ask {
+    let options = RebuildOptions { throttle: None, verify: true, switch: true };
+    Ask::Rebuild { name: name.to_owned(), options, json: true }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_ends_when_what_it_asked_for_is_done() {
+    let rig = Rig::start(2).await;
+    let mut owners = [Owner::claim(&rig.log, 0), Owner::claim(&rig.log, 1)];
+    for (shard, owner) in (0..).zip(&mut owners) {
+        sell(owner, shard, 1..=500);
+    }
+    let projector = rig.projector();
+    rig.applied().await;
+    let settings = settings(&projector);
+    let done = |outcome: anyhow::Result<Outcome>| {
+        assert_eq!(outcome.expect("it works"), Outcome::Done);
+    };
+    done(ask(&settings, &rebuild("stock")).await);
+    assert_eq!(projector.version("stock", 2).await["state"], "live");
+    done(ask(&settings, &act("rollback")).await);
+    done(ask(&settings, &act("switch")).await);
+    done(ask(&settings, &verify(Some(1))).await);
+    let sql = "UPDATE stock_v2.stock SET reserved = 1 WHERE sku = 'B-0'";
+    sqlx::raw_sql(sql).execute(&rig.pool).await.expect("a change by hand");
+    let outcome = ask(&settings, &verify(None)).await.expect("it works");
+    assert_eq!(outcome, Outcome::Different);
+    done(ask(&settings, &act("drop")).await);
+    let refused = ask(&settings, &act("rollback")).await.expect_err("v1 is gone");
+    assert_eq!(refused.to_string(), "there is no stock v1");
+    let refused = ask(&settings, &rebuild("../status")).await.expect_err("no such name");
+    assert!(refused.to_string().contains("no projection"), "{refused}");
+    projector.stop().await;
+    rig.end().await;
+}
+
+/// Its answer does not come from the projector that it asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_waits_for_a_projector_that_is_restarted() {
+    let rig = Rig::start(1).await;
+    let mut owner = Owner::claim(&rig.log, 0);
+    sell(&mut owner, 0, 1..=2_000);
+    let projector = rig.projector();
+    rig.applied().await;
+    let settings = settings(&projector);
+    let command = infra::task::spawn("command", async move {
+        let options = RebuildOptions { throttle: Some(3_000), verify: false, switch: false };
+        ask(&settings, &Ask::Rebuild { name: "orders".to_owned(), options, json: true }).await
+    });
+    tests::eventually::eventually("a build", crate::rig::WAIT_MAX, || async {
+        let version = projector.version("orders", 2).await;
+        if version["state"] == "copying" { Ok(()) } else { Err(version) }
+    })
+    .await;
+    let projector = projector.restart(&rig).await;
+    let outcome = command.await.expect("no panic").expect("it works");
+    assert_eq!(outcome, Outcome::Done);
+    assert_eq!(projector.version("orders", 2).await["state"], "standby");
+    projector.stop().await;
+    rig.end().await;
+}

@@ -1,0 +1,150 @@
+//! Readers see one version or another, never both, and never less than before.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicI64, Ordering},
+};
+
+use infra::task::{self, Task};
+use serde_json::json;
+use sqlx::{Connection, PgConnection};
+
+use crate::{exactly_once::sell, history::Owner, rig::Rig};
+
+/// Reads two views of one projection in one statement, again and again.
+struct Readers {
+    stop: Arc<AtomicBool>,
+    reads: Arc<AtomicI64>,
+    tasks: Vec<Task<()>>,
+}
+
+impl Readers {
+    fn start(rig: &Rig) -> Self {
+        let (stop, reads) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicI64::new(0)));
+        let reader = |_| {
+            let (url, stop, reads) = (rig.url.clone(), Arc::clone(&stop), Arc::clone(&reads));
+            task::spawn("reader", async move {
+                let mut connection = PgConnection::connect(&url).await.expect("a connection");
+                let mut most = 0;
+                while !stop.load(Ordering::Relaxed) {
+                    let (orders, dairy): (i64, i64) = sqlx::query_as(
+                        "SELECT (SELECT coalesce(sum(orders), 0)::bigint FROM read.sales_totals),
+                            (SELECT coalesce(sum(orders), 0)::bigint FROM read.sales
+                             WHERE department = 'DAIRY')",
+                    )
+                    .fetch_one(&mut connection)
+                    .await
+                    .expect("no read fails");
+                    assert_eq!(orders, dairy, "a mix of two versions");
+                    assert!(orders >= most, "{orders} orders after {most}");
+                    most = orders;
+                    reads.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        };
+        let tasks = (0..2).map(reader).collect();
+        Self { stop, reads, tasks }
+    }
+
+    async fn stop(self) -> i64 {
+        self.stop.store(true, Ordering::Relaxed);
+        for task in self.tasks {
+            task.await.expect("no reader has seen anything wrong");
+        }
+        self.reads.load(Ordering::Relaxed)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn switches_and_rollbacks_fail_no_read_and_mix_nothing() {
+    let rig = Rig::start(2).await;
+    let projector = rig.projector();
+    let mut owners = [Owner::claim(&rig.log, 0), Owner::claim(&rig.log, 1)];
+    for (shard, owner) in (0..).zip(&mut owners) {
+        sell(owner, shard, 1..=200);
+    }
+    rig.applied().await;
+    let writing = Arc::new(AtomicBool::new(true));
+    let still = Arc::clone(&writing);
+    let writer = task::spawn("writer", async move {
+        let mut revision = 200;
+        let mut ticks = tokio::time::interval(std::time::Duration::from_millis(5));
+        while still.load(Ordering::Relaxed) {
+            ticks.tick().await;
+            revision += 1;
+            for (shard, owner) in (0..).zip(&mut owners) {
+                sell(owner, shard, revision..=revision);
+            }
+        }
+    });
+    let readers = Readers::start(&rig);
+    projector.act("sales", "rebuild", json!({ "verify": true, "switch": true })).await;
+    projector.settled("sales", 2, "live").await;
+    for _ in 0..5 {
+        let back = projector.act("sales", "rollback", json!({})).await;
+        assert_eq!((&back["version"], &back["state"]), (&json!(1), &json!("live")));
+        let forward = projector.act("sales", "switch", json!({})).await;
+        assert_eq!((&forward["version"], &forward["replaced"]), (&json!(2), &json!(1)));
+    }
+    assert!(readers.stop().await > 100);
+    writing.store(false, Ordering::Relaxed);
+    writer.await.expect("no panic");
+    rig.applied().await;
+    for version in [1, 2] {
+        let verified = projector.verify("sales", json!({ "version": version })).await;
+        assert_eq!(verified["state"], "equal", "{verified}");
+    }
+    projector.act("sales", "drop", json!({})).await;
+    let (refused, problem) = projector.ask("projections/sales/rollback", Some(json!({}))).await;
+    assert_eq!(refused, 404, "{problem}");
+    projector.stop().await;
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_is_behind_is_not_shown() {
+    let rig = Rig::start(1).await;
+    let projector = rig.projector();
+    let mut owner = Owner::claim(&rig.log, 0);
+    sell(&mut owner, 0, 1..=10);
+    projector.act("orders", "rebuild", json!({})).await;
+    projector.settled("orders", 2, "standby").await;
+    projector.act("orders", "pause", json!({ "version": 2 })).await;
+    // What is paused may still have a batch under way.
+    rig.applied().await;
+    sell(&mut owner, 0, 11..=2_000);
+    rig.applied().await;
+    let (refused, problem) = projector.ask("projections/orders/switch", Some(json!({}))).await;
+    assert_eq!((refused, &problem["code"]), (503, &json!("version.not_ready")), "{problem}");
+    projector.act("orders", "resume", json!({})).await;
+    projector.act("orders", "switch", json!({})).await;
+    projector.stop().await;
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_there_is_refused() {
+    let rig = Rig::start(1).await;
+    let projector = rig.projector();
+    projector.settled("orders", 1, "live").await;
+    let cases = [
+        ("projections/unheard_of/rebuild", json!({}), 404),
+        ("projections/orders/switch", json!({}), 409),
+        ("projections/orders/switch", json!({ "version": 9 }), 404),
+        ("projections/orders/rollback", json!({}), 409),
+        ("projections/orders/drop", json!({}), 404),
+        ("projections/orders/drop", json!({ "version": 1 }), 409),
+        ("projections/orders/pause", json!({ "version": 1 }), 409),
+        ("projections/orders/rebuild", json!({ "throttle": 0 }), 422),
+        ("projections/orders/rebuild", json!({ "speed": 1 }), 422),
+    ];
+    for (path, body, expected) in cases {
+        let (status, answer) = projector.ask(path, Some(body)).await;
+        assert_eq!(status, expected, "{path}: {answer}");
+    }
+    let url = format!("{}/v1/admin/projections/orders/rebuild", projector.url);
+    let answer = reqwest::Client::new().post(url).send().await.expect("an answer");
+    assert_eq!(answer.status().as_u16(), 401);
+    projector.stop().await;
+    rig.end().await;
+}
