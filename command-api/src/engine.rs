@@ -22,6 +22,7 @@ mod outcome;
 pub mod ownership;
 mod saver;
 mod shard;
+mod snapshots;
 mod status;
 pub mod step;
 pub mod store;
@@ -37,6 +38,7 @@ use domain::{
     id::{CausationId, CommandId, CorrelationId, StreamId},
     shard::{ShardId, shard_of},
 };
+use events::Forwarded;
 use forward::{NoPeers, PeerError, Peers, Question, Read, Submit};
 use futures_util::future::{join_all, try_join_all};
 use infra::{
@@ -45,6 +47,7 @@ use infra::{
     membership::{Member, View},
     position::Position,
     retry::Policy,
+    telemetry::emit,
 };
 use serde::{Deserialize, Serialize};
 use tokio::{
@@ -54,6 +57,7 @@ use tokio::{
 
 pub use outcome::{EventRef, Outcome};
 pub use shard::{Shard, ShardError};
+pub use snapshots::{Depot, DepotError};
 pub use status::{Phase, ShardStatus, ShardView};
 pub use store::Stores;
 pub use streams::Snapshot;
@@ -127,6 +131,8 @@ pub struct Node {
 pub struct Cluster {
     pub view: watch::Receiver<View>,
     pub peers: Arc<dyn Peers>,
+    /// Nodes beside its owner that follow a shard.
+    pub standby_replicas: usize,
 }
 
 impl Cluster {
@@ -134,7 +140,7 @@ impl Cluster {
     #[must_use]
     pub fn alone(node: &Node) -> Self {
         let (_never_changes, view) = watch::channel(View::alone(&node.name, &node.url));
-        Self { view, peers: Arc::new(NoPeers) }
+        Self { view, peers: Arc::new(NoPeers), standby_replicas: 0 }
     }
 }
 
@@ -165,9 +171,9 @@ impl Engine {
             .map(|index| {
                 let id = ShardId::new(index);
                 let (requests, waiting) = mpsc::channel(REQUESTS_WAITING_MAX);
-                let (log, view) = (Arc::clone(log), cluster.view.clone());
+                let log = Arc::clone(log);
                 let (node, clock, stores) = (node.clone(), clock.clone(), stores.clone());
-                let (shard, status) = Shard::new(id, log, node, clock, stores, waiting, view);
+                let (shard, status) = Shard::new(id, log, node, clock, stores, waiting, &cluster);
                 (Handle { requests, status }, shard)
             })
             .unzip::<_, _, Vec<_>, Vec<_>>();
@@ -281,6 +287,13 @@ impl Engine {
         deadline: Instant,
         question: Q,
     ) -> Result<Q::Answer, SubmitError> {
+        // Mostly this node owns the shard, and needs to know no more.
+        if self.owns(shard) {
+            match question.ask_here(self, deadline).await {
+                Err(SubmitError::NotOwner) => {}
+                answered => return answered,
+            }
+        }
         let mut view = self.cluster.view.clone();
         let mut waits = OWNER_SOUGHT.waits();
         let mut maybe_reached = false;
@@ -292,9 +305,18 @@ impl Engine {
                     question.ask_here(self, deadline).await.map_err(PeerError::from)
                 }
                 Some(owner) => tokio::select! {
-                    asked = question.ask(&*self.cluster.peers, owner, deadline) => asked,
+                    asked = question.ask(&*self.cluster.peers, owner, deadline) => {
+                        let result = match &asked {
+                            Ok(_) => "answered",
+                            Err(PeerError::Refused(_)) => "refused",
+                            Err(PeerError::Unreachable(_)) => "unreachable",
+                        };
+                        emit(Forwarded { question: Q::NAME, result });
+                        asked
+                    }
                     // It was stopped or cut off, and the shard has gone to another one.
                     () = until_moved(view.clone(), shard, owner) => {
+                        emit(Forwarded { question: Q::NAME, result: "moved" });
                         maybe_reached = true;
                         continue;
                     }
@@ -347,6 +369,10 @@ impl Engine {
     #[must_use]
     pub fn owner(&self, shard: ShardId) -> Option<Member> {
         self.cluster.view.borrow().owner(shard).cloned()
+    }
+
+    fn owns(&self, shard: ShardId) -> bool {
+        self.cluster.view.borrow().owner(shard).is_some_and(|owner| self.is_this(owner))
     }
 
     #[must_use]

@@ -51,8 +51,8 @@ impl Service {
     /// # Errors
     /// The port cannot be had.
     pub fn bind(settings: Settings) -> anyhow::Result<Self> {
-        let Settings { http, kafka, auth, node, meeting, store, sandbox_webhook_secret, .. } =
-            settings;
+        let Settings { http, kafka, auth, node, meeting, store, snapshots, .. } = settings;
+        let sandbox_webhook_secret = settings.sandbox_webhook_secret;
         let server = Server::bind(&http)?;
         let (clock, readiness) = (Clock::System, Readiness::new());
         let (engine, provider) = (EngineSlot::default(), Arc::new(Sandbox::new(clock.clone())));
@@ -63,6 +63,7 @@ impl Service {
             provider: provider.clone(),
             webhook_secret: sandbox_webhook_secret,
             peer_secret: meeting.as_ref().map(|meeting| meeting.secret.clone()),
+            requests_max: http.requests_max,
         });
         let rear = Rear {
             kafka,
@@ -70,6 +71,7 @@ impl Service {
             meeting,
             draining: Shutdown::new(),
             store,
+            snapshots,
             clock,
             engine,
             provider,

@@ -1,4 +1,4 @@
-//! What the process managers tell operators. The engine and HTTP have words of their own.
+//! What the doors and the process managers tell operators. The engine and HTTP have words of their own.
 
 use std::{error::Error, time::Duration};
 
@@ -27,8 +27,24 @@ static INTERRUPTIONS: Counter = Counter::new(
 static SKIPPED: Counter =
     Counter::new("tradewind_process_skipped_events_total", "Events that could not be decoded");
 
+static CROWDED: Counter = Counter::new(
+    "tradewind_command_crowded_total",
+    "Requests refused because their shard had its share of waiting ones, by shard",
+);
+
 fn label(shard: ShardId) -> [(&'static str, String); 1] {
     [("shard", shard.to_string())]
+}
+
+/// A shard has as many requests waiting for it as it may have.
+pub(crate) struct ShardCrowded {
+    pub(crate) shard: ShardId,
+}
+
+impl Event for ShardCrowded {
+    fn emit(self) {
+        CROWDED.add(&label(self.shard), 1);
+    }
 }
 
 /// A process manager has done all that an event asked for.

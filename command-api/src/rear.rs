@@ -21,7 +21,7 @@ use tracing::{info, warn};
 
 use crate::{
     engine::{
-        Cluster, Engine, Node, ShardStatus, Stores, forward::HttpPeers, ownership::Ownership,
+        Cluster, Depot, Engine, Node, ShardStatus, Stores, forward::HttpPeers, ownership::Ownership,
     },
     http::EngineSlot,
     payment::PaymentProvider,
@@ -43,6 +43,7 @@ pub(crate) struct Rear {
     /// Requested when this node wants no shard any more.
     pub(crate) draining: Shutdown,
     pub(crate) store: config::Store,
+    pub(crate) snapshots: config::Snapshots,
     pub(crate) clock: Clock,
     /// Filled once the log has been reached.
     pub(crate) engine: EngineSlot,
@@ -66,7 +67,8 @@ impl Rear {
             }
             None => (Cluster::alone(&self.node), None),
         };
-        let stores = Stores::on_disk(&self.store, log.shard_count());
+        let depot = Depot::open(&self.snapshots)?;
+        let stores = Stores::on_disk(&self.store, log.shard_count()).with_depot(depot);
         let (engine, shards) = Engine::new(&log, &self.node, &self.clock, cluster, &stores);
         self.engine.fill(engine.clone());
         if let Some(ownership) = ownership {
@@ -97,7 +99,8 @@ impl Rear {
         let beats = Box::new(KafkaBeats::open(&self.kafka, &meeting.topic).await?);
         let (ownership, view) = Ownership::new(beats, self.node.clone());
         let peers = Arc::new(HttpPeers::new(meeting.secret.clone())?);
-        Ok((Cluster { view, peers }, ownership))
+        let standby_replicas = meeting.standby_replicas;
+        Ok((Cluster { view, peers, standby_replicas }, ownership))
     }
 
     /// Tries until the brokers answer and the topic is there.

@@ -24,6 +24,13 @@ const PEER_SECRET: Setting = Setting {
     allowed: "at least 16 characters",
     default: None,
 };
+const STANDBY_REPLICAS: Setting = Setting {
+    key: "node.standby_replicas",
+    doc: "How many nodes beside its owner follow a shard, so that one of them takes over without \
+          reading what it missed. The same on all nodes.",
+    allowed: "a number from 0 to 100",
+    default: Some("1"),
+};
 const NODES_TOPIC: Setting = Setting {
     key: "kafka.nodes_topic",
     doc: "The topic on which nodes tell that they are alive.",
@@ -31,6 +38,7 @@ const NODES_TOPIC: Setting = Setting {
     default: Some("tradewind.nodes"),
 };
 const PEER_SECRET_BYTES_MIN: usize = 16;
+const STANDBY_REPLICAS_MAX: usize = 100;
 const SANDBOX_WEBHOOK_SECRET: Setting = Setting {
     key: "payment.sandbox_webhook_secret",
     doc: "Signs the sandbox provider's webhooks. Without it none is believed.",
@@ -49,6 +57,7 @@ pub struct Settings {
     /// Where and as whom other nodes are met. `None`: this node is alone.
     pub meeting: Option<Meeting>,
     pub store: config::Store,
+    pub snapshots: config::Snapshots,
     pub sandbox_webhook_secret: Option<WebhookSecret>,
 }
 
@@ -57,6 +66,8 @@ pub struct Settings {
 pub struct Meeting {
     pub topic: String,
     pub secret: SecretString,
+    /// Nodes beside its owner that follow a shard.
+    pub standby_replicas: usize,
 }
 
 impl config::Settings for Settings {
@@ -68,6 +79,7 @@ impl config::Settings for Settings {
         let node = read_node(reader);
         let meeting = read_meeting(reader);
         let store = config::Store::read(reader);
+        let snapshots = config::Snapshots::read(reader);
         let sandbox_webhook_secret = read_webhook_secret(reader);
         Some(Self {
             http: http?,
@@ -77,6 +89,7 @@ impl config::Settings for Settings {
             node: node?,
             meeting: meeting?,
             store: store?,
+            snapshots: snapshots?,
             sandbox_webhook_secret: sandbox_webhook_secret?,
         })
     }
@@ -101,12 +114,15 @@ fn read_meeting(reader: &mut Reader<'_>) -> Option<Option<Meeting>> {
         let valid = (1..=249).contains(&text.len()) && text.bytes().all(allowed);
         valid.then(|| text.to_owned())
     });
+    let standby_replicas = reader.get_with(&STANDBY_REPLICAS, |text| {
+        text.parse().ok().filter(|replicas| *replicas <= STANDBY_REPLICAS_MAX)
+    });
     let secret = reader.optional_secret(&PEER_SECRET)?;
     if secret.as_ref().is_some_and(|secret| secret.expose_secret().len() < PEER_SECRET_BYTES_MIN) {
         return reader.refuse(&PEER_SECRET);
     }
-    let topic = topic?;
-    Some(secret.map(|secret| Meeting { topic, secret }))
+    let (topic, standby_replicas) = (topic?, standby_replicas?);
+    Some(secret.map(|secret| Meeting { topic, secret, standby_replicas }))
 }
 
 fn read_webhook_secret(reader: &mut Reader<'_>) -> Option<Option<WebhookSecret>> {

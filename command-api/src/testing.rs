@@ -42,6 +42,7 @@ pub(crate) struct World {
     pub(crate) engine: Engine,
     pub(crate) log: Arc<dyn EventLog>,
     pub(crate) clock: Clock,
+    pub(crate) stores: Stores,
     router: Router,
     _tasks: Vec<Task<()>>,
 }
@@ -89,6 +90,26 @@ impl World {
         clock: Clock,
         provider: Arc<dyn PaymentProvider>,
     ) -> Self {
+        Self::with(log, clock, provider, Limits::default(), Stores::in_memory())
+    }
+
+    /// A node that takes on less than usual.
+    pub(crate) fn limited(log: Arc<dyn EventLog>, limits: Limits) -> Self {
+        Self::with(log, Clock::System, sandbox(), limits, Stores::in_memory())
+    }
+
+    /// A node that has been here before.
+    pub(crate) fn with_stores(log: Arc<dyn EventLog>, stores: Stores) -> Self {
+        Self::with(log, Clock::System, sandbox(), Limits::default(), stores)
+    }
+
+    fn with(
+        log: Arc<dyn EventLog>,
+        clock: Clock,
+        provider: Arc<dyn PaymentProvider>,
+        limits: Limits,
+        stores: Stores,
+    ) -> Self {
         let slot = EngineSlot::default();
         let state = AppState::new(Ingredients {
             engine: slot.clone(),
@@ -100,9 +121,10 @@ impl World {
             provider: Arc::clone(&provider),
             webhook_secret: Some(WebhookSecret::parse(WEBHOOK_SECRET).unwrap()),
             peer_secret: None,
+            requests_max: limits.requests_max,
         });
         let node = Node { name: "test".to_owned(), url: "http://127.0.0.1".to_owned() };
-        let (cluster, stores) = (Cluster::alone(&node), Stores::in_memory());
+        let cluster = Cluster::alone(&node);
         let (engine, shards) = Engine::new(&log, &node, &clock, cluster, &stores);
         slot.fill(engine.clone());
         let managers = Managers {
@@ -122,8 +144,8 @@ impl World {
             task::spawn("shard", async { run.await.unwrap() })
         });
         let tasks = shards.chain(followers).collect();
-        let router = http::app(&state, Readiness::new(), Limits::default()).router();
-        Self { engine, log, clock, router, _tasks: tasks }
+        let router = http::app(&state, Readiness::new(), limits).router();
+        Self { engine, log, clock, stores, router, _tasks: tasks }
     }
 
     pub(crate) fn request(method: &str, path: &str) -> axum::http::request::Builder {
@@ -209,6 +231,10 @@ impl World {
         })
         .await
     }
+}
+
+fn sandbox() -> Arc<dyn PaymentProvider> {
+    Arc::new(Sandbox::new(Clock::System))
 }
 
 /// Asks again and again until there is an answer.

@@ -19,5 +19,6 @@ pub mod telemetry;
 
 /// For every program that stands on this crate: commands are made of small pieces that one thread
 /// allocates and another frees, which takes a third of the engine's time with glibc's allocator.
+/// librdkafka, which allocates each header of a record, is linked against it, too.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

@@ -4,6 +4,7 @@
 //! sides run in turn in the same process, and the ratio of their medians counts: a machine's speed
 //! cancels out. What goes through HTTP uses the running stack, and starts it where none runs.
 
+mod echo;
 mod engine;
 mod failover;
 mod figure;
@@ -11,7 +12,9 @@ mod footprint;
 mod history;
 mod http;
 mod ingest;
+mod lone;
 mod memory;
+mod node;
 mod rebuild;
 mod restart;
 mod sales;
@@ -57,7 +60,7 @@ enum Name {
     Engine,
     /// Kill and restart nodes of a stack with three of them, while clients send commands
     Failover,
-    /// Commands over HTTP, against a server that sends bodies back
+    /// Commands over HTTP to a node of its own, against a server that sends bodies back
     Http,
     /// Import baskets that the stack does not hold yet, all the way into the read models
     Ingest,
@@ -90,7 +93,7 @@ pub async fn run(args: &Args, folder: &Folder) -> Result<ExitCode> {
             footprint::run(rounds, folder, args.aggregates.unwrap_or(1_000_000)).await?;
         }
         Name::Failover => failover::run(rounds, args.kills.into(), folder).await?,
-        Name::Http => http::run(rounds, &args.target.target(folder)?).await?,
+        Name::Http => http::run(rounds, folder).await?,
         Name::Ingest => {
             let baskets = usize::from(args.baskets);
             ingest::run(baskets, &args.target.target(folder)?, folder).await?;

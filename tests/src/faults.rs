@@ -8,6 +8,7 @@
 mod action;
 mod blows;
 mod client;
+mod disk;
 mod history;
 mod load;
 mod plan;
@@ -31,8 +32,8 @@ use crate::stack::folder::Folder;
 use crate::stack::ports::Size;
 use history::{Entries, History};
 use load::{Crowd, Load};
-use plan::Plan;
 pub use plan::Target;
+use plan::{Kind, Plan};
 use site::Site;
 
 const HISTORY: &str = "history.ndjson";
@@ -93,7 +94,8 @@ async fn under_fire(args: &Args, seed: u64, size: Size, site: &Site) -> Result<b
     let crowd = Crowd::enter(load, seed).await?;
     let until = Instant::now() + Duration::from_secs(60 * args.minutes);
     let mut struck = Ok(());
-    for blow in Plan::new(seed, size, args.target) {
+    let left_out: &[Kind] = if site.disks.is_empty() { &[Kind::StoreFull] } else { &[] };
+    for blow in Plan::new(seed, size, args.target, left_out) {
         struck = blows::strike(site, &history, blow).await;
         if struck.is_err() || Instant::now() >= until {
             break;

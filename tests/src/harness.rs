@@ -75,6 +75,7 @@ impl Stack {
             secrets: servers.secrets().clone(),
             node: None,
             state: state.path().to_owned(),
+            snapshots: state.path().join("snapshots"),
         };
         let shutdown = Shutdown::new();
         let (mut tasks, ending) = (Vec::new(), || shutdown.clone());

@@ -109,6 +109,11 @@ impl Batch {
         !self.in_flight.is_empty()
     }
 
+    /// Records whose delivery is not reported.
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight.len()
+    }
+
     pub(super) fn add_commit(
         &mut self,
         command_id: CommandId,

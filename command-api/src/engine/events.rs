@@ -15,7 +15,7 @@ use tracing::{error, info, warn};
 use super::{effect::TakeOverReason, ownership::Role, status::ShardStatus, streams::Lookups};
 
 static TAKE_OVERS: Counter =
-    Counter::new("tradewind_engine_take_overs_total", "Claims sent, by shard and reason");
+    Counter::new("tradewind_engine_take_overs_total", "Claims of a shard, by reason");
 static SERVING: Gauge = Gauge::new("tradewind_engine_serving", "1 while the shard is served");
 static PENDING: Gauge =
     Gauge::new("tradewind_engine_pending_commands", "Commands whose outcome is not settled");
@@ -24,6 +24,24 @@ static REMEMBERED: Gauge =
     Gauge::new("tradewind_engine_remembered_commands", "Outcomes kept for retries");
 static GROUP_RECORDS: Histogram =
     Histogram::new("tradewind_engine_group_records", "Records appended together");
+static IN_FLIGHT: Gauge =
+    Gauge::new("tradewind_engine_in_flight_records", "Records whose delivery is not reported yet");
+static ACK_SECONDS: Histogram = Histogram::new(
+    "tradewind_engine_ack_seconds",
+    "Time from sending a group to the report of its last record",
+);
+static EPOCHS_ENDED: Counter = Counter::new(
+    "tradewind_engine_epochs_ended_total",
+    "Times that this writer's epoch ended: deposed, or frozen by a doubt, by reason",
+);
+static RECORDS_READ: Counter = Counter::new(
+    "tradewind_engine_records_read_total",
+    "Records read from the log: replays, holes, and shards that are followed",
+);
+static FORWARDED: Counter = Counter::new(
+    "tradewind_engine_forwarded_total",
+    "Questions taken to another node: submit or read, by what came of it",
+);
 static UNREADABLE: Counter =
     Counter::new("tradewind_engine_unreadable_streams_total", "Streams that had to be stopped");
 
@@ -40,6 +58,18 @@ static WRITE_SECONDS: Histogram =
 static STORE_BYTES: Gauge = Gauge::new("tradewind_store_bytes", "Size of the store on disk");
 static STORE_WRITABLE: Gauge =
     Gauge::new("tradewind_store_writable", "0 while the store takes no writes");
+static SNAPSHOTS: Counter = Counter::new(
+    "tradewind_store_snapshots_total",
+    "Snapshots, by shard and what became of them: left, failed, fetched, refused or unavailable",
+);
+static SNAPSHOT_POSITION: Gauge = Gauge::new(
+    "tradewind_store_snapshot_position",
+    "Offset up to which the last snapshot goes that this node left",
+);
+static SNAPSHOT_BYTES: Gauge =
+    Gauge::new("tradewind_store_snapshot_bytes", "Size of the last snapshot that this node left");
+static SNAPSHOT_SECONDS: Histogram =
+    Histogram::new("tradewind_store_snapshot_seconds", "Time that leaving a snapshot took");
 static DISCARDED: Counter =
     Counter::new("tradewind_store_discarded_total", "Stores that were of no use");
 
@@ -93,6 +123,7 @@ impl Event for PhaseChanged<'_> {
 /// Emitted with the regular tick, not per command.
 pub(super) struct Ticked<'a> {
     pub(super) status: &'a ShardStatus,
+    pub(super) in_flight: usize,
 }
 
 impl Event for Ticked<'_> {
@@ -100,6 +131,7 @@ impl Event for Ticked<'_> {
         let labels = [label(self.status.shard)];
         let gauge = |value: usize| f64::from(u32::try_from(value).unwrap_or(u32::MAX));
         PENDING.set(&labels, gauge(self.status.pending));
+        IN_FLIGHT.set(&labels, gauge(self.in_flight));
         STREAMS.set(&labels, gauge(self.status.streams));
         REMEMBERED.set(&labels, gauge(self.status.remembered));
     }
@@ -114,6 +146,54 @@ impl Event for GroupSent {
     fn emit(self) {
         let records = f64::from(u32::try_from(self.records).unwrap_or(u32::MAX));
         GROUP_RECORDS.record(&[label(self.shard)], records);
+    }
+}
+
+pub(super) struct GroupReported {
+    pub(super) shard: ShardId,
+    pub(super) took: Duration,
+}
+
+impl Event for GroupReported {
+    fn emit(self) {
+        ACK_SECONDS.record(&[label(self.shard)], self.took.as_secs_f64());
+    }
+}
+
+/// The writer is given up, whether this node claims again or not.
+pub(super) struct EpochEnded {
+    pub(super) shard: ShardId,
+    pub(super) reason: TakeOverReason,
+}
+
+impl Event for EpochEnded {
+    fn emit(self) {
+        let Self { shard, reason } = self;
+        EPOCHS_ENDED.add(&[label(shard), ("reason", reason.as_str().to_owned())], 1);
+    }
+}
+
+pub(super) struct RecordsRead {
+    pub(super) shard: ShardId,
+    pub(super) records: usize,
+}
+
+impl Event for RecordsRead {
+    fn emit(self) {
+        let records = u64::try_from(self.records).unwrap_or(u64::MAX);
+        RECORDS_READ.add(&[label(self.shard)], records);
+    }
+}
+
+/// Another node was asked, or given up for having lost the shard meanwhile.
+pub(super) struct Forwarded {
+    pub(super) question: &'static str,
+    pub(super) result: &'static str,
+}
+
+impl Event for Forwarded {
+    fn emit(self) {
+        FORWARDED.add(&[("question", self.question), ("result", self.result)], 1);
     }
 }
 
@@ -248,5 +328,95 @@ impl Event for StoreUnavailable<'_> {
     fn emit(self) {
         let Self { shard, error } = self;
         warn!(shard.id = %shard, "shard {shard} waits for its store: {}", chain(error));
+    }
+}
+
+pub(super) struct SnapshotLeft {
+    pub(super) shard: ShardId,
+    pub(super) next_offset: Offset,
+    pub(super) bytes: u64,
+    pub(super) took: Duration,
+}
+
+impl Event for SnapshotLeft {
+    #[expect(clippy::cast_precision_loss, reason = "neither offsets nor sizes come near 2^53")]
+    fn emit(self) {
+        let Self { shard, next_offset, bytes, took } = self;
+        let labels = [label(shard)];
+        SNAPSHOTS.add(&[label(shard), ("result", "left".to_owned())], 1);
+        SNAPSHOT_POSITION.set(&labels, next_offset as f64);
+        SNAPSHOT_BYTES.set(&labels, bytes as f64);
+        SNAPSHOT_SECONDS.record(&labels, took.as_secs_f64());
+        info!(
+            shard.id = %shard, offset = next_offset, bytes,
+            "left a snapshot of shard {shard} up to offset {next_offset} in {took:.1?}"
+        );
+    }
+}
+
+pub(super) struct SnapshotFailed<'a> {
+    pub(super) shard: ShardId,
+    pub(super) error: &'a (dyn Error + 'static),
+}
+
+impl Event for SnapshotFailed<'_> {
+    fn emit(self) {
+        let Self { shard, error } = self;
+        SNAPSHOTS.add(&[label(shard), ("result", "failed".to_owned())], 1);
+        warn!(
+            shard.id = %shard,
+            "no snapshot of shard {shard} could be left, which is tried again: {}",
+            chain(error)
+        );
+    }
+}
+
+pub(super) struct SnapshotFetched<'a> {
+    pub(super) shard: ShardId,
+    pub(super) name: &'a str,
+    pub(super) next_offset: Offset,
+    pub(super) took: Duration,
+}
+
+impl Event for SnapshotFetched<'_> {
+    fn emit(self) {
+        let Self { shard, name, next_offset, took } = self;
+        SNAPSHOTS.add(&[label(shard), ("result", "fetched".to_owned())], 1);
+        info!(
+            shard.id = %shard, offset = next_offset,
+            "fetched snapshot {name} of shard {shard} in {took:.1?}"
+        );
+    }
+}
+
+/// The next older one is tried, and then the log.
+pub(super) struct SnapshotRefused<'a> {
+    pub(super) shard: ShardId,
+    pub(super) name: &'a str,
+    pub(super) reason: &'a str,
+}
+
+impl Event for SnapshotRefused<'_> {
+    fn emit(self) {
+        let Self { shard, name, reason } = self;
+        SNAPSHOTS.add(&[label(shard), ("result", "refused".to_owned())], 1);
+        warn!(shard.id = %shard, "snapshot {name} of shard {shard} is of no use: {reason}");
+    }
+}
+
+pub(super) struct SnapshotsUnavailable<'a> {
+    pub(super) shard: ShardId,
+    pub(super) error: &'a (dyn Error + 'static),
+}
+
+impl Event for SnapshotsUnavailable<'_> {
+    fn emit(self) {
+        let Self { shard, error } = self;
+        SNAPSHOTS.add(&[label(shard), ("result", "unavailable".to_owned())], 1);
+        warn!(
+            shard.id = %shard,
+            "the snapshots of shard {shard} cannot be looked at, so its log is read: {}",
+            chain(error)
+        );
     }
 }

@@ -63,6 +63,9 @@ pub enum PeerError {
 pub(super) trait Question: Send + Sync {
     type Answer;
 
+    /// What metrics call it.
+    const NAME: &'static str;
+
     async fn ask_here(
         &self,
         engine: &Engine,
@@ -82,6 +85,8 @@ pub(super) struct Submit(pub(super) Arc<Submission>);
 #[async_trait]
 impl Question for Submit {
     type Answer = Answer;
+
+    const NAME: &'static str = "submit";
 
     async fn ask_here(&self, engine: &Engine, deadline: Instant) -> Result<Answer, SubmitError> {
         engine.submit_here(Arc::clone(&self.0), deadline).await
@@ -106,6 +111,8 @@ pub(super) struct Read {
 #[async_trait]
 impl Question for Read {
     type Answer = Vec<Snapshot>;
+
+    const NAME: &'static str = "read";
 
     async fn ask_here(&self, engine: &Engine, _: Instant) -> Result<Vec<Snapshot>, SubmitError> {
         engine.read_here(self.shard, self.streams.clone(), self.consistency).await

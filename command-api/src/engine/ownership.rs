@@ -19,9 +19,6 @@ use tracing::info;
 
 use super::Node;
 
-/// Nodes beside the owner that follow a shard, so that one of them takes over without a replay.
-const STANDBY_REPLICAS: usize = 1;
-
 /// What a node is to a shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
@@ -32,13 +29,19 @@ pub(super) enum Role {
 }
 
 impl Role {
-    /// `None` while nobody is known who could own the shard.
-    pub(super) fn of(view: &View, shard: ShardId, node: &str) -> Option<Self> {
+    /// `None` while nobody is known who could own the shard. So many nodes beside the owner follow
+    /// it, so that one of them takes over without a replay.
+    pub(super) fn of(
+        view: &View,
+        shard: ShardId,
+        node: &str,
+        standby_replicas: usize,
+    ) -> Option<Self> {
         let owner = view.owner(shard)?;
         Some(match view.rank(shard, node) {
             _ if owner.node == node => Self::Owner,
             // A node that has just come follows what it is about to take.
-            0..=STANDBY_REPLICAS => Self::Standby,
+            rank if rank <= standby_replicas => Self::Standby,
             _ => Self::Away,
         })
     }

@@ -22,6 +22,10 @@ use super::{
 /// How often a shard's store is written, unless much waits.
 const EVERY: Duration = Duration::from_millis(100);
 
+/// How many times as long as a write took passes before the next one, unless much waits. While a log
+/// is replayed, all changes of a state in that time cost one write.
+const PAUSE: u32 = 4;
+
 /// How long the last write of a shutdown may take.
 const LAST_WAIT_MAX: Duration = Duration::from_secs(5);
 
@@ -134,7 +138,8 @@ impl Saver {
                 if self.retries.take().is_some() {
                     emit(StoreRecovered { shard });
                 }
-                (self.state, self.next_at) = (State::Idle, Instant::now() + EVERY);
+                (self.state, self.next_at) =
+                    (State::Idle, Instant::now() + EVERY.max(took * PAUSE));
             }
             Err(error) => {
                 if self.retries.is_none() {

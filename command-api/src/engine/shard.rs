@@ -1,6 +1,8 @@
 //! The shell of one shard: waits for requests, reports, fetched records and time, feeds the
 //! machine and runs its effects in order. It decides nothing.
 
+mod stored;
+
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use domain::{id::StreamId, shard::ShardId};
@@ -14,7 +16,7 @@ use infra::{
     retry::{Policy, Waits},
     shutdown::Shutdown,
     task::{self, Task},
-    telemetry::{chain, emit},
+    telemetry::emit,
 };
 use rustc_hash::FxHashMap;
 use tokio::{
@@ -23,16 +25,18 @@ use tokio::{
 };
 
 use super::{
-    Answer, Consistency, Node, ShardStatus, Snapshot, Submission, SubmitError,
+    Answer, Cluster, Consistency, Node, ShardStatus, Snapshot, Submission, SubmitError,
     effect::{Effect, Input, RequestId, TakeOverReason},
     events::{
-        CacheAsked, GroupSent, PhaseChanged, RoleChanged, StreamUnreadable, TakingOver, Ticked,
-        WriterFailed,
+        CacheAsked, EpochEnded, GroupReported, GroupSent, PhaseChanged, RecordsRead, RoleChanged,
+        StreamUnreadable, TakingOver, Ticked, WriterFailed,
     },
     ownership::Role,
     saver::Saver,
+    snapshots::Uploader,
+    status::Phase,
     step::Machine,
-    store::{self, MemoryStore, StoreError, Stores},
+    store::{MemoryStore, Stores},
 };
 
 /// Inputs taken in one go before a group is sent.
@@ -84,8 +88,12 @@ pub struct Shard {
     stores: Stores,
     /// Once the store is open.
     saver: Option<Saver>,
+    uploader: Option<Uploader>,
+    /// Whether a snapshot has been looked for since the store was last found to be empty.
+    has_sought: bool,
     requests: mpsc::Receiver<Request>,
     view: watch::Receiver<View>,
+    standby_replicas: usize,
     role: Role,
     status: watch::Sender<ShardStatus>,
     replies: FxHashMap<RequestId, oneshot::Sender<Result<Answer, SubmitError>>>,
@@ -102,6 +110,8 @@ struct Writer {
     reports: mpsc::Receiver<Report>,
     /// Records that the producer had no room for.
     unsent: VecDeque<(OutgoingRecord, Ticket)>,
+    /// The last record of each group that is under way, and since when.
+    groups: VecDeque<(Ticket, Instant)>,
 }
 
 /// Dropping it ends the reading.
@@ -133,7 +143,7 @@ impl Shard {
         clock: Clock,
         stores: Stores,
         requests: mpsc::Receiver<Request>,
-        view: watch::Receiver<View>,
+        cluster: &Cluster,
     ) -> (Self, watch::Receiver<ShardStatus>) {
         let machine = without_store(id);
         let (status, seen) = watch::channel(machine.status());
@@ -145,8 +155,11 @@ impl Shard {
             clock,
             stores,
             saver: None,
+            uploader: None,
+            has_sought: false,
             requests,
-            view,
+            view: cluster.view.clone(),
+            standby_replicas: cluster.standby_replicas,
             role: Role::Away,
             status,
             replies: FxHashMap::default(),
@@ -193,15 +206,21 @@ impl Shard {
                     self.requests.close();
                     drain_until = Some(Instant::now() + DRAIN_WAIT_MAX);
                 }
+                Woken::View if self.lacks_snapshot() => tokio::select! {
+                    sought = self.seek_snapshot() => sought?,
+                    () = shutdown.requested() => return Ok(()),
+                },
                 Woken::View => self.take_role(&mut effects),
                 Woken::Claim => self.claim(&mut effects).await,
                 Woken::Tick => {
                     tick_at = Instant::now() + TICK;
                     self.machine.step(Input::Ticked { now: self.clock.now() }, &mut effects);
-                    emit(Ticked { status: &self.machine.status() });
+                    let in_flight = self.machine.in_flight();
+                    emit(Ticked { status: &self.machine.status(), in_flight });
                     let lookups = self.machine.take_lookups();
                     let unsaved_bytes = self.machine.unsaved_bytes();
                     emit(CacheAsked { shard: self.id, lookups, unsaved_bytes });
+                    self.offer_snapshot();
                 }
                 Woken::Saved => {}
             }
@@ -249,42 +268,6 @@ impl Shard {
         }
     }
 
-    async fn open_store(&mut self) -> Result<(), ShardError> {
-        let opened = store::open::open(&self.stores, &*self.log, self.id).await;
-        let store = opened.map_err(|source| ShardError::Read { shard: self.id, source })?;
-        self.machine = Machine::new(self.id, Arc::clone(&store), self.stores.cache_bytes());
-        self.saver = Some(Saver::new(self.id, store));
-        // Nobody has appointed this machine yet; the view tells at once whether it is.
-        (self.role, self.claim_at) = (Role::Away, None);
-        self.machine.step(Input::Resigned, &mut Vec::new());
-        self.view.mark_changed();
-        Ok(())
-    }
-
-    /// Saves what there is, and closes the store, which blocks.
-    async fn close_store(mut self) {
-        if let Some(saver) = self.saver.take() {
-            saver.finish(&mut self.machine).await;
-        }
-        let machine = self.machine;
-        task::spawn_blocking("close store", move || drop(machine)).await.ok();
-    }
-
-    /// The store cannot be read: throws it away with all that was made of it. Whoever waits for an
-    /// answer is told that it is unknown, and finds it with a retry.
-    async fn start_over(&mut self, error: &StoreError) -> Result<(), ShardError> {
-        (self.writer, self.fetch) = (None, None);
-        self.replies.clear();
-        self.reads.clear();
-        self.machine = without_store(self.id);
-        if let Some(saver) = self.saver.take() {
-            saver.stop().await;
-        }
-        let reason = chain(error).to_string();
-        store::open::discard(&self.stores, self.id, &reason).await;
-        self.open_store().await
-    }
-
     /// The regular tick, or earlier where the machine waits for a moment.
     fn wake_at(&self, tick_at: Instant) -> Instant {
         let Some(at) = self.machine.wakes_at() else { return tick_at };
@@ -298,7 +281,8 @@ impl Shard {
 
     /// Another view of the nodes may mean another part in this shard.
     fn take_role(&mut self, effects: &mut Vec<Effect>) {
-        let role = Role::of(&self.view.borrow_and_update(), self.id, &self.node.name);
+        let view = self.view.borrow_and_update().clone();
+        let role = self.role_in(&view);
         // While nobody is known to be alive, all stays as it is.
         let Some(role) = role.filter(|role| *role != self.role) else { return };
         let was_owner = std::mem::replace(&mut self.role, role) == Role::Owner;
@@ -318,6 +302,10 @@ impl Shard {
                 }
             }
         }
+    }
+
+    fn role_in(&self, view: &View) -> Option<Role> {
+        Role::of(view, self.id, &self.node.name, self.standby_replicas)
     }
 
     /// Who may have to take over soon, or is about to, reads what the owner writes.
@@ -340,14 +328,16 @@ impl Shard {
                 self.fetch = None;
             }
         }
+        emit(RecordsRead { shard: self.id, records: records.len() });
         self.machine.step(Input::Fetched { records }, effects);
     }
 
     fn take_reports(&mut self, first: Report, effects: &mut Vec<Effect>) {
+        self.machine.step(Input::Heard { now: self.clock.now() }, effects);
         let mut next = Some(first);
         let mut taken = 0;
         while let Some(report) = next {
-            self.machine.step(Input::Heard { now: self.clock.now() }, effects);
+            self.measure(report.ticket);
             let input = if report.ticket == Ticket::CLAIM {
                 Input::ClaimReported { result: report.result }
             } else {
@@ -359,6 +349,14 @@ impl Shard {
             next = if taken < BURST_MAX { self.writer.as_mut().and_then(ready) } else { None };
         }
         self.resend(effects);
+    }
+
+    /// Reports come in the order of appending, so the oldest group ends first.
+    fn measure(&mut self, reported: Ticket) {
+        let Some(writer) = &mut self.writer else { return };
+        if let Some((_, sent_at)) = writer.groups.pop_front_if(|(last, _)| *last == reported) {
+            emit(GroupReported { shard: self.id, took: sent_at.elapsed() });
+        }
     }
 
     fn take_requests(&mut self, first: Request, effects: &mut Vec<Effect>) {
@@ -414,7 +412,8 @@ impl Shard {
         });
         match self.log.open_writer(self.id).await {
             Ok((append, reports)) => {
-                let writer = Writer { append, reports, unsent: VecDeque::new() };
+                let (unsent, groups) = (VecDeque::new(), VecDeque::new());
+                let writer = Writer { append, reports, unsent, groups };
                 self.writer = Some(writer);
                 self.machine.step(Input::ClaimSent { nonce, now: self.clock.now() }, effects);
                 self.append(vec![(claim, Ticket::CLAIM)], effects);
@@ -462,6 +461,9 @@ impl Shard {
             },
             Effect::Append { records } => {
                 emit(GroupSent { shard: self.id, records: records.len() });
+                if let (Some(writer), Some((_, last))) = (&mut self.writer, records.last()) {
+                    writer.groups.push_back((*last, Instant::now()));
+                }
                 self.append(records, more);
             }
             Effect::Fetch { from, to } => match &mut self.fetch {
@@ -471,6 +473,7 @@ impl Shard {
             },
             Effect::LetGo => self.drop_writer(),
             Effect::TakeOver { reason } => {
+                emit(EpochEnded { shard: self.id, reason });
                 self.drop_writer();
                 if self.role == Role::Owner {
                     emit(TakingOver { shard: self.id, reason });
@@ -528,14 +531,19 @@ impl Shard {
         Fetch { to, chunks, _task: task }
     }
 
-    /// Tells of a change of phase.
+    /// Tells of a change of phase. Of a shard that serves it tells nothing else: whoever waits for
+    /// one would be woken with every group.
     fn publish(&mut self) {
         let status = self.machine.status();
         let phase_changed = status.phase != self.status.borrow().phase;
         if phase_changed {
             emit(PhaseChanged { status: &status });
         }
-        self.status.send_replace(status);
+        let tells = phase_changed || status.phase != Phase::Serving;
+        self.status.send_if_modified(|seen| {
+            *seen = status;
+            tells
+        });
         if phase_changed && self.machine.is_serving() {
             self.claim_waits.reset();
         }

@@ -76,6 +76,7 @@ pub struct Machine {
     unproven_reads: Vec<RequestId>,
     /// The store has been told of everything up to here, or is about to be.
     saved_up_to: Checkpoint,
+    unsaved_bytes_max: usize,
     /// The store could not even tell how far it goes.
     failure: Option<StoreError>,
     /// When the log last told something while it had something to tell, a claim's report included.
@@ -140,6 +141,7 @@ impl Machine {
             undecided: VecDeque::new(),
             unproven_reads: Vec::new(),
             saved_up_to: checkpoint,
+            unsaved_bytes_max: save::unsaved_bytes_max(cache_bytes),
             failure,
             heard_at: Timestamp::default(),
             now: Timestamp::default(),
@@ -225,6 +227,14 @@ impl Machine {
     #[must_use]
     pub fn next_offset(&self) -> Offset {
         self.reader.next_offset()
+    }
+
+    /// Records whose delivery is not reported.
+    pub(super) fn in_flight(&self) -> usize {
+        match &self.mode {
+            Mode::Serving(serving) => serving.batch.in_flight(),
+            Mode::Idle | Mode::Claiming { .. } | Mode::Replaying { .. } => 0,
+        }
     }
 
     /// When the shell should tick next, if before its regular tick.

@@ -5,7 +5,8 @@
 //! about it ends in throwing it away and reading the log again.
 //!
 //! [`disk`] keeps it in files, [`memory`] stands in for that in tests and simulations, and [`open`]
-//! finds out whether what was kept belongs to the log that is there.
+//! finds out whether what was kept belongs to the log that is there. What is in files can be copied
+//! and put in place elsewhere, which is what [`snapshots`](super::snapshots) do.
 //!
 //! **Invariant:** a store holds the fold of the log up to its checkpoint, no less and no more: a
 //! batch is applied as a whole or not at all.
@@ -30,10 +31,15 @@ use infra::{
     config,
     log::{BoxError, Checkpoint},
 };
+use serde::{Deserialize, Serialize};
 
-use super::Snapshot;
+use super::{
+    Snapshot,
+    snapshots::{Depot, Rows},
+};
 
 pub use super::dedup::Known;
+pub use encoding::Header;
 pub use memory::MemoryStore;
 
 /// When time changes a stream next; in this order they come due.
@@ -58,6 +64,50 @@ pub trait StateStore: Send + Sync {
     fn write(&self, batch: &Batch) -> Result<Written, StoreError>;
 
     fn size(&self) -> Size;
+
+    /// All that is in the store at this moment, for a snapshot. None before the first write, and of a
+    /// store in memory, which would not gain from it.
+    fn copy(&self) -> Result<Option<Box<dyn StoreCopy>>, StoreError> {
+        Ok(None)
+    }
+}
+
+/// A store as it was at one moment, whatever has been written since.
+pub trait StoreCopy: Send {
+    fn head(&self) -> &Head;
+
+    /// Reads all rows, which blocks, sorted by table and key.
+    fn rows(&self, take: &mut TakeRow<'_>) -> Result<(), BoxError>;
+}
+
+pub type TakeRow<'a> = dyn FnMut(Row<'_>) -> Result<(), BoxError> + 'a;
+
+/// What a copy is of, and up to where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    pub(super) header: Header,
+    pub(super) checkpoint: Checkpoint,
+}
+
+/// Keys and values as [`encoding`] has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row<'a> {
+    pub(super) table: Table,
+    pub(super) key: &'a [u8],
+    pub(super) value: &'a [u8],
+}
+
+/// What a store holds beside its head. The numbers are those of snapshots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Table {
+    States = 1,
+    Outcomes = 2,
+    Deadlines = 3,
+}
+
+impl Table {
+    pub(super) const ALL: [Self; 3] = [Self::States, Self::Outcomes, Self::Deadlines];
 }
 
 /// The store cannot be read, or not be written for now.
@@ -110,15 +160,22 @@ pub struct Size {
 }
 
 /// Opens the stores of shards.
-trait Source: Send + Sync {
+pub(super) trait Source: Send + Sync {
     fn open(&self, shard: ShardId) -> Result<Arc<dyn StateStore>, OpenError>;
 
     /// Removes what a shard has stored. Nobody may have it open.
     fn discard(&self, shard: ShardId) -> Result<(), StoreError>;
+
+    /// What a shard's store says that it is.
+    fn header(&self, shard: ShardId) -> Header;
+
+    /// Puts a copy in the place of what a shard has stored, as a whole or not at all. Nobody may
+    /// have it open.
+    fn restore(&self, shard: ShardId, head: &Head, rows: &mut Rows) -> Result<(), BoxError>;
 }
 
 #[derive(Debug, thiserror::Error)]
-enum OpenError {
+pub(super) enum OpenError {
     /// What is there is no use: written by another release, for another shard, or damaged.
     #[error("{0}")]
     Useless(String),
@@ -132,6 +189,7 @@ enum OpenError {
 pub struct Stores {
     source: Arc<dyn Source>,
     cache_bytes: usize,
+    depot: Option<Arc<Depot>>,
 }
 
 impl Stores {
@@ -144,7 +202,26 @@ impl Stores {
         // are ready to use.
         let block_bytes = share / 4;
         let source = disk::DiskSource::new(path.clone(), shard_count, block_bytes);
-        Self { source: Arc::new(source), cache_bytes: share - block_bytes }
+        Self { source: Arc::new(source), cache_bytes: share - block_bytes, depot: None }
+    }
+
+    /// With a place for snapshots.
+    #[must_use]
+    pub fn with_depot(self, depot: Option<Depot>) -> Self {
+        Self { depot: depot.map(Arc::new), ..self }
+    }
+
+    pub(super) const fn depot(&self) -> Option<&Arc<Depot>> {
+        self.depot.as_ref()
+    }
+
+    /// What the store of a shard says that it is.
+    pub(super) fn header(&self, shard: ShardId) -> Header {
+        self.source.header(shard)
+    }
+
+    pub(super) fn source(&self) -> &Arc<dyn Source> {
+        &self.source
     }
 
     pub(super) const fn cache_bytes(&self) -> usize {
@@ -154,6 +231,7 @@ impl Stores {
     /// In memory, shared by clones: a restart within one process finds what was stored.
     #[must_use]
     pub fn in_memory() -> Self {
-        Self { source: Arc::new(memory::MemorySource::default()), cache_bytes: usize::MAX }
+        let source = Arc::new(memory::MemorySource::default());
+        Self { source, cache_bytes: usize::MAX, depot: None }
     }
 }

@@ -46,6 +46,8 @@ pub(super) struct Streams {
     /// What the store does not have yet, and what is under way.
     held: FxHashMap<StreamId, Stream>,
     cache: Cache,
+    /// What the cache may take while little waits to be saved.
+    cache_bytes: usize,
     deadlines: Deadlines,
     changed: Marked,
     taken: Marked,
@@ -108,6 +110,7 @@ impl Streams {
             store,
             held: FxHashMap::default(),
             cache: Cache::new(cache_bytes),
+            cache_bytes,
             changed: Marked::default(),
             taken: Marked::default(),
             failure: None,
@@ -218,6 +221,7 @@ impl Streams {
     pub(super) fn take_changed(&mut self) -> Vec<ChangedState> {
         debug_assert!(self.taken.ids.is_empty(), "one batch at a time");
         self.taken = std::mem::take(&mut self.changed);
+        self.share_room();
         let take = |id: &StreamId| {
             let stream = self.held.get_mut(id)?;
             (stream.changed, stream.taken) = (false, true);
@@ -231,7 +235,9 @@ impl Streams {
 
     /// What was taken is in the store, and so long.
     pub(super) fn saved(&mut self, state_bytes: &[usize]) {
-        for (id, &bytes) in std::mem::take(&mut self.taken).ids.iter().zip(state_bytes) {
+        let taken = std::mem::take(&mut self.taken);
+        self.share_room();
+        for (id, &bytes) in taken.ids.iter().zip(state_bytes) {
             if let Some(stream) = self.held.get_mut(id) {
                 stream.taken = false;
                 stream.bytes = bytes;
@@ -248,6 +254,14 @@ impl Streams {
     /// How often the cache was asked since the last call.
     pub(super) fn take_lookups(&mut self) -> Lookups {
         self.cache.take_lookups()
+    }
+
+    /// Where much waits to be saved, it takes most of the cache's room. There is nothing in between:
+    /// a cache whose limit always changes forgets what it has learned.
+    fn share_room(&mut self) {
+        let quarter = self.cache_bytes / 4;
+        let is_much = self.unsaved_bytes() > quarter;
+        self.cache.limit(if is_much { quarter } else { self.cache_bytes });
     }
 
     fn change(&mut self, id: &StreamId, bytes: usize, change: impl FnOnce(&mut Stream)) {

@@ -1,7 +1,9 @@
 //! The engine with its shell, over a log in memory.
 
 mod cluster;
+mod metrics;
 mod restart;
+mod snapshots;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -13,7 +15,8 @@ use domain::{
 };
 use infra::{
     clock::Clock,
-    log::{CommitBody, EventLog, RequestHash, follow::Follower, memory::MemoryLog},
+    config,
+    log::{CommitBody, EventLog, Offset, RequestHash, follow::Follower, memory::MemoryLog},
     shutdown::Shutdown,
     task::{self, Task},
 };

@@ -62,8 +62,12 @@ async fn submit(
     Json(request): Json<SubmitRequest<Submission>>,
 ) -> Asked<Answer> {
     let wait = Duration::from_millis(request.wait_millis).min(WAIT_MAX);
-    let submission = Arc::new(request.submission);
-    Ok(Json(app.engine.get()?.submit_here(submission, Instant::now() + wait).await))
+    let (engine, submission) = (app.engine.get()?, Arc::new(request.submission));
+    let _place = match app.admission.enter(engine, engine.shard_of(&submission.stream)) {
+        Ok(place) => place,
+        Err(busy) => return Ok(Json(Err(busy))),
+    };
+    Ok(Json(engine.submit_here(submission, Instant::now() + wait).await))
 }
 
 async fn read(
@@ -77,6 +81,10 @@ async fn read(
     if request.streams.iter().any(|stream| engine.shard_of(stream) != shard) {
         return Err(Problem::bad_request("several_shards", "the streams are of several shards"));
     }
+    let _place = match app.admission.enter(engine, shard) {
+        Ok(place) => place,
+        Err(busy) => return Ok(Json(Err(busy))),
+    };
     Ok(Json(engine.read_here(shard, request.streams, request.consistency).await))
 }
 

@@ -1,6 +1,9 @@
 //! What handlers work with, and the one way to hand a command to the engine.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, OnceLock},
+};
 
 use async_trait::async_trait;
 use axum::extract::FromRef;
@@ -16,7 +19,7 @@ use infra::{
 use secrecy::SecretString;
 use tokio::time::Instant;
 
-use super::keys::KeyMemory;
+use super::{admission::Admission, keys::KeyMemory};
 use crate::{
     engine::{Answer, Consistency, Engine, Snapshot, Submission, SubmitError},
     payment::{PaymentProvider, WebhookSecret},
@@ -50,6 +53,7 @@ impl EngineSlot {
 #[derive(Clone)]
 pub struct AppState {
     pub(super) engine: EngineSlot,
+    pub(super) admission: Admission,
     pub(super) authenticator: Authenticator,
     pub(super) keys: KeyMemory,
     pub(super) clock: Clock,
@@ -69,17 +73,22 @@ pub struct Ingredients {
     pub provider: Arc<dyn PaymentProvider>,
     pub webhook_secret: Option<WebhookSecret>,
     pub peer_secret: Option<SecretString>,
+    /// Requests under way at once, of which each shard has its share.
+    pub requests_max: usize,
 }
 
 impl AppState {
     #[must_use]
     pub fn new(ingredients: Ingredients) -> Self {
-        let Ingredients { engine, clock, auth, provider, webhook_secret, peer_secret } =
+        let Ingredients { engine, clock, auth, provider, webhook_secret, peer_secret, .. } =
             ingredients;
-        let directory = Arc::new(EngineDirectory(engine.clone()));
+        let admission = Admission::new(ingredients.requests_max);
+        let directory =
+            Arc::new(EngineDirectory { engine: engine.clone(), admission: admission.clone() });
         let authenticator = Authenticator::new(auth.operator_key_sha256, directory, clock.clone());
         Self {
             engine,
+            admission,
             authenticator,
             keys: KeyMemory::default(),
             clock,
@@ -96,16 +105,31 @@ impl AppState {
         deadline: Instant,
     ) -> Result<Answer, SubmitError> {
         let Ok(engine) = self.engine.get() else { return Err(SubmitError::NotOwner) };
+        let _place = self.admission.enter(engine, engine.shard_of(&submission.stream))?;
         engine.submit(submission, deadline).await
     }
 
     pub(super) async fn read(&self, stream: &StreamId) -> Result<Snapshot, Problem> {
-        self.engine.get()?.read(stream, Consistency::Linearizable).await.map_err(problem)
+        let mut snapshots = self.read_many(std::slice::from_ref(stream)).await?;
+        snapshots.pop().ok_or_else(|| problem(SubmitError::NotOwner))
     }
 
     pub(super) async fn read_many(&self, streams: &[StreamId]) -> Result<Vec<Snapshot>, Problem> {
-        self.engine.get()?.read_many(streams, Consistency::Linearizable).await.map_err(problem)
+        let engine = self.engine.get()?;
+        read(engine, &self.admission, streams).await.map_err(problem)
     }
+}
+
+/// Of all shards that are asked, or of none.
+async fn read(
+    engine: &Engine,
+    admission: &Admission,
+    streams: &[StreamId],
+) -> Result<Vec<Snapshot>, SubmitError> {
+    let shards: BTreeSet<_> = streams.iter().map(|stream| engine.shard_of(stream)).collect();
+    let enter = |shard| admission.enter(engine, shard);
+    let _places = shards.into_iter().map(enter).collect::<Result<Vec<_>, _>>()?;
+    engine.read_many(streams, Consistency::Linearizable).await
 }
 
 impl FromRef<AppState> for Authenticator {
@@ -139,15 +163,21 @@ pub(super) fn problem(error: SubmitError) -> Problem {
 }
 
 /// Issued keys, as their aggregates have them.
-struct EngineDirectory(EngineSlot);
+struct EngineDirectory {
+    engine: EngineSlot,
+    admission: Admission,
+}
 
 #[async_trait]
 impl KeyDirectory for EngineDirectory {
     async fn find(&self, id: ApiKeyId) -> Result<Option<KeyRecord>, Unavailable> {
-        let engine = self.0.0.get().ok_or_else(|| Unavailable("no event log yet".into()))?;
-        let read = engine.read(&id.stream(), Consistency::Linearizable).await;
-        let snapshot = read.map_err(|error| Unavailable(Box::new(error)))?;
-        let State::ApiKey(key) = snapshot.state else { return Ok(None) };
+        let engine = self.engine.0.get();
+        let engine = engine.ok_or_else(|| Unavailable("no event log yet".into()))?;
+        let read = read(engine, &self.admission, &[id.stream()]).await;
+        let mut snapshots = read.map_err(|error| Unavailable(Box::new(error)))?;
+        let Some(Snapshot { state: State::ApiKey(key), .. }) = snapshots.pop() else {
+            return Ok(None);
+        };
         let Some(issued) = key.issued else { return Ok(None) };
         let hash = issued.hash.parse().map_err(|error| Unavailable(Box::new(error)))?;
         let (roles, expires_at) = (issued.roles, issued.expires_at);

@@ -5,6 +5,8 @@ mod bad_input;
 mod batch;
 mod carts;
 mod keys;
+mod overload;
+mod replays;
 mod shards;
 mod webhooks;
 

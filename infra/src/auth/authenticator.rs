@@ -22,6 +22,9 @@ use crate::{clock::Clock, http::problem::Problem};
 
 /// How long a key that was found is believed without asking again: as late may a revocation bite.
 const CACHE_AGE_MAX: Duration = Duration::from_secs(2);
+/// How long it is believed while it cannot be asked for, because the shard that knows it does not
+/// answer: a slow shard must not lock its keys' holders out of the others.
+const CACHE_AGE_ALONE_MAX: Duration = Duration::from_mins(1);
 /// Keys remembered at once. A full cache is emptied, which only costs look-ups.
 const CACHE_KEYS_MAX: usize = 10_000;
 /// The id of the operator's first key is derived from its hash.
@@ -96,7 +99,7 @@ impl Authenticator {
             return Ok(caller.clone());
         }
         let id = ApiKey::id_of(text).ok_or_else(Problem::invalid_key)?;
-        let roles = match self.0.cached(id, &hash) {
+        let roles = match self.0.cached(id, &hash, CACHE_AGE_MAX) {
             Some(roles) => roles,
             None => self.0.look_up(id, &hash).await?,
         };
@@ -105,25 +108,40 @@ impl Authenticator {
 }
 
 impl Inner {
-    fn cached(&self, id: ApiKeyId, hash: &KeyHash) -> Option<Arc<BTreeSet<Role>>> {
+    fn cached(
+        &self,
+        id: ApiKeyId,
+        hash: &KeyHash,
+        age_max: Duration,
+    ) -> Option<Arc<BTreeSet<Role>>> {
         let cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         let cached = cache.get(&id)?;
-        let valid = cached.found_at.elapsed() < CACHE_AGE_MAX
+        let valid = cached.found_at.elapsed() < age_max
             && cached.hash.matches(hash)
             && !self.is_over(cached.expires_at);
         valid.then(|| Arc::clone(&cached.roles))
     }
 
     async fn look_up(&self, id: ApiKeyId, hash: &KeyHash) -> Result<Arc<BTreeSet<Role>>, Problem> {
-        let found = self.directory.find(id).await.map_err(|error| {
-            Problem::unavailable("unavailable", "API keys cannot be checked now").caused_by(error)
-        })?;
-        let valid = found.filter(|record| {
-            record.hash.matches(hash) && !record.revoked && !self.is_over(record.expires_at)
-        });
-        let KeyRecord { hash, roles, expires_at, .. } = valid.ok_or_else(Problem::invalid_key)?;
-        let roles = Arc::new(roles);
+        let found = match self.directory.find(id).await {
+            Ok(found) => found,
+            Err(error) => {
+                let problem = Problem::unavailable("unavailable", "API keys cannot be checked now");
+                let known = self.cached(id, hash, CACHE_AGE_ALONE_MAX);
+                return known.ok_or_else(|| problem.caused_by(error));
+            }
+        };
+        let valid = found.filter(|record| !record.revoked && !self.is_over(record.expires_at));
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(KeyRecord { hash: stored, roles, expires_at, .. }) = valid else {
+            // What was known of it must not be believed once nobody can be asked.
+            cache.remove(&id);
+            return Err(Problem::invalid_key());
+        };
+        if !stored.matches(hash) {
+            return Err(Problem::invalid_key());
+        }
+        let (hash, roles) = (stored, Arc::new(roles));
         if cache.len() >= CACHE_KEYS_MAX {
             cache.clear();
         }

@@ -145,6 +145,28 @@ async fn a_directory_that_is_away_is_not_the_callers_fault() {
     assert_eq!(problem.status(), StatusCode::SERVICE_UNAVAILABLE);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_key_is_believed_a_minute_longer_while_nobody_can_be_asked() {
+    let fixture = fixture();
+    let record = fixture.directory.record.lock().unwrap().clone();
+    fixture.call_with_key().await.unwrap();
+    *fixture.directory.record.lock().unwrap() = Err(());
+    tokio::time::advance(Duration::from_secs(59)).await;
+    fixture.call_with_key().await.unwrap();
+    tokio::time::advance(Duration::from_secs(1)).await;
+    let problem = fixture.call_with_key().await.unwrap_err();
+    assert_eq!(problem.status(), StatusCode::SERVICE_UNAVAILABLE);
+
+    *fixture.directory.record.lock().unwrap() = record;
+    fixture.call_with_key().await.unwrap();
+    fixture.change(|record| record.revoked = true);
+    tokio::time::advance(Duration::from_secs(2)).await;
+    fixture.assert_refused().await;
+    *fixture.directory.record.lock().unwrap() = Err(());
+    let problem = fixture.call_with_key().await.unwrap_err();
+    assert_eq!(problem.status(), StatusCode::SERVICE_UNAVAILABLE, "it was revoked when last seen");
+}
+
 #[tokio::test]
 async fn without_a_key_one_is_a_guest() {
     let request = Request::builder().header(CART_TOKEN, "abc").body(()).unwrap();

@@ -24,6 +24,7 @@ const SECTIONS: [&str; 12] = [
     "postgres",
     "projector",
     "query",
+    "snapshots",
     "store",
 ];
 

@@ -7,6 +7,7 @@ mod kafka;
 mod log;
 mod postgres;
 mod projector;
+mod snapshots;
 mod store;
 
 pub use auth::Auth;
@@ -16,4 +17,5 @@ pub use kafka::{Kafka, KafkaProtocol, KafkaSasl, KafkaSecurity};
 pub use log::{Log, LogFormat};
 pub use postgres::Postgres;
 pub use projector::{Projector, Rebuild};
+pub use snapshots::{S3, S3Credentials, SnapshotLocation, Snapshots};
 pub use store::Store;

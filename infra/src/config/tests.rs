@@ -16,6 +16,7 @@ struct All {
     postgres: Postgres,
     auth: Auth,
     log: Log,
+    snapshots: Snapshots,
     store: Store,
 }
 
@@ -26,6 +27,7 @@ impl Settings for All {
         let postgres = Postgres::read(reader);
         let auth = Auth::read(reader);
         let log = Log::read(reader);
+        let snapshots = Snapshots::read(reader);
         let store = Store::read(reader);
         Some(Self {
             http: http?,
@@ -33,6 +35,7 @@ impl Settings for All {
             postgres: postgres?,
             auth: auth?,
             log: log?,
+            snapshots: snapshots?,
             store: store?,
         })
     }
@@ -177,6 +180,10 @@ fn effective_settings_show_origins_and_mask_secrets() {
         auth.cart_token_secret = (secret)  # TRADEWIND_AUTH__CART_TOKEN_SECRET
         log.format = "json"  # TRADEWIND_LOG__FORMAT
         log.filter = "info"  # default
+        snapshots.location = ".tradewind/snapshots"  # default
+        snapshots.records_min = "1000000"  # default
+        snapshots.interval_min = "10m"  # default
+        snapshots.s3_region = "us-east-1"  # default
         store.path = ".tradewind/state"  # default
         store.cache_bytes = "256MiB"  # default
     "#]]
@@ -248,6 +255,37 @@ fn a_broken_file_is_a_mistake() {
     let file = scratch("unknown.toml", "[http]\nbindd = \"x\"\n");
     let mistakes = environment(&[]).file(&file).unwrap().load::<All>().unwrap_err();
     assert!(mistakes.to_string().contains("unknown.toml: http.bindd: there is no such setting"));
+}
+
+#[test]
+fn snapshots_lie_in_a_folder_or_a_bucket() {
+    let read = |more: &[(&str, &str)]| {
+        let loaded = environment(more).load::<All>();
+        loaded.map(|all| all.settings.snapshots).map_err(|mistakes| mistakes.to_string())
+    };
+    let Ok(Snapshots { location: Some(SnapshotLocation::Folder(path)), .. }) = read(&[]) else {
+        panic!("a folder by default")
+    };
+    assert_eq!(path, Path::new(".tradewind/snapshots"));
+    let nowhere = read(&[("TRADEWIND_SNAPSHOTS__LOCATION", "none")]).unwrap();
+    assert!(nowhere.location.is_none());
+    let bucket = [
+        ("TRADEWIND_SNAPSHOTS__LOCATION", "s3://shop-snapshots/eu/live/"),
+        ("TRADEWIND_SNAPSHOTS__S3_ENDPOINT", "http://minio:9000"),
+        ("TRADEWIND_SNAPSHOTS__S3_ACCESS_KEY_ID", "who"),
+    ];
+    let mistakes = read(&bucket).unwrap_err();
+    assert!(mistakes.contains("TRADEWIND_SNAPSHOTS__S3_SECRET_ACCESS_KEY"), "{mistakes}");
+    let signed = [&bucket[..], &[("TRADEWIND_SNAPSHOTS__S3_SECRET_ACCESS_KEY", "hunter2")]];
+    let settings = read(&signed.concat()).unwrap();
+    assert!(!format!("{settings:?}").contains("hunter2"));
+    let Some(SnapshotLocation::S3(s3)) = settings.location else { panic!("a bucket") };
+    assert_eq!((&*s3.bucket, &*s3.prefix, &*s3.region), ("shop-snapshots", "eu/live", "us-east-1"));
+    assert_eq!(s3.endpoint.unwrap().as_str(), "http://minio:9000/");
+    for bad in ["", "s3://", "s3://A/b", "gs://bucket/x"] {
+        let mistakes = read(&[("TRADEWIND_SNAPSHOTS__LOCATION", bad)]).unwrap_err();
+        assert!(mistakes.contains("s3://bucket/prefix, or none"), "{bad}: {mistakes}");
+    }
 }
 
 #[test]

@@ -64,7 +64,20 @@ fn a_report_names_what_differs() {
             found: Some(7.into()),
         }],
     };
-    expect![[r#""#]].assert_eq(&tables::report(&report));
+    expect![[r#"
+        ┌───────┬──────────┬───────┬───────────┬──────────────────┐
+        │ table ┆ expected ┆ found ┆ differing ┆ checksum         │
+        ╞═══════╪══════════╪═══════╪═══════════╪══════════════════╡
+        │ stock ┆        2 ┆     2 ┆         1 ┆ 0b instead of 0a │
+        └───────┴──────────┴───────┴───────────┴──────────────────┘
+        1 of 2 rows differ from the fold of 300 events
+        1 streams have an event that does not fit; they were compared as before it
+        ┌───────┬─────┬─────────┬──────────┬───────┐
+        │ table ┆ key ┆ column  ┆ expected ┆ found │
+        ╞═══════╪═════╪═════════╪══════════╪═══════╡
+        │ stock ┆ A-1 ┆ on_hand ┆ 100      ┆ 7     │
+        └───────┴─────┴─────────┴──────────┴───────┘"#]]
+    .assert_eq(&tables::report(&report));
 }
 
 #[test]
@@ -101,5 +114,12 @@ fn an_overview_shows_each_version_and_what_holds_it_up() {
         reason: None,
     };
     let status = Status { versions: vec![live, paused, stuck], items: vec![item] };
-    expect![[r#""#]].assert_eq(&tables::overview(&status));
+    expect![[r#"
+        ┌────────────┬─────────┬──────┬───────────────────────────────────────────────────────┬────────┬───────────┬─────┐
+        │ projection ┆ version ┆ fold ┆ state                                                 ┆ passed ┆ records/s ┆ lag │
+        ╞════════════╪═════════╪══════╪═══════════════════════════════════════════════════════╪════════╪═══════════╪═════╡
+        │ orders     ┆       2 ┆    1 ┆ live, after v1                                        ┆      - ┆         0 ┆   0 │
+        │ orders     ┆       3 ┆    1 ┆ copying, paused                                       ┆    25% ┆       125 ┆ 750 │
+        │ orders     ┆       4 ┆    1 ┆ catching_up: halted in shard 1: an event does not fit ┆      - ┆         0 ┆   0 │
+        └────────────┴─────────┴──────┴───────────────────────────────────────────────────────┴────────┴───────────┴─────┘"#]].assert_eq(&tables::overview(&status));
 }

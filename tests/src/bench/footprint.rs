@@ -3,86 +3,52 @@
 //!
 //! The node is a process of its own, so that nothing but the node is measured.
 
-use std::{net::TcpListener, path::Path, process::Stdio, time::Duration};
+use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use futures_util::{StreamExt, TryStreamExt, stream};
-use infra::{
-    config,
-    log::kafka::{KafkaLog, TopicSpec, ensure_topic},
-};
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
-use tokio::{
-    process::{Child, Command},
-    time::Instant,
-};
+use infra::log::kafka::KafkaLog;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
     figure::Figure,
     history::{self, History},
-    memory::Memory,
-    topic,
+    node::{Node, Site},
 };
-use crate::{
-    eventually::eventually,
-    stack::{
-        folder::Folder,
-        secrets::Secrets,
-        services::{self, Role, Wiring, readiness},
-        state::State,
-    },
-};
+use crate::stack::folder::Folder;
 
-const CACHE_LIMIT: &str = "256MiB";
 /// Commands of each side and round, on as many aggregates.
 const COMMANDS: u32 = 10_000;
 const CONNECTIONS: usize = 64;
-const READY_WAIT_MAX: Duration = Duration::from_secs(600);
 const WAIT_MAX: Duration = Duration::from_secs(30);
 const BODY: &str = r#"{"quantity":1}"#;
 
 pub(super) async fn run(rounds: usize, folder: &Folder, aggregates: u32) -> Result<()> {
     let rounds = u32::try_from(rounds)?;
     ensure!(aggregates >= COMMANDS * rounds, "--aggregates: at least {}", COMMANDS * rounds);
-    let state = State::read(folder)?.context("the stack has a state")?;
-    let secrets = Secrets::of(folder)?;
-    let name = format!("tradewind.bench.{}", Uuid::new_v4().simple());
-    let store = tempfile::tempdir()?;
-    let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
-    let wiring = Wiring {
-        bind: port,
-        bootstrap_servers: state.bootstrap_servers(),
-        topic: name.clone(),
-        databases: state.databases(&secrets),
-        node: None,
-        secrets,
-        state: store.path().to_owned(),
-    };
-    let kafka = config::Kafka::plaintext(&wiring.bootstrap_servers, &name);
-    ensure_topic(&kafka, &name, TopicSpec::local(4)).await?;
-    let log = KafkaLog::connect(&kafka, &name).await?;
+    let site = Site::prepare(folder).await?;
+    let kafka = site.kafka();
+    let log = KafkaLog::connect(&kafka, &kafka.topic).await?;
     History { aggregates, events: aggregates }.append(&log).await?;
     drop(log);
-    let measured = measure(&wiring, rounds).await;
-    topic::delete(&wiring.bootstrap_servers, &[&name]).await?;
+    let measured = measure(&site, rounds).await;
+    site.delete().await?;
     measured
 }
 
-async fn measure(wiring: &Wiring, rounds: u32) -> Result<()> {
+async fn measure(site: &Site, rounds: u32) -> Result<()> {
     // The first start reads the whole log; the second finds all of it in the store, and an empty
     // cache.
-    let node = Node::start(wiring).await?;
+    let node = Node::start(site).await?;
     let replayed = node.memory()?;
     node.stop().await?;
-    let node = Node::start(wiring).await?;
+    let node = Node::start(site).await?;
+    let load = Load::of(site)?;
     let (mut cold, mut warm) = (Vec::new(), Vec::new());
     for round in 0..rounds {
-        cold.push(node.commands(round * COMMANDS).await?);
-        warm.push(node.commands(round * COMMANDS).await?);
+        cold.push(load.commands(round * COMMANDS).await?);
+        warm.push(load.commands(round * COMMANDS).await?);
     }
     let served = node.memory()?;
     node.stop().await?;
@@ -97,37 +63,16 @@ async fn measure(wiring: &Wiring, rounds: u32) -> Result<()> {
     Ok(())
 }
 
-struct Node {
-    process: Child,
-    pid: i32,
+struct Load {
     url: String,
     operator_key: String,
     http: reqwest::Client,
 }
 
-impl Node {
-    async fn start(wiring: &Wiring) -> Result<Self> {
-        let program = services::folder_of_binaries()?.join("command-api");
-        let process = Command::new(program)
-            .arg("serve")
-            .env_clear()
-            .envs(wiring.env(Role::CommandApi))
-            .env("TRADEWIND_STORE__CACHE_BYTES", CACHE_LIMIT)
-            .env("TRADEWIND_LOG__FILTER", "warn")
-            .current_dir(Path::new("/"))
-            .stdout(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()?;
-        let pid = i32::try_from(process.id().context("a process that runs")?)?;
-        let url = format!("http://{}", wiring.bind);
-        eventually("the node is ready", READY_WAIT_MAX, || readiness(&url)).await;
-        let operator_key = wiring.secrets.operator_key.clone();
+impl Load {
+    fn of(site: &Site) -> Result<Self> {
         let http = reqwest::Client::builder().timeout(WAIT_MAX).build()?;
-        Ok(Self { process, pid, url, operator_key, http })
-    }
-
-    fn memory(&self) -> Result<Memory> {
-        Memory::of(self.pid)
+        Ok(Self { url: site.url(), operator_key: site.operator_key().to_owned(), http })
     }
 
     /// Milliseconds per command on aggregates from `first` on, one command each.
@@ -150,13 +95,6 @@ impl Node {
         let status = response.status();
         let body = response.bytes().await?;
         ensure!(status.is_success(), "{status}: {}", String::from_utf8_lossy(&body));
-        Ok(())
-    }
-
-    async fn stop(mut self) -> Result<()> {
-        kill(Pid::from_raw(self.pid), Signal::SIGTERM)?;
-        let ended = tokio::time::timeout(WAIT_MAX, self.process.wait()).await??;
-        ensure!(ended.success(), "the node ended with {ended}");
         Ok(())
     }
 }

@@ -1,17 +1,24 @@
 //! Commands over HTTP, one request each, against a server that only sends the same bodies back,
-//! under the same load.
+//! under the same load; and how late answers come at half of that rate, against a record that a
+//! bare producer sends when nothing else is under way.
+//!
+//! The node has a topic of its own, for a projector that follows and PostgreSQL would share the
+//! machine with one side only. The echo has threads of its own, as a server process would.
 
-use std::{net::Ipv4Addr, time::Duration};
+use std::time::Duration;
 
-use anyhow::{Result, ensure};
-use axum::{Router, body::Bytes};
+use anyhow::{Context, Result, ensure};
 use futures_util::{StreamExt, TryStreamExt, stream};
-use infra::task;
-use tokio::{net::TcpListener, time::Instant};
+use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
-use super::figure::{Figure, per_second};
-use crate::import::target::Target;
+use super::{
+    echo::Echo,
+    figure::{Figure, per_second, percentile},
+    lone,
+    node::{Node, Site},
+};
+use crate::stack::folder::Folder;
 
 const REQUESTS: usize = 20_000;
 const CONNECTIONS: usize = 256;
@@ -20,46 +27,84 @@ const STREAMS: usize = 1_000;
 const WAIT_MAX: Duration = Duration::from_secs(30);
 const BODY: &str = r#"{"quantity":1,"reference":"bench"}"#;
 
-pub(super) async fn run(rounds: usize, target: &Target) -> Result<()> {
-    let echo = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    let echo_url = format!("http://{}", echo.local_addr()?);
-    let app = Router::new().fallback(|body: Bytes| async move { body });
-    let server = task::spawn("echo", async move { axum::serve(echo, app).await });
-    let echo = Target { command_url: echo_url, ..target.clone() };
-    let (mut commands, mut echoes) = (Vec::new(), Vec::new());
+pub(super) async fn run(rounds: usize, folder: &Folder) -> Result<()> {
+    let site = Site::prepare(folder).await?;
+    let node = Node::start(&site).await?;
+    let measured = measure(rounds, &site).await;
+    node.stop().await?;
+    site.delete().await?;
+    measured
+}
+
+async fn measure(rounds: usize, site: &Site) -> Result<()> {
+    let echo = Echo::start()?;
+    let commands = Load::new(&site.url(), site.operator_key())?;
+    let echoes = Load::new(&echo.url(), site.operator_key())?;
+    let (mut answered, mut echoed) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
-        commands.push(load(target).await?);
-        echoes.push(load(&echo).await?);
+        answered.push(commands.rate().await?);
+        echoed.push(echoes.rate().await?);
     }
-    drop(server);
-    Figure::compared("http_commands_per_second", &commands, &echoes, "1/s").print()
+    Figure::compared("http_commands_per_second", &answered, &echoed, "1/s").print()?;
+
+    let half = percentile(&answered, 50) / 2.0;
+    let (mut late, mut lone) = (Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        late.push(percentile(&commands.paced(half).await?, 99));
+        lone.push(percentile(&lone::produce(&site.kafka()).await?, 50));
+    }
+    Figure::compared("http_p99_at_half_rate", &late, &lone, "ms").print()
 }
 
-/// Requests per second.
-async fn load(target: &Target) -> Result<f64> {
-    let http = reqwest::Client::builder().timeout(WAIT_MAX).build()?;
-    // Connections are made and streams are there before the clock starts.
-    send(&http, target, STREAMS).await?;
-    let began = Instant::now();
-    send(&http, target, REQUESTS).await?;
-    per_second(REQUESTS, began.elapsed())
+struct Load {
+    url: String,
+    operator_key: String,
+    http: reqwest::Client,
 }
 
-async fn send(http: &reqwest::Client, target: &Target, count: usize) -> Result<()> {
-    stream::iter(0..count)
-        .map(|index| async move {
-            let stock = index % STREAMS;
-            let url = format!("{}/v1/stock/bench-{stock}/receive", target.command_url);
-            let request = http.post(url).bearer_auth(&target.operator_key);
-            let request = request.header("content-type", "application/json").body(BODY);
-            let key = Uuid::new_v4().to_string();
-            let response = request.header("idempotency-key", key).send().await?;
-            let status = response.status();
-            let body = response.bytes().await?;
-            ensure!(status.is_success(), "{status}: {}", String::from_utf8_lossy(&body));
-            Ok(())
-        })
-        .buffer_unordered(CONNECTIONS)
-        .try_collect()
-        .await
+impl Load {
+    fn new(url: &str, operator_key: &str) -> Result<Self> {
+        let http = reqwest::Client::builder().timeout(WAIT_MAX).build()?;
+        Ok(Self { url: url.to_owned(), operator_key: operator_key.to_owned(), http })
+    }
+
+    /// Requests per second, each connection sending the next when it has its answer.
+    async fn rate(&self) -> Result<f64> {
+        // Connections are made and streams are there before the clock starts.
+        self.send_all(STREAMS).await?;
+        let began = Instant::now();
+        self.send_all(REQUESTS).await?;
+        per_second(REQUESTS, began.elapsed())
+    }
+
+    async fn send_all(&self, count: usize) -> Result<()> {
+        let requests = stream::iter(0..count).map(|index| self.send(index));
+        requests.buffer_unordered(CONNECTIONS).try_collect().await
+    }
+
+    /// Milliseconds from when each request was due, so many a second, to its answer.
+    async fn paced(&self, per_second: f64) -> Result<Vec<f64>> {
+        let count = REQUESTS / 2;
+        let began = Instant::now();
+        let requests = (0..u32::try_from(count)?).map(|index| async move {
+            let due = began + Duration::from_secs_f64(f64::from(index) / per_second);
+            sleep_until(due).await;
+            self.send(usize::try_from(index)?).await?;
+            Ok(due.elapsed().as_secs_f64() * 1e3)
+        });
+        stream::iter(requests).buffer_unordered(count).try_collect().await
+    }
+
+    async fn send(&self, index: usize) -> Result<()> {
+        let stock = index % STREAMS;
+        let url = format!("{}/v1/stock/bench-{stock}/receive", self.url);
+        let request = self.http.post(url).bearer_auth(&self.operator_key);
+        let request = request.header("content-type", "application/json").body(BODY);
+        let key = Uuid::new_v4().to_string();
+        let response = request.header("idempotency-key", key).send().await?;
+        let status = response.status();
+        let body = response.bytes().await.context("a body")?;
+        ensure!(status.is_success(), "{status}: {}", String::from_utf8_lossy(&body));
+        Ok(())
+    }
 }

@@ -8,7 +8,7 @@ use rdkafka::{
     admin::{AdminClient, AdminOptions},
     client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer},
-    message::{BorrowedMessage, Headers},
+    message::{BorrowedMessage, Headers, OwnedMessage},
 };
 
 const WAIT_MAX: Duration = Duration::from_secs(10);
@@ -68,7 +68,19 @@ impl Topic {
         self.consumer.unassign()?;
         Ok(())
     }
+
+    /// One of the last events.
+    pub(super) fn event(&self) -> Result<OwnedMessage> {
+        let ends = self.ends()?;
+        let starts: Vec<_> = ends.iter().map(|end| (end - LAST).max(0)).collect();
+        let mut event = None;
+        self.events(&starts, &ends, |message| event = Some(message.detach()))?;
+        event.context("there is no event at the end of the topic")
+    }
 }
+
+/// How far before the end of each partition an event is looked for.
+const LAST: i64 = 100;
 
 fn is_event(message: &BorrowedMessage<'_>) -> bool {
     let mut headers = message.headers().into_iter().flat_map(Headers::iter);

@@ -1,5 +1,7 @@
 //! How each fault is done, and undone.
 
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -7,9 +9,14 @@ use anyhow::{Context, Result};
 use super::history::{Fault, History};
 use super::plan::{Blow, Kind};
 use super::site::Site;
+use crate::eventually::wait_for;
 use crate::proxy::{Mode, Proxy};
 use crate::stack::secrets::Secrets;
 use crate::stack::{POSTGRES, PROJECTOR, QUERY_API, broker, command_api, console, postgres};
+
+/// A store is written ten times a second, and one that was refused tries again within seconds.
+const STORES_WAIT_MAX: Duration = Duration::from_secs(30);
+const METRICS_WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// Does what the blow says and returns when everything is whole again.
 pub(super) async fn strike(site: &Site, history: &History, blow: Blow) -> Result<()> {
@@ -55,6 +62,7 @@ async fn inflict(site: &Site, blow: &Blow) -> Result<()> {
             disturb(&[&proxies.context("a node")?.peer], blow.mode, blow.lasts).await;
             Ok(())
         }
+        Kind::StoreFull => fill_store(site, blow.number, blow.lasts).await,
         Kind::AnswersLost => {
             let front = &proxies.context("a node")?.front;
             disturb(&[front], Mode::LoseAnswers, blow.lasts).await;
@@ -83,6 +91,52 @@ async fn inflict(site: &Site, blow: &Blow) -> Result<()> {
             restart_postgres(site, &site.secrets).await
         }
     }
+}
+
+/// Leaves no room for the store of a node until its writes have failed for a while, and waits until
+/// they succeed again.
+async fn fill_store(site: &Site, number: usize, lasts: Duration) -> Result<()> {
+    let node = command_api(number);
+    let url = site.service(&node)?.url(&site.state);
+    let disk = site.disks.get(number - 1).context("a disk of the node")?;
+    disk.fill()?;
+    let struck = wait_for_stores(&url, "to be refused by the full disk", |writable| {
+        writable.values().any(|writable| !writable)
+    });
+    let struck = struck.await;
+    if struck.is_ok() {
+        pass(lasts).await;
+    }
+    disk.free()?;
+    struck?;
+    let all = |writable: &BTreeMap<String, bool>| writable.values().all(|writable| *writable);
+    wait_for_stores(&url, "to be written again", all).await?;
+    site.service(&node)?.wait_ready(&site.folder, &site.state).await
+}
+
+/// Waits until the node's metrics tell of its shards' stores what is wanted.
+async fn wait_for_stores(
+    url: &str,
+    what: &str,
+    wanted: impl Fn(&BTreeMap<String, bool>) -> bool,
+) -> Result<()> {
+    wait_for(&format!("stores {what}"), STORES_WAIT_MAX, || async {
+        match writable(url).await {
+            Ok(found) if wanted(&found) => ControlFlow::Break(Ok(())),
+            Ok(found) => ControlFlow::Continue(format!("{found:?}")),
+            Err(error) => ControlFlow::Continue(format!("{error:#}")),
+        }
+    })
+    .await
+}
+
+/// Whether the store of each shard takes writes, as the node sees it.
+async fn writable(url: &str) -> Result<BTreeMap<String, bool>> {
+    let request = reqwest::Client::new().get(format!("{url}/metrics")).timeout(METRICS_WAIT_MAX);
+    let text = request.send().await?.error_for_status()?.text().await?;
+    let lines = text.lines().filter_map(|line| line.strip_prefix("tradewind_store_writable{"));
+    let told = lines.filter_map(|line| line.rsplit_once("} "));
+    Ok(told.map(|(labels, value)| (labels.to_owned(), value != "0")).collect())
 }
 
 async fn kill(site: &Site, part: &str, down_for: Duration) -> Result<()> {
@@ -114,9 +168,11 @@ fn describe(blow: &Blow) -> String {
     let way = if *mode == Mode::Hold { "held" } else { "cut" };
     let part = match kind {
         Kind::BrokerKilled | Kind::BrokerPaused => broker(*number),
-        Kind::NodeKilled | Kind::NodePaused | Kind::NodeRestarted | Kind::AnswersLost => {
-            command_api(*number)
-        }
+        Kind::NodeKilled
+        | Kind::NodePaused
+        | Kind::NodeRestarted
+        | Kind::StoreFull
+        | Kind::AnswersLost => command_api(*number),
         Kind::NodeUnreachable => format!("{}, {way}", command_api(*number)),
         Kind::NodeWithoutBrokers => {
             let brokers = blow.broker.map_or_else(|| "all brokers".to_owned(), broker);

@@ -25,6 +25,8 @@ pub(super) enum Kind {
     NodeWithoutBrokers,
     /// A node is not reached by the others.
     NodeUnreachable,
+    /// The disk of a node's state store takes no more data.
+    StoreFull,
     /// Clients lose the answers of a node: what they asked for has happened.
     AnswersLost,
     BrokerKilled,
@@ -42,12 +44,13 @@ pub(super) enum Kind {
 const OF_READ_MODELS: [Kind; 3] =
     [Kind::ProjectorKilled, Kind::ProjectorWithoutPostgres, Kind::PostgresKilled];
 
-const ALL: [Kind; 13] = [
+const ALL: [Kind; 14] = [
     Kind::NodeKilled,
     Kind::NodePaused,
     Kind::NodeRestarted,
     Kind::NodeWithoutBrokers,
     Kind::NodeUnreachable,
+    Kind::StoreFull,
     Kind::AnswersLost,
     Kind::BrokerKilled,
     Kind::BrokerPaused,
@@ -96,13 +99,15 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn new(seed: u64, size: Size, target: Target) -> Self {
-        let kinds = match target {
+    /// `left_out`: kinds that cannot be made on this machine.
+    pub(super) fn new(seed: u64, size: Size, target: Target, left_out: &[Kind]) -> Self {
+        let mut kinds = match target {
             Target::All => ALL.to_vec(),
             Target::Brokers => vec![Kind::BrokerKilled, Kind::BrokerPaused],
             Target::Nodes => vec![Kind::NodeKilled],
             Target::Projector => OF_READ_MODELS.to_vec(),
         };
+        kinds.retain(|kind| !left_out.contains(kind));
         Self { random: StdRng::seed_from_u64(seed), size, kinds, turn: Vec::new() }
     }
 
@@ -132,6 +137,8 @@ impl Iterator for Plan {
             Kind::NodePaused => 1_500..4_000,
             Kind::BrokerPaused => 500..4_000,
             Kind::NodeWithoutBrokers | Kind::NodeUnreachable => 500..4_000,
+            // From the first write that failed on.
+            Kind::StoreFull => 500..5_000,
             Kind::AnswersLost => 300..1_500,
             Kind::ProjectorWithoutPostgres | Kind::QueryApiWithoutPostgres => 200..2_500,
         };
@@ -168,7 +175,7 @@ mod tests {
     const SIZE: Size = Size { nodes: 3, brokers: 3 };
 
     fn blows(seed: u64, count: usize) -> Vec<Blow> {
-        Plan::new(seed, SIZE, Target::All).take(count).collect()
+        Plan::new(seed, SIZE, Target::All, &[]).take(count).collect()
     }
 
     #[test]
@@ -181,6 +188,12 @@ mod tests {
     fn every_kind_comes_once_a_turn() {
         let kinds: BTreeSet<Kind> = blows(1, ALL.len()).iter().map(|blow| blow.kind).collect();
         assert_eq!(kinds.len(), ALL.len());
+    }
+
+    #[test]
+    fn what_cannot_be_made_here_never_comes() {
+        let mut plan = Plan::new(1, SIZE, Target::All, &[Kind::StoreFull]);
+        assert!(plan.by_ref().take(50).all(|blow| blow.kind != Kind::StoreFull));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use futures_util::future::try_join_all;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
+use super::disk::{self, Disk};
 use crate::eventually::wait_for;
 use crate::proxy::{Mode, Proxy};
 use crate::stack::detours::{Detours, NodeDetours};
@@ -17,7 +18,7 @@ use crate::stack::ports::{Ports, Size};
 use crate::stack::secrets::Secrets;
 use crate::stack::services::{Service, services};
 use crate::stack::state::{Existing, State};
-use crate::stack::{console, down, up};
+use crate::stack::{command_api, console, down, up};
 
 const TOPIC: &str = "tradewind.events";
 const METADATA_WAIT_MAX: Duration = Duration::from_secs(2);
@@ -30,6 +31,8 @@ pub(super) struct Site {
     pub(super) state: State,
     pub(super) secrets: Secrets,
     pub(super) nodes: Vec<NodeProxies>,
+    /// The disks of the nodes' state stores; none where this machine lets nobody mount one.
+    pub(super) disks: Vec<Disk>,
     pub(super) postgres_of_projector: Proxy,
     pub(super) postgres_of_query: Proxy,
 }
@@ -48,8 +51,11 @@ impl Site {
     /// Removes what an earlier run left and brings a new stack up.
     pub(super) async fn open(size: Size, port_base: u16, no_build: bool) -> Result<Self> {
         let folder = Folder::of_faults();
+        let disks = || (1..=size.nodes).map(|number| folder.data(&command_api(number)));
+        disk::take_away(&folder.path("data"))?;
         down::reset(&folder).await?;
         folder.create()?;
+        let disks = disk::put_in(disks());
         let ports = Ports::from_base(port_base, size)?;
         let nodes = (0..).zip(&ports.nodes);
         let nodes = nodes.map(|(node, port)| NodeProxies::start(*port, node, port_base, size));
@@ -66,7 +72,8 @@ impl Site {
         state.write(&folder)?;
         let secrets = Secrets::of(&folder)?;
         let nodes = nodes.into_iter().map(|(proxies, _)| proxies).collect();
-        let site = Self { folder, state, secrets, nodes, postgres_of_projector, postgres_of_query };
+        let site =
+            Self { folder, state, secrets, nodes, disks, postgres_of_projector, postgres_of_query };
         let args = up::Args { detach: true, no_build, ..up::Args::default() };
         let started = up::up(&site.folder, &args).await;
         if started.is_err() {
@@ -79,6 +86,9 @@ impl Site {
     pub(super) async fn close(&self) {
         if let Err(error) = down::down(&self.folder).await {
             console::step(&format!("the stack does not end: {error:#}"));
+        }
+        if let Err(error) = disk::take_away(&self.folder.path("data")) {
+            console::step(&format!("the nodes' disks stay: {error:#}"));
         }
     }
 

@@ -17,6 +17,8 @@ use crate::eventually::wait_for;
 
 const BUILD_WAIT_MAX: Duration = Duration::from_secs(3600);
 const READY_WAIT_MAX: Duration = Duration::from_secs(60);
+/// What all nodes share of the stack's data.
+const SNAPSHOTS: &str = "snapshots";
 const PROBE_WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// The services of Tradewind.
@@ -53,6 +55,8 @@ pub struct Wiring {
     pub secrets: Secrets,
     /// Where the command API keeps its state store.
     pub state: PathBuf,
+    /// Where its nodes leave snapshots of it.
+    pub snapshots: PathBuf,
     /// Of the command API, where there may be others.
     pub node: Option<Node>,
 }
@@ -81,6 +85,10 @@ impl Wiring {
         }
         if role == Role::CommandApi {
             pairs.push(("STORE__PATH", self.state.display().to_string()));
+            pairs.push(("SNAPSHOTS__LOCATION", self.snapshots.display().to_string()));
+            // The log of a laptop is small, and its history short.
+            pairs.push(("SNAPSHOTS__RECORDS_MIN", "20000".to_owned()));
+            pairs.push(("SNAPSHOTS__INTERVAL_MIN", "1m".to_owned()));
         }
         if role != Role::QueryApi {
             pairs.push(("KAFKA__BOOTSTRAP_SERVERS", self.bootstrap_servers.clone()));
@@ -92,9 +100,7 @@ impl Wiring {
             pairs.push(("NODE__URL", node.url.clone()));
             pairs.push(("NODE__PEER_SECRET", self.secrets.peer_secret.clone()));
         }
-        let settings = pairs.into_iter().map(|(key, value)| (format!("TRADEWIND_{key}"), value));
-        // glibc would keep a heap per thread and give little of it back.
-        settings.chain([("MALLOC_ARENA_MAX".to_owned(), "2".to_owned())]).collect()
+        pairs.into_iter().map(|(key, value)| (format!("TRADEWIND_{key}"), value)).collect()
     }
 }
 
@@ -206,6 +212,7 @@ impl Service {
             databases: state.databases(secrets),
             secrets: secrets.clone(),
             state: folder.data(&self.part),
+            snapshots: folder.data(SNAPSHOTS),
             node: Some(Node { name: self.part.clone(), url }),
         }
     }

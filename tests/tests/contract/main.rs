@@ -1,6 +1,8 @@
 //! What every event log promises, shown on a real Kafka.
 #![expect(clippy::expect_used, reason = "what goes wrong here fails the test")]
 
+mod metrics;
+
 use std::time::Duration;
 
 use domain::shard::ShardId;

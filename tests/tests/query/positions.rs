@@ -118,9 +118,10 @@ async fn tokens_hold_when_readers_are_switched_to_another_version_and_back() {
                 'next_offset', {reached})::text)"
         ))
         .await;
-        read_at(&rig, &at(0, reached), "wait=0").await.expect_problem(503, "stale");
+        let written = at(0, reached);
+        read_at(&rig, &written, "wait=0").await.expect_problem(503, "stale");
         let (answer, ()) = tokio::join!(
-            read_at(&rig, &at(0, reached), "wait=30"),
+            read_at(&rig, &written, "wait=30"),
             rig.sql(format!(
                 "BEGIN;
                  UPDATE projection.versions SET state = 'standby'

@@ -116,16 +116,23 @@ async fn what_was_said_before_a_node_came_makes_it_do_nothing() {
 }
 
 #[test]
-fn every_shard_has_one_owner_and_one_standby() {
+fn every_shard_has_one_owner_and_as_many_standbys_as_are_set() {
     let mut roster = Roster::default();
     for node in ["a", "b", "c"] {
         roster.hear(Heard { node: node.to_owned(), beat: Some(beat_of(node)), at: 0 });
     }
     let view = roster.view();
-    for shard in (0..8).map(ShardId::new) {
-        let mut roles = ["a", "b", "c"].map(|node| Role::of(&view, shard, node).unwrap());
-        roles.sort_by_key(|role| role.as_str());
-        assert_eq!(roles, [Role::Away, Role::Owner, Role::Standby]);
-    }
-    assert_eq!(Role::of(&View::default(), SHARD, "a"), None);
+    let check = |standby_replicas, expected: [Role; 3]| {
+        for shard in (0..8).map(ShardId::new) {
+            let role = |node| Role::of(&view, shard, node, standby_replicas).unwrap();
+            let mut roles = ["a", "b", "c"].map(role);
+            roles.sort_by_key(|role| role.as_str());
+            assert_eq!(roles, expected, "{standby_replicas}");
+        }
+    };
+    check(0, [Role::Away, Role::Away, Role::Owner]);
+    check(1, [Role::Away, Role::Owner, Role::Standby]);
+    check(2, [Role::Owner, Role::Standby, Role::Standby]);
+    check(9, [Role::Owner, Role::Standby, Role::Standby]);
+    assert_eq!(Role::of(&View::default(), SHARD, "a", 1), None);
 }

@@ -11,9 +11,20 @@ use super::{
     Machine,
 };
 
-/// What may wait to be saved, in bytes. Beyond it new commands are told
-/// [`Busy`](super::SubmitError::Busy), and a replay pauses.
-const UNSAVED_BYTES_MAX: usize = 16 << 20;
+/// What may wait to be saved, in bytes, however small the cache.
+const UNSAVED_BYTES_MIN: usize = 16 << 20;
+
+/// Beyond it too much would have to be read again after a crash, and written in one go.
+const UNSAVED_BYTES_MAX: usize = 256 << 20;
+
+/// What may wait to be saved. Beyond it new commands are told [`Busy`](super::SubmitError::Busy),
+/// and a replay pauses.
+///
+/// A state that has changed is held in the place of one that could be loaded again, so it is most of
+/// what the cache may take: the longer it waits, the more changes share one write.
+pub(super) fn unsaved_bytes_max(cache_bytes: usize) -> usize {
+    (cache_bytes / 4 * 3).clamp(UNSAVED_BYTES_MIN, UNSAVED_BYTES_MAX)
+}
 
 impl Machine {
     /// All that emitted commits have changed since the last call, if there were any. The next call
@@ -43,12 +54,12 @@ impl Machine {
 
     /// Too much waits to be saved.
     pub fn is_saturated(&self) -> bool {
-        self.unsaved_bytes() >= UNSAVED_BYTES_MAX
+        self.unsaved_bytes() >= self.unsaved_bytes_max
     }
 
     /// So much waits that it should not wait any longer.
     pub(in super::super) fn should_save(&self) -> bool {
-        self.unsaved_bytes() >= UNSAVED_BYTES_MAX / 4
+        self.unsaved_bytes() >= self.unsaved_bytes_max / 3 * 2
     }
 
     pub(in super::super) fn unsaved_bytes(&self) -> usize {

@@ -6,6 +6,7 @@
 //! **Invariant:** all of a batch goes through one journal entry with a checksum, so that recovery
 //! finds whole batches, in order, and nothing behind a damaged one.
 
+mod copy;
 mod expiry;
 mod tables;
 #[cfg(test)]
@@ -28,8 +29,10 @@ use domain::{
 use infra::log::{BoxError, Checkpoint};
 
 use super::{
-    Batch, Deadline, Known, OpenError, Size, Source, StateStore, StoreError, StoredState, Written,
-    encoding::{self, ENCODING_VERSION, Header},
+    super::snapshots::Rows,
+    Batch, Deadline, Head, Known, OpenError, Size, Source, StateStore, StoreCopy, StoreError,
+    StoredState, Written,
+    encoding::{self, Header},
 };
 use expiry::Expiry;
 use tables::Tables;
@@ -56,12 +59,7 @@ impl DiskSource {
 
 impl Source for DiskSource {
     fn open(&self, shard: ShardId) -> Result<Arc<dyn StateStore>, OpenError> {
-        let header = Header {
-            encoding: ENCODING_VERSION,
-            fold: FOLD_VERSION,
-            shard: shard.index(),
-            shard_count: self.shard_count,
-        };
+        let header = self.header(shard);
         let folder = self.folder(shard);
         fs::create_dir_all(&folder).map_err(|error| OpenError::Unavailable(error.into()))?;
         let store = DiskStore::open(folder, self.block_bytes, &header)?;
@@ -69,10 +67,41 @@ impl Source for DiskSource {
     }
 
     fn discard(&self, shard: ShardId) -> Result<(), StoreError> {
-        match fs::remove_dir_all(self.folder(shard)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError(error.into())),
-            Ok(()) | Err(_) => Ok(()),
+        remove(&self.folder(shard)).map_err(|error| StoreError(error.into()))
+    }
+
+    fn header(&self, shard: ShardId) -> Header {
+        Header::of(FOLD_VERSION, shard, self.shard_count)
+    }
+
+    fn restore(&self, shard: ShardId, head: &Head, rows: &mut Rows) -> Result<(), BoxError> {
+        let incoming = self.path.join(format!("shard-{shard}.incoming"));
+        remove(&incoming)?;
+        fs::create_dir_all(&incoming)?;
+        let placed = fill(&incoming, self.block_bytes, head, rows).and_then(|()| {
+            remove(&self.folder(shard))?;
+            Ok(fs::rename(&incoming, self.folder(shard))?)
+        });
+        if placed.is_err() {
+            // What cannot be removed is removed before the next one.
+            remove(&incoming).ok();
         }
+        placed
+    }
+}
+
+/// A database with nothing but the copy in it, closed again. It is on the disk before it is put in
+/// place: what a crash leaves there must be whole.
+fn fill(folder: &Path, block_bytes: usize, head: &Head, rows: &mut Rows) -> Result<(), BoxError> {
+    let tables = Tables::open(folder, block_bytes, &Expiry::default())?;
+    tables.fill(rows)?;
+    tables.seal(&encoding::header(&head.header)?, &encoding::checkpoint(&head.checkpoint)?)
+}
+
+fn remove(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 
@@ -141,6 +170,13 @@ impl StateStore for DiskStore {
     fn size(&self) -> Size {
         self.with(|tables| Ok(tables.size())).unwrap_or_default()
     }
+
+    /// Nothing waits for whoever reads the copy, be it a failed write that opens the database again:
+    /// that one is told that the folder is in use, and tries again.
+    fn copy(&self) -> Result<Option<Box<dyn StoreCopy>>, StoreError> {
+        let copy = self.with(Tables::copy)?;
+        Ok(copy.map(|copy| -> Box<dyn StoreCopy> { Box::new(copy) }))
+    }
 }
 
 /// Whether what is there is of use; a new database gets its header.
@@ -151,11 +187,8 @@ fn check(tables: &Tables, expected: &Header) -> Result<(), OpenError> {
         let written = encoding::header(expected).and_then(|header| tables.put_header(&header));
         return written.map_err(OpenError::Unavailable);
     };
-    let Header { encoding, fold, shard, shard_count } = found;
-    let why = if encoding != expected.encoding || fold != expected.fold {
-        format!("it was written by another release (encoding {encoding}, fold {fold})")
-    } else if found != *expected {
-        format!("it is of shard {shard} of {shard_count}")
+    let why = if let Some(why) = found.misfit(expected) {
+        why
     } else if tables.has_unreadable().map_err(useless)? {
         "an earlier process could not read all streams, which this one may".to_owned()
     } else {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use domain::{
     State,
     id::{CommandId, EventId, StreamId},
+    shard::ShardId,
     timestamp::Timestamp,
 };
 use infra::log::{BoxError, Checkpoint, RequestHash};
@@ -21,15 +22,34 @@ use super::{
 };
 
 /// Of the forms in this file. Together with the fold's version it tells what can be read back.
-pub(super) const ENCODING_VERSION: u32 = 1;
+const ENCODING_VERSION: u32 = 1;
 
 /// Names what a store is of; another one is of no use.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Header {
-    pub(super) encoding: u32,
-    pub(super) fold: u32,
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    pub(in super::super) encoding: u32,
+    pub(in super::super) fold: u32,
     pub(super) shard: u32,
     pub(super) shard_count: u32,
+}
+
+impl Header {
+    /// As this release writes it.
+    pub(in super::super) fn of(fold: u32, shard: ShardId, shard_count: u32) -> Self {
+        Self { encoding: ENCODING_VERSION, fold, shard: shard.index(), shard_count }
+    }
+
+    /// Why what bears this header is of no use to one who expects another.
+    pub(in super::super) fn misfit(&self, expected: &Self) -> Option<String> {
+        let Self { encoding, fold, shard, shard_count } = self;
+        if *encoding != expected.encoding || *fold != expected.fold {
+            Some(format!("it was written by another release (encoding {encoding}, fold {fold})"))
+        } else if self != expected {
+            Some(format!("it is of shard {shard} of {shard_count}"))
+        } else {
+            None
+        }
+    }
 }
 
 /// The revision, then the state; nothing for a stream that cannot be read.

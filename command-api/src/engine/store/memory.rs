@@ -7,14 +7,15 @@ use std::{
 };
 
 use domain::{
+    FOLD_VERSION,
     id::{CommandId, StreamId},
     shard::ShardId,
 };
-use infra::log::Checkpoint;
+use infra::log::{BoxError, Checkpoint};
 
 use super::{
-    Batch, Deadline, Known, OpenError, Size, Snapshot, Source, StateStore, StoreError, StoredState,
-    Written,
+    super::snapshots::Rows, Batch, Deadline, Head, Known, OpenError, Size, Snapshot, Source,
+    StateStore, StoreError, StoredState, Written, encoding::Header,
 };
 
 /// What a state counts for where nothing is encoded.
@@ -94,5 +95,13 @@ impl Source for MemorySource {
     fn discard(&self, shard: ShardId) -> Result<(), StoreError> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&shard);
         Ok(())
+    }
+
+    fn header(&self, shard: ShardId) -> Header {
+        Header::of(FOLD_VERSION, shard, 0)
+    }
+
+    fn restore(&self, _: ShardId, _: &Head, _: &mut Rows) -> Result<(), BoxError> {
+        Err("a store in memory has nothing to put a copy in".into())
     }
 }

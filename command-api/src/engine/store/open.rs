@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use domain::shard::ShardId;
 use infra::{
-    log::{Body, BoxError, Checkpoint, EventLog, LogRecord, Place, ReadError},
+    log::{Body, BoxError, Checkpoint, EventLog, LogRecord, Offset, Place, ReadError},
     retry::Policy,
     task::{self, TaskFailed},
     telemetry::{chain, emit},
@@ -70,9 +70,9 @@ async fn try_open(
     shard: ShardId,
 ) -> Result<Arc<dyn StateStore>, TryError> {
     let useless = match open_source(stores, shard).await {
-        Ok(store) => match check(&*store, log, shard).await.map_err(TryError::Log)? {
-            Ok(checkpoint) => {
-                emit(StoreOpened { shard, next_offset: checkpoint.map(|c| c.next_offset) });
+        Ok(store) => match find(&*store, log, shard).await.map_err(TryError::Log)? {
+            Ok(next_offset) => {
+                emit(StoreOpened { shard, next_offset });
                 return Ok(store);
             }
             Err(reason) => reason,
@@ -86,6 +86,19 @@ async fn try_open(
     Ok(store)
 }
 
+/// Where the store goes on, or why it is not of this log.
+async fn find(
+    store: &dyn StateStore,
+    log: &dyn EventLog,
+    shard: ShardId,
+) -> Result<Result<Option<Offset>, String>, ReadError> {
+    Ok(match store.checkpoint() {
+        Ok(Some(found)) => check(&found, log, shard).await?.map(|()| Some(found.next_offset)),
+        Ok(None) => Ok(None),
+        Err(error) => Err(chain(&error).to_string()),
+    })
+}
+
 async fn open_source(stores: &Stores, shard: ShardId) -> Result<Arc<dyn StateStore>, OpenError> {
     let source = Arc::clone(&stores.source);
     match task::spawn_blocking("open store", move || source.open(shard)).await {
@@ -96,17 +109,12 @@ async fn open_source(stores: &Stores, shard: ShardId) -> Result<Arc<dyn StateSto
     }
 }
 
-/// The checkpoint, or why the store is not of this log.
-async fn check(
-    store: &dyn StateStore,
+/// Why what bears the checkpoint is not of this log, if it is not.
+pub(in super::super) async fn check(
+    checkpoint: &Checkpoint,
     log: &dyn EventLog,
     shard: ShardId,
-) -> Result<Result<Option<Checkpoint>, String>, ReadError> {
-    let checkpoint = match store.checkpoint() {
-        Ok(Some(checkpoint)) => checkpoint,
-        Ok(None) => return Ok(Ok(None)),
-        Err(error) => return Ok(Err(chain(&error).to_string())),
-    };
+) -> Result<Result<(), String>, ReadError> {
     let next = checkpoint.next_offset;
     let range = log.range(shard).await?;
     if next > range.end {
@@ -118,11 +126,7 @@ async fn check(
     let Some(last) = records.into_iter().next() else {
         return Err(ReadError::Unavailable("the record did not come in time".into()));
     };
-    Ok(if ends_commit(&last, &checkpoint) {
-        Ok(Some(checkpoint))
-    } else {
-        Err("it is of another log".to_owned())
-    })
+    Ok(if ends_commit(&last, checkpoint) { Ok(()) } else { Err("it is of another log".to_owned()) })
 }
 
 fn ends_commit(record: &LogRecord, checkpoint: &Checkpoint) -> bool {

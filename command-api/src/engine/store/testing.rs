@@ -35,7 +35,7 @@ impl Faults {
 impl Stores {
     pub(in super::super) fn faulty(faults: &Faults, cache_bytes: usize) -> Self {
         let (inner, faults) = (MemorySource::default(), faults.clone());
-        Self { source: Arc::new(FaultySource { inner, faults }), cache_bytes }
+        Self { source: Arc::new(FaultySource { inner, faults }), cache_bytes, depot: None }
     }
 }
 
@@ -54,6 +54,14 @@ impl Source for FaultySource {
     fn discard(&self, shard: ShardId) -> Result<(), StoreError> {
         self.faults.fail_reads(false);
         self.inner.discard(shard)
+    }
+
+    fn header(&self, shard: ShardId) -> Header {
+        self.inner.header(shard)
+    }
+
+    fn restore(&self, shard: ShardId, head: &Head, rows: &mut Rows) -> Result<(), BoxError> {
+        self.inner.restore(shard, head, rows)
     }
 }
 

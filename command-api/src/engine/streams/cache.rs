@@ -44,11 +44,14 @@ impl Weighter<StreamId, StoredState> for Weight {
 
 impl Cache {
     pub(super) fn new(bytes_max: usize) -> Self {
-        // Far from where sums of weights would overflow.
-        let bytes_max = u64::try_from(bytes_max).unwrap_or(u64::MAX).min(u64::MAX >> 16);
-        let lifecycle = DefaultLifecycle::default();
-        let states = unsync::Cache::with(PLACES, bytes_max, Weight, FxBuildHasher, lifecycle);
+        let (weight_max, lifecycle) = (weight_max(bytes_max), DefaultLifecycle::default());
+        let states = unsync::Cache::with(PLACES, weight_max, Weight, FxBuildHasher, lifecycle);
         Self { states, lookups: Lookups::default() }
+    }
+
+    /// Changes how much may be held; what is over it leaves.
+    pub(super) fn limit(&mut self, bytes_max: usize) {
+        self.states.set_capacity(weight_max(bytes_max));
     }
 
     pub(super) fn get(&mut self, id: &StreamId) -> Option<StoredState> {
@@ -81,4 +84,9 @@ impl Cache {
         let Lookups { hits, misses } = &mut self.lookups;
         *(if hit { hits } else { misses }) += 1;
     }
+}
+
+/// Far from where sums of weights would overflow.
+fn weight_max(bytes_max: usize) -> u64 {
+    u64::try_from(bytes_max).unwrap_or(u64::MAX).min(u64::MAX >> 16)
 }

@@ -193,6 +193,22 @@ fn what_is_saved_leaves_and_what_is_not_stays() {
     assert_eq!(pair.small.confirmed(&id(1)).unwrap().revision, 1);
 }
 
+#[test]
+fn what_waits_takes_the_room_of_the_cache_until_it_is_saved() {
+    let event = Event::Stock(sample::stock().remove(0));
+    let stocks = |from: u8| (from..from + 4).map(|number| id(3 * number + 1));
+    let mut pair = Pair::new(6 * STATE_BYTES);
+    stocks(0).for_each(|id| pair.small.replay(&id, Some(std::slice::from_ref(&event)), 10));
+    pair.take();
+    pair.save();
+    assert_eq!(pair.small.len(), 4, "all that was saved is cached");
+    stocks(4).for_each(|id| pair.small.replay(&id, Some(std::slice::from_ref(&event)), 10));
+    pair.take();
+    assert_eq!(pair.small.len(), 4 + 1, "a quarter of the room holds one");
+    pair.save();
+    assert_eq!(pair.small.len(), 4, "as many as there is room for");
+}
+
 fn cart(number: u64) -> StreamId {
     StreamId::new(StreamType::Cart, number)
 }

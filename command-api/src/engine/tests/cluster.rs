@@ -142,7 +142,7 @@ impl Nodes {
     fn start_on(&self, log: Arc<dyn EventLog>, name: &'static str) -> Running {
         let node = Node { name: name.to_owned(), url: format!("http://{name}") };
         let (ownership, view) = Ownership::new(self.beats.subscribe(), node.clone());
-        let cluster = Cluster { view, peers: Arc::new(self.peers.clone()) };
+        let cluster = Cluster { view, peers: Arc::new(self.peers.clone()), standby_replicas: 1 };
         let (engine, shards) =
             Engine::new(&log, &node, &Clock::System, cluster, &Stores::in_memory());
         let (draining, left) = (Shutdown::new(), Shutdown::new());
@@ -273,7 +273,7 @@ async fn a_node_whose_last_heir_goes_too_hands_over_no_longer() {
         roster.view()
     };
     let (tell, view) = watch::channel(wants(false, true));
-    let cluster = Cluster { view, peers: Arc::new(LocalPeers::default()) };
+    let cluster = Cluster { view, peers: Arc::new(LocalPeers::default()), standby_replicas: 1 };
     let (engine, shards) = Engine::new(&log, &node, &Clock::System, cluster, &Stores::in_memory());
     let run = |shard: Shard| task::spawn("shard", shard.run(Shutdown::new()));
     let _shards: Vec<_> = shards.into_iter().map(run).collect();

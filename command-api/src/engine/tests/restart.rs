@@ -9,18 +9,18 @@ use tokio::sync::mpsc;
 use super::{super::store::testing::Faults, *};
 
 /// Remembers from where the log was read.
-struct Watched {
+pub(super) struct Watched {
     log: MemoryLog,
     opened_at: Mutex<Vec<Offset>>,
 }
 
 impl Watched {
-    fn new() -> Arc<Self> {
+    pub(super) fn new() -> Arc<Self> {
         Arc::new(Self { log: MemoryLog::new(1), opened_at: Mutex::default() })
     }
 
     /// The smallest offset that was read since the last call.
-    fn read_from(&self) -> Option<Offset> {
+    pub(super) fn read_from(&self) -> Option<Offset> {
         std::mem::take(&mut *self.opened_at.lock().unwrap()).into_iter().min()
     }
 }
@@ -53,7 +53,10 @@ impl EventLog for Watched {
 }
 
 /// Commands `keys` on stock `A`, one after the other.
-async fn receive_all(running: &Running, keys: std::ops::RangeInclusive<u128>) -> Vec<Answer> {
+pub(super) async fn receive_all(
+    running: &Running,
+    keys: std::ops::RangeInclusive<u128>,
+) -> Vec<Answer> {
     let mut answers = Vec::new();
     for key in keys {
         answers.push(submit(&running.engine, receive("A", key)).await.expect("an answer"));
@@ -61,7 +64,7 @@ async fn receive_all(running: &Running, keys: std::ops::RangeInclusive<u128>) ->
     answers
 }
 
-async fn on_hand(running: &Running) -> u32 {
+pub(super) async fn on_hand(running: &Running) -> u32 {
     let snapshot = running
         .engine
         .read(&receive("A", 0).stream, Consistency::Linearizable)

@@ -105,7 +105,9 @@ fn config(base: &ClientConfig) -> ClientConfig {
         .set("fetch.wait.max.ms", "500")
         // After a full queue a fetch waits this long, a second by default.
         .set("fetch.queue.backoff.ms", "2")
-        // What is fetched ahead; beyond it fetching waits.
+        // What is fetched ahead; beyond it fetching waits. librdkafka counts keys and values only,
+        // which are a tenth of what an event with its headers takes, so the number is what bounds.
+        .set("queued.min.messages", "10000")
         .set("queued.max.messages.kbytes", "16384")
         .set("fetch.message.max.bytes", "4194304");
     config

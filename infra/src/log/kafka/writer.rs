@@ -19,7 +19,7 @@ use rdkafka::{
     message::{Header, OwnedHeaders},
     producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext},
 };
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::TrySendError};
 
 use super::client;
 use crate::log::{
@@ -28,8 +28,9 @@ use crate::log::{
 
 /// Reports that wait to be taken. Beyond it the polling thread waits, and then the queue fills.
 const REPORTS_MAX: usize = 16_384;
-/// How soon the thread notices that the writer is gone.
-const POLL_WAIT: Duration = Duration::from_millis(50);
+/// How soon the thread notices that the writer is gone. Whole milliseconds are waited for, and the rest
+/// of the last one is spent looking at the clock: seldom is better.
+const POLL_WAIT: Duration = Duration::from_millis(250);
 /// How long an opening waits for each answer of the brokers; they may also come later.
 const WARM_UP_MAX: Duration = Duration::from_secs(1);
 /// The most headers that a record has, so that librdkafka's list never grows.
@@ -66,9 +67,10 @@ fn config(base: &ClientConfig) -> ClientConfig {
     config
         .set("acks", "all")
         .set("enable.idempotence", "true")
-        .set("max.in.flight.requests.per.connection", "5")
         // Records go as soon as the last request is answered; those that come meanwhile share the
-        // next one.
+        // next one. With more requests under way the first few records of a group make one of their
+        // own, and so on: several small ones, each of which costs the broker as much as a large one.
+        .set("max.in.flight.requests.per.connection", "1")
         .set("linger.ms", "0")
         .set("compression.type", "none")
         // A report of failure costs a take-over, so brokers get time to elect a leader.
@@ -157,7 +159,10 @@ impl ProducerContext for Reporter {
             Ok(message) => Ok(Some(message.offset()).filter(|&offset| offset >= 0)),
             Err((error, _)) => Err(DeliveryError { reason: error.to_string() }),
         };
+        let sent = self.reports.try_send(Report { ticket: *ticket, result });
         // Nobody takes reports any more: then nobody misses this one.
-        self.reports.blocking_send(Report { ticket: *ticket, result }).ok();
+        if let Err(TrySendError::Full(report)) = sent {
+            self.reports.blocking_send(report).ok();
+        }
     }
 }

@@ -9,8 +9,9 @@ use super::{
     BARRIER_KEY, BARRIER_TYPE, CLAIM_KEY, CLAIM_TYPE, CONTENT_TYPE, Header, LOG_VERSION, SOURCE,
     SPEC_VERSION, text::Ascii,
 };
-use crate::log::record::{
-    BarrierRecord, ClaimRecord, EventRecord, OutcomeRecord, OutgoingRecord, Place,
+use crate::log::{
+    Nonce,
+    record::{BarrierRecord, ClaimRecord, EventRecord, OutcomeRecord, OutgoingRecord, Place},
 };
 
 /// What a record has besides its headers.
@@ -51,7 +52,7 @@ pub(in crate::log) fn encode(
 }
 
 fn claim_headers(claim: &ClaimRecord, put: &mut impl FnMut(Header, &[u8])) {
-    let nonce = Ascii::of(claim.nonce);
+    let nonce = hex(claim.nonce);
     let id = Ascii::of(format_args!("claim-{}", claim.nonce));
     cloud_event(id.as_bytes(), CLAIM_TYPE, CLAIM_KEY, claim.info.started_at, put);
     put(Header::Kind, b"claim");
@@ -73,7 +74,7 @@ fn event_headers(event: &EventRecord, put: &mut impl FnMut(Header, &[u8])) {
     cloud_event(id.as_bytes(), event.event_type.as_bytes(), subject, event.recorded_at, put);
     put(Header::Kind, b"event");
     place(&event.place, put);
-    put(Header::Revision, Ascii::of(event.revision).as_bytes());
+    put(Header::Revision, Ascii::number(event.revision).as_bytes());
 
     let provenance = &event.provenance;
     let ids = [
@@ -89,7 +90,7 @@ fn event_headers(event: &EventRecord, put: &mut impl FnMut(Header, &[u8])) {
         put(Header::Traceparent, traceparent.as_bytes());
     }
     if let Some(hash) = event.request_hash {
-        put(Header::RequestHash, Ascii::of(hash).as_bytes());
+        put(Header::RequestHash, Ascii::hex(hash.0).as_bytes());
     }
 }
 
@@ -111,9 +112,13 @@ fn cloud_event(
 }
 
 fn place(place: &Place, put: &mut impl FnMut(Header, &[u8])) {
-    put(Header::Epoch, Ascii::of(place.epoch).as_bytes());
-    put(Header::Claim, Ascii::of(place.claim).as_bytes());
-    put(Header::Seq, Ascii::of(place.seq).as_bytes());
-    put(Header::Index, Ascii::of(place.index).as_bytes());
-    put(Header::Count, Ascii::of(place.count).as_bytes());
+    put(Header::Epoch, Ascii::offset(place.epoch).as_bytes());
+    put(Header::Claim, hex(place.claim).as_bytes());
+    put(Header::Seq, Ascii::number(place.seq).as_bytes());
+    put(Header::Index, Ascii::number(place.index.into()).as_bytes());
+    put(Header::Count, Ascii::number(place.count.into()).as_bytes());
+}
+
+fn hex(nonce: Nonce) -> Ascii {
+    Ascii::hex(nonce.0.to_be_bytes())
 }

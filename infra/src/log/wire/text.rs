@@ -9,34 +9,69 @@ use uuid::Uuid;
 /// Room for the longest header value that is made here: a UUID or `barrier-<16 hex>-<20 digits>`.
 const LENGTH_MAX: usize = 48;
 
-/// A short text on the stack.
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+/// A short text on the stack. Numbers are written without the general formatter: each record has a
+/// dozen of them.
 pub(super) struct Ascii {
     bytes: [u8; LENGTH_MAX],
     length: usize,
 }
 
 impl Ascii {
+    const EMPTY: Self = Self { bytes: [0; LENGTH_MAX], length: 0 };
+
     /// What does not fit is cut off, which no value that is written here can be.
     pub(super) fn of(value: impl fmt::Display) -> Self {
-        let mut text = Self { bytes: [0; LENGTH_MAX], length: 0 };
+        let mut text = Self::EMPTY;
         let complete = write!(text, "{value}").is_ok();
         debug_assert!(complete, "a header value is longer than {LENGTH_MAX} bytes");
+        text
+    }
+
+    pub(super) fn number(value: u64) -> Self {
+        let mut text = Self::EMPTY;
+        text.push(itoa::Buffer::new().format(value).as_bytes());
+        text
+    }
+
+    /// An offset, of which only that of no record is negative.
+    pub(super) fn offset(value: i64) -> Self {
+        let mut text = Self::EMPTY;
+        text.push(itoa::Buffer::new().format(value).as_bytes());
+        text
+    }
+
+    /// Lower-case hex digits.
+    pub(super) fn hex<const N: usize>(value: [u8; N]) -> Self {
+        let mut text = Self::EMPTY;
+        for byte in value {
+            let digit = |nibble: u8| HEX[usize::from(nibble & 0xf)];
+            text.push(&[digit(byte >> 4), digit(byte)]);
+        }
         text
     }
 
     /// RFC 3339 with microseconds in UTC.
     pub(super) fn timestamp(at: Timestamp) -> Self {
         let at = at.to_datetime();
-        Self::of(format_args!(
-            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z",
-            at.year(),
-            at.month(),
-            at.day(),
-            at.hour(),
-            at.minute(),
-            at.second(),
-            at.nanosecond() / 1_000,
-        ))
+        let Ok(year @ 0..=9999) = u32::try_from(at.year()) else {
+            return Self::of(Timestamp::from(at));
+        };
+        let mut text = Self::EMPTY;
+        for (value, digits, behind) in [
+            (year, 4, b'-'),
+            (at.month(), 2, b'-'),
+            (at.day(), 2, b'T'),
+            (at.hour(), 2, b':'),
+            (at.minute(), 2, b':'),
+            (at.second(), 2, b'.'),
+            (at.nanosecond() / 1_000, 6, b'Z'),
+        ] {
+            text.push_padded(value, digits);
+            text.push(&[behind]);
+        }
+        text
     }
 
     pub(super) fn as_bytes(&self) -> &[u8] {
@@ -50,6 +85,16 @@ impl Ascii {
         room.copy_from_slice(bytes);
         self.length += bytes.len();
         true
+    }
+
+    /// The last so many digits.
+    fn push_padded(&mut self, mut value: u32, digits: usize) {
+        let Some(room) = self.bytes.get_mut(self.length..self.length + digits) else { return };
+        for byte in room.iter_mut().rev() {
+            *byte = HEX[usize::try_from(value % 10).unwrap_or_default()];
+            value /= 10;
+        }
+        self.length += digits;
     }
 }
 
@@ -153,7 +198,7 @@ mod tests {
     #[test]
     fn numbers_are_digits_only() {
         for value in [0, 7, 10, 1_234_567_890, u64::MAX] {
-            assert_eq!(Ascii::of(value).as_bytes(), value.to_string().as_bytes());
+            assert_eq!(Ascii::number(value).as_bytes(), value.to_string().as_bytes());
             assert_eq!(number(value.to_string().as_bytes()), Some(value));
         }
         for bad in ["", "+1", "-1", "1 ", "0x1", "18446744073709551616"] {
@@ -163,6 +208,7 @@ mod tests {
 
     #[test]
     fn hex_has_an_exact_length_and_lower_case() {
+        assert_eq!(Ascii::hex([0, 255, 26]).as_bytes(), b"00ff1a");
         assert_eq!(hex(b"00ff1a"), Some([0, 255, 26]));
         for bad in ["", "00", "00ff1", "00ff1a00", "00FF1A", "00ff1g"] {
             assert_eq!(hex::<3>(bad.as_bytes()), None, "{bad}");

@@ -165,3 +165,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn projectors_tell_positions_and_switches() {
+    let told = |text: &str| serde_json::from_str::<Told>(text).ok();
+    let switched = told(r#"{"switched": "orders"}"#);
+    assert_eq!(switched, Some(Told::Switched { switched: "orders".to_owned() }));
+    let applied = r#"{"projection": "orders", "version": 2, "shard": 1,
+        "log_id": "0000000000000007", "next_offset": 9}"#;
+    assert_eq!(told(applied), Some(Told::Applied(notice("orders", 2, 1, LOG, 9))));
+    assert_eq!(told(r#"{"next_offset": 9}"#), None);
+}

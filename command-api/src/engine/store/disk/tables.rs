@@ -26,21 +26,21 @@ const JOURNAL_BYTES_MAX: u64 = 64 << 20;
 /// One writes files from memory, one rewrites files.
 const WORKERS: usize = 2;
 
-const HEADER: &str = "header";
-const CHECKPOINT: &str = "checkpoint";
+pub(super) const HEADER: &str = "header";
+pub(super) const CHECKPOINT: &str = "checkpoint";
 const UNREADABLE: &str = "unreadable";
 
 const OUTCOMES: &str = "outcomes";
 
 pub(super) struct Tables {
-    db: Database,
-    meta: Keyspace,
+    pub(super) db: Database,
+    pub(super) meta: Keyspace,
     /// Stream id → state.
-    states: Keyspace,
+    pub(super) states: Keyspace,
     /// Command id → outcome.
-    outcomes: Keyspace,
+    pub(super) outcomes: Keyspace,
     /// Time and stream id, in their order → nothing.
-    deadlines: Keyspace,
+    pub(super) deadlines: Keyspace,
 }
 
 impl Tables {

@@ -1,0 +1,147 @@
+//! Puts the newest snapshot that fits in the place of a store that is not there.
+
+use std::{io, sync::Arc, time::Duration};
+
+use bytes::{Buf, Bytes};
+use domain::shard::ShardId;
+use futures_util::TryStreamExt;
+use infra::{
+    log::{BoxError, EventLog, ReadError},
+    task,
+    telemetry::{chain, emit},
+};
+use object_store::{ObjectStoreExt, path::Path};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout},
+};
+
+use super::{
+    super::{
+        events::{SnapshotFetched, SnapshotRefused, SnapshotsUnavailable},
+        store::{Head, Stores, open},
+    },
+    depot::{ASK_WAIT_MAX, Depot},
+    format::{self, HEAD_END_MAX, Rows},
+};
+
+/// How long the storage may be silent in the middle of a snapshot.
+const PIECE_WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// Pieces that wait to be put in place; the fetching waits beyond it.
+const PIECES_MAX: usize = 4;
+
+/// Snapshots that are tried; as many as there should be.
+const TRIED_MAX: usize = 2;
+
+/// Whether a snapshot is in place now. Whatever is wrong with one is told and is no error.
+///
+/// # Errors
+/// The log cannot be read.
+pub(in super::super) async fn fetch(
+    stores: &Stores,
+    depot: &Depot,
+    log: &dyn EventLog,
+    shard: ShardId,
+) -> Result<bool, ReadError> {
+    if log.range(shard).await?.is_empty() {
+        return Ok(false);
+    }
+    let listed = match depot.list(shard).await {
+        Ok(listed) => listed,
+        Err(error) => {
+            emit(SnapshotsUnavailable { shard, error: &*error });
+            return Ok(false);
+        }
+    };
+    for stored in listed.into_iter().take(TRIED_MAX) {
+        let name = stored.path.filename().unwrap_or_default();
+        let began = Instant::now();
+        let reason = match fit(stores, depot, log, shard, &stored.path).await? {
+            Ok(head) => match restore(stores, depot, shard, &stored.path, head).await {
+                Ok(()) => {
+                    let (next_offset, took) = (head.checkpoint.next_offset, began.elapsed());
+                    emit(SnapshotFetched { shard, name, next_offset, took });
+                    return Ok(true);
+                }
+                Err(error) => chain(&*error).to_string(),
+            },
+            Err(reason) => reason,
+        };
+        emit(SnapshotRefused { shard, name, reason: &reason });
+    }
+    Ok(false)
+}
+
+/// The head of a snapshot that is of this log, fold and shard, or why it is not: found out before
+/// all of it is fetched.
+async fn fit(
+    stores: &Stores,
+    depot: &Depot,
+    log: &dyn EventLog,
+    shard: ShardId,
+    path: &Path,
+) -> Result<Result<Head, String>, ReadError> {
+    let beginning = timeout(ASK_WAIT_MAX, depot.storage.get_range(path, 0..HEAD_END_MAX)).await;
+    let beginning = beginning.map_err(BoxError::from).and_then(|read| Ok(read?));
+    let head = beginning.and_then(|bytes| format::read_head(&mut bytes.reader()));
+    let head = match head {
+        Ok(head) => head,
+        Err(error) => return Ok(Err(chain(&*error).to_string())),
+    };
+    if let Some(why) = head.header.misfit(&stores.header(shard)) {
+        return Ok(Err(why));
+    }
+    Ok(open::check(&head.checkpoint, log, shard).await?.map(|()| head))
+}
+
+async fn restore(
+    stores: &Stores,
+    depot: &Depot,
+    shard: ShardId,
+    path: &Path,
+    expected: Head,
+) -> Result<(), BoxError> {
+    let _turn = depot.fetches.acquire().await?;
+    let fetched = timeout(ASK_WAIT_MAX, depot.storage.get(path)).await??;
+    let mut from = fetched.into_stream();
+    let (pieces, waiting) = mpsc::channel(PIECES_MAX);
+    let source = Arc::clone(stores.source());
+    let placing = task::spawn_blocking("restore store", move || {
+        let (head, mut rows) = Rows::open(Pieces { waiting, piece: Bytes::new() })?;
+        if head != expected {
+            return Err("it was replaced while it was read".into());
+        }
+        source.restore(shard, &head, &mut rows)
+    });
+    let fetching = async move {
+        while let Some(piece) = timeout(PIECE_WAIT_MAX, from.try_next()).await?? {
+            // Once nobody takes any more, the reason is known over there.
+            if pieces.send(piece).await.is_err() {
+                break;
+            }
+        }
+        Ok::<_, BoxError>(())
+    };
+    let (fetched, placed) = tokio::join!(fetching, placing);
+    fetched?;
+    placed?
+}
+
+/// What has been fetched, for one who reads and blocks.
+struct Pieces {
+    waiting: mpsc::Receiver<Bytes>,
+    piece: Bytes,
+}
+
+impl io::Read for Pieces {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        while self.piece.is_empty() {
+            let Some(piece) = self.waiting.blocking_recv() else { return Ok(0) };
+            self.piece = piece;
+        }
+        let length = bytes.len().min(self.piece.len());
+        self.piece.copy_to_slice(&mut bytes[..length]);
+        Ok(length)
+    }
+}

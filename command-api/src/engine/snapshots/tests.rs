@@ -1,0 +1,150 @@
+use std::io::Cursor;
+
+use domain::FOLD_VERSION;
+use infra::log::{Checkpoint, Nonce};
+use object_store::{ObjectStoreExt, PutPayload, memory::InMemory, path::Path};
+
+use super::{
+    super::store::{Head, Header, Row, Table},
+    depot::{Name, Stored},
+    format::{Rows, Writer, read_head},
+    *,
+};
+use domain::shard::ShardId;
+use std::{sync::Arc, time::Duration};
+
+const SHARD: ShardId = ShardId::new(3);
+
+fn head() -> Head {
+    let header = Header::of(FOLD_VERSION, SHARD, 8);
+    let checkpoint = Checkpoint {
+        log_id: Some(Nonce(7)),
+        next_offset: 100,
+        epoch: 4,
+        claim: Some(Nonce(9)),
+        last_seq: 12,
+    };
+    Head { header, checkpoint }
+}
+
+type Owned = (Table, Vec<u8>, Vec<u8>);
+
+fn rows() -> Vec<Owned> {
+    let row = |number: u32| {
+        let table = if number < 40 { Table::States } else { Table::Outcomes };
+        (table, number.to_be_bytes().to_vec(), vec![b'x'; usize::try_from(number * 7).unwrap()])
+    };
+    // A row longer than a block is among them.
+    (0..80).map(row).chain([(Table::Deadlines, vec![1], vec![b'y'; 3 << 20])]).collect()
+}
+
+fn written(rows: &[Owned]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut writer = Writer::begin(&mut bytes, &head()).unwrap();
+    for (table, key, value) in rows {
+        writer.row(&Row { table: *table, key, value }).unwrap();
+    }
+    writer.finish().unwrap();
+    bytes
+}
+
+fn read(bytes: Vec<u8>) -> Result<Vec<Owned>, String> {
+    let read_all = || {
+        let (found, mut rows) = Rows::open(Cursor::new(bytes))?;
+        assert_eq!(found, head());
+        let mut all = Vec::new();
+        while let Some(Row { table, key, value }) = rows.next()? {
+            all.push((table, key.to_vec(), value.to_vec()));
+        }
+        Ok(all)
+    };
+    read_all().map_err(|error: infra::log::BoxError| error.to_string())
+}
+
+#[test]
+fn what_was_written_is_read_again() {
+    let bytes = written(&rows());
+    assert_eq!(read_head(&mut &*bytes).unwrap(), head());
+    assert_eq!(read(bytes).unwrap(), rows());
+    assert_eq!(read(written(&[])).unwrap(), []);
+}
+
+#[test]
+fn a_cut_is_noticed_wherever_it_is() {
+    let bytes = written(&rows()[..50]);
+    for length in 0..bytes.len() {
+        let error = read(bytes[..length].to_vec()).unwrap_err();
+        assert_eq!(error, "it is cut off", "cut at {length} of {}", bytes.len());
+    }
+}
+
+#[test]
+fn a_changed_byte_is_noticed_wherever_it_is() {
+    let bytes = written(&rows()[..50]);
+    let head_end = bytes.len() - written_body_bytes(&bytes);
+    for place in (0..8).chain(head_end..bytes.len()) {
+        let mut damaged = bytes.clone();
+        damaged[place] ^= 0x20;
+        assert!(read(damaged).is_err(), "byte {place} of {}", bytes.len());
+    }
+    let mut longer = bytes;
+    longer.push(0);
+    assert_eq!(read(longer).unwrap_err(), "something follows its end");
+}
+
+/// What follows the head.
+fn written_body_bytes(bytes: &[u8]) -> usize {
+    let length = u32::from_be_bytes(bytes[8..12].try_into().unwrap());
+    bytes.len() - 12 - usize::try_from(length).unwrap()
+}
+
+#[test]
+fn a_name_tells_what_is_in_the_object() {
+    let name = Name::of(&head()).unwrap();
+    let path = name.path(SHARD);
+    let fold = FOLD_VERSION;
+    let expected = format!("shard-3/e1-f{fold}-0000000000000007-00000000000000000100.snapshot");
+    assert_eq!(path.as_ref(), expected);
+    assert_eq!(Name::parse(&path), Some(name));
+    assert!(name.is_like(Name { next_offset: 5, ..name }));
+    assert!(!name.is_like(Name { log_id: Nonce(8), ..name }));
+    for foreign in ["shard-3/readme.snapshot", "shard-3/e1-f1-07-1.snapshot", "x"] {
+        assert_eq!(Name::parse(&Path::from(foreign)), None, "{foreign}");
+    }
+}
+
+#[tokio::test]
+async fn the_newest_is_the_one_that_was_stored_last() {
+    let storage = Arc::new(InMemory::new());
+    let depot = Depot::over(storage.clone(), 1, Duration::ZERO);
+    let put = |name: &'static str| {
+        let storage = storage.clone();
+        async move { storage.put(&Path::from(name), PutPayload::from_static(b"x")).await.unwrap() }
+    };
+    // A log that was made anew begins with small offsets.
+    for name in ["shard-3/a-900.snapshot", "shard-3/b-10.snapshot", "shard-33/c.snapshot"] {
+        put(name).await;
+    }
+    put("shard-3/something-else").await;
+    let names = |listed: Vec<Stored>| -> Vec<String> {
+        listed.into_iter().map(|stored| stored.path.to_string()).collect()
+    };
+    let listed = names(depot.list(SHARD).await.unwrap());
+    assert_eq!(listed, ["shard-3/b-10.snapshot", "shard-3/a-900.snapshot"]);
+}
+
+#[test]
+fn s3_is_reached_as_the_settings_say() {
+    let s3 = infra::config::S3 {
+        bucket: "shop".to_owned(),
+        prefix: "eu".to_owned(),
+        endpoint: Some("http://127.0.0.1:9".parse().unwrap()),
+        region: "us-east-1".to_owned(),
+        credentials: None,
+    };
+    let location = Some(infra::config::SnapshotLocation::S3(s3));
+    let settings =
+        infra::config::Snapshots { location, records_min: 1, interval_min: Duration::ZERO };
+    let depot = Depot::open(&settings).unwrap().unwrap();
+    assert_eq!(depot.storage.to_string(), "PrefixObjectStore(eu)");
+}

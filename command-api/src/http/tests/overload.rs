@@ -1,0 +1,159 @@
+//! What happens when more is asked than can be done, or when a part of the log does not answer.
+
+use std::{ops::Range, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use domain::{id::Sku, shard::ShardId};
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use infra::{
+    http::edge::Limits,
+    log::{
+        EventLog, LogReader, LogWriter, Offset, OpenError, ReadError, Report, memory::MemoryLog,
+    },
+    task::{self, Task},
+};
+use serde_json::json;
+use tokio::{
+    sync::{mpsc, watch},
+    time::timeout,
+};
+
+use crate::testing::{Seen, World};
+
+const SHARDS: u32 = 4;
+const LIMITS: Limits = Limits { request_wait_max: Duration::from_secs(10), requests_max: 16 };
+/// Of a shard, of the 16 requests that may be under way.
+const SHARE: usize = 4;
+/// Long for an answer that waits for nothing.
+const SOON: Duration = Duration::from_secs(1);
+
+/// Appends are done; what became of them is told when a shard's gate is open.
+struct Gated {
+    log: MemoryLog,
+    gates: Vec<watch::Sender<bool>>,
+    telling: std::sync::Mutex<Vec<Task<()>>>,
+}
+
+impl Gated {
+    fn new() -> Arc<Self> {
+        let gates = (0..SHARDS).map(|_| watch::Sender::new(true)).collect();
+        Arc::new(Self { log: MemoryLog::new(SHARDS), gates, telling: Default::default() })
+    }
+
+    fn gate(&self, shard: ShardId) -> &watch::Sender<bool> {
+        &self.gates[usize::try_from(shard.index()).unwrap()]
+    }
+}
+
+#[async_trait]
+impl EventLog for Gated {
+    fn shard_count(&self) -> u32 {
+        SHARDS
+    }
+
+    async fn open_writer(
+        &self,
+        shard: ShardId,
+    ) -> Result<(Box<dyn LogWriter>, mpsc::Receiver<Report>), OpenError> {
+        let (writer, mut done) = self.log.open_writer(shard).await?;
+        let (tell, told) = mpsc::channel(16_384);
+        let mut gate = self.gate(shard).subscribe();
+        let telling = task::spawn("gate", async move {
+            while let Some(report) = done.recv().await {
+                let open = gate.wait_for(|open| *open).await.is_ok();
+                if !open || tell.send(report).await.is_err() {
+                    return;
+                }
+            }
+        });
+        self.telling.lock().unwrap().push(telling);
+        Ok((writer, told))
+    }
+
+    async fn open_reader(
+        &self,
+        shard: ShardId,
+        from: Offset,
+    ) -> Result<Box<dyn LogReader>, ReadError> {
+        self.log.open_reader(shard, from).await
+    }
+
+    async fn range(&self, shard: ShardId) -> Result<Range<Offset>, ReadError> {
+        self.log.range(shard).await
+    }
+}
+
+/// SKUs whose stocks lie in this shard.
+fn skus(world: &World, shard: ShardId) -> impl Iterator<Item = String> {
+    let of = move |sku: &String| sku.parse::<Sku>().unwrap().stock_stream();
+    let engine = world.engine.clone();
+    (0..).map(|number| format!("S{number}")).filter(move |sku| engine.shard_of(&of(sku)) == shard)
+}
+
+async fn receive(world: &World, sku: &str) -> Seen {
+    world.staff("POST", &format!("/v1/stock/{sku}/receive"), json!({"quantity": 1})).await
+}
+
+#[tokio::test]
+async fn a_shard_that_does_not_answer_stops_no_other() {
+    let log = Gated::new();
+    let world = World::limited(log.clone(), LIMITS);
+    let (slow, others) = (ShardId::new(0), (1..SHARDS).map(ShardId::new));
+    for shard in (0..SHARDS).map(ShardId::new) {
+        receive(&world, &skus(&world, shard).next().unwrap()).await.expect(200);
+    }
+    log.gate(slow).send_replace(false);
+    let wanted: Vec<String> = skus(&world, slow).take(LIMITS.requests_max).collect();
+    let mut waiting: FuturesUnordered<_> = wanted.iter().map(|sku| receive(&world, sku)).collect();
+    for _ in SHARE..LIMITS.requests_max {
+        let refused = timeout(SOON, waiting.next()).await.expect("a quick no").unwrap();
+        assert_eq!(refused.header("retry-after"), "1");
+        refused.expect_problem(503, "busy");
+    }
+    for shard in others {
+        for sku in skus(&world, shard).take(20) {
+            timeout(SOON, receive(&world, &sku)).await.expect("a quick yes").expect(200);
+        }
+    }
+    log.gate(slow).send_replace(true);
+    assert_eq!(waiting.len(), SHARE);
+    while let Some(answer) = timeout(SOON, waiting.next()).await.expect("an answer") {
+        answer.expect(200);
+    }
+    receive(&world, &wanted[0]).await.expect(200);
+}
+
+#[tokio::test]
+async fn whoever_hangs_up_makes_room() {
+    let log = Gated::new();
+    let world = World::limited(log.clone(), LIMITS);
+    let sku = skus(&world, ShardId::new(0)).next().unwrap();
+    receive(&world, &sku).await.expect(200);
+    log.gate(ShardId::new(0)).send_replace(false);
+    for _ in 0..3 {
+        let mut waiting: FuturesUnordered<_> = (0..SHARE).map(|_| receive(&world, &sku)).collect();
+        assert!(timeout(Duration::from_millis(20), waiting.next()).await.is_err());
+    }
+    log.gate(ShardId::new(0)).send_replace(true);
+    receive(&world, &sku).await.expect(200);
+}
+
+#[tokio::test]
+async fn ten_times_as_many_requests_as_may_be_under_way_get_quick_answers() {
+    let world = World::limited(Gated::new(), LIMITS);
+    receive(&world, "S1").await.expect(200);
+    let skus: Vec<String> = (0..LIMITS.requests_max * 10).map(|n| format!("S{n}")).collect();
+    let mut sent: FuturesUnordered<_> = skus.iter().map(|sku| receive(&world, sku)).collect();
+    let (mut accepted, mut refused) = (0, 0);
+    while let Some(answer) = timeout(SOON, sent.next()).await.expect("an answer") {
+        match answer.status.as_u16() {
+            200 => accepted += 1,
+            503 => {
+                assert_eq!(answer.header("retry-after"), "1");
+                refused += 1;
+            }
+            _ => panic!("{answer:?}"),
+        }
+    }
+    assert!(accepted >= SHARE && refused > 0, "{accepted} accepted, {refused} refused");
+}

@@ -1,0 +1,87 @@
+//! The page of all metrics, made from where they are declared.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+
+use expect_test::expect_file;
+use tests::stack::folder::workspace;
+
+const ROOMS: [(&str, &str); 4] = [
+    ("infra", "Every service"),
+    ("command-api", "The command API"),
+    ("projector", "The projector"),
+    ("query-api", "The query API"),
+];
+const KINDS: [&str; 3] = ["Counter", "Gauge", "Histogram"];
+
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Metric {
+    name: String,
+    kind: &'static str,
+    help: String,
+}
+
+/// All that are declared below a folder, sorted by name.
+fn declared(folder: &Path) -> Vec<Metric> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("a folder of sources") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).expect("a source");
+                // Examples are comments, and tests have metrics of their own.
+                let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+                found.extend(declared_in(&code.collect::<Vec<_>>().join("\n")));
+            }
+        }
+    }
+    found.retain(|metric| !metric.name.starts_with("tradewind_test_"));
+    found.sort();
+    found
+}
+
+fn declared_in(code: &str) -> Vec<Metric> {
+    let mut found = Vec::new();
+    for kind in KINDS {
+        for text in code.split(&format!("{kind}::new(")).skip(1) {
+            let Some(text) = text.trim_start().strip_prefix('"') else { continue };
+            let mut quoted = text.split('"').step_by(2).map(str::to_owned);
+            if let (Some(name), Some(help)) = (quoted.next(), quoted.next()) {
+                found.push(Metric { name, kind, help });
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn the_page_of_metrics_is_complete() {
+    let mut page = String::from(
+        "# Metrics\n\n\
+         Every service shows its metrics in Prometheus' text form at `/metrics`. A series appears \
+         with its first observation. Labels come from closed sets: `shard`, `reason`, `result`, \
+         `question`, `process`, `projection`, `route`, `method`, `status`, `code`. Histograms of \
+         seconds have buckets from half a millisecond to half a minute.\n\n\
+         What to look at first: `tradewind_engine_serving` (each shard is 1 on one node), \
+         `tradewind_engine_ack_seconds` and `tradewind_http_request_seconds` (how fast), \
+         `tradewind_http_shed_total`, `tradewind_command_crowded_total` and \
+         `tradewind_http_failures_total` (what was refused), \
+         `tradewind_engine_epochs_ended_total` (`deposed`: another node took the shard; all other \
+         reasons: the writer froze on a doubt), `rate(tradewind_engine_records_read_total)` (how \
+         fast a replay goes), `tradewind_store_writable` (0: the disk refuses), \
+         `tradewind_projector_lag_records`.\n",
+    );
+    for (room, title) in ROOMS {
+        let metrics = declared(&workspace().join(room).join("src"));
+        assert!(!metrics.is_empty(), "{room} has metrics");
+        write!(page, "\n## {title}\n\n| metric | kind | meaning |\n|---|---|---|\n").expect("text");
+        for Metric { name, kind, help } in metrics {
+            writeln!(page, "| `{name}` | {} | {help} |", kind.to_lowercase()).expect("text");
+        }
+    }
+    expect_file!["../../../docs/metrics.md"].assert_eq(&page);
+}
