@@ -12,7 +12,7 @@ use super::{
 
 /// Sections that some service has. A service leaves those of the others alone, so that all may
 /// share one file and one environment.
-const SECTIONS: [&str; 12] = [
+const SECTIONS: [&str; 13] = [
     "auth",
     "client",
     "engine",
