@@ -63,6 +63,7 @@ pub(super) async fn run(rounds: usize, folder: &Folder, events: u32) -> Result<(
         node: None,
         secrets,
         state: folder.root().to_owned(),
+        snapshots: folder.root().to_owned(),
     };
     let measured = measure(&wiring, rounds, usize::try_from(events)?).await;
     database::remove(&admin, &database).await?;
