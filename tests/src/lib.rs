@@ -6,6 +6,7 @@ pub mod eventually;
 pub mod faults;
 pub mod harness;
 pub mod import;
+pub mod plain_http;
 pub mod proxy;
 pub mod simulate;
 pub mod stack;

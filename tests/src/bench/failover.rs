@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::figure::{Figure, percentile};
 use crate::{
     eventually::wait_for,
+    plain_http,
     stack::{
         command_api, console,
         folder::Folder,
@@ -155,7 +156,7 @@ impl Nodes<'_> {
 
     /// The shards that the node serves, when all shards are served.
     async fn shards_of(&self, number: usize) -> Result<BTreeSet<u32>> {
-        let http = reqwest::Client::new();
+        let http = plain_http::client();
         let url = format!("{}/v1/shards", self.service(number)?.url(&self.state));
         wait_for("all shards to be served", SERVED_WAIT_MAX, || async {
             let asked = http.get(&url).bearer_auth(&self.secrets.operator_key).send();

@@ -16,7 +16,7 @@ use super::{
     history::{self, History},
     node::{Node, Site},
 };
-use crate::stack::folder::Folder;
+use crate::{plain_http, stack::folder::Folder};
 
 /// Commands of each side and round, on as many aggregates.
 const COMMANDS: u32 = 10_000;
@@ -71,7 +71,7 @@ struct Load {
 
 impl Load {
     fn of(site: &Site) -> Result<Self> {
-        let http = reqwest::Client::builder().timeout(WAIT_MAX).build()?;
+        let http = plain_http::builder().timeout(WAIT_MAX).build()?;
         Ok(Self { url: site.url(), operator_key: site.operator_key().to_owned(), http })
     }
 

@@ -18,7 +18,7 @@ use super::{
     lone,
     node::{Node, Site},
 };
-use crate::stack::folder::Folder;
+use crate::{plain_http, stack::folder::Folder};
 
 const REQUESTS: usize = 20_000;
 const CONNECTIONS: usize = 256;
@@ -64,7 +64,7 @@ struct Load {
 
 impl Load {
     fn new(url: &str, operator_key: &str) -> Result<Self> {
-        let http = reqwest::Client::builder().timeout(WAIT_MAX).build()?;
+        let http = plain_http::builder().timeout(WAIT_MAX).build()?;
         Ok(Self { url: url.to_owned(), operator_key: operator_key.to_owned(), http })
     }
 

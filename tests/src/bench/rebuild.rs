@@ -28,6 +28,7 @@ use super::{
 };
 use crate::{
     eventually::eventually,
+    plain_http,
     stack::{
         database::{self, Template},
         folder::Folder,
@@ -136,7 +137,7 @@ impl Projector {
         let url = format!("http://{}", wiring.bind);
         eventually("the projector is ready", READY_WAIT_MAX, || readiness(&url)).await;
         let operator_key = wiring.secrets.operator_key.clone();
-        let http = reqwest::Client::builder().timeout(READY_WAIT_MAX).build()?;
+        let http = plain_http::builder().timeout(READY_WAIT_MAX).build()?;
         Ok(Self { process, pid, url, operator_key, http })
     }
 

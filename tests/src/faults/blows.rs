@@ -10,6 +10,7 @@ use super::history::{Fault, History};
 use super::plan::{Blow, Kind};
 use super::site::Site;
 use crate::eventually::wait_for;
+use crate::plain_http;
 use crate::proxy::{Mode, Proxy};
 use crate::stack::secrets::Secrets;
 use crate::stack::{POSTGRES, PROJECTOR, QUERY_API, broker, command_api, console, postgres};
@@ -132,7 +133,7 @@ async fn wait_for_stores(
 
 /// Whether the store of each shard takes writes, as the node sees it.
 async fn writable(url: &str) -> Result<BTreeMap<String, bool>> {
-    let request = reqwest::Client::new().get(format!("{url}/metrics")).timeout(METRICS_WAIT_MAX);
+    let request = plain_http::client().get(format!("{url}/metrics")).timeout(METRICS_WAIT_MAX);
     let text = request.send().await?.error_for_status()?.text().await?;
     let lines = text.lines().filter_map(|line| line.strip_prefix("tradewind_store_writable{"));
     let told = lines.filter_map(|line| line.rsplit_once("} "));

@@ -17,6 +17,7 @@ use super::shop::Shop;
 use super::site::Site;
 use crate::eventually::wait_for;
 use crate::harness::client::{self, try_send};
+use crate::plain_http;
 
 const CLIENTS: usize = 64;
 /// API keys that the clients share: several, so that they lie in several shards.
@@ -55,7 +56,7 @@ impl Load {
         let operator = client::Client::new(&fronts[0], &query_url, operator);
         let keys = try_join_all((0..KEYS).map(|_| Key::issue(&operator))).await?;
         Ok(Self {
-            http: reqwest::Client::new(),
+            http: plain_http::client(),
             fronts,
             query_url,
             keys,

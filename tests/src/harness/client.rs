@@ -5,6 +5,8 @@ use reqwest::header::{AUTHORIZATION, HeaderMap};
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 
+use crate::plain_http;
+
 /// Commands go to the command API, reads to the query API.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -26,7 +28,7 @@ impl Client {
     #[must_use]
     pub fn new(command_url: &str, query_url: &str, key: Option<String>) -> Self {
         Self {
-            http: reqwest::Client::new(),
+            http: plain_http::client(),
             command_url: command_url.to_owned(),
             query_url: query_url.to_owned(),
             key,

@@ -20,6 +20,7 @@ use super::{
     progress::Phase,
     target::Target,
 };
+use crate::plain_http;
 
 /// How long the command API may stay away before the import gives up. It can be started again
 /// then: it goes on where it stopped.
@@ -79,7 +80,7 @@ impl Gateway {
     /// # Errors
     /// If the HTTP client cannot be made.
     pub fn new(target: &Target) -> Result<Self> {
-        let http = reqwest::Client::builder()
+        let http = plain_http::builder()
             .connect_timeout(Duration::from_secs(5))
             .read_timeout(SILENCE_MAX)
             .build()?;

@@ -18,6 +18,7 @@ use super::{
     gateway::{is_temporary, root_cause},
     target::Target,
 };
+use crate::plain_http;
 
 const OUTAGE_MAX: Duration = Duration::from_secs(300);
 const SILENCE_MAX: Duration = Duration::from_secs(30);
@@ -114,7 +115,7 @@ impl Queries {
     /// # Errors
     /// If the address is none or the HTTP client cannot be made.
     pub fn new(target: &Target) -> Result<Self> {
-        let http = reqwest::Client::builder()
+        let http = plain_http::builder()
             .connect_timeout(Duration::from_secs(5))
             .read_timeout(SILENCE_MAX)
             .build()?;

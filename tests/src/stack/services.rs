@@ -14,6 +14,7 @@ use super::state::{Databases, State};
 use super::tool::Run;
 use super::{PROJECTOR, QUERY_API, command_api, console};
 use crate::eventually::wait_for;
+use crate::plain_http;
 
 const BUILD_WAIT_MAX: Duration = Duration::from_secs(3600);
 const READY_WAIT_MAX: Duration = Duration::from_secs(60);
@@ -234,7 +235,7 @@ impl Role {
 /// # Errors
 /// Its own reasons, or why it does not answer.
 pub async fn readiness(url: &str) -> Result<()> {
-    let client = reqwest::Client::builder().timeout(PROBE_WAIT_MAX).build()?;
+    let client = plain_http::builder().timeout(PROBE_WAIT_MAX).build()?;
     let answer = client.get(format!("{url}/readyz")).send().await?;
     let status = answer.status();
     if !status.is_success() {

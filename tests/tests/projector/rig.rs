@@ -12,7 +12,7 @@ use infra::{
 };
 use projector::{Service, Settings, Shards, Source, StartError};
 use serde_json::Value;
-use tests::{eventually::eventually, harness::servers};
+use tests::{eventually::eventually, harness::servers, plain_http};
 use uuid::Uuid;
 
 pub(crate) const WAIT_MAX: Duration = Duration::from_secs(30);
@@ -156,7 +156,7 @@ impl Projector {
 
     /// Asks for something of `/v1/admin` as an operator.
     pub(crate) async fn ask(&self, path: &str, body: Option<Value>) -> (u16, Value) {
-        let (client, url) = (reqwest::Client::new(), format!("{}/v1/admin/{path}", self.url));
+        let (client, url) = (plain_http::client(), format!("{}/v1/admin/{path}", self.url));
         let request = match body {
             Some(body) => client.post(url).json(&body),
             None => client.get(url),

@@ -2,7 +2,7 @@
 
 use infra::postgres::{Heard, Listener, POSITIONS_CHANNEL};
 use serde_json::Value;
-use tests::{eventually::eventually, harness::servers};
+use tests::{eventually::eventually, harness::servers, plain_http};
 use uuid::Uuid;
 
 use crate::{
@@ -73,7 +73,7 @@ async fn the_status_is_for_operators() {
 }
 
 async fn status(projector: &Projector, key: Option<&str>) -> (u16, Value) {
-    let request = reqwest::Client::new().get(format!("{}/v1/admin/status", projector.url));
+    let request = plain_http::client().get(format!("{}/v1/admin/status", projector.url));
     let request = if let Some(key) = key { request.bearer_auth(key) } else { request };
     let answer = request.send().await.expect("an answer");
     (answer.status().as_u16(), answer.json().await.expect("JSON"))

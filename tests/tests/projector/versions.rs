@@ -8,6 +8,7 @@ use std::sync::{
 use infra::task::{self, Task};
 use serde_json::json;
 use sqlx::{Connection, PgConnection};
+use tests::plain_http;
 
 use crate::{exactly_once::sell, history::Owner, rig::Rig};
 
@@ -143,7 +144,7 @@ async fn what_is_not_there_is_refused() {
         assert_eq!(status, expected, "{path}: {answer}");
     }
     let url = format!("{}/v1/admin/projections/orders/rebuild", projector.url);
-    let answer = reqwest::Client::new().post(url).send().await.expect("an answer");
+    let answer = plain_http::client().post(url).send().await.expect("an answer");
     assert_eq!(answer.status().as_u16(), 401);
     projector.stop().await;
     rig.end().await;

@@ -18,6 +18,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use uuid::Uuid;
 
 use super::SHARD_COUNT;
+use crate::plain_http;
 
 const CLIENTS_PER_SHARD: u32 = 2;
 /// How often a client sends, or tries again.
@@ -62,7 +63,7 @@ struct Shared {
 impl Clients {
     pub(super) fn begin(urls: &[String], key: &str) -> Result<Self> {
         let shared = Arc::new(Shared {
-            http: reqwest::Client::builder().timeout(ANSWER_WAIT_MAX).build()?,
+            http: plain_http::builder().timeout(ANSWER_WAIT_MAX).build()?,
             urls: urls.to_vec(),
             key: key.to_owned(),
             avoided: AtomicUsize::new(NONE),
