@@ -21,7 +21,13 @@ mod stock;
 mod webhooks;
 
 use axum::Router;
-use infra::http::{docs::About, edge::Limits, health::Readiness, problem::Problem, server::App};
+use infra::http::{
+    docs::About,
+    edge::{EdgeLayer, Limits},
+    health::Readiness,
+    problem::Problem,
+    server::App,
+};
 use utoipa_axum::router::OpenApiRouter;
 
 pub use state::{AppState, EngineSlot, Ingredients};
@@ -40,7 +46,7 @@ pub fn app(state: &AppState, readiness: Readiness, limits: Limits) -> App {
         .merge(shards::routes())
         .merge(peers::routes().into())
         .with_state(state.clone())
-        .merge(batch::routes(state.clone(), inner(state)));
+        .merge(batch::routes(state.clone(), inner(state, limits)));
     App::new(&ABOUT, api, readiness, limits)
 }
 
@@ -53,11 +59,13 @@ fn commands() -> OpenApiRouter<AppState> {
         .merge(api_keys::routes())
 }
 
-fn inner(state: &AppState) -> Router {
+/// Each line has a time and a trace as a request of its own would, and if it panics, it does so alone.
+fn inner(state: &AppState, limits: Limits) -> Router {
     let (routes, _contract) = commands().split_for_parts();
     routes
         .fallback(async || Problem::not_found("there is nothing at this path"))
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
+        .layer(EdgeLayer::new(limits))
         .with_state(state.clone())
 }
 

@@ -8,7 +8,7 @@
 //! the aggregates. **Invariant:** no process manager has a state of its own.
 
 pub(crate) mod catalogue;
-mod checkout;
+pub(crate) mod checkout;
 mod plan;
 mod progress;
 mod shard;

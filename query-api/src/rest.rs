@@ -21,7 +21,7 @@ use std::sync::Arc;
 use axum::extract::FromRef;
 use domain::id::CartId;
 use infra::{
-    auth::{Authenticator, Caller, cart_token_matches},
+    auth::{Authenticator, cart_token_matches},
     http::{docs::About, problem::Problem},
     position::Position,
 };
@@ -72,14 +72,10 @@ impl AppState {
         self.0.freshness.reach(projections, &asked.at_least, asked.patience).await
     }
 
-    /// Whether a guest has sent the token of this cart.
-    fn opens(&self, caller: &Caller, cart: CartId) -> bool {
-        match caller {
-            Caller::Anonymous { cart_token: Some(token), .. } => {
-                cart_token_matches(&self.0.cart_token_secret, cart, token)
-            }
-            Caller::Anonymous { cart_token: None, .. } | Caller::Key { .. } => false,
-        }
+    /// Whether the token of this cart has been sent.
+    fn opens(&self, asked: &Asked, cart: CartId) -> bool {
+        let token = asked.cart_token.as_deref();
+        token.is_some_and(|token| cart_token_matches(&self.0.cart_token_secret, cart, token))
     }
 }
 

@@ -15,6 +15,7 @@ mod ingest;
 mod lone;
 mod memory;
 mod node;
+mod overload;
 mod rebuild;
 mod restart;
 mod sales;
@@ -66,6 +67,8 @@ enum Name {
     Ingest,
     /// What a node takes with more aggregates than its cache may hold, and a command on a cold one
     Memory,
+    /// Many more clients than a node lets in at once, against as many as it can serve
+    Overload,
     /// Build read models anew from a log of sales, and verify one
     Rebuild,
     /// Start a shard from its checkpoint and from nothing
@@ -94,6 +97,7 @@ pub async fn run(args: &Args, folder: &Folder) -> Result<ExitCode> {
         }
         Name::Failover => failover::run(rounds, args.kills.into(), folder).await?,
         Name::Http => http::run(rounds, folder).await?,
+        Name::Overload => overload::run(rounds, folder).await?,
         Name::Ingest => {
             let baskets = usize::from(args.baskets);
             ingest::run(baskets, &args.target.target(folder)?, folder).await?;

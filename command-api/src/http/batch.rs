@@ -94,7 +94,7 @@ async fn batch(
         return Err(Problem::unsupported_media_type(NDJSON));
     }
     let run = Run {
-        origin: Origin { caller: caller.0, traceparent: request.trace.traceparent() },
+        origin: Origin { caller: caller.0, request },
         routes: batches.routes,
         lines: Lines::new(body, BODY_BYTES_MAX),
         order: Order::new(UNDER_WAY_MAX),
@@ -151,7 +151,12 @@ impl Run {
             }
         };
         self.index += 1;
-        self.under_way.push_back(Box::pin(line::refuse(index, refusal)));
+        self.refuse(index, refusal);
+    }
+
+    fn refuse(&mut self, index: usize, problem: Problem) {
+        let origin = self.origin.clone();
+        self.under_way.push_back(Box::pin(async move { origin.refuse(index, problem).await }));
     }
 
     fn start(&mut self, index: usize, line: Bytes) {
@@ -162,7 +167,7 @@ impl Run {
                 let (routes, origin) = (self.routes.clone(), self.origin.clone());
                 self.under_way.push_back(Box::pin(async move {
                     let Ok(place) = turn.come().await else {
-                        return line::refuse(index, earlier_lost()).await;
+                        return origin.refuse(index, earlier_lost()).await;
                     };
                     let (answer, stands) = line.run(index, routes, &origin).await;
                     if stands {
@@ -171,7 +176,7 @@ impl Run {
                     answer
                 }));
             }
-            Err(problem) => self.under_way.push_back(Box::pin(line::refuse(index, problem))),
+            Err(problem) => self.refuse(index, problem),
         }
     }
 }

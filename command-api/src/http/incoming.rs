@@ -163,11 +163,7 @@ impl Origin {
             expected_revision: self.expected_revision,
             ..self.submission(self.command_id, stream, command)
         };
-        let result = app.submit(submission, self.request.deadline).await;
-        if let (Some(under_way), Ok(_) | Err(SubmitError::Unknown)) = (&self.under_way, &result) {
-            under_way.remember();
-        }
-        result.map_err(|error| self.problem(error))
+        self.hand_over(app, submission).await
     }
 
     /// Hands a further command of the same request to the engine, under an id of its own.
@@ -179,8 +175,15 @@ impl Origin {
         command: Command,
     ) -> Result<Answer, Problem> {
         let id = CommandId::new(self.command_id.derive(step));
-        let submission = self.submission(id, stream, command);
-        app.submit(submission, self.request.deadline).await.map_err(|error| self.problem(error))
+        self.hand_over(app, self.submission(id, stream, command)).await
+    }
+
+    async fn hand_over(&self, app: &AppState, submission: Submission) -> Result<Answer, Problem> {
+        let result = app.submit(submission, self.request.deadline).await;
+        if let (Some(under_way), Ok(_) | Err(SubmitError::Unknown)) = (&self.under_way, &result) {
+            under_way.remember();
+        }
+        result.map_err(|error| self.problem(error))
     }
 
     fn submission(&self, command_id: CommandId, stream: StreamId, command: Command) -> Submission {

@@ -105,7 +105,7 @@ fn react_to_order(
             Plan::of(steps.collect()).then(Next::Reserve { order_id, skus })
         }
         order::Event::StockReserved {} if pending => {
-            let payment_id = PaymentId::new(order_id.derive("payment"));
+            let payment_id = payment_of(order_id);
             let command = payment::Command::Request {
                 order_id,
                 amount: checkout.totals.total,
@@ -255,6 +255,11 @@ fn refusals<'a>(skus: impl Iterator<Item = &'a Sku>, outcomes: &[Outcome]) -> Ve
             Outcome::Done | Outcome::Decided(_) | Outcome::Silence => None,
         })
         .collect()
+}
+
+/// The payment of an order.
+pub(crate) fn payment_of(order_id: OrderId) -> PaymentId {
+    PaymentId::new(order_id.derive("payment"))
 }
 
 fn reservation(order_id: OrderId, sku: &Sku) -> ReservationId {

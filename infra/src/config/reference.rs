@@ -1,10 +1,10 @@
 //! The reference page of settings, made from their declarations.
 
-use std::fmt::Write;
+use std::{collections::BTreeSet, fmt::Write};
 
 use super::{Layers, Reader, Settings, reader::variable};
 
-/// A Markdown table of all settings of `S`.
+/// A Markdown table of all settings of `S`, each once.
 #[must_use]
 pub fn reference<S: Settings>() -> String {
     let layers = Layers::default();
@@ -13,7 +13,11 @@ pub fn reference<S: Settings>() -> String {
     S::read(&mut reader);
     let mut page = String::from("| variable | in a file | default | allowed | what it decides |\n");
     page.push_str("|---|---|---|---|---|\n");
+    let mut told = BTreeSet::new();
     for (setting, is_secret) in reader.asked() {
+        if !told.insert(setting.key) {
+            continue;
+        }
         let file = if *is_secret { ", or its file in `…_FILE`" } else { "" };
         let default = setting.default.map_or("none".to_owned(), |text| format!("`{text}`"));
         // Writing to a String cannot fail.

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use expect_test::{Expect, expect, expect_file};
+use expect_test::{Expect, expect};
 use secrecy::ExposeSecret;
 
 use super::*;
@@ -38,18 +38,6 @@ impl Settings for All {
             snapshots: snapshots?,
             store: store?,
         })
-    }
-}
-
-/// What the reference page shows: also what no service reads along with the others.
-struct Documented;
-
-impl Settings for Documented {
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        All::read(reader);
-        Projector::read(reader);
-        Client::read(reader);
-        Some(Self)
     }
 }
 
@@ -306,21 +294,4 @@ fn sizes_may_have_a_unit() {
     for bad in ["", "MiB", "1MB", "-1", "1.5GiB", "99999999999999GiB"] {
         assert_eq!(bytes(bad), None, "{bad}");
     }
-}
-
-#[test]
-fn the_reference_page_is_up_to_date() {
-    let page = format!(
-        "# Settings\n\n\
-         Every service reads its settings at the start, from the weakest source to the strongest: \
-         the defaults below, a local stack's `.stack/dev.env` (command-line tools only), a TOML \
-         file given by `--config FILE`, and environment variables. A key `section.key` of the \
-         file is `TRADEWIND_SECTION__KEY` in the environment. All mistakes are told at once, with \
-         exit code 2; `--check-config` prints the effective settings with secrets masked.\n\n\
-         The default of `http.bind` is that of `command-api`; `query-api` takes port 8081 and the \
-         `projector` port 8082. A service reads only the sections that it needs; \
-         `--check-config` shows them.\n\n{}",
-        reference::<Documented>()
-    );
-    expect_file!["../../../docs/configuration.md"].assert_eq(&page);
 }

@@ -57,13 +57,14 @@ impl From<&config::Http> for Limits {
 
 /// Wraps a router's routes.
 #[derive(Clone, Debug)]
-pub(super) struct EdgeLayer {
+pub struct EdgeLayer {
     limits: Limits,
     under_way: Arc<AtomicUsize>,
 }
 
 impl EdgeLayer {
-    pub(super) fn new(limits: Limits) -> Self {
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
         Self { limits, under_way: Arc::default() }
     }
 }
@@ -78,7 +79,7 @@ impl<S> Layer<S> for EdgeLayer {
 
 /// One route behind the layer.
 #[derive(Clone, Debug)]
-pub(super) struct Edge<S> {
+pub struct Edge<S> {
     inner: S,
     shared: EdgeLayer,
     series: Arc<Series>,

@@ -37,7 +37,7 @@ pub struct Listing<T> {
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct ListingBody<T> {
     items: Vec<T>,
-    /// Send it back as `?cursor=` for the next page; absent from the last one.
+    /// Send it back as `?cursor=` for the next page; null on the last one.
     #[schema(value_type = Option<String>)]
     next: Option<Cursor>,
 }

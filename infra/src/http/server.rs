@@ -55,6 +55,8 @@ impl App {
             .merge(readiness.clone().routes())
             .merge(docs::routes(&contract))
             .route("/metrics", get(metrics))
+            // Again, for the routes that came since.
+            .method_not_allowed_fallback(async || Problem::method_not_allowed())
             // Makes services of all handlers once, and not again for each request.
             .with_state(());
         Self { router, readiness }

@@ -53,6 +53,14 @@ async fn a_method_that_is_not_there_tells_the_others() {
 }
 
 #[tokio::test]
+async fn a_method_that_is_not_there_is_a_problem_at_every_path() {
+    for path in ["/livez", "/readyz", "/metrics", "/openapi.json"] {
+        let answer = send(&routes(), Request::post(path).body(Body::empty()).unwrap()).await;
+        assert_eq!((answer.status.as_u16(), answer.code()), (405, "method_not_allowed"), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_panic_is_a_problem_without_its_text() {
     expect![[r#"
         500 {

@@ -110,7 +110,13 @@ impl RequestContext {
         CURRENT.try_with(|context| *context).ok()
     }
 
-    pub(crate) async fn scope<F: Future>(self, future: F) -> F::Output {
+    /// When the request that this task answers must be answered.
+    pub(super) fn deadline_now() -> Instant {
+        Self::current().map_or_else(|| Instant::now() + UNSERVED_WAIT_MAX, |it| it.deadline)
+    }
+
+    /// What `future` answers is an answer to this request.
+    pub async fn scope<F: Future>(self, future: F) -> F::Output {
         CURRENT.scope(self, future).await
     }
 }

@@ -1,6 +1,9 @@
 //! How far a build or a verification is: a bar on a terminal, a line of JSON a second for machines.
 
-use std::time::Duration;
+use std::{
+    io::{IsTerminal, stdout},
+    time::Duration,
+};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -32,8 +35,9 @@ pub(super) struct Progress {
 }
 
 impl Progress {
+    /// Lines also where there is no terminal to draw a bar on.
     pub(super) fn new(json: bool) -> Self {
-        let bar = (!json).then(|| {
+        let bar = (!json && stdout().is_terminal()).then(|| {
             let bar = ProgressBar::new(0);
             // A constant that its author has seen at work.
             if let Ok(style) = ProgressStyle::with_template(BAR) {

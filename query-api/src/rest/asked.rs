@@ -2,7 +2,7 @@
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 use infra::{
-    auth::Caller,
+    auth::{CART_TOKEN, Caller},
     http::{
         etag::IfNoneMatch,
         fields::Validate,
@@ -17,6 +17,8 @@ use super::AppState;
 
 pub(super) struct Asked {
     pub(super) caller: Caller,
+    /// `Tradewind-Cart-Token`, whoever the caller is.
+    pub(super) cart_token: Option<String>,
     pub(super) at_least: AtLeast,
     pub(super) patience: PreferWait,
     pub(super) known: IfNoneMatch,
@@ -30,7 +32,9 @@ impl FromRequestParts<AppState> for Asked {
         let at_least = AtLeast::from_request_parts(parts, state).await?;
         let Ok(patience) = PreferWait::from_request_parts(parts, state).await;
         let Ok(known) = IfNoneMatch::from_request_parts(parts, state).await;
-        Ok(Self { caller, at_least, patience, known })
+        let cart_token = parts.headers.get(CART_TOKEN).and_then(|token| token.to_str().ok());
+        let cart_token = cart_token.map(str::to_owned);
+        Ok(Self { caller, cart_token, at_least, patience, known })
     }
 }
 
@@ -64,12 +68,12 @@ pub(super) struct EntityHeaders {
     if_none_match: Option<String>,
 }
 
-/// The header of guests.
+/// The header of those who have no role that lets them in.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
-#[expect(dead_code, reason = "it documents what `Caller` reads")]
+#[expect(dead_code, reason = "it documents what `Asked` reads")]
 pub(super) struct GuestHeaders {
-    /// A guest's way to a cart and to the order made of it.
+    /// The way to a cart and to the order made of it for whoever made the cart.
     #[param(rename = "Tradewind-Cart-Token")]
     tradewind_cart_token: Option<String>,
 }

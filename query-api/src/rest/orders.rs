@@ -152,5 +152,5 @@ pub(super) async fn by_id(
 
 fn may_read(app: &AppState, asked: &Asked, order: &FoundOrder) -> bool {
     READERS.iter().any(|role| asked.caller.has(*role))
-        || order.cart.is_some_and(|cart| app.opens(&asked.caller, cart))
+        || order.cart.is_some_and(|cart| app.opens(asked, cart))
 }

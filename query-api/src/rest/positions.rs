@@ -15,6 +15,8 @@ use crate::{freshness::Projection, read_model::PositionRow};
 #[derive(Serialize, ToSchema)]
 pub(super) struct Positions {
     items: Vec<PositionRow>,
+    /// Always null: there are few enough for one page.
+    next: Option<String>,
 }
 
 /// How far each projection has applied each shard
@@ -34,5 +36,5 @@ pub(super) async fn list(
 ) -> Result<Response, Problem> {
     let position = app.reach(&Projection::ALL, &asked).await?;
     let items = app.read_model().positions().await?;
-    Ok(answer::list(Json(Positions { items }), &position))
+    Ok(answer::list(Json(Positions { items, next: None }), &position))
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use futures_util::{StreamExt, TryStreamExt, stream};
+use reqwest::Response;
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
@@ -56,14 +57,14 @@ async fn measure(rounds: usize, site: &Site) -> Result<()> {
     Figure::compared("http_p99_at_half_rate", &late, &lone, "ms").print()
 }
 
-struct Load {
+pub(super) struct Load {
     url: String,
     operator_key: String,
     http: reqwest::Client,
 }
 
 impl Load {
-    fn new(url: &str, operator_key: &str) -> Result<Self> {
+    pub(super) fn new(url: &str, operator_key: &str) -> Result<Self> {
         let http = plain_http::builder().timeout(WAIT_MAX).build()?;
         Ok(Self { url: url.to_owned(), operator_key: operator_key.to_owned(), http })
     }
@@ -96,15 +97,19 @@ impl Load {
     }
 
     async fn send(&self, index: usize) -> Result<()> {
+        let response = self.post(index).await?;
+        let status = response.status();
+        let body = response.bytes().await.context("a body")?;
+        ensure!(status.is_success(), "{status}: {}", String::from_utf8_lossy(&body));
+        Ok(())
+    }
+
+    pub(super) async fn post(&self, index: usize) -> Result<Response> {
         let stock = index % STREAMS;
         let url = format!("{}/v1/stock/bench-{stock}/receive", self.url);
         let request = self.http.post(url).bearer_auth(&self.operator_key);
         let request = request.header("content-type", "application/json").body(BODY);
         let key = Uuid::new_v4().to_string();
-        let response = request.header("idempotency-key", key).send().await?;
-        let status = response.status();
-        let body = response.bytes().await.context("a body")?;
-        ensure!(status.is_success(), "{status}: {}", String::from_utf8_lossy(&body));
-        Ok(())
+        Ok(request.header("idempotency-key", key).send().await?)
     }
 }

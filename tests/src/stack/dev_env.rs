@@ -25,6 +25,7 @@ pub fn write(folder: &Folder, state: &State, secrets: &Secrets) -> Result<()> {
         ("TRADEWIND_QUERY_URL", url(state.ports.query_api)),
         ("TRADEWIND_PROJECTOR_URL", url(state.ports.projector)),
         ("TRADEWIND_OPERATOR_KEY", secrets.operator_key.clone()),
+        ("TRADEWIND_PAYMENT_WEBHOOK_SECRET", secrets.payment_webhook_secret.clone()),
         ("TRADEWIND_TOPIC", state.topic.clone()),
         ("KAFKA_BOOTSTRAP_SERVERS", state.bootstrap_servers()),
         ("DATABASE_URL", databases.reader),

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use anyhow::{Context, Result};
+use base64::{Engine, engine::general_purpose::STANDARD};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -16,8 +17,11 @@ pub struct Secrets {
     pub operator_key: String,
     pub cart_token_secret: String,
     /// By which nodes know each other. Stacks of an earlier release have none yet.
-    #[serde(default)]
+    #[serde(default = "random_hex")]
     pub peer_secret: String,
+    /// Signs the webhooks of the sandbox of payments. Stacks of an earlier release have none yet.
+    #[serde(default = "random_webhook_secret")]
+    pub payment_webhook_secret: String,
     pub postgres_admin: String,
     pub postgres_migrator: String,
     pub postgres_projector: String,
@@ -33,13 +37,9 @@ impl Secrets {
     pub fn of(folder: &Folder) -> Result<Self> {
         let found = folder.read(FILE)?.map(|text| serde_json::from_str(&text)).transpose();
         let found: Option<Self> = found.context("reading secrets.json")?;
-        let made = match found {
-            Some(found) if !found.peer_secret.is_empty() => return Ok(found),
-            Some(found) => Self { peer_secret: random_hex(), ..found },
-            None => Self::random(),
-        };
-        folder.write_private(FILE, &serde_json::to_string_pretty(&made)?)?;
-        Ok(made)
+        let secrets = found.unwrap_or_else(Self::random);
+        folder.write_private(FILE, &serde_json::to_string_pretty(&secrets)?)?;
+        Ok(secrets)
     }
 
     fn random() -> Self {
@@ -47,6 +47,7 @@ impl Secrets {
             operator_key: format!("tw_operator_{}", random_hex()),
             cart_token_secret: random_hex(),
             peer_secret: random_hex(),
+            payment_webhook_secret: random_webhook_secret(),
             postgres_admin: random_hex(),
             postgres_migrator: random_hex(),
             postgres_projector: random_hex(),
@@ -63,6 +64,11 @@ impl Secrets {
 
 fn random_hex() -> String {
     hex(&rand::rng().random::<[u8; 24]>())
+}
+
+/// As Standard Webhooks writes them.
+fn random_webhook_secret() -> String {
+    format!("whsec_{}", STANDARD.encode(rand::rng().random::<[u8; 24]>()))
 }
 
 fn hex(bytes: &[u8]) -> String {

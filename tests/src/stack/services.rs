@@ -85,6 +85,8 @@ impl Wiring {
             pairs.push(("AUTH__CART_TOKEN_SECRET", self.secrets.cart_token_secret.clone()));
         }
         if role == Role::CommandApi {
+            let webhook_secret = self.secrets.payment_webhook_secret.clone();
+            pairs.push(("PAYMENT__SANDBOX_WEBHOOK_SECRET", webhook_secret));
             pairs.push(("STORE__PATH", self.state.display().to_string()));
             pairs.push(("SNAPSHOTS__LOCATION", self.snapshots.display().to_string()));
             // The log of a laptop is small, and its history short.

@@ -1,7 +1,5 @@
 //! One line of a batch: a command that goes through the routes as if it had come alone.
 
-use std::sync::Arc;
-
 use axum::{
     Router,
     body::Body,
@@ -20,7 +18,7 @@ use infra::{
         fields::{Fields, Validate},
         headers::IDEMPOTENCY_KEY,
         problem::Problem,
-        trace::TRACEPARENT,
+        trace::{RequestContext, TRACEPARENT},
     },
 };
 use serde::Deserialize;
@@ -29,11 +27,18 @@ use tower::ServiceExt;
 
 use super::order::Touches;
 
-/// Who sends the batch, and the trace that it belongs to.
+/// Who sends the batch, in which request.
 #[derive(Clone)]
 pub(super) struct Origin {
     pub(super) caller: Caller,
-    pub(super) traceparent: Arc<str>,
+    pub(super) request: RequestContext,
+}
+
+impl Origin {
+    /// The answer to a line that no route has seen.
+    pub(super) async fn refuse(&self, index: usize, problem: Problem) -> Bytes {
+        self.request.scope(async { answer(index, problem.into_response()).await }).await
+    }
 }
 
 #[derive(Deserialize)]
@@ -96,7 +101,7 @@ impl Line {
     /// The line's answer, and whether it stands: a failure of ours may be another answer later.
     pub(super) async fn run(self, index: usize, routes: Router, origin: &Origin) -> (Bytes, bool) {
         let mut request = self.request;
-        if let Ok(traceparent) = HeaderValue::try_from(&*origin.traceparent) {
+        if let Ok(traceparent) = HeaderValue::try_from(origin.request.trace.to_string()) {
             request.headers_mut().insert(TRACEPARENT, traceparent);
         }
         request.extensions_mut().insert(origin.caller.clone());
@@ -107,11 +112,6 @@ impl Line {
         let stands = !response.status().is_server_error();
         (answer(index, response).await, stands)
     }
-}
-
-/// The answer to a line that no route has seen.
-pub(super) async fn refuse(index: usize, problem: Problem) -> Bytes {
-    answer(index, problem.into_response()).await
 }
 
 async fn answer(index: usize, response: Response) -> Bytes {

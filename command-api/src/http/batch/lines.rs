@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use axum::{
-    body::{Body, BodyDataStream},
-    http::StatusCode,
-};
+use axum::body::{Body, BodyDataStream};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use infra::http::problem::Problem;
@@ -65,8 +62,7 @@ impl Lines {
                 }
                 Err(_elapsed) => {
                     let detail = "no line came for too long; send the rest in another batch";
-                    let status = StatusCode::REQUEST_TIMEOUT;
-                    return Read::Broken(Problem::rejected(status, "request_timeout", detail));
+                    return Read::Broken(Problem::request_timeout(detail));
                 }
             }
         }

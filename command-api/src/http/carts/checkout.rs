@@ -17,11 +17,14 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{CartHeaders, admit, listings};
-use crate::http::{
-    answer::{Accepted, Reply},
-    incoming::Incoming,
-    shapes::{AddressBody, CommandHeaders, SHORT_CHARS_MAX, check_email},
-    state::AppState,
+use crate::{
+    http::{
+        answer::{Accepted, Reply},
+        incoming::Incoming,
+        shapes::{AddressBody, CommandHeaders, SHORT_CHARS_MAX, check_email},
+        state::AppState,
+    },
+    process::checkout::payment_of,
 };
 
 #[derive(Deserialize, ToSchema)]
@@ -78,6 +81,8 @@ impl Validate for Checkout {
 #[derive(Serialize, ToSchema)]
 struct Order {
     order_id: Uuid,
+    /// As webhooks of the payment provider name it.
+    payment_id: Uuid,
 }
 
 #[derive(ToSchema)]
@@ -109,12 +114,13 @@ pub(super) async fn check_out(
         let detail = "is for staff only: leave it out";
         return Err(Problem::invalid_field("/customer_reference", "not_allowed", detail));
     }
-    let order_id = body.order_id.unwrap_or_else(|| origin.new_id("order"));
+    let order_id = OrderId::new(body.order_id.unwrap_or_else(|| origin.new_id("order")));
     let terms = terms(&app, id, body).await?;
-    let command = cart::Command::CheckOut { order_id: OrderId::new(order_id), terms };
+    let command = cart::Command::CheckOut { order_id, terms };
     let answer = origin.submit(&app, id.stream(), Command::Cart(command)).await?;
     let reply = Reply::of(&id.stream(), &answer)?.begun(format!("/v1/orders/{order_id}"));
-    Ok(reply.with(Order { order_id }))
+    let payment_id = payment_of(order_id).uuid();
+    Ok(reply.with(Order { order_id: order_id.uuid(), payment_id }))
 }
 
 /// The buyer's side, and what the cart's lines cost now.

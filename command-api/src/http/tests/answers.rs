@@ -58,6 +58,11 @@ async fn a_reused_key_is_refused_wherever_it_comes_back() {
     let other = world.keyed("p", "POST", "/v1/products", product("B")).await;
     other.expect_problem(422, "idempotency_key_reused");
     world.staff("POST", "/v1/products", product("B")).await.expect(201);
+    // A no that came from a step on the way counts like any other.
+    let taken = world.keyed("t", "POST", "/v1/products", product("B")).await;
+    taken.expect_problem(409, "sku.taken");
+    let other = world.keyed("t", "POST", "/v1/products", product("C")).await;
+    other.expect_problem(422, "idempotency_key_reused");
 }
 
 #[tokio::test]

@@ -64,7 +64,11 @@ async fn a_bad_line_fails_alone() {
         line("e", "POST", "/v1/batch", &json!({})),
         receive("f"),
     ];
-    let (_, answers) = send(&world, body.concat()).await;
+    let (seen, answers) = send(&world, body.concat()).await;
+    let trace_id = seen.header("x-request-id");
+    for answer in answers.iter().filter(|answer| answer["status"].as_u64().unwrap() >= 400) {
+        assert_eq!(answer["body"]["trace_id"], trace_id, "{answer}");
+    }
     let answers: Vec<(u64, &str)> = answers
         .iter()
         .map(|answer| {

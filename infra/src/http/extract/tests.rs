@@ -1,3 +1,5 @@
+use std::convert::Infallible;
+
 use axum::{
     Router,
     body::Body,
@@ -274,6 +276,13 @@ async fn a_body_has_a_limit_announced_or_not() {
     let mut largest = vec![b' '; BODY_BYTES_MAX - 2];
     largest.extend_from_slice(b"{}");
     assert_eq!(post(&routes(), "/empty", largest).await.status, StatusCode::OK);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_come_is_not_waited_for() {
+    let never = Body::from_stream(futures_util::stream::pending::<Result<Vec<u8>, Infallible>>());
+    let answer = post(&routes(), "/empty", never).await;
+    assert_eq!((answer.status, answer.code()), (StatusCode::REQUEST_TIMEOUT, "request_timeout"));
 }
 
 #[tokio::test]

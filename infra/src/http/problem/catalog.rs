@@ -91,11 +91,10 @@ impl Problem {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
     }
 
-    /// 406.
+    /// 408: the client took too long to say what it wants; nothing has happened.
     #[must_use]
-    pub fn not_acceptable(offered: &'static str) -> Self {
-        let detail = format!("this is only to be had as {offered}");
-        Self::new(StatusCode::NOT_ACCEPTABLE, "not_acceptable", detail)
+    pub fn request_timeout(detail: &'static str) -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", detail)
     }
 
     /// 409: the state stands in the way.
@@ -129,13 +128,6 @@ impl Problem {
     pub fn idempotency_key_reused() -> Self {
         let detail = "this Idempotency-Key was used for another request; take a new one";
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", detail)
-    }
-
-    /// 429.
-    #[must_use]
-    pub fn too_many_requests(wait: Duration) -> Self {
-        let detail = "too many requests; slow down";
-        Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail).retry_after(wait)
     }
 
     /// 500: a bug. The client gets the trace id, the log gets the cause.

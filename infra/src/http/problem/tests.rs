@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use axum::http::StatusCode;
 use domain::api_key::Role;
 use expect_test::{Expect, expect};
@@ -80,13 +78,13 @@ bodies! {
           "title": "Method not allowed",
           "type": "urn:tradewind:problem:method_not_allowed"
         }"#]];
-    not_acceptable: Problem::not_acceptable("application/json") => expect![[r#"
-        406 {
-          "code": "not_acceptable",
-          "detail": "this is only to be had as application/json",
-          "status": 406,
-          "title": "Not acceptable",
-          "type": "urn:tradewind:problem:not_acceptable"
+    request_timeout: Problem::request_timeout("no line came for too long") => expect![[r#"
+        408 {
+          "code": "request_timeout",
+          "detail": "no line came for too long",
+          "status": 408,
+          "title": "Request timeout",
+          "type": "urn:tradewind:problem:request_timeout"
         }"#]];
     conflict: Problem::conflict("under_way", "the same request is still under way") => expect![[r#"
         409 {
@@ -128,14 +126,6 @@ bodies! {
           "title": "Idempotency key reused",
           "type": "urn:tradewind:problem:idempotency_key_reused"
         }"#]];
-    too_many_requests: Problem::too_many_requests(Duration::from_secs(7)) => expect![[r#"
-        429 {
-          "code": "too_many_requests",
-          "detail": "too many requests; slow down",
-          "status": 429,
-          "title": "Too many requests",
-          "type": "urn:tradewind:problem:too_many_requests"
-        } 7"#]];
     internal: Problem::internal("SELECT secret FROM db-1") => expect![[r#"
         500 {
           "code": "internal",

@@ -1,0 +1,121 @@
+//! Many more clients than a node lets in at once, against as many as it can serve: what is accepted
+//! per second, and how long that takes.
+//!
+//! Some clients come again after the time that they are told, some at once. The clients share the
+//! machine with the node: each refusal costs both of them.
+
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use futures_util::future::try_join_all;
+use reqwest::{StatusCode, header::RETRY_AFTER};
+use tokio::time::{Instant, sleep};
+
+use super::{
+    figure::{Figure, per_second, percentile},
+    http::Load,
+    node::{Node, Site},
+};
+use crate::stack::folder::Folder;
+
+/// What a node can serve.
+const FEW: usize = 256;
+/// Fewer than it may have connections, more than it lets in.
+const MANY: usize = 8_000;
+const ROUND: Duration = Duration::from_secs(10);
+
+pub(super) async fn run(rounds: usize, folder: &Folder) -> Result<()> {
+    let site = Site::prepare(folder).await?;
+    let node = Node::start(&site).await?;
+    let measured = measure(rounds, &site).await;
+    node.stop().await?;
+    site.delete().await?;
+    measured
+}
+
+async fn measure(rounds: usize, site: &Site) -> Result<()> {
+    let load = Load::new(&site.url(), site.operator_key())?;
+    let (mut few, mut patient, mut pressing) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        few.push(round(&load, FEW, Manner::Patient).await?);
+        patient.push(round(&load, MANY, Manner::Patient).await?);
+        pressing.push(round(&load, MANY, Manner::Pressing).await?);
+    }
+    for (name, many) in [("patient", &patient), ("pressing", &pressing)] {
+        let rates =
+            |rounds: &[Round]| rounds.iter().map(|round| round.per_second).collect::<Vec<_>>();
+        let late = |rounds: &[Round]| rounds.iter().map(|round| round.p99_ms).collect::<Vec<_>>();
+        let figure = format!("overload_{name}_accepted_per_second");
+        Figure::compared(&figure, &rates(many), &rates(&few), "1/s").print()?;
+        let figure = format!("overload_{name}_p99");
+        Figure::compared(&figure, &late(many), &late(&few), "ms").print()?;
+        let refused: Vec<f64> = many.iter().map(|round| round.refused_per_second).collect();
+        let figure = format!("overload_{name}_refused_per_second");
+        Figure::single(&figure, percentile(&refused, 50), "1/s").print()?;
+    }
+    Ok(())
+}
+
+/// What a client does that is refused.
+#[derive(Clone, Copy)]
+enum Manner {
+    /// Waits as long as it is told.
+    Patient,
+    /// Comes again at once.
+    Pressing,
+}
+
+struct Round {
+    /// Accepted.
+    per_second: f64,
+    /// Of what was accepted.
+    p99_ms: f64,
+    refused_per_second: f64,
+}
+
+async fn round(load: &Load, clients: usize, manner: Manner) -> Result<Round> {
+    let refused = AtomicUsize::new(0);
+    let began = Instant::now();
+    let until = began + ROUND;
+    let clients = (0..clients).map(|client| accepted_of(load, client, manner, until, &refused));
+    let latencies = try_join_all(clients).await?.concat();
+    let took = began.elapsed();
+    Ok(Round {
+        per_second: per_second(latencies.len(), took)?,
+        p99_ms: percentile(&latencies, 99),
+        refused_per_second: per_second(refused.into_inner(), took)?,
+    })
+}
+
+/// Milliseconds of each of a client's requests that was accepted.
+async fn accepted_of(
+    load: &Load,
+    client: usize,
+    manner: Manner,
+    until: Instant,
+    refused: &AtomicUsize,
+) -> Result<Vec<f64>> {
+    let mut latencies = Vec::new();
+    while Instant::now() < until {
+        let asked = Instant::now();
+        let response = load.post(client).await?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        response.bytes().await.context("a body")?;
+        if status.is_success() {
+            latencies.push(asked.elapsed().as_secs_f64() * 1e3);
+            continue;
+        }
+        let after = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let (StatusCode::SERVICE_UNAVAILABLE, Some(seconds)) = (status, after) else {
+            bail!("{status} instead of a refusal with Retry-After");
+        };
+        refused.fetch_add(1, Ordering::Relaxed);
+        if matches!(manner, Manner::Patient) {
+            sleep(Duration::from_secs(seconds)).await;
+        }
+    }
+    Ok(latencies)
+}
