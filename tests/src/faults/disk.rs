@@ -12,8 +12,9 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use crate::stack::console;
 
-/// Room for what a run writes, and little enough to fill in a moment.
-const SIZE: &str = "size=256m";
+/// Room for what a run writes, each shard with its journal of up to 64 MiB, and little enough to
+/// fill in a moment.
+const SIZE: &str = "size=1g";
 const FILLER: &str = "filler";
 const CHUNK_BYTES: usize = 64 << 10;
 

@@ -64,7 +64,7 @@ fn the_page_of_metrics_is_complete() {
         "# Metrics\n\n\
          Every service shows its metrics in Prometheus' text form at `/metrics`. A series appears \
          with its first observation. Labels come from closed sets: `shard`, `reason`, `result`, \
-         `question`, `process`, `projection`, `version`, `state`, `route`, `method`, `status`, \
+         `question`, `read`, `process`, `projection`, `version`, `state`, `route`, `method`, `status`, \
          `code`. Histograms of seconds have buckets from half a millisecond to half a minute.\n\n\
          What to look at first: `tradewind_engine_serving` (each shard is 1 on one node), \
          `tradewind_engine_ack_seconds` and `tradewind_http_request_seconds` (how fast), \
