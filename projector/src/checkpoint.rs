@@ -57,8 +57,17 @@ impl CheckpointRow {
     /// The stored checkpoint; makes the row of a projection that has not begun.
     ///
     /// # Errors
-    /// If PostgreSQL cannot answer or the row holds what no projector writes.
+    /// If PostgreSQL cannot answer or the row holds what no projector writes;
+    /// [`sqlx::Error::RowNotFound`] if the version has been dropped.
     pub(crate) async fn read(&self, pool: &PgPool) -> Result<Stand, sqlx::Error> {
+        if let Some(stand) = self.stored(pool).await? {
+            return Ok(stand);
+        }
+        self.insert(pool, Checkpoint::START).await?;
+        self.stored(pool).await?.ok_or(sqlx::Error::RowNotFound)
+    }
+
+    async fn stored(&self, pool: &PgPool) -> Result<Option<Stand>, sqlx::Error> {
         let row = sqlx::query(
             "SELECT log_id, next_offset, epoch, claim, last_seq, letters
              FROM projection.checkpoints
@@ -69,16 +78,10 @@ impl CheckpointRow {
         .bind(self.shard_column())
         .fetch_optional(pool)
         .await?;
-        match row {
-            Some(row) => parse(&row),
-            None => {
-                let checkpoint = self.insert(pool, Checkpoint::START).await?;
-                Ok(Stand { checkpoint, letters: 0 })
-            }
-        }
+        row.as_ref().map(parse).transpose()
     }
 
-    async fn insert(&self, pool: &PgPool, start: Checkpoint) -> Result<Checkpoint, sqlx::Error> {
+    async fn insert(&self, pool: &PgPool, start: Checkpoint) -> Result<(), sqlx::Error> {
         // Another projector may insert the same at the same time. A version that was dropped a
         // moment ago has no checkpoints, and gets none.
         sqlx::query(
@@ -97,7 +100,7 @@ impl CheckpointRow {
         .bind(seq_column(start.last_seq))
         .execute(pool)
         .await?;
-        Ok(start)
+        Ok(())
     }
 
     /// Moves the checkpoint and tells listeners, both when the transaction commits. False if the

@@ -9,6 +9,7 @@ mod engine;
 mod failover;
 mod figure;
 mod footprint;
+mod freshness;
 mod history;
 mod http;
 mod ingest;
@@ -61,6 +62,8 @@ enum Name {
     Engine,
     /// Kill and restart nodes of a stack with three of them, while clients send commands
     Failover,
+    /// From a command's acknowledgement to the query that shows it, at rates that grow
+    Freshness,
     /// Commands over HTTP to a node of its own, against a server that sends bodies back
     Http,
     /// Import baskets that the stack does not hold yet, all the way into the read models
@@ -95,6 +98,7 @@ pub async fn run(args: &Args, folder: &Folder) -> Result<ExitCode> {
         Name::Memory => {
             footprint::run(rounds, folder, args.aggregates.unwrap_or(1_000_000)).await?;
         }
+        Name::Freshness => freshness::run(rounds, &args.target.target(folder)?).await?,
         Name::Failover => failover::run(rounds, args.kills.into(), folder).await?,
         Name::Http => http::run(rounds, folder).await?,
         Name::Overload => overload::run(rounds, folder).await?,

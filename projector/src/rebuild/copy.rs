@@ -21,7 +21,10 @@ use infra::{
     telemetry::emit,
 };
 use sqlx::{AssertSqlSafe, PgConnection};
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, MissedTickBehavior, interval},
+};
 
 use super::begin::{MARK, locked, tables};
 use crate::{
@@ -41,6 +44,8 @@ const COPIES_MAX: usize = 2;
 static COPIES: Semaphore = Semaphore::const_new(COPIES_MAX);
 /// A shard counts as copied when so few records are left. The runner takes those.
 const LEFT_MAX: i64 = 2_000;
+/// How often a shard that is copied looks whether it still is.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// A large batch takes longer than what the pool allows a statement.
 const STATEMENT_WAIT_MAX: Duration = Duration::from_secs(300);
 
@@ -70,7 +75,7 @@ pub(crate) async fn run(
     let mut waits = RETRY.waits();
     loop {
         // What is throttled takes little memory, and must not wait for those that are not.
-        let _turn = match rate_max {
+        let turn = match rate_max {
             None => tokio::select! {
                 turn = COPIES.acquire() => turn.ok(),
                 () = copy.stop.requested() => None,
@@ -78,17 +83,19 @@ pub(crate) async fn run(
             Some(_) => None,
         };
         let progress = copy.progress(rate_max).await;
-        match progress {
+        drop(turn);
+        let goes_on = match progress {
             Stopped::Again => tokio::select! {
-                _ = waits.wait() => {}
-                () = copy.stop.requested() => return Ok(()),
+                _ = waits.wait() => true,
+                () = copy.stop.requested() => false,
             },
-            Stopped::Copied => break,
-            Stopped::Asked => return Ok(()),
+            Stopped::Copied => copy.has_begun_anew().await,
+            Stopped::Asked => false,
+        };
+        if !goes_on {
+            return Ok(());
         }
     }
-    copy.stop.requested().await;
-    Ok(())
 }
 
 struct Copy {
@@ -116,6 +123,22 @@ enum NotWritten {
 }
 
 impl Copy {
+    /// Waits until the shard has to be copied once more: a crash of PostgreSQL during another shard's
+    /// copy takes the rows of all. False if it is to stop.
+    async fn has_begun_anew(&self) -> bool {
+        let mut looks = interval(LOOK_INTERVAL);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = looks.tick() => {}
+                () = self.stop.requested() => return false,
+            }
+            if is_copying(&self.shared, &self.row).await.unwrap_or(false) {
+                return true;
+            }
+        }
+    }
+
     async fn progress(&self, rate_max: Option<i32>) -> Stopped {
         let read = async {
             let pool = &self.shared.pool;

@@ -177,6 +177,7 @@ impl Applier {
                         return None;
                     }
                 }
+                Err(sqlx::Error::RowNotFound) => return Some(Ended::Lost),
                 // What keeps PostgreSQL from answering, batches of others tell.
                 Ok(_) | Err(_) => {}
             }

@@ -158,7 +158,8 @@ impl Writer {
                         Err(failed) => Err(failed),
                     }
                 }
-                Ok(_) => return Err(Failed::Lost),
+                // Somebody else serves the shard, or the version has been dropped.
+                Ok(_) | Err(sqlx::Error::RowNotFound) => return Err(Failed::Lost),
                 Err(error) => Err(Failed::Database(error)),
             };
         }

@@ -70,7 +70,7 @@ impl Load {
     }
 
     /// Requests per second, each connection sending the next when it has its answer.
-    async fn rate(&self) -> Result<f64> {
+    pub(super) async fn rate(&self) -> Result<f64> {
         // Connections are made and streams are there before the clock starts.
         self.send_all(STREAMS).await?;
         let began = Instant::now();
@@ -104,9 +104,13 @@ impl Load {
         Ok(())
     }
 
+    /// Whose stock the command changes.
+    pub(super) fn sku(index: usize) -> String {
+        format!("bench-{}", index % STREAMS)
+    }
+
     pub(super) async fn post(&self, index: usize) -> Result<Response> {
-        let stock = index % STREAMS;
-        let url = format!("{}/v1/stock/bench-{stock}/receive", self.url);
+        let url = format!("{}/v1/stock/{}/receive", self.url, Self::sku(index));
         let request = self.http.post(url).bearer_auth(&self.operator_key);
         let request = request.header("content-type", "application/json").body(BODY);
         let key = Uuid::new_v4().to_string();

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use sqlx::Executor;
 use tests::eventually::eventually;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::{
     history::{Owner, product_created, received},
@@ -122,5 +123,24 @@ async fn a_projection_that_is_stuck_does_not_hold_up_the_others_and_comes_back()
     let end = owner.commit(&[product_created(Uuid::now_v7(), "B")]);
     rig.applied_to(0, end).await;
     projector.stop().await;
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_another_projector_has_dropped_is_let_go() {
+    let rig = Rig::start(4).await;
+    let mut owners: Vec<Owner> = (0..4).map(|shard| Owner::claim(&rig.log, shard)).collect();
+    let (first, second) = (rig.projector(), rig.projector());
+    sell(&rig, &mut owners, 1).await;
+    shared_as(&rig, &[2, 2]).await;
+    first.act("stock", "rebuild", json!({ "switch": true })).await;
+    first.settled("stock", 2, "live").await;
+    first.act("stock", "drop", json!({ "version": 1 })).await;
+    // Before the other one has learnt of it.
+    sell(&rig, &mut owners, 2).await;
+    for projector in [first, second] {
+        timeout(WAIT_MAX, projector.stop()).await.expect("an end in time");
+    }
+    assert_eq!(rig.number("SELECT sum(on_hand)::bigint FROM read.stock").await, 8);
     rig.end().await;
 }
