@@ -4,7 +4,6 @@ use reqwest::{Client, ClientBuilder};
 
 /// Knows no certificates: reading those of the system takes longer than many a test, and as long as
 /// a runtime of one thread reads them, the services in it stand still.
-#[must_use]
 pub fn builder() -> ClientBuilder {
     Client::builder().tls_certs_only([])
 }

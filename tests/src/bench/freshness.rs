@@ -74,7 +74,7 @@ impl Reader<'_> {
         ensure!(answer.status().is_success(), "a command: {}", answer.status());
         let position = answer.headers().get(POSITION).context("a position")?.clone();
         answer.bytes().await?;
-        if index % SAMPLE != 0 {
+        if !index.is_multiple_of(SAMPLE) {
             return Ok(None);
         }
         let acknowledged = Instant::now();

@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use futures_util::future::try_join_all;
 use reqwest::{StatusCode, header::RETRY_AFTER};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep_until};
 
 use super::{
     figure::{Figure, per_second, percentile},
@@ -114,7 +114,7 @@ async fn accepted_of(
         };
         refused.fetch_add(1, Ordering::Relaxed);
         if matches!(manner, Manner::Patient) {
-            sleep(Duration::from_secs(seconds)).await;
+            sleep_until(Instant::now() + Duration::from_secs(seconds)).await;
         }
     }
     Ok(latencies)
