@@ -40,7 +40,7 @@ use infra::{
 };
 
 use rebuild::{Control, conduct};
-use runner::{Everything, Fold, Shared};
+use runner::{Everything, Fold, Renumbered, Shared};
 use startup::prepare;
 use versions::Watch;
 
@@ -82,10 +82,34 @@ impl Service {
     /// # Errors
     /// What a restart would not mend.
     pub fn bind(settings: Settings, source: Source) -> Result<Self, StartError> {
+        Self::bind_with(settings, source, projections::all())
+    }
+
+    /// As a release in which the code of a projection has this number. For tests of two side by side.
+    ///
+    /// # Errors
+    /// As [`Service::bind`].
+    pub fn bind_release(
+        settings: Settings,
+        source: Source,
+        projection: &str,
+        version: i32,
+    ) -> Result<Self, StartError> {
+        let renumbered = |fold: Arc<dyn Fold>| -> Arc<dyn Fold> {
+            if fold.name() == projection { Arc::new(Renumbered { fold, version }) } else { fold }
+        };
+        let projections = projections::all().into_iter().map(renumbered).collect();
+        Self::bind_with(settings, source, projections)
+    }
+
+    fn bind_with(
+        settings: Settings,
+        source: Source,
+        projections: Vec<Arc<dyn Fold>>,
+    ) -> Result<Self, StartError> {
         let pool = runner::pool(&settings.postgres)?;
         let server = Server::bind(&settings.http)?;
         let readiness = Readiness::new();
-        let projections = projections::all();
         let versions = Watch::new(pool.clone());
         let control = Control {
             pool: pool.clone(),
@@ -142,7 +166,7 @@ impl Service {
             let names = projections.iter().map(|fold| fold.name());
             let shared = Shared::new(log, pool, names, &settings.projector, &readiness);
             let shared = shared.telling(progress);
-            let everything = Arc::new(Everything { shared, projections, versions });
+            let everything = Arc::new(Everything::new(shared, projections, versions));
             project(everything, shards, shutdown).await
         });
         tasks.run(drain_wait_max).await

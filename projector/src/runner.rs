@@ -22,6 +22,7 @@ pub(crate) mod horizon;
 mod isolate;
 mod lane;
 pub(crate) mod meter;
+mod renumbered;
 mod shard;
 mod shared;
 mod sharing;
@@ -42,6 +43,7 @@ pub(crate) use commit::{Fact, decode};
 pub(crate) use fold::{Fold, FoldError, Folded};
 pub(crate) use groups::{Everything, fold_of};
 pub(crate) use isolate::{Isolation, Misfit};
+pub(crate) use renumbered::Renumbered;
 pub(crate) use shared::{Shared, pool};
 pub(crate) use write::is_transient;
 

@@ -3,7 +3,10 @@
 //! The live ones share one reading of the log. A version that is built, or that stands by, reads on
 //! its own, so that it can be slow, poisonous or far behind without holding up what is read.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use domain::shard::ShardId;
 use futures_util::future::select_all;
@@ -11,6 +14,7 @@ use infra::{
     shutdown::Shutdown,
     task::{self, Task, TaskFailed},
 };
+use tokio::sync::watch;
 
 use super::{Fold, shard, shared::Shared};
 use crate::{
@@ -24,6 +28,8 @@ pub(crate) struct Everything {
     pub shared: Shared,
     pub projections: Vec<Arc<dyn Fold>>,
     pub versions: Watch,
+    /// Projections that a projector of another release feeds as well, and whose turn it is.
+    ceded: watch::Sender<BTreeSet<&'static str>>,
 }
 
 /// What is fed together, and how.
@@ -51,11 +57,12 @@ pub(super) async fn run(
     shard: ShardId,
     shutdown: Shutdown,
 ) -> Result<(), TaskFailed> {
-    let mut versions = everything.versions.subscribe();
+    let (mut versions, mut ceded) = (everything.versions.subscribe(), everything.ceded.subscribe());
     let mut running = BTreeMap::<Group, Running>::new();
     while !shutdown.is_requested() {
         let known = Arc::clone(&versions.borrow_and_update());
-        let wanted = plan(&known, &everything.projections);
+        let own = everything.own(&ceded.borrow_and_update());
+        let wanted = plan(&known, &own);
         let over: Vec<_> =
             running.extract_if(.., |group, _| !wanted.contains(group)).map(|it| it.1).collect();
         end(over, shard).await?;
@@ -66,6 +73,7 @@ pub(super) async fn run(
         }
         tokio::select! {
             changed = versions.changed() => if changed.is_err() { shutdown.requested().await },
+            _ = ceded.changed() => {}
             // A group ends when it is told to, or with a panic.
             (group, ended) = any_end(&mut running), if !running.is_empty() => {
                 running.remove(&group);
@@ -115,6 +123,24 @@ pub(crate) fn fold_of<'p>(
 }
 
 impl Everything {
+    pub(crate) fn new(shared: Shared, projections: Vec<Arc<dyn Fold>>, versions: Watch) -> Self {
+        Self { shared, projections, versions, ceded: watch::Sender::default() }
+    }
+
+    /// From now on these are another release's to feed, and all others ours.
+    pub(super) fn cede(&self, projections: BTreeSet<&'static str>) {
+        self.ceded.send_if_modified(|ceded| {
+            let changes = *ceded != projections;
+            *ceded = projections;
+            changes
+        });
+    }
+
+    fn own(&self, ceded: &BTreeSet<&'static str>) -> Vec<Arc<dyn Fold>> {
+        let is_own = |fold: &&Arc<dyn Fold>| !ceded.contains(fold.name());
+        self.projections.iter().filter(is_own).cloned().collect()
+    }
+
     fn start(&self, group: &Group, shard: ShardId, stop: Shutdown) -> Running {
         let served = |name: &str, version: i32| {
             let fold = self.projections.iter().find(|fold| fold.name() == name)?;

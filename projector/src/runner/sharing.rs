@@ -4,7 +4,8 @@
 //! it lives and one for each shard that it serves. The server lets go of them with the session: at
 //! once when the process dies, and after a second and a half without a word when it is stopped or cut
 //! off. Whoever finds that it serves less than its share tries to lock more; whoever serves more lets
-//! go. Members are ranked alike by all, so the shares add up to all shards.
+//! go. Members are ranked alike by all, so the shares add up to all shards. Projectors of another
+//! release have shares of their own ([`shares`]).
 //!
 //! **Invariant:** only economy depends on it. Two that serve one shard are told apart by the
 //! checkpoint's compare-and-set; while PostgreSQL is away each goes on with what it had.
@@ -26,7 +27,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::groups::{self, Everything};
 use crate::metrics::{ShardGiven, ShardTaken, SharingFailed};
 use session::Session;
-use shares::share;
+use shares::{Feeds, share};
 
 /// How often a projector says that it lives and looks at what others serve.
 const BEAT: Duration = Duration::from_millis(250);
@@ -35,6 +36,7 @@ type Shards = FuturesUnordered<Task<(ShardId, Result<(), TaskFailed>)>>;
 
 struct Sharing {
     everything: Arc<Everything>,
+    feeds: Feeds,
     session: Option<Session>,
     /// What runs, each with the way to end it.
     running: BTreeMap<ShardId, Shutdown>,
@@ -46,8 +48,9 @@ struct Sharing {
 /// # Errors
 /// If one of its tasks panics.
 pub(super) async fn run(everything: Arc<Everything>, shutdown: Shutdown) -> Result<(), TaskFailed> {
-    let mut sharing =
-        Sharing { everything, session: None, running: BTreeMap::new(), shards: Shards::new() };
+    let feeds = Feeds::of(everything.projections.iter().map(|fold| (fold.name(), fold.version())));
+    let (running, shards) = (BTreeMap::new(), Shards::new());
+    let mut sharing = Sharing { everything, feeds, session: None, running, shards };
     let mut beats = interval(BEAT);
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -80,7 +83,9 @@ impl Sharing {
             None => self.begin().await?,
         };
         let shards = self.everything.shared.log.shard_count();
-        let share = share(shards, &session.members().await?, session.id());
+        let members = session.members().await?;
+        self.everything.cede(self.feeds.ceded(&members));
+        let share = share(shards, &self.feeds.peers(&members), session.id());
         let ending = self.running.values().filter(|stop| stop.is_requested()).count();
         let mut serving = self.running.len() - ending;
         for (shard, stop) in self.running.iter().rev().filter(|(_, stop)| !stop.is_requested()) {
@@ -102,7 +107,7 @@ impl Sharing {
 
     /// A new session, which locks what runs already. What others have locked meanwhile is theirs.
     async fn begin(&self) -> Result<Session, sqlx::Error> {
-        let mut session = Session::begin(&self.everything.shared.pool).await?;
+        let mut session = Session::begin(&self.everything.shared.pool, &self.feeds).await?;
         for (shard, stop) in &self.running {
             if !session.lock(*shard).await? {
                 emit(ShardGiven { shard: *shard });

@@ -97,6 +97,14 @@ impl Projector {
         Self::start_at(url, log, config::Http::local(), Shards::Shared).expect("a free port")
     }
 
+    /// One of a release whose code of the projection has this number.
+    pub(crate) fn start_release(rig: &Rig, projection: &str, fold: i32) -> Self {
+        let settings = settings(&rig.url, config::Http::local());
+        let source = Source::Given(Arc::new(rig.log.clone()));
+        let service = Service::bind_release(settings, source, projection, fold);
+        Self::run(service.expect("a free port"))
+    }
+
     /// Another one at the same address, once this one has been killed.
     pub(crate) async fn restart(self, rig: &Rig) -> Self {
         let bind = self.url.trim_start_matches("http://").parse().expect("an address");
@@ -115,23 +123,15 @@ impl Projector {
         http: config::Http,
         shards: Shards,
     ) -> Result<Self, StartError> {
-        let settings = Settings {
-            http,
-            kafka: config::Kafka::plaintext("127.0.0.1:1", "unused"),
-            postgres: config::Postgres { url: url.to_owned().into(), connections_max: 8 },
-            operator_key: Some(infra::auth::KeyHash::of(OPERATOR_KEY)),
-            projector: config::Projector {
-                rebuild: config::Rebuild::Auto,
-                parked_events_max: PARKED_EVENTS_MAX,
-            },
-            log: config::Log { format: config::LogFormat::Pretty, filter: "info".to_owned() },
-        };
         let source = Source::Given(Arc::new(log.clone()));
-        let service = Service::bind(settings, source)?.serving(shards);
+        Ok(Self::run(Service::bind(settings(url, http), source)?.serving(shards)))
+    }
+
+    fn run(service: Service) -> Self {
         let url = format!("http://{}", service.local_addr());
         let shutdown = Shutdown::new();
         let task = task::spawn("projector", service.run(shutdown.clone()));
-        Ok(Self { url, shutdown, task })
+        Self { url, shutdown, task }
     }
 
     pub(crate) async fn stop(self) {
@@ -213,3 +213,17 @@ impl Projector {
 }
 
 pub(crate) const OPERATOR_KEY: &str = "tw_operator_of_the_tests";
+
+fn settings(url: &str, http: config::Http) -> Settings {
+    Settings {
+        http,
+        kafka: config::Kafka::plaintext("127.0.0.1:1", "unused"),
+        postgres: config::Postgres { url: url.to_owned().into(), connections_max: 8 },
+        operator_key: Some(infra::auth::KeyHash::of(OPERATOR_KEY)),
+        projector: config::Projector {
+            rebuild: config::Rebuild::Auto,
+            parked_events_max: PARKED_EVENTS_MAX,
+        },
+        log: config::Log { format: config::LogFormat::Pretty, filter: "info".to_owned() },
+    }
+}

@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::{
     history::{Owner, product_created, received},
-    rig::{Rig, WAIT_MAX},
+    rig::{Projector, Rig, WAIT_MAX},
 };
 use uuid::Uuid;
 
@@ -147,5 +147,28 @@ async fn a_version_that_another_projector_has_dropped_is_let_go() {
         timeout(WAIT_MAX, projector.stop()).await.expect("an end in time");
     }
     assert_eq!(rig.number("SELECT sum(on_hand)::bigint FROM read.stock").await, 8_004);
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_releases_run_side_by_side_until_the_old_one_is_gone() {
+    let rig = Rig::start(4).await;
+    let mut owners: Vec<Owner> = (0..4).map(|shard| Owner::claim(&rig.log, shard)).collect();
+    let old = rig.projector();
+    sell(&rig, &mut owners, 1).await;
+    let new = Projector::start_release(&rig, "stock", 2);
+    // Each has all shards, and what the new one has made of them takes the place of the old.
+    shared_as(&rig, &[4, 4]).await;
+    new.settled("stock", 2, "live").await;
+    sell(&rig, &mut owners, 2).await;
+    new.act("stock", "rollback", json!({})).await;
+    sell(&rig, &mut owners, 3).await;
+    new.act("stock", "switch", json!({})).await;
+    sell(&rig, &mut owners, 4).await;
+    old.stop().await;
+    sell(&rig, &mut owners, 5).await;
+    assert_eq!(rig.number("SELECT sum(on_hand)::bigint FROM read.stock").await, 20);
+    assert_eq!(new.verify("stock", json!({})).await["state"], "equal");
+    new.stop().await;
     rig.end().await;
 }

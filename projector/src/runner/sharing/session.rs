@@ -6,9 +6,12 @@ use domain::shard::ShardId;
 use sqlx::{Connection, PgConnection, PgPool};
 use tokio::time::timeout;
 
+use super::shares::{Feeds, Member};
 use crate::checkpoint::shard_column;
 
 /// First halves of the keys of advisory locks; the second is the member's id, or the shard.
+///
+/// What a member feeds it says by locks with one key, whose halves are a fold and the member's id.
 const MEMBERS: i32 = 0x7472_6d62;
 const SHARDS: i32 = 0x7472_7368;
 
@@ -22,18 +25,29 @@ pub(super) struct Session {
     connection: PgConnection,
     /// Which of the server's sessions it is.
     id: i32,
+    release: u16,
 }
 
 impl Session {
+    /// Says that it lives, and what it feeds.
+    ///
     /// # Errors
     /// If PostgreSQL does not answer in time.
-    pub(super) async fn begin(pool: &PgPool) -> Result<Self, sqlx::Error> {
+    pub(super) async fn begin(pool: &PgPool, feeds: &Feeds) -> Result<Self, sqlx::Error> {
         let options = pool.connect_options().as_ref().clone();
         let options = options
             .application_name("tradewind-projector-shards")
             .options([("idle_session_timeout", SILENCE_MAX)]);
         in_time(async {
             let mut connection = PgConnection::connect_with(&options).await?;
+            // What it feeds first: who is seen to live is seen with all of it.
+            sqlx::query(
+                "SELECT pg_try_advisory_lock((fold << 32) | pg_backend_pid())
+                 FROM unnest($1::bigint[]) AS fold",
+            )
+            .bind(feeds.folds().map(i64::from).collect::<Vec<_>>())
+            .execute(&mut connection)
+            .await?;
             let id = sqlx::query_scalar(
                 "SELECT id FROM (SELECT pg_backend_pid() AS id) AS own
                  WHERE pg_try_advisory_lock($1, id)",
@@ -41,7 +55,7 @@ impl Session {
             .bind(MEMBERS)
             .fetch_one(&mut connection)
             .await?;
-            Ok(Self { connection, id })
+            Ok(Self { connection, id, release: feeds.release() })
         })
         .await
     }
@@ -51,17 +65,23 @@ impl Session {
         self.id.into()
     }
 
-    /// The ids of all projectors that live, in order.
+    /// All projectors that live, in order of their ids.
     ///
     /// # Errors
     /// If PostgreSQL does not answer in time.
-    pub(super) async fn members(&mut self) -> Result<Vec<i64>, sqlx::Error> {
-        // `objsubid` 2: a lock with two keys.
-        let members = sqlx::query_scalar(
-            "SELECT objid::bigint FROM pg_locks
-             WHERE locktype = 'advisory' AND classid::bigint = $1 AND objsubid = 2 AND granted
-                AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-             ORDER BY objid::bigint",
+    pub(super) async fn members(&mut self) -> Result<Vec<Member>, sqlx::Error> {
+        // `objsubid` 2: a lock with two keys; 1: with one.
+        let members = sqlx::query_as(
+            "WITH own AS (
+                SELECT classid::bigint AS class, objid::bigint AS object, objsubid
+                FROM pg_locks
+                WHERE locktype = 'advisory' AND granted
+                    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+             )
+             SELECT members.object AS id, array_agg(feeds.class) AS feeds
+             FROM own AS members JOIN own AS feeds USING (object)
+             WHERE members.class = $1 AND members.objsubid = 2 AND feeds.objsubid = 1
+             GROUP BY id ORDER BY id",
         )
         .bind(i64::from(MEMBERS))
         .fetch_all(&mut self.connection);
@@ -75,7 +95,7 @@ impl Session {
     pub(super) async fn lock(&mut self, shard: ShardId) -> Result<bool, sqlx::Error> {
         let locked = sqlx::query_scalar("SELECT pg_try_advisory_lock($1, $2)")
             .bind(SHARDS)
-            .bind(shard_column(shard))
+            .bind(self.place(shard))
             .fetch_one(&mut self.connection);
         in_time(locked).await
     }
@@ -85,9 +105,16 @@ impl Session {
     pub(super) async fn unlock(&mut self, shard: ShardId) -> Result<(), sqlx::Error> {
         let unlocked = sqlx::query("SELECT pg_advisory_unlock($1, $2)")
             .bind(SHARDS)
-            .bind(shard_column(shard))
+            .bind(self.place(shard))
             .execute(&mut self.connection);
         in_time(unlocked).await.map(drop)
+    }
+}
+
+impl Session {
+    /// A release takes shards from nobody but itself.
+    fn place(&self, shard: ShardId) -> i32 {
+        shard_column(shard) | (i32::from(self.release & 0x7fff) << 16)
     }
 }
 

@@ -1,4 +1,68 @@
-//! How many shards are whose.
+//! How many shards are whose, and which read models.
+//!
+//! Projectors of one release share the shards. Those of two releases have all shards each, for each
+//! feeds what its own code made; what both can feed the release of the eldest feeds.
+
+use std::collections::{BTreeSet, HashSet};
+
+use sha2::{Digest, Sha256};
+
+/// What a release can feed: its folds, each with the number that locks have for it.
+#[derive(Clone, Debug)]
+pub(super) struct Feeds(Vec<(&'static str, u32)>);
+
+/// A projector that lives.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub(super) struct Member {
+    pub(super) id: i64,
+    /// Its folds, in no order.
+    pub(super) feeds: Vec<i64>,
+}
+
+impl Feeds {
+    /// By name and number of the fold.
+    pub(super) fn of(folds: impl Iterator<Item = (&'static str, i32)>) -> Self {
+        let number = |name: &str, fold: i32| {
+            let [a, b, c, d, ..] = *Sha256::digest(format!("{name} {fold}")).as_slice() else {
+                return 0;
+            };
+            // As one half of a positive key.
+            u32::from_be_bytes([a & 0x7f, b, c, d])
+        };
+        Self(folds.map(|(name, fold)| (name, number(name, fold))).collect())
+    }
+
+    pub(super) fn folds(&self) -> impl Iterator<Item = u32> {
+        self.0.iter().map(|(_, number)| *number)
+    }
+
+    /// Tells a release from the others that may run beside it.
+    pub(super) fn release(&self) -> u16 {
+        self.folds().fold(0, |all, number| {
+            let [_, _, high, low] = number.to_be_bytes();
+            all ^ u16::from_be_bytes([high, low])
+        })
+    }
+
+    fn is_of(&self, member: &Member) -> bool {
+        let own: HashSet<i64> = self.folds().map(i64::from).collect();
+        member.feeds.iter().copied().collect::<HashSet<_>>() == own
+    }
+
+    /// The ids of those that feed the same.
+    pub(super) fn peers(&self, members: &[Member]) -> Vec<i64> {
+        members.iter().filter(|member| self.is_of(member)).map(|member| member.id).collect()
+    }
+
+    /// The projections that another release feeds as well, and whose turn it is.
+    pub(super) fn ceded(&self, members: &[Member]) -> BTreeSet<&'static str> {
+        let is_ceded = |number: u32| {
+            let eldest = members.iter().find(|member| member.feeds.contains(&i64::from(number)));
+            eldest.is_some_and(|eldest| !self.is_of(eldest))
+        };
+        self.0.iter().filter(|(_, number)| is_ceded(*number)).map(|(name, _)| *name).collect()
+    }
+}
 
 /// Shards for the member of this id: all have the same number, and the first ones one more where it
 /// does not come out even. A member that is not among them has none.
@@ -24,6 +88,28 @@ mod tests {
                 assert!(shares.iter().max().unwrap() - shares.iter().min().unwrap() <= 1);
             }
         }
+    }
+
+    fn feeds(orders: i32) -> Feeds {
+        Feeds::of([("orders", orders), ("stock", 1)].into_iter())
+    }
+
+    fn member(id: i64, orders: i32) -> Member {
+        Member { id, feeds: feeds(orders).folds().map(i64::from).collect() }
+    }
+
+    #[test]
+    fn a_release_shares_with_itself_and_what_two_can_feed_the_eldest_feeds() {
+        let (old, new) = (feeds(1), feeds(2));
+        assert_ne!(old.release(), new.release());
+        let members = [member(3, 1), member(5, 2), member(8, 1), member(9, 2)];
+        assert_eq!((old.peers(&members), new.peers(&members)), (vec![3, 8], vec![5, 9]));
+        assert_eq!(old.ceded(&members), BTreeSet::new());
+        assert_eq!(new.ceded(&members), BTreeSet::from(["stock"]));
+        let [_, rest @ ..] = &members;
+        assert_eq!(old.ceded(rest), BTreeSet::from(["stock"]));
+        assert_eq!(new.ceded(rest), BTreeSet::new());
+        assert_eq!(new.ceded(&[]), BTreeSet::new());
     }
 
     #[test]
