@@ -148,19 +148,30 @@ impl CheckpointRow {
         Ok(moved.is_some())
     }
 
-    /// Holds the checkpoint where it is until the transaction ends, and lets no batch pass that was
-    /// made without knowing of this change of the dead letters. Listeners are told, for the rows may
-    /// change with it. False if there is no such row.
+    /// Holds the checkpoint where it is until the transaction ends, and lets no batch of any version
+    /// pass that was made without knowing of this change of the dead letters, for corrections are
+    /// those of all. Listeners are told, for the rows may change with it. False if there is no such
+    /// row.
     ///
     /// # Errors
     /// If PostgreSQL cannot answer.
     pub(crate) async fn change_letters(&self, tx: &mut PgConnection) -> Result<bool, sqlx::Error> {
+        // In one order, so that two of these do not wait for each other.
+        sqlx::query(
+            "SELECT FROM projection.checkpoints WHERE projection = $1 AND shard = $2
+             ORDER BY version FOR UPDATE",
+        )
+        .bind(self.projection)
+        .bind(self.shard_column())
+        .execute(&mut *tx)
+        .await?;
         let changed = sqlx::query(
             "WITH changed AS (
                 UPDATE projection.checkpoints SET letters = letters + 1
-                WHERE projection = $1 AND version = $2 AND shard = $3
+                WHERE projection = $1 AND shard = $3
                 RETURNING projection, version, shard, log_id, next_offset)
-             SELECT pg_notify('tradewind_positions', row_to_json(changed)::text) FROM changed",
+             SELECT pg_notify('tradewind_positions', row_to_json(changed)::text) FROM changed
+             WHERE version = $2",
         )
         .bind(self.projection)
         .bind(self.version)

@@ -82,12 +82,43 @@ struct Letter {
     error: String,
 }
 
-/// Does it, in the name of the actor.
+/// Does it, in the name of the actor. Versions beside this one that have parked the same event try it
+/// again, for a correction is theirs, too.
 ///
 /// # Errors
 /// Nothing has changed, save the error of a letter that still does not apply. After an error of the
 /// database nobody knows: the letter's state tells.
 pub(crate) async fn settle(
+    pool: &PgPool,
+    projections: &[Arc<dyn Fold>],
+    id: Uuid,
+    act: &Act,
+    actor: &str,
+) -> Result<Settled, SettleError> {
+    let settled = settle_one(pool, projections, id, act, actor).await?;
+    let again = Act::Retry { reason: Some(format!("settled as {id}")) };
+    // What keeps one of them from it leaves it parked, where it is seen.
+    for twin in twins(pool, id).await.unwrap_or_default() {
+        settle_one(pool, projections, twin, &again, actor).await.ok();
+    }
+    Ok(settled)
+}
+
+/// The letters of the same event that other versions of the projection have parked.
+async fn twins(pool: &PgPool, id: Uuid) -> Result<Vec<Uuid>, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT twin.id
+         FROM projection.dead_letters AS letter
+         JOIN projection.dead_letters AS twin USING (projection, event_id)
+         WHERE letter.id = $1 AND twin.id <> $1 AND twin.state = 'parked'
+         ORDER BY twin.version",
+    )
+    .bind(id)
+    .fetch_all(pool)
+    .await
+}
+
+async fn settle_one(
     pool: &PgPool,
     projections: &[Arc<dyn Fold>],
     id: Uuid,

@@ -109,6 +109,32 @@ async fn a_poisoned_order_parks_that_order_only_and_edited_it_is_as_if_it_had_ne
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_correction_reaches_the_version_that_stands_by() {
+    let rig = Rig::start(1).await;
+    let mut owner = Owner::claim(&rig.log, 0);
+    let bad = Uuid::now_v7();
+    let projector = rig.projector();
+    owner.commit(&[placed(Uuid::now_v7())]);
+    rig.applied().await;
+    projector.act("orders", "rebuild", json!({ "switch": true })).await;
+    projector.settled("orders", 2, "live").await;
+    owner.commit(&[poisoned(bad)]);
+    let parked = letters(&projector, "parked", 3).await;
+    let is_live = |it: &&Value| it["projection"] == "orders" && it["version"] == 2;
+    let live = parked.iter().find(is_live).expect("the live version's letter");
+    let edit = json!({ "data": placed(bad).data, "reason": "ticket 4711" });
+    let (status, answer) = projector.post(&act(live, "edit"), &edit).await;
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(letters(&projector, "parked", 1).await[0]["projection"], "sales");
+    let shown = order(&rig, bad).await;
+    assert!(shown.is_some());
+    projector.act("orders", "rollback", json!({})).await;
+    assert_eq!(order(&rig, bad).await, shown);
+    projector.stop().await;
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_postgresql_refuses_is_pinned_on_its_key_within_a_batch() {
     let rig = Rig::start(1).await;
     let mut owner = Owner::claim(&rig.log, 0);
