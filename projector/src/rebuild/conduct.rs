@@ -87,6 +87,15 @@ async fn step(everything: &Everything, version: &Version) -> Result<bool, Refuse
         State::CatchingUp => catch_up(everything, version, shards).await,
         State::Standby if version.verify => verify(everything, version).await,
         State::Standby if version.switch => {
+            let missing = missing(pool, version).await?;
+            if missing > 0 {
+                let problem = format!(
+                    "{missing} keys are parked that readers see now; settle them (`projector \
+                     dead-letters list`) and `projector resume`, or `projector switch` as it is"
+                );
+                give_up(pool, version, &problem).await?;
+                return Ok(true);
+            }
             switch(pool, &version.projection, Target::Forward(Some(version.version))).await?;
             Ok(true)
         }
@@ -200,6 +209,24 @@ async fn verify(everything: &Everything, version: &Version) -> Result<bool, Refu
             Ok(true)
         }
     }
+}
+
+/// Keys that the live version has and this one has not, for it has parked their events.
+async fn missing(database: impl PgExecutor<'_>, version: &Version) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT count(*)
+         FROM projection.dead_letters AS own
+         JOIN projection.versions AS live USING (projection)
+         WHERE own.projection = $1 AND own.version = $2 AND own.state = 'parked'
+            AND live.state = 'live' AND NOT EXISTS (
+                SELECT FROM projection.dead_letters AS same
+                WHERE (same.projection, same.version, same.stream, same.state)
+                    = (own.projection, live.version, own.stream, 'parked'))",
+    )
+    .bind(&version.projection)
+    .bind(version.version)
+    .fetch_one(database)
+    .await
 }
 
 /// What was asked for does not go on before an operator says so.

@@ -261,7 +261,7 @@ async fn change_states(
     };
     sqlx::query_as(
         "UPDATE projection.versions SET state = 'live', changed_at = now(), switch = false,
-            replaced = $3, problem = NULL
+            verify = false, replaced = $3, problem = NULL
          WHERE projection = $1 AND version = $2 RETURNING *",
     )
     .bind(&next.projection)

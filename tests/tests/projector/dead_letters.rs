@@ -135,6 +135,40 @@ async fn a_correction_reaches_the_version_that_stands_by() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_has_parked_what_readers_see_is_not_switched_to_by_itself() {
+    let rig = Rig::start(1).await;
+    let mut owner = Owner::claim(&rig.log, 0);
+    let bad = Uuid::now_v7();
+    let projector = rig.projector();
+    owner.commit(&[poisoned(bad)]);
+    let parked = letters(&projector, "parked", 2).await;
+    let edit = json!({ "data": placed(bad).data, "reason": "ticket 4711" });
+    projector.post(&act(of(&parked, "orders"), "edit"), &edit).await;
+    assert!(order(&rig, bad).await.is_some());
+    // As if only the code of the live version could read it.
+    sqlx::query("DELETE FROM projection.corrections").execute(&rig.pool).await.expect("deleted");
+    projector.act("orders", "rebuild", json!({ "switch": true })).await;
+    let letter = eventually("the new version's letter", WAIT_MAX, || async {
+        let parked = letters(&projector, "parked", 2).await;
+        parked.into_iter().find(|it| it["projection"] == "orders").ok_or("none")
+    })
+    .await;
+    eventually("a problem", WAIT_MAX, || async {
+        let version = projector.version("orders", 2).await;
+        let problem = version["problem"].as_str().unwrap_or_default().to_owned();
+        if problem.starts_with("1 keys are parked") { Ok(()) } else { Err(version) }
+    })
+    .await;
+    assert!(order(&rig, bad).await.is_some(), "readers still see it");
+    projector.post(&act(&letter, "edit"), &edit).await;
+    projector.act("orders", "resume", json!({})).await;
+    projector.settled("orders", 2, "live").await;
+    assert!(order(&rig, bad).await.is_some());
+    projector.stop().await;
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_postgresql_refuses_is_pinned_on_its_key_within_a_batch() {
     let rig = Rig::start(1).await;
     let mut owner = Owner::claim(&rig.log, 0);
