@@ -15,15 +15,20 @@ pub(crate) trait Expect: Send {
     /// Takes the next event of a stream. False if it does not fit, now or before.
     fn take(&mut self, seen: &Seen<'_>, shard: i32) -> bool;
 
-    /// The tables, with the rows that have been made for them, by primary key.
-    fn into_tables(self: Box<Self>) -> Vec<(Table, BTreeMap<String, Columns>)>;
+    /// The table that has a row per stream, with the rows of the streams that were taken since the
+    /// last call, and how many of them stopped at an event which does not fit. They are forgotten:
+    /// a stream is taken whole between two calls.
+    fn end_part(&mut self) -> (Made, usize);
 
-    /// Streams that stopped at an event which does not fit.
-    fn stopped(&self) -> usize;
+    /// The tables whose rows many streams share, once all streams have been taken.
+    fn into_shared(self: Box<Self>) -> Vec<Made>;
 }
 
+/// A table, with the rows that have been made for it, by primary key.
+pub(crate) type Made = (Table, BTreeMap<String, Columns>);
+
 pub(crate) struct Expected<P: Projection> {
-    rows: HashMap<P::Key, Option<P::Row>>,
+    rows: HashMap<P::Key, P::Row>,
     stopped: HashSet<P::Key>,
     additions: BTreeMap<i32, P::Additions>,
 }
@@ -51,26 +56,21 @@ impl<P: Projection> Expect for Expected<P> {
         fits
     }
 
-    fn into_tables(self: Box<Self>) -> Vec<(Table, BTreeMap<String, Columns>)> {
+    fn end_part(&mut self) -> (Made, usize) {
         let table = P::Row::TABLE;
-        let mut tables = vec![(table, BTreeMap::new())];
-        for row in self.rows.into_values().flatten() {
-            let (key, columns) = cells_to_json(&table, row.cells());
-            tables[0].1.insert(key, columns);
-        }
-        for table in P::SHARED {
-            tables.push((*table, BTreeMap::new()));
-        }
+        let rows = std::mem::take(&mut self.rows).into_values();
+        let rows = rows.map(|row| cells_to_json(&table, row.cells())).collect();
+        ((table, rows), std::mem::take(&mut self.stopped).len())
+    }
+
+    fn into_shared(self: Box<Self>) -> Vec<Made> {
+        let mut tables: Vec<Made> = P::SHARED.iter().map(|it| (*it, BTreeMap::new())).collect();
         for (shard, additions) in &self.additions {
-            for ((table, rows), made) in tables[1..].iter_mut().zip(P::shared(additions, *shard)) {
+            for ((table, rows), made) in tables.iter_mut().zip(P::shared(additions, *shard)) {
                 rows.extend(made.into_iter().map(|cells| cells_to_json(table, cells)));
             }
         }
         tables
-    }
-
-    fn stopped(&self) -> usize {
-        self.stopped.len()
     }
 }
 
@@ -79,7 +79,7 @@ impl<P: Projection> Expected<P> {
     fn evolve(&mut self, key: &P::Key, seen: &Seen<'_>, shard: i32) -> Option<()> {
         let Seen { fact, event, after_skipped } = *seen;
         let event = P::select(event.as_ref().ok()?)?;
-        let row = self.rows.get(key).cloned().flatten();
+        let row = self.rows.get(key).cloned();
         if let Some(row) = &row {
             let next = row.revision().checked_add(1)?;
             let follows = next == fact.revision || (after_skipped && next < fact.revision);
@@ -93,7 +93,11 @@ impl<P: Projection> Expected<P> {
         let mut added = P::Additions::default();
         let row = P::evolve(row, event, &origin, &mut added).ok()?;
         P::merge(self.additions.entry(shard).or_default(), added)?;
-        self.rows.insert(key.clone(), row);
+        // Of a row that is taken away nothing is kept: there may be many of them.
+        match row {
+            Some(row) => drop(self.rows.insert(key.clone(), row)),
+            None => drop(self.rows.remove(key)),
+        }
         Some(())
     }
 }

@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout};
 use super::{
     Verification, VerificationState,
     compare::{Comparing, key_of},
-    expected::Columns,
+    expected::{Columns, Made},
     prefix::Prefix,
     report::Report,
 };
@@ -28,7 +28,7 @@ use crate::{
     dead_letters::{Corrections, first_parked},
     metrics::Verified,
     projection::Table,
-    runner::{Everything, Fact, Fold, fold_of},
+    runner::{Everything, Fact, Fold, fold_of, is_transient},
     versions::{Version, lock_key, schema_of},
 };
 
@@ -72,8 +72,9 @@ async fn take_all(everything: &Everything) {
             },
         };
         match ended {
-            Err(Failed::Elsewhere) => {}
-            Err(Failed::Database(error)) if error.as_database_error().is_none() => {}
+            // What passes leaves it in line.
+            Err(Failed::Elsewhere | Failed::Log(ReadError::Unavailable(_))) => {}
+            Err(Failed::Database(error)) if is_transient(&error) => {}
             Err(failed) => settle(everything, &verification, Err(failed)).await,
             Ok(report) => settle(everything, &verification, Ok(report)).await,
         }
@@ -132,8 +133,8 @@ async fn verify(
     let stopped = u64::try_from(parked.len()).unwrap_or(u64::MAX);
     let mut report = Report { stopped, ..Report::default() };
     let mut progress = Progress::new(verification, &ends, parts.taken());
+    let mut expected = fold.expect();
     for part in 0..parts.taken() {
-        let mut expected = fold.expect();
         for ((shard, end), corrections) in ends.iter().zip(&corrections) {
             let log = &everything.shared.log;
             let number = crate::checkpoint::shard_column(*shard);
@@ -160,25 +161,39 @@ async fn verify(
                 before = passed;
             }
         }
-        report.stopped += u64::try_from(expected.stopped()).unwrap_or(u64::MAX);
-        for (index, (table, rows)) in expected.into_tables().into_iter().enumerate() {
-            // Rows that many streams share are only complete when all of them are folded.
-            if index > 0 && !parts.is_whole() {
-                continue;
-            }
-            let mut comparing = Comparing::new(&table, rows);
-            let own = |row: &Columns| index > 0 || parts.has(part, &key_of(&table, row));
-            let mut stored = rows_of(&mut tx, &schema, &table);
-            while let Some(Json(row)) = stored.try_next().await? {
-                if own(&row) {
-                    comparing.found(row, &mut report);
-                }
-            }
-            drop(stored);
-            comparing.finish(&mut report);
+        let (made, stopped) = expected.end_part();
+        report.stopped += u64::try_from(stopped).unwrap_or(u64::MAX);
+        let table = made.0;
+        let own = |row: &Columns| parts.has(part, &key_of(&table, row));
+        compare(&mut tx, &schema, made, own, &mut report).await?;
+    }
+    // Rows that many streams share are complete when all streams are.
+    if parts.are_all() {
+        for made in expected.into_shared() {
+            compare(&mut tx, &schema, made, |_| true, &mut report).await?;
         }
     }
     Ok(report)
+}
+
+/// Holds what was made for a table against those of its rows that are `own`.
+async fn compare(
+    tx: &mut Transaction<'static, Postgres>,
+    schema: &str,
+    (table, rows): Made,
+    own: impl Fn(&Columns) -> bool,
+    report: &mut Report,
+) -> Result<(), sqlx::Error> {
+    let mut comparing = Comparing::new(&table, rows);
+    let mut stored = rows_of(tx, schema, &table);
+    while let Some(Json(row)) = stored.try_next().await? {
+        if own(&row) {
+            comparing.found(row, report);
+        }
+    }
+    drop(stored);
+    comparing.finish(report);
+    Ok(())
 }
 
 /// One moment of all tables, and the right to look at them for this verification.
@@ -242,8 +257,8 @@ impl Parts {
         if self.sample { 1 } else { self.count }
     }
 
-    fn is_whole(&self) -> bool {
-        self.count == 1
+    fn are_all(&self) -> bool {
+        self.taken() == self.count
     }
 
     fn has(&self, part: u64, key: &str) -> bool {
