@@ -145,6 +145,7 @@ fn what_a_stack_tells_its_users_is_no_mistake() {
         ("TRADEWIND_COMMAND_URL_2", "http://127.0.0.1:8090"),
         ("TRADEWIND_OPERATOR_KEY", "tw_x"),
         ("TRADEWIND_TOPIC", "events"),
+        ("TRADEWIND_PAYMENT_WEBHOOK_SECRET", "whsec_x"),
     ]);
     layers.load::<All>().unwrap();
 }
