@@ -52,9 +52,12 @@ async fn measure(rounds: usize, site: &Site) -> Result<()> {
         Figure::compared(&figure, &rates(many), &rates(&few), "1/s").print()?;
         let figure = format!("overload_{name}_p99");
         Figure::compared(&figure, &late(many), &late(&few), "ms").print()?;
-        let refused: Vec<f64> = many.iter().map(|round| round.refused_per_second).collect();
-        let figure = format!("overload_{name}_refused_per_second");
-        Figure::single(&figure, percentile(&refused, 50), "1/s").print()?;
+        let refused: Vec<f64> = many.iter().map(|round| round.refused).collect();
+        let unanswered: Vec<f64> = many.iter().map(|round| round.unanswered).collect();
+        for (what, rates) in [("refused", refused), ("unanswered", unanswered)] {
+            let figure = format!("overload_{name}_{what}_per_second");
+            Figure::single(&figure, percentile(&rates, 50), "1/s").print()?;
+        }
     }
     Ok(())
 }
@@ -73,20 +76,30 @@ struct Round {
     per_second: f64,
     /// Of what was accepted.
     p99_ms: f64,
-    refused_per_second: f64,
+    /// Per second, as are those that found no place in the kernel's queue of connections.
+    refused: f64,
+    unanswered: f64,
+}
+
+/// What became of the requests that were not accepted.
+#[derive(Default)]
+struct Others {
+    refused: AtomicUsize,
+    unanswered: AtomicUsize,
 }
 
 async fn round(load: &Load, clients: usize, manner: Manner) -> Result<Round> {
-    let refused = AtomicUsize::new(0);
+    let others = Others::default();
     let began = Instant::now();
     let until = began + ROUND;
-    let clients = (0..clients).map(|client| accepted_of(load, client, manner, until, &refused));
+    let clients = (0..clients).map(|client| accepted_of(load, client, manner, until, &others));
     let latencies = try_join_all(clients).await?.concat();
     let took = began.elapsed();
     Ok(Round {
         per_second: per_second(latencies.len(), took)?,
         p99_ms: percentile(&latencies, 99),
-        refused_per_second: per_second(refused.into_inner(), took)?,
+        refused: per_second(others.refused.into_inner(), took)?,
+        unanswered: per_second(others.unanswered.into_inner(), took)?,
     })
 }
 
@@ -96,12 +109,15 @@ async fn accepted_of(
     client: usize,
     manner: Manner,
     until: Instant,
-    refused: &AtomicUsize,
+    others: &Others,
 ) -> Result<Vec<f64>> {
     let mut latencies = Vec::new();
     while Instant::now() < until {
         let asked = Instant::now();
-        let response = load.post(client).await?;
+        let Ok(response) = load.post(client).await else {
+            others.unanswered.fetch_add(1, Ordering::Relaxed);
+            continue;
+        };
         let (status, headers) = (response.status(), response.headers().clone());
         response.bytes().await.context("a body")?;
         if status.is_success() {
@@ -112,7 +128,7 @@ async fn accepted_of(
         let (StatusCode::SERVICE_UNAVAILABLE, Some(seconds)) = (status, after) else {
             bail!("{status} instead of a refusal with Retry-After");
         };
-        refused.fetch_add(1, Ordering::Relaxed);
+        others.refused.fetch_add(1, Ordering::Relaxed);
         if matches!(manner, Manner::Patient) {
             sleep_until(Instant::now() + Duration::from_secs(seconds)).await;
         }
