@@ -40,7 +40,9 @@ use infra::{
 };
 
 use rebuild::{Control, conduct};
-use runner::{Everything, Fold, Renumbered, Shared};
+#[cfg(feature = "testing")]
+use runner::Renumbered;
+use runner::{Everything, Fold, Shared};
 use startup::prepare;
 use versions::Watch;
 
@@ -85,10 +87,11 @@ impl Service {
         Self::bind_with(settings, source, projections::all())
     }
 
-    /// As a release in which the code of a projection has this number. For tests of two side by side.
+    /// As a release in which the code of a projection has this number.
     ///
     /// # Errors
     /// As [`Service::bind`].
+    #[cfg(feature = "testing")]
     pub fn bind_release(
         settings: Settings,
         source: Source,

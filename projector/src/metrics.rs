@@ -11,6 +11,7 @@ use infra::{
     },
 };
 use tracing::{debug, error, info, warn};
+use uuid::Uuid;
 
 use crate::runner::Fact;
 
@@ -217,6 +218,20 @@ impl Event for NotStepped<'_> {
     fn emit(self) {
         let Self { projection, version, error } = self;
         warn!(projection, version, "{projection} v{version} does not go on: {}", chain(error));
+    }
+}
+
+/// An event has been corrected, but another version that has parked it does not apply it.
+pub(crate) struct TwinNotSettled<'e> {
+    /// The letter that stays, or the one whose others could not be found.
+    pub id: Uuid,
+    pub error: &'e (dyn std::error::Error + 'static),
+}
+
+impl Event for TwinNotSettled<'_> {
+    fn emit(self) {
+        let Self { id, error } = self;
+        warn!(%id, "a letter of another version stays parked ({id}): {}", chain(error));
     }
 }
 

@@ -22,6 +22,7 @@ pub(crate) mod horizon;
 mod isolate;
 mod lane;
 pub(crate) mod meter;
+#[cfg(feature = "testing")]
 mod renumbered;
 mod shard;
 mod shared;
@@ -43,6 +44,7 @@ pub(crate) use commit::{Fact, decode};
 pub(crate) use fold::{Fold, FoldError, Folded};
 pub(crate) use groups::{Everything, fold_of};
 pub(crate) use isolate::{Isolation, Misfit};
+#[cfg(feature = "testing")]
 pub(crate) use renumbered::Renumbered;
 pub(crate) use shared::{Shared, pool};
 pub(crate) use write::is_transient;

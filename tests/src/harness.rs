@@ -10,16 +10,20 @@ pub mod servers;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use hmac::{Hmac, Mac};
 use infra::config::{Layers, Settings};
 use infra::shutdown::Shutdown;
 use infra::task::{self, Task};
-use serde_json::json;
+use reqwest::Method;
+use serde_json::{Value, json};
+use sha2::Sha256;
 use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::eventually::eventually;
 use crate::stack::services::{Role, Wiring, readiness};
-use client::Client;
+use client::{Answer, Client, send};
 use servers::Servers;
 
 const READY_WAIT_MAX: Duration = Duration::from_secs(60);
@@ -134,6 +138,23 @@ impl Stack {
     #[must_use]
     pub fn client(&self, key: Option<&str>) -> Client {
         Client::new(&self.command_url, &self.query_url, key.map(str::to_owned))
+    }
+
+    /// What the sandbox of payments tells by itself, signed as Standard Webhooks has it.
+    ///
+    /// # Panics
+    /// When the command API does not answer.
+    pub async fn payment_webhook(&self, body: &Value) -> Answer {
+        let (id, body) = (Uuid::new_v4().to_string(), body.to_string());
+        let timestamp = chrono::Utc::now().timestamp().to_string();
+        let secret = self.servers.secrets().payment_webhook_secret.trim_start_matches("whsec_");
+        let secret = STANDARD.decode(secret).expect("base64");
+        let mac = Hmac::<Sha256>::new_from_slice(&secret).expect("a key of any length");
+        let mac = mac.chain_update(format!("{id}.{timestamp}.{body}")).finalize().into_bytes();
+        let request = self.anon().command(Method::POST, "/v1/webhooks/payments/sandbox");
+        let request = request.header("webhook-id", id).header("webhook-timestamp", timestamp);
+        let request = request.header("webhook-signature", format!("v1,{}", STANDARD.encode(mac)));
+        send(request.header("content-type", "application/json").body(body)).await
     }
 
     #[must_use]

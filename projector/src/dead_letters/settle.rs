@@ -14,6 +14,7 @@ use domain::{
     id::{EventId, StreamId},
     shard::ShardId,
 };
+use infra::telemetry::emit;
 use serde_json::{Value, json};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
@@ -25,6 +26,7 @@ use super::{
 };
 use crate::{
     checkpoint::CheckpointRow,
+    metrics::TwinNotSettled,
     runner::{Fact, Fold, Isolation, Misfit, decode},
 };
 
@@ -97,9 +99,15 @@ pub(crate) async fn settle(
 ) -> Result<Settled, SettleError> {
     let settled = settle_one(pool, projections, id, act, actor).await?;
     let again = Act::Retry { reason: Some(format!("settled as {id}")) };
-    // What keeps one of them from it leaves it parked, where it is seen.
-    for twin in twins(pool, id).await.unwrap_or_default() {
-        settle_one(pool, projections, twin, &again, actor).await.ok();
+    // This letter is settled whatever becomes of the others, which stay parked where they are seen.
+    let twins = twins(pool, id).await.unwrap_or_else(|error| {
+        emit(TwinNotSettled { id, error: &error });
+        Vec::new()
+    });
+    for id in twins {
+        if let Err(error) = settle_one(pool, projections, id, &again, actor).await {
+            emit(TwinNotSettled { id, error: &error });
+        }
     }
     Ok(settled)
 }

@@ -28,7 +28,7 @@ pub(crate) struct Everything {
     pub shared: Shared,
     pub projections: Vec<Arc<dyn Fold>>,
     pub versions: Watch,
-    /// Projections that a projector of another release feeds as well, and whose turn it is.
+    /// Projections that a projector of another release can feed as well, and does.
     ceded: watch::Sender<BTreeSet<&'static str>>,
 }
 

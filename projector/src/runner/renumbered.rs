@@ -1,4 +1,4 @@
-//! A fold under another number, as another release has it. For tests of two side by side.
+//! A fold under another number, as another release has it.
 
 use std::sync::Arc;
 

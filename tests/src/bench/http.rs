@@ -17,7 +17,7 @@ use super::{
     echo::Echo,
     figure::{Figure, per_second, percentile},
     lone,
-    node::{Node, Site},
+    node::{self, Site},
 };
 use crate::{plain_http, stack::folder::Folder};
 
@@ -29,12 +29,7 @@ const WAIT_MAX: Duration = Duration::from_secs(30);
 const BODY: &str = r#"{"quantity":1,"reference":"bench"}"#;
 
 pub(super) async fn run(rounds: usize, folder: &Folder) -> Result<()> {
-    let site = Site::prepare(folder).await?;
-    let node = Node::start(&site).await?;
-    let measured = measure(rounds, &site).await;
-    node.stop().await?;
-    site.delete().await?;
-    measured
+    node::alone(folder, async |site| measure(rounds, site).await).await
 }
 
 async fn measure(rounds: usize, site: &Site) -> Result<()> {

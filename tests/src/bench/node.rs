@@ -76,6 +76,19 @@ impl Site {
     }
 }
 
+/// Measures a node that nothing else uses.
+pub(super) async fn alone(
+    folder: &Folder,
+    measure: impl AsyncFnOnce(&Site) -> Result<()>,
+) -> Result<()> {
+    let site = Site::prepare(folder).await?;
+    let node = Node::start(&site).await?;
+    let measured = measure(&site).await;
+    node.stop().await?;
+    site.delete().await?;
+    measured
+}
+
 pub(super) struct Node {
     process: Child,
     pid: i32,

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep_until};
 use super::{
     figure::{Figure, per_second, percentile},
     http::Load,
-    node::{Node, Site},
+    node::{self, Site},
 };
 use crate::stack::folder::Folder;
 
@@ -28,12 +28,7 @@ const MANY: usize = 8_000;
 const ROUND: Duration = Duration::from_secs(10);
 
 pub(super) async fn run(rounds: usize, folder: &Folder) -> Result<()> {
-    let site = Site::prepare(folder).await?;
-    let node = Node::start(&site).await?;
-    let measured = measure(rounds, &site).await;
-    node.stop().await?;
-    site.delete().await?;
-    measured
+    node::alone(folder, async |site| measure(rounds, site).await).await
 }
 
 async fn measure(rounds: usize, site: &Site) -> Result<()> {

@@ -2,9 +2,10 @@
 
 use serde_json::json;
 use tests::audit::audit;
+use tests::eventually::eventually;
 use tests::harness::Stack;
 
-use crate::shop::{Cart, product, sales_become, settled_order, stock_becomes};
+use crate::shop::{Cart, SETTLE_WAIT_MAX, product, sales_become, settled_order, stock_becomes};
 
 #[tokio::test]
 async fn a_guest_buys_and_everybody_can_see_it() {
@@ -45,6 +46,29 @@ async fn a_position_reads_what_its_command_wrote() {
     let read = stack.anon().get_after(&path, &changed).await.expect(200);
     assert_eq!(read.body["price"]["amount"], 500);
     assert_eq!(read.header("etag"), changed.header("etag"));
+    stack.finish().await;
+}
+
+#[tokio::test]
+async fn a_payment_that_waits_for_its_buyer_goes_on_with_the_webhook() {
+    let stack = Stack::start().await;
+    let _tea = product(&stack, "tea", 450, 10).await;
+    let cart = Cart::create(stack.anon(), &json!([{"sku": "tea", "quantity": 3}])).await;
+    let checkout = cart.check_out("tok_3ds").await.expect(202);
+    let payment_id = checkout.text("/payment_id");
+    let body = json!({
+        "type": "payment.authorised",
+        "data": {"payment_id": payment_id, "reference": format!("sandbox-{payment_id}")},
+    });
+    // Until the provider has been asked there is nothing that could be authorised.
+    eventually("the webhook is taken", SETTLE_WAIT_MAX, || async {
+        let answer = stack.payment_webhook(&body).await;
+        if answer.status == 200 { Ok(()) } else { Err(answer.body) }
+    })
+    .await;
+    let order = settled_order(&stack, &checkout).await;
+    assert_eq!(order["status"], "confirmed", "{order}");
+    stock_becomes(&stack, "tea", 7, 0).await;
     stack.finish().await;
 }
 

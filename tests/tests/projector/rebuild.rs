@@ -110,6 +110,33 @@ async fn a_build_that_a_crash_has_emptied_starts_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_crash_has_a_shard_that_is_copied_already_copied_once_more() {
+    let rig = Rig::start(2).await;
+    let mut owners = sold(&rig, 100).await;
+    sell(&mut owners[1], 1, 101..=6_000);
+    let projector = rig.projector();
+    projector.act("stock", "rebuild", json!({ "throttle": 8_000 })).await;
+    eventually("one shard to be copied and something of the other", WAIT_MAX, || async {
+        let rows = "SELECT count(*) FROM projection.checkpoints
+             WHERE projection = 'stock' AND version = 2
+                AND (NOT copying OR (shard = 1 AND next_offset > 1000))";
+        let rows = rig.number(rows).await;
+        if rows == 2 { Ok(()) } else { Err(rows) }
+    })
+    .await;
+    assert_eq!(projector.version("stock", 2).await["state"], "copying");
+    sqlx::raw_sql("TRUNCATE stock_v2.stock, stock_v2.building")
+        .execute(&rig.pool)
+        .await
+        .expect("tables to empty");
+    projector.settled("stock", 2, "standby").await;
+    let verified = projector.verify("stock", json!({ "version": 2 })).await;
+    assert_eq!(verified["state"], "equal", "{verified}");
+    projector.stop().await;
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_projectors_build_one_version() {
     let rig = Rig::start(2).await;
     let mut owners = sold(&rig, 2_000).await;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use infra::log::EventLog;
 use serde_json::json;
 use sqlx::Executor;
 use tests::eventually::eventually;
@@ -35,6 +36,11 @@ async fn shared_as(rig: &Rig, wanted: &[i64]) {
     .await;
 }
 
+/// One for each shard.
+fn owners(rig: &Rig) -> Vec<Owner> {
+    (0..rig.log.shard_count()).map(|shard| Owner::claim(&rig.log, shard)).collect()
+}
+
 /// One more receipt in each shard, and how long it takes until all are seen.
 async fn sell(rig: &Rig, owners: &mut [Owner], revision: u64) -> Duration {
     let started = Instant::now();
@@ -51,7 +57,7 @@ async fn sell(rig: &Rig, owners: &mut [Owner], revision: u64) -> Duration {
 #[tokio::test(flavor = "multi_thread")]
 async fn projectors_share_the_shards_and_take_over_from_one_that_was_killed() {
     let rig = Rig::start(5).await;
-    let mut owners: Vec<Owner> = (0..5).map(|shard| Owner::claim(&rig.log, shard)).collect();
+    let mut owners = owners(&rig);
     let first = rig.projector();
     sell(&rig, &mut owners, 1).await;
     shared_as(&rig, &[5]).await;
@@ -129,7 +135,7 @@ async fn a_projection_that_is_stuck_does_not_hold_up_the_others_and_comes_back()
 #[tokio::test(flavor = "multi_thread")]
 async fn a_version_that_another_projector_has_dropped_is_let_go() {
     let rig = Rig::start(4).await;
-    let mut owners: Vec<Owner> = (0..4).map(|shard| Owner::claim(&rig.log, shard)).collect();
+    let mut owners = owners(&rig);
     let (first, second) = (rig.projector(), rig.projector());
     sell(&rig, &mut owners, 1).await;
     shared_as(&rig, &[2, 2]).await;
@@ -153,7 +159,7 @@ async fn a_version_that_another_projector_has_dropped_is_let_go() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_releases_run_side_by_side_until_the_old_one_is_gone() {
     let rig = Rig::start(4).await;
-    let mut owners: Vec<Owner> = (0..4).map(|shard| Owner::claim(&rig.log, shard)).collect();
+    let mut owners = owners(&rig);
     let old = rig.projector();
     sell(&rig, &mut owners, 1).await;
     let new = Projector::start_release(&rig, "stock", 2);

@@ -1,7 +1,11 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::projections::testing::{confirmed, fold, line, placed};
+use crate::{
+    dead_letters::{Corrections, testing::fact},
+    projections::testing::{confirmed, fold, line, placed},
+    verify::{Expect, Expected},
+};
 
 const ID: Uuid = Uuid::from_u128(1);
 
@@ -44,4 +48,25 @@ fn an_order_that_is_not_confirmed_does_not_count() {
 fn an_order_cannot_count_twice() {
     let twice = [begun(), confirmed(280), confirmed(280)];
     assert_eq!(fold::<Sales>(ID, &twice), Err(Inapplicable::UnknownStream));
+}
+
+#[test]
+fn a_verification_adds_up_over_all_parts() {
+    let mut expected = Box::new(Expected::<Sales>::default());
+    for id in [1, 2] {
+        let stream = format!("order/{}", Uuid::from_u128(id));
+        for (revision, event) in (1..).zip([begun(), confirmed(280)]) {
+            let value = event["data"].to_string().leak();
+            let fact = fact(&stream, revision, event["type"].as_str().unwrap(), value);
+            assert!(expected.take(&Corrections::default().see(&fact).unwrap(), 0), "{fact:?}");
+        }
+        let ((pending, rows), stopped) = expected.end_part();
+        assert_eq!((pending.name, rows.len(), stopped), ("pending", 0, 0));
+    }
+    let orders = expected.into_shared().into_iter().map(|(table, rows)| {
+        (table.name, rows.values().map(|row| row["orders"].clone()).collect())
+    });
+    let expected: [(_, Vec<Value>); 2] =
+        [("sales", vec![2.into(), 2.into()]), ("sales_totals", vec![2.into()])];
+    assert_eq!(orders.collect::<Vec<_>>(), expected);
 }

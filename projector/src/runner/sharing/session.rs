@@ -72,14 +72,14 @@ impl Session {
     pub(super) async fn members(&mut self) -> Result<Vec<Member>, sqlx::Error> {
         // `objsubid` 2: a lock with two keys; 1: with one.
         let members = sqlx::query_as(
-            "WITH own AS (
+            "WITH locks AS (
                 SELECT classid::bigint AS class, objid::bigint AS object, objsubid
                 FROM pg_locks
                 WHERE locktype = 'advisory' AND granted
                     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
              )
              SELECT members.object AS id, array_agg(feeds.class) AS feeds
-             FROM own AS members JOIN own AS feeds USING (object)
+             FROM locks AS members JOIN locks AS feeds USING (object)
              WHERE members.class = $1 AND members.objsubid = 2 AND feeds.objsubid = 1
              GROUP BY id ORDER BY id",
         )
@@ -109,9 +109,7 @@ impl Session {
             .execute(&mut self.connection);
         in_time(unlocked).await.map(drop)
     }
-}
 
-impl Session {
     /// A release takes shards from nobody but itself.
     fn place(&self, shard: ShardId) -> i32 {
         shard_column(shard) | (i32::from(self.release & 0x7fff) << 16)

@@ -1,7 +1,7 @@
 //! How many shards are whose, and which read models.
 //!
 //! Projectors of one release share the shards. Those of two releases have all shards each, for each
-//! feeds what its own code made; what both can feed the release of the eldest feeds.
+//! feeds what its own code made; what both can feed, the release of the first member feeds.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -54,11 +54,11 @@ impl Feeds {
         members.iter().filter(|member| self.is_of(member)).map(|member| member.id).collect()
     }
 
-    /// The projections that another release feeds as well, and whose turn it is.
+    /// The projections that another release can feed as well, and does. Members come in order.
     pub(super) fn ceded(&self, members: &[Member]) -> BTreeSet<&'static str> {
         let is_ceded = |number: u32| {
-            let eldest = members.iter().find(|member| member.feeds.contains(&i64::from(number)));
-            eldest.is_some_and(|eldest| !self.is_of(eldest))
+            let first = members.iter().find(|member| member.feeds.contains(&i64::from(number)));
+            first.is_some_and(|first| !self.is_of(first))
         };
         self.0.iter().filter(|(_, number)| is_ceded(*number)).map(|(name, _)| *name).collect()
     }
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_release_shares_with_itself_and_what_two_can_feed_the_eldest_feeds() {
+    fn a_release_shares_with_itself_and_what_two_can_feed_the_first_member_feeds() {
         let (old, new) = (feeds(1), feeds(2));
         assert_ne!(old.release(), new.release());
         let members = [member(3, 1), member(5, 2), member(8, 1), member(9, 2)];
