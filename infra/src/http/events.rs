@@ -13,7 +13,7 @@ use crate::telemetry::{
 /// Per route template, method and status.
 pub(super) static REQUEST_SECONDS: Histogram = Histogram::new(
     "tradewind_http_request_seconds",
-    "Time from a request's head to its answer's head",
+    "Time from a request's head to its answer's head; lines of batches count as requests, too",
 );
 static FAILURES: Counter =
     Counter::new("tradewind_http_failures_total", "Answers with a status of 500 or more, by code");

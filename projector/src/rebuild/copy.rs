@@ -133,6 +133,7 @@ impl Copy {
                 _ = looks.tick() => {}
                 () = self.stop.requested() => return false,
             }
+            // While PostgreSQL is away nothing is known, and the next look tells.
             if is_copying(&self.shared, &self.row).await.unwrap_or(false) {
                 return true;
             }
