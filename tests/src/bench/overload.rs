@@ -5,6 +5,7 @@
 //! machine with the node: each refusal costs both of them.
 
 use std::{
+    ops::Range,
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
@@ -25,6 +26,10 @@ use crate::stack::folder::Folder;
 const FEW: usize = 256;
 /// Fewer than it may have connections, more than it lets in.
 const MANY: usize = 8_000;
+/// So many connections at once do not fit the kernel's queue: the clients come one after another.
+const RAMP: Duration = Duration::from_secs(3);
+/// Then they get used to each other before the clock starts.
+const WARM_UP: Duration = Duration::from_secs(5);
 const ROUND: Duration = Duration::from_secs(10);
 
 pub(super) async fn run(rounds: usize, folder: &Folder) -> Result<()> {
@@ -32,17 +37,17 @@ pub(super) async fn run(rounds: usize, folder: &Folder) -> Result<()> {
 }
 
 async fn measure(rounds: usize, site: &Site) -> Result<()> {
-    let load = Load::new(&site.url(), site.operator_key())?;
+    // A round's connections end with it: those of two rounds are more than a process may have.
+    let commands = || Load::new(&site.url(), site.operator_key());
     let (mut few, mut patient, mut pressing) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..rounds {
-        few.push(round(&load, FEW, Manner::Patient).await?);
-        patient.push(round(&load, MANY, Manner::Patient).await?);
-        pressing.push(round(&load, MANY, Manner::Pressing).await?);
+        few.push(round(&commands()?, FEW, Manner::Patient).await?);
+        patient.push(round(&commands()?, MANY, Manner::Patient).await?);
+        pressing.push(round(&commands()?, MANY, Manner::Pressing).await?);
     }
+    let rates = |rounds: &[Round]| rounds.iter().map(|round| round.per_second).collect::<Vec<_>>();
+    let late = |rounds: &[Round]| rounds.iter().map(|round| round.p99_ms).collect::<Vec<_>>();
     for (name, many) in [("patient", &patient), ("pressing", &pressing)] {
-        let rates =
-            |rounds: &[Round]| rounds.iter().map(|round| round.per_second).collect::<Vec<_>>();
-        let late = |rounds: &[Round]| rounds.iter().map(|round| round.p99_ms).collect::<Vec<_>>();
         let figure = format!("overload_{name}_accepted_per_second");
         Figure::compared(&figure, &rates(many), &rates(&few), "1/s").print()?;
         let figure = format!("overload_{name}_p99");
@@ -86,44 +91,55 @@ struct Others {
 async fn round(load: &Load, clients: usize, manner: Manner) -> Result<Round> {
     let others = Others::default();
     let began = Instant::now();
-    let until = began + ROUND;
-    let clients = (0..clients).map(|client| accepted_of(load, client, manner, until, &others));
+    let clock = began + WARM_UP..began + WARM_UP + ROUND;
+    let clients = (0..clients).map(async |client| {
+        sleep_until(began + RAMP.mul_f64(share(client, clients)?)).await;
+        accepted_of(load, client, manner, &clock, &others).await
+    });
     let latencies = try_join_all(clients).await?.concat();
-    let took = began.elapsed();
     Ok(Round {
-        per_second: per_second(latencies.len(), took)?,
+        per_second: per_second(latencies.len(), ROUND)?,
         p99_ms: percentile(&latencies, 99),
-        refused: per_second(others.refused.into_inner(), took)?,
-        unanswered: per_second(others.unanswered.into_inner(), took)?,
+        refused: per_second(others.refused.into_inner(), ROUND)?,
+        unanswered: per_second(others.unanswered.into_inner(), ROUND)?,
     })
 }
 
-/// Milliseconds of each of a client's requests that was accepted.
+fn share(client: usize, clients: usize) -> Result<f64> {
+    Ok(f64::from(u32::try_from(client)?) / f64::from(u32::try_from(clients)?))
+}
+
+/// Milliseconds of each of a client's requests that was accepted while the clock ran.
 async fn accepted_of(
     load: &Load,
     client: usize,
     manner: Manner,
-    until: Instant,
+    clock: &Range<Instant>,
     others: &Others,
 ) -> Result<Vec<f64>> {
     let mut latencies = Vec::new();
-    while Instant::now() < until {
+    let count = |counter: &AtomicUsize| {
+        let counts = clock.contains(&Instant::now());
+        counter.fetch_add(usize::from(counts), Ordering::Relaxed);
+    };
+    while Instant::now() < clock.end {
         let asked = Instant::now();
         let Ok(response) = load.post(client).await else {
-            others.unanswered.fetch_add(1, Ordering::Relaxed);
+            count(&others.unanswered);
             continue;
         };
         let (status, headers) = (response.status(), response.headers().clone());
         response.bytes().await.context("a body")?;
         if status.is_success() {
-            latencies.push(asked.elapsed().as_secs_f64() * 1e3);
+            let counts = clock.contains(&Instant::now());
+            latencies.extend(counts.then(|| asked.elapsed().as_secs_f64() * 1e3));
             continue;
         }
         let after = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
         let (StatusCode::SERVICE_UNAVAILABLE, Some(seconds)) = (status, after) else {
             bail!("{status} instead of a refusal with Retry-After");
         };
-        others.refused.fetch_add(1, Ordering::Relaxed);
+        count(&others.refused);
         if matches!(manner, Manner::Patient) {
             sleep_until(Instant::now() + Duration::from_secs(seconds)).await;
         }
