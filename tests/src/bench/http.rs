@@ -44,12 +44,15 @@ async fn measure(rounds: usize, site: &Site) -> Result<()> {
     Figure::compared("http_commands_per_second", &answered, &echoed, "1/s").print()?;
 
     let half = percentile(&answered, 50) / 2.0;
-    let (mut late, mut lone) = (Vec::new(), Vec::new());
+    let (mut late, mut echoed_late, mut lone) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..rounds {
         late.push(percentile(&commands.paced(half).await?, 99));
+        echoed_late.push(percentile(&echoes.paced(half).await?, 99));
         lone.push(percentile(&lone::produce(&site.kafka()).await?, 50));
     }
-    Figure::compared("http_p99_at_half_rate", &late, &lone, "ms").print()
+    Figure::compared("http_p99_at_half_rate", &late, &lone, "ms").print()?;
+    // What the machine and the load itself are late by.
+    Figure::compared("http_p99_at_half_rate_of_echo", &late, &echoed_late, "ms").print()
 }
 
 pub(super) struct Load {
