@@ -26,7 +26,7 @@ use sqlx::{PgConnection, PgPool, postgres::PgRow};
 use crate::versions::schema_of;
 
 /// The checkpoint row of one version of a projection in one shard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct CheckpointRow {
     pub projection: &'static str,
     pub version: i32,
@@ -103,9 +103,8 @@ impl CheckpointRow {
         Ok(())
     }
 
-    /// Moves the checkpoint and tells listeners, both when the transaction commits. False if the
-    /// stored checkpoint is not `from`, for then somebody else serves this shard; or if an operator
-    /// has changed the dead letters.
+    /// Moves the checkpoint. False if the stored checkpoint is not `from`, for then somebody else
+    /// serves this shard; or if an operator has changed the dead letters.
     ///
     /// # Errors
     /// If PostgreSQL cannot answer.
@@ -116,16 +115,13 @@ impl CheckpointRow {
     ) -> Result<bool, sqlx::Error> {
         let Advance { from, to, .. } = step;
         let moved = sqlx::query(
-            "WITH moved AS (
-                UPDATE projection.checkpoints SET
-                    log_id = $9, next_offset = $10, epoch = $11, claim = $12, last_seq = $13,
-                    last_event_at = $14, log_end = $15, applied_at = now(), seen_at = now(),
-                    halted = NULL
-                WHERE projection = $1 AND version = $2 AND shard = $3
-                    AND log_id IS NOT DISTINCT FROM $4 AND next_offset = $5 AND epoch = $6
-                    AND claim IS NOT DISTINCT FROM $7 AND last_seq = $8 AND letters = $16
-                RETURNING projection, version, shard, log_id, next_offset)
-             SELECT pg_notify('tradewind_positions', row_to_json(moved)::text) FROM moved",
+            "UPDATE projection.checkpoints SET
+                log_id = $9, next_offset = $10, epoch = $11, claim = $12, last_seq = $13,
+                last_event_at = $14, log_end = $15, applied_at = now(), seen_at = now(),
+                halted = NULL
+             WHERE projection = $1 AND version = $2 AND shard = $3
+                AND log_id IS NOT DISTINCT FROM $4 AND next_offset = $5 AND epoch = $6
+                AND claim IS NOT DISTINCT FROM $7 AND last_seq = $8 AND letters = $16",
         )
         .bind(self.projection)
         .bind(self.version)
@@ -143,9 +139,9 @@ impl CheckpointRow {
         .bind(step.recorded_at)
         .bind(step.log_end)
         .bind(step.letters)
-        .fetch_optional(tx)
+        .execute(tx)
         .await?;
-        Ok(moved.is_some())
+        Ok(moved.rows_affected() > 0)
     }
 
     /// Holds the checkpoint where it is until the transaction ends, and lets no batch of any version
@@ -181,7 +177,7 @@ impl CheckpointRow {
         Ok(changed.is_some())
     }
 
-    /// Says why this projection does not go on in this shard; the next `advance` takes it back.
+    /// Says why this projection does not go on in this shard, until `go_on` or an `advance`.
     ///
     /// # Errors
     /// If PostgreSQL cannot answer.
@@ -197,6 +193,39 @@ impl CheckpointRow {
         .execute(pool)
         .await?;
         Ok(())
+    }
+
+    /// Takes back that it does not go on.
+    ///
+    /// # Errors
+    /// If PostgreSQL cannot answer.
+    pub(crate) async fn go_on(&self, pool: &PgPool) -> Result<(), sqlx::Error> {
+        sqlx::query(
+            "UPDATE projection.checkpoints SET halted = NULL
+             WHERE projection = $1 AND version = $2 AND shard = $3 AND halted IS NOT NULL",
+        )
+        .bind(self.projection)
+        .bind(self.version)
+        .bind(self.shard_column())
+        .execute(pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Whether nothing is said against its going on.
+    ///
+    /// # Errors
+    /// If PostgreSQL cannot answer.
+    pub(crate) async fn goes_on(&self, pool: &PgPool) -> Result<bool, sqlx::Error> {
+        sqlx::query_scalar(
+            "SELECT EXISTS (SELECT FROM projection.checkpoints
+             WHERE projection = $1 AND version = $2 AND shard = $3 AND halted IS NULL)",
+        )
+        .bind(self.projection)
+        .bind(self.version)
+        .bind(self.shard_column())
+        .fetch_one(pool)
+        .await
     }
 
     /// Where the rows are that the checkpoint speaks of.

@@ -7,7 +7,7 @@
 //! where events wait that do not apply. `admin` and `cli` are the operators' doors.
 //!
 //! **Invariant:** nothing here has an effect outside of the read models and the notifications that
-//! their transactions send.
+//! follow their transactions.
 
 mod admin;
 mod checkpoint;
@@ -187,10 +187,16 @@ async fn project(
     let conduct = task::spawn("rebuilds", conduct);
     let verify = verify::run(Arc::clone(&everything), shutdown.clone());
     let verify = task::spawn("verifications", verify);
-    tokio::select! {
+    let (notices, pool) = (&everything.shared.notices, &everything.shared.pool);
+    let ended = tokio::select! {
         ended = async {
-            tokio::try_join!(runner::run(everything, shards, shutdown), conduct, verify)
+            let run = runner::run(Arc::clone(&everything), shards, shutdown);
+            tokio::try_join!(run, conduct, verify)
         } => ended.map(drop),
         ended = watch => ended.map(drop),
-    }
+        () = notices.run(pool) => Ok(()),
+    };
+    // What was written last; if it cannot be told any more, query nodes find out by themselves.
+    notices.send(pool).await.ok();
+    ended
 }

@@ -13,7 +13,7 @@ use infra::{
 use tracing::{debug, error, info, warn};
 use uuid::Uuid;
 
-use crate::runner::Fact;
+use crate::{checkpoint::CheckpointRow, runner::Fact};
 
 static EVENTS: Counter =
     Counter::new("tradewind_projector_events_total", "Events folded into rows, by projection");
@@ -29,7 +29,7 @@ static FAILURES: Counter = Counter::new(
 );
 static HALTED: Gauge = Gauge::new(
     "tradewind_projector_halted",
-    "1 where a projection does not go on, by projection and shard",
+    "1 where a projection does not go on, by projection, version and shard",
 );
 static LAG_RECORDS: Gauge = Gauge::new(
     "tradewind_projector_lag_records",
@@ -61,7 +61,7 @@ static DEAD_LETTERS: Counter = Counter::new(
 );
 static PARKED_EVENTS: Gauge = Gauge::new(
     "tradewind_projector_parked_events",
-    "Events that wait for an operator, by projection and shard",
+    "Events that wait for an operator, by projection, version and shard",
 );
 static SHARDS: Gauge = Gauge::new(
     "tradewind_projector_shard_served",
@@ -125,44 +125,42 @@ impl Event for Parked<'_> {
 
 /// How much of a projection is parked in a shard.
 pub(crate) struct ParkedCount {
-    pub projection: &'static str,
-    pub shard: ShardId,
+    pub row: CheckpointRow,
     pub events: usize,
 }
 
 impl Event for ParkedCount {
     fn emit(self) {
-        let labels =
-            [("projection", self.projection.to_owned()), ("shard", self.shard.to_string())];
-        PARKED_EVENTS.set(&labels, u32::try_from(self.events).unwrap_or(u32::MAX).into());
+        PARKED_EVENTS
+            .set(&labels_of(self.row), u32::try_from(self.events).unwrap_or(u32::MAX).into());
     }
 }
 
 /// A projection does not go on in a shard.
 pub(crate) struct Halted<'r> {
-    pub projection: &'static str,
-    pub shard: ShardId,
+    pub row: CheckpointRow,
     pub reason: &'r str,
 }
 
 impl Event for Halted<'_> {
     fn emit(self) {
-        let Self { projection, shard, reason } = self;
-        HALTED.set(&[("projection", projection.to_owned()), ("shard", shard.to_string())], 1.0);
-        error!(projection, shard.id = %shard, "{projection} halts in shard {shard}: {reason}");
+        let Self { row: row @ CheckpointRow { projection, version, shard }, reason } = self;
+        HALTED.set(&labels_of(row), 1.0);
+        error!(
+            projection, version, shard.id = %shard,
+            "{projection} v{version} halts in shard {shard}: {reason}"
+        );
     }
 }
 
 /// A projection goes on in a shard.
 pub(crate) struct Resumed {
-    pub projection: &'static str,
-    pub shard: ShardId,
+    pub row: CheckpointRow,
 }
 
 impl Event for Resumed {
     fn emit(self) {
-        let Self { projection, shard } = self;
-        HALTED.set(&[("projection", projection.to_owned()), ("shard", shard.to_string())], 0.0);
+        HALTED.set(&labels_of(self.row), 0.0);
     }
 }
 
@@ -260,6 +258,17 @@ pub(crate) struct VersionsUnknown<'e> {
 impl Event for VersionsUnknown<'_> {
     fn emit(self) {
         warn!("cannot read the versions of projections: {}", chain(self.error));
+    }
+}
+
+/// Query nodes have not been told how far the read models are; it will be tried again.
+pub(crate) struct NotTold<'e> {
+    pub error: &'e sqlx::Error,
+}
+
+impl Event for NotTold<'_> {
+    fn emit(self) {
+        warn!("cannot tell query nodes what is applied: {}", chain(self.error));
     }
 }
 
@@ -394,4 +403,13 @@ impl Event for NotConnected<'_> {
     fn emit(self) {
         warn!("cannot open the log yet: {}", chain(self.error));
     }
+}
+
+fn labels_of(row: CheckpointRow) -> [(&'static str, String); 3] {
+    let CheckpointRow { projection, version, shard } = row;
+    [
+        ("projection", projection.to_owned()),
+        ("version", version.to_string()),
+        ("shard", shard.to_string()),
+    ]
 }

@@ -22,6 +22,7 @@ pub(crate) mod horizon;
 mod isolate;
 mod lane;
 pub(crate) mod meter;
+mod notices;
 #[cfg(feature = "testing")]
 mod renumbered;
 mod shard;
@@ -43,7 +44,7 @@ use infra::{
 pub(crate) use commit::{Fact, decode};
 pub(crate) use fold::{Fold, FoldError, Folded};
 pub(crate) use groups::{Everything, fold_of};
-pub(crate) use isolate::{Isolation, Misfit};
+pub(crate) use isolate::{Isolation, Misfit, is_about_data};
 #[cfg(feature = "testing")]
 pub(crate) use renumbered::Renumbered;
 pub(crate) use shared::{Shared, pool};

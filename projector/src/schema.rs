@@ -12,7 +12,7 @@ use crate::{
     metrics::NoVersion,
     rebuild::{
         Refused,
-        begin::{Order, begin, begin_live},
+        begin::{Order, begin, begin_live, locked},
     },
     runner::Fold,
     versions::{State, Version, views},
@@ -30,10 +30,11 @@ pub(crate) async fn ensure(
 ) -> Result<(), sqlx::Error> {
     let mut tx = pool.begin().await?;
     sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LOCK).execute(&mut *tx).await?;
-    let versions = Version::all(&mut *tx).await?;
     for fold in projections {
-        let own = versions.iter().filter(|version| version.projection == fold.name());
-        ensure_one(&mut tx, fold.as_ref(), &own.collect::<Vec<_>>(), rebuild).await?;
+        // From here on nobody switches: what is shown stays what is live.
+        let versions = locked(&mut tx, fold.name()).await?;
+        let there = versions.iter().filter(|version| version.state != State::Dropped);
+        ensure_one(&mut tx, fold.as_ref(), &there.collect::<Vec<_>>(), rebuild).await?;
     }
     tx.commit().await
 }

@@ -13,10 +13,13 @@ mod freshness;
 mod history;
 mod http;
 mod ingest;
+mod live;
 mod lone;
 mod memory;
 mod node;
 mod overload;
+mod projection;
+mod projector;
 mod rebuild;
 mod restart;
 mod sales;
@@ -26,6 +29,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
 use history::History;
+use projector::Admin;
 
 use crate::{
     import::target::{TargetArgs, variable},
@@ -49,7 +53,8 @@ pub struct Args {
     /// Of `restart` and `memory`: aggregates in the log [default: 100000 and 1000000]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     aggregates: Option<u32>,
-    /// Of `restart`: events of the shard, at least one of each aggregate; of `rebuild`: of the log
+    /// Of `restart`: events of the shard, at least one of each aggregate; of `projection` and
+    /// `rebuild`: of the log
     #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..))]
     events: u32,
     #[command(flatten)]
@@ -68,11 +73,15 @@ enum Name {
     Http,
     /// Import baskets that the stack does not hold yet, all the way into the read models
     Ingest,
+    /// What clients get done while a read model is built, against what they get done without
+    Live,
     /// What a node takes with more aggregates than its cache may hold, and a command on a cold one
     Memory,
     /// Many more clients than a node lets in at once, against as many as it can serve
     Overload,
-    /// Build read models anew from a log of sales, and verify one
+    /// Feed live read models from a full log, against COPY of as many rows
+    Projection,
+    /// Build read models anew from a log of sales
     Rebuild,
     /// Start a shard from its checkpoint and from nothing
     Restart,
@@ -93,6 +102,12 @@ pub async fn run(args: &Args, folder: &Folder) -> Result<ExitCode> {
             let (aggregates, events) = (args.aggregates.unwrap_or(100_000), args.events);
             ensure!(events >= aggregates, "--events {events}: at least one of each aggregate");
             restart::run(rounds, &servers, History { aggregates, events }).await?;
+        }
+        Name::Projection => projection::run(rounds, folder, args.events).await?,
+        Name::Live => {
+            let target = args.target.target(folder)?;
+            let url = variable(&dev_env::read(folder)?, "TRADEWIND_PROJECTOR_URL")?;
+            live::run(rounds, &target, &Admin::new(&url, &target.operator_key)?).await?;
         }
         Name::Rebuild => rebuild::run(rounds, folder, args.events).await?,
         Name::Memory => {

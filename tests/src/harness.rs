@@ -135,6 +135,13 @@ impl Stack {
         self.client(Some(&self.keys.operator))
     }
 
+    /// An operator at the projector's door.
+    #[must_use]
+    pub fn projector(&self) -> Client {
+        let (url, key) = (&self.projector_url, &self.keys.operator);
+        Client::new(url, url, Some(key.to_owned()))
+    }
+
     #[must_use]
     pub fn client(&self, key: Option<&str>) -> Client {
         Client::new(&self.command_url, &self.query_url, key.map(str::to_owned))

@@ -10,3 +10,4 @@ pub mod plain_http;
 pub mod proxy;
 pub mod simulate;
 pub mod stack;
+pub mod writing;

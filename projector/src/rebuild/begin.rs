@@ -70,7 +70,7 @@ pub(crate) async fn begin_live(
 
 /// All versions of a projection, dropped ones included; nobody else changes them until the
 /// transaction ends.
-pub(super) async fn locked(
+pub(crate) async fn locked(
     tx: &mut PgConnection,
     projection: &str,
 ) -> Result<Vec<Version>, sqlx::Error> {

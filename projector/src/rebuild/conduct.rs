@@ -141,6 +141,10 @@ async fn finish_all(everything: &Everything, version: &Version) -> Result<bool, 
             start_over(pool, &version.projection, version.version).await?;
             Ok(true)
         }
+        Finished::Refused => {
+            finish::start_over_indexed(pool, version).await?;
+            Ok(true)
+        }
         Finished::Wholly => {
             let detail = "it follows the log until it has caught up";
             Ok(advance(pool, version, State::CatchingUp, "$3 > 0", 1, detail).await?)

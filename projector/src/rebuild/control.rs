@@ -49,15 +49,34 @@ impl Control {
         Ok(paused)
     }
 
-    /// Lets it go on, also after a problem.
+    /// Lets it go on, also after a problem, and where it has halted. Without a number, and with no
+    /// version beside it, the live one.
     pub(crate) async fn resume(&self, name: &str, number: Option<i32>) -> Result<Version, Refused> {
-        let version = self.beside(name, number).await?;
-        let (name, number) = (&*version.projection, version.version);
+        self.check_name(name).await?;
+        let mut tx = self.pool.begin().await?;
+        let versions = locked(&mut tx, name).await?;
+        let mut there = versions.iter().rev().filter(|it| it.state != State::Dropped);
+        let version = match number {
+            Some(number) => there.find(|it| it.version == number),
+            None => there.clone().find(|it| it.state != State::Live).or_else(|| there.next()),
+        };
+        let Some(version) = version else {
+            return Err(Refused::NoVersion(format!("{name} has no such version")));
+        };
+        sqlx::query(
+            "UPDATE projection.checkpoints SET halted = NULL
+             WHERE projection = $1 AND version = $2",
+        )
+        .bind(name)
+        .bind(version.version)
+        .execute(&mut *tx)
+        .await?;
         let resumed = sqlx::query_as(
             "UPDATE projection.versions SET paused = false, problem = NULL, changed_at = now()
              WHERE projection = $1 AND version = $2 RETURNING *",
         );
-        let resumed = resumed.bind(name).bind(number).fetch_one(&self.pool).await?;
+        let resumed = resumed.bind(name).bind(version.version).fetch_one(&mut *tx).await?;
+        tx.commit().await?;
         self.versions.hurry();
         Ok(resumed)
     }

@@ -340,32 +340,48 @@ pub(super) async fn start_over(
     if !is_here || is_marked(&mut tx, &schema).await? {
         return Ok(());
     }
-    // The checkpoints first, as batches do: so neither waits for the other for ever.
-    sqlx::query(
-        "UPDATE projection.checkpoints SET log_id = NULL, next_offset = 0, epoch = -1,
-            claim = NULL, last_seq = 0, copying = true, last_event_at = NULL
-         WHERE projection = $1 AND version = $2",
-    )
-    .bind(projection)
-    .bind(version)
-    .execute(&mut *tx)
-    .await?;
-    let mut statements = String::new();
-    for table in tables(&mut tx, &schema).await? {
-        statements.push_str(&format!("TRUNCATE {table};"));
-    }
-    statements.push_str(&format!("INSERT INTO {schema}.{MARK} VALUES (now())"));
-    sqlx::raw_sql(AssertSqlSafe(statements)).execute(&mut *tx).await?;
-    sqlx::query(
-        "UPDATE projection.versions SET state = 'copying', changed_at = now()
-         WHERE projection = $1 AND version = $2",
-    )
-    .bind(projection)
-    .bind(version)
-    .execute(&mut *tx)
-    .await?;
+    take_back(&mut tx, projection, version, &schema, State::Copying).await?;
+    let mark = format!("INSERT INTO {schema}.{MARK} VALUES (now())");
+    sqlx::query(AssertSqlSafe(mark)).execute(&mut *tx).await?;
     tx.commit().await?;
     let detail = "PostgreSQL has lost its rows in a crash, so it starts over";
     emit(Stepped { projection, version, state: "copying", detail });
+    Ok(())
+}
+
+/// Empties all tables of a version and takes it back to the start of the log, in this state.
+///
+/// # Errors
+/// If PostgreSQL cannot do it.
+pub(super) async fn take_back(
+    tx: &mut PgConnection,
+    projection: &str,
+    version: i32,
+    schema: &str,
+    state: State,
+) -> Result<(), sqlx::Error> {
+    // The checkpoints first, as batches do: so neither waits for the other for ever.
+    sqlx::query(
+        "UPDATE projection.checkpoints SET log_id = NULL, next_offset = 0, epoch = -1,
+            claim = NULL, last_seq = 0, copying = $3, last_event_at = NULL
+         WHERE projection = $1 AND version = $2",
+    )
+    .bind(projection)
+    .bind(version)
+    .bind(state == State::Copying)
+    .execute(&mut *tx)
+    .await?;
+    for table in tables(tx, schema).await? {
+        sqlx::query(AssertSqlSafe(format!("TRUNCATE {table}"))).execute(&mut *tx).await?;
+    }
+    sqlx::query(
+        "UPDATE projection.versions SET state = $3, changed_at = now()
+         WHERE projection = $1 AND version = $2",
+    )
+    .bind(projection)
+    .bind(version)
+    .bind(state.as_str())
+    .execute(tx)
+    .await?;
     Ok(())
 }

@@ -1,10 +1,23 @@
 //! Makes what was copied durable and gives it its indexes, a transaction for each step.
+//!
+//! A row that an index refuses is found only when that is made. Then the version starts over with its
+//! indexes in place and is fed like any other, which finds the event and parks it.
 
-use infra::postgres::Pool;
+use infra::{
+    postgres::Pool,
+    telemetry::{chain, emit},
+};
 use sqlx::{AssertSqlSafe, Executor, PgConnection, types::Json};
 
-use super::{begin::tables, copy::is_marked};
-use crate::versions::{Version, lock_key, schema_of};
+use super::{
+    begin::{locked, tables},
+    copy::{is_marked, take_back},
+};
+use crate::{
+    metrics::Stepped,
+    runner::is_about_data,
+    versions::{State, Version, lock_key, schema_of},
+};
 
 /// Writing a table to the log or building an index may take this long: hundreds of millions of rows.
 const STEP_WAIT_MAX: &str = "6h";
@@ -17,6 +30,8 @@ pub(super) enum Finished {
     Wholly,
     /// PostgreSQL has lost the rows.
     WipedOut,
+    /// An index does not take a row.
+    Refused,
     /// Another projector is at it.
     Elsewhere,
 }
@@ -44,10 +59,44 @@ pub(super) async fn step(pool: &Pool, version: &Version) -> Result<Finished, sql
         make_durable(&mut tx, &schema).await?;
         Finished::Partly
     } else {
-        make_index(&mut tx, version, &schema).await?
+        match make_index(&mut tx, version, &schema).await {
+            Err(error) if is_about_data(&error) => {
+                let (projection, state) = (&*version.projection, version.state.as_str());
+                let detail = format!(
+                    "an index does not take a row, so it starts over with its indexes, event by \
+                     event: {}",
+                    chain(&error)
+                );
+                emit(Stepped { projection, version: version.version, state, detail: &detail });
+                return Ok(Finished::Refused);
+            }
+            made => made?,
+        }
     };
     tx.commit().await?;
     Ok(finished)
+}
+
+/// Empties the tables, makes all their indexes, and has the version follow the log from its start,
+/// unless somebody has already.
+///
+/// # Errors
+/// If PostgreSQL cannot do it.
+pub(super) async fn start_over_indexed(pool: &Pool, version: &Version) -> Result<(), sqlx::Error> {
+    let Version { projection, version, .. } = version;
+    let schema = schema_of(projection, *version);
+    let mut tx = pool.begin().await?;
+    let versions = locked(&mut tx, projection).await?;
+    let is_here = |it: &Version| it.version == *version && it.state == State::Indexing;
+    if !versions.iter().any(is_here) {
+        return Ok(());
+    }
+    take_back(&mut tx, projection, *version, &schema, State::CatchingUp).await?;
+    for statement in missing(&mut tx, projection, *version).await? {
+        tx.execute(AssertSqlSafe(statement)).await?;
+    }
+    keep_missing(&mut tx, projection, *version, Vec::new()).await?;
+    tx.commit().await
 }
 
 async fn has_mark(tx: &mut PgConnection, schema: &str) -> Result<bool, sqlx::Error> {
@@ -72,13 +121,8 @@ async fn make_index(
     version: &Version,
     schema: &str,
 ) -> Result<Finished, sqlx::Error> {
-    let Json(mut missing): Json<Vec<String>> = sqlx::query_scalar(
-        "SELECT indexes FROM projection.versions WHERE projection = $1 AND version = $2",
-    )
-    .bind(&version.projection)
-    .bind(version.version)
-    .fetch_one(&mut *tx)
-    .await?;
+    let Version { projection, version, .. } = version;
+    let mut missing = missing(tx, projection, *version).await?;
     let Some(statement) = missing.pop() else {
         // The planner knows nothing of rows that were copied a moment ago.
         for table in tables(tx, schema).await? {
@@ -87,13 +131,39 @@ async fn make_index(
         return Ok(Finished::Wholly);
     };
     tx.execute(AssertSqlSafe(statement)).await?;
+    keep_missing(tx, projection, *version, missing).await?;
+    Ok(Finished::Partly)
+}
+
+/// How to make the indexes that are still to be made.
+async fn missing(
+    tx: &mut PgConnection,
+    projection: &str,
+    version: i32,
+) -> Result<Vec<String>, sqlx::Error> {
+    let Json(missing) = sqlx::query_scalar(
+        "SELECT indexes FROM projection.versions WHERE projection = $1 AND version = $2",
+    )
+    .bind(projection)
+    .bind(version)
+    .fetch_one(tx)
+    .await?;
+    Ok(missing)
+}
+
+async fn keep_missing(
+    tx: &mut PgConnection,
+    projection: &str,
+    version: i32,
+    missing: Vec<String>,
+) -> Result<(), sqlx::Error> {
     sqlx::query(
         "UPDATE projection.versions SET indexes = $3 WHERE projection = $1 AND version = $2",
     )
-    .bind(&version.projection)
-    .bind(version.version)
+    .bind(projection)
+    .bind(version)
     .bind(Json(missing))
     .execute(tx)
     .await?;
-    Ok(Finished::Partly)
+    Ok(())
 }

@@ -27,7 +27,7 @@ use super::{
     lane::{self, Lane},
     write::{Failed, Writer},
 };
-use crate::metrics::ReadFailed;
+use crate::{checkpoint::CheckpointRow, metrics::ReadFailed};
 
 /// Events of one batch; what has arrived beyond them makes the next one.
 const BATCH_EVENTS_MAX: usize = 5_000;
@@ -52,13 +52,13 @@ pub(super) enum Ended {
     Stopped,
     /// Somebody else moved the checkpoint.
     Lost,
-    /// It cannot go on, and says so.
-    Halted,
+    /// It cannot go on, and says so, until somebody says that it may.
+    Halted(CheckpointRow),
 }
 
 impl Applier {
     pub(super) async fn run(mut self) -> Ended {
-        self.writer.resume();
+        self.writer.resume().await;
         let stop = self.stop.clone();
         loop {
             let deliveries = tokio::select! {
@@ -76,7 +76,7 @@ impl Applier {
                     if let Some(ended) = self.wait_for_room().await {
                         return ended;
                     }
-                    self.writer.resume();
+                    self.writer.resume().await;
                     continue;
                 }
                 Failed::Unfit | Failed::TooMuch => "the batch does not apply".to_owned(),
@@ -84,7 +84,7 @@ impl Applier {
                 Failed::Database(error) => chain(&error).to_string(),
             };
             self.writer.halt(&reason).await;
-            return Ended::Halted;
+            return Ended::Halted(self.writer.row);
         }
     }
 

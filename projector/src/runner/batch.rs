@@ -36,6 +36,12 @@ impl<'c> Batch<'c> {
         batch
     }
 
+    /// Whether the commits hold nothing for this projection.
+    #[must_use]
+    pub(super) fn is_empty(&self) -> bool {
+        self.facts.is_empty() && self.waiting.is_empty()
+    }
+
     /// What becomes of the events that do not go into the tables.
     #[must_use]
     pub(super) fn park(&self, misfits: Vec<Misfit>) -> Parking<'c> {

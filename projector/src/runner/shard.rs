@@ -2,8 +2,8 @@
 //!
 //! The feed begins where the slowest projection stands that is not far behind the first; the others
 //! pass over what they have, and those that are far behind catch up by themselves (`lane`). A
-//! projection that halts leaves the others alone; one whose checkpoint somebody else moved makes the
-//! shard begin anew from the stored checkpoints.
+//! projection that halts leaves the others alone. One whose checkpoint somebody else moved, or that
+//! an operator lets go on, makes the shard begin anew from the stored checkpoints.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,7 +15,10 @@ use infra::{
     task::{self, Task, TaskFailed},
     telemetry::{chain, emit},
 };
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, MissedTickBehavior, interval},
+};
 
 use super::{
     RETRY,
@@ -45,12 +48,15 @@ pub(super) const RECREATED: &str = "restore the topic that the read models were 
 /// projectors that take it from each other get slower until one has it.
 const SERVED_MIN: Duration = Duration::from_secs(10);
 
+/// How often what is halted looks whether it may go on.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Why a shard is not served any more.
 enum Over {
     /// Begin anew.
     Again,
-    /// Nothing will change by itself.
-    Halted,
+    /// Nothing will change by itself: these wait for somebody to let them go on.
+    Halted(Vec<CheckpointRow>),
     Stopped,
 }
 
@@ -70,8 +76,15 @@ pub(super) async fn run(
         if started.elapsed() > SERVED_MIN {
             waits.reset();
         }
+        let next = async {
+            match &over {
+                Over::Again => drop(waits.wait().await),
+                Over::Halted(rows) => any_goes_on(&shared, rows).await,
+                Over::Stopped => shutdown.requested().await,
+            }
+        };
         tokio::select! {
-            _ = waits.wait(), if matches!(over, Over::Again) => {}
+            () = next => {}
             () = shutdown.requested() => return Ok(()),
         }
     }
@@ -104,7 +117,7 @@ async fn serve(
     let meter = meter::run(Arc::clone(shared), shard, Arc::clone(&horizon));
     let _meter = task::spawn("projector meter", meter);
     let over = tokio::select! {
-        over = watch(&mut appliers, shard) => over?,
+        over = watch(&mut appliers, shared, shard) => over?,
         error = feed.run() => {
             unreadable(shared, &rows, shard, &error).await
         }
@@ -120,14 +133,43 @@ async fn serve(
 }
 
 /// Waits until the appliers have a reason to end the shard.
-async fn watch(appliers: &mut Appliers, shard: ShardId) -> Result<Over, TaskFailed> {
-    while let Some(ended) = appliers.next().await {
-        if ended? == Ended::Lost {
-            emit(Lost { shard });
-            return Ok(Over::Again);
+async fn watch(
+    appliers: &mut Appliers,
+    shared: &Shared,
+    shard: ShardId,
+) -> Result<Over, TaskFailed> {
+    let mut halted = Vec::new();
+    loop {
+        let ended = tokio::select! {
+            ended = appliers.next() => ended,
+            () = any_goes_on(shared, &halted) => return Ok(Over::Again),
+        };
+        match ended.transpose()? {
+            None => return Ok(Over::Halted(halted)),
+            Some(Ended::Stopped) => {}
+            Some(Ended::Halted(row)) => halted.push(row),
+            Some(Ended::Lost) => {
+                emit(Lost { shard });
+                return Ok(Over::Again);
+            }
         }
     }
-    Ok(Over::Halted)
+}
+
+/// Waits until one of those that are halted may go on: for ever, if none is.
+async fn any_goes_on(shared: &Shared, halted: &[CheckpointRow]) {
+    let mut looks = interval(LOOK_INTERVAL);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    looks.reset();
+    loop {
+        looks.tick().await;
+        for row in halted {
+            // While PostgreSQL is away nothing is known, and the next look tells.
+            if row.goes_on(&shared.pool).await.unwrap_or(false) {
+                return;
+            }
+        }
+    }
 }
 
 /// Where a projection stands in the shard.
@@ -232,5 +274,5 @@ async fn unreadable(
             emit(ApplyFailed { projection: row.projection, shard, error: &error });
         }
     }
-    Over::Halted
+    Over::Halted(rows.to_vec())
 }

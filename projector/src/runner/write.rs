@@ -91,19 +91,22 @@ impl Writer {
     }
 
     /// Says that it goes on.
-    pub(super) fn resume(&self) {
+    pub(super) async fn resume(&self) {
         let (projection, shard) = self.party();
-        emit(Resumed { projection, shard });
+        emit(Resumed { row: self.row });
         self.tell_parked();
         if let Some(trouble) = self.shared.halted.get(projection) {
             trouble.clear(&shard);
+        }
+        if let Err(error) = self.row.go_on(&self.shared.pool).await {
+            emit(ApplyFailed { projection, shard, error: &error });
         }
     }
 
     /// Says that it does not go on, and why.
     pub(super) async fn halt(&self, reason: &str) {
         let (projection, shard) = self.party();
-        emit(Halted { projection, shard, reason });
+        emit(Halted { row: self.row, reason });
         if let Some(trouble) = self.shared.halted.get(projection) {
             trouble.raise(shard, format!("halted in shard {shard}: {reason}"));
         }
@@ -119,8 +122,7 @@ impl Writer {
     }
 
     fn tell_parked(&self) {
-        let (projection, shard) = self.party();
-        emit(ParkedCount { projection, shard, events: self.letters.events() });
+        emit(ParkedCount { row: self.row, events: self.letters.events() });
     }
 
     /// Writes one batch, however long PostgreSQL is away.
@@ -165,6 +167,7 @@ impl Writer {
         }
         self.shared.postgres.clear(&self.party());
         self.checkpoint = last.checkpoint;
+        self.shared.notices.post(self.row, self.checkpoint);
         self.tell_parked();
         Ok(())
     }
@@ -185,7 +188,6 @@ impl Writer {
     ) -> Result<Added, Failed> {
         let Some(last) = commits.last() else { return Ok(Added::default()) };
         let started = Instant::now();
-        let mut tx = self.shared.pool.begin().await?;
         let step = Advance {
             from: &self.checkpoint,
             letters: self.letters.changes,
@@ -193,6 +195,13 @@ impl Writer {
             recorded_at: last.recorded_at,
             log_end: self.horizon.log_end(last.checkpoint.next_offset),
         };
+        if batch.is_empty() {
+            // One statement is a transaction of its own, and most batches are no more than that.
+            let mut connection = self.shared.pool.acquire().await?;
+            let moved = self.row.advance(&mut connection, &step).await?;
+            return if moved { Ok(Added::default()) } else { Err(Failed::Lost) };
+        }
+        let mut tx = self.shared.pool.begin().await?;
         if !self.row.advance(&mut tx, &step).await? {
             return Err(Failed::Lost);
         }

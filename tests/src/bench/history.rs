@@ -3,26 +3,17 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use bytes::Bytes;
 use domain::{
     Event,
-    envelope::Provenance,
-    id::{CausationId, CommandId, CorrelationId, EventId, Sku, StreamId},
+    id::{Sku, StreamId},
     shard::{ShardId, shard_of},
     stock,
-    timestamp::Timestamp,
 };
-use infra::{
-    clock::Clock,
-    codec,
-    log::{
-        AppendError, ClaimInfo, ClaimRecord, EventLog, EventRecord, LogWriter, Nonce,
-        OutgoingRecord, Place, Report, RequestHash, Ticket,
-    },
-};
-use tokio::sync::mpsc;
-use uuid::Uuid;
+use infra::{clock::Clock, codec, log::EventLog};
+
+use crate::writing::Writing;
 
 /// What the history reaches over. All but the last day of it is of no use to the dedup table.
 const REACH: Duration = Duration::from_hours(30 * 24);
@@ -87,94 +78,4 @@ impl History {
 #[expect(clippy::cast_precision_loss, reason = "a moment in a made-up history")]
 fn as_part(seq: u64, events: u64) -> f64 {
     seq as f64 / events as f64
-}
-
-pub(super) struct Writing {
-    writer: Box<dyn LogWriter>,
-    reports: mpsc::Receiver<Report>,
-    under_way: u64,
-    epoch: i64,
-    claim: Nonce,
-}
-
-impl Writing {
-    pub(super) async fn open(log: &dyn EventLog, shard: ShardId) -> Result<Self> {
-        let (writer, reports) = log.open_writer(shard).await?;
-        let claim = Nonce::random();
-        let mut writing = Self { writer, reports, under_way: 0, epoch: -1, claim };
-        let info = ClaimInfo {
-            node: "bench".to_owned(),
-            url: "http://localhost".to_owned(),
-            started_at: Clock::System.now(),
-            software: "bench".to_owned(),
-        };
-        let record = OutgoingRecord::Claim(ClaimRecord { nonce: claim, info });
-        writing.writer.append(&record, Ticket::CLAIM)?;
-        writing.under_way += 1;
-        writing.epoch = writing.report().await?;
-        Ok(writing)
-    }
-
-    pub(super) async fn append(
-        &mut self,
-        stream: StreamId,
-        revision: u64,
-        seq: u64,
-        recorded_at: Timestamp,
-        event_type: std::sync::Arc<str>,
-        value: Bytes,
-    ) -> Result<()> {
-        let id = Uuid::new_v4();
-        let (epoch, claim) = (self.epoch, self.claim);
-        let record = OutgoingRecord::Event(Box::new(EventRecord {
-            place: Place { epoch, claim, seq, index: 0, count: 1 },
-            id: EventId::new(CommandId::new(id).derive("0")),
-            event_type,
-            stream,
-            revision,
-            recorded_at,
-            provenance: Provenance {
-                command_id: CommandId::new(id),
-                correlation_id: CorrelationId::new(id),
-                causation_id: CausationId::new(id),
-                actor: "bench".into(),
-                traceparent: None,
-            },
-            request_hash: Some(RequestHash::of(&[id.as_bytes()])),
-            value,
-        }));
-        loop {
-            match self.writer.append(&record, Ticket { epoch, seq, index: 0 }) {
-                Ok(()) => break,
-                Err(AppendError::QueueFull) => self.report().await.map(drop)?,
-                Err(error) => return Err(error.into()),
-            }
-        }
-        self.under_way += 1;
-        while let Ok(report) = self.reports.try_recv() {
-            self.take(&report)?;
-        }
-        Ok(())
-    }
-
-    pub(super) async fn finish(mut self) -> Result<()> {
-        while self.under_way > 0 {
-            self.report().await?;
-        }
-        Ok(())
-    }
-
-    async fn report(&mut self) -> Result<i64> {
-        let report = self.reports.recv().await.context("the writer ended")?;
-        self.take(&report)
-    }
-
-    /// A history with a hole in it is none.
-    fn take(&mut self, report: &Report) -> Result<i64> {
-        self.under_way -= 1;
-        match &report.result {
-            Ok(Some(offset)) => Ok(*offset),
-            other => bail!("a record of the history is in doubt: {other:?}"),
-        }
-    }
 }

@@ -14,7 +14,7 @@ use infra::{clock::Clock, log::EventLog};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::history::Writing;
+use crate::writing::Writing;
 
 /// Lines of each order; a basket of the import has nine or ten.
 const LINES: u64 = 8;
@@ -29,8 +29,22 @@ struct Shard {
     seq: u64,
 }
 
-/// Appends so many sales; tells how many events that were.
-pub(super) async fn append(log: &dyn EventLog, sales: u64) -> Result<u64> {
+/// What is in the log.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sales {
+    pub(super) sales: u64,
+    /// Beside those that are sold; each has one event.
+    pub(super) products: u64,
+}
+
+impl Sales {
+    /// Tells how many events that were.
+    pub(super) async fn append(self, log: &dyn EventLog) -> Result<u64> {
+        append(log, self).await
+    }
+}
+
+async fn append(log: &dyn EventLog, Sales { sales, products }: Sales) -> Result<u64> {
     let mut shards = Vec::new();
     for shard in (0..log.shard_count()).map(ShardId::new) {
         shards.push(Shard { writing: Writing::open(log, shard).await?, seq: 0 });
@@ -40,6 +54,9 @@ pub(super) async fn append(log: &dyn EventLog, sales: u64) -> Result<u64> {
     for sale in 0..sales {
         let at = start.plus(Duration::from_millis(sale));
         append_sale(&mut shards, &mut stock, sale, at).await?;
+    }
+    for product in 0..products {
+        append_product(&mut shards, product, start).await?;
     }
     let mut events = 0;
     for Shard { writing, seq } in shards {
@@ -86,6 +103,14 @@ async fn append_sale(
     append_stock(shards, stock, sale, "stock.committed", at, &committed).await?;
     let confirmed = json!({ "payment_id": payment, "paid": amount });
     put(shards, &order_stream, "order.confirmed", 3, at, &confirmed).await
+}
+
+async fn append_product(shards: &mut [Shard], product: u64, at: Timestamp) -> Result<()> {
+    let created = json!({
+        "sku": format!("product-{product}"), "details": { "name": format!("Product {product}") },
+        "price": usd(PRICE),
+    });
+    put(shards, &format!("product/{}", Uuid::now_v7()), "product.created", 1, at, &created).await
 }
 
 async fn append_stock(

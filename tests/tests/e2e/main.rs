@@ -4,4 +4,5 @@ mod bad_input;
 mod checkout;
 mod idempotency;
 mod last_units;
+mod poison;
 mod shop;

@@ -134,6 +134,40 @@ async fn a_correction_reaches_the_version_that_stands_by() {
     rig.end().await;
 }
 
+/// A build makes its indexes last, long after the row that one of them refuses.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_only_an_index_refuses_a_build_parks_like_the_live_version() {
+    let rig = Rig::start(1).await;
+    let mut owner = Owner::claim(&rig.log, 0);
+    let [long, good] = [Uuid::now_v7(), Uuid::now_v7()];
+    let mut told = placed(long);
+    // What is alike is compressed, and would fit.
+    let reference: String = (0..500).map(|_| Uuid::new_v4().simple().to_string()).collect();
+    told.data["customer_reference"] = reference.into();
+    owner.commit(&[told]);
+    owner.commit(&[placed(good)]);
+    owner.commit(&[stock_reserved(long)]);
+    owner.commit(&[stock_reserved(good)]);
+    let projector = rig.projector();
+    rig.applied().await;
+    let parked = letters(&projector, "parked", 1).await;
+    assert_eq!(parked[0]["behind"], 1, "{parked:?}");
+
+    projector.act("orders", "rebuild", json!({ "verify": true })).await;
+    let built = projector.settled("orders", 2, "standby").await;
+    assert_eq!(built["problem"], Value::Null, "{built}");
+    let parked = letters(&projector, "parked", 2).await;
+    let its = parked.iter().find(|letter| letter["version"] == 2).expect("the build's letter");
+    assert_eq!((&its["key"], &its["behind"]), (&json!(format!("order/{long}")), &json!(1)));
+    assert_eq!(rig.number("SELECT count(*) FROM orders_v2.orders").await, 1);
+    let indexes = "SELECT count(*) FROM pg_indexes WHERE schemaname = 'orders_v2'";
+    assert_eq!(rig.number(indexes).await, 4);
+    let verified = projector.verify("orders", json!({ "version": 2 })).await;
+    assert_eq!(verified["state"], "equal", "{verified}");
+    projector.stop().await;
+    rig.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_version_that_has_parked_what_readers_see_is_not_switched_to_by_itself() {
     let rig = Rig::start(1).await;

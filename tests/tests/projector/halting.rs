@@ -2,6 +2,7 @@
 
 use infra::log::memory::MemoryLog;
 use projector::status::{State, Status};
+use serde_json::json;
 use tests::eventually::eventually;
 use uuid::Uuid;
 
@@ -52,6 +53,30 @@ async fn too_many_events_that_do_not_fit_halt_their_projection_in_their_shard_al
     let (status, report) = projector.ready().await;
     assert_eq!(status, 503);
     assert_eq!(report["reasons"][0]["condition"], "products");
+    projector.stop().await;
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_halted_goes_on_when_an_operator_says_so() {
+    let rig = Rig::start(1).await;
+    let mut owner = Owner::claim(&rig.log, 0);
+    owner.commit(&[received("A", 1, 7)]);
+    let projector = rig.projector();
+    rig.applied().await;
+    let rename = async |sql: &'static str| {
+        sqlx::raw_sql(sql).execute(&rig.pool).await.expect("another name");
+    };
+    rename("ALTER TABLE stock_v1.stock RENAME TO misplaced").await;
+    owner.commit(&[received("A", 2, 1)]);
+    halts(&rig, "stock_v1.stock").await;
+    rename("ALTER TABLE stock_v1.misplaced RENAME TO stock").await;
+    let version = projector.act("stock", "resume", json!({})).await;
+    assert_eq!(version["state"], "live", "{version}");
+    rig.applied().await;
+    assert_eq!(rig.number("SELECT on_hand FROM read.stock").await, 8);
+    assert_eq!(halted(&rig).await, []);
+    assert_eq!(projector.ready().await.0, 200);
     projector.stop().await;
     rig.end().await;
 }

@@ -1,0 +1,232 @@
+//! A projector as a process of its own, with a log and a database that nothing else uses, and the
+//! operators' API of any.
+
+use std::{net::TcpListener, path::Path, process::Stdio, time::Duration};
+
+use anyhow::{Context, Result, bail, ensure};
+use infra::{
+    config,
+    log::kafka::{KafkaLog, TopicSpec, ensure_topic},
+};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::Value;
+use sqlx::{Connection, PgConnection};
+use tokio::{
+    process::{Child, Command},
+    time::{Instant, MissedTickBehavior, interval},
+};
+use uuid::Uuid;
+
+use super::{memory::Memory, topic};
+use crate::{
+    eventually::eventually,
+    plain_http,
+    stack::{
+        database::{self, Template},
+        folder::Folder,
+        secrets::Secrets,
+        services::{self, Role, Wiring, readiness},
+        state::{OWNER, State},
+    },
+};
+
+const SHARDS: u32 = 4;
+const ALL: [&str; 6] = ["api_keys", "carts", "orders", "products", "sales", "stock"];
+/// A number that no release has for what it makes of events.
+const OTHER_FOLD: i32 = i32::MAX;
+const READY_WAIT_MAX: Duration = Duration::from_secs(60);
+const BUILD_WAIT_MAX: Duration = Duration::from_secs(1_200);
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Where projectors run: a log and a database.
+pub(super) struct Site {
+    wiring: Wiring,
+    admin_url: String,
+    database: String,
+}
+
+impl Site {
+    /// Measures on an empty log and an empty database, and removes both.
+    pub(super) async fn with(
+        folder: &Folder,
+        measure: impl AsyncFnOnce(&Self) -> Result<()>,
+    ) -> Result<()> {
+        let site = Self::prepare(folder).await?;
+        let measured = measure(&site).await;
+        database::remove(&site.admin_url, &site.database).await?;
+        topic::delete(&site.wiring.bootstrap_servers, &[&site.wiring.topic]).await?;
+        measured
+    }
+
+    async fn prepare(folder: &Folder) -> Result<Self> {
+        let state = State::read(folder)?.context("the stack has a state")?;
+        let secrets = Secrets::of(folder)?;
+        let id = Uuid::new_v4().simple().to_string();
+        let (topic, database) = (format!("tradewind.bench.{id}"), format!("bench_{id}"));
+        let admin_url = state.admin_url(&secrets);
+        let wiring = Wiring {
+            bind: TcpListener::bind(("127.0.0.1", 0))?.local_addr()?,
+            bootstrap_servers: state.bootstrap_servers(),
+            topic,
+            databases: state.databases_named(&secrets, Some(&database)),
+            node: None,
+            secrets,
+            state: folder.root().to_owned(),
+            snapshots: folder.root().to_owned(),
+        };
+        let site = Self { wiring, admin_url, database };
+        ensure_topic(&site.kafka(), &site.wiring.topic, TopicSpec::local(SHARDS)).await?;
+        site.empty().await?;
+        Ok(site)
+    }
+
+    fn kafka(&self) -> config::Kafka {
+        config::Kafka::plaintext(&self.wiring.bootstrap_servers, &self.wiring.topic)
+    }
+
+    pub(super) async fn log(&self) -> Result<KafkaLog> {
+        Ok(KafkaLog::connect(&self.kafka(), &self.wiring.topic).await?)
+    }
+
+    /// The database's URL for its owner.
+    pub(super) fn database_url(&self) -> &str {
+        &self.wiring.databases.migrator
+    }
+
+    /// Puts an empty database in the place of the one before.
+    pub(super) async fn empty(&self) -> Result<()> {
+        database::remove(&self.admin_url, &self.database).await?;
+        database::create(&self.admin_url, &self.database, Template::Empty, Some(OWNER)).await?;
+        database::migrate(self.database_url()).await
+    }
+
+    /// Has the empty database say that a release which does not run feeds all other projections.
+    pub(super) async fn feed_only(&self, names: &[&str]) -> Result<()> {
+        let others: Vec<_> = ALL.into_iter().filter(|other| !names.contains(other)).collect();
+        let mut database = PgConnection::connect(self.database_url()).await?;
+        sqlx::query(
+            "INSERT INTO projection.versions (projection, version, fold, state)
+             SELECT other, 1, $2, 'live' FROM unnest($1::text[]) AS other",
+        )
+        .bind(others)
+        .bind(OTHER_FOLD)
+        .execute(&mut database)
+        .await?;
+        Ok(database.close().await?)
+    }
+}
+
+pub(super) struct Projector {
+    process: Child,
+    pid: i32,
+    pub(super) admin: Admin,
+}
+
+impl Projector {
+    /// Until it is ready.
+    pub(super) async fn start(site: &Site) -> Result<Self> {
+        let wiring = &site.wiring;
+        let process = Command::new(services::folder_of_binaries()?.join("projector"))
+            .arg("run")
+            .env_clear()
+            .envs(wiring.env(Role::Projector))
+            .env("TRADEWIND_LOG__FILTER", "error")
+            .current_dir(Path::new("/"))
+            .stdout(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()?;
+        let pid = i32::try_from(process.id().context("a process that runs")?)?;
+        let url = format!("http://{}", wiring.bind);
+        eventually("the projector is ready", READY_WAIT_MAX, || readiness(&url)).await;
+        let admin = Admin::new(&url, &wiring.secrets.operator_key)?;
+        Ok(Self { process, pid, admin })
+    }
+
+    pub(super) fn memory(&self) -> Result<Memory> {
+        Memory::of(self.pid)
+    }
+
+    pub(super) async fn stop(mut self) -> Result<()> {
+        kill(Pid::from_raw(self.pid), Signal::SIGTERM)?;
+        let ended = tokio::time::timeout(READY_WAIT_MAX, self.process.wait()).await??;
+        ensure!(ended.success(), "the projector ended with {ended}");
+        Ok(())
+    }
+}
+
+/// The operators' API of a projector.
+pub(super) struct Admin {
+    url: String,
+    operator_key: String,
+    http: reqwest::Client,
+}
+
+impl Admin {
+    pub(super) fn new(url: &str, operator_key: &str) -> Result<Self> {
+        let http = plain_http::builder().timeout(READY_WAIT_MAX).build()?;
+        Ok(Self { url: url.to_owned(), operator_key: operator_key.to_owned(), http })
+    }
+
+    pub(super) async fn ask(&self, action: &str, name: &str, body: &Value) -> Result<Value> {
+        let url = format!("{}/v1/admin/projections/{name}/{action}", self.url);
+        let request = self.http.post(url).bearer_auth(&self.operator_key).json(body);
+        let response = request.send().await?;
+        let status = response.status();
+        let answer: Value = response.json().await?;
+        ensure!(status.is_success(), "{action} {name}: {answer}");
+        Ok(answer)
+    }
+
+    /// Builds a version, waits until it stands by, and drops it; tells how long the build took.
+    pub(super) async fn rebuild(&self, name: &str) -> Result<Duration> {
+        let began = Instant::now();
+        let begun = self.ask("rebuild", name, &serde_json::json!({})).await?;
+        let version = begun["version"].clone();
+        self.wait_for("the build", |status| {
+            let mut own = items(status, "versions").filter(|it| it["projection"] == name);
+            own.any(|it| it["version"] == version && it["state"] == "standby")
+        })
+        .await?;
+        let took = began.elapsed();
+        self.ask("drop", name, &serde_json::json!({ "version": version })).await?;
+        Ok(took)
+    }
+
+    /// Until these projections have applied all of the log.
+    pub(super) async fn applied(&self, names: &[&str]) -> Result<()> {
+        self.wait_for("the log to be applied", |status| {
+            let is_level = |it: &&Value| it["log_end"] != 0 && it["lag_records"] == 0;
+            let level = |name: &str| {
+                let own = items(status, "items").filter(|it| it["projection"] == name);
+                u32::try_from(own.filter(is_level).count()).unwrap_or(u32::MAX)
+            };
+            names.iter().all(|name| level(name) >= SHARDS)
+        })
+        .await
+    }
+
+    async fn wait_for(&self, what: &str, is_it: impl Fn(&Value) -> bool) -> Result<()> {
+        let deadline = Instant::now() + BUILD_WAIT_MAX;
+        let mut ticks = interval(LOOK_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let url = format!("{}/v1/admin/status", self.url);
+            let request = self.http.get(url).bearer_auth(&self.operator_key);
+            let status: Value = request.send().await?.json().await?;
+            if is_it(&status) {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                bail!("waited {BUILD_WAIT_MAX:?} for {what}; last seen: {status}");
+            }
+        }
+    }
+}
+
+fn items<'s>(status: &'s Value, list: &str) -> impl Iterator<Item = &'s Value> {
+    status[list].as_array().into_iter().flatten()
+}
