@@ -146,8 +146,7 @@ impl CheckpointRow {
 
     /// Holds the checkpoint where it is until the transaction ends, and lets no batch of any version
     /// pass that was made without knowing of this change of the dead letters, for corrections are
-    /// those of all. Listeners are told, for the rows may change with it. False if there is no such
-    /// row.
+    /// those of all. False if there is no such row.
     ///
     /// # Errors
     /// If PostgreSQL cannot answer.
@@ -161,20 +160,15 @@ impl CheckpointRow {
         .bind(self.shard_column())
         .execute(&mut *tx)
         .await?;
-        let changed = sqlx::query(
-            "WITH changed AS (
-                UPDATE projection.checkpoints SET letters = letters + 1
-                WHERE projection = $1 AND shard = $3
-                RETURNING projection, version, shard, log_id, next_offset)
-             SELECT pg_notify('tradewind_positions', row_to_json(changed)::text) FROM changed
-             WHERE version = $2",
+        let changed: Vec<i32> = sqlx::query_scalar(
+            "UPDATE projection.checkpoints SET letters = letters + 1
+             WHERE projection = $1 AND shard = $2 RETURNING version",
         )
         .bind(self.projection)
-        .bind(self.version)
         .bind(self.shard_column())
-        .fetch_optional(tx)
+        .fetch_all(tx)
         .await?;
-        Ok(changed.is_some())
+        Ok(changed.contains(&self.version))
     }
 
     /// Says why this projection does not go on in this shard, until `go_on` or an `advance`.

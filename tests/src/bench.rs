@@ -18,6 +18,7 @@ mod lone;
 mod memory;
 mod node;
 mod overload;
+mod process;
 mod projection;
 mod projector;
 mod rebuild;

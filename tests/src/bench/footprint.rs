@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::{
     figure::Figure,
     history::{self, History},
-    node::{Node, Site},
+    node::Site,
 };
 use crate::{plain_http, stack::folder::Folder};
 
@@ -40,10 +40,10 @@ pub(super) async fn run(rounds: usize, folder: &Folder, aggregates: u32) -> Resu
 async fn measure(site: &Site, rounds: u32) -> Result<()> {
     // The first start reads the whole log; the second finds all of it in the store, and an empty
     // cache.
-    let node = Node::start(site).await?;
+    let node = site.start().await?;
     let replayed = node.memory()?;
     node.stop().await?;
-    let node = Node::start(site).await?;
+    let node = site.start().await?;
     let load = Load::of(site)?;
     let (mut cold, mut warm) = (Vec::new(), Vec::new());
     for round in 0..rounds {

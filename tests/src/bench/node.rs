@@ -1,36 +1,26 @@
 //! A node of the command API as a process of its own, with a topic that no projector reads: so
 //! that nothing but the node, its log and the load is measured.
 
-use std::{net::TcpListener, path::Path, process::Stdio, time::Duration};
+use std::net::TcpListener;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use infra::{
     config,
     log::kafka::{TopicSpec, ensure_topic},
 };
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
 use tempfile::TempDir;
-use tokio::process::{Child, Command};
 use uuid::Uuid;
 
-use super::{memory::Memory, topic};
-use crate::{
-    eventually::eventually,
-    stack::{
-        folder::Folder,
-        secrets::Secrets,
-        services::{self, Role, Wiring, readiness},
-        state::State,
-    },
+use super::{process::Process, topic};
+use crate::stack::{
+    folder::Folder,
+    secrets::Secrets,
+    services::{Role, Wiring},
+    state::State,
 };
 
 const SHARDS: u32 = 4;
 const CACHE_LIMIT: &str = "256MiB";
-const READY_WAIT_MAX: Duration = Duration::from_secs(600);
-const STOP_WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// Where a node runs: its topic, its store, its port. The topic is to be deleted in the end.
 pub(super) struct Site {
@@ -71,6 +61,11 @@ impl Site {
         &self.wiring.secrets.operator_key
     }
 
+    pub(super) async fn start(&self) -> Result<Process> {
+        let settings = [("TRADEWIND_STORE__CACHE_BYTES", CACHE_LIMIT)];
+        Process::start(Role::CommandApi, &self.wiring, &settings).await
+    }
+
     pub(super) async fn delete(self) -> Result<()> {
         topic::delete(&self.wiring.bootstrap_servers, &[&self.wiring.topic]).await
     }
@@ -82,46 +77,9 @@ pub(super) async fn alone(
     measure: impl AsyncFnOnce(&Site) -> Result<()>,
 ) -> Result<()> {
     let site = Site::prepare(folder).await?;
-    let node = Node::start(&site).await?;
+    let node = site.start().await?;
     let measured = measure(&site).await;
     node.stop().await?;
     site.delete().await?;
     measured
-}
-
-pub(super) struct Node {
-    process: Child,
-    pid: i32,
-}
-
-impl Node {
-    /// Until it is ready.
-    pub(super) async fn start(site: &Site) -> Result<Self> {
-        let program = services::folder_of_binaries()?.join("command-api");
-        let process = Command::new(program)
-            .arg("serve")
-            .env_clear()
-            .envs(site.wiring.env(Role::CommandApi))
-            .env("TRADEWIND_STORE__CACHE_BYTES", CACHE_LIMIT)
-            .env("TRADEWIND_LOG__FILTER", "warn")
-            .current_dir(Path::new("/"))
-            .stdout(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()?;
-        let pid = i32::try_from(process.id().context("a process that runs")?)?;
-        let url = site.url();
-        eventually("the node is ready", READY_WAIT_MAX, || readiness(&url)).await;
-        Ok(Self { process, pid })
-    }
-
-    pub(super) fn memory(&self) -> Result<Memory> {
-        Memory::of(self.pid)
-    }
-
-    pub(super) async fn stop(mut self) -> Result<()> {
-        kill(Pid::from_raw(self.pid), Signal::SIGTERM)?;
-        let ended = tokio::time::timeout(STOP_WAIT_MAX, self.process.wait()).await??;
-        ensure!(ended.success(), "the node ended with {ended}");
-        Ok(())
-    }
 }

@@ -4,6 +4,8 @@
 //! The database is a fresh one in each round, and only one projection is fed, so that its events alone
 //! are written.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use futures_util::TryStreamExt;
@@ -12,7 +14,7 @@ use tokio::time::Instant;
 
 use super::{
     figure::{Figure, per_second},
-    projector::{Projector, Site},
+    projector::Site,
     sales::{self, Sales},
 };
 use crate::stack::folder::Folder;
@@ -35,11 +37,11 @@ async fn measure(rounds: usize, site: &Site, sales: Sales) -> Result<()> {
             site.empty().await?;
             let mut database = PgConnection::connect(site.database_url()).await?;
             site.feed_only(&[name]).await?;
-            let projector = Projector::start(site).await?;
-            projector.admin.applied(&[name]).await?;
+            let (projector, admin) = site.start().await?;
+            admin.applied(&[name]).await?;
             projector.stop().await?;
             let (events, seconds) = fed(&mut database, name).await?;
-            folded.push(per_second(events, std::time::Duration::from_secs_f64(seconds))?);
+            folded.push(per_second(events, Duration::from_secs_f64(seconds))?);
             copied.push(copy(&mut database, name, events).await?);
             database.close().await?;
         }
@@ -94,7 +96,7 @@ async fn columns(database: &mut PgConnection, table: &str) -> Result<String> {
         "SELECT string_agg(CASE
                 WHEN NOT is_unique THEN format('row.%I', name)
                 WHEN type = 'uuid'::regtype THEN 'gen_random_uuid()'
-                ELSE format('row.%I || n', name) END, ', ' ORDER BY place)
+                ELSE format('row.%I || ''/'' || n', name) END, ', ' ORDER BY place)
          FROM (
             SELECT attname AS name, atttypid AS type, attnum AS place, EXISTS (
                 SELECT FROM pg_index WHERE indrelid = attrelid AND indisunique

@@ -1,34 +1,25 @@
-//! A projector as a process of its own, with a log and a database that nothing else uses, and the
-//! operators' API of any.
+//! A projector with a log and a database that nothing else uses, and the operators' API of any.
 
-use std::{net::TcpListener, path::Path, process::Stdio, time::Duration};
+use std::{net::TcpListener, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
 use infra::{
     config,
     log::kafka::{KafkaLog, TopicSpec, ensure_topic},
 };
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
 use serde_json::Value;
 use sqlx::{Connection, PgConnection};
-use tokio::{
-    process::{Child, Command},
-    time::{Instant, MissedTickBehavior, interval},
-};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use uuid::Uuid;
 
-use super::{memory::Memory, topic};
+use super::{process::Process, topic};
 use crate::{
-    eventually::eventually,
     plain_http,
     stack::{
         database::{self, Template},
         folder::Folder,
         secrets::Secrets,
-        services::{self, Role, Wiring, readiness},
+        services::{Role, Wiring},
         state::{OWNER, State},
     },
 };
@@ -37,7 +28,7 @@ const SHARDS: u32 = 4;
 const ALL: [&str; 6] = ["api_keys", "carts", "orders", "products", "sales", "stock"];
 /// A number that no release has for what it makes of events.
 const OTHER_FOLD: i32 = i32::MAX;
-const READY_WAIT_MAX: Duration = Duration::from_secs(60);
+const ANSWER_WAIT_MAX: Duration = Duration::from_secs(60);
 const BUILD_WAIT_MAX: Duration = Duration::from_secs(1_200);
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -96,6 +87,12 @@ impl Site {
         &self.wiring.databases.migrator
     }
 
+    pub(super) async fn start(&self) -> Result<(Process, Admin)> {
+        let process = Process::start(Role::Projector, &self.wiring, &[]).await?;
+        let url = format!("http://{}", self.wiring.bind);
+        Ok((process, Admin::new(&url, &self.wiring.secrets.operator_key)?))
+    }
+
     /// Puts an empty database in the place of the one before.
     pub(super) async fn empty(&self) -> Result<()> {
         database::remove(&self.admin_url, &self.database).await?;
@@ -119,44 +116,6 @@ impl Site {
     }
 }
 
-pub(super) struct Projector {
-    process: Child,
-    pid: i32,
-    pub(super) admin: Admin,
-}
-
-impl Projector {
-    /// Until it is ready.
-    pub(super) async fn start(site: &Site) -> Result<Self> {
-        let wiring = &site.wiring;
-        let process = Command::new(services::folder_of_binaries()?.join("projector"))
-            .arg("run")
-            .env_clear()
-            .envs(wiring.env(Role::Projector))
-            .env("TRADEWIND_LOG__FILTER", "error")
-            .current_dir(Path::new("/"))
-            .stdout(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()?;
-        let pid = i32::try_from(process.id().context("a process that runs")?)?;
-        let url = format!("http://{}", wiring.bind);
-        eventually("the projector is ready", READY_WAIT_MAX, || readiness(&url)).await;
-        let admin = Admin::new(&url, &wiring.secrets.operator_key)?;
-        Ok(Self { process, pid, admin })
-    }
-
-    pub(super) fn memory(&self) -> Result<Memory> {
-        Memory::of(self.pid)
-    }
-
-    pub(super) async fn stop(mut self) -> Result<()> {
-        kill(Pid::from_raw(self.pid), Signal::SIGTERM)?;
-        let ended = tokio::time::timeout(READY_WAIT_MAX, self.process.wait()).await??;
-        ensure!(ended.success(), "the projector ended with {ended}");
-        Ok(())
-    }
-}
-
 /// The operators' API of a projector.
 pub(super) struct Admin {
     url: String,
@@ -166,7 +125,7 @@ pub(super) struct Admin {
 
 impl Admin {
     pub(super) fn new(url: &str, operator_key: &str) -> Result<Self> {
-        let http = plain_http::builder().timeout(READY_WAIT_MAX).build()?;
+        let http = plain_http::builder().timeout(ANSWER_WAIT_MAX).build()?;
         Ok(Self { url: url.to_owned(), operator_key: operator_key.to_owned(), http })
     }
 

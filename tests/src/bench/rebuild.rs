@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::{
     figure::{Figure, per_second, percentile},
-    projector::{Projector, Site},
+    projector::Site,
     sales::{self, Sales},
 };
 use crate::stack::folder::Folder;
@@ -23,13 +23,13 @@ pub(super) async fn run(rounds: usize, folder: &Folder, events: u32) -> Result<(
 async fn measure(rounds: usize, site: &Site, sales: Sales) -> Result<()> {
     let events = usize::try_from(sales.append(&site.log().await?).await?)?;
     site.feed_only(&PROJECTIONS).await?;
-    let projector = Projector::start(site).await?;
-    projector.admin.applied(&PROJECTIONS).await?;
+    let (projector, admin) = site.start().await?;
+    admin.applied(&PROJECTIONS).await?;
     let live = projector.memory()?;
     for name in PROJECTIONS {
         let mut rates = Vec::new();
         for _ in 0..rounds {
-            rates.push(per_second(events, projector.admin.rebuild(name).await?)?);
+            rates.push(per_second(events, admin.rebuild(name).await?)?);
         }
         let figure = format!("rebuild_{name}_events_per_second");
         Figure::aimed(&figure, percentile(&rates, 50), aim(name), "1/s", rounds).print()?;

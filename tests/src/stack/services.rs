@@ -223,7 +223,7 @@ impl Service {
 
 impl Role {
     /// The binary, and what to tell it.
-    fn command(self) -> (&'static str, &'static str) {
+    pub(crate) fn command(self) -> (&'static str, &'static str) {
         match self {
             Self::CommandApi => ("command-api", "serve"),
             Self::Projector => ("projector", "run"),

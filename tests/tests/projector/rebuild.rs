@@ -6,7 +6,7 @@ use tests::eventually::eventually;
 use crate::{
     exactly_once::{check_sold, sell},
     history::Owner,
-    rig::{Rig, WAIT_MAX},
+    rig::{Projector, Rig, WAIT_MAX},
 };
 
 const PROJECTIONS: [&str; 4] = ["orders", "products", "sales", "stock"];
@@ -85,6 +85,18 @@ async fn a_build_goes_on_where_a_killed_projector_left_it() {
 }
 
 /// A crash of PostgreSQL leaves tables that are not logged empty, and all others as they were.
+async fn crash_and_check(rig: Rig, projector: Projector) {
+    sqlx::raw_sql("TRUNCATE stock_v2.stock, stock_v2.building")
+        .execute(&rig.pool)
+        .await
+        .expect("tables to empty");
+    projector.settled("stock", 2, "standby").await;
+    let verified = projector.verify("stock", json!({ "version": 2 })).await;
+    assert_eq!(verified["state"], "equal", "{verified}");
+    projector.stop().await;
+    rig.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_build_that_a_crash_has_emptied_starts_over() {
     let rig = Rig::start(2).await;
@@ -98,15 +110,7 @@ async fn a_build_that_a_crash_has_emptied_starts_over() {
         if rows == 2 { Ok(()) } else { Err(rows) }
     })
     .await;
-    sqlx::raw_sql("TRUNCATE stock_v2.stock, stock_v2.building")
-        .execute(&rig.pool)
-        .await
-        .expect("tables to empty");
-    projector.settled("stock", 2, "standby").await;
-    let verified = projector.verify("stock", json!({ "version": 2 })).await;
-    assert_eq!(verified["state"], "equal", "{verified}");
-    projector.stop().await;
-    rig.end().await;
+    crash_and_check(rig, projector).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -125,15 +129,7 @@ async fn a_crash_has_a_shard_that_is_copied_already_copied_once_more() {
     })
     .await;
     assert_eq!(projector.version("stock", 2).await["state"], "copying");
-    sqlx::raw_sql("TRUNCATE stock_v2.stock, stock_v2.building")
-        .execute(&rig.pool)
-        .await
-        .expect("tables to empty");
-    projector.settled("stock", 2, "standby").await;
-    let verified = projector.verify("stock", json!({ "version": 2 })).await;
-    assert_eq!(verified["state"], "equal", "{verified}");
-    projector.stop().await;
-    rig.end().await;
+    crash_and_check(rig, projector).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
