@@ -88,7 +88,9 @@ impl Site {
     }
 
     pub(super) async fn start(&self) -> Result<(Process, Admin)> {
-        let process = Process::start(Role::Projector, &self.wiring, &[]).await?;
+        // It would warn of the projections that it does not feed.
+        let settings = [("TRADEWIND_LOG__FILTER", "error")];
+        let process = Process::start(Role::Projector, &self.wiring, &settings).await?;
         let url = format!("http://{}", self.wiring.bind);
         Ok((process, Admin::new(&url, &self.wiring.secrets.operator_key)?))
     }
