@@ -6,6 +6,7 @@
 //! **Invariant:** no thread of the async runtime waits for librdkafka. What blocks there, creating
 //! and destroying clients included, runs on threads of its own.
 
+mod asker;
 mod client;
 mod reader;
 mod topic;
@@ -15,19 +16,21 @@ use std::{ops::Range, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use domain::shard::ShardId;
-use rdkafka::{
-    ClientConfig,
-    consumer::{BaseConsumer, Consumer},
-};
+use rdkafka::{ClientConfig, error::KafkaResult};
 use tokio::sync::mpsc;
 
 use super::{BoxError, EventLog, LogReader, LogWriter, Offset, OpenError, ReadError, Report};
 use crate::{config, task};
+use asker::Asker;
 pub(crate) use client::{Quiet, base};
 pub use topic::{TopicError, TopicSpec, ensure_topic};
 
 /// How long a question to the brokers may take.
 const REQUEST_WAIT_MAX: Duration = Duration::from_secs(5);
+/// Whoever has not heard of the brokers for this long has a client that may never find them again:
+/// librdkafka forgets all brokers, the first ones too, when one that has just started knows of none
+/// (its issue 5301).
+const AWAY_MAX: Duration = Duration::from_secs(3);
 
 /// The shards of one topic. Clones share the connection that answers questions.
 #[derive(Clone)]
@@ -35,8 +38,7 @@ pub struct KafkaLog {
     base: ClientConfig,
     topic: Arc<str>,
     shard_count: u32,
-    /// Asks for the ends of partitions; reads nothing.
-    asker: Arc<BaseConsumer<Quiet>>,
+    asker: Arc<Asker>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -76,14 +78,9 @@ impl KafkaLog {
     }
 }
 
-fn partitions(
-    base: &ClientConfig,
-    topic: &str,
-) -> Result<(BaseConsumer<Quiet>, Option<u32>), rdkafka::error::KafkaError> {
-    let asker: BaseConsumer<Quiet> = base.create_with_context(Quiet)?;
-    let metadata = asker.fetch_metadata(Some(topic), REQUEST_WAIT_MAX)?;
-    let found = metadata.topics().iter().find(|found| found.name() == topic);
-    let count = found.map_or(0, |found| found.partitions().len());
+fn partitions(base: &ClientConfig, topic: &str) -> KafkaResult<(Asker, Option<u32>)> {
+    let asker = Asker::new(base)?;
+    let count = asker.partitions(topic)?;
     Ok((asker, u32::try_from(count).ok().filter(|&count| count > 0)))
 }
 
@@ -125,7 +122,7 @@ impl EventLog for KafkaLog {
     async fn range(&self, shard: ShardId) -> Result<Range<Offset>, ReadError> {
         let partition = self.partition(shard).ok_or(ReadError::NoSuchShard(shard))?;
         let (asker, topic) = (Arc::clone(&self.asker), Arc::clone(&self.topic));
-        let ask = move || asker.fetch_watermarks(&topic, partition, REQUEST_WAIT_MAX);
+        let ask = move || asker.ends(&topic, partition);
         match task::spawn_blocking("log-range", ask).await {
             Ok(Ok((first, end))) => Ok(first..end),
             Ok(Err(error)) => Err(ReadError::Unavailable(error.into())),

@@ -17,7 +17,7 @@ use rdkafka::{
 };
 use tokio::time::{Instant, timeout_at};
 
-use super::Quiet;
+use super::{AWAY_MAX, Quiet};
 use crate::{
     log::{
         BoxError, LogReader, Offset, ReadError,
@@ -26,11 +26,6 @@ use crate::{
     },
     task::{self, Task},
 };
-
-/// A reader whose brokers have been away for this long has a consumer that may never find them
-/// again: librdkafka forgets all brokers, the first ones too, when one that has just started knows of
-/// none (its issue 5301).
-const AWAY_MAX: Duration = Duration::from_secs(3);
 
 /// How long a fresh consumer looks for the brokers.
 const METADATA_WAIT_MAX: Duration = Duration::from_secs(1);
