@@ -227,6 +227,7 @@ impl Beginning<'_> {
                 projection,
                 row,
                 checkpoint,
+                passed: None,
                 letters,
                 horizon: Arc::clone(self.horizon),
                 stop: self.stop.clone(),

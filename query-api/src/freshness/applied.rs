@@ -23,9 +23,9 @@ pub(crate) enum Projection {
 
 /// How far the live version of each projection is, as last heard.
 ///
-/// **Invariant:** within a version and a log an offset never falls, in whatever order news arrive.
-/// [`Applied::replace`] alone changes the version or the log, because only the database knows which
-/// of them is live.
+/// **Invariant:** within a version and a log an offset never falls, in whatever order news arrive,
+/// but when the database may be another one. [`Applied::replace`] alone changes the version or the
+/// log, because only the database knows which of them is live.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Applied(BTreeMap<Projection, Live>);
 
@@ -124,6 +124,24 @@ impl Applied {
             }
         }
         applied
+    }
+
+    /// What of `before` is known beyond that. Projectors tell at once what they store a moment later.
+    #[must_use]
+    pub(super) fn or_further(mut self, before: &Self) -> Self {
+        for (projection, live) in &mut self.0 {
+            let Some(known) = before.0.get(projection) else { continue };
+            if known.version != live.version {
+                continue;
+            }
+            for (&shard, &place) in &known.shards {
+                let stored = live.shards.entry(shard).or_insert(place);
+                if stored.log_id == place.log_id {
+                    stored.next_offset = stored.next_offset.max(place.next_offset);
+                }
+            }
+        }
+        self
     }
 
     pub(super) fn advance(&mut self, notice: &Notice) -> Noticed {
