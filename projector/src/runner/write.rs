@@ -46,8 +46,9 @@ pub(super) use failed::Failed;
 use failed::is_timeout;
 pub(crate) use failed::is_transient;
 
-/// How long it is passed over without being stored. So much is read again after a crash.
-const STORE_WAIT_MAX: Duration = Duration::from_millis(250);
+/// How long what was passed may go without being stored. So much is read again after a crash, and a
+/// query node that starts knows no more than is stored.
+const STORE_WAIT_MAX: Duration = Duration::from_millis(100);
 
 pub(super) struct Writer {
     pub shared: Arc<Shared>,

@@ -23,9 +23,9 @@ pub(crate) enum Projection {
 
 /// How far the live version of each projection is, as last heard.
 ///
-/// **Invariant:** within a version and a log an offset never falls, in whatever order news arrive,
-/// but when the database may be another one. [`Applied::replace`] alone changes the version or the
-/// log, because only the database knows which of them is live.
+/// **Invariant:** within a version and a log an offset never falls, in whatever order news arrive.
+/// [`Applied::replace`] alone changes the version or the log, because only the database knows which
+/// of them is live.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Applied(BTreeMap<Projection, Live>);
 
@@ -126,7 +126,8 @@ impl Applied {
         applied
     }
 
-    /// What of `before` is known beyond that. Projectors tell at once what they store a moment later.
+    /// With what of `before` is known beyond that: projectors tell at once what they store a moment
+    /// later, and a crash of PostgreSQL in between makes it no less true.
     #[must_use]
     pub(super) fn or_further(mut self, before: &Self) -> Self {
         for (projection, live) in &mut self.0 {

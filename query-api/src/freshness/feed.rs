@@ -27,14 +27,6 @@ const REFRESH_WAIT_MIN: Duration = Duration::from_millis(100);
 const VIEWS: [&str; 8] =
     ["api_keys", "carts", "orders", "positions", "products", "sales", "sales_totals", "stock"];
 
-/// Whether what was heard still counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Database {
-    Same,
-    /// After a gap it may have been restored from a backup, without what it said before.
-    PerhapsAnother,
-}
-
 /// The one writer of what is applied.
 pub(crate) struct Feed {
     read_model: ReadModel,
@@ -70,12 +62,12 @@ impl Feed {
             let heard = loop {
                 tokio::select! {
                     heard = &mut hearing => break heard,
-                    _ = ticks.tick() => self.start_over(Database::Same).await,
+                    _ = ticks.tick() => self.start_over().await,
                     () = &mut unwatched => return,
                 }
             };
             match heard {
-                Heard::Gap => self.start_over(Database::PerhapsAnother).await,
+                Heard::Gap => self.start_over().await,
                 Heard::Payload(payload) => self.hear(&payload).await,
             }
         }
@@ -86,7 +78,7 @@ impl Feed {
             Ok(Told::Applied(notice)) => notice,
             Ok(Told::Switched { switched }) => {
                 tracing::info!(projection = switched, "another version of {switched} is read");
-                return self.start_over(Database::Same).await;
+                return self.start_over().await;
             }
             Err(error) => return tracing::warn!("a notification that no projector sends: {error}"),
         };
@@ -99,26 +91,23 @@ impl Feed {
             && self.refreshed_at.elapsed() >= REFRESH_WAIT_MIN
             && self.strangers.insert(notice.speaker());
         if is_news {
-            self.refresh(Database::Same).await;
+            self.refresh().await;
         }
     }
 
-    async fn start_over(&mut self, database: Database) {
+    async fn start_over(&mut self) {
         self.strangers.clear();
-        self.refresh(database).await;
+        self.refresh().await;
     }
 
-    async fn refresh(&mut self, database: Database) {
+    async fn refresh(&mut self) {
         let read = self.read().await;
         self.refreshed_at = Instant::now();
         let is_known = read.is_ok();
         match read {
             Ok(applied) => {
                 self.applied.send_if_modified(|known| {
-                    let applied = match database {
-                        Database::Same => applied.or_further(known),
-                        Database::PerhapsAnother => applied,
-                    };
+                    let applied = applied.or_further(known);
                     let changed = *known != applied;
                     *known = applied;
                     changed
