@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret;
 use sqlx::{
-    Connection, PgPool,
+    PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
@@ -14,9 +14,6 @@ pub type Pool = PgPool;
 
 /// How long a query may wait for a connection; after it the request fails rather than piles up.
 const ACQUIRE_WAIT_MAX: Duration = Duration::from_secs(3);
-/// A connection that has been idle for longer is asked whether it still stands before it is used: asking
-/// every time would be a third of all that a small query exchanges with the server.
-const TRUSTED_MAX: Duration = Duration::from_secs(1);
 /// How long a statement may run before the server stops it.
 const STATEMENT_WAIT_MAX: &str = "15s";
 /// How long a statement may wait for a lock before the server stops it.
@@ -41,14 +38,5 @@ pub fn pool(settings: &config::Postgres, application_name: &str) -> Result<Pool,
     Ok(PgPoolOptions::new()
         .max_connections(settings.connections_max)
         .acquire_timeout(ACQUIRE_WAIT_MAX)
-        .test_before_acquire(false)
-        .before_acquire(|connection, seen| {
-            Box::pin(async move {
-                if seen.idle_for > TRUSTED_MAX {
-                    connection.ping().await?;
-                }
-                Ok(true)
-            })
-        })
         .connect_lazy_with(options))
 }

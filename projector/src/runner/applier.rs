@@ -6,6 +6,8 @@
 //! **Invariant:** one projection's trouble is its own. While it cannot go on it takes nothing, and the
 //! feed of the others leaves it behind.
 
+use std::time::Duration;
+
 use infra::{
     log::follow::Follower,
     retry::Waits,
@@ -29,6 +31,9 @@ use crate::{checkpoint::CheckpointRow, metrics::ReadFailed};
 
 /// Events of one batch; what has arrived beyond them makes the next one.
 const BATCH_EVENTS_MAX: usize = 5_000;
+/// How long commits without an event for this projection may wait for company. Every commit moves
+/// every checkpoint, and most commits concern few projections.
+const QUIET_WAIT_MAX: Duration = Duration::from_millis(20);
 
 pub(super) struct Applier {
     pub writer: Writer,
@@ -61,7 +66,8 @@ impl Applier {
                 () = stop.requested() => return Ended::Stopped,
                 deliveries = self.gather() => deliveries,
             };
-            let Err(failed) = self.apply(&deliveries).await else { continue };
+            let commits = self.ahead(&deliveries);
+            let Err(failed) = self.writer.apply(&commits).await else { continue };
             let reason = match failed {
                 Failed::Stopped => return Ended::Stopped,
                 Failed::Lost => return Ended::Lost,
@@ -79,14 +85,6 @@ impl Applier {
             };
             self.writer.halt(&reason).await;
             return Ended::Halted(self.writer.row);
-        }
-    }
-
-    async fn apply(&mut self, deliveries: &[Delivery]) -> Result<(), Failed> {
-        self.writer.apply(&self.ahead(deliveries)).await?;
-        match self.writer.store_at() {
-            Some(at) if at <= Instant::now() => self.writer.store().await,
-            Some(_) | None => Ok(()),
         }
     }
 
@@ -120,9 +118,8 @@ impl Applier {
     }
 
     async fn open(&mut self) -> Result<(), infra::log::ReadError> {
-        let Writer { shared, row, .. } = &self.writer;
-        let position = self.writer.position();
-        let follower = Follower::open(&*shared.log, row.shard, Some(position)).await?;
+        let Writer { shared, row, checkpoint, .. } = &self.writer;
+        let follower = Follower::open(&*shared.log, row.shard, Some(*checkpoint)).await?;
         self.lane = Lane::Alone(Box::new(follower));
         Ok(())
     }
@@ -133,29 +130,30 @@ impl Applier {
             commits.iter().map(|commit| wanted(commit, stream).count()).sum()
         };
         let Lane::Fed(inbox) = &mut self.lane else { return Vec::new() };
-        let first = match self.writer.store_at() {
-            Some(at) => match timeout_at(at, inbox.recv()).await {
-                Ok(first) => first,
-                Err(_) => return Vec::new(),
-            },
-            None => inbox.recv().await,
-        };
-        let Some(first) = first else {
+        let Some(first) = inbox.recv().await else {
             // The feed has left it behind.
             self.lane = Lane::Off;
             return Vec::new();
         };
+        let deadline = Instant::now() + QUIET_WAIT_MAX;
         let mut gathered = events(&first);
         let mut deliveries = vec![first];
         while gathered < BATCH_EVENTS_MAX {
-            let Ok(next) = inbox.try_recv() else { break };
+            let next = match inbox.try_recv() {
+                Ok(next) => next,
+                Err(_) if gathered > 0 => break,
+                Err(_) => match timeout_at(deadline, inbox.recv()).await {
+                    Ok(Some(next)) => next,
+                    Ok(None) | Err(_) => break,
+                },
+            };
             gathered += events(&next);
             deliveries.push(next);
         }
         deliveries
     }
 
-    /// The commits that it has not taken yet.
+    /// The commits that the checkpoint does not cover yet.
     fn ahead<'d>(&self, deliveries: &'d [Delivery]) -> Vec<&'d Commit> {
         let next_offset = self.writer.next_offset();
         let ahead = |commit: &&Commit| commit.checkpoint.next_offset > next_offset;

@@ -227,7 +227,6 @@ impl Beginning<'_> {
                 projection,
                 row,
                 checkpoint,
-                passed: None,
                 letters,
                 horizon: Arc::clone(self.horizon),
                 stop: self.stop.clone(),

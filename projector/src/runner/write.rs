@@ -3,20 +3,14 @@
 //! A batch is first folded as if all of it applied, which it nearly always does. If not, it is folded
 //! again with care: what does not apply is parked, and the rest is not held up (`dead_letters`).
 //!
-//! Commits without an event for the projection change none of its rows: it passes them, says so at
-//! once, and stores where it stands with the next batch, or after a moment. Most commits concern few
-//! projections, and a statement of each other one for each commit would take more than the batches.
-//!
 //! **Invariant:** a batch's rows, what it parks and its checkpoint are written in one transaction,
 //! which begins with the compare-and-set. After an answer that was lost, the stored checkpoint decides
-//! whether the batch is in; nothing is assumed. What is told is stored, or follows from what is
-//! stored and the log.
+//! whether the batch is in; nothing is assumed.
 
 mod failed;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
 use domain::shard::ShardId;
 use infra::{
     log::{Checkpoint, Offset},
@@ -28,7 +22,7 @@ use tokio::time::Instant;
 
 use super::{
     RETRY,
-    batch::{Batch, wanted},
+    batch::Batch,
     commit::Commit,
     fold::{Fold, FoldError},
     horizon::Horizon,
@@ -46,34 +40,14 @@ pub(super) use failed::Failed;
 use failed::is_timeout;
 pub(crate) use failed::is_transient;
 
-/// How long what was passed may go without being stored. So much is read again after a crash, and a
-/// query node that starts knows no more than is stored.
-const STORE_WAIT_MAX: Duration = Duration::from_millis(100);
-
 pub(super) struct Writer {
     pub shared: Arc<Shared>,
     pub projection: Arc<dyn Fold>,
     pub row: CheckpointRow,
-    /// As it is stored.
     pub checkpoint: Checkpoint,
-    /// Where it stands if that is not stored yet, and when it must be.
-    pub passed: Option<(Reached, Instant)>,
     pub letters: Letters,
     pub horizon: Arc<Horizon>,
     pub stop: Shutdown,
-}
-
-/// What some commits end with.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Reached {
-    checkpoint: Checkpoint,
-    recorded_at: DateTime<Utc>,
-}
-
-impl From<&Commit> for Reached {
-    fn from(commit: &Commit) -> Self {
-        Self { checkpoint: commit.checkpoint, recorded_at: commit.recorded_at }
-    }
 }
 
 /// How a batch is folded.
@@ -88,19 +62,8 @@ enum Care {
 impl Writer {
     /// Where it stands.
     #[must_use]
-    pub(super) fn position(&self) -> Checkpoint {
-        self.passed.map_or(self.checkpoint, |(reached, _)| reached.checkpoint)
-    }
-
-    #[must_use]
     pub(super) fn next_offset(&self) -> Offset {
-        self.position().next_offset
-    }
-
-    /// When `store` is due.
-    #[must_use]
-    pub(super) fn store_at(&self) -> Option<Instant> {
-        self.passed.map(|(_, at)| at)
+        self.checkpoint.next_offset
     }
 
     #[must_use]
@@ -112,28 +75,19 @@ impl Writer {
     /// takes PostgreSQL longer than a statement may.
     pub(super) async fn apply(&mut self, commits: &[&Commit]) -> Result<(), Failed> {
         let Some(first) = commits.first() else { return Ok(()) };
-        let known = self.position().log_id;
-        if known.is_some() && known != first.checkpoint.log_id {
+        if self.checkpoint.log_id.is_some() && self.checkpoint.log_id != first.checkpoint.log_id {
             return Err(Failed::Stuck(format!("the log was made anew; {RECREATED}")));
         }
         let (mut ahead, mut part) = (commits, commits.len());
         while !ahead.is_empty() {
             let (now, later) = ahead.split_at(part.min(ahead.len()));
-            match self.take(now).await {
+            match self.write_patiently(now).await {
                 Ok(()) => ahead = later,
                 Err(Failed::TooMuch) => part = (now.len() / 2).max(1),
                 Err(failed) => return Err(failed),
             }
         }
         Ok(())
-    }
-
-    /// Stores where it stands.
-    pub(super) async fn store(&mut self) -> Result<(), Failed> {
-        match self.passed {
-            Some((reached, _)) => self.write_patiently(&[], reached).await,
-            None => Ok(()),
-        }
     }
 
     /// Says that it goes on.
@@ -171,27 +125,12 @@ impl Writer {
         emit(ParkedCount { row: self.row, events: self.letters.events() });
     }
 
-    async fn take(&mut self, commits: &[&Commit]) -> Result<(), Failed> {
-        let Some(reached) = commits.last().map(|last| Reached::from(*last)) else { return Ok(()) };
-        let stream = self.projection.stream();
-        if commits.iter().any(|commit| wanted(commit, stream).next().is_some()) {
-            return self.write_patiently(commits, reached).await;
-        }
-        let store_at = self.store_at().unwrap_or_else(|| Instant::now() + STORE_WAIT_MAX);
-        self.passed = Some((reached, store_at));
-        self.shared.notices.post(self.row, reached.checkpoint);
-        Ok(())
-    }
-
     /// Writes one batch, however long PostgreSQL is away.
-    async fn write_patiently(
-        &mut self,
-        commits: &[&Commit],
-        reached: Reached,
-    ) -> Result<(), Failed> {
+    async fn write_patiently(&mut self, commits: &[&Commit]) -> Result<(), Failed> {
+        let Some(last) = commits.last() else { return Ok(()) };
         let mut waits = RETRY.waits();
         let mut too_much = false;
-        let mut written = self.write(commits, &reached).await;
+        let mut written = self.write(commits).await;
         loop {
             match written {
                 Ok(added) => {
@@ -211,13 +150,13 @@ impl Writer {
             }
             // Whether the last try went through, only the stored checkpoint knows.
             written = match self.row.read(&self.shared.pool).await {
-                Ok(stand) if stand.checkpoint == reached.checkpoint => {
+                Ok(stand) if stand.checkpoint == last.checkpoint => {
                     self.reload(stand).await.map(|()| Added::default())
                 }
                 Ok(stand) if stand.checkpoint == self.checkpoint => {
                     match self.reload(stand).await {
                         Ok(()) if too_much => return Err(Failed::TooMuch),
-                        Ok(()) => self.write(commits, &reached).await,
+                        Ok(()) => self.write(commits).await,
                         Err(failed) => Err(failed),
                     }
                 }
@@ -227,37 +166,37 @@ impl Writer {
             };
         }
         self.shared.postgres.clear(&self.party());
-        self.checkpoint = reached.checkpoint;
-        self.passed = None;
+        self.checkpoint = last.checkpoint;
         self.shared.notices.post(self.row, self.checkpoint);
         self.tell_parked();
         Ok(())
     }
 
-    async fn write(&self, commits: &[&Commit], reached: &Reached) -> Result<Added, Failed> {
+    async fn write(&self, commits: &[&Commit]) -> Result<Added, Failed> {
         let batch = Batch::of(commits, self.projection.stream(), &self.letters);
-        match self.transact(reached, &batch, Care::Trusting).await {
-            Err(Failed::Unfit) => self.transact(reached, &batch, Care::Isolating).await,
+        match self.transact(commits, &batch, Care::Trusting).await {
+            Err(Failed::Unfit) => self.transact(commits, &batch, Care::Isolating).await,
             written => written,
         }
     }
 
     async fn transact(
         &self,
-        reached: &Reached,
+        commits: &[&Commit],
         batch: &Batch<'_>,
         care: Care,
     ) -> Result<Added, Failed> {
+        let Some(last) = commits.last() else { return Ok(Added::default()) };
         let started = Instant::now();
         let step = Advance {
             from: &self.checkpoint,
             letters: self.letters.changes,
-            to: &reached.checkpoint,
-            recorded_at: reached.recorded_at,
-            log_end: self.horizon.log_end(reached.checkpoint.next_offset),
+            to: &last.checkpoint,
+            recorded_at: last.recorded_at,
+            log_end: self.horizon.log_end(last.checkpoint.next_offset),
         };
         if batch.is_empty() {
-            // One statement is a transaction of its own.
+            // One statement is a transaction of its own, and most batches are no more than that.
             let mut connection = self.shared.pool.acquire().await?;
             let moved = self.row.advance(&mut connection, &step).await?;
             return if moved { Ok(Added::default()) } else { Err(Failed::Lost) };

@@ -126,25 +126,6 @@ impl Applied {
         applied
     }
 
-    /// With what of `before` is known beyond that: projectors tell at once what they store a moment
-    /// later, and a crash of PostgreSQL in between makes it no less true.
-    #[must_use]
-    pub(super) fn or_further(mut self, before: &Self) -> Self {
-        for (projection, live) in &mut self.0 {
-            let Some(known) = before.0.get(projection) else { continue };
-            if known.version != live.version {
-                continue;
-            }
-            for (&shard, &place) in &known.shards {
-                let stored = live.shards.entry(shard).or_insert(place);
-                if stored.log_id == place.log_id {
-                    stored.next_offset = stored.next_offset.max(place.next_offset);
-                }
-            }
-        }
-        self
-    }
-
     pub(super) fn advance(&mut self, notice: &Notice) -> Noticed {
         let Some(projection) = Projection::of(&notice.projection) else { return Noticed::Nothing };
         let Some(live) = self.0.get_mut(&projection).filter(|it| it.version == notice.version)

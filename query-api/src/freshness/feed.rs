@@ -107,7 +107,6 @@ impl Feed {
         match read {
             Ok(applied) => {
                 self.applied.send_if_modified(|known| {
-                    let applied = applied.or_further(known);
                     let changed = *known != applied;
                     *known = applied;
                     changed

@@ -18,30 +18,20 @@ async fn each_batch_tells_its_position() {
     let mut owner = Owner::claim(&rig.log, 0);
     let end = owner.commit(&[received("A", 1, 7)]);
     let projector = rig.projector();
-    let heard = hear(&mut listener, "stock").await;
+    let heard = tokio::time::timeout(WAIT_MAX, async {
+        loop {
+            if let Heard::Payload(text) = listener.next().await {
+                let told: Value = serde_json::from_str(&text).expect("JSON");
+                if told["projection"] == "stock" {
+                    return told;
+                }
+            }
+        }
+    });
+    let heard = heard.await.expect("a notification");
     assert_eq!(heard["next_offset"], end);
     assert_eq!((&heard["version"], &heard["shard"]), (&1.into(), &0.into()));
     assert_eq!(heard["log_id"].as_str().map(str::len), Some(16));
-    drop(listener);
-    projector.stop().await;
-    rig.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_concerns_a_projection_not_is_told_at_once_and_stored_later() {
-    let rig = Rig::start(1).await;
-    let projector = rig.projector();
-    rig.applied_to(0, 0).await;
-    let mut listener = Listener::new(rig.pool.clone(), POSITIONS_CHANNEL);
-    assert_eq!(listener.next().await, Heard::Gap);
-    let mut locking = rig.pool.begin().await.expect("a transaction");
-    let lock = "SELECT FROM projection.checkpoints WHERE projection = 'carts' FOR UPDATE";
-    sqlx::query(lock).execute(&mut *locking).await.expect("a lock");
-    let mut owner = Owner::claim(&rig.log, 0);
-    let end = owner.commit(&[received("A", 1, 7)]);
-    assert_eq!(hear(&mut listener, "carts").await["next_offset"], end);
-    locking.rollback().await.expect("an unlocked row");
-    rig.applied_to(0, end).await;
     drop(listener);
     projector.stop().await;
     rig.end().await;
@@ -112,19 +102,4 @@ async fn a_projector_waits_for_its_database() {
     projector.stop().await;
     servers.remove_database(&name).await.expect("a database to remove");
     rig.end().await;
-}
-
-/// The next word of that projection's position.
-async fn hear(listener: &mut Listener, projection: &str) -> Value {
-    let heard = tokio::time::timeout(WAIT_MAX, async {
-        loop {
-            if let Heard::Payload(text) = listener.next().await {
-                let told: Value = serde_json::from_str(&text).expect("JSON");
-                if told["projection"] == projection {
-                    return told;
-                }
-            }
-        }
-    });
-    heard.await.expect("a notification")
 }

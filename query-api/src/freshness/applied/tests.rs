@@ -86,22 +86,6 @@ fn notices_only_move_forward() {
 }
 
 #[test]
-fn what_was_told_of_the_same_version_and_log_stays_known_when_less_is_stored() {
-    let mut heard = Applied::replace(&[row("orders", 1, 0, Some(LOG), 5)]);
-    heard.advance(&notice("orders", 1, 0, LOG, 8));
-    heard.advance(&notice("orders", 1, 1, LOG, 3));
-    let stored = |version, log, offset| {
-        let row = row("orders", version, 0, Some(log), offset);
-        Applied::replace(&[row]).or_further(&heard)
-    };
-    assert_eq!(stored(1, LOG, 6), heard);
-    assert_eq!(stored(1, LOG, 9).coverage(ORDERS, &at(0, LOG, 9)), Ok(Coverage::Reached));
-    assert_eq!(stored(2, LOG, 6).position(ORDERS), at(0, LOG, 6), "another version");
-    let anew = stored(1, LOG + 1, 6);
-    assert_eq!(anew.coverage(ORDERS, &at(0, LOG + 1, 7)), Ok(Coverage::Behind), "another log");
-}
-
-#[test]
 fn the_first_batch_of_a_shard_is_news() {
     let mut applied = Applied::replace(&[row("orders", 1, 0, None, 0)]);
     assert_eq!(applied.advance(&notice("orders", 1, 0, LOG, 3)), Noticed::Moved);
