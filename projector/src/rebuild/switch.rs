@@ -36,6 +36,9 @@ const VIEW_WAIT_MAX: &str = "100ms";
 const CATCH_UP_WAIT_MAX: Duration = Duration::from_millis(1_500);
 /// Without a look at this first, a version that is far behind would stop the live one for nothing.
 const BEHIND_MAX: Offset = 2_000;
+/// One that is further behind, under a load that it follows with some delay, is waited for.
+const NEAR_WAIT_MAX: Duration = Duration::from_secs(5);
+const NEAR_INTERVAL: Duration = Duration::from_millis(50);
 const CATCH_UP_INTERVAL: Duration = Duration::from_millis(5);
 /// Within the time that a request may take.
 const RETRY: Policy = Policy {
@@ -60,7 +63,11 @@ pub(crate) async fn switch(
     projection: &str,
     target: Target,
 ) -> Result<Version, Refused> {
-    let version = retry(RETRY, Refused::is_passing, || once(pool, projection, target)).await?;
+    let version = retry(RETRY, Refused::is_passing, async || {
+        wait_until_near(pool, projection, target).await?;
+        once(pool, projection, target).await
+    });
+    let version = version.await?;
     let detail = match version.replaced {
         Some(replaced) => format!("readers see it instead of v{replaced}"),
         None => "readers see it again".to_owned(),
@@ -70,6 +77,37 @@ pub(crate) async fn switch(
     Ok(version)
 }
 
+/// Waits without a lock: a paused version comes no nearer.
+async fn wait_until_near(pool: &Pool, projection: &str, target: Target) -> Result<(), Refused> {
+    let deadline = Instant::now() + NEAR_WAIT_MAX;
+    loop {
+        let mut versions = Version::all(pool).await?;
+        versions.retain(|version| version.projection == projection);
+        let live = versions.iter().find(|version| version.state == State::Live);
+        let next = choose(projection, &versions, live, target)?;
+        let Some(live) = live else { return Ok(()) };
+        let mut connection = pool.acquire().await?;
+        let Some(far) = far_behind(&mut connection, live, next).await? else { return Ok(()) };
+        if next.paused || Instant::now() >= deadline {
+            return Err(not_yet(next, &far));
+        }
+        drop(connection);
+        sleep(NEAR_INTERVAL).await;
+    }
+}
+
+async fn far_behind(
+    connection: &mut PgConnection,
+    live: &Version,
+    next: &Version,
+) -> Result<Option<String>, sqlx::Error> {
+    let mut near = checkpoints(connection, live, Lock::NotTaken).await?;
+    for place in &mut near {
+        place.next_offset -= BEHIND_MAX;
+    }
+    Ok(behind(&near, &checkpoints(connection, next, Lock::NotTaken).await?))
+}
+
 async fn once(pool: &Pool, projection: &str, target: Target) -> Result<Version, Refused> {
     let mut tx = pool.begin().await?;
     wait_for_locks(&mut tx, CHECKPOINT_WAIT_MAX).await?;
@@ -77,13 +115,8 @@ async fn once(pool: &Pool, projection: &str, target: Target) -> Result<Version, 
     let live = versions.iter().find(|version| version.state == State::Live);
     let next = choose(projection, &versions, live, target)?;
     if let Some(live) = live {
-        let near: Vec<_> = checkpoints(&mut tx, live, Lock::NotTaken)
-            .await?
-            .into_iter()
-            .map(|place| Place { next_offset: place.next_offset - BEHIND_MAX, ..place })
-            .collect();
-        if let Some(behind) = behind(&near, &checkpoints(&mut tx, next, Lock::NotTaken).await?) {
-            return Err(not_yet(next, &behind));
+        if let Some(far) = far_behind(&mut tx, live, next).await? {
+            return Err(not_yet(next, &far));
         }
         let reached = checkpoints(&mut tx, live, Lock::Taken).await?;
         wait_until_as_far(&mut tx, &reached, next).await?;
