@@ -82,6 +82,8 @@ pub struct Machine {
     /// When the log last told something while it had something to tell, a claim's report included.
     heard_at: Timestamp,
     now: Timestamp,
+    /// What the clock showed last.
+    clock: Timestamp,
     mistakes: Mistakes,
     #[cfg(feature = "simulation")]
     kept: mistaken::Kept,
@@ -145,6 +147,7 @@ impl Machine {
             failure,
             heard_at: Timestamp::default(),
             now: Timestamp::default(),
+            clock: Timestamp::default(),
             mistakes: Mistakes::default(),
             #[cfg(feature = "simulation")]
             kept: mistaken::Kept::default(),
@@ -266,10 +269,15 @@ impl Machine {
         }
     }
 
-    /// Time never runs backwards in a shard, whatever the clock does.
-    fn advance(&mut self, now: Timestamp) {
-        if now > self.now || self.mistakes.has(Mistake::TimeRunsBack) {
-            self.now = now;
+    /// Time never runs backwards in a shard, whatever the clock does. Where the clock was set back, it
+    /// goes on at half its pace until the clock has caught up: what waits for a moment must not wait
+    /// for as long as that takes.
+    fn advance(&mut self, clock: Timestamp) {
+        let passed = clock.since(std::mem::replace(&mut self.clock, clock));
+        if clock > self.now || self.mistakes.has(Mistake::TimeRunsBack) {
+            self.now = clock;
+        } else {
+            self.now = self.now.plus(passed / 2);
         }
     }
 

@@ -72,6 +72,18 @@ fn a_lone_barrier_waits_for_a_ride_but_not_for_long() {
 }
 
 #[test]
+fn a_clock_that_is_set_back_holds_up_no_barrier() {
+    let mut world = World::serving();
+    let rejected = world.submit(1, reserve(1));
+    world.set_back(Duration::from_millis(900));
+    world.pass(Duration::from_millis(1));
+    assert!(world.wire.is_empty(), "time has not gone on by as much as it waits for a ride");
+    world.pass(Duration::from_millis(10));
+    world.deliver_all();
+    assert_eq!(world.rejected_with(rejected), 422);
+}
+
+#[test]
 fn a_retry_gets_the_first_answer_and_adds_nothing() {
     let mut world = World::serving();
     let first = world.submit(1, receive(5));

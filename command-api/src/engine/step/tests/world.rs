@@ -162,6 +162,11 @@ impl World {
         self.step(Input::Drained { now: self.now });
     }
 
+    /// The clock is set back; no time has passed.
+    pub(super) fn set_back(&mut self, by: Duration) {
+        self.now = self.now.minus(by);
+    }
+
     pub(super) fn pass(&mut self, time: Duration) {
         self.now = self.now.plus(time);
         self.step(Input::Ticked { now: self.now });
