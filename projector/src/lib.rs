@@ -105,6 +105,17 @@ impl Service {
         Self::bind_with(settings, source, projections)
     }
 
+    /// As a release that has the worked example of the docs as well.
+    ///
+    /// # Errors
+    /// As [`Service::bind`].
+    #[cfg(feature = "testing")]
+    pub fn bind_example(settings: Settings, source: Source) -> Result<Self, StartError> {
+        let mut projections = projections::all();
+        projections.push(projections::example());
+        Self::bind_with(settings, source, projections)
+    }
+
     fn bind_with(
         settings: Settings,
         source: Source,

@@ -14,25 +14,33 @@ use serde_json::Value;
 use sqlx::{AssertSqlSafe, PgConnection, SqlSafeStr, SqlStr};
 use uuid::Uuid;
 
+pub(crate) use crate::runner::AnyStreamFold;
 use crate::{
     checkpoint::shard_column,
     verify::{Columns, instant},
 };
 
-/// A read model with one row per stream of one type.
+/// A read model: its tables, and what streams make of them.
 ///
 /// In SQL, `{schema}` stands for the schema of the version at hand, so that the same projection can
 /// live beside itself.
 pub(crate) trait Projection: Send + Sync + 'static {
     const NAME: &'static str;
-    /// Grows with each change of the tables or of what `evolve` makes of an event.
+    /// Grows with each change of the tables or of what is made of an event.
     const VERSION: i32;
-    /// The streams whose events it folds; it never sees another.
-    const STREAM: StreamType;
     /// Its tables and indexes, as they are created in an empty schema.
     const TABLES: &'static str;
     /// Its stable views in schema `read`: name and query.
     const VIEWS: &'static [(&'static str, &'static str)];
+    /// How streams become rows: a fold for each of the tables that have a row per stream. Shards are
+    /// read in no order, so each fold has rows of its own, and where they meet is a view.
+    const FOLDS: &'static [&'static dyn AnyStreamFold];
+}
+
+/// What the streams of one type make of one table with a row per stream.
+pub(crate) trait StreamFold: Send + Sync + 'static {
+    /// The streams whose events it folds; it never sees another.
+    const STREAM: StreamType;
 
     type Event: Sync;
     /// The key of a stream, as it stands in the tables.
@@ -161,14 +169,14 @@ pub(crate) enum Cell<'r> {
 }
 
 /// What a batch leaves behind: the last state of each row that it touched.
-pub(crate) struct Changes<P: Projection> {
+pub(crate) struct Changes<S: StreamFold> {
     /// Rows that were not stored before.
-    pub created: Vec<P::Row>,
+    pub created: Vec<S::Row>,
     /// Rows that were, as they are now.
-    pub updated: Vec<P::Row>,
+    pub updated: Vec<S::Row>,
     /// Rows that were stored before the batch and are no more.
-    pub deleted: Vec<P::Key>,
-    pub additions: P::Additions,
+    pub deleted: Vec<S::Key>,
+    pub additions: S::Additions,
 }
 
 /// The event does not fit what the projection knows: a bug, or a log that something else wrote to.

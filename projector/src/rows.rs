@@ -8,18 +8,18 @@ mod copy;
 
 use sqlx::{AssertSqlSafe, PgConnection, Postgres, postgres::PgArguments, query::Query};
 
-use crate::projection::{Cell, Changes, Column, Kind, Projection, Row, Table, Tables};
+use crate::projection::{Cell, Changes, Column, Kind, Row, StreamFold, Table, Tables};
 
 /// New rows from which on they are copied.
 const COPIED_MIN: usize = 64;
 
 /// Writes what a batch leaves behind.
-pub(crate) async fn store<P: Projection>(
+pub(crate) async fn store<S: StreamFold>(
     tables: &mut Tables<'_>,
-    changes: Changes<P>,
+    changes: Changes<S>,
 ) -> Result<(), sqlx::Error> {
     let Changes { created, updated, deleted, additions } = changes;
-    let (table, schema) = (P::Row::TABLE, tables.schema().to_owned());
+    let (table, schema) = (S::Row::TABLE, tables.schema().to_owned());
     if created.len() >= COPIED_MIN {
         let rows = created.iter().map(Row::cells);
         copy::rows(tables.connection(), &schema, &table, rows).await?;
@@ -32,9 +32,9 @@ pub(crate) async fn store<P: Projection>(
         write(tables.connection(), sql, &table, &updated).await?;
     }
     if !deleted.is_empty() {
-        P::delete(tables, &deleted).await?;
+        S::delete(tables, &deleted).await?;
     }
-    P::add(tables, &additions).await
+    S::add(tables, &additions).await
 }
 
 async fn write<R: Row>(

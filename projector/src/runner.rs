@@ -42,7 +42,7 @@ use infra::{
 };
 
 pub(crate) use commit::{Fact, decode};
-pub(crate) use fold::{Fold, FoldError, Folded};
+pub(crate) use fold::{AnyStreamFold, Fold, FoldError, Streams};
 pub(crate) use groups::{Everything, fold_of};
 pub(crate) use isolate::{Isolation, Misfit, is_about_data};
 #[cfg(feature = "testing")]

@@ -11,7 +11,10 @@ use domain::{
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use crate::projection::{Cell, Column, Inapplicable, Kind, Origin, Projection, Row, Table, Tables};
+use crate::projection::{
+    AnyStreamFold, Cell, Column, Inapplicable, Kind, Origin, Projection, Row, StreamFold, Table,
+    Tables,
+};
 
 pub(super) struct ApiKeys;
 
@@ -29,7 +32,6 @@ pub(super) struct ApiKey {
 impl Projection for ApiKeys {
     const NAME: &'static str = "api_keys";
     const VERSION: i32 = 1;
-    const STREAM: StreamType = StreamType::ApiKey;
     const TABLES: &'static str = "
         CREATE TABLE {schema}.api_keys (
             id         uuid PRIMARY KEY,
@@ -47,6 +49,11 @@ impl Projection for ApiKeys {
                 expires_at, revoked_at
          FROM {schema}.api_keys",
     )];
+    const FOLDS: &'static [&'static dyn AnyStreamFold] = &[&Self];
+}
+
+impl StreamFold for ApiKeys {
+    const STREAM: StreamType = StreamType::ApiKey;
 
     type Event = Event;
     type Key = Uuid;

@@ -12,7 +12,10 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::line::{self, Line};
-use crate::projection::{Cell, Column, Inapplicable, Kind, Origin, Projection, Row, Table, Tables};
+use crate::projection::{
+    AnyStreamFold, Cell, Column, Inapplicable, Kind, Origin, Projection, Row, StreamFold, Table,
+    Tables,
+};
 
 pub(super) struct Carts;
 
@@ -38,7 +41,6 @@ struct Doc {
 impl Projection for Carts {
     const NAME: &'static str = "carts";
     const VERSION: i32 = 1;
-    const STREAM: StreamType = StreamType::Cart;
     const TABLES: &'static str = "
         CREATE TABLE {schema}.carts (
             id         uuid PRIMARY KEY,
@@ -50,6 +52,11 @@ impl Projection for Carts {
     ";
     const VIEWS: &'static [(&'static str, &'static str)] =
         &[("carts", "SELECT id, status, doc, revision, updated_at FROM {schema}.carts")];
+    const FOLDS: &'static [&'static dyn AnyStreamFold] = &[&Self];
+}
+
+impl StreamFold for Carts {
+    const STREAM: StreamType = StreamType::Cart;
 
     type Event = Event;
     type Key = Uuid;

@@ -16,7 +16,10 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::line::{self, Line};
-use crate::projection::{Cell, Column, Inapplicable, Kind, Origin, Projection, Row, Table, Tables};
+use crate::projection::{
+    AnyStreamFold, Cell, Column, Inapplicable, Kind, Origin, Projection, Row, StreamFold, Table,
+    Tables,
+};
 
 pub(super) struct Orders;
 
@@ -82,7 +85,6 @@ enum Step {
 impl Projection for Orders {
     const NAME: &'static str = "orders";
     const VERSION: i32 = 1;
-    const STREAM: StreamType = StreamType::Order;
     const TABLES: &'static str = "
         CREATE TABLE {schema}.orders (
             id                 uuid PRIMARY KEY,
@@ -102,6 +104,11 @@ impl Projection for Orders {
         "SELECT id, status, channel, customer_reference, placed_at, doc, revision
          FROM {schema}.orders",
     )];
+    const FOLDS: &'static [&'static dyn AnyStreamFold] = &[&Self];
+}
+
+impl StreamFold for Orders {
+    const STREAM: StreamType = StreamType::Order;
 
     type Event = Event;
     type Key = Uuid;

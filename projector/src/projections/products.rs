@@ -9,7 +9,10 @@ use serde_json::Value;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use crate::projection::{Cell, Column, Inapplicable, Kind, Origin, Projection, Row, Table, Tables};
+use crate::projection::{
+    AnyStreamFold, Cell, Column, Inapplicable, Kind, Origin, Projection, Row, StreamFold, Table,
+    Tables,
+};
 
 pub(super) struct Products;
 
@@ -37,7 +40,6 @@ type Attributes = std::collections::BTreeMap<String, Value>;
 impl Projection for Products {
     const NAME: &'static str = "products";
     const VERSION: i32 = 1;
-    const STREAM: StreamType = StreamType::Product;
     const TABLES: &'static str = "
         CREATE TABLE {schema}.products (
             id             uuid PRIMARY KEY,
@@ -70,6 +72,11 @@ impl Projection for Products {
                 price_amount, price_currency, status, created_at, updated_at, revision
          FROM {schema}.products",
     )];
+    const FOLDS: &'static [&'static dyn AnyStreamFold] = &[&Self];
+}
+
+impl StreamFold for Products {
+    const STREAM: StreamType = StreamType::Product;
 
     type Event = Event;
     type Key = Uuid;

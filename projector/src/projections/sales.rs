@@ -14,7 +14,8 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::projection::{
-    Cell, Column, Inapplicable, Kind, Origin, Projection, Row, Table, Tables, column,
+    AnyStreamFold, Cell, Column, Inapplicable, Kind, Origin, Projection, Row, StreamFold, Table,
+    Tables, column,
 };
 
 pub(super) struct Sales;
@@ -58,7 +59,6 @@ struct Figures {
 impl Projection for Sales {
     const NAME: &'static str = "sales";
     const VERSION: i32 = 1;
-    const STREAM: StreamType = StreamType::Order;
     const TABLES: &'static str = "
         CREATE TABLE {schema}.pending (
             order_id    uuid PRIMARY KEY,
@@ -101,6 +101,11 @@ impl Projection for Sales {
             "SELECT day, channel, currency, orders, units, revenue FROM {schema}.sales_totals",
         ),
     ];
+    const FOLDS: &'static [&'static dyn AnyStreamFold] = &[&Self];
+}
+
+impl StreamFold for Sales {
+    const STREAM: StreamType = StreamType::Order;
 
     type Event = Event;
     type Key = Uuid;

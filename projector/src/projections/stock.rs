@@ -3,7 +3,10 @@
 use chrono::{DateTime, Utc};
 use domain::{StreamType, stock::Event};
 
-use crate::projection::{Cell, Column, Inapplicable, Kind, Origin, Projection, Row, Table, Tables};
+use crate::projection::{
+    AnyStreamFold, Cell, Column, Inapplicable, Kind, Origin, Projection, Row, StreamFold, Table,
+    Tables,
+};
 
 pub(super) struct Stocks;
 
@@ -19,7 +22,6 @@ pub(super) struct Stock {
 impl Projection for Stocks {
     const NAME: &'static str = "stock";
     const VERSION: i32 = 1;
-    const STREAM: StreamType = StreamType::Stock;
     // Every order writes here, and only these columns: without an index on them an update stays
     // within its page.
     const TABLES: &'static str = "
@@ -36,6 +38,11 @@ impl Projection for Stocks {
         "SELECT sku, on_hand, reserved, on_hand - reserved AS available, revision, updated_at
          FROM {schema}.stock",
     )];
+    const FOLDS: &'static [&'static dyn AnyStreamFold] = &[&Self];
+}
+
+impl StreamFold for Stocks {
+    const STREAM: StreamType = StreamType::Stock;
 
     type Event = Event;
     type Key = String;

@@ -4,21 +4,21 @@ use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::projection::{Inapplicable, Origin, Projection, Row};
+use crate::projection::{Inapplicable, Origin, Row, StreamFold};
 
 /// What the events, given as they are stored, make of the row with this key.
-pub(super) fn fold<P: Projection>(
-    key: P::Key,
+pub(super) fn fold<S: StreamFold>(
+    key: S::Key,
     events: &[Value],
-) -> Result<(Option<P::Row>, P::Additions), Inapplicable>
+) -> Result<(Option<S::Row>, S::Additions), Inapplicable>
 where
-    P::Event: DeserializeOwned,
+    S::Event: DeserializeOwned,
 {
-    let (mut row, mut additions) = (None, P::Additions::default());
+    let (mut row, mut additions) = (None, S::Additions::default());
     for (revision, event) in (1..).zip(events) {
         let event = serde_json::from_value(event.clone()).expect("an event of the projection");
         let origin = Origin { key: key.clone(), revision, recorded_at: recorded_at(revision) };
-        row = P::evolve(row, &event, &origin, &mut additions)?;
+        row = S::evolve(row, &event, &origin, &mut additions)?;
         assert!(row.as_ref().is_none_or(|row| row.revision() == revision));
     }
     Ok((row, additions))

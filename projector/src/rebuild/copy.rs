@@ -160,8 +160,8 @@ impl Copy {
         let _meter = task::spawn("projector meter", meter);
         let throttle = Throttle::new(rate_max, self.shared.log.shard_count());
         let events_max = throttle.batch_max();
-        let stream = self.served.fold.stream();
-        let opened = Source::open(&self.shared.log, self.row.shard, at, stream, events_max).await;
+        let streams = self.served.fold.streams();
+        let opened = Source::open(&self.shared.log, self.row.shard, at, streams, events_max).await;
         let source = match opened {
             Ok(source) => source,
             Err(error) => {
@@ -241,7 +241,7 @@ impl Copy {
             batch.facts.iter().filter_map(|fact| touched.corrections.see(fact)).collect();
         if !facts.is_empty() {
             let mut tables = Tables::new(&mut tx, &schema, self.row.shard);
-            match self.served.fold.fold(&mut tables, &facts).await {
+            match self.served.fold.streams().fold(&mut tables, &facts).await {
                 Ok(()) => {}
                 Err(FoldError::Inapplicable(_)) => return Err(NotWritten::Inapplicable),
                 Err(FoldError::Database(error)) => return Err(error.into()),

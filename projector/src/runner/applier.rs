@@ -125,9 +125,9 @@ impl Applier {
     }
 
     async fn gather_fed(&mut self) -> Vec<Delivery> {
-        let stream = self.writer.projection.stream();
+        let streams = self.writer.projection.streams();
         let events = |commits: &[Commit]| -> usize {
-            commits.iter().map(|commit| wanted(commit, stream).count()).sum()
+            commits.iter().map(|commit| wanted(commit, streams).count()).sum()
         };
         let Lane::Fed(inbox) = &mut self.lane else { return Vec::new() };
         let Some(first) = inbox.recv().await else {

@@ -1,9 +1,8 @@
 //! What a batch holds for one projection: events to fold, and events of parked keys.
 
-use domain::StreamType;
-
 use super::{
     commit::{Commit, Fact},
+    fold::Streams,
     isolate::Misfit,
 };
 use crate::dead_letters::{Letters, NewLetter, Parcel, Parking, Place, Seen};
@@ -19,11 +18,11 @@ pub(super) struct Batch<'c> {
 
 impl<'c> Batch<'c> {
     #[must_use]
-    pub(super) fn of(commits: &[&'c Commit], stream: StreamType, letters: &'c Letters) -> Self {
+    pub(super) fn of(commits: &[&'c Commit], streams: Streams, letters: &'c Letters) -> Self {
         let mut batch = Self { facts: Vec::new(), places: Vec::new(), waiting: Vec::new() };
         for commit in commits {
             let commit_end = commit.checkpoint.next_offset;
-            for (index, fact) in wanted(commit, stream) {
+            for (index, fact) in wanted(commit, streams) {
                 let place = Place { commit_end, index };
                 if letters.holds(&fact.stream) {
                     batch.waiting.push(Parcel { place, fact });
@@ -59,6 +58,6 @@ impl<'c> Batch<'c> {
 }
 
 /// The commit's events for a projection, with their indexes.
-pub(super) fn wanted(commit: &Commit, stream: StreamType) -> impl Iterator<Item = (i32, &Fact)> {
-    (0..).zip(&commit.facts).filter(move |(_, fact)| fact.stream.stream_type() == stream)
+pub(super) fn wanted(commit: &Commit, streams: Streams) -> impl Iterator<Item = (i32, &Fact)> {
+    (0..).zip(&commit.facts).filter(move |(_, fact)| streams.want(fact.stream.stream_type()))
 }

@@ -5,7 +5,7 @@
 //! the row's, or the fold ends with an error. Only where an operator has had an event skipped may the
 //! one after it leave a gap.
 
-use std::{collections::hash_map::Entry, marker::PhantomData, sync::Arc};
+use std::{collections::hash_map::Entry, sync::Arc};
 
 use async_trait::async_trait;
 use domain::StreamType;
@@ -13,34 +13,51 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::{
     dead_letters::Seen,
-    projection::{Changes, Inapplicable, Origin, Projection, Row, Table, Tables},
+    projection::{Changes, Inapplicable, Origin, Projection, Row, StreamFold, Table, Tables},
     rows,
     verify::{Expect, Expected},
 };
 
 /// Any projection, as the runner handles it.
-#[async_trait]
 pub(crate) trait Fold: Send + Sync + 'static {
     fn name(&self) -> &'static str;
     /// The number of this code; versions that other code made are not its business.
     fn version(&self) -> i32;
+    fn tables(&self) -> &'static str;
+    fn views(&self) -> &'static [(&'static str, &'static str)];
+    /// What it is made of.
+    fn streams(&self) -> Streams;
+}
+
+/// Any [`StreamFold`].
+#[async_trait]
+pub(crate) trait AnyStreamFold: Send + Sync + 'static {
     /// The streams whose events it wants.
     fn stream(&self) -> StreamType;
-    fn tables(&self) -> &'static str;
     /// The table that has a row per stream.
     fn table(&self) -> Table;
-    fn views(&self) -> &'static [(&'static str, &'static str)];
 
-    /// Writes what the facts, all of them of `stream`, make of the tables.
-    async fn fold(&self, tables: &mut Tables<'_>, facts: &[Seen<'_>]) -> Result<(), FoldError>;
+    /// Writes what those of the facts that it wants make of its tables, or tells which do not fit:
+    /// then it has written nothing.
+    async fn fold(
+        &self,
+        tables: &mut Tables<'_>,
+        facts: &[Seen<'_>],
+        unfit: &mut Vec<Unfit>,
+    ) -> Result<(), sqlx::Error>;
 
     /// What a verification expects of the rows; knows no event yet.
     fn expect(&self) -> Box<dyn Expect>;
 }
 
+/// The folds of a projection.
+#[derive(Clone, Copy)]
+pub(crate) struct Streams(&'static [&'static dyn AnyStreamFold]);
+
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FoldError {
-    /// These do not fit: the first one of each key that has one. Nothing has been written.
+    /// These do not fit: the first one of each key that has one. What has been written of the others
+    /// is to be rolled back.
     #[error("{} of the batch's events do not apply", .0.len())]
     Inapplicable(Vec<Unfit>),
     #[error("PostgreSQL did not take the rows")]
@@ -63,18 +80,7 @@ pub(crate) enum NotApplied {
     Inapplicable(#[from] Inapplicable),
 }
 
-/// Makes any [`Projection`] a [`Fold`].
-pub(crate) struct Folded<P>(PhantomData<P>);
-
-impl<P: Projection> Folded<P> {
-    #[must_use]
-    pub(crate) fn shared() -> Arc<dyn Fold> {
-        Arc::new(Self(PhantomData))
-    }
-}
-
-#[async_trait]
-impl<P: Projection> Fold for Folded<P> {
+impl<P: Projection> Fold for P {
     fn name(&self) -> &'static str {
         P::NAME
     }
@@ -83,39 +89,90 @@ impl<P: Projection> Fold for Folded<P> {
         P::VERSION
     }
 
-    fn stream(&self) -> StreamType {
-        P::STREAM
-    }
-
     fn tables(&self) -> &'static str {
         P::TABLES
-    }
-
-    fn table(&self) -> Table {
-        P::Row::TABLE
     }
 
     fn views(&self) -> &'static [(&'static str, &'static str)] {
         P::VIEWS
     }
 
-    fn expect(&self) -> Box<dyn Expect> {
-        Box::new(Expected::<P>::default())
+    fn streams(&self) -> Streams {
+        Streams(P::FOLDS)
+    }
+}
+
+impl Streams {
+    /// Whether one of the folds wants the events of such streams.
+    #[must_use]
+    pub(crate) fn want(self, stream: StreamType) -> bool {
+        self.0.iter().any(|fold| fold.stream() == stream)
     }
 
-    async fn fold(&self, tables: &mut Tables<'_>, facts: &[Seen<'_>]) -> Result<(), FoldError> {
+    /// The tables that have a row per stream.
+    pub(crate) fn tables(self) -> impl Iterator<Item = Table> {
+        self.0.iter().map(|fold| fold.table())
+    }
+
+    /// What a verification expects of the rows, by type of stream; knows no event yet.
+    pub(crate) fn expect(self) -> Vec<(StreamType, Box<dyn Expect>)> {
+        self.0.iter().map(|fold| (fold.stream(), fold.expect())).collect()
+    }
+
+    /// Writes what the facts make of the tables.
+    ///
+    /// # Errors
+    /// Then the transaction is to be rolled back.
+    pub(crate) async fn fold(
+        self,
+        tables: &mut Tables<'_>,
+        facts: &[Seen<'_>],
+    ) -> Result<(), FoldError> {
         let mut unfit = Vec::new();
-        let inputs = Input::<P>::all(facts, &mut unfit);
-        let mut rows = Rows::<P>::load(tables, &inputs).await?;
+        for fold in self.0 {
+            fold.fold(tables, facts, &mut unfit).await?;
+        }
+        if unfit.is_empty() {
+            return Ok(());
+        }
+        Err(FoldError::Inapplicable(first_of_each_key(unfit, facts)))
+    }
+}
+
+#[async_trait]
+impl<S: StreamFold> AnyStreamFold for S {
+    fn stream(&self) -> StreamType {
+        S::STREAM
+    }
+
+    fn table(&self) -> Table {
+        S::Row::TABLE
+    }
+
+    fn expect(&self) -> Box<dyn Expect> {
+        Box::new(Expected::<S>::default())
+    }
+
+    async fn fold(
+        &self,
+        tables: &mut Tables<'_>,
+        facts: &[Seen<'_>],
+        unfit: &mut Vec<Unfit>,
+    ) -> Result<(), sqlx::Error> {
+        let before = unfit.len();
+        let inputs = Input::<S>::all(facts, unfit);
+        if inputs.is_empty() {
+            return Ok(());
+        }
+        let mut rows = Rows::<S>::load(tables, &inputs).await?;
         for input in &inputs {
             if let Err(cause) = rows.take(input) {
                 unfit.push(Unfit { index: input.index, why: cause.into() });
             }
         }
-        if !unfit.is_empty() {
-            return Err(FoldError::Inapplicable(first_of_each_key(unfit, facts)));
+        if unfit.len() == before {
+            rows::store(tables, rows.into_changes()).await?;
         }
-        rows::store(tables, rows.into_changes()).await?;
         Ok(())
     }
 }
@@ -128,19 +185,20 @@ fn first_of_each_key(mut unfit: Vec<Unfit>, facts: &[Seen<'_>]) -> Vec<Unfit> {
     unfit
 }
 
-/// A fact in the terms of its projection.
-struct Input<'f, P: Projection> {
+/// A fact in the terms of its fold.
+struct Input<'f, S: StreamFold> {
     index: usize,
-    event: &'f P::Event,
-    origin: Origin<P::Key>,
+    event: &'f S::Event,
+    origin: Origin<S::Key>,
     after_skipped: bool,
 }
 
-impl<'f, P: Projection> Input<'f, P> {
-    /// The facts that can be put in these terms; the others are unfit.
+impl<'f, S: StreamFold> Input<'f, S> {
+    /// The facts of such streams that can be put in these terms; the others of them are unfit.
     fn all(facts: &[Seen<'f>], unfit: &mut Vec<Unfit>) -> Vec<Self> {
         let mut inputs = Vec::with_capacity(facts.len());
-        for (index, fact) in facts.iter().enumerate() {
+        let of_stream = |seen: &Seen<'_>| seen.fact.stream.stream_type() == S::STREAM;
+        for (index, fact) in facts.iter().enumerate().filter(|(_, seen)| of_stream(seen)) {
             match Self::new(index, fact) {
                 Ok(input) => inputs.push(input),
                 Err(why) => unfit.push(Unfit { index, why }),
@@ -154,7 +212,7 @@ impl<'f, P: Projection> Input<'f, P> {
         &Seen { fact, event, after_skipped }: &Seen<'f>,
     ) -> Result<Self, NotApplied> {
         let event = event.as_ref().map_err(|error| NotApplied::Undecodable(error.clone()))?;
-        let event = P::select(event).ok_or(Inapplicable::WrongStream)?;
+        let event = S::select(event).ok_or(Inapplicable::WrongStream)?;
         let Ok(key) = fact.stream.key().parse() else {
             return Err(Inapplicable::MalformedKey.into());
         };
@@ -164,9 +222,9 @@ impl<'f, P: Projection> Input<'f, P> {
 }
 
 /// The rows that a batch touches: first as they are stored, then as its events leave them.
-struct Rows<P: Projection> {
-    slots: FxHashMap<P::Key, Slot<P::Row>>,
-    additions: P::Additions,
+struct Rows<S: StreamFold> {
+    slots: FxHashMap<S::Key, Slot<S::Row>>,
+    additions: S::Additions,
 }
 
 struct Slot<R> {
@@ -174,9 +232,9 @@ struct Slot<R> {
     stored: bool,
 }
 
-impl<P: Projection> Rows<P> {
+impl<S: StreamFold> Rows<S> {
     /// Reads the rows of all streams that begin before the batch.
-    async fn load(tables: &mut Tables<'_>, inputs: &[Input<'_, P>]) -> Result<Self, sqlx::Error> {
+    async fn load(tables: &mut Tables<'_>, inputs: &[Input<'_, S>]) -> Result<Self, sqlx::Error> {
         let mut slots = FxHashMap::default();
         let mut keys = Vec::new();
         for Input { origin, .. } in inputs {
@@ -189,14 +247,14 @@ impl<P: Projection> Rows<P> {
             }
         }
         if !keys.is_empty() {
-            for row in P::load(tables, &keys).await? {
+            for row in S::load(tables, &keys).await? {
                 slots.insert(row.key(), Slot { row: Some(row), stored: true });
             }
         }
-        Ok(Self { slots, additions: P::Additions::default() })
+        Ok(Self { slots, additions: S::Additions::default() })
     }
 
-    fn take(&mut self, input: &Input<'_, P>) -> Result<(), Inapplicable> {
+    fn take(&mut self, input: &Input<'_, S>) -> Result<(), Inapplicable> {
         let Input { event, origin, after_skipped, .. } = input;
         // `load` has made a slot for each key of the batch.
         let Some(slot) = self.slots.get_mut(&origin.key) else {
@@ -211,11 +269,11 @@ impl<P: Projection> Rows<P> {
                 return Err(Inapplicable::RevisionGap { row, found });
             }
         }
-        slot.row = P::evolve(row, event, origin, &mut self.additions)?;
+        slot.row = S::evolve(row, event, origin, &mut self.additions)?;
         Ok(())
     }
 
-    fn into_changes(self) -> Changes<P> {
+    fn into_changes(self) -> Changes<S> {
         let (mut created, mut updated, mut deleted) = (Vec::new(), Vec::new(), Vec::new());
         for (key, slot) in self.slots {
             match slot.row {

@@ -127,7 +127,7 @@ impl Isolation<'_> {
         let schema = self.row.schema();
         let mut savepoint = tx.begin().await?;
         let mut tables = Tables::new(&mut savepoint, &schema, self.row.shard);
-        match self.projection.fold(&mut tables, &facts).await {
+        match self.projection.streams().fold(&mut tables, &facts).await {
             Ok(()) => Ok(savepoint.commit().await?),
             Err(error) => {
                 savepoint.rollback().await?;

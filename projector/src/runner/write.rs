@@ -173,7 +173,7 @@ impl Writer {
     }
 
     async fn write(&self, commits: &[&Commit]) -> Result<Added, Failed> {
-        let batch = Batch::of(commits, self.projection.stream(), &self.letters);
+        let batch = Batch::of(commits, self.projection.streams(), &self.letters);
         match self.transact(commits, &batch, Care::Trusting).await {
             Err(Failed::Unfit) => self.transact(commits, &batch, Care::Isolating).await,
             written => written,
@@ -243,7 +243,8 @@ impl Writer {
             return Ok(Isolation { projection, row, facts, places }.run(tx).await?);
         }
         let schema = row.schema();
-        let folded = projection.fold(&mut Tables::new(tx, &schema, row.shard), facts).await;
+        let folded =
+            projection.streams().fold(&mut Tables::new(tx, &schema, row.shard), facts).await;
         folded.map(|()| Vec::new()).map_err(|error| match error {
             FoldError::Inapplicable(_) => Failed::Unfit,
             FoldError::Database(error) if is_about_data(&error) => Failed::Unfit,

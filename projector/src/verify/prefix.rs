@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use domain::{StreamType, shard::ShardId};
+use domain::shard::ShardId;
 use infra::log::{Checkpoint, EventLog, EventRecord, Offset, ReadError, follow::Follower};
 
-use crate::rebuild::copy::wanted;
+use crate::{rebuild::copy::wanted, runner::Streams};
 
 const RECORDS_MAX: usize = 2_000;
 
@@ -13,7 +13,7 @@ const RECORDS_MAX: usize = 2_000;
 pub(super) struct Prefix {
     follower: Follower,
     end: Checkpoint,
-    stream: StreamType,
+    streams: Streams,
 }
 
 impl Prefix {
@@ -21,12 +21,12 @@ impl Prefix {
         log: &Arc<dyn EventLog>,
         shard: ShardId,
         end: Checkpoint,
-        stream: StreamType,
+        streams: Streams,
     ) -> Result<Self, ReadError> {
         // Of the same log, or what it makes says nothing about the rows.
         let start = Checkpoint { log_id: end.log_id, ..Checkpoint::START };
         let follower = Follower::open(&**log, shard, Some(start)).await?;
-        Ok(Self { follower, end, stream })
+        Ok(Self { follower, end, streams })
     }
 
     /// Records of the shard that have been passed.
@@ -44,7 +44,7 @@ impl Prefix {
         }
         for commit in self.follower.next(RECORDS_MAX).await? {
             if commit.next_offset <= self.end.next_offset {
-                wanted(&commit, self.stream).for_each(|record| take(record, commit.next_offset));
+                wanted(&commit, self.streams).for_each(|record| take(record, commit.next_offset));
             }
         }
         Ok(true)

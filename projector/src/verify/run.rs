@@ -123,6 +123,7 @@ async fn verify(
     let mut tx = snapshot(everything, verification).await?;
     let schema = schema_of(&verification.projection, verification.version);
     let ends = all_of(&mut tx, &verification.projection, verification.version).await?;
+    let streams = fold.streams();
     let parts = Parts::plan(&mut tx, &schema, fold, verification.sample).await?;
     // What waits has not been applied, and what operators have corrected is read as they said.
     let parked = first_parked(&mut tx, &verification.projection, verification.version).await?;
@@ -133,12 +134,12 @@ async fn verify(
     let stopped = u64::try_from(parked.len()).unwrap_or(u64::MAX);
     let mut report = Report { stopped, ..Report::default() };
     let mut progress = Progress::new(verification, &ends, parts.taken());
-    let mut expected = fold.expect();
+    let mut expected = streams.expect();
     for part in 0..parts.taken() {
         for ((shard, end), corrections) in ends.iter().zip(&corrections) {
             let log = &everything.shared.log;
             let number = crate::checkpoint::shard_column(*shard);
-            let mut prefix = Prefix::open(log, *shard, *end, fold.stream()).await?;
+            let mut prefix = Prefix::open(log, *shard, *end, streams).await?;
             let mut before = 0;
             while prefix
                 .next(|record, commit_end| {
@@ -148,7 +149,11 @@ async fn verify(
                         let fact = Fact::decode(record);
                         if let Some(seen) = corrections.see(&fact) {
                             report.events += 1;
-                            expected.take(&seen, number);
+                            for (stream, expected) in &mut expected {
+                                if *stream == fact.stream.stream_type() {
+                                    expected.take(&seen, number);
+                                }
+                            }
                         }
                     }
                 })
@@ -161,15 +166,17 @@ async fn verify(
                 before = passed;
             }
         }
-        let (made, stopped) = expected.end_part();
-        report.stopped += u64::try_from(stopped).unwrap_or(u64::MAX);
-        let table = made.0;
-        let own = |row: &Columns| parts.has(part, &key_of(&table, row));
-        compare(&mut tx, &schema, made, own, &mut report).await?;
+        for (_, expected) in &mut expected {
+            let (made, stopped) = expected.end_part();
+            report.stopped += u64::try_from(stopped).unwrap_or(u64::MAX);
+            let table = made.0;
+            let own = |row: &Columns| parts.has(part, &key_of(&table, row));
+            compare(&mut tx, &schema, made, own, &mut report).await?;
+        }
     }
     // Rows that many streams share are complete when all streams are.
     if parts.are_all() {
-        for made in expected.into_shared() {
+        for made in expected.into_iter().flat_map(|(_, expected)| expected.into_shared()) {
             compare(&mut tx, &schema, made, |_| true, &mut report).await?;
         }
     }
@@ -238,12 +245,16 @@ impl Parts {
         fold: &dyn Fold,
         sample: Option<i32>,
     ) -> Result<Self, sqlx::Error> {
-        let table = fold.table().name;
-        let size = format!(
-            "SELECT count(*), coalesce(sum(octet_length(kept::text)), 0)::bigint
-             FROM {schema}.{table} AS kept"
-        );
-        let (rows, bytes): (i64, i64) = sqlx::query_as(AssertSqlSafe(size)).fetch_one(tx).await?;
+        let (mut rows, mut bytes) = (0, 0);
+        for Table { name, .. } in fold.streams().tables() {
+            let size = format!(
+                "SELECT count(*), coalesce(sum(octet_length(kept::text)), 0)::bigint
+                 FROM {schema}.{name} AS kept"
+            );
+            let size = sqlx::query_as(AssertSqlSafe(size)).fetch_one(&mut *tx).await?;
+            let (more_rows, more_bytes): (i64, i64) = size;
+            (rows, bytes) = (rows + more_rows, bytes + more_bytes);
+        }
         let count = match sample {
             Some(sample) => (rows / i64::from(sample)).max(1),
             None => (bytes / PART_BYTES_MAX + 1).min(PARTS_MAX),

@@ -119,6 +119,11 @@ pub(crate) fn product_created(id: Uuid, sku: &str) -> Told {
     Told { stream: format!("product/{id}"), revision: 1, kind: "created", data }
 }
 
+pub(crate) fn product_filed(id: Uuid, revision: u64, department: &str) -> Told {
+    let data = json!({ "details": { "name": "A product", "department": department } });
+    Told { stream: format!("product/{id}"), revision, kind: "updated", data }
+}
+
 pub(crate) fn product_published(id: Uuid, revision: u64) -> Told {
     Told { stream: format!("product/{id}"), revision, kind: "published", data: json!({}) }
 }

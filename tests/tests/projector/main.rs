@@ -10,5 +10,6 @@ mod rebuild;
 mod rig;
 mod service;
 mod sharing;
+mod streams;
 mod verify;
 mod versions;

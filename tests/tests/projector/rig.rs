@@ -105,6 +105,13 @@ impl Projector {
         Self::run(service.expect("a free port"))
     }
 
+    /// One of a release that has the docs' example, too.
+    pub(crate) fn start_example(rig: &Rig) -> Self {
+        let settings = settings(&rig.url, config::Http::local());
+        let source = Source::Given(Arc::new(rig.log.clone()));
+        Self::run(Service::bind_example(settings, source).expect("a free port"))
+    }
+
     /// Another one at the same address, once this one has been killed.
     pub(crate) async fn restart(self, rig: &Rig) -> Self {
         let bind = self.url.trim_start_matches("http://").parse().expect("an address");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use domain::{StreamType, shard::ShardId, timestamp::Timestamp};
+use domain::{shard::ShardId, timestamp::Timestamp};
 use infra::{
     log::{
         Checkpoint, Commit, CommitBody, EventLog, EventRecord, Offset, ReadError, follow::Follower,
@@ -12,7 +12,7 @@ use infra::{
 };
 use tokio::sync::mpsc;
 
-use crate::runner::commit::Fact;
+use crate::runner::{Streams, commit::Fact};
 
 /// Records that are read at once.
 const RECORDS_MAX: usize = 5_000;
@@ -45,7 +45,7 @@ struct Reading {
     log: Arc<dyn EventLog>,
     shard: ShardId,
     follower: Follower,
-    stream: StreamType,
+    streams: Streams,
     events_max: usize,
 }
 
@@ -54,12 +54,12 @@ impl Source {
         log: &Arc<dyn EventLog>,
         shard: ShardId,
         from: Checkpoint,
-        stream: StreamType,
+        streams: Streams,
         events_max: usize,
     ) -> Result<Self, ReadError> {
         let follower = Follower::open(&**log, shard, Some(from)).await?;
         let (sender, batches) = mpsc::channel(WAITING_MAX);
-        let reading = Reading { log: Arc::clone(log), shard, follower, stream, events_max };
+        let reading = Reading { log: Arc::clone(log), shard, follower, streams, events_max };
         let reading = task::spawn("projector copy source", reading.run(sender));
         Ok(Self { batches, reading })
     }
@@ -99,7 +99,7 @@ impl Reading {
             let commits = self.follower.next(RECORDS_MAX).await?;
             for commit in &commits {
                 recorded_at = recorded_at_of(commit).unwrap_or(recorded_at);
-                for record in wanted(commit, self.stream) {
+                for record in wanted(commit, self.streams) {
                     bytes += record.value.len();
                     facts.push(Fact::decode(record));
                 }
@@ -130,12 +130,12 @@ impl Reading {
 }
 
 /// The events of a commit that a projection of such streams wants.
-pub(crate) fn wanted(commit: &Commit, stream: StreamType) -> impl Iterator<Item = &EventRecord> {
+pub(crate) fn wanted(commit: &Commit, streams: Streams) -> impl Iterator<Item = &EventRecord> {
     let records: &[EventRecord] = match &commit.body {
         CommitBody::Events(records) => records,
         CommitBody::Barrier(_) => &[],
     };
-    records.iter().filter(move |record| record.stream.stream_type() == stream)
+    records.iter().filter(move |record| streams.want(record.stream.stream_type()))
 }
 
 fn recorded_at_of(commit: &Commit) -> Option<Timestamp> {
