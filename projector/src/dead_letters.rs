@@ -18,10 +18,11 @@
 //!    ahead, and those that were parked are all there is.
 //!
 //! `corrections` is what edits and skips leave behind; `parked` is what the applier knows and writes;
-//! `settle` is what operators do; `book` is what they see.
+//! `settle` is what operators do; `book` is what they see; `forget` removes what is old.
 
 mod book;
 mod corrections;
+mod forget;
 mod parked;
 mod settle;
 #[cfg(test)]
@@ -30,6 +31,7 @@ pub(crate) mod testing;
 pub use book::{AuditEntry, DeadLetter, Detail, ParkedEvent, State};
 pub(crate) use book::{Filter, find, list};
 pub(crate) use corrections::{Corrections, Seen};
+pub(crate) use forget::forget_old;
 pub(crate) use parked::{
     Added, Letters, NewLetter, Parcel, Parking, Place, first_parked, forget_version,
 };

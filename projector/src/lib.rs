@@ -181,16 +181,18 @@ impl Service {
             let shared = Shared::new(log, pool, names, &settings.projector, &readiness);
             let shared = shared.telling(progress);
             let everything = Arc::new(Everything::new(shared, projections, versions));
-            project(everything, shards, shutdown).await
+            project(everything, shards, settings.projector.dead_letters_kept_days, shutdown).await
         });
         tasks.run(drain_wait_max).await
     }
 }
 
-/// Feeds all versions, takes them from state to state, and verifies what is asked to be.
+/// Feeds all versions, takes them from state to state, verifies what is asked to be, and forgets what
+/// is old.
 async fn project(
     everything: Arc<Everything>,
     shards: Shards,
+    kept_days: i32,
     shutdown: Shutdown,
 ) -> Result<(), TaskFailed> {
     let watch = task::spawn("projection versions", everything.versions.clone().run());
@@ -198,6 +200,8 @@ async fn project(
     let conduct = task::spawn("rebuilds", conduct);
     let verify = verify::run(Arc::clone(&everything), shutdown.clone());
     let verify = task::spawn("verifications", verify);
+    let forget = dead_letters::forget_old(everything.shared.pool.clone(), kept_days);
+    let _forget = task::spawn("old dead letters", forget);
     let (notices, pool) = (&everything.shared.notices, &everything.shared.pool);
     let ended = tokio::select! {
         ended = async {

@@ -54,6 +54,9 @@ enum Command {
         /// Switch to it then, unless differences were found
         #[arg(long)]
         switch: bool,
+        /// Read events as they stand in the log, without the edits and skips of dead letters so far
+        #[arg(long)]
+        forget_corrections: bool,
         /// Print a line of JSON a second
         #[arg(long)]
         json: bool,
@@ -175,8 +178,8 @@ impl Command {
         let act = |action, Which { name, version, json }| Ask::Act { name, action, version, json };
         Some(match self {
             Self::Run | Self::Status { .. } | Self::DeadLetters(_) => return None,
-            Self::Rebuild { name, throttle, verify, switch, json } => {
-                let options = RebuildOptions { throttle, verify, switch };
+            Self::Rebuild { name, throttle, verify, switch, forget_corrections, json } => {
+                let options = RebuildOptions { throttle, verify, switch, forget_corrections };
                 Ask::Rebuild { name, options, json }
             }
             Self::Pause(which) => act("pause", which),

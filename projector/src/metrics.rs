@@ -219,6 +219,29 @@ impl Event for NotStepped<'_> {
     }
 }
 
+/// Dead letters that were settled long ago are gone.
+pub(crate) struct Forgotten {
+    pub letters: i64,
+}
+
+impl Event for Forgotten {
+    fn emit(self) {
+        let Self { letters } = self;
+        info!(letters, "{letters} dead letters that were settled long ago are removed");
+    }
+}
+
+/// They are still there.
+pub(crate) struct NotForgotten<'e> {
+    pub error: &'e sqlx::Error,
+}
+
+impl Event for NotForgotten<'_> {
+    fn emit(self) {
+        warn!("old dead letters are not removed: {}", chain(self.error));
+    }
+}
+
 /// An event has been corrected, but another version that has parked it does not apply it.
 pub(crate) struct TwinNotSettled<'e> {
     /// The letter that stays, or the one whose others could not be found.

@@ -41,14 +41,14 @@ use infra::{
     task::{self, TaskFailed},
 };
 
-pub(crate) use commit::{Fact, decode};
-pub(crate) use fold::{AnyStreamFold, Fold, FoldError, Streams};
+pub(crate) use commit::{Commit, Fact, decode};
+pub(crate) use fold::{AnyStreamFold, Fold, Streams};
 pub(crate) use groups::{Everything, fold_of};
 pub(crate) use isolate::{Isolation, Misfit, is_about_data};
 #[cfg(feature = "testing")]
 pub(crate) use renumbered::Renumbered;
 pub(crate) use shared::{Shared, pool};
-pub(crate) use write::is_transient;
+pub(crate) use write::{Failed, Phase, Writer, is_transient};
 
 /// Between tries of what must be done in the end: for ever, for there is nothing else to do.
 pub(crate) const RETRY: Policy = Policy {

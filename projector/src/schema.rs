@@ -15,7 +15,7 @@ use crate::{
         begin::{Order, begin, begin_live, locked},
     },
     runner::Fold,
-    versions::{State, Version, views},
+    versions::{RELEASE, State, Version, views},
 };
 
 /// Held by whoever creates tables: several projectors may start at once.
@@ -76,19 +76,20 @@ async fn ensure_one(
     Ok(())
 }
 
-/// True if the stored views were others.
+/// True if the stored views were others, and not those of a newer release.
 async fn keep_views(
     tx: &mut PgConnection,
     fold: &dyn Fold,
     version: &Version,
 ) -> Result<bool, sqlx::Error> {
     let changed = sqlx::query(
-        "UPDATE projection.versions SET views = $3
-         WHERE projection = $1 AND version = $2 AND views <> $3",
+        "UPDATE projection.versions SET views = $3, views_release = $4
+         WHERE projection = $1 AND version = $2 AND views <> $3 AND views_release <= $4",
     )
     .bind(fold.name())
     .bind(version.version)
     .bind(views(fold, version.version))
+    .bind(&RELEASE[..])
     .execute(tx)
     .await?;
     Ok(changed.rows_affected() > 0)

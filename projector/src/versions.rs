@@ -18,13 +18,18 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use sqlx::{PgExecutor, types::Json};
+use sqlx::{AssertSqlSafe, PgExecutor, types::Json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 pub(crate) use watch::Watch;
 
 use crate::runner::Fold;
+
+/// The columns of a [`Version`]. Not `*`: a release that adds one would change the answers to statements
+/// that older ones have prepared.
+pub(crate) const COLUMNS: &str = "projection, version, fold, state, paused, throttle, verify,
+    verification, switch, replaced, problem, corrections_since, created_at, changed_at";
 
 /// One version of a projection.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, sqlx::FromRow)]
@@ -53,9 +58,13 @@ pub struct Version {
     /// The version that was live before it, to which a rollback leads.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replaced: Option<i32>,
-    /// Why what was asked for does not go on.
+    /// Why what was asked for does not go on, or why the version should be built anew.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// It was built as if operators had corrected no event before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub corrections_since: Option<DateTime<Utc>>,
     #[schema(value_type = String, format = DateTime)]
     pub created_at: DateTime<Utc>,
     #[schema(value_type = String, format = DateTime)]
@@ -128,12 +137,25 @@ impl Version {
     /// # Errors
     /// If PostgreSQL cannot answer.
     pub async fn all(database: impl PgExecutor<'_>) -> Result<Vec<Self>, sqlx::Error> {
-        sqlx::query_as(
-            "SELECT * FROM projection.versions WHERE state <> 'dropped'
-             ORDER BY projection, version",
-        )
-        .fetch_all(database)
-        .await
+        let sql = format!(
+            "SELECT {COLUMNS} FROM projection.versions WHERE state <> 'dropped'
+             ORDER BY projection, version"
+        );
+        sqlx::query_as(AssertSqlSafe(sql)).fetch_all(database).await
+    }
+}
+
+/// This release, as it is compared with others.
+pub(crate) const RELEASE: [i32; 3] = [
+    number(env!("CARGO_PKG_VERSION_MAJOR")),
+    number(env!("CARGO_PKG_VERSION_MINOR")),
+    number(env!("CARGO_PKG_VERSION_PATCH")),
+];
+
+const fn number(text: &str) -> i32 {
+    match i32::from_str_radix(text, 10) {
+        Ok(number) => number,
+        Err(_) => 0,
     }
 }
 

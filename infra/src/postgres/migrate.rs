@@ -2,12 +2,29 @@
 //!
 //! Migrations run while the old release serves, one step per file; sqlx takes a lock per database,
 //! so that several processes may start at once.
+//!
+//! **Invariant:** no migration holds up those who read and write for longer than `LOCK_WAIT_MAX`: who
+//! waits for a table's lock has all others queue behind it, so it lets go and tries again.
 
-use sqlx::migrate::{MigrateError, Migrator};
+use std::time::Duration;
+
+use sqlx::{
+    migrate::{MigrateError, Migrator},
+    postgres::PgPoolOptions,
+};
 
 use super::Pool;
+use crate::retry::{Policy, retry};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+
+const LOCK_WAIT_MAX: &str = "1s";
+/// Some two minutes in all: whoever holds the lock is a long report, or another migration.
+const RETRY: Policy = Policy {
+    tries_max: Some(60),
+    wait_min: Duration::from_millis(200),
+    wait_max: Duration::from_secs(1),
+};
 
 #[derive(Debug, thiserror::Error)]
 #[error("the database cannot be migrated")]
@@ -16,5 +33,18 @@ pub struct MigrateFailed(#[from] MigrateError);
 /// # Errors
 /// The database is away, or a migration fails; what succeeded before it stays.
 pub async fn migrate(pool: &Pool) -> Result<(), MigrateFailed> {
-    Ok(MIGRATIONS.run(pool).await?)
+    let options = pool.connect_options().as_ref().clone();
+    let patient = options.options([("lock_timeout", LOCK_WAIT_MAX)]);
+    let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(patient);
+    let migrated = retry(RETRY, is_held_up, async || MIGRATIONS.run(&pool).await).await;
+    pool.close().await;
+    Ok(migrated?)
+}
+
+/// Whether somebody else holds what the migration needs.
+fn is_held_up(error: &MigrateError) -> bool {
+    let (MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) = error else {
+        return false;
+    };
+    error.as_database_error().and_then(|error| error.code()).as_deref() == Some("55P03")
 }

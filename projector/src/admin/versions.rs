@@ -32,6 +32,10 @@ pub(super) struct Rebuild {
     /// Then switch to it, unless differences were found.
     #[serde(default)]
     switch: bool,
+    /// Read events as they stand in the log: edits and skips of dead letters that were made so far are
+    /// not those of this version.
+    #[serde(default)]
+    forget_corrections: bool,
 }
 
 impl Validate for Rebuild {
@@ -69,10 +73,10 @@ pub(super) async fn rebuild(
     caller: Caller,
     State(doors): State<Doors>,
     Path(name): Path<String>,
-    Body(Rebuild { throttle, verify, switch }): Body<Rebuild>,
+    Body(Rebuild { throttle, verify, switch, forget_corrections }): Body<Rebuild>,
 ) -> Result<(StatusCode, Json<Version>), Problem> {
     caller.require(Role::Operator)?;
-    let order = Order { throttle, verify, switch };
+    let order = Order { throttle, verify, switch, forget_corrections };
     Ok((StatusCode::ACCEPTED, Json(doors.control.rebuild(&name, order).await?)))
 }
 

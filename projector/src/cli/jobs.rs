@@ -22,6 +22,7 @@ pub struct RebuildOptions {
     pub throttle: Option<i32>,
     pub verify: bool,
     pub switch: bool,
+    pub forget_corrections: bool,
 }
 
 pub(super) async fn rebuild(
@@ -30,8 +31,9 @@ pub(super) async fn rebuild(
     options: RebuildOptions,
     json: bool,
 ) -> Result<Outcome> {
-    let RebuildOptions { throttle, verify, switch } = options;
-    let mut body = json!({ "verify": verify, "switch": switch });
+    let RebuildOptions { throttle, verify, switch, forget_corrections } = options;
+    let mut body =
+        json!({ "verify": verify, "switch": switch, "forget_corrections": forget_corrections });
     if let Some(throttle) = throttle {
         body["throttle"] = throttle.into();
     }

@@ -95,6 +95,7 @@ fn an_overview_shows_each_version_and_what_holds_it_up() {
         switch: false,
         replaced: Some(1),
         problem: None,
+        corrections_since: None,
         created_at: at,
         changed_at: at,
     };

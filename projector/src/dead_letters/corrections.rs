@@ -2,7 +2,8 @@
 //!
 //! Whoever folds events for a projection looks at each of them through [`Corrections::see`]: the
 //! runner, the retry of a dead letter, a rebuild, a verification. So all of them make the same rows.
-//! Corrections belong to a projection, not to one of its versions.
+//! Corrections belong to a projection, not to one of its versions; a version may have been told to
+//! forget those that were made before it.
 //!
 //! **Invariant:** an event that no operator has touched is seen as it stands in the log.
 
@@ -57,20 +58,24 @@ pub(super) struct Row {
 }
 
 impl Corrections {
-    /// Those that are stored.
+    /// Those that a version of the projection reads by.
     ///
     /// # Errors
     /// If PostgreSQL cannot answer, or a row holds what is none.
     pub(crate) async fn load(
         database: impl PgExecutor<'_>,
         projection: &str,
+        version: i32,
         shard: ShardId,
     ) -> Result<Self, sqlx::Error> {
         let rows: Vec<Row> = sqlx::query_as(
             "SELECT event_id, stream, revision, event_type, value FROM projection.corrections
-             WHERE projection = $1 AND shard = $2",
+             WHERE projection = $1 AND shard = $3 AND corrected_at > coalesce(
+                (SELECT corrections_since FROM projection.versions
+                 WHERE projection = $1 AND version = $2), '-infinity')",
         )
         .bind(projection)
+        .bind(version)
         .bind(shard_column(shard))
         .fetch_all(database)
         .await?;

@@ -84,7 +84,7 @@ impl Letters {
         .bind(row.shard_column())
         .fetch_all(pool)
         .await?;
-        let corrections = Corrections::load(pool, row.projection, row.shard).await?;
+        let corrections = Corrections::load(pool, row.projection, row.version, row.shard).await?;
         let mut letters = Self { changes, corrections, ..Self::default() };
         for (stream, events) in parked {
             let stream = stream.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;

@@ -167,7 +167,7 @@ async fn apply(
     row: &CheckpointRow,
     letter: &Letter,
 ) -> Result<Settled, SettleError> {
-    let corrections = Corrections::load(&mut *tx, row.projection, row.shard).await?;
+    let corrections = Corrections::load(&mut *tx, row.projection, row.version, row.shard).await?;
     let waiting = waiting(tx, letter).await?;
     let seen = waiting.iter().filter_map(|(place, fact)| Some((corrections.see(fact)?, *place)));
     let (facts, places): (Vec<Seen<'_>>, Vec<Place>) = seen.unzip();
@@ -330,11 +330,42 @@ impl Letter {
         .bind(&self.event_type)
         .bind(value.map(String::into_bytes))
         .bind(CORRECTIONS_MAX)
-        .execute(tx)
+        .execute(&mut *tx)
         .await?;
         if written.rows_affected() == 0 {
             return Err(SettleError::TooManyCorrections);
         }
+        Ok(self.tell_who_applied_it(tx, act).await?)
+    }
+
+    /// What a version has made of the event as it was, or of what it was corrected to before, is not
+    /// undone. The checkpoints of all versions are held, so none applies it in this moment.
+    async fn tell_who_applied_it(
+        &self,
+        tx: &mut PgConnection,
+        act: &Act,
+    ) -> Result<(), sqlx::Error> {
+        let (event, stream, done) = (self.event_id, &self.stream, act.state().as_str());
+        sqlx::query(
+            "UPDATE projection.versions AS version SET problem = $4
+             FROM projection.checkpoints AS at, projection.dead_letters AS letter
+             WHERE letter.id = $1 AND version.projection = letter.projection
+                AND version.state <> 'dropped' AND version.version <> $2
+                AND (at.projection, at.version, at.shard)
+                    = (version.projection, version.version, letter.shard)
+                AND at.next_offset >= letter.commit_end AND NOT EXISTS (
+                    SELECT FROM projection.parked_events AS waiting
+                    WHERE (waiting.projection, waiting.version, waiting.event_id)
+                        = (version.projection, version.version, $3))",
+        )
+        .bind(self.id)
+        .bind(self.version)
+        .bind(event)
+        .bind(format!(
+            "event {event} ({stream}) was {done} after this version had applied it: build it anew"
+        ))
+        .execute(tx)
+        .await?;
         Ok(())
     }
 

@@ -232,7 +232,8 @@ mod tests {
     /// What docs/projections.md teaches is this file, word for word.
     #[test]
     fn the_worked_example_of_the_docs_is_this_code() {
-        let (docs, code) = (include_str!("../../../docs/projections.md"), include_str!("demand.rs"));
+        let (docs, code) =
+            (include_str!("../../../docs/projections.md"), include_str!("demand.rs"));
         let blocks: Vec<_> =
             docs.split("```rust\n").skip(1).filter_map(|block| block.split("```").next()).collect();
         assert!(blocks.len() >= 4, "{} blocks", blocks.len());

@@ -6,7 +6,7 @@ use super::Refused;
 use crate::{
     projection::in_schema,
     runner::Fold,
-    versions::{State, Version, schema_of, views},
+    versions::{COLUMNS, RELEASE, State, Version, schema_of, views},
 };
 
 /// What is asked of a build.
@@ -18,6 +18,8 @@ pub(crate) struct Order {
     pub verify: bool,
     /// Switch to it then, if it need not be verified or is found equal.
     pub switch: bool,
+    /// Read events as they stand in the log, whatever operators have corrected so far.
+    pub forget_corrections: bool,
 }
 
 /// The table of one row that is there exactly as long as the rows of an unlogged build are.
@@ -78,10 +80,9 @@ pub(crate) async fn locked(
         .bind(crate::versions::lock_key(&format!("versions of {projection}")))
         .execute(&mut *tx)
         .await?;
-    sqlx::query_as("SELECT * FROM projection.versions WHERE projection = $1 ORDER BY version")
-        .bind(projection)
-        .fetch_all(tx)
-        .await
+    let sql =
+        format!("SELECT {COLUMNS} FROM projection.versions WHERE projection = $1 ORDER BY version");
+    sqlx::query_as(AssertSqlSafe(sql)).bind(projection).fetch_all(tx).await
 }
 
 async fn make_tables(
@@ -148,20 +149,24 @@ async fn insert(
     indexes: &[String],
     order: Order,
 ) -> Result<Version, sqlx::Error> {
-    sqlx::query_as(
-        "INSERT INTO projection.versions
-            (projection, version, fold, state, throttle, verify, switch, views, indexes)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING *",
-    )
-    .bind(fold.name())
-    .bind(version)
-    .bind(fold.version())
-    .bind(state.as_str())
-    .bind(order.throttle)
-    .bind(order.verify)
-    .bind(order.switch)
-    .bind(views(fold, version))
-    .bind(Json(indexes))
-    .fetch_one(tx)
-    .await
+    let sql = format!(
+        "INSERT INTO projection.versions (projection, version, fold, state, throttle, verify, switch,
+            views, indexes, views_release, corrections_since)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, CASE WHEN $11 THEN now() END)
+         RETURNING {COLUMNS}"
+    );
+    sqlx::query_as(AssertSqlSafe(sql))
+        .bind(fold.name())
+        .bind(version)
+        .bind(fold.version())
+        .bind(state.as_str())
+        .bind(order.throttle)
+        .bind(order.verify)
+        .bind(order.switch)
+        .bind(views(fold, version))
+        .bind(Json(indexes))
+        .bind(&RELEASE[..])
+        .bind(order.forget_corrections)
+        .fetch_one(tx)
+        .await
 }

@@ -1,13 +1,19 @@
 //! Takes versions from state to state: whatever is known to be over begins what comes next.
 //!
 //! Every projector does this for the versions of its own code. Each step is a compare-and-set, or
-//! holds a lock that ends with its transaction, so it does no harm that several try.
+//! holds a lock that ends with its transaction, so it does no harm that several try. A version whose step
+//! takes its time (an index, a switch that waits) holds up no other.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use infra::{shutdown::Shutdown, telemetry::emit};
 use sqlx::PgExecutor;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::{
     Refused,
@@ -32,40 +38,63 @@ const CAUGHT_UP: &str = "(SELECT count(*) FROM projection.checkpoints AS at
     WHERE (at.projection, at.version) = ($1, $2) AND at.seen_at > versions.changed_at
         AND at.log_end - at.next_offset <= 1000) >= $3";
 
+/// Steps that are taken at once, each of another version.
+const STEPS_MAX: usize = 4;
+
 /// Runs until the shutdown.
 pub(crate) async fn run(everything: Arc<Everything>, shutdown: Shutdown) {
     let mut versions = everything.versions.subscribe();
+    let mut looks = interval(INTERVAL);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut paused = Paused::new();
+    let mut steps = FuturesUnordered::new();
+    let mut stepping = BTreeSet::new();
     loop {
         tokio::select! {
             // What is under way is a transaction, which PostgreSQL undoes.
             () = shutdown.requested() => return,
-            () = step_all(&everything, &mut paused) => {}
+            Some((key, ended)) = steps.next() => {
+                stepping.remove(&key);
+                everything.stepped(key, ended, &mut paused);
+                // What comes next is seen when the versions have been read again.
+                continue;
+            }
+            _ = looks.tick() => {}
+            changed = versions.changed() => if changed.is_err() { shutdown.requested().await },
         }
-        tokio::select! {
-            () = shutdown.requested() => return,
-            _ = timeout(INTERVAL, versions.changed()) => {}
+        paused.retain(|_, until| *until > Instant::now());
+        for version in everything.to_step() {
+            let key = (version.projection.clone(), version.version);
+            let is_free = steps.len() < STEPS_MAX && !paused.contains_key(&key);
+            if is_free && stepping.insert(key.clone()) {
+                let everything = &everything;
+                steps.push(async move { (key, step(everything, &version).await) });
+            }
         }
     }
 }
 
-/// Until when versions are left alone.
-type Paused = BTreeMap<(String, i32), Instant>;
+/// Names a version.
+type Key = (String, i32);
 
-async fn step_all(everything: &Everything, paused: &mut Paused) {
-    paused.retain(|_, until| *until > Instant::now());
-    for version in &*everything.versions.known() {
-        let is_ours = fold_of(&everything.projections, version).is_some();
-        let key = (version.projection.clone(), version.version);
-        if !is_ours || version.paused || !version.is_busy() || paused.contains_key(&key) {
-            continue;
-        }
-        match step(everything, version).await {
+/// Until when versions are left alone.
+type Paused = BTreeMap<Key, Instant>;
+
+impl Everything {
+    /// Versions of which something is to be done by this code.
+    fn to_step(&self) -> Vec<Version> {
+        let known = self.versions.known();
+        let is_ours = |version: &&Version| fold_of(&self.projections, version).is_some();
+        let waits = |version: &&Version| version.is_busy() && !version.paused;
+        known.iter().filter(waits).filter(is_ours).cloned().collect()
+    }
+
+    fn stepped(&self, key: Key, ended: Result<bool, Refused>, paused: &mut Paused) {
+        match ended {
             Ok(false) => {}
-            Ok(true) => everything.versions.hurry(),
+            Ok(true) => self.versions.hurry(),
             Err(error) => {
-                let (projection, version) = (&*version.projection, version.version);
-                emit(NotStepped { projection, version, error: &error });
+                emit(NotStepped { projection: &key.0, version: key.1, error: &error });
                 paused.insert(key, Instant::now() + PAUSE_AFTER_ERROR);
             }
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use infra::postgres::Pool;
+use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use super::{
@@ -14,7 +15,7 @@ use super::{
 use crate::{
     runner::{Fold, fold_of},
     verify::Verification,
-    versions::{State, Version, Watch},
+    versions::{COLUMNS, State, Version, Watch},
 };
 
 /// Cheap to clone.
@@ -40,10 +41,10 @@ impl Control {
     pub(crate) async fn pause(&self, name: &str, number: Option<i32>) -> Result<Version, Refused> {
         let version = self.beside(name, number).await?;
         let (name, number) = (&*version.projection, version.version);
-        let paused = sqlx::query_as(
+        let paused = sqlx::query_as(AssertSqlSafe(format!(
             "UPDATE projection.versions SET paused = true, changed_at = now()
-             WHERE projection = $1 AND version = $2 RETURNING *",
-        );
+             WHERE projection = $1 AND version = $2 RETURNING {COLUMNS}"
+        )));
         let paused = paused.bind(name).bind(number).fetch_one(&self.pool).await?;
         self.versions.hurry();
         Ok(paused)
@@ -71,10 +72,10 @@ impl Control {
         .bind(version.version)
         .execute(&mut *tx)
         .await?;
-        let resumed = sqlx::query_as(
+        let resumed = sqlx::query_as(AssertSqlSafe(format!(
             "UPDATE projection.versions SET paused = false, problem = NULL, changed_at = now()
-             WHERE projection = $1 AND version = $2 RETURNING *",
-        );
+             WHERE projection = $1 AND version = $2 RETURNING {COLUMNS}"
+        )));
         let resumed = resumed.bind(name).bind(version.version).fetch_one(&mut *tx).await?;
         tx.commit().await?;
         self.versions.hurry();

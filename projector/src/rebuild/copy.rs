@@ -1,8 +1,8 @@
 //! Reads one shard in bulk into a version that is being built.
 //!
-//! One task reads and decodes ahead, the other writes: large batches, each in one transaction that
-//! begins with the same compare-and-set as any other, so that whoever else works on the shard loses
-//! a batch and nothing more. What does not fit is left to the runner, which knows what to do then.
+//! One task reads and decodes ahead, the other writes, with the runner's own writer: large batches,
+//! each in one transaction that begins with the same compare-and-set as any other, so that whoever else
+//! works on the shard loses a batch and nothing more; what does not fit is parked.
 //!
 //! **Invariant:** rows that a crash of PostgreSQL has wiped out are missed by no batch: each one
 //! looks for the mark that was wiped out with them, and then the version starts over.
@@ -14,7 +14,6 @@ use std::{sync::Arc, time::Duration};
 
 use domain::shard::ShardId;
 use infra::{
-    log::Checkpoint,
     postgres::Pool,
     shutdown::Shutdown,
     task::{self, TaskFailed},
@@ -23,20 +22,18 @@ use infra::{
 use sqlx::{AssertSqlSafe, PgConnection};
 use tokio::{
     sync::Semaphore,
-    time::{Instant, MissedTickBehavior, interval},
+    time::{MissedTickBehavior, interval},
 };
 
 use super::begin::{MARK, locked, tables};
 use crate::{
-    checkpoint::{Advance, CheckpointRow, Stand, shard_column},
-    dead_letters::Corrections,
-    metrics::{Applied, ApplyFailed, ReadFailed, Stepped},
-    projection::Tables,
-    runner::{FoldError, RETRY, Shared, horizon::Horizon, is_transient, meter},
+    checkpoint::{CheckpointRow, Stand, shard_column},
+    dead_letters::{Letters, forget_version},
+    metrics::{ApplyFailed, ReadFailed, Stepped},
+    runner::{Failed, Phase, RETRY, Shared, Writer, horizon::Horizon, meter},
     versions::{Served, State, schema_of},
 };
-pub(crate) use source::wanted;
-use source::{Batch, Source};
+use source::Source;
 use throttle::Throttle;
 
 /// Shards that are copied at once, process-wide: what bounds the memory that batches take.
@@ -46,8 +43,6 @@ static COPIES: Semaphore = Semaphore::const_new(COPIES_MAX);
 const LEFT_MAX: i64 = 2_000;
 /// How often a shard that is copied looks whether it still is.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-/// A large batch takes longer than what the pool allows a statement.
-const STATEMENT_WAIT_MAX: Duration = Duration::from_secs(300);
 
 /// Why a copy does not go on from where it is.
 enum Stopped {
@@ -105,23 +100,6 @@ struct Copy {
     stop: Shutdown,
 }
 
-/// What operators have changed of the events, as of a value of the checkpoint's `letters`.
-struct Touched {
-    letters: i64,
-    corrections: Corrections,
-}
-
-/// What keeps a batch from being written.
-enum NotWritten {
-    /// Somebody else moved the checkpoint.
-    Lost,
-    /// The rows before it are gone.
-    WipedOut,
-    /// An event does not fit.
-    Inapplicable,
-    Database(sqlx::Error),
-}
-
 impl Copy {
     /// Waits until the shard has to be copied once more: a crash of PostgreSQL during another shard's
     /// copy takes the rows of all. False if it is to stop.
@@ -144,24 +122,23 @@ impl Copy {
         let read = async {
             let pool = &self.shared.pool;
             let Stand { checkpoint, letters } = self.row.read(pool).await?;
-            let corrections = Corrections::load(pool, self.row.projection, self.row.shard).await?;
-            let touched = Touched { letters, corrections };
-            Ok::<_, sqlx::Error>((checkpoint, touched, is_copying(&self.shared, &self.row).await?))
+            let letters = Letters::load(pool, &self.row, letters).await?;
+            Ok::<_, sqlx::Error>((checkpoint, letters, is_copying(&self.shared, &self.row).await?))
         };
-        let (at, touched, copying) = match read.await {
+        let (checkpoint, letters, copying) = match read.await {
             Ok(read) => read,
             Err(error) => return self.failed(&error),
         };
         if !copying {
             return Stopped::Copied;
         }
-        let horizon = Arc::new(Horizon::at(at.next_offset));
+        let horizon = Arc::new(Horizon::at(checkpoint.next_offset));
         let meter = meter::run(Arc::clone(&self.shared), self.row.shard, Arc::clone(&horizon));
         let _meter = task::spawn("projector meter", meter);
         let throttle = Throttle::new(rate_max, self.shared.log.shard_count());
+        let (log, streams) = (&self.shared.log, self.served.fold.streams());
         let events_max = throttle.batch_max();
-        let streams = self.served.fold.streams();
-        let opened = Source::open(&self.shared.log, self.row.shard, at, streams, events_max).await;
+        let opened = Source::open(log, self.row.shard, checkpoint, streams, events_max).await;
         let source = match opened {
             Ok(source) => source,
             Err(error) => {
@@ -169,15 +146,23 @@ impl Copy {
                 return Stopped::Again;
             }
         };
-        self.write_all(source, at, &touched, &horizon, throttle).await
+        let writer = Writer {
+            shared: Arc::clone(&self.shared),
+            projection: Arc::clone(&self.served.fold),
+            row: self.row,
+            checkpoint,
+            letters,
+            horizon,
+            stop: self.stop.clone(),
+            phase: Phase::Building,
+        };
+        self.write_all(source, writer, throttle).await
     }
 
     async fn write_all(
         &self,
         mut source: Source,
-        mut at: Checkpoint,
-        touched: &Touched,
-        horizon: &Horizon,
+        mut writer: Writer,
         mut throttle: Throttle,
     ) -> Stopped {
         loop {
@@ -192,16 +177,16 @@ impl Copy {
                     }
                 },
             };
-            horizon.ends(batch.log_end);
-            horizon.has_read(batch.next_offset, batch.to.next_offset);
+            writer.horizon.ends(batch.log_end);
+            writer.horizon.has_read(batch.next_offset, batch.to.next_offset);
+            let at = writer.checkpoint;
             if batch.to != at {
-                if let Err(not) = self.write(&batch, &at, touched, horizon).await {
-                    return self.not_written(not).await;
+                let commits: Vec<_> = batch.commits.iter().collect();
+                if let Err(failed) = writer.apply(&commits).await {
+                    return self.not_written(failed).await;
                 }
-                let passed = batch.to.next_offset - at.next_offset;
-                at = batch.to;
                 tokio::select! {
-                    () = throttle.pass(passed) => {}
+                    () = throttle.pass(batch.to.next_offset - at.next_offset) => {}
                     () = self.stop.requested() => return Stopped::Asked,
                 }
             }
@@ -211,61 +196,21 @@ impl Copy {
         }
     }
 
-    async fn write(
-        &self,
-        batch: &Batch,
-        from: &Checkpoint,
-        touched: &Touched,
-        horizon: &Horizon,
-    ) -> Result<(), NotWritten> {
-        let started = Instant::now();
-        let schema = self.row.schema();
-        let mut tx = self.shared.pool.begin().await?;
-        let patient = STATEMENT_WAIT_MAX.as_millis();
-        let patient = AssertSqlSafe(format!("SET LOCAL statement_timeout = {patient}"));
-        sqlx::query(patient).execute(&mut *tx).await?;
-        let step = Advance {
-            from,
-            letters: touched.letters,
-            to: &batch.to,
-            recorded_at: batch.recorded_at,
-            log_end: horizon.log_end(batch.to.next_offset),
-        };
-        if !self.row.advance(&mut tx, &step).await? {
-            return Err(NotWritten::Lost);
-        }
-        if !is_marked(&mut tx, &schema).await? {
-            return Err(NotWritten::WipedOut);
-        }
-        let facts: Vec<_> =
-            batch.facts.iter().filter_map(|fact| touched.corrections.see(fact)).collect();
-        if !facts.is_empty() {
-            let mut tables = Tables::new(&mut tx, &schema, self.row.shard);
-            match self.served.fold.streams().fold(&mut tables, &facts).await {
-                Ok(()) => {}
-                Err(FoldError::Inapplicable(_)) => return Err(NotWritten::Inapplicable),
-                Err(FoldError::Database(error)) => return Err(error.into()),
-            }
-        }
-        tx.commit().await?;
-        let (projection, events) = (self.row.projection, facts.len());
-        emit(Applied { projection, events, took: started.elapsed() });
-        Ok(())
-    }
-
-    async fn not_written(&self, not: NotWritten) -> Stopped {
-        match not {
-            NotWritten::Lost => Stopped::Again,
-            NotWritten::WipedOut => {
+    async fn not_written(&self, failed: Failed) -> Stopped {
+        match failed {
+            Failed::Stopped => Stopped::Asked,
+            Failed::Lost => Stopped::Again,
+            Failed::WipedOut => {
                 let CheckpointRow { projection, version, .. } = self.row;
                 if let Err(error) = start_over(&self.shared.pool, projection, version).await {
                     return self.failed(&error);
                 }
                 Stopped::Again
             }
-            NotWritten::Inapplicable => self.copied("an event does not fit").await,
-            NotWritten::Database(error) if is_transient(&error) => self.failed(&error),
-            NotWritten::Database(error) => {
+            // The runner meets the same, and says so.
+            Failed::Full(reason) | Failed::Stuck(reason) => self.copied(&reason).await,
+            Failed::Unfit | Failed::TooMuch => self.copied("the batch does not apply").await,
+            Failed::Database(error) => {
                 self.failed(&error);
                 self.copied("PostgreSQL does not take the rows").await
             }
@@ -299,12 +244,6 @@ impl Copy {
     }
 }
 
-impl From<sqlx::Error> for NotWritten {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Database(error)
-    }
-}
-
 async fn is_copying(shared: &Shared, row: &CheckpointRow) -> Result<bool, sqlx::Error> {
     let copying = sqlx::query_scalar(
         "SELECT copying FROM projection.checkpoints
@@ -320,7 +259,7 @@ async fn is_copying(shared: &Shared, row: &CheckpointRow) -> Result<bool, sqlx::
 }
 
 /// Whether the rows of an unlogged build are still there.
-pub(super) async fn is_marked(tx: &mut PgConnection, schema: &str) -> Result<bool, sqlx::Error> {
+pub(crate) async fn is_marked(tx: &mut PgConnection, schema: &str) -> Result<bool, sqlx::Error> {
     let mark = format!("SELECT EXISTS (SELECT FROM {schema}.{MARK})");
     sqlx::query_scalar(AssertSqlSafe(mark)).fetch_one(tx).await
 }
@@ -374,6 +313,8 @@ pub(super) async fn take_back(
     for table in tables(tx, schema).await? {
         sqlx::query(AssertSqlSafe(format!("TRUNCATE {table}"))).execute(&mut *tx).await?;
     }
+    // What was parked is met again.
+    forget_version(tx, projection, version).await?;
     sqlx::query(
         "UPDATE projection.versions SET state = $3, changed_at = now()
          WHERE projection = $1 AND version = $2",

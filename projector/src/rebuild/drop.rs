@@ -7,7 +7,7 @@ use super::{Refused, begin::locked};
 use crate::{
     dead_letters::forget_version,
     metrics::Stepped,
-    versions::{State, Version, schema_of},
+    versions::{COLUMNS, State, Version, schema_of},
 };
 
 /// Drops the version of this number, or the only one that is not live.
@@ -40,11 +40,11 @@ async fn once(pool: &Pool, projection: &str, version: Option<i32>) -> Result<Ver
     forget_version(&mut tx, projection, number).await?;
     let schema = schema_of(projection, number);
     tx.execute(AssertSqlSafe(format!("DROP SCHEMA IF EXISTS {schema} CASCADE"))).await?;
-    let dropped = sqlx::query_as(
+    let dropped = sqlx::query_as(AssertSqlSafe(format!(
         "UPDATE projection.versions SET state = 'dropped', changed_at = now(), verify = false,
             switch = false
-         WHERE projection = $1 AND version = $2 RETURNING *",
-    )
+         WHERE projection = $1 AND version = $2 RETURNING {COLUMNS}"
+    )))
     .bind(projection)
     .bind(number)
     .fetch_one(&mut *tx)

@@ -25,7 +25,7 @@ use super::{Refused, begin::locked};
 use crate::{
     metrics::Stepped,
     schema::show,
-    versions::{State, Version},
+    versions::{COLUMNS, State, Version},
 };
 
 /// A batch of the live version that is under way may take this long.
@@ -292,11 +292,11 @@ async fn change_states(
         Target::Forward(_) => live.map(|live| live.version),
         Target::Back => None,
     };
-    sqlx::query_as(
+    sqlx::query_as(AssertSqlSafe(format!(
         "UPDATE projection.versions SET state = 'live', changed_at = now(), switch = false,
             verify = false, replaced = $3, problem = NULL
-         WHERE projection = $1 AND version = $2 RETURNING *",
-    )
+         WHERE projection = $1 AND version = $2 RETURNING {COLUMNS}"
+    )))
     .bind(&next.projection)
     .bind(next.version)
     .bind(replaced)

@@ -79,7 +79,9 @@ impl Applier {
                     self.writer.resume().await;
                     continue;
                 }
-                Failed::Unfit | Failed::TooMuch => "the batch does not apply".to_owned(),
+                Failed::Unfit | Failed::TooMuch | Failed::WipedOut => {
+                    "the batch does not apply".to_owned()
+                }
                 Failed::Stuck(reason) => reason,
                 Failed::Database(error) => chain(&error).to_string(),
             };

@@ -40,13 +40,23 @@ pub(crate) struct Fact {
 impl Commit {
     #[must_use]
     pub(super) fn decode(log_id: Option<LogId>, commit: &log::Commit) -> Self {
+        Self::decode_some(log_id, commit, |_| true)
+    }
+
+    /// With those of its events that are wanted.
+    #[must_use]
+    pub(crate) fn decode_some(
+        log_id: Option<LogId>,
+        commit: &log::Commit,
+        wants: impl Fn(&EventRecord) -> bool,
+    ) -> Self {
         let (claim, recorded_at, facts) = match &commit.body {
             CommitBody::Events(records) => {
                 let last = records.last();
                 (
                     last.map(|record| record.place.claim),
                     last.map_or_else(Timestamp::default, |record| record.recorded_at),
-                    records.iter().map(Fact::decode).collect(),
+                    records.iter().filter(|it| wants(it)).map(Fact::decode).collect(),
                 )
             }
             CommitBody::Barrier(barrier) => {

@@ -210,6 +210,7 @@ mod tests {
             verification: None,
             replaced: None,
             problem: None,
+            corrections_since: None,
             created_at: chrono::DateTime::default(),
             changed_at: chrono::DateTime::default(),
         }

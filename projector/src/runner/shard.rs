@@ -29,7 +29,7 @@ use super::{
     lane::Lane,
     meter,
     shared::Shared,
-    write::Writer,
+    write::{Phase, Writer},
 };
 use crate::{
     checkpoint::{CheckpointRow, Stand},
@@ -230,6 +230,7 @@ impl Beginning<'_> {
                 letters,
                 horizon: Arc::clone(self.horizon),
                 stop: self.stop.clone(),
+                phase: Phase::Following,
             };
             let (joins, stop) = (self.joins.clone(), self.stop.clone());
             let applier = Applier { writer, lane, joins, stop, waits: RETRY.waits() };

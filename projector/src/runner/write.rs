@@ -9,7 +9,7 @@
 
 mod failed;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use domain::shard::ShardId;
 use infra::{
@@ -17,7 +17,7 @@ use infra::{
     shutdown::Shutdown,
     telemetry::emit,
 };
-use sqlx::PgConnection;
+use sqlx::{AssertSqlSafe, PgConnection};
 use tokio::time::Instant;
 
 use super::{
@@ -35,12 +35,15 @@ use crate::{
     dead_letters::{Added, Letters, Parking},
     metrics::{Applied, ApplyFailed, Halted, Parked, ParkedCount, Resumed},
     projection::Tables,
+    rebuild::copy::is_marked,
 };
-pub(super) use failed::Failed;
 use failed::is_timeout;
-pub(crate) use failed::is_transient;
+pub(crate) use failed::{Failed, is_transient};
 
-pub(super) struct Writer {
+/// A large batch takes longer than what the pool allows a statement.
+const BULK_WAIT_MAX: Duration = Duration::from_secs(300);
+
+pub(crate) struct Writer {
     pub shared: Arc<Shared>,
     pub projection: Arc<dyn Fold>,
     pub row: CheckpointRow,
@@ -48,6 +51,17 @@ pub(super) struct Writer {
     pub letters: Letters,
     pub horizon: Arc<Horizon>,
     pub stop: Shutdown,
+    pub phase: Phase,
+}
+
+/// What becomes of the version meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// A version that follows the log.
+    Following,
+    /// Tables that a crash of PostgreSQL empties. Each batch looks for the mark that is wiped out with
+    /// them, so that none is missed by the next one.
+    Building,
 }
 
 /// How a batch is folded.
@@ -73,7 +87,7 @@ impl Writer {
 
     /// Applies all commits, save what is parked of them: at once, or in smaller parts where that
     /// takes PostgreSQL longer than a statement may.
-    pub(super) async fn apply(&mut self, commits: &[&Commit]) -> Result<(), Failed> {
+    pub(crate) async fn apply(&mut self, commits: &[&Commit]) -> Result<(), Failed> {
         let Some(first) = commits.first() else { return Ok(()) };
         if self.checkpoint.log_id.is_some() && self.checkpoint.log_id != first.checkpoint.log_id {
             return Err(Failed::Stuck(format!("the log was made anew; {RECREATED}")));
@@ -195,15 +209,23 @@ impl Writer {
             recorded_at: last.recorded_at,
             log_end: self.horizon.log_end(last.checkpoint.next_offset),
         };
-        if batch.is_empty() {
+        if batch.is_empty() && self.phase == Phase::Following {
             // One statement is a transaction of its own, and most batches are no more than that.
             let mut connection = self.shared.pool.acquire().await?;
             let moved = self.row.advance(&mut connection, &step).await?;
             return if moved { Ok(Added::default()) } else { Err(Failed::Lost) };
         }
         let mut tx = self.shared.pool.begin().await?;
+        if self.phase == Phase::Building {
+            let wait_max = BULK_WAIT_MAX.as_millis();
+            let patient = AssertSqlSafe(format!("SET LOCAL statement_timeout = {wait_max}"));
+            sqlx::query(patient).execute(&mut *tx).await?;
+        }
         if !self.row.advance(&mut tx, &step).await? {
             return Err(Failed::Lost);
+        }
+        if self.phase == Phase::Building && !is_marked(&mut tx, &self.row.schema()).await? {
+            return Err(Failed::WipedOut);
         }
         let folded = self.fold(&mut tx, batch, care).await.map(|misfits| batch.park(misfits));
         let parking = match folded.and_then(|parking| self.check_room(parking)) {

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use domain::shard::ShardId;
-use infra::log::{Checkpoint, EventLog, EventRecord, Offset, ReadError, follow::Follower};
+use infra::log::{
+    Checkpoint, Commit, CommitBody, EventLog, EventRecord, Offset, ReadError, follow::Follower,
+};
 
-use crate::{rebuild::copy::wanted, runner::Streams};
+use crate::runner::Streams;
 
 const RECORDS_MAX: usize = 2_000;
 
@@ -49,4 +51,13 @@ impl Prefix {
         }
         Ok(true)
     }
+}
+
+/// The events of a commit that a projection of such streams wants.
+fn wanted(commit: &Commit, streams: Streams) -> impl Iterator<Item = &EventRecord> {
+    let records: &[EventRecord] = match &commit.body {
+        CommitBody::Events(records) => records,
+        CommitBody::Barrier(_) => &[],
+    };
+    records.iter().filter(move |record| streams.want(record.stream.stream_type()))
 }

@@ -129,7 +129,8 @@ async fn verify(
     let parked = first_parked(&mut tx, &verification.projection, verification.version).await?;
     let mut corrections = Vec::new();
     for (shard, _) in &ends {
-        corrections.push(Corrections::load(&mut *tx, &verification.projection, *shard).await?);
+        let Verification { projection, version, .. } = verification;
+        corrections.push(Corrections::load(&mut *tx, projection, *version, *shard).await?);
     }
     let stopped = u64::try_from(parked.len()).unwrap_or(u64::MAX);
     let mut report = Report { stopped, ..Report::default() };

@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, reason = "what goes wrong here fails the test")]
 
 mod metrics;
+mod migrations;
 mod settings;
 
 use std::time::Duration;

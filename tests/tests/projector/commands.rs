@@ -26,7 +26,8 @@ fn verify(version: Option<i32>) -> Ask {
 }
 
 fn rebuild(name: &str) -> Ask {
-    let options = RebuildOptions { throttle: None, verify: true, switch: true };
+    let options =
+        RebuildOptions { throttle: None, verify: true, switch: true, forget_corrections: false };
     Ask::Rebuild { name: name.to_owned(), options, json: true }
 }
 
@@ -71,7 +72,12 @@ async fn a_command_waits_for_a_projector_that_is_restarted() {
     rig.applied().await;
     let settings = settings(&projector);
     let command = infra::task::spawn("command", async move {
-        let options = RebuildOptions { throttle: Some(3_000), verify: false, switch: false };
+        let options = RebuildOptions {
+            throttle: Some(3_000),
+            verify: false,
+            switch: false,
+            forget_corrections: false,
+        };
         ask(&settings, &Ask::Rebuild { name: "orders".to_owned(), options, json: true }).await
     });
     tests::eventually::eventually("a build", crate::rig::WAIT_MAX, || async {

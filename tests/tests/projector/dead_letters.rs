@@ -12,14 +12,14 @@ use crate::{
 const PATH: &str = "dead-letters";
 
 /// An order that no release can read: its total is a text.
-fn poisoned(id: Uuid) -> Told {
+pub(crate) fn poisoned(id: Uuid) -> Told {
     let mut told = placed(id);
     told.data["totals"]["total"]["amount"] = "five dollars".into();
     told
 }
 
 /// The letters in this state, once there are so many.
-async fn letters(projector: &Projector, state: &str, count: usize) -> Vec<Value> {
+pub(crate) async fn letters(projector: &Projector, state: &str, count: usize) -> Vec<Value> {
     eventually("the dead letters", WAIT_MAX, || async {
         let (status, listing) = projector.get(&format!("{PATH}?state={state}")).await;
         let items = listing["items"].as_array().cloned().unwrap_or_default();
@@ -32,7 +32,7 @@ fn of<'l>(letters: &'l [Value], projection: &str) -> &'l Value {
     letters.iter().find(|letter| letter["projection"] == projection).expect("a letter")
 }
 
-fn act(letter: &Value, act: &str) -> String {
+pub(crate) fn act(letter: &Value, act: &str) -> String {
     format!("{PATH}/{}/{act}", letter["id"].as_str().expect("an id"))
 }
 

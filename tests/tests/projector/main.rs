@@ -2,12 +2,14 @@
 #![expect(clippy::expect_used, reason = "what goes wrong here fails the test")]
 
 mod commands;
+mod corrections;
 mod dead_letters;
 mod exactly_once;
 mod halting;
 mod history;
 mod rebuild;
 mod rig;
+mod roles;
 mod service;
 mod sharing;
 mod streams;

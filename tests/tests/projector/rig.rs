@@ -21,6 +21,8 @@ const PROJECTIONS: usize = 6;
 /// Events of one projection that may be parked in a shard.
 pub(crate) const PARKED_EVENTS_MAX: usize = 20;
 
+pub(crate) const DEAD_LETTERS_KEPT_DAYS: i32 = 30;
+
 pub(crate) struct Rig {
     pub log: MemoryLog,
     pub url: String,
@@ -230,6 +232,7 @@ fn settings(url: &str, http: config::Http) -> Settings {
         projector: config::Projector {
             rebuild: config::Rebuild::Auto,
             parked_events_max: PARKED_EVENTS_MAX,
+            dead_letters_kept_days: DEAD_LETTERS_KEPT_DAYS,
         },
         log: config::Log { format: config::LogFormat::Pretty, filter: "info".to_owned() },
     }

@@ -15,8 +15,10 @@ const PRODUCT: Uuid = Uuid::from_u128(1);
 const UNITS: i64 = 3;
 
 async fn demand(rig: &Rig, expected: &[(Option<&str>, i64)]) {
-    let expected: Vec<_> =
-        expected.iter().map(|&(department, units)| (department.map(str::to_owned), units)).collect();
+    let expected: Vec<_> = expected
+        .iter()
+        .map(|&(department, units)| (department.map(str::to_owned), units))
+        .collect();
     eventually("the demand by department", WAIT_MAX, || async {
         let found: Vec<(Option<String>, i64)> =
             sqlx::query_as("SELECT department, units FROM read.demand ORDER BY department")

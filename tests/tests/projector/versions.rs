@@ -8,9 +8,13 @@ use std::sync::{
 use infra::task::{self, Task};
 use serde_json::json;
 use sqlx::{Connection, PgConnection};
-use tests::plain_http;
+use tests::{eventually::eventually, plain_http};
 
-use crate::{exactly_once::sell, history::Owner, rig::Rig};
+use crate::{
+    exactly_once::sell,
+    history::{Owner, received},
+    rig::{Rig, WAIT_MAX},
+};
 
 /// Reads two views of one projection in one statement, again and again.
 struct Readers {
@@ -148,6 +152,49 @@ async fn what_is_not_there_is_refused() {
     let url = format!("{}/v1/admin/projections/orders/rebuild", projector.url);
     let answer = plain_http::client().post(url).send().await.expect("an answer");
     assert_eq!(answer.status().as_u16(), 401);
+    projector.stop().await;
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_release_that_starts_again_leaves_the_views_of_a_newer_one_alone() {
+    let rig = Rig::start(1).await;
+    let mut owner = Owner::claim(&rig.log, 0);
+    sell(&mut owner, 0, 1..=1);
+    let projector = rig.projector();
+    rig.applied().await;
+    projector.stop().await;
+    // A newer release has one column more.
+    sqlx::raw_sql(
+        "CREATE OR REPLACE VIEW read.stock AS
+            SELECT sku, on_hand, reserved, on_hand - reserved AS available, revision, updated_at,
+                true AS newer
+            FROM stock_v1.stock;
+         UPDATE projection.versions SET views_release = '{99,0,0}',
+            views = '[[\"stock\", \"SELECT what the newer one says\"]]'
+         WHERE projection = 'stock'",
+    )
+    .execute(&rig.pool)
+    .await
+    .expect("a newer release");
+    let projector = rig.projector();
+    // Its tables are made before it takes anything.
+    owner.commit(&[received("C", 1, 1)]);
+    rig.applied().await;
+    assert_eq!(rig.number("SELECT count(*) FROM read.stock WHERE newer").await, 3);
+    projector.stop().await;
+    // With this one, or one before it, it is this release that says.
+    sqlx::raw_sql("UPDATE projection.versions SET views_release = '{0,0,0}'")
+        .execute(&rig.pool)
+        .await
+        .expect("an older release");
+    let projector = rig.projector();
+    eventually("its own view", WAIT_MAX, || async {
+        let newer = "SELECT count(*) FROM pg_attribute
+            WHERE attrelid = 'read.stock'::regclass AND attname = 'newer'";
+        if rig.number(newer).await == 0 { Ok(()) } else { Err("the newer one's") }
+    })
+    .await;
     projector.stop().await;
     rig.end().await;
 }

@@ -154,7 +154,11 @@ async fn make_tables(urls: &Databases, pool: &Pool) {
         kafka: config::Kafka::plaintext("127.0.0.1:1", "unused"),
         postgres: postgres(&urls.projector),
         operator_key: None,
-        projector: config::Projector { rebuild: config::Rebuild::Manual, parked_events_max: 1_000 },
+        projector: config::Projector {
+            rebuild: config::Rebuild::Manual,
+            parked_events_max: 1_000,
+            dead_letters_kept_days: 730,
+        },
         log: log(),
     };
     let source = projector::Source::Given(Arc::new(MemoryLog::new(1)));

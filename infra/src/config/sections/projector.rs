@@ -19,11 +19,19 @@ const PARKED_EVENTS_MAX: Setting = Setting {
     allowed: "a number from 1 to 1000000",
     default: Some("1000"),
 };
+const DEAD_LETTERS_KEPT_DAYS: Setting = Setting {
+    key: "projector.dead_letters_kept_days",
+    doc: "For so long settled dead letters can be looked up, with what was done about them. Edits and \
+          skips hold for ever.",
+    allowed: "a number of days from 30 to 36500",
+    default: Some("730"),
+};
 
 #[derive(Clone, Copy, Debug)]
 pub struct Projector {
     pub rebuild: Rebuild,
     pub parked_events_max: usize,
+    pub dead_letters_kept_days: i32,
 }
 
 /// Who begins to build the new version of a projection that has changed.
@@ -39,7 +47,14 @@ impl Projector {
         let parked_events_max = reader.get_with(&PARKED_EVENTS_MAX, |text| {
             text.parse().ok().filter(|count| (1..=1_000_000).contains(count))
         });
-        Some(Self { rebuild: rebuild?, parked_events_max: parked_events_max? })
+        let dead_letters_kept_days = reader.get_with(&DEAD_LETTERS_KEPT_DAYS, |text| {
+            text.parse().ok().filter(|days| (30..=36_500).contains(days))
+        });
+        Some(Self {
+            rebuild: rebuild?,
+            parked_events_max: parked_events_max?,
+            dead_letters_kept_days: dead_letters_kept_days?,
+        })
     }
 }
 

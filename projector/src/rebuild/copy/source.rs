@@ -2,17 +2,14 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
-use domain::{shard::ShardId, timestamp::Timestamp};
+use domain::shard::ShardId;
 use infra::{
-    log::{
-        Checkpoint, Commit, CommitBody, EventLog, EventRecord, Offset, ReadError, follow::Follower,
-    },
+    log::{Checkpoint, EventLog, EventRecord, Offset, ReadError, follow::Follower},
     task::{self, Task},
 };
 use tokio::sync::mpsc;
 
-use crate::runner::{Streams, commit::Fact};
+use crate::runner::{Commit, Streams};
 
 /// Records that are read at once.
 const RECORDS_MAX: usize = 5_000;
@@ -26,13 +23,13 @@ const WAITING_MAX: usize = 1;
 
 /// What one transaction takes.
 pub(super) struct Batch {
-    pub facts: Vec<Fact>,
+    /// Those with events that are wanted, and the last one.
+    pub commits: Vec<Commit>,
     /// Where a reader stands that has taken it.
     pub to: Checkpoint,
     /// Beyond `to` where records are no commits, or a commit is not complete.
     pub next_offset: Offset,
     pub log_end: Offset,
-    pub recorded_at: DateTime<Utc>,
 }
 
 /// Its end ends the reading.
@@ -93,15 +90,18 @@ impl Reading {
     async fn gather(&mut self) -> Result<Batch, ReadError> {
         let began = self.follower.next_offset();
         let log_end = self.log.range(self.shard).await?.end;
-        let (mut facts, mut bytes) = (Vec::new(), 0);
-        let mut recorded_at = Timestamp::default();
+        let wants = |record: &EventRecord| self.streams.want(record.stream.stream_type());
+        let (mut taken, mut events, mut bytes) = (Vec::new(), 0, 0);
         loop {
             let commits = self.follower.next(RECORDS_MAX).await?;
-            for commit in &commits {
-                recorded_at = recorded_at_of(commit).unwrap_or(recorded_at);
-                for record in wanted(commit, self.streams) {
-                    bytes += record.value.len();
-                    facts.push(Fact::decode(record));
+            let log_id = self.follower.checkpoint().log_id;
+            for (index, commit) in (1..).zip(&commits) {
+                let is_last = index == commits.len();
+                let commit = Commit::decode_some(log_id, commit, wants);
+                events += commit.facts.len();
+                bytes += commit.facts.iter().map(|fact| fact.value.len()).sum::<usize>();
+                if is_last || !commit.facts.is_empty() {
+                    taken.push(commit);
                 }
             }
             let next_offset = self.follower.next_offset();
@@ -110,7 +110,7 @@ impl Reading {
             if next_offset >= log_end {
                 break;
             }
-            let is_full = facts.len() >= self.events_max
+            let is_full = events >= self.events_max
                 || bytes >= BATCH_BYTES_MAX
                 || passed >= BATCH_RECORDS_MAX;
             if is_full || commits.is_empty() {
@@ -120,27 +120,10 @@ impl Reading {
             tokio::task::yield_now().await;
         }
         Ok(Batch {
-            facts,
+            commits: taken,
             to: self.follower.checkpoint(),
             next_offset: self.follower.next_offset(),
             log_end,
-            recorded_at: recorded_at.to_datetime(),
         })
-    }
-}
-
-/// The events of a commit that a projection of such streams wants.
-pub(crate) fn wanted(commit: &Commit, streams: Streams) -> impl Iterator<Item = &EventRecord> {
-    let records: &[EventRecord] = match &commit.body {
-        CommitBody::Events(records) => records,
-        CommitBody::Barrier(_) => &[],
-    };
-    records.iter().filter(move |record| streams.want(record.stream.stream_type()))
-}
-
-fn recorded_at_of(commit: &Commit) -> Option<Timestamp> {
-    match &commit.body {
-        CommitBody::Events(records) => records.last().map(|record| record.recorded_at),
-        CommitBody::Barrier(barrier) => Some(barrier.recorded_at),
     }
 }

@@ -4,11 +4,13 @@ use super::is_about_data;
 
 /// What keeps a batch from being applied.
 #[derive(Debug)]
-pub(in crate::runner) enum Failed {
+pub(crate) enum Failed {
     /// Before it was known to be written; whoever serves the shard next finds out.
     Stopped,
     /// The stored checkpoint, or its count of changes to the dead letters, is another.
     Lost,
+    /// A crash of PostgreSQL has emptied the tables of a version that is being built.
+    WipedOut,
     /// Some of its events do not apply; none of it is in.
     Unfit,
     /// PostgreSQL does not get it done in time; none of it is in.
