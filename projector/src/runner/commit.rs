@@ -53,10 +53,13 @@ impl Commit {
         let (claim, recorded_at, facts) = match &commit.body {
             CommitBody::Events(records) => {
                 let last = records.last();
+                // Of its very size: most commits have one event, and there are many of them.
+                let mut facts = Vec::with_capacity(records.iter().filter(|it| wants(it)).count());
+                facts.extend(records.iter().filter(|it| wants(it)).map(Fact::decode));
                 (
                     last.map(|record| record.place.claim),
                     last.map_or_else(Timestamp::default, |record| record.recorded_at),
-                    records.iter().filter(|it| wants(it)).map(Fact::decode).collect(),
+                    facts,
                 )
             }
             CommitBody::Barrier(barrier) => {

@@ -101,3 +101,38 @@ async fn a_topic_that_was_made_anew_halts_everything() {
     projector.stop().await;
     rig.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_of_postgresql_that_is_full_is_waited_for_and_nothing_is_parked() {
+    let rig = Rig::start(1).await;
+    let mut owner = Owner::claim(&rig.log, 0);
+    let projector = rig.projector();
+    owner.commit(&[received("A", 1, 7)]);
+    rig.applied().await;
+    sqlx::raw_sql(
+        "CREATE FUNCTION stock_v1.no_room() RETURNS trigger LANGUAGE plpgsql AS $$
+         BEGIN RAISE EXCEPTION 'no space left on device' USING ERRCODE = 'disk_full'; END $$;
+         CREATE TRIGGER no_room BEFORE INSERT OR UPDATE ON stock_v1.stock
+            FOR EACH STATEMENT EXECUTE FUNCTION stock_v1.no_room()",
+    )
+    .execute(&rig.pool)
+    .await
+    .expect("a full disk");
+    owner.commit(&[received("A", 2, 1), received("B", 1, 1)]);
+    owner.commit(&[product_created(Uuid::now_v7(), "C")]);
+    eventually("the others to go on, and a warning", WAIT_MAX, || async {
+        let products = rig.number("SELECT count(*) FROM read.products").await;
+        let (status, report) = projector.ready().await;
+        let warned = report["reasons"][0]["condition"] == "postgres";
+        if (products, status, warned) == (1, 503, true) { Ok(()) } else { Err(report) }
+    })
+    .await;
+    assert_eq!(rig.number("SELECT sum(on_hand)::bigint FROM read.stock").await, 7);
+    sqlx::raw_sql("DROP TRIGGER no_room ON stock_v1.stock").execute(&rig.pool).await.expect("room");
+    rig.applied().await;
+    assert_eq!(rig.number("SELECT sum(on_hand)::bigint FROM read.stock").await, 9);
+    assert_eq!(rig.number("SELECT count(*) FROM projection.dead_letters").await, 0);
+    assert_eq!(projector.ready().await.0, 200);
+    projector.stop().await;
+    rig.end().await;
+}

@@ -1,0 +1,11 @@
+-- Documents of read models are compressed where they are long. LZ4 takes a third of the time of
+-- PostgreSQL's own method for about the same size; a server that was built without it keeps its own.
+-- What is stored already stays as it is.
+DO $$
+BEGIN
+    EXECUTE format('ALTER ROLE tradewind_projector IN DATABASE %I SET default_toast_compression = lz4',
+        current_database());
+EXCEPTION WHEN invalid_parameter_value THEN
+    NULL;
+END
+$$;
