@@ -78,6 +78,11 @@ impl Site {
         config::Kafka::plaintext(&self.wiring.bootstrap_servers, &self.wiring.topic)
     }
 
+    /// How long bare clients take to read the log.
+    pub(super) async fn read_bare(&self) -> Result<Duration> {
+        topic::read_bare(&self.wiring.bootstrap_servers, &self.wiring.topic).await
+    }
+
     pub(super) async fn log(&self) -> Result<KafkaLog> {
         Ok(KafkaLog::connect(&self.kafka(), &self.wiring.topic).await?)
     }

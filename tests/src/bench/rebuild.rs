@@ -1,5 +1,8 @@
 //! How fast a projector makes a read model of a log of sales, and how much memory it takes for it.
 //!
+//! Beside it stands how fast bare clients of Kafka read the same log, two at once as a rebuild does, which
+//! is what no reader can exceed.
+//!
 //! What is measured goes through its operators' API, from the order until the version stands by. Only
 //! what is built is fed, too, so that a long log is taken in by the live versions soon.
 
@@ -27,10 +30,13 @@ async fn measure(rounds: usize, site: &Site, sales: Sales) -> Result<()> {
     admin.applied(&PROJECTIONS).await?;
     let live = projector.memory()?;
     for name in PROJECTIONS {
-        let mut rates = Vec::new();
+        let (mut rates, mut bare) = (Vec::new(), Vec::new());
         for _ in 0..rounds {
+            bare.push(per_second(events, site.read_bare().await?)?);
             rates.push(per_second(events, admin.rebuild(name).await?)?);
         }
+        let figure = format!("rebuild_{name}_of_bare_readers");
+        Figure::compared(&figure, &rates, &bare, "1/s").print()?;
         let figure = format!("rebuild_{name}_events_per_second");
         Figure::aimed(&figure, percentile(&rates, 50), aim(name), "1/s", rounds).print()?;
     }

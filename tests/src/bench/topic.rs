@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use infra::task::spawn_blocking;
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
     admin::{AdminClient, AdminOptions},
@@ -10,6 +11,7 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer},
     message::{BorrowedMessage, Headers, OwnedMessage},
 };
+use tokio::time::Instant;
 
 const WAIT_MAX: Duration = Duration::from_secs(10);
 
@@ -77,6 +79,26 @@ impl Topic {
         self.events(&starts, &ends, |message| event = Some(message.detach()))?;
         event.context("there is no event at the end of the topic")
     }
+}
+
+/// How long two clients at once take to read the whole topic, with the headers of each record, and to do
+/// nothing with it: no reader of the log can be faster.
+pub(super) async fn read_bare(servers: &str, name: &str) -> Result<Duration> {
+    let began = Instant::now();
+    let reader = |half: usize| {
+        let (servers, name) = (servers.to_owned(), name.to_owned());
+        spawn_blocking("bench bare reader", move || {
+            let topic = Topic::new(&servers, &name)?;
+            let ends = topic.ends()?;
+            let own =
+                |(partition, end): (usize, &i64)| if partition % 2 == half { 0 } else { *end };
+            let starts: Vec<_> = ends.iter().enumerate().map(own).collect();
+            topic.events(&starts, &ends, |_| {})
+        })
+    };
+    let (one, other) = tokio::try_join!(reader(0), reader(1))?;
+    one.and(other)?;
+    Ok(began.elapsed())
 }
 
 /// How far before the end of each partition an event is looked for.
