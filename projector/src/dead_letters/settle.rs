@@ -139,6 +139,9 @@ async fn settle_one(
     if !row.change_letters(&mut tx).await? {
         return Err(letter.not_served());
     }
+    // All versions stand still in the shard until the end, so a table that is being made durable, or
+    // gets an index, is not waited for.
+    sqlx::query("SET LOCAL lock_timeout = '500ms'").execute(&mut *tx).await?;
     // What was read before the checkpoint was held may have changed meanwhile.
     let letter = Letter::read(&mut tx, id).await?;
     if letter.state != State::Parked {
@@ -313,6 +316,16 @@ impl Letter {
             decode(&self.event_type.as_str().into(), &stream, value.as_bytes())
                 .map_err(SettleError::InvalidData)?;
         }
+        let value = value.map(String::into_bytes);
+        let same_since = sqlx::query_scalar(
+            "SELECT corrected_at FROM projection.corrections
+             WHERE projection = $1 AND event_id = $2 AND value IS NOT DISTINCT FROM $3",
+        )
+        .bind(&self.projection)
+        .bind(self.event_id)
+        .bind(&value)
+        .fetch_optional(&mut *tx)
+        .await?;
         let written = sqlx::query(
             "INSERT INTO projection.corrections (projection, event_id, shard, stream, revision,
                 event_type, value)
@@ -328,22 +341,24 @@ impl Letter {
         .bind(&self.stream)
         .bind(self.revision)
         .bind(&self.event_type)
-        .bind(value.map(String::into_bytes))
+        .bind(value)
         .bind(CORRECTIONS_MAX)
         .execute(&mut *tx)
         .await?;
         if written.rows_affected() == 0 {
             return Err(SettleError::TooManyCorrections);
         }
-        Ok(self.tell_who_applied_it(tx, act).await?)
+        Ok(self.tell_who_applied_it(tx, act, same_since).await?)
     }
 
     /// What a version has made of the event as it was, or of what it was corrected to before, is not
-    /// undone. The checkpoints of all versions are held, so none applies it in this moment.
+    /// undone. The checkpoints of all versions are held, so none applies it in this moment. Where it was
+    /// decided the same before, those that have not forgotten that have read it so.
     async fn tell_who_applied_it(
         &self,
         tx: &mut PgConnection,
         act: &Act,
+        same_since: Option<DateTime<Utc>>,
     ) -> Result<(), sqlx::Error> {
         let (event, stream, done) = (self.event_id, &self.stream, act.state().as_str());
         sqlx::query(
@@ -353,7 +368,9 @@ impl Letter {
                 AND version.state <> 'dropped' AND version.version <> $2
                 AND (at.projection, at.version, at.shard)
                     = (version.projection, version.version, letter.shard)
-                AND at.next_offset >= letter.commit_end AND NOT EXISTS (
+                AND at.next_offset >= letter.commit_end
+                AND ($5::timestamptz IS NULL OR version.corrections_since >= $5)
+                AND NOT EXISTS (
                     SELECT FROM projection.parked_events AS waiting
                     WHERE (waiting.projection, waiting.version, waiting.event_id)
                         = (version.projection, version.version, $3))",
@@ -364,6 +381,7 @@ impl Letter {
         .bind(format!(
             "event {event} ({stream}) was {done} after this version had applied it: build it anew"
         ))
+        .bind(same_since)
         .execute(tx)
         .await?;
         Ok(())

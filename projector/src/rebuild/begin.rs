@@ -152,7 +152,9 @@ async fn insert(
     let sql = format!(
         "INSERT INTO projection.versions (projection, version, fold, state, throttle, verify, switch,
             views, indexes, views_release, corrections_since)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, CASE WHEN $11 THEN now() END)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, CASE WHEN $11 THEN now() ELSE (
+                SELECT corrections_since FROM projection.versions
+                WHERE projection = $1 AND state = 'live') END)
          RETURNING {COLUMNS}"
     );
     sqlx::query_as(AssertSqlSafe(sql))

@@ -29,6 +29,8 @@ use crate::{
 };
 
 const INTERVAL: Duration = Duration::from_millis(500);
+/// After a step that has changed something.
+const NEXT_STEP: Duration = Duration::from_millis(50);
 /// What did not work is left alone for so long: a switch that is tried too early holds up the live
 /// version.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(5);
@@ -38,9 +40,6 @@ const CAUGHT_UP: &str = "(SELECT count(*) FROM projection.checkpoints AS at
     WHERE (at.projection, at.version) = ($1, $2) AND at.seen_at > versions.changed_at
         AND at.log_end - at.next_offset <= 1000) >= $3";
 
-/// Steps that are taken at once, each of another version.
-const STEPS_MAX: usize = 4;
-
 /// Runs until the shutdown.
 pub(crate) async fn run(everything: Arc<Everything>, shutdown: Shutdown) {
     let mut versions = everything.versions.subscribe();
@@ -49,14 +48,18 @@ pub(crate) async fn run(everything: Arc<Everything>, shutdown: Shutdown) {
     let mut paused = Paused::new();
     let mut steps = FuturesUnordered::new();
     let mut stepping = BTreeSet::new();
+    let mut indexing: Option<Key> = None;
     loop {
         tokio::select! {
             // What is under way is a transaction, which PostgreSQL undoes.
             () = shutdown.requested() => return,
             Some((key, ended)) = steps.next() => {
                 stepping.remove(&key);
-                everything.stepped(key, ended, &mut paused);
-                // What comes next is seen when the versions have been read again.
+                indexing.take_if(|it| *it == key);
+                if everything.stepped(key, ended, &mut paused) {
+                    // By then the versions have been read again.
+                    looks.reset_after(NEXT_STEP);
+                }
                 continue;
             }
             _ = looks.tick() => {}
@@ -65,9 +68,13 @@ pub(crate) async fn run(everything: Arc<Everything>, shutdown: Shutdown) {
         paused.retain(|_, until| *until > Instant::now());
         for version in everything.to_step() {
             let key = (version.projection.clone(), version.version);
-            let is_free = steps.len() < STEPS_MAX && !paused.contains_key(&key);
-            if is_free && stepping.insert(key.clone()) {
+            // Indexes one after another: each takes a connection, memory and the disk for long.
+            let waits = version.state == State::Indexing && indexing.is_some();
+            if !waits && !paused.contains_key(&key) && stepping.insert(key.clone()) {
                 let everything = &everything;
+                if version.state == State::Indexing {
+                    indexing = Some(key.clone());
+                }
                 steps.push(async move { (key, step(everything, &version).await) });
             }
         }
@@ -89,13 +96,19 @@ impl Everything {
         known.iter().filter(waits).filter(is_ours).cloned().collect()
     }
 
-    fn stepped(&self, key: Key, ended: Result<bool, Refused>, paused: &mut Paused) {
+    /// True if there may be more to do at once.
+    fn stepped(&self, key: Key, ended: Result<bool, Refused>, paused: &mut Paused) -> bool {
         match ended {
-            Ok(false) => {}
-            Ok(true) => self.versions.hurry(),
+            Ok(changed) => {
+                if changed {
+                    self.versions.hurry();
+                }
+                changed
+            }
             Err(error) => {
                 emit(NotStepped { projection: &key.0, version: key.1, error: &error });
                 paused.insert(key, Instant::now() + PAUSE_AFTER_ERROR);
+                false
             }
         }
     }

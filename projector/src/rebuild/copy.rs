@@ -316,7 +316,7 @@ pub(super) async fn take_back(
     // What was parked is met again.
     forget_version(tx, projection, version).await?;
     sqlx::query(
-        "UPDATE projection.versions SET state = $3, changed_at = now()
+        "UPDATE projection.versions SET state = $3, changed_at = now(), problem = NULL
          WHERE projection = $1 AND version = $2",
     )
     .bind(projection)

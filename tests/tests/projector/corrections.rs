@@ -47,6 +47,10 @@ async fn a_rebuild_forgets_what_was_corrected_only_if_it_is_told_to() {
     // What is decided from then on holds for it, too.
     skip(&projector, &parked[0]).await;
     assert_eq!(rig.number("SELECT on_hand FROM stock_v3.stock").await, 8);
+    for version in 1..=3 {
+        let version = projector.version("stock", version).await;
+        assert_eq!(version["problem"], Value::Null, "all of them have skipped it: {version}");
+    }
     let verified = projector.verify("stock", json!({ "version": 3 })).await;
     assert_eq!(verified["state"], "equal", "{verified}");
     projector.stop().await;
