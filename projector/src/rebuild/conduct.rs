@@ -129,6 +129,11 @@ async fn step(everything: &Everything, version: &Version) -> Result<bool, Refuse
         State::CatchingUp => catch_up(everything, version, shards).await,
         State::Standby if version.verify => verify(everything, version).await,
         State::Standby if version.switch => {
+            // What is known may be a moment old, and the switch done.
+            let now = Version::all(pool).await?;
+            if !now.contains(version) {
+                return Ok(false);
+            }
             let missing = missing(pool, version).await?;
             if missing > 0 {
                 let problem = format!(

@@ -37,7 +37,13 @@ const CATCH_UP_WAIT_MAX: Duration = Duration::from_millis(1_500);
 /// Without a look at this first, a version that is far behind would stop the live one for nothing.
 const BEHIND_MAX: Offset = 2_000;
 /// One that is further behind, under a load that it follows with some delay, is waited for.
-const NEAR_WAIT_MAX: Duration = Duration::from_secs(5);
+const NEAR_WAIT_MAX: Duration = Duration::from_secs(3);
+/// Where the machine is so busy that it comes no nearer, the live version stands still for longer, which
+/// leaves the other one all there is. Beyond so many records that would not do.
+const FAR_MAX: Offset = 20_000;
+const FAR_WAIT_MAX: Duration = Duration::from_secs(4);
+/// No try begins later: a request has ten seconds.
+const TRIES_WAIT_MAX: Duration = Duration::from_secs(4);
 const NEAR_INTERVAL: Duration = Duration::from_millis(50);
 const CATCH_UP_INTERVAL: Duration = Duration::from_millis(5);
 /// Within the time that a request may take.
@@ -63,9 +69,11 @@ pub(crate) async fn switch(
     projection: &str,
     target: Target,
 ) -> Result<Version, Refused> {
-    let version = retry(RETRY, Refused::is_passing, async || {
-        wait_until_near(pool, projection, target).await?;
-        once(pool, projection, target).await
+    let began = Instant::now();
+    let may_retry = |refused: &Refused| refused.is_passing() && began.elapsed() < TRIES_WAIT_MAX;
+    let version = retry(RETRY, may_retry, async || {
+        let pause = wait_until_near(pool, projection, target, began + NEAR_WAIT_MAX).await?;
+        once(pool, projection, target, pause).await
     });
     let version = version.await?;
     let detail = match version.replaced {
@@ -77,19 +85,38 @@ pub(crate) async fn switch(
     Ok(version)
 }
 
-/// Waits without a lock: a paused version comes no nearer.
-async fn wait_until_near(pool: &Pool, projection: &str, target: Target) -> Result<(), Refused> {
-    let deadline = Instant::now() + NEAR_WAIT_MAX;
+/// For how long the live version stands still, at most, and how far behind the other one may be then.
+#[derive(Clone, Copy)]
+struct Pause {
+    wait_max: Duration,
+    behind_max: Offset,
+}
+
+const SHORT: Pause = Pause { wait_max: CATCH_UP_WAIT_MAX, behind_max: BEHIND_MAX };
+const LONG: Pause = Pause { wait_max: FAR_WAIT_MAX, behind_max: FAR_MAX };
+
+/// Waits without a lock, as a paused version comes no nearer, and tells how long a pause it takes.
+async fn wait_until_near(
+    pool: &Pool,
+    projection: &str,
+    target: Target,
+    deadline: Instant,
+) -> Result<Pause, Refused> {
     loop {
         let mut versions = Version::all(pool).await?;
         versions.retain(|version| version.projection == projection);
         let live = versions.iter().find(|version| version.state == State::Live);
         let next = choose(projection, &versions, live, target)?;
-        let Some(live) = live else { return Ok(()) };
+        let Some(live) = live else { return Ok(SHORT) };
         let mut connection = pool.acquire().await?;
-        let Some(far) = far_behind(&mut connection, live, next).await? else { return Ok(()) };
-        if next.paused || Instant::now() >= deadline {
+        let Some(far) = far_behind(&mut connection, live, next, BEHIND_MAX).await? else {
+            return Ok(SHORT);
+        };
+        if next.paused {
             return Err(not_yet(next, &far));
+        }
+        if Instant::now() >= deadline {
+            return Ok(LONG);
         }
         drop(connection);
         sleep(NEAR_INTERVAL).await;
@@ -100,26 +127,32 @@ async fn far_behind(
     connection: &mut PgConnection,
     live: &Version,
     next: &Version,
+    behind_max: Offset,
 ) -> Result<Option<String>, sqlx::Error> {
     let mut near = checkpoints(connection, live, Lock::NotTaken).await?;
     for place in &mut near {
-        place.next_offset -= BEHIND_MAX;
+        place.next_offset -= behind_max;
     }
     Ok(behind(&near, &checkpoints(connection, next, Lock::NotTaken).await?))
 }
 
-async fn once(pool: &Pool, projection: &str, target: Target) -> Result<Version, Refused> {
+async fn once(
+    pool: &Pool,
+    projection: &str,
+    target: Target,
+    pause: Pause,
+) -> Result<Version, Refused> {
     let mut tx = pool.begin().await?;
     wait_for_locks(&mut tx, CHECKPOINT_WAIT_MAX).await?;
     let versions = locked(&mut tx, projection).await?;
     let live = versions.iter().find(|version| version.state == State::Live);
     let next = choose(projection, &versions, live, target)?;
     if let Some(live) = live {
-        if let Some(far) = far_behind(&mut tx, live, next).await? {
+        if let Some(far) = far_behind(&mut tx, live, next, pause.behind_max).await? {
             return Err(not_yet(next, &far));
         }
         let reached = checkpoints(&mut tx, live, Lock::Taken).await?;
-        wait_until_as_far(&mut tx, &reached, next).await?;
+        wait_until_as_far(&mut tx, &reached, next, pause.wait_max).await?;
     }
     wait_for_locks(&mut tx, VIEW_WAIT_MAX).await?;
     change_views(&mut tx, live, next).await?;
@@ -211,8 +244,9 @@ async fn wait_until_as_far(
     tx: &mut PgConnection,
     reached: &[Place],
     next: &Version,
+    wait_max: Duration,
 ) -> Result<(), Refused> {
-    let deadline = Instant::now() + CATCH_UP_WAIT_MAX;
+    let deadline = Instant::now() + wait_max;
     while let Some(behind) = behind(reached, &checkpoints(tx, next, Lock::NotTaken).await?) {
         if Instant::now() >= deadline {
             return Err(not_yet(next, &behind));
