@@ -19,7 +19,8 @@ pub(crate) enum Refused {
 }
 
 impl Refused {
-    /// Whether the same may work in a moment: PostgreSQL is away, or a lock could not be had.
+    /// Whether the same may work in a moment: PostgreSQL is away, a lock could not be had, or a version
+    /// that was live a moment ago begins to read by itself.
     pub(crate) fn is_passing(&self) -> bool {
         match self {
             Self::Database(error) => match error.as_database_error() {
@@ -28,9 +29,8 @@ impl Refused {
                 }),
                 None => true,
             },
-            Self::NoProjection(_) | Self::NoVersion(_) | Self::Conflict(_) | Self::NotYet(_) => {
-                false
-            }
+            Self::NotYet(_) => true,
+            Self::NoProjection(_) | Self::NoVersion(_) | Self::Conflict(_) => false,
         }
     }
 }
