@@ -11,7 +11,10 @@ use std::{borrow::Cow, future::Future, hash::Hash, str::FromStr};
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::{StreamType, money::MoneyError, shard::ShardId};
 use serde_json::Value;
-use sqlx::{AssertSqlSafe, PgConnection, SqlSafeStr, SqlStr};
+use sqlx::{
+    AssertSqlSafe, Encode, FromRow, PgConnection, Postgres, SqlSafeStr, SqlStr,
+    postgres::{PgHasArrayType, PgRow},
+};
 use uuid::Uuid;
 
 pub(crate) use crate::runner::AnyStreamFold;
@@ -44,7 +47,7 @@ pub(crate) trait StreamFold: Send + Sync + 'static {
 
     type Event: Sync;
     /// The key of a stream, as it stands in the tables.
-    type Key: Clone + Eq + Hash + FromStr + Send + Sync + 'static;
+    type Key: Key;
     type Row: Row<Key = Self::Key>;
     /// What events add to rows that are shared by many streams; `()` if there are none.
     type Additions: Default + Send + Sync;
@@ -64,21 +67,6 @@ pub(crate) trait StreamFold: Send + Sync + 'static {
         origin: &Origin<Self::Key>,
         additions: &mut Self::Additions,
     ) -> Result<Option<Self::Row>, Inapplicable>;
-
-    /// The rows of these keys that exist.
-    fn load(
-        tables: &mut Tables<'_>,
-        keys: &[Self::Key],
-    ) -> impl Future<Output = Result<Vec<Self::Row>, sqlx::Error>> + Send;
-
-    /// Removes the rows of these keys. Without need where `evolve` never makes a row absent.
-    fn delete(
-        tables: &mut Tables<'_>,
-        keys: &[Self::Key],
-    ) -> impl Future<Output = Result<(), sqlx::Error>> + Send {
-        let _ = (tables, keys);
-        std::future::ready(Ok(()))
-    }
 
     /// Adds to the rows that many streams share.
     fn add(
@@ -104,8 +92,28 @@ pub(crate) trait StreamFold: Send + Sync + 'static {
     }
 }
 
-/// The row that the events of one stream fold into.
-pub(crate) trait Row: Clone + Send + Sync + 'static {
+/// What a stream's key can be as a column.
+pub(crate) trait Key:
+    Clone
+    + Eq
+    + Hash
+    + FromStr
+    + Send
+    + Sync
+    + sqlx::Type<Postgres>
+    + PgHasArrayType
+    + for<'q> Encode<'q, Postgres>
+    + 'static
+{
+}
+
+impl Key for Uuid {}
+impl Key for String {}
+
+/// The row that the events of one stream fold into. Its fields have the names of columns.
+pub(crate) trait Row:
+    for<'r> FromRow<'r, PgRow> + Clone + Send + Sync + Unpin + 'static
+{
     type Key;
 
     const TABLE: Table;

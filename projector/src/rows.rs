@@ -32,9 +32,35 @@ pub(crate) async fn store<S: StreamFold>(
         write(tables.connection(), sql, &table, &updated).await?;
     }
     if !deleted.is_empty() {
-        S::delete(tables, &deleted).await?;
+        delete::<S>(tables, &deleted).await?;
     }
     S::add(tables, &additions).await
+}
+
+/// The rows of these keys that exist.
+pub(crate) async fn load<S: StreamFold>(
+    tables: &mut Tables<'_>,
+    keys: &[S::Key],
+) -> Result<Vec<S::Row>, sqlx::Error> {
+    let sql = format!("SELECT * FROM {}", with_key::<S>(tables));
+    sqlx::query_as(AssertSqlSafe(sql)).bind(keys).fetch_all(tables.connection()).await
+}
+
+async fn delete<S: StreamFold>(
+    tables: &mut Tables<'_>,
+    keys: &[S::Key],
+) -> Result<(), sqlx::Error> {
+    let sql = format!("DELETE FROM {}", with_key::<S>(tables));
+    sqlx::query(AssertSqlSafe(sql)).bind(keys).execute(tables.connection()).await?;
+    Ok(())
+}
+
+/// The table that has a row per stream, where its key is one of those that are bound first.
+fn with_key<S: StreamFold>(tables: &Tables<'_>) -> String {
+    let Table { name, columns, .. } = S::Row::TABLE;
+    // A stream's key is the first column.
+    let key = columns.first().map_or("", |column| column.name);
+    format!("{}.{name} WHERE {key} = ANY($1)", tables.schema())
 }
 
 async fn write<R: Row>(

@@ -13,7 +13,6 @@ use uuid::Uuid;
 
 use crate::projection::{
     AnyStreamFold, Cell, Column, Inapplicable, Kind, Origin, Projection, Row, StreamFold, Table,
-    Tables,
 };
 
 pub(super) struct ApiKeys;
@@ -90,11 +89,6 @@ impl StreamFold for ApiKeys {
             (Some(_), Event::Issued { .. }) => Err(Inapplicable::ExistsAlready),
             (None, Event::Revoked {}) => Err(Inapplicable::UnknownStream),
         }
-    }
-
-    async fn load(tables: &mut Tables<'_>, keys: &[Uuid]) -> Result<Vec<ApiKey>, sqlx::Error> {
-        let sql = tables.sql("SELECT * FROM {schema}.api_keys WHERE id = ANY($1)");
-        sqlx::query_as(sql).bind(keys).fetch_all(tables.connection()).await
     }
 }
 

@@ -14,7 +14,6 @@ use uuid::Uuid;
 use super::line::{self, Line};
 use crate::projection::{
     AnyStreamFold, Cell, Column, Inapplicable, Kind, Origin, Projection, Row, StreamFold, Table,
-    Tables,
 };
 
 pub(super) struct Carts;
@@ -81,11 +80,6 @@ impl StreamFold for Carts {
             Some(cart) => cart.evolve(event, origin),
         }
         .map(Some)
-    }
-
-    async fn load(tables: &mut Tables<'_>, keys: &[Uuid]) -> Result<Vec<Cart>, sqlx::Error> {
-        let sql = tables.sql("SELECT * FROM {schema}.carts WHERE id = ANY($1)");
-        sqlx::query_as(sql).bind(keys).fetch_all(tables.connection()).await
     }
 }
 

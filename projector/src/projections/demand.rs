@@ -74,11 +74,6 @@ impl StreamFold for Products {
         };
         Ok(Some(Product { product_id: origin.key, department, revision: origin.revision }))
     }
-
-    async fn load(tables: &mut Tables<'_>, keys: &[Uuid]) -> Result<Vec<Product>, sqlx::Error> {
-        let sql = tables.sql("SELECT * FROM {schema}.products WHERE product_id = ANY($1)");
-        sqlx::query_as(sql).bind(keys).fetch_all(tables.connection()).await
-    }
 }
 
 impl Row for Product {
@@ -157,11 +152,6 @@ impl StreamFold for Orders {
             }
         }
         Ok(Some(Order { order_id: origin.key, revision: origin.revision }))
-    }
-
-    async fn load(tables: &mut Tables<'_>, keys: &[Uuid]) -> Result<Vec<Order>, sqlx::Error> {
-        let sql = tables.sql("SELECT * FROM {schema}.orders WHERE order_id = ANY($1)");
-        sqlx::query_as(sql).bind(keys).fetch_all(tables.connection()).await
     }
 
     async fn add(

@@ -18,7 +18,6 @@ use uuid::Uuid;
 use super::line::{self, Line};
 use crate::projection::{
     AnyStreamFold, Cell, Column, Inapplicable, Kind, Origin, Projection, Row, StreamFold, Table,
-    Tables,
 };
 
 pub(super) struct Orders;
@@ -133,11 +132,6 @@ impl StreamFold for Orders {
             Some(order) => order.evolve(event, origin),
         }
         .map(Some)
-    }
-
-    async fn load(tables: &mut Tables<'_>, keys: &[Uuid]) -> Result<Vec<Order>, sqlx::Error> {
-        let sql = tables.sql("SELECT id, doc, revision FROM {schema}.orders WHERE id = ANY($1)");
-        sqlx::query_as(sql).bind(keys).fetch_all(tables.connection()).await
     }
 }
 

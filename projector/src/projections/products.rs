@@ -11,7 +11,6 @@ use uuid::Uuid;
 
 use crate::projection::{
     AnyStreamFold, Cell, Column, Inapplicable, Kind, Origin, Projection, Row, StreamFold, Table,
-    Tables,
 };
 
 pub(super) struct Products;
@@ -101,11 +100,6 @@ impl StreamFold for Products {
             Some(product) => product.evolve(event, origin),
         }
         .map(Some)
-    }
-
-    async fn load(tables: &mut Tables<'_>, keys: &[Uuid]) -> Result<Vec<Product>, sqlx::Error> {
-        let sql = tables.sql("SELECT * FROM {schema}.products WHERE id = ANY($1)");
-        sqlx::query_as(sql).bind(keys).fetch_all(tables.connection()).await
     }
 }
 

@@ -172,17 +172,6 @@ impl StreamFold for Sales {
         }
     }
 
-    async fn load(tables: &mut Tables<'_>, keys: &[Uuid]) -> Result<Vec<Pending>, sqlx::Error> {
-        let sql = tables.sql("SELECT * FROM {schema}.pending WHERE order_id = ANY($1)");
-        sqlx::query_as(sql).bind(keys).fetch_all(tables.connection()).await
-    }
-
-    async fn delete(tables: &mut Tables<'_>, keys: &[Uuid]) -> Result<(), sqlx::Error> {
-        let sql = tables.sql("DELETE FROM {schema}.pending WHERE order_id = ANY($1)");
-        sqlx::query(sql).bind(keys).execute(tables.connection()).await?;
-        Ok(())
-    }
-
     async fn add(tables: &mut Tables<'_>, additions: &Additions) -> Result<(), sqlx::Error> {
         if !additions.totals.is_empty() {
             add_departments(tables, additions).await?;

@@ -5,7 +5,6 @@ use domain::{StreamType, stock::Event};
 
 use crate::projection::{
     AnyStreamFold, Cell, Column, Inapplicable, Kind, Origin, Projection, Row, StreamFold, Table,
-    Tables,
 };
 
 pub(super) struct Stocks;
@@ -83,11 +82,6 @@ impl StreamFold for Stocks {
         };
         let (sku, updated_at) = (origin.key.clone(), origin.recorded_at);
         Ok(Some(Stock { sku, on_hand, reserved, updated_at, revision: origin.revision }))
-    }
-
-    async fn load(tables: &mut Tables<'_>, keys: &[String]) -> Result<Vec<Stock>, sqlx::Error> {
-        let sql = tables.sql("SELECT * FROM {schema}.stock WHERE sku = ANY($1)");
-        sqlx::query_as(sql).bind(keys).fetch_all(tables.connection()).await
     }
 }
 

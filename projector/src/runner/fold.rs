@@ -247,7 +247,7 @@ impl<S: StreamFold> Rows<S> {
             }
         }
         if !keys.is_empty() {
-            for row in S::load(tables, &keys).await? {
+            for row in rows::load::<S>(tables, &keys).await? {
                 slots.insert(row.key(), Slot { row: Some(row), stored: true });
             }
         }
