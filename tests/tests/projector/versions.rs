@@ -198,3 +198,53 @@ async fn an_older_release_that_starts_again_leaves_the_views_of_a_newer_one_alon
     projector.stop().await;
     rig.end().await;
 }
+
+/// Where the machine is too busy for the other version to come nearer, the live one makes room for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_comes_no_nearer_does_so_while_the_live_one_stands_still() {
+    let rig = Rig::start(2).await;
+    let mut owners = [Owner::claim(&rig.log, 0), Owner::claim(&rig.log, 1)];
+    let projector = rig.projector();
+    projector.act("stock", "rebuild", json!({ "switch": true })).await;
+    projector.settled("stock", 2, "live").await;
+    for (shard, owner) in (0..).zip(&mut owners) {
+        sell(owner, shard, 1..=1);
+    }
+    eventually("both to follow the log", WAIT_MAX, || async {
+        let rows = rig
+            .number("SELECT count(*) FROM projection.checkpoints WHERE projection = 'stock' AND next_offset > 4")
+            .await;
+        if rows == 4 { Ok(()) } else { Err(rows) }
+    })
+    .await;
+    // As busy as can be: the other version takes nothing.
+    let mut busy = PgConnection::connect(&rig.url).await.expect("a connection");
+    sqlx::raw_sql(
+        "BEGIN; SELECT FROM projection.checkpoints
+            WHERE projection = 'stock' AND version = 1 FOR UPDATE",
+    )
+    .execute(&mut busy)
+    .await
+    .expect("a lock");
+    for (shard, owner) in (0..).zip(&mut owners) {
+        sell(owner, shard, 2..=1_000);
+    }
+    rig.applied().await;
+    let makes_room = async {
+        // Nobody else holds both of the checkpoints at once.
+        eventually("the live version to stand still", WAIT_MAX, || async {
+            let free = "SELECT count(*) FROM (SELECT FROM projection.checkpoints
+                WHERE projection = 'stock' AND version = 2 FOR UPDATE SKIP LOCKED) AS free";
+            let free = rig.number(free).await;
+            if free == 0 { Ok(()) } else { Err(free) }
+        })
+        .await;
+        busy.close().await.expect("the end of what kept it busy");
+    };
+    let (answer, ()) =
+        tokio::join!(projector.ask("projections/stock/rollback", Some(json!({}))), makes_room);
+    assert_eq!((answer.0, &answer.1["version"]), (200, &json!(1)), "{}", answer.1);
+    assert_eq!(rig.number("SELECT sum(on_hand)::bigint FROM read.stock").await, 4_000);
+    projector.stop().await;
+    rig.end().await;
+}
