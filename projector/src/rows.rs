@@ -1,4 +1,4 @@
-//! Rows on their way into tables, whatever projection they are of.
+//! Rows on their way into tables and back, whatever projection they are of.
 //!
 //! Rows that are known to be new are copied in, binary; those that are stored already are updated,
 //! all of a batch in one statement. A few new ones take a statement, too: a copy costs more answers
