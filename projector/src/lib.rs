@@ -1,10 +1,10 @@
 //! The projector: folds the event log into PostgreSQL read models, each commit exactly once.
 //!
 //! `projection` says what a read model is, `projections` has one file for each, `runner` carries
-//! them through the shards, `rows` reads and writes what they fold into, and `checkpoint` is what makes it exactly
-//! once. `versions` are what may stand side by side of one projection, `rebuild` makes them and
-//! switches between them, `verify` proves them. `dead_letters` is
-//! where events wait that do not apply. `admin` and `cli` are the operators' doors.
+//! them through the shards, `rows` reads and writes what they fold into, and `checkpoint` is what
+//! makes it exactly once. `versions` are what may stand side by side of one projection, `rebuild`
+//! makes them and switches between them, `verify` proves them. `dead_letters` is where events wait
+//! that do not apply. `admin` and `cli` are the operators' doors.
 //!
 //! **Invariant:** nothing here has an effect outside of the read models and the notifications that
 //! follow their transactions.
