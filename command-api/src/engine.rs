@@ -117,6 +117,19 @@ pub enum SubmitError {
     StreamUnreadable,
     #[error("the node is shutting down")]
     ShuttingDown,
+    #[error("the command is larger than nodes take from each other")]
+    TooLarge,
+    /// The shard's owner does not take what this node sends: asking again would not help.
+    #[error("the node that serves this shard does not take the command")]
+    NotTaken,
+}
+
+impl SubmitError {
+    /// What holds of a command that an earlier try may have brought to somebody: that this try
+    /// came to nothing says nothing of that one.
+    fn after(self, maybe_reached: bool) -> Self {
+        if maybe_reached && self != Self::KeyReused { Self::Unknown } else { self }
+    }
 }
 
 /// Who this node is, as its claims tell.
@@ -327,7 +340,7 @@ impl Engine {
                 Err(PeerError::Refused(SubmitError::NotOwner)) => {}
                 Err(PeerError::Refused(SubmitError::ShuttingDown))
                     if owner.is_some_and(|owner| !self.is_this(&owner)) => {}
-                Err(PeerError::Refused(error)) => return Err(error),
+                Err(PeerError::Refused(error)) => return Err(error.after(maybe_reached)),
                 Err(PeerError::Unreachable(error)) => {
                     tracing::debug!(%shard, %error, "the owner of shard {shard} does not answer");
                     maybe_reached = true;
@@ -340,11 +353,7 @@ impl Engine {
                 () = tokio::time::sleep_until(deadline) => {}
             }
             if Instant::now() >= deadline {
-                return Err(if maybe_reached {
-                    SubmitError::Unknown
-                } else {
-                    SubmitError::NotOwner
-                });
+                return Err(SubmitError::NotOwner.after(maybe_reached));
             }
         }
     }

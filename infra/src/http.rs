@@ -4,6 +4,7 @@
 //! **Invariant:** nothing here knows one endpoint. **Invariant:** every error body is a
 //! [`problem::Problem`]; nothing else writes `application/problem+json`.
 
+pub mod bounded;
 pub mod docs;
 pub mod edge;
 pub mod etag;

@@ -7,6 +7,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use axum::http::StatusCode;
 use domain::{id::StreamId, shard::ShardId};
 use infra::{http::trace::TRACEPARENT, membership::Member};
 use secrecy::{ExposeSecret, SecretString};
@@ -179,10 +180,23 @@ impl HttpPeers {
             None => request,
         };
         let response = request.json(body).send().await.map_err(PeerError::Unreachable)?;
+        if let Some(final_word) = final_word(response.status()) {
+            return Err(final_word.into());
+        }
         let response = response.error_for_status().map_err(PeerError::Unreachable)?;
         let answer: Result<T, SubmitError> =
             response.json().await.map_err(PeerError::Unreachable)?;
         Ok(answer?)
+    }
+}
+
+/// A node that has refused the request itself has done nothing of it, and would refuse it again.
+fn final_word(status: StatusCode) -> Option<SubmitError> {
+    match status {
+        StatusCode::PAYLOAD_TOO_LARGE => Some(SubmitError::TooLarge),
+        // It might take it the next time.
+        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => Some(SubmitError::Busy),
+        status => status.is_client_error().then_some(SubmitError::NotTaken),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The engine with its shell, over a log in memory.
 
 mod cluster;
+mod forward;
 mod metrics;
 mod restart;
 mod snapshots;

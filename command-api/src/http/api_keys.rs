@@ -15,6 +15,7 @@ use domain::{
 use infra::{
     auth::ApiKey,
     http::{
+        bounded::Bounded,
         extract::Path,
         fields::{Fields, Validate},
         problem::Problem,
@@ -35,14 +36,28 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(issue)).routes(routes!(revoke))
 }
 
+/// There are no more roles than these.
+const ROLES_MAX: usize = 4;
+type RoleNames = Bounded<RoleName, ROLES_MAX, 1>;
+
+#[derive(ToSchema)]
+#[schema(as = Role, rename_all = "snake_case")]
+#[expect(dead_code, reason = "it documents `domain::api_key::Role`")]
+enum RoleName {
+    Customer,
+    Staff,
+    Analyst,
+    Operator,
+}
+
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewKey {
     /// Who uses it.
     name: String,
     /// Of `customer`, `staff`, `analyst` and `operator`; at least one.
-    #[schema(value_type = Vec<String>, example = json!(["staff"]))]
-    roles: BTreeSet<Role>,
+    #[schema(value_type = RoleNames, example = json!(["staff"]))]
+    roles: Bounded<Role, ROLES_MAX, 1>,
     /// Never, if it is left out.
     expires_at: Option<DateTime<Utc>>,
 }
@@ -50,7 +65,6 @@ struct NewKey {
 impl Validate for NewKey {
     fn validate(&self, fields: &mut Fields) {
         fields.text("/name", &self.name, SHORT_CHARS_MAX);
-        fields.check("/roles", "required", !self.roles.is_empty(), "must have at least one item");
     }
 }
 
@@ -61,7 +75,7 @@ struct IssuedKey {
     #[schema(value_type = Option<String>, example = "tw_…")]
     key: Option<String>,
     name: String,
-    #[schema(value_type = Vec<String>)]
+    #[schema(value_type = Vec<RoleName>)]
     roles: BTreeSet<Role>,
     expires_at: Option<DateTime<Utc>>,
 }
@@ -91,6 +105,7 @@ async fn issue(
     let id = ApiKeyId::new(origin.new_id("api_key"));
     let key = ApiKey::generate(id).map_err(Problem::internal)?;
     let NewKey { name, roles, expires_at } = body;
+    let roles: BTreeSet<Role> = roles.into_vec().into_iter().collect();
     let command = api_key::Command::Issue {
         name: name.clone(),
         roles: roles.clone(),

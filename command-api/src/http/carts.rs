@@ -9,6 +9,8 @@
 mod body;
 mod checkout;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use axum::{
     extract::State,
     http::StatusCode,
@@ -17,12 +19,12 @@ use axum::{
 use domain::{
     Command, State as Aggregate,
     cart::{self, NewLine},
-    id::{CartId, Sku, StreamId},
+    id::{CartId, Sku},
     sku::Listing,
 };
 use infra::{
     auth::{cart_token, cart_token_matches},
-    http::{extract::Path, problem::Problem},
+    http::{bounded::Bounded, extract::Path, problem::Problem},
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -77,7 +79,7 @@ async fn create(
 ) -> Result<Response, Problem> {
     let id = CartId::new(body.id.unwrap_or_else(|| origin.new_id("cart")));
     let staff = origin.is_staff();
-    let lines = look_up(&app, body.lines).await?;
+    let lines = look_up(&app, body.lines.into_vec()).await?;
     let command = Command::Cart(cart::Command::Create { currency: body.currency, staff, lines });
     let answer = origin.submit(&app, id.stream(), command).await?;
     let reply = Reply::of(&id.stream(), &answer)?.created(format!("/v1/carts/{id}"));
@@ -105,7 +107,7 @@ async fn add_line(
     Incoming { origin, body }: Incoming<LineBody>,
 ) -> Result<Response, Problem> {
     admit(&app, &origin, id)?;
-    let line = look_up(&app, vec![body]).await?.pop().ok_or_else(not_there)?;
+    let line = look_up(&app, [body]).await?.pop().ok_or_else(not_there)?;
     change(&app, &origin, id, cart::Command::AddLine { line }).await
 }
 
@@ -122,7 +124,7 @@ async fn replace_lines(
     Incoming { origin, body }: Incoming<AllLines>,
 ) -> Result<Response, Problem> {
     admit(&app, &origin, id)?;
-    let lines = look_up(&app, body.lines).await?;
+    let lines = look_up(&app, body.lines.into_vec()).await?;
     change(&app, &origin, id, cart::Command::ReplaceLines { lines }).await
 }
 
@@ -141,6 +143,7 @@ async fn change_line(
 ) -> Result<Response, Problem> {
     admit(&app, &origin, id)?;
     let LineChange { quantity, adjustments } = body;
+    let adjustments = adjustments.map(Bounded::into_vec);
     change(&app, &origin, id, cart::Command::ChangeLine { sku, quantity, adjustments }).await
 }
 
@@ -198,24 +201,29 @@ fn taken() -> Problem {
     Problem::conflict(rejection.code(), rejection.to_string())
 }
 
-async fn look_up(app: &AppState, lines: Vec<LineBody>) -> Result<Vec<NewLine>, Problem> {
-    let streams: Vec<StreamId> = lines.iter().map(|line| line.sku.stream()).collect();
-    let listings = listings(app, &streams).await?;
-    let with_listing = |(LineBody { sku, quantity, adjustments }, listing)| NewLine {
-        sku,
-        quantity,
-        adjustments,
-        listing,
+async fn look_up(
+    app: &AppState,
+    lines: impl IntoIterator<Item = LineBody>,
+) -> Result<Vec<NewLine>, Problem> {
+    let lines: Vec<LineBody> = lines.into_iter().collect();
+    let listings = listings(app, lines.iter().map(|line| &line.sku)).await?;
+    let with_listing = |LineBody { sku, quantity, adjustments }| {
+        let listing = listings.get(&sku).cloned();
+        NewLine { sku, quantity, adjustments: adjustments.into_vec(), listing }
     };
-    Ok(lines.into_iter().zip(listings).map(with_listing).collect())
+    Ok(lines.into_iter().map(with_listing).collect())
 }
 
-/// What is for sale now, in the order asked.
-async fn listings(app: &AppState, streams: &[StreamId]) -> Result<Vec<Option<Listing>>, Problem> {
-    let snapshots = app.read_many(streams).await?;
-    let listing = |state| match state {
-        Aggregate::Sku(claim) => claim.listing,
+/// What is for sale now, of these.
+async fn listings(
+    app: &AppState,
+    skus: impl Iterator<Item = &Sku>,
+) -> Result<BTreeMap<Sku, Listing>, Problem> {
+    let skus: BTreeSet<&Sku> = skus.collect();
+    let mut found = app.read_many(skus.iter().map(|sku| sku.stream()).collect()).await?;
+    let listed = |sku: &Sku| match found.remove(&sku.stream())?.state {
+        Aggregate::Sku(claim) => Some((sku.clone(), claim.listing?)),
         _ => None,
     };
-    Ok(snapshots.into_iter().map(|snapshot| listing(snapshot.state)).collect())
+    Ok(skus.into_iter().filter_map(listed).collect())
 }

@@ -63,7 +63,7 @@ async fn submit(
 ) -> Asked<Answer> {
     let wait = Duration::from_millis(request.wait_millis).min(WAIT_MAX);
     let (engine, submission) = (app.engine.get()?, Arc::new(request.submission));
-    let _place = match app.admission.enter(engine, engine.shard_of(&submission.stream)) {
+    let _place = match app.admission.enter(engine, engine.shard_of(&submission.stream), 1) {
         Ok(place) => place,
         Err(busy) => return Ok(Json(Err(busy))),
     };
@@ -81,7 +81,7 @@ async fn read(
     if request.streams.iter().any(|stream| engine.shard_of(stream) != shard) {
         return Err(Problem::bad_request("several_shards", "the streams are of several shards"));
     }
-    let _place = match app.admission.enter(engine, shard) {
+    let _place = match app.admission.enter(engine, shard, request.streams.len()) {
         Ok(place) => place,
         Err(busy) => return Ok(Json(Err(busy))),
     };

@@ -4,7 +4,10 @@ use domain::{
     cart::{Address, Adjustment},
     money,
 };
-use infra::http::fields::{Fields, Validate};
+use infra::http::{
+    bounded::Bounded,
+    fields::{Fields, Validate},
+};
 use serde::{Deserialize, Deserializer};
 use utoipa::{IntoParams, ToSchema};
 
@@ -99,6 +102,12 @@ pub(super) struct AdjustmentShape {
     #[schema(example = "10 % off")]
     reason: String,
 }
+
+/// Adjustments of one line.
+const ADJUSTMENTS_MAX: usize = 100;
+
+pub(super) type Adjustments = Bounded<Adjustment, ADJUSTMENTS_MAX>;
+pub(super) type AdjustmentShapes = Bounded<AdjustmentShape, ADJUSTMENTS_MAX>;
 
 pub(super) fn check_adjustments(fields: &mut Fields, at: &str, adjustments: &[Adjustment]) {
     for (index, adjustment) in adjustments.iter().enumerate() {

@@ -1,12 +1,12 @@
 //! What handlers work with, and the one way to hand a command to the engine.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, OnceLock},
 };
 
 use async_trait::async_trait;
-use axum::extract::FromRef;
+use axum::{extract::FromRef, http::StatusCode};
 use domain::{
     State,
     id::{ApiKeyId, StreamId},
@@ -105,31 +105,49 @@ impl AppState {
         deadline: Instant,
     ) -> Result<Answer, SubmitError> {
         let Ok(engine) = self.engine.get() else { return Err(SubmitError::NotOwner) };
-        let _place = self.admission.enter(engine, engine.shard_of(&submission.stream))?;
+        let _place = self.admission.enter(engine, engine.shard_of(&submission.stream), 1)?;
         engine.submit(submission, deadline).await
     }
 
     pub(super) async fn read(&self, stream: &StreamId) -> Result<Snapshot, Problem> {
-        let mut snapshots = self.read_many(std::slice::from_ref(stream)).await?;
-        snapshots.pop().ok_or_else(|| problem(SubmitError::NotOwner))
+        let engine = self.engine.get()?;
+        read_one(engine, &self.admission, stream).await.map_err(problem)
     }
 
-    pub(super) async fn read_many(&self, streams: &[StreamId]) -> Result<Vec<Snapshot>, Problem> {
+    /// All of these streams, or none: each is asked for once, however often it is named.
+    pub(super) async fn read_many(
+        &self,
+        streams: BTreeSet<StreamId>,
+    ) -> Result<BTreeMap<StreamId, Snapshot>, Problem> {
         let engine = self.engine.get()?;
         read(engine, &self.admission, streams).await.map_err(problem)
     }
+}
+
+async fn read_one(
+    engine: &Engine,
+    admission: &Admission,
+    stream: &StreamId,
+) -> Result<Snapshot, SubmitError> {
+    let mut found = read(engine, admission, BTreeSet::from([stream.clone()])).await?;
+    found.remove(stream).ok_or(SubmitError::NotOwner)
 }
 
 /// Of all shards that are asked, or of none.
 async fn read(
     engine: &Engine,
     admission: &Admission,
-    streams: &[StreamId],
-) -> Result<Vec<Snapshot>, SubmitError> {
-    let shards: BTreeSet<_> = streams.iter().map(|stream| engine.shard_of(stream)).collect();
-    let enter = |shard| admission.enter(engine, shard);
-    let _places = shards.into_iter().map(enter).collect::<Result<Vec<_>, _>>()?;
-    engine.read_many(streams, Consistency::Linearizable).await
+    streams: BTreeSet<StreamId>,
+) -> Result<BTreeMap<StreamId, Snapshot>, SubmitError> {
+    let mut weights = BTreeMap::<_, usize>::new();
+    for stream in &streams {
+        *weights.entry(engine.shard_of(stream)).or_default() += 1;
+    }
+    let enter = |(shard, weight)| admission.enter(engine, shard, weight);
+    let _places = weights.into_iter().map(enter).collect::<Result<Vec<_>, _>>()?;
+    let streams: Vec<StreamId> = streams.into_iter().collect();
+    let found = engine.read_many(&streams, Consistency::Linearizable).await?;
+    Ok(streams.into_iter().zip(found).collect())
 }
 
 impl FromRef<AppState> for Authenticator {
@@ -159,6 +177,17 @@ pub(super) fn problem(error: SubmitError) -> Problem {
         SubmitError::ShuttingDown => {
             Problem::unavailable("shutting_down", format!("this node is going away: {again}"))
         }
+        SubmitError::TooLarge => Problem::rejected(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "command_too_large",
+            "with what was looked up for it this is larger than nodes take from each other; \
+             nothing happened",
+        ),
+        SubmitError::NotTaken => Problem::unavailable(
+            "owner_refused",
+            "the node that would do this does not take it, which is for an operator to look at; \
+             nothing happened",
+        ),
     }
 }
 
@@ -173,9 +202,9 @@ impl KeyDirectory for EngineDirectory {
     async fn find(&self, id: ApiKeyId) -> Result<Option<KeyRecord>, Unavailable> {
         let engine = self.engine.0.get();
         let engine = engine.ok_or_else(|| Unavailable("no event log yet".into()))?;
-        let read = read(engine, &self.admission, &[id.stream()]).await;
-        let mut snapshots = read.map_err(|error| Unavailable(Box::new(error)))?;
-        let Some(Snapshot { state: State::ApiKey(key), .. }) = snapshots.pop() else {
+        let read = read_one(engine, &self.admission, &id.stream()).await;
+        let snapshot = read.map_err(|error| Unavailable(Box::new(error)))?;
+        let State::ApiKey(key) = snapshot.state else {
             return Ok(None);
         };
         let Some(issued) = key.issued else { return Ok(None) };

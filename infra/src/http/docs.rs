@@ -4,6 +4,9 @@
 //! Routes describe themselves; what all of them share is added here: the problem that any of them
 //! may answer with and the way to sign in.
 
+#[cfg(any(test, feature = "testing"))]
+mod bounds;
+
 use axum::{Router, http::header, routing::get};
 use bytes::Bytes;
 use utoipa::{
@@ -17,6 +20,9 @@ use utoipa::{
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::{fields::FieldError, problem::Body};
+
+#[cfg(any(test, feature = "testing"))]
+pub use bounds::unbounded;
 
 /// The name of the security scheme, for `security(("api_key" = []))` on an operation.
 pub const API_KEY: &str = "api_key";

@@ -19,6 +19,34 @@ pub struct FieldError {
     pub detail: Cow<'static, str>,
 }
 
+/// Bytes of a pointer. Names in it may be the client's own, and as long as a body.
+pub(super) const POINTER_BYTES_MAX: usize = 256;
+/// Bytes of a sentence, which may quote what was sent.
+const DETAIL_BYTES_MAX: usize = 512;
+
+impl FieldError {
+    /// What is longer than an answer can use is cut, and ends with `…`.
+    pub(super) fn new(
+        pointer: impl Into<Cow<'static, str>>,
+        code: impl Into<Cow<'static, str>>,
+        detail: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self {
+            pointer: bounded(pointer.into(), POINTER_BYTES_MAX),
+            code: code.into(),
+            detail: bounded(detail.into(), DETAIL_BYTES_MAX),
+        }
+    }
+}
+
+/// The text, or as much of it as fits, with a sign that there was more.
+pub(super) fn bounded(text: Cow<'static, str>, bytes_max: usize) -> Cow<'static, str> {
+    if text.len() <= bytes_max {
+        return text;
+    }
+    format!("{}…", text.get(..text.floor_char_boundary(bytes_max)).unwrap_or_default()).into()
+}
+
 /// Collects the errors of a request.
 #[derive(Debug, Default)]
 pub struct Fields(Vec<FieldError>);
@@ -44,9 +72,8 @@ impl Fields {
         code: impl Into<Cow<'static, str>>,
         detail: impl Into<Cow<'static, str>>,
     ) {
-        if self.0.len() < Self::ERRORS_MAX {
-            let (pointer, code, detail) = (pointer.into(), code.into(), detail.into());
-            self.0.push(FieldError { pointer, code, detail });
+        if !self.is_full() {
+            self.0.push(FieldError::new(pointer, code, detail));
         }
     }
 
@@ -98,13 +125,10 @@ impl Fields {
         }
     }
 
-    /// A list must have between `1` and `items_max` items.
-    pub fn items(&mut self, pointer: impl Into<Cow<'static, str>>, count: usize, items_max: usize) {
-        if count == 0 {
-            self.add(pointer, "required", "must have at least one item");
-        } else if count > items_max {
-            self.add(pointer, "too_many", format!("must have at most {items_max} items"));
-        }
+    /// No more errors are taken: looking for them is of no use.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.0.len() >= Self::ERRORS_MAX
     }
 
     #[must_use]

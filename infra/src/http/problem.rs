@@ -16,8 +16,15 @@ use axum::{
 };
 use serde::Serialize;
 
-use super::{events::RequestFailed, fields::FieldError, trace::RequestContext};
+use super::{
+    events::RequestFailed,
+    fields::{FieldError, bounded},
+    trace::RequestContext,
+};
 use crate::telemetry;
+
+/// Bytes of a detail, which may quote what was sent.
+const DETAIL_BYTES_MAX: usize = 1024;
 
 /// An answer that is a no, and why.
 ///
@@ -72,7 +79,7 @@ impl Problem {
         Self(Box::new(Inner {
             status,
             code: code.into(),
-            detail: detail.into(),
+            detail: bounded(detail.into(), DETAIL_BYTES_MAX),
             errors: Vec::new(),
             headers: HeaderMap::new(),
             cause: None,

@@ -1,12 +1,15 @@
 //! What requests for carts must look like.
 
-use domain::{cart::Adjustment, id::Sku, money::Currency};
-use infra::http::fields::{Fields, Validate};
+use domain::{cart::LINES_MAX, id::Sku, money::Currency};
+use infra::http::{
+    bounded::Bounded,
+    fields::{Fields, Validate},
+};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::http::shapes::{AdjustmentShape, check_adjustments};
+use crate::http::shapes::{AdjustmentShapes, Adjustments, check_adjustments};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -17,8 +20,11 @@ pub(super) struct NewCart {
     #[schema(value_type = String, example = "USD")]
     pub(super) currency: Currency,
     #[serde(default)]
-    pub(super) lines: Vec<LineBody>,
+    pub(super) lines: Lines,
 }
+
+/// Lines of one request, before those of one SKU are added up.
+pub(super) type Lines = Bounded<LineBody, LINES_MAX>;
 
 impl Validate for NewCart {
     fn validate(&self, fields: &mut Fields) {
@@ -36,8 +42,8 @@ pub(super) struct LineBody {
     pub(super) quantity: u32,
     /// On carts made by staff only.
     #[serde(default)]
-    #[schema(value_type = Vec<AdjustmentShape>)]
-    pub(super) adjustments: Vec<Adjustment>,
+    #[schema(value_type = AdjustmentShapes)]
+    pub(super) adjustments: Adjustments,
 }
 
 impl LineBody {
@@ -56,7 +62,7 @@ impl Validate for LineBody {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AllLines {
-    pub(super) lines: Vec<LineBody>,
+    pub(super) lines: Lines,
 }
 
 impl Validate for AllLines {
@@ -77,8 +83,8 @@ pub(super) struct LineChange {
     /// 0 removes the line.
     pub(super) quantity: u32,
     /// Left out keeps them.
-    #[schema(value_type = Option<Vec<AdjustmentShape>>)]
-    pub(super) adjustments: Option<Vec<Adjustment>>,
+    #[schema(value_type = Option<AdjustmentShapes>)]
+    pub(super) adjustments: Option<Adjustments>,
 }
 
 impl Validate for LineChange {

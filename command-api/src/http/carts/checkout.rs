@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use domain::{
     Command, State as Aggregate,
     cart::{self, Channel, Terms},
-    id::{CartId, OrderId, StreamId},
+    id::{CartId, OrderId},
 };
 use infra::http::{
     extract::Path,
@@ -128,9 +128,9 @@ async fn terms(app: &AppState, id: CartId, body: Checkout) -> Result<Terms, Prob
     let Aggregate::Cart(cart) = app.read(&id.stream()).await?.state else {
         return Err(Problem::internal("the stream of a cart holds something else"));
     };
-    let streams: Vec<StreamId> = cart.lines().iter().map(|line| line.sku.stream()).collect();
-    let skus = cart.lines().iter().map(|line| line.sku.clone());
-    let listings = skus.zip(listings(app, &streams).await?).collect();
+    let skus = || cart.lines().iter().map(|line| &line.sku);
+    let mut listed = listings(app, skus()).await?;
+    let listings = skus().map(|sku| (sku.clone(), listed.remove(sku))).collect();
     Ok(Terms {
         channel: body.channel,
         occurred_at: body.occurred_at.map(Into::into),

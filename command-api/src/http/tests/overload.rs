@@ -12,7 +12,7 @@ use infra::{
     },
     task::{self, Task},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::{
     sync::{mpsc, watch},
     time::timeout,
@@ -121,6 +121,54 @@ async fn a_shard_that_does_not_answer_stops_no_other() {
         answer.expect(200);
     }
     receive(&world, &wanted[0]).await.expect(200);
+}
+
+/// A cart whose lines are looked up in one shard, which does not answer.
+fn cart(skus: impl Iterator<Item = String>) -> Value {
+    let lines: Vec<_> = skus.map(|sku| json!({"sku": sku, "quantity": 1})).collect();
+    json!({"currency": "USD", "lines": lines})
+}
+
+/// SKUs whose own streams lie in this shard.
+fn codes(world: &World, shard: ShardId) -> impl Iterator<Item = String> {
+    let engine = world.engine.clone();
+    let of = |code: &String| code.parse::<Sku>().unwrap().stream();
+    (0..).map(|n| format!("C{n}")).filter(move |code| engine.shard_of(&of(code)) == shard)
+}
+
+#[tokio::test]
+async fn a_request_weighs_as_much_as_the_streams_that_it_asks_for() {
+    let slow = ShardId::new(0);
+    for (repeated, admitted) in [(false, 1), (true, SHARE)] {
+        let log = Gated::new();
+        let world = World::limited(log.clone(), LIMITS);
+        receive(&world, &skus(&world, slow).next().unwrap()).await.expect(200);
+        log.gate(slow).send_replace(false);
+        let of = codes(&world, slow).take(500).collect::<Vec<_>>();
+        let lines = || (0..500).map(|n| of[if repeated { 0 } else { n }].clone());
+        let ask = || world.staff("POST", "/v1/carts", cart(lines()));
+        let mut waiting: FuturesUnordered<_> = (0..=SHARE).map(|_| ask()).collect();
+        for _ in admitted..=SHARE {
+            let refused = timeout(SOON, waiting.next()).await.expect("a quick no").unwrap();
+            refused.expect_problem(503, "busy");
+        }
+        assert!(timeout(Duration::from_millis(50), waiting.next()).await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_is_too_long_is_refused_before_anything_is_looked_up() {
+    let log = Gated::new();
+    let world = World::limited(log.clone(), LIMITS);
+    for shard in (0..SHARDS).map(ShardId::new) {
+        receive(&world, &skus(&world, shard).next().unwrap()).await.expect(200);
+        log.gate(shard).send_replace(false);
+    }
+    let body = cart((0..501).map(|n| format!("C{n}")));
+    let seen = timeout(SOON, world.guest("POST", "/v1/carts", body)).await.expect("a quick no");
+    let seen = seen.expect_problem(422, "invalid_field");
+    assert_eq!(seen.body["errors"][0]["pointer"], "/lines");
+    assert_eq!(seen.body["errors"][0]["code"], "too_many");
 }
 
 #[tokio::test]

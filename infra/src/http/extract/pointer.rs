@@ -1,10 +1,14 @@
 //! From serde's words to a pointer, a code and a sentence that says what to send.
 
-use std::{borrow::Cow, fmt::Write};
+use std::borrow::Cow;
 
 use serde_path_to_error::{Path, Segment};
 
-use crate::http::problem::Problem;
+use crate::http::{
+    bounded::{TOO_FEW, TOO_MANY},
+    fields::POINTER_BYTES_MAX,
+    problem::Problem,
+};
 
 /// The 422 for a value that does not fit its type.
 pub(super) fn data_error(path: &Path, message: &str) -> Problem {
@@ -18,7 +22,7 @@ pub(super) fn data_error(path: &Path, message: &str) -> Problem {
         // The path ends at the field or at its object, whichever serde knows.
         let mut field = String::new();
         push(&mut field, quoted(message));
-        if !at.ends_with(&field) {
+        if !at.ends_with(&field) && at.len() <= POINTER_BYTES_MAX {
             at.push_str(&field);
         }
         ("unknown_field", format!("is not known here; known are {}", alternatives(message)).into())
@@ -28,6 +32,10 @@ pub(super) fn data_error(path: &Path, message: &str) -> Problem {
         ("wrong_type", format!("must be {}", expectation(message)).into())
     } else if message.starts_with("invalid value") || message.starts_with("invalid length") {
         ("invalid", format!("must be {}", expectation(message)).into())
+    } else if message.starts_with(TOO_MANY) {
+        ("too_many", message.into())
+    } else if message.starts_with(TOO_FEW) {
+        ("required", message.into())
     } else {
         ("invalid", sentence(message))
     };
@@ -48,8 +56,7 @@ fn pointer(path: &Path) -> String {
     for segment in path {
         match segment {
             Segment::Seq { index } => {
-                // Writing to a String cannot fail.
-                write!(pointer, "/{index}").ok();
+                push(&mut pointer, &index.to_string());
             }
             Segment::Map { key } => push(&mut pointer, key),
             Segment::Enum { .. } | Segment::Unknown => {}
@@ -58,9 +65,17 @@ fn pointer(path: &Path) -> String {
     pointer
 }
 
+/// A pointer that is too long already grows no further: it will be cut.
 pub(super) fn push(pointer: &mut String, key: &str) {
+    if pointer.len() > POINTER_BYTES_MAX {
+        return;
+    }
+    let end = key.floor_char_boundary(POINTER_BYTES_MAX);
+    let (shown, rest) = key.split_at(end);
     pointer.push('/');
-    pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
+    pointer.push_str(&shown.replace('~', "~0").replace('/', "~1"));
+    // One more, so that whoever cuts it sees that there was more.
+    pointer.extend(rest.chars().next());
 }
 
 /// The first thing in back-quotes.

@@ -16,6 +16,7 @@ use serde::Deserialize;
 
 use super::*;
 use crate::http::{
+    bounded::Bounded,
     fields::{Fields, Validate},
     testing::{Answer, app, get, post, send},
 };
@@ -25,7 +26,7 @@ use crate::http::{
 #[expect(dead_code, reason = "some are read through Debug only")]
 struct Cart {
     email: String,
-    lines: Vec<Line>,
+    lines: Bounded<Line, 2, 1>,
     at: Option<Timestamp>,
     price: Option<Money>,
     channel: Option<Channel>,
@@ -47,7 +48,6 @@ enum Channel {
 impl Validate for Cart {
     fn validate(&self, fields: &mut Fields) {
         fields.text("/email", &self.email, 10);
-        fields.items("/lines", self.lines.len(), 2);
         for (index, line) in self.lines.iter().enumerate() {
             fields.range(format!("/lines/{index}/quantity"), line.quantity, 1..=100);
         }
@@ -67,6 +67,7 @@ impl Validate for Filter {}
 fn routes() -> Router {
     app(Router::new()
         .route("/carts", on_post(async |Json(cart): Json<Cart>| format!("{cart:?}")))
+        .route("/any", on_post(async |Json(any): Json<serde_json::Value>| any.to_string()))
         .route("/empty", on_post(async |Json(filter): Json<Filter>| format!("{filter:?}")))
         .route("/orders", on_get(async |Query(filter): Query<Filter>| format!("{filter:?}")))
         .route("/orders/{id}", on_get(async |Path(id): Path<OrderId>| id.to_string()))
@@ -103,7 +104,7 @@ async fn check_path(path: &str, expected: Expect) {
 async fn a_good_body_is_read() {
     check_body(
         r#"{"email": "a@b", "lines": [{"sku": "A-1", "quantity": 2}], "price": {"amount": 1, "currency": "USD"}}"#,
-        expect![[r#"200 Cart { email: "a@b", lines: [Line { sku: Sku("A-1"), quantity: 2 }], at: None, price: Some(Money { amount: 1, currency: USD }), channel: None }"#]],
+        expect![[r#"200 Cart { email: "a@b", lines: Bounded([Line { sku: Sku("A-1"), quantity: 2 }]), at: None, price: Some(Money { amount: 1, currency: USD }), channel: None }"#]],
     )
     .await;
 }
@@ -118,8 +119,8 @@ async fn broken_json_is_malformed() {
     )
     .await;
     check_body(
-        r#"{"email": "a", "lines": []} more"#,
-        expect!["400 malformed_json the body is not JSON: trailing characters at line 1 column 29"],
+        r#"{"email": "a", "lines": [{"sku": "A", "quantity": 1}]} more"#,
+        expect!["400 malformed_json the body is not JSON: trailing characters at line 1 column 56"],
     )
     .await;
 }
@@ -159,21 +160,21 @@ async fn a_domain_type_says_what_it_takes() {
     )
     .await;
     check_body(
-        r#"{"email": "a", "lines": [], "at": "yesterday"}"#,
+        r#"{"email": "a", "lines": [{"sku": "A", "quantity": 1}], "at": "yesterday"}"#,
         expect![[r#"
         422 invalid_field
         /at invalid: not an RFC 3339 time such as 2026-01-31T12:00:00Z: premature end of input"#]],
     )
     .await;
     check_body(
-        r#"{"email": "a", "lines": [], "price": {"amount": 1, "currency": "usd"}}"#,
+        r#"{"email": "a", "lines": [{"sku": "A", "quantity": 1}], "price": {"amount": 1, "currency": "usd"}}"#,
         expect![[r#"
             422 invalid_field
             /price/currency invalid: not an ISO 4217 currency code such as USD"#]],
     )
     .await;
     check_body(
-        r#"{"email": "a", "lines": [], "channel": "fax"}"#,
+        r#"{"email": "a", "lines": [{"sku": "A", "quantity": 1}], "channel": "fax"}"#,
         expect![[r#"
             422 invalid_field
             /channel unknown_value: must be one of `web`"#]],
@@ -190,7 +191,7 @@ async fn missing_and_unknown_fields_are_named() {
             /lines/0/quantity required: is required"#]],
     )
     .await;
-    check_body(r#"{"email": "a", "lines": [], "a/b": 1}"#, expect![[r#"
+    check_body(r#"{"email": "a", "lines": [{"sku": "A", "quantity": 1}], "a/b": 1}"#, expect![[r#"
         422 invalid_field
         /a~1b unknown_field: is not known here; known are `email`, `lines`, `at`, `price`, `channel`"#]]).await;
     check_body(
@@ -205,11 +206,10 @@ async fn missing_and_unknown_fields_are_named() {
 #[tokio::test]
 async fn all_invalid_fields_come_at_once() {
     check_body(
-        r#"{"email": " ", "lines": [{"sku": "A", "quantity": 0}, {"sku": "A", "quantity": 101}, {"sku": "A", "quantity": 1}]}"#,
+        r#"{"email": " ", "lines": [{"sku": "A", "quantity": 0}, {"sku": "A", "quantity": 101}]}"#,
         expect![[r#"
             422 invalid_field
             /email required: must not be empty
-            /lines too_many: must have at most 2 items
             /lines/0/quantity out_of_range: must be between 1 and 100
             /lines/1/quantity out_of_range: must be between 1 and 100"#]],
     )
@@ -217,13 +217,53 @@ async fn all_invalid_fields_come_at_once() {
 }
 
 #[tokio::test]
+async fn a_list_has_bounds_and_nobody_looks_at_its_items_before() {
+    check_body(
+        r#"{"email": " ", "lines": []}"#,
+        expect![[r#"
+        422 invalid_field
+        /lines required: must have at least one item"#]],
+    )
+    .await;
+    let lines = vec![r#"{"sku": "A", "quantity": 0}"#; 30_000].join(",");
+    let body = format!(r#"{{"email": "a", "lines": [{lines}]}}"#);
+    check_body(
+        &body,
+        expect![[r#"
+        422 invalid_field
+        /lines too_many: must have at most 2 items"#]],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn an_answer_is_short_whatever_it_answers() {
+    let long = "x".repeat(BODY_BYTES_MAX / 4);
+    let unknown_field = format!(r#"{{"email": "a", "{long}": 1}}"#);
+    let in_words = format!(
+        r#"{{"email": "a", "lines": [{{"sku": "A", "quantity": 1}}], "channel": "{long}"}}"#
+    );
+    let bad_items = vec![r#""\u0000""#; 10_000].join(",");
+    let deep = format!(r#"{{"{long}": {{"{long}": [{bad_items}]}}}}"#);
+    for (path, body) in [("/carts", unknown_field), ("/carts", in_words), ("/any", deep)] {
+        let answer = post(&routes(), path, body).await;
+        let length = answer.body.to_string().len();
+        assert_eq!(answer.code(), "invalid_field");
+        assert!(length < 64 << 10, "{length} bytes");
+        for error in answer.body["errors"].as_array().unwrap() {
+            let pointer = error["pointer"].as_str().unwrap();
+            assert!(pointer.len() <= 256 + '…'.len_utf8(), "{}", pointer.len());
+        }
+    }
+}
+
+#[tokio::test]
 async fn control_characters_are_refused_wherever_they_hide() {
     check_body(
-        r#"{"email": "a\u0000", "lines": []}"#,
+        r#"{"email": "a\u0000", "lines": [{"sku": "A", "quantity": 1}]}"#,
         expect![[r#"
             422 invalid_field
-            /email control_character: must not contain control characters other than tab and newline
-            /lines required: must have at least one item"#]],
+            /email control_character: must not contain control characters other than tab and newline"#]],
     )
     .await;
     let escaped = [r"\b", r"\f", r"\r", r"\u001F", r"\u007f", "\u{7f}", "\u{85}"];

@@ -40,6 +40,9 @@ fn is_suspicious(json: &[u8]) -> bool {
 }
 
 fn walk(value: &Value, pointer: &mut String, fields: &mut Fields) {
+    if fields.is_full() {
+        return;
+    }
     let length = pointer.len();
     match value {
         Value::String(text) if text.chars().any(is_forbidden) => {

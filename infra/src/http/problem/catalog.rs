@@ -38,8 +38,7 @@ impl Problem {
         code: impl Into<Cow<'static, str>>,
         detail: impl Into<Cow<'static, str>>,
     ) -> Self {
-        let (pointer, code, detail) = (pointer.into(), code.into(), detail.into());
-        Self::invalid_fields(vec![FieldError { pointer, code, detail }])
+        Self::invalid_fields(vec![FieldError::new(pointer, code, detail)])
     }
 
     /// A business rule or a state said no; `code` and `detail` are the domain's.

@@ -1,0 +1,74 @@
+//! What another node's answer means over HTTP.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{Router, http::StatusCode, routing::post};
+use infra::{
+    clock::Clock,
+    log::{EventLog, Nonce, memory::MemoryLog},
+    membership::{Beat, Heard, Roster},
+    task,
+};
+use tokio::{sync::watch, time::timeout};
+
+use super::{
+    super::{
+        Cluster, Engine, Node, Stores, SubmitError,
+        forward::{HttpPeers, SUBMIT_PATH},
+    },
+    receive, submit,
+};
+
+/// What a command comes to whose owner answers with these statuses, the last one again and again,
+/// and how often the owner was asked.
+async fn asked(statuses: &'static [StatusCode]) -> (SubmitError, usize) {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let answer = async move || {
+        let index = count.fetch_add(1, Ordering::Relaxed);
+        statuses[index.min(statuses.len() - 1)]
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let routes = Router::new().route(SUBMIT_PATH, post(answer));
+    let _peer = task::spawn("peer", async move { axum::serve(listener, routes).await.unwrap() });
+
+    let mut roster = Roster::default();
+    let beat = Beat { url, run: Nonce(1), draining: false };
+    roster.hear(Heard { node: "other".to_owned(), beat: Some(beat), at: 0 });
+    let (_never_changes, view) = watch::channel(roster.view());
+    let peers = Arc::new(HttpPeers::new("the nodes' secret".into()).unwrap());
+    let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new(1));
+    let node = Node { name: "this".to_owned(), url: "http://this".to_owned() };
+    let cluster = Cluster { view, peers, standby_replicas: 0 };
+    let (engine, _shards) = Engine::new(&log, &node, &Clock::System, cluster, &Stores::in_memory());
+    let answer = timeout(Duration::from_secs(5), submit(&engine, receive("A", 1)));
+    let error = answer.await.expect("an answer at once").unwrap_err();
+    (error, asked.load(Ordering::Relaxed))
+}
+
+#[tokio::test]
+async fn a_node_that_refuses_the_request_itself_is_not_asked_again() {
+    const REFUSALS: [(&[StatusCode], SubmitError); 5] = [
+        (&[StatusCode::BAD_REQUEST], SubmitError::NotTaken),
+        (&[StatusCode::NOT_FOUND], SubmitError::NotTaken),
+        (&[StatusCode::PAYLOAD_TOO_LARGE], SubmitError::TooLarge),
+        (&[StatusCode::UNPROCESSABLE_ENTITY], SubmitError::NotTaken),
+        (&[StatusCode::TOO_MANY_REQUESTS], SubmitError::Busy),
+    ];
+    for (statuses, expected) in REFUSALS {
+        assert_eq!(asked(statuses).await, (expected, 1), "{statuses:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_an_earlier_try_may_have_done_is_not_denied_by_a_later_refusal() {
+    const STATUSES: &[StatusCode] = &[StatusCode::BAD_GATEWAY, StatusCode::PAYLOAD_TOO_LARGE];
+    assert_eq!(asked(STATUSES).await, (SubmitError::Unknown, 2));
+}

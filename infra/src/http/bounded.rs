@@ -1,0 +1,117 @@
+//! Lists of a body that have bounds: refused while they are read, before anybody looks at an item.
+//!
+//! **Invariant:** a list in a request has this type, so that its bounds are checked where it is read
+//! and stand in the contract (`docs::unbounded` finds a list that has another one).
+
+use std::{borrow::Cow, fmt, marker::PhantomData};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, SeqAccess, Visitor},
+};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{Ref, RefOr, Schema, schema::ArrayBuilder},
+};
+
+/// A list of `MIN` to `MAX` items.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bounded<T, const MAX: usize, const MIN: usize = 0>(Vec<T>);
+
+impl<T, const MAX: usize, const MIN: usize> Bounded<T, MAX, MIN> {
+    #[must_use]
+    pub fn into_vec(self) -> Vec<T> {
+        self.0
+    }
+}
+
+impl<T, const MAX: usize> Default for Bounded<T, MAX> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T, const MAX: usize, const MIN: usize> std::ops::Deref for Bounded<T, MAX, MIN> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        &self.0
+    }
+}
+
+impl<'de, T, const MAX: usize, const MIN: usize> Deserialize<'de> for Bounded<T, MAX, MIN>
+where
+    T: Deserialize<'de>,
+{
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(Items(PhantomData))
+    }
+}
+
+struct Items<T, const MAX: usize, const MIN: usize>(PhantomData<T>);
+
+impl<'de, T, const MAX: usize, const MIN: usize> Visitor<'de> for Items<T, MAX, MIN>
+where
+    T: Deserialize<'de>,
+{
+    type Value = Bounded<T, MAX, MIN>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a sequence")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = list.next_element()? {
+            if items.len() == MAX {
+                return Err(A::Error::custom(TooMany(MAX)));
+            }
+            items.push(item);
+        }
+        if items.len() < MIN {
+            return Err(A::Error::custom(TooFew(MIN)));
+        }
+        Ok(Bounded(items))
+    }
+}
+
+/// Words that `extract` turns into codes.
+struct TooMany(usize);
+struct TooFew(usize);
+
+pub(super) const TOO_MANY: &str = "must have at most ";
+pub(super) const TOO_FEW: &str = "must have at least ";
+
+impl fmt::Display for TooMany {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{TOO_MANY}{} items", self.0)
+    }
+}
+
+impl fmt::Display for TooFew {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            1 => write!(f, "{TOO_FEW}one item"),
+            several => write!(f, "{TOO_FEW}{several} items"),
+        }
+    }
+}
+
+impl<T: ToSchema, const MAX: usize, const MIN: usize> PartialSchema for Bounded<T, MAX, MIN> {
+    fn schema() -> RefOr<Schema> {
+        let items = Ref::from_schema_name(T::name());
+        let min = (MIN > 0).then_some(MIN);
+        ArrayBuilder::new().items(items).min_items(min).max_items(Some(MAX)).into()
+    }
+}
+
+impl<T: ToSchema, const MAX: usize, const MIN: usize> ToSchema for Bounded<T, MAX, MIN> {
+    fn name() -> Cow<'static, str> {
+        format!("{}List", T::name()).into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((T::name().into_owned(), T::schema()));
+        T::schemas(schemas);
+    }
+}
