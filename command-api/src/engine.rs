@@ -113,6 +113,7 @@ pub enum SubmitError {
     /// It may or may not happen: only a retry with the same command id tells.
     #[error("the outcome is not known yet; retry with the same command id")]
     Unknown,
+    /// Or the store's entry of it, or of what became of the command, cannot be decoded.
     #[error("the stream holds an event that this release cannot read")]
     StreamUnreadable,
     #[error("the node is shutting down")]

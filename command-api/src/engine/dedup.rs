@@ -14,7 +14,7 @@ use rustc_hash::FxHashMap;
 
 use super::{
     Outcome,
-    store::{StateStore, StoreError},
+    store::{Remembered, StateStore, StoreError, Unreadable},
 };
 
 /// How long an outcome is kept: the promise made for Idempotency-Key.
@@ -33,6 +33,8 @@ pub(super) struct Dedup {
     /// About how many the store has.
     stored: usize,
     failure: Option<StoreError>,
+    /// What was found not to be decodable and is not told yet.
+    unreadable: Vec<Unreadable>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,13 +47,22 @@ pub struct Known {
 
 impl Known {
     fn is_kept(&self, now: Timestamp) -> bool {
-        now.since(self.recorded_at) < KEPT
+        is_kept(self.recorded_at, now)
     }
 }
 
-/// The store could not be read: it is not known whether the command is new.
+fn is_kept(recorded_at: Timestamp, now: Timestamp) -> bool {
+    now.since(recorded_at) < KEPT
+}
+
+/// Why it is not known what became of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct NoMemory;
+pub(super) enum NoMemory {
+    /// The store could not be read: not even whether the command is new.
+    StoreFailed,
+    /// It has an outcome, which cannot be decoded. To decide it again could contradict that.
+    Unreadable,
+}
 
 impl Dedup {
     pub(super) fn new(store: Arc<dyn StateStore>) -> Self {
@@ -62,6 +73,7 @@ impl Dedup {
             new: Vec::new(),
             taken: Vec::new(),
             failure: None,
+            unreadable: Vec::new(),
         }
     }
 
@@ -73,10 +85,20 @@ impl Dedup {
         let known = match self.unsaved.get(&command_id) {
             Some(known) => Some(Arc::clone(known)),
             None => match self.store.outcome(command_id) {
-                Ok(stored) => stored.map(Arc::new),
+                Ok(Some(Remembered::Known(known))) => Some(Arc::new(known)),
+                Ok(Some(Remembered::Unreadable { recorded_at: Some(at), .. }))
+                    if !is_kept(at, now) =>
+                {
+                    None
+                }
+                Ok(Some(Remembered::Unreadable { detail, .. })) => {
+                    self.unreadable.push(Unreadable::Outcome { command_id, detail });
+                    return Err(NoMemory::Unreadable);
+                }
+                Ok(None) => None,
                 Err(error) => {
                     self.failure.get_or_insert(error);
-                    return Err(NoMemory);
+                    return Err(NoMemory::StoreFailed);
                 }
             },
         };
@@ -123,6 +145,11 @@ impl Dedup {
                 self.unsaved.remove(&command_id);
             }
         }
+    }
+
+    /// Entries that turned out not to be decodable since the last call.
+    pub(super) fn take_unreadable(&mut self) -> Vec<Unreadable> {
+        std::mem::take(&mut self.unreadable)
     }
 
     pub(super) fn take_failure(&mut self) -> Option<StoreError> {

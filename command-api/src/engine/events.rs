@@ -12,7 +12,10 @@ use infra::{
 };
 use tracing::{error, info, warn};
 
-use super::{effect::TakeOverReason, ownership::Role, status::ShardStatus, streams::Lookups};
+use super::{
+    effect::TakeOverReason, ownership::Role, status::ShardStatus, store::Unreadable,
+    streams::Lookups,
+};
 
 static TAKE_OVERS: Counter =
     Counter::new("tradewind_engine_take_overs_total", "Claims of a shard, by reason");
@@ -70,6 +73,14 @@ static SNAPSHOT_BYTES: Gauge =
     Gauge::new("tradewind_store_snapshot_bytes", "Size of the last snapshot that this node left");
 static SNAPSHOT_SECONDS: Histogram =
     Histogram::new("tradewind_store_snapshot_seconds", "Time that leaving a snapshot took");
+static UNREADABLE_ENTRIES: Counter = Counter::new(
+    "tradewind_store_unreadable_entries_total",
+    "Entries of the store that could not be decoded, by shard and table: state, outcome or deadline",
+);
+static REOPENED: Counter = Counter::new(
+    "tradewind_store_reopened_total",
+    "Stores that could not be read for now and were opened again as they were",
+);
 static DISCARDED: Counter =
     Counter::new("tradewind_store_discarded_total", "Stores that were of no use");
 
@@ -211,6 +222,39 @@ impl Event for StreamUnreadable<'_> {
     }
 }
 
+/// One entry of the store concerns nobody but who asks for it.
+pub(super) struct EntryUnreadable<'a> {
+    pub(super) shard: ShardId,
+    pub(super) entry: &'a Unreadable,
+}
+
+impl Event for EntryUnreadable<'_> {
+    fn emit(self) {
+        let Self { shard, entry } = self;
+        let table = match entry {
+            Unreadable::State { .. } => "state",
+            Unreadable::Outcome { .. } => "outcome",
+            Unreadable::Deadline { .. } => "deadline",
+        };
+        UNREADABLE_ENTRIES.add(&[label(shard), ("table", table.to_owned())], 1);
+        match entry {
+            Unreadable::State { stream, detail } => {
+                let detail = format!("its stored state cannot be decoded: {detail}");
+                StreamUnreadable { shard, stream, detail: &detail }.emit();
+            }
+            Unreadable::Outcome { command_id, detail } => error!(
+                shard.id = %shard,
+                "what became of command {command_id} cannot be decoded, so it is not carried out \
+                 again: {detail}"
+            ),
+            Unreadable::Deadline { detail } => error!(
+                shard.id = %shard,
+                "a deadline of shard {shard} cannot be decoded and is passed over: {detail}"
+            ),
+        }
+    }
+}
+
 pub(super) struct WriterFailed<'a> {
     pub(super) shard: ShardId,
     pub(super) error: &'a (dyn Error + 'static),
@@ -328,6 +372,24 @@ impl Event for StoreUnavailable<'_> {
     fn emit(self) {
         let Self { shard, error } = self;
         warn!(shard.id = %shard, "shard {shard} waits for its store: {}", chain(error));
+    }
+}
+
+/// The shard goes back to what its store has, as soon as the system lets it.
+pub(super) struct StoreReopened<'a> {
+    pub(super) shard: ShardId,
+    pub(super) error: &'a (dyn Error + 'static),
+}
+
+impl Event for StoreReopened<'_> {
+    fn emit(self) {
+        let Self { shard, error } = self;
+        REOPENED.add(&[label(shard)], 1);
+        error!(
+            shard.id = %shard,
+            "the store of shard {shard} cannot be read for now and is opened again: {}",
+            chain(error)
+        );
     }
 }
 

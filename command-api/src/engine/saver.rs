@@ -1,7 +1,7 @@
 //! Writes the store behind the log, off the async threads, one batch at a time.
 //!
 //! A batch that cannot be written is tried again until it can: the machine keeps what it holds and
-//! goes on, until too much has gathered.
+//! goes on, until too much has gathered. Only a store that is found to be damaged is not.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,7 +14,7 @@ use infra::{
 use tokio::time::Instant;
 
 use super::{
-    events::{StoreRecovered, StoreUnwritable, StoreWritten},
+    events::{EntryUnreadable, StoreRecovered, StoreUnwritable, StoreWritten},
     step::Machine,
     store::{Batch, StateStore, StoreError, Written},
 };
@@ -113,7 +113,8 @@ impl Saver {
         let task = task::spawn("save", async move {
             let began = Instant::now();
             let written = task::spawn_blocking("write store", move || store.write(&writing)).await;
-            let result = written.unwrap_or_else(|error: TaskFailed| Err(StoreError(error.into())));
+            let result =
+                written.unwrap_or_else(|error: TaskFailed| Err(StoreError::Io(error.into())));
             Attempt { result, took: began.elapsed() }
         });
         self.state = State::Writing { batch, task };
@@ -129,19 +130,28 @@ impl Saver {
             Ok(attempt) => (self.shard, attempt.took),
             Err(_) => (self.shard, Duration::ZERO),
         };
-        let result =
-            attempt.map_err(|error| StoreError(error.into())).and_then(|attempt| attempt.result);
+        let result = attempt
+            .map_err(|error| StoreError::Io(error.into()))
+            .and_then(|attempt| attempt.result);
         match result {
             Ok(written) => {
                 machine.saved(&written);
                 emit(StoreWritten { shard, took, bytes: written.size.bytes });
+                for entry in &written.unreadable {
+                    emit(EntryUnreadable { shard, entry });
+                }
                 if self.retries.take().is_some() {
                     emit(StoreRecovered { shard });
                 }
                 (self.state, self.next_at) =
                     (State::Idle, Instant::now() + EVERY.max(took * PAUSE));
             }
-            Err(error) => {
+            // What lies there takes no more; the shell throws it away.
+            Err(error @ StoreError::Corrupt(_)) => {
+                machine.store_failed(error);
+                (self.state, self.next_at) = (State::Failed { batch }, Instant::now() + EVERY);
+            }
+            Err(error @ StoreError::Io(_)) => {
                 if self.retries.is_none() {
                     emit(StoreUnwritable { shard, error: &error });
                 }

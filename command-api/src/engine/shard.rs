@@ -24,12 +24,14 @@ use tokio::{
     time::Instant,
 };
 
+use stored::Failures;
+
 use super::{
     Answer, Cluster, Consistency, Node, ShardStatus, Snapshot, Submission, SubmitError,
     effect::{Effect, Input, RequestId, TakeOverReason},
     events::{
-        CacheAsked, EpochEnded, GroupReported, GroupSent, PhaseChanged, RecordsRead, RoleChanged,
-        StreamUnreadable, TakingOver, Ticked, WriterFailed,
+        CacheAsked, EntryUnreadable, EpochEnded, GroupReported, GroupSent, PhaseChanged,
+        RecordsRead, RoleChanged, StreamUnreadable, TakingOver, Ticked, WriterFailed,
     },
     ownership::Role,
     saver::Saver,
@@ -63,6 +65,16 @@ pub(super) enum Request {
     Read { streams: Vec<StreamId>, consistency: Consistency, reply: ReadReply },
 }
 
+impl Request {
+    fn refuse(self, error: SubmitError) {
+        // A caller that went away needs no answer.
+        match self {
+            Self::Submit { reply, .. } => drop(reply.send(Err(error))),
+            Self::Read { reply, .. } => drop(reply.send(Err(error))),
+        }
+    }
+}
+
 type ReadReply = oneshot::Sender<Result<Vec<Snapshot>, SubmitError>>;
 
 /// Why a shard cannot go on. The process ends: a half-alive node is worse than a dead one.
@@ -89,6 +101,7 @@ pub struct Shard {
     /// Once the store is open.
     saver: Option<Saver>,
     uploader: Option<Uploader>,
+    store_failures: Failures,
     /// Whether a snapshot has been looked for since the store was last found to be empty.
     has_sought: bool,
     requests: mpsc::Receiver<Request>,
@@ -156,6 +169,7 @@ impl Shard {
             stores,
             saver: None,
             uploader: None,
+            store_failures: Failures::default(),
             has_sought: false,
             requests,
             view: cluster.view.clone(),
@@ -226,8 +240,12 @@ impl Shard {
             }
             self.machine.step(Input::Drained { now: self.clock.now() }, &mut effects);
             self.run_effects(&mut effects)?;
+            self.tell_unreadable();
             if let Some(error) = self.machine.take_store_failure() {
-                self.start_over(&error).await?;
+                tokio::select! {
+                    started = self.start_over(error) => started?,
+                    () = shutdown.requested() => return Ok(()),
+                }
             }
             if let Some(saver) = &mut self.saver {
                 saver.offer(&mut self.machine);
@@ -486,6 +504,12 @@ impl Shard {
             Effect::Halt { reason } => return Err(ShardError::Halted { shard: self.id, reason }),
         }
         Ok(())
+    }
+
+    fn tell_unreadable(&mut self) {
+        for entry in &self.machine.take_unreadable() {
+            emit(EntryUnreadable { shard: self.id, entry });
+        }
     }
 
     fn drop_writer(&mut self) {

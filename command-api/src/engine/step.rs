@@ -361,7 +361,7 @@ impl Machine {
 const fn no_state(why: NoState) -> SubmitError {
     match why {
         NoState::Unreadable => SubmitError::StreamUnreadable,
-        // The shard starts over from the log, after which it knows.
+        // The shard opens its store again, after which it knows.
         NoState::StoreFailed => SubmitError::Busy,
     }
 }

@@ -1,8 +1,9 @@
 //! Where a shard's aggregates, outcomes and place in the log outlive the process.
 //!
 //! The log is the truth and a store only saves the reading of it. So a store is written behind what
-//! the shard's reader machine has emitted and may lag; it is never synced; and whatever is doubtful
-//! about it ends in throwing it away and reading the log again.
+//! the shard's reader machine has emitted and may lag; it is never synced; and one that is damaged, or
+//! of something else, is thrown away and the log read again. [`error`] tells what is damage: a system
+//! that refuses is waited for, and an entry that cannot be decoded stops nothing but itself.
 //!
 //! [`disk`] keeps it in files, [`memory`] stands in for that in tests and simulations, and [`open`]
 //! finds out whether what was kept belongs to the log that is there. What is in files can be copied
@@ -15,6 +16,7 @@
 
 mod disk;
 mod encoding;
+mod error;
 mod memory;
 pub(super) mod open;
 #[cfg(test)]
@@ -28,8 +30,8 @@ use domain::{
     timestamp::Timestamp,
 };
 use infra::{
-    config,
-    log::{BoxError, Checkpoint},
+    codec, config,
+    log::{BoxError, Checkpoint, record::EventRecord},
 };
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +42,8 @@ use super::{
 
 pub use super::dedup::Known;
 pub use encoding::Header;
+pub(super) use error::OpenError;
+pub use error::StoreError;
 pub use memory::MemoryStore;
 
 /// When time changes a stream next; in this order they come due.
@@ -54,10 +58,10 @@ pub trait StateStore: Send + Sync {
     fn state(&self, stream: &StreamId) -> Result<Option<StoredState>, StoreError>;
 
     /// What became of a command, however long ago: its age is for the caller to judge.
-    fn outcome(&self, command_id: CommandId) -> Result<Option<Known>, StoreError>;
+    fn outcome(&self, command_id: CommandId) -> Result<Option<Remembered>, StoreError>;
 
     /// The next `max` deadlines after one, or from the first on.
-    fn deadlines(&self, after: Option<&Deadline>, max: usize) -> Result<Vec<Deadline>, StoreError>;
+    fn deadlines(&self, after: Option<&Deadline>, max: usize) -> Result<Upcoming, StoreError>;
 
     /// Applies a batch, which blocks. After an error the same batch must be written again before
     /// any other.
@@ -110,17 +114,69 @@ impl Table {
     pub(super) const ALL: [Self; 3] = [Self::States, Self::Outcomes, Self::Deadlines];
 }
 
-/// The store cannot be read, or not be written for now.
-#[derive(Debug, thiserror::Error)]
-#[error("the state store failed")]
-pub struct StoreError(#[source] pub BoxError);
-
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredState {
-    /// `None` if it holds an event that could not be read.
-    pub snapshot: Option<Arc<Snapshot>>,
+    pub snapshot: Result<Arc<Snapshot>, Unread>,
     /// Its size in the store.
     pub bytes: usize,
+}
+
+/// Why there is no state of a stream, which is stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unread {
+    /// The first event of the stream that could not be read.
+    Event(Arc<UnreadEvent>),
+    /// What the store had of it could not be decoded, which says why.
+    Entry(Arc<str>),
+    /// It was so when the store had it last.
+    Unknown,
+}
+
+/// What a later release tries to read.
+#[derive(Debug, PartialEq, Eq)]
+pub struct UnreadEvent {
+    event_type: Arc<str>,
+    value: Vec<u8>,
+}
+
+impl UnreadEvent {
+    pub(super) fn of(record: &EventRecord) -> Arc<Self> {
+        let (event_type, value) = (Arc::clone(&record.event_type), record.value.to_vec());
+        Arc::new(Self { event_type, value })
+    }
+
+    /// Whether this process can read it.
+    fn is_readable(&self, stream: &StreamId) -> bool {
+        codec::decode_value(&self.event_type, stream, &self.value).is_ok()
+    }
+}
+
+/// What the store has under a command id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Remembered {
+    Known(Known),
+    /// The command has an outcome, which cannot be decoded.
+    Unreadable {
+        /// None if not even that can be told.
+        recorded_at: Option<Timestamp>,
+        detail: String,
+    },
+}
+
+/// Deadlines in their order.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Upcoming {
+    pub deadlines: Vec<Deadline>,
+    /// Why entries between them were passed over.
+    pub unreadable: Vec<String>,
+}
+
+/// An entry that cannot be decoded, for operators.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Unreadable {
+    State { stream: StreamId, detail: Arc<str> },
+    Outcome { command_id: CommandId, detail: String },
+    Deadline { detail: String },
 }
 
 /// All that a stretch of the log has changed.
@@ -137,8 +193,7 @@ pub struct Batch {
 #[derive(Debug)]
 pub struct ChangedState {
     pub stream: StreamId,
-    /// `None` if it cannot be read.
-    pub snapshot: Option<Arc<Snapshot>>,
+    pub snapshot: Result<Arc<Snapshot>, Unread>,
     /// As the batch before left it.
     pub old_deadline: Option<Timestamp>,
     pub deadline: Option<Timestamp>,
@@ -149,6 +204,8 @@ pub struct ChangedState {
 pub struct Written {
     /// The size of each state of the batch.
     pub state_bytes: Vec<usize>,
+    /// Of the batch, what had no encoding: it is in the store as such.
+    pub unreadable: Vec<Unreadable>,
     pub size: Size,
 }
 
@@ -169,19 +226,13 @@ pub(super) trait Source: Send + Sync {
     /// What a shard's store says that it is.
     fn header(&self, shard: ShardId) -> Header;
 
+    /// Overwrites an entry of a closed store.
+    #[cfg(test)]
+    fn spoil(&self, _: ShardId, _: Table, _: &[u8], _: &[u8]) {}
+
     /// Puts a copy in the place of what a shard has stored, as a whole or not at all. Nobody may
     /// have it open.
     fn restore(&self, shard: ShardId, head: &Head, rows: &mut Rows) -> Result<(), BoxError>;
-}
-
-#[derive(Debug, thiserror::Error)]
-pub(super) enum OpenError {
-    /// What is there is no use: written by another release, for another shard, or damaged.
-    #[error("{0}")]
-    Useless(String),
-    /// It may be of use another time: the disk is full, or another process has it open.
-    #[error("the state store cannot be opened")]
-    Unavailable(#[source] BoxError),
 }
 
 /// How shards keep their state.

@@ -16,12 +16,14 @@ mod tests;
 use std::sync::Arc;
 
 use domain::{Event, State, envelope::Revision, id::StreamId, timestamp::Timestamp};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 
 pub(super) use cache::Lookups;
 
-use super::store::{ChangedState, Deadline, StateStore, StoreError, StoredState};
+use super::store::{
+    ChangedState, Deadline, StateStore, StoreError, StoredState, Unread, UnreadEvent, Unreadable,
+};
 use cache::{Cache, STATE_BYTES};
 use deadlines::Deadlines;
 
@@ -35,7 +37,7 @@ pub struct Snapshot {
 /// Why there is no state of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NoState {
-    /// It holds an event that this release cannot read.
+    /// It holds an event that this release cannot read, or the store has it in no form that it can.
     Unreadable,
     /// The store could not be read: nothing that follows from it may be used.
     StoreFailed,
@@ -52,11 +54,18 @@ pub(super) struct Streams {
     changed: Marked,
     taken: Marked,
     failure: Option<StoreError>,
+    /// What was found not to be decodable and is not told yet.
+    unreadable: Vec<Unreadable>,
+    /// The streams among them that have been told of lately.
+    told: FxHashSet<StreamId>,
 }
 
+/// Streams of which it is remembered that they were told to be unreadable.
+const TOLD_MAX: usize = 1_000;
+
 struct Stream {
-    /// `None` once an event could not be read: its state is unknown from there on.
-    confirmed: Option<Arc<Snapshot>>,
+    /// From an event that could not be read on, the state is unknown.
+    confirmed: Result<Arc<Snapshot>, Unread>,
     speculative: Option<Speculative>,
     /// As the store has it, or will have it once what was taken is written.
     stored_deadline: Option<Timestamp>,
@@ -83,7 +92,7 @@ struct Marked {
 impl Stream {
     fn of(stored: StoredState) -> Self {
         let StoredState { snapshot, bytes } = stored;
-        let stored_deadline = snapshot.as_ref().and_then(|s| s.state.next_deadline());
+        let stored_deadline = snapshot.as_ref().ok().and_then(|s| s.state.next_deadline());
         Self {
             confirmed: snapshot,
             speculative: None,
@@ -95,7 +104,7 @@ impl Stream {
     }
 
     fn deadline(&self) -> Option<Timestamp> {
-        self.confirmed.as_ref().and_then(|snapshot| snapshot.state.next_deadline())
+        self.confirmed.as_ref().ok().and_then(|snapshot| snapshot.state.next_deadline())
     }
 
     const fn is_unsaved(&self) -> bool {
@@ -114,6 +123,8 @@ impl Streams {
             changed: Marked::default(),
             taken: Marked::default(),
             failure: None,
+            unreadable: Vec::new(),
+            told: FxHashSet::default(),
         };
         streams.refill_deadlines();
         streams
@@ -125,7 +136,7 @@ impl Streams {
             Some(stream) => stream.confirmed.clone(),
             None => self.find(id)?.snapshot,
         };
-        confirmed.ok_or(NoState::Unreadable)
+        confirmed.map_err(|_why| NoState::Unreadable)
     }
 
     /// Runs a decision on the newest state, confirmed or not.
@@ -145,7 +156,7 @@ impl Streams {
     /// Folds decided events in, ahead of the log.
     pub(super) fn speculate(&mut self, id: &StreamId, seq: u64, events: &[Event]) {
         let stream = self.hold(id);
-        let Some(confirmed) = &stream.confirmed else { return };
+        let Ok(confirmed) = &stream.confirmed else { return };
         let speculative = stream
             .speculative
             .get_or_insert_with(|| Speculative { snapshot: Arc::clone(confirmed), last_seq: seq });
@@ -159,11 +170,11 @@ impl Streams {
             // The speculative state that ends with this commit is the folded one already.
             match stream.speculative.take() {
                 Some(speculative) if speculative.last_seq == seq => {
-                    stream.confirmed = Some(speculative.snapshot);
+                    stream.confirmed = Ok(speculative.snapshot);
                 }
                 later => {
                     stream.speculative = later;
-                    if let Some(confirmed) = &mut stream.confirmed {
+                    if let Ok(confirmed) = &mut stream.confirmed {
                         fold(confirmed, events);
                     }
                 }
@@ -171,14 +182,20 @@ impl Streams {
         });
     }
 
-    /// The log has told of events, `bytes` long; `None` stands for one that could not be read.
-    pub(super) fn replay(&mut self, id: &StreamId, events: Option<&[Event]>, bytes: usize) {
+    /// The log has told of events, `bytes` long, or of one that could not be read.
+    pub(super) fn replay(
+        &mut self,
+        id: &StreamId,
+        events: Result<&[Event], Arc<UnreadEvent>>,
+        bytes: usize,
+    ) {
         self.change(id, bytes, |stream| {
             stream.speculative = None;
             match (events, &mut stream.confirmed) {
-                (Some(events), Some(confirmed)) => fold(confirmed, events),
-                (None, confirmed) => *confirmed = None,
-                (Some(_), None) => {}
+                (Ok(events), Ok(confirmed)) => fold(confirmed, events),
+                (Err(event), confirmed @ Ok(_)) => *confirmed = Err(Unread::Event(event)),
+                // The first one counts: nothing can be made of what follows it.
+                (_, Err(_)) => {}
             }
         });
     }
@@ -201,6 +218,13 @@ impl Streams {
             .take(max)
             .cloned()
             .collect()
+    }
+
+    /// Lets go of the deadline of a stream that cannot be read: it would come due for ever. The store
+    /// keeps it for a process that can.
+    pub(super) fn forget_deadline(&mut self, deadline: &Deadline) {
+        self.deadlines.forget(deadline);
+        self.refill_deadlines();
     }
 
     pub(super) fn next_deadline(&self) -> Option<Timestamp> {
@@ -251,6 +275,11 @@ impl Streams {
         self.failure.take()
     }
 
+    /// Entries that turned out not to be decodable since the last call.
+    pub(super) fn take_unreadable(&mut self) -> Vec<Unreadable> {
+        std::mem::take(&mut self.unreadable)
+    }
+
     /// How often the cache was asked since the last call.
     pub(super) fn take_lookups(&mut self) -> Lookups {
         self.cache.take_lookups()
@@ -286,14 +315,17 @@ impl Streams {
 
     /// The stream among those that stay in memory.
     fn hold(&mut self, id: &StreamId) -> &mut Stream {
-        let Self { held, cache, store, failure, .. } = self;
+        let Self { held, cache, store, failure, unreadable, told, .. } = self;
         held.entry(id.clone()).or_insert_with(|| {
-            let stored = cache.remove(id).map_or_else(|| load(&**store, id), Ok);
+            let stored = cache.remove(id).map_or_else(
+                || load(&**store, id).inspect(|stored| note(stored, id, unreadable, told)),
+                Ok,
+            );
             Stream::of(stored.unwrap_or_else(|error| {
                 // What stands in for the state is never looked at: after a failure the whole
                 // machine is thrown away.
                 failure.get_or_insert(error);
-                StoredState { snapshot: None, bytes: 0 }
+                StoredState { snapshot: Err(Unread::Unknown), bytes: 0 }
             }))
         })
     }
@@ -305,6 +337,7 @@ impl Streams {
         }
         match load(&*self.store, id) {
             Ok(stored) => {
+                note(&stored, id, &mut self.unreadable, &mut self.told);
                 self.cache.insert(id.clone(), stored.clone());
                 Ok(stored)
             }
@@ -334,8 +367,14 @@ impl Streams {
             |(_, id)| held.get(id).is_some_and(Stream::is_unsaved),
             || unsaved.clone().filter_map(of).collect(),
         );
-        if let Err(error) = refilled {
-            self.failure.get_or_insert(error);
+        match refilled {
+            Ok(passed_over) => {
+                let of = |detail| Unreadable::Deadline { detail };
+                self.unreadable.extend(passed_over.into_iter().map(of));
+            }
+            Err(error) => {
+                self.failure.get_or_insert(error);
+            }
         }
     }
 }
@@ -344,9 +383,25 @@ impl Streams {
 fn load(store: &dyn StateStore, id: &StreamId) -> Result<StoredState, StoreError> {
     let empty = || {
         let snapshot = Snapshot { state: id.stream_type().empty(), revision: 0 };
-        StoredState { snapshot: Some(Arc::new(snapshot)), bytes: 0 }
+        StoredState { snapshot: Ok(Arc::new(snapshot)), bytes: 0 }
     };
     Ok(store.state(id)?.unwrap_or_else(empty))
+}
+
+/// Notes that a stored state cannot be decoded, once for a while.
+fn note(
+    stored: &StoredState,
+    id: &StreamId,
+    unreadable: &mut Vec<Unreadable>,
+    told: &mut FxHashSet<StreamId>,
+) {
+    let Err(Unread::Entry(detail)) = &stored.snapshot else { return };
+    if told.len() >= TOLD_MAX {
+        told.clear();
+    }
+    if told.insert(id.clone()) {
+        unreadable.push(Unreadable::State { stream: id.clone(), detail: Arc::clone(detail) });
+    }
 }
 
 fn fold(snapshot: &mut Arc<Snapshot>, events: &[Event]) {

@@ -5,6 +5,7 @@ mod forward;
 mod metrics;
 mod restart;
 mod snapshots;
+mod troubled;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 

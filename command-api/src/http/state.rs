@@ -172,7 +172,8 @@ pub(super) fn problem(error: SubmitError) -> Problem {
         ),
         SubmitError::StreamUnreadable => Problem::unavailable(
             "stream_unreadable",
-            "the stream holds an event that this release cannot read; an operator has to look",
+            "what is stored of this stream, or of this command, cannot be read; an operator has to \
+             look",
         ),
         SubmitError::ShuttingDown => {
             Problem::unavailable("shutting_down", format!("this node is going away: {again}"))

@@ -1,26 +1,68 @@
-//! The shell's store: opened, fetched as a snapshot where there is none, and thrown away.
+//! The shell's store: opened, fetched as a snapshot where there is none, opened again when the system
+//! has refused, and thrown away where it is damaged.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use infra::{log::ReadError, task, telemetry::chain};
+use infra::{
+    log::ReadError,
+    retry::{Policy, Waits},
+    task,
+    telemetry::{chain, emit},
+};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
     super::{
+        SubmitError,
         effect::Input,
+        events::StoreReopened,
         ownership::Role,
         saver::Saver,
         snapshots::{self, Uploader},
         step::Machine,
-        store::{self, StoreError},
+        store::{self, StateStore, StoreError},
     },
     Shard, ShardError, without_store,
 };
 
+/// How long whoever asks waits for a store that is being opened. Then it is told that the shard is
+/// busy, which is certain.
+const ASKERS_WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// A store that has worked for this long has recovered.
+const RECOVERED_AFTER: Duration = Duration::from_mins(1);
+
+/// The store's failures, one after the other.
+pub(super) struct Failures {
+    waits: Waits,
+    last: Option<Instant>,
+}
+
+impl Default for Failures {
+    fn default() -> Self {
+        Self { waits: Policy::PATIENT.waits(), last: None }
+    }
+}
+
+impl Failures {
+    /// How long to leave the store alone after one more.
+    fn pause(&mut self) -> Duration {
+        let now = Instant::now();
+        if self.last.replace(now).is_none_or(|last| now - last > RECOVERED_AFTER) {
+            self.waits.reset();
+        }
+        self.waits.next_wait().unwrap_or_default()
+    }
+}
+
 impl Shard {
     /// Opens the store and makes a machine that goes on from there.
     pub(super) async fn open_store(&mut self) -> Result<(), ShardError> {
-        let opened = store::open::open(&self.stores, &*self.log, self.id).await;
-        let store = opened.map_err(|source| ShardError::Read { shard: self.id, source })?;
+        self.open_store_after(Duration::ZERO).await
+    }
+
+    async fn open_store_after(&mut self, pause: Duration) -> Result<(), ShardError> {
+        let store = self.opened_after(pause).await?;
         self.machine = Machine::new(self.id, Arc::clone(&store), self.stores.cache_bytes());
         let (depot, clock) = (self.stores.depot().cloned(), self.clock.clone());
         self.uploader = Some(Uploader::new(self.id, Arc::clone(&store), depot, clock));
@@ -30,6 +72,34 @@ impl Shard {
         self.machine.step(Input::Resigned, &mut Vec::new());
         self.view.mark_changed();
         Ok(())
+    }
+
+    /// However long it takes. Nobody who asks meanwhile waits for all of that.
+    async fn opened_after(&mut self, pause: Duration) -> Result<Arc<dyn StateStore>, ShardError> {
+        let Self { id, stores, log, requests, .. } = self;
+        let opening = async {
+            sleep(pause).await;
+            store::open::open(stores, &**log, *id).await
+        };
+        tokio::pin!(opening);
+        let refuse_at = Instant::now() + ASKERS_WAIT_MAX;
+        let mut is_asked = true;
+        loop {
+            let refused = async {
+                sleep_until(refuse_at).await;
+                requests.recv().await
+            };
+            tokio::select! {
+                biased;
+                opened = &mut opening => {
+                    return opened.map_err(|source| ShardError::Read { shard: *id, source });
+                }
+                request = refused, if is_asked => match request {
+                    Some(request) => request.refuse(SubmitError::Busy),
+                    None => is_asked = false,
+                },
+            }
+        }
     }
 
     /// Whether this node is to serve or to follow the shard and knows nothing of it.
@@ -70,17 +140,25 @@ impl Shard {
         self.forget().await;
     }
 
-    /// The store cannot be read: throws it away with all that was made of it. Whoever waits for an
-    /// answer is told that it is unknown, and finds it with a retry.
-    pub(super) async fn start_over(&mut self, error: &StoreError) -> Result<(), ShardError> {
+    /// The store cannot be read: what was made of it goes, and with it the store itself if that is
+    /// damaged; one that the system kept from reading is opened again. Whoever waits for an answer is
+    /// told that it is unknown, and finds it with a retry.
+    pub(super) async fn start_over(&mut self, error: StoreError) -> Result<(), ShardError> {
         (self.writer, self.fetch) = (None, None);
         self.replies.clear();
         self.reads.clear();
-        self.has_sought = false;
         self.forget().await;
-        let reason = chain(error).to_string();
-        store::open::discard(&self.stores, self.id, &reason).await;
-        self.open_store().await
+        self.publish();
+        match &error {
+            StoreError::Io(_) => emit(StoreReopened { shard: self.id, error: &error }),
+            StoreError::Corrupt(_) => {
+                self.has_sought = false;
+                let reason = chain(&error).to_string();
+                store::open::discard(&self.stores, self.id, &reason).await;
+            }
+        }
+        let pause = self.store_failures.pause();
+        self.open_store_after(pause).await
     }
 
     /// Closes the store, and with it all that was made of it.

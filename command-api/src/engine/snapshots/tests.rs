@@ -103,7 +103,7 @@ fn a_name_tells_what_is_in_the_object() {
     let name = Name::of(&head()).unwrap();
     let path = name.path(SHARD);
     let fold = FOLD_VERSION;
-    let expected = format!("shard-3/e1-f{fold}-0000000000000007-00000000000000000100.snapshot");
+    let expected = format!("shard-3/e2-f{fold}-0000000000000007-00000000000000000100.snapshot");
     assert_eq!(path.as_ref(), expected);
     assert_eq!(Name::parse(&path), Some(name));
     assert!(name.is_like(Name { next_offset: 5, ..name }));

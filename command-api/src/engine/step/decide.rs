@@ -17,6 +17,7 @@ use super::{
     super::{
         Outcome, Submission, SubmitError,
         batch::Decided,
+        dedup::NoMemory,
         effect::{Effect, RequestId},
     },
     COMMANDS_PENDING_MAX, Machine, Mode, Waiter, Waiting, no_state,
@@ -37,9 +38,12 @@ impl Machine {
         effects: &mut Vec<Effect>,
     ) {
         let command_id = submission.command_id;
-        let Ok(known) = self.dedup.get(command_id, self.now) else {
-            effects.push(Effect::Reply { request, result: Err(SubmitError::Busy) });
-            return;
+        let known = match self.dedup.get(command_id, self.now) {
+            Ok(known) => known,
+            Err(why) => {
+                effects.push(Effect::Reply { request, result: Err(no_memory(why)) });
+                return;
+            }
         };
         if let Some(known) = known {
             let same = known.request_hash == submission.request_hash;
@@ -141,6 +145,14 @@ impl Machine {
         }
         #[cfg(feature = "simulation")]
         self.answer_by_mistake(command_id, effects);
+    }
+}
+
+const fn no_memory(why: NoMemory) -> SubmitError {
+    match why {
+        // The shard opens its store again, after which it knows.
+        NoMemory::StoreFailed => SubmitError::Busy,
+        NoMemory::Unreadable => SubmitError::StreamUnreadable,
     }
 }
 

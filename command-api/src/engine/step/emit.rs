@@ -16,6 +16,7 @@ use super::{
         batch::{Decided, PendingBody},
         dedup::Known,
         effect::{Effect, TakeOverReason},
+        store::UnreadEvent,
     },
     Machine, Mode,
 };
@@ -101,7 +102,8 @@ impl Machine {
     fn replay_events(&mut self, records: &[EventRecord], effects: &mut Vec<Effect>) {
         for record in records {
             let decoded: Result<Event, _> = codec::decode(record);
-            let events = decoded.as_ref().ok().map(std::slice::from_ref);
+            let events = decoded.as_ref().map(std::slice::from_ref);
+            let events = events.map_err(|_why| UnreadEvent::of(record));
             self.streams.replay(&record.stream, events, record.value.len());
             if let Err(error) = &decoded {
                 effects.push(Effect::Unreadable {

@@ -12,7 +12,7 @@ use infra::log::{mistake::Mistake, record::RequestHash};
 use uuid::Uuid;
 
 use super::{
-    super::{Submission, effect::Effect},
+    super::{Submission, effect::Effect, streams::NoState},
     Machine, Waiting,
 };
 
@@ -29,8 +29,13 @@ impl Machine {
             return;
         }
         for (deadline, stream) in self.streams.due(self.now, EXPIRED_AT_ONCE_MAX) {
-            let Ok(revision) = self.streams.decide(&stream, |_, revision| revision) else {
-                continue;
+            let revision = match self.streams.decide(&stream, |_, revision| revision) {
+                Ok(revision) => revision,
+                Err(NoState::Unreadable) => {
+                    self.streams.forget_deadline(&(deadline, stream));
+                    continue;
+                }
+                Err(NoState::StoreFailed) => continue,
             };
             let Some(submission) = self.expiry(deadline, stream, revision) else { continue };
             let command_id = submission.command_id;

@@ -22,7 +22,7 @@ use super::{
         batch::{Decided, Pending, PendingBody},
         dedup::Known,
         effect::Effect,
-        store::{Batch, Size, Written},
+        store::{Batch, Size, Unread, Written},
     },
     Machine, Mode, Serving,
     decide::event_id,
@@ -289,12 +289,14 @@ impl Machine {
                 changed.deadline = None;
             }
             if self.mistakes.has(Mistake::SpeculationSaved) {
-                changed.snapshot = self.newest(&changed.stream).ok().map(Arc::new);
+                changed.snapshot =
+                    self.newest(&changed.stream).map(Arc::new).map_err(|_why| Unread::Unknown);
             }
         }
         if self.mistakes.has(Mistake::ForgottenWhenTaken) {
             let state_bytes = vec![0; batch.states.len()];
-            self.saved(&Written { state_bytes, size: Size::default() });
+            let (unreadable, size) = (Vec::new(), Size::default());
+            self.saved(&Written { state_bytes, unreadable, size });
         }
         batch
     }

@@ -5,7 +5,7 @@ use infra::log::mistake::Mistake;
 use super::{
     super::{
         dedup::KEPT,
-        store::{Batch, StoreError, Written},
+        store::{Batch, StoreError, Unreadable, Written},
         streams::Lookups,
     },
     Machine,
@@ -68,6 +68,19 @@ impl Machine {
 
     pub(in super::super) fn take_lookups(&mut self) -> Lookups {
         self.streams.take_lookups()
+    }
+
+    /// Entries of the store that turned out not to be decodable since the last call. Whoever asked for
+    /// one was refused.
+    pub(in super::super) fn take_unreadable(&mut self) -> Vec<Unreadable> {
+        let mut unreadable = self.streams.take_unreadable();
+        unreadable.extend(self.dedup.take_unreadable());
+        unreadable
+    }
+
+    /// The store that this machine was made of must not be used any more.
+    pub(in super::super) fn store_failed(&mut self, error: StoreError) {
+        self.failure.get_or_insert(error);
     }
 
     /// Why this machine must not be used any more: its store could not be read, and what it did

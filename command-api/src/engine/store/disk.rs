@@ -16,7 +16,7 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -30,8 +30,8 @@ use infra::log::{BoxError, Checkpoint};
 
 use super::{
     super::snapshots::Rows,
-    Batch, Deadline, Head, Known, OpenError, Size, Source, StateStore, StoreCopy, StoreError,
-    StoredState, Written,
+    Batch, Deadline, Head, OpenError, Remembered, Size, Source, StateStore, StoreCopy, StoreError,
+    StoredState, Upcoming, Written,
     encoding::{self, Header},
 };
 use expiry::Expiry;
@@ -67,11 +67,17 @@ impl Source for DiskSource {
     }
 
     fn discard(&self, shard: ShardId) -> Result<(), StoreError> {
-        remove(&self.folder(shard)).map_err(|error| StoreError(error.into()))
+        Ok(remove(&self.folder(shard))?)
     }
 
     fn header(&self, shard: ShardId) -> Header {
         Header::of(FOLD_VERSION, shard, self.shard_count)
+    }
+
+    #[cfg(test)]
+    fn spoil(&self, shard: ShardId, table: super::Table, key: &[u8], value: &[u8]) {
+        let tables = Tables::open(&self.folder(shard), self.block_bytes, &Expiry::default());
+        tables.unwrap().keyspace(table).insert(key, value).unwrap();
     }
 
     fn restore(&self, shard: ShardId, head: &Head, rows: &mut Rows) -> Result<(), BoxError> {
@@ -109,34 +115,48 @@ struct DiskStore {
     folder: PathBuf,
     block_bytes: usize,
     expiry: Expiry,
-    /// None after a failure from which it could not be opened again.
+    /// None after a failure from which it could not be opened again yet.
     tables: RwLock<Option<Tables>>,
     /// A write has failed, after which the database takes no more until it is opened again.
     failed: AtomicBool,
+    /// As the last write left it, or the opening found it.
+    checkpoint: Mutex<Option<Checkpoint>>,
 }
 
 impl DiskStore {
     fn open(folder: PathBuf, block_bytes: usize, header: &Header) -> Result<Self, OpenError> {
         let expiry = Expiry::default();
-        let tables = Tables::open(&folder, block_bytes, &expiry).map_err(open_error)?;
+        let tables = Tables::open(&folder, block_bytes, &expiry)?;
         check(&tables, header)?;
+        let checkpoint = Mutex::new(tables.checkpoint()?);
         let (tables, failed) = (RwLock::new(Some(tables)), AtomicBool::new(false));
-        Ok(Self { folder, block_bytes, expiry, tables, failed })
+        Ok(Self { folder, block_bytes, expiry, tables, failed, checkpoint })
     }
 
-    fn with<T>(&self, job: impl FnOnce(&Tables) -> Result<T, BoxError>) -> Result<T, StoreError> {
+    fn with<T>(&self, job: impl FnOnce(&Tables) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
-        let tables = tables.as_ref().ok_or_else(|| StoreError("it is closed".into()))?;
-        job(tables).map_err(StoreError)
+        let tables = tables.as_ref().ok_or_else(|| StoreError::Io("it is closed".into()))?;
+        job(tables)
     }
 
-    /// Closes and opens the database, once the disk takes data again.
-    fn reopen(&self) -> Result<(), BoxError> {
+    /// Closes and opens the database, once the disk takes data again. What was written must be there
+    /// still: onto less, the next batch would make a store that lacks something.
+    fn reopen(&self, next: &Checkpoint) -> Result<(), StoreError> {
         probe(&self.folder)?;
         let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
         *tables = None;
-        *tables = Some(Tables::open(&self.folder, self.block_bytes, &self.expiry)?);
+        let opened = Tables::open(&self.folder, self.block_bytes, &self.expiry)?;
+        let found = opened.checkpoint()?;
+        // A write that failed may have come that far.
+        if found.as_ref() != Some(next) && found != *self.written() {
+            return Err(StoreError::Corrupt("what was written is not there any more".into()));
+        }
+        *tables = Some(opened);
         Ok(())
+    }
+
+    fn written(&self) -> MutexGuard<'_, Option<Checkpoint>> {
+        self.checkpoint.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -149,22 +169,24 @@ impl StateStore for DiskStore {
         self.with(|tables| tables.state(stream))
     }
 
-    fn outcome(&self, command_id: CommandId) -> Result<Option<Known>, StoreError> {
+    fn outcome(&self, command_id: CommandId) -> Result<Option<Remembered>, StoreError> {
         self.with(|tables| tables.outcome(command_id))
     }
 
-    fn deadlines(&self, after: Option<&Deadline>, max: usize) -> Result<Vec<Deadline>, StoreError> {
+    fn deadlines(&self, after: Option<&Deadline>, max: usize) -> Result<Upcoming, StoreError> {
         self.with(|tables| tables.deadlines(after, max))
     }
 
     fn write(&self, batch: &Batch) -> Result<Written, StoreError> {
-        if self.failed.load(Ordering::Acquire) {
-            self.reopen().map_err(StoreError)?;
-            self.failed.store(false, Ordering::Release);
+        // Also set if the write below panics.
+        if self.failed.swap(true, Ordering::AcqRel) {
+            self.reopen(&batch.checkpoint)?;
         }
         self.expiry.forget_before(batch.forget_before);
-        self.with(|tables| tables.write(batch))
-            .inspect_err(|_| self.failed.store(true, Ordering::Release))
+        let written = self.with(|tables| tables.write(batch))?;
+        *self.written() = Some(batch.checkpoint);
+        self.failed.store(false, Ordering::Release);
+        Ok(written)
     }
 
     fn size(&self) -> Size {
@@ -181,43 +203,18 @@ impl StateStore for DiskStore {
 
 /// Whether what is there is of use; a new database gets its header.
 fn check(tables: &Tables, expected: &Header) -> Result<(), OpenError> {
-    let useless = |error: BoxError| OpenError::Useless(error.to_string());
-    let found = tables.header().map_err(useless)?;
-    let Some(found) = found else {
-        let written = encoding::header(expected).and_then(|header| tables.put_header(&header));
-        return written.map_err(OpenError::Unavailable);
+    let Some(found) = tables.header()? else {
+        let header = encoding::header(expected).map_err(OpenError::Unavailable)?;
+        return Ok(tables.put_header(&header)?);
     };
-    let why = if let Some(why) = found.misfit(expected) {
-        why
-    } else if tables.has_unreadable().map_err(useless)? {
-        "an earlier process could not read all streams, which this one may".to_owned()
-    } else {
-        return Ok(());
-    };
-    Err(OpenError::Useless(why))
-}
-
-/// A disk that refuses, and a folder that another process holds, leave the data what it is;
-/// anything else means that it cannot be read.
-fn open_error(error: fjall::Error) -> OpenError {
-    let io_error = match &error {
-        fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)) => Some(error),
-        _ => None,
-    };
-    let refused = io_error.is_some_and(|error| {
-        matches!(
-            error.kind(),
-            io::ErrorKind::StorageFull
-                | io::ErrorKind::QuotaExceeded
-                | io::ErrorKind::PermissionDenied
-                | io::ErrorKind::ReadOnlyFilesystem
-                | io::ErrorKind::ResourceBusy
-        )
-    });
-    if refused || matches!(error, fjall::Error::Locked) {
-        OpenError::Unavailable(error.into())
-    } else {
-        OpenError::Useless(format!("it cannot be opened: {error}"))
+    if let Some(why) = found.misfit(expected) {
+        return Err(OpenError::Useless(why));
+    }
+    match tables.readable_after_all()? {
+        Some(stream) => {
+            Err(OpenError::Useless(format!("this release can read stream {stream} after all")))
+        }
+        None => Ok(()),
     }
 }
 

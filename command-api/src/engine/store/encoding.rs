@@ -18,11 +18,14 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     super::{EventRef, Outcome},
-    Deadline, Known, Snapshot, StoredState,
+    Deadline, Known, Remembered, Snapshot, StoredState, Unread, UnreadEvent,
 };
 
 /// Of the forms in this file. Together with the fold's version it tells what can be read back.
-const ENCODING_VERSION: u32 = 1;
+const ENCODING_VERSION: u32 = 2;
+
+/// Stands where a readable state has its revision, which never comes that far.
+const UNREAD: [u8; 8] = [u8::MAX; 8];
 
 /// Names what a store is of; another one is of no use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,37 +55,76 @@ impl Header {
     }
 }
 
-/// The revision, then the state; nothing for a stream that cannot be read.
-pub(super) fn state(snapshot: Option<&Snapshot>) -> Result<Vec<u8>, BoxError> {
-    let Some(Snapshot { state, revision }) = snapshot else { return Ok(Vec::new()) };
+/// The revision, then the state.
+pub(super) fn state(Snapshot { state, revision }: &Snapshot) -> Result<Vec<u8>, BoxError> {
     let mut bytes = revision.to_be_bytes().to_vec();
     rmp_serde::encode::write_named(&mut bytes, state)?;
     Ok(bytes)
 }
 
-pub(super) fn read_state(bytes: &[u8]) -> Result<StoredState, BoxError> {
+/// For a stream that cannot be read: the first event that could not be, or nothing.
+pub(super) fn unread(why: &Unread) -> Vec<u8> {
+    let Unread::Event(event) = why else { return Vec::new() };
+    let event_type = event.event_type.as_bytes();
+    let length = u32::try_from(event_type.len()).unwrap_or(u32::MAX).to_be_bytes();
+    [&UNREAD[..], &length, event_type, &event.value].concat()
+}
+
+/// Whether a stored state is that of a stream that cannot be read, without decoding it.
+pub(super) fn is_unread(state: &[u8]) -> bool {
+    state.is_empty() || state.starts_with(&UNREAD)
+}
+
+pub(super) fn read_state(bytes: &[u8]) -> StoredState {
     let snapshot = match bytes.split_first_chunk() {
-        Some((revision, state)) => {
-            let state: State = rmp_serde::from_slice(state)?;
-            Some(Arc::new(Snapshot { state, revision: u64::from_be_bytes(*revision) }))
-        }
-        None if bytes.is_empty() => None,
-        None => return Err("a stored state is cut off".into()),
+        Some((&UNREAD, event)) => Err(read_unread(event)),
+        Some((revision, state)) => match rmp_serde::from_slice::<State>(state) {
+            Ok(state) => Ok(Arc::new(Snapshot { state, revision: u64::from_be_bytes(*revision) })),
+            Err(error) => Err(Unread::Entry(error.to_string().into())),
+        },
+        None if bytes.is_empty() => Err(Unread::Unknown),
+        None => Err(Unread::Entry("it is cut off".into())),
     };
-    Ok(StoredState { snapshot, bytes: bytes.len() })
+    StoredState { snapshot, bytes: bytes.len() }
+}
+
+fn read_unread(bytes: &[u8]) -> Unread {
+    let split = || {
+        let (length, rest) = bytes.split_first_chunk()?;
+        let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+        let (event_type, value) = rest.split_at_checked(length)?;
+        let event_type = std::str::from_utf8(event_type).ok()?.into();
+        Some(UnreadEvent { event_type, value: value.to_vec() })
+    };
+    split().map_or(Unread::Unknown, |event| Unread::Event(Arc::new(event)))
 }
 
 /// When it was recorded comes first, for whoever only wants to know its age.
 pub(super) fn outcome(known: &Known) -> Result<Vec<u8>, BoxError> {
-    let mut bytes = Vec::with_capacity(160);
-    bytes.extend(known.recorded_at.as_micros().to_be_bytes());
-    bytes.extend(known.next_offset.to_be_bytes());
-    bytes.extend(known.request_hash.0);
+    let mut bytes = outcome_head(known);
     rmp_serde::encode::write(&mut bytes, &StoredOutcome::of(&known.outcome))?;
     Ok(bytes)
 }
 
-pub(super) fn read_outcome(bytes: &[u8]) -> Result<Known, BoxError> {
+/// All but the outcome itself: there is one, and no more is known.
+pub(super) fn outcome_head(known: &Known) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(160);
+    bytes.extend(known.recorded_at.as_micros().to_be_bytes());
+    bytes.extend(known.next_offset.to_be_bytes());
+    bytes.extend(known.request_hash.0);
+    bytes
+}
+
+pub(super) fn read_outcome(bytes: &[u8]) -> Remembered {
+    match read_known(bytes) {
+        Ok(known) => Remembered::Known(known),
+        Err(error) => {
+            Remembered::Unreadable { recorded_at: recorded_at(bytes), detail: error.to_string() }
+        }
+    }
+}
+
+fn read_known(bytes: &[u8]) -> Result<Known, BoxError> {
     let cut_off = || BoxError::from("a stored outcome is cut off");
     let (recorded_at, rest) = bytes.split_first_chunk().ok_or_else(cut_off)?;
     let (next_offset, rest) = rest.split_first_chunk().ok_or_else(cut_off)?;

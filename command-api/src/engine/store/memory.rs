@@ -14,8 +14,8 @@ use domain::{
 use infra::log::{BoxError, Checkpoint};
 
 use super::{
-    super::snapshots::Rows, Batch, Deadline, Head, Known, OpenError, Size, Snapshot, Source,
-    StateStore, StoreError, StoredState, Written, encoding::Header,
+    super::snapshots::Rows, Batch, Deadline, Head, Known, OpenError, Remembered, Size, Snapshot,
+    Source, StateStore, StoreError, StoredState, Unread, Upcoming, Written, encoding::Header,
 };
 
 /// What a state counts for where nothing is encoded.
@@ -27,7 +27,7 @@ pub struct MemoryStore(Mutex<Tables>);
 #[derive(Default)]
 struct Tables {
     checkpoint: Option<Checkpoint>,
-    states: BTreeMap<StreamId, Option<Arc<Snapshot>>>,
+    states: BTreeMap<StreamId, Result<Arc<Snapshot>, Unread>>,
     outcomes: BTreeMap<CommandId, Arc<Known>>,
     deadlines: BTreeSet<Deadline>,
 }
@@ -50,14 +50,16 @@ impl StateStore for MemoryStore {
         Ok(snapshot.map(|snapshot| StoredState { snapshot, bytes: STATE_BYTES }))
     }
 
-    fn outcome(&self, command_id: CommandId) -> Result<Option<Known>, StoreError> {
-        Ok(self.tables().outcomes.get(&command_id).map(|known| Known::clone(known)))
+    fn outcome(&self, command_id: CommandId) -> Result<Option<Remembered>, StoreError> {
+        let known = self.tables().outcomes.get(&command_id).map(|known| Known::clone(known));
+        Ok(known.map(Remembered::Known))
     }
 
-    fn deadlines(&self, after: Option<&Deadline>, max: usize) -> Result<Vec<Deadline>, StoreError> {
+    fn deadlines(&self, after: Option<&Deadline>, max: usize) -> Result<Upcoming, StoreError> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let tables = self.tables();
-        Ok(tables.deadlines.range((from, Bound::Unbounded)).take(max).cloned().collect())
+        let deadlines = tables.deadlines.range((from, Bound::Unbounded)).take(max);
+        Ok(Upcoming { deadlines: deadlines.cloned().collect(), unreadable: Vec::new() })
     }
 
     fn write(&self, batch: &Batch) -> Result<Written, StoreError> {
@@ -73,7 +75,8 @@ impl StateStore for MemoryStore {
         tables.outcomes.retain(|_, known| known.recorded_at >= batch.forget_before);
         tables.checkpoint = Some(batch.checkpoint);
         let size = Size { bytes: 0, outcomes: tables.outcomes.len() };
-        Ok(Written { state_bytes: vec![STATE_BYTES; batch.states.len()], size })
+        let state_bytes = vec![STATE_BYTES; batch.states.len()];
+        Ok(Written { state_bytes, unreadable: Vec::new(), size })
     }
 
     fn size(&self) -> Size {

@@ -10,13 +10,13 @@ use domain::shard::ShardId;
 use infra::{
     log::{Body, BoxError, Checkpoint, EventLog, LogRecord, Offset, Place, ReadError},
     retry::Policy,
-    task::{self, TaskFailed},
+    task,
     telemetry::{chain, emit},
 };
 
 use super::{
     super::events::{StoreDiscarded, StoreOpened, StoreUnavailable},
-    OpenError, StateStore, Stores,
+    OpenError, StateStore, StoreError, Stores,
 };
 
 /// How long the log may take to show a record.
@@ -49,7 +49,8 @@ pub(in super::super) async fn open(
     }
 }
 
-/// Throws away what a shard has stored; the next [`open`] begins with nothing.
+/// Throws away what a shard has stored, which is proven to be of no use; the next [`open`] begins with
+/// nothing.
 pub(in super::super) async fn discard(stores: &Stores, shard: ShardId, reason: &str) {
     emit(StoreDiscarded { shard, reason });
     let source = Arc::clone(&stores.source);
@@ -70,15 +71,18 @@ async fn try_open(
     shard: ShardId,
 ) -> Result<Arc<dyn StateStore>, TryError> {
     let useless = match open_source(stores, shard).await {
-        Ok(store) => match find(&*store, log, shard).await.map_err(TryError::Log)? {
+        Ok(store) => match find(&*store, log, shard).await? {
             Ok(next_offset) => {
                 emit(StoreOpened { shard, next_offset });
                 return Ok(store);
             }
-            Err(reason) => reason,
+            Err(reason) => {
+                close(store).await;
+                reason
+            }
         },
         Err(OpenError::Useless(reason)) => reason,
-        Err(error) => return Err(TryError::Store(error)),
+        Err(error @ OpenError::Unavailable(_)) => return Err(TryError::Store(error)),
     };
     discard(stores, shard, &useless).await;
     let store = open_source(stores, shard).await.map_err(TryError::Store)?;
@@ -91,21 +95,28 @@ async fn find(
     store: &dyn StateStore,
     log: &dyn EventLog,
     shard: ShardId,
-) -> Result<Result<Option<Offset>, String>, ReadError> {
-    Ok(match store.checkpoint() {
-        Ok(Some(found)) => check(&found, log, shard).await?.map(|()| Some(found.next_offset)),
-        Ok(None) => Ok(None),
-        Err(error) => Err(chain(&error).to_string()),
-    })
+) -> Result<Result<Option<Offset>, String>, TryError> {
+    match store.checkpoint().map_err(OpenError::from) {
+        Ok(Some(found)) => {
+            let checked = check(&found, log, shard).await.map_err(TryError::Log)?;
+            Ok(checked.map(|()| Some(found.next_offset)))
+        }
+        Ok(None) => Ok(Ok(None)),
+        Err(OpenError::Useless(reason)) => Ok(Err(reason)),
+        Err(error @ OpenError::Unavailable(_)) => Err(TryError::Store(error)),
+    }
+}
+
+/// Closes a store, which blocks.
+async fn close(store: Arc<dyn StateStore>) {
+    task::spawn_blocking("close store", move || drop(store)).await.ok();
 }
 
 async fn open_source(stores: &Stores, shard: ShardId) -> Result<Arc<dyn StateStore>, OpenError> {
     let source = Arc::clone(&stores.source);
     match task::spawn_blocking("open store", move || source.open(shard)).await {
         Ok(opened) => opened,
-        // The database asserts some of what it reads.
-        Err(error @ TaskFailed::Panicked { .. }) => Err(OpenError::Useless(error.to_string())),
-        Err(error @ TaskFailed::Stopped { .. }) => Err(OpenError::Unavailable(error.into())),
+        Err(failed) => Err(StoreError::of_opening(failed).into()),
     }
 }
 

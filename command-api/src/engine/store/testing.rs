@@ -1,41 +1,80 @@
 //! Stores that fail when they are told to.
 
 use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicUsize, Ordering},
 };
 
 use super::{memory::MemorySource, *};
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) enum Fault {
+    /// The system refuses.
+    Io,
+    /// What lies there is not what was written.
+    Corrupt,
+}
+
+type Planted = Arc<Mutex<Option<Fault>>>;
+
 /// What the stores refuse; clones share it.
 #[derive(Clone, Default)]
 pub(in super::super) struct Faults {
-    reads: Arc<AtomicBool>,
-    writes: Arc<AtomicBool>,
+    opens: Planted,
+    reads: Planted,
+    writes: Planted,
+    discarded: Arc<AtomicUsize>,
 }
 
 impl Faults {
-    pub(in super::super) fn fail_reads(&self, fail: bool) {
-        self.reads.store(fail, Ordering::SeqCst);
+    pub(in super::super) fn fail_opens(&self, fault: Option<Fault>) {
+        plant(&self.opens, fault);
     }
 
-    pub(in super::super) fn fail_writes(&self, fail: bool) {
-        self.writes.store(fail, Ordering::SeqCst);
+    pub(in super::super) fn fail_reads(&self, fault: Option<Fault>) {
+        plant(&self.reads, fault);
     }
 
-    fn check(fails: &AtomicBool) -> Result<(), StoreError> {
-        if fails.load(Ordering::SeqCst) {
-            Err(StoreError("a planted fault".into()))
-        } else {
-            Ok(())
+    pub(in super::super) fn fail_writes(&self, fault: Option<Fault>) {
+        plant(&self.writes, fault);
+    }
+
+    /// How often a store was thrown away.
+    pub(in super::super) fn discarded(&self) -> usize {
+        self.discarded.load(Ordering::SeqCst)
+    }
+
+    fn check(planted: &Planted) -> Result<(), StoreError> {
+        match *planted.lock().unwrap_or_else(PoisonError::into_inner) {
+            None => Ok(()),
+            Some(Fault::Io) => Err(StoreError::Io("a planted fault".into())),
+            Some(Fault::Corrupt) => Err(StoreError::Corrupt("a planted fault".into())),
         }
     }
+}
+
+fn plant(planted: &Planted, fault: Option<Fault>) {
+    *planted.lock().unwrap_or_else(PoisonError::into_inner) = fault;
 }
 
 impl Stores {
     pub(in super::super) fn faulty(faults: &Faults, cache_bytes: usize) -> Self {
         let (inner, faults) = (MemorySource::default(), faults.clone());
         Self { source: Arc::new(FaultySource { inner, faults }), cache_bytes, depot: None }
+    }
+}
+
+impl Stores {
+    /// Puts something into a closed store that is no state.
+    pub(in super::super) fn spoil_state(&self, shard: ShardId, stream: &StreamId) {
+        self.source.spoil(shard, Table::States, stream.as_str().as_bytes(), &[0; 9]);
+    }
+
+    /// Puts something into a closed store of which only the time can be told.
+    pub(in super::super) fn spoil_outcome(&self, shard: ShardId, command_id: CommandId) {
+        let key = encoding::command_id(command_id);
+        let recorded_at = infra::clock::Clock::System.now().as_micros().to_be_bytes();
+        self.source.spoil(shard, Table::Outcomes, &key, &recorded_at);
     }
 }
 
@@ -46,13 +85,16 @@ struct FaultySource {
 
 impl Source for FaultySource {
     fn open(&self, shard: ShardId) -> Result<Arc<dyn StateStore>, OpenError> {
+        Faults::check(&self.faults.opens)?;
         let inner = self.inner.open(shard)?;
         Ok(Arc::new(FaultyStore { inner, faults: self.faults.clone() }))
     }
 
     /// A fresh store has no faults, as a fresh file has none.
     fn discard(&self, shard: ShardId) -> Result<(), StoreError> {
-        self.faults.fail_reads(false);
+        self.faults.fail_reads(None);
+        self.faults.fail_writes(None);
+        self.faults.discarded.fetch_add(1, Ordering::SeqCst);
         self.inner.discard(shard)
     }
 
@@ -81,12 +123,12 @@ impl StateStore for FaultyStore {
         self.inner.state(stream)
     }
 
-    fn outcome(&self, command_id: CommandId) -> Result<Option<Known>, StoreError> {
+    fn outcome(&self, command_id: CommandId) -> Result<Option<Remembered>, StoreError> {
         Faults::check(&self.faults.reads)?;
         self.inner.outcome(command_id)
     }
 
-    fn deadlines(&self, after: Option<&Deadline>, max: usize) -> Result<Vec<Deadline>, StoreError> {
+    fn deadlines(&self, after: Option<&Deadline>, max: usize) -> Result<Upcoming, StoreError> {
         Faults::check(&self.faults.reads)?;
         self.inner.deadlines(after, max)
     }

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use domain::timestamp::Timestamp;
 
-use super::super::store::{Deadline, StateStore, StoreError};
+use super::super::store::{Deadline, StateStore, StoreError, Upcoming};
 
 /// Deadlines in memory; those beyond are looked up in the store when their turn comes.
 const WINDOW_MAX: usize = 10_000;
@@ -52,6 +52,11 @@ impl Deadlines {
         self.window.first().map(|(at, _)| *at)
     }
 
+    /// Of a stream that nothing can be decided for.
+    pub(super) fn forget(&mut self, deadline: &Deadline) {
+        self.window.remove(deadline);
+    }
+
     /// A stream's deadline has changed.
     pub(super) fn change(&mut self, old: Option<Deadline>, new: Option<Deadline>) {
         if let Some(old) = old {
@@ -67,18 +72,22 @@ impl Deadlines {
     }
 
     /// Loads the next deadlines where the window has run empty. What the store says of a stream
-    /// that `is_unsaved` is out of date; `unsaved` tells of those.
+    /// that `is_unsaved` is out of date; `unsaved` tells of those. Entries that cannot be decoded are
+    /// passed over, and told.
     pub(super) fn refill(
         &mut self,
         is_unsaved: impl Fn(&Deadline) -> bool,
         unsaved: impl Fn() -> Vec<Deadline>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Vec<String>, StoreError> {
+        let mut passed_over = Vec::new();
         while self.window.is_empty() && self.reach != Reach::End {
             let after = match &self.reach {
                 Reach::To(last) => Some(last),
                 Reach::Nowhere | Reach::End => None,
             };
-            let loaded = self.store.deadlines(after, LOADED_MAX)?;
+            let Upcoming { deadlines: loaded, unreadable } =
+                self.store.deadlines(after, LOADED_MAX)?;
+            passed_over.extend(unreadable);
             let before = std::mem::replace(&mut self.reach, Reach::End);
             if loaded.len() == LOADED_MAX
                 && let Some(last) = loaded.last()
@@ -90,6 +99,6 @@ impl Deadlines {
             let news = unsaved().into_iter().filter(|d| reached(d) && !before.covers(d));
             self.window.extend(news);
         }
-        Ok(())
+        Ok(passed_over)
     }
 }

@@ -7,7 +7,7 @@ use domain::{
     money::Currency,
     testing::{NOW, sample},
 };
-use infra::log::Checkpoint;
+use infra::log::{self, Checkpoint, Nonce, Place, record::EventRecord};
 use proptest::{prelude::*, sample::select};
 
 use super::{
@@ -65,6 +65,10 @@ fn id(stream: u8) -> StreamId {
     StreamId::new(kind, stream)
 }
 
+fn unreadable() -> EventRecord {
+    log::sample::event(Place { epoch: 0, claim: Nonce(1), seq: 1, index: 0, count: 1 }, 1)
+}
+
 fn event(stream: u8, pick: &prop::sample::Index) -> Event {
     let kind = id(stream).stream_type();
     let of_kind: Vec<Event> =
@@ -87,13 +91,13 @@ impl Pair {
                 self.drop_speculation();
                 let event = event(stream, &pick);
                 for streams in [&mut self.small, &mut self.whole] {
-                    streams.replay(&id(stream), Some(std::slice::from_ref(&event)), 10);
+                    streams.replay(&id(stream), Ok(std::slice::from_ref(&event)), 10);
                 }
             }
             Step::Unreadable { stream } => {
                 self.drop_speculation();
                 for streams in [&mut self.small, &mut self.whole] {
-                    streams.replay(&id(stream), None, 10);
+                    streams.replay(&id(stream), Err(UnreadEvent::of(&unreadable())), 10);
                 }
             }
             Step::Speculate { stream, event: pick } => {
@@ -184,7 +188,7 @@ proptest! {
 fn what_is_saved_leaves_and_what_is_not_stays() {
     let mut pair = Pair::new(0);
     let event = sample::stock().remove(0);
-    pair.small.replay(&id(1), Some(&[Event::Stock(event)]), 10);
+    pair.small.replay(&id(1), Ok(&[Event::Stock(event)]), 10);
     assert_eq!((pair.small.len(), pair.small.unsaved_bytes()), (1, 10 + STATE_BYTES));
     pair.take();
     assert_eq!((pair.small.len(), pair.small.unsaved_bytes()), (1, 10 + STATE_BYTES));
@@ -198,11 +202,11 @@ fn what_waits_takes_the_room_of_the_cache_until_it_is_saved() {
     let event = Event::Stock(sample::stock().remove(0));
     let stocks = |from: u8| (from..from + 4).map(|number| id(3 * number + 1));
     let mut pair = Pair::new(6 * STATE_BYTES);
-    stocks(0).for_each(|id| pair.small.replay(&id, Some(std::slice::from_ref(&event)), 10));
+    stocks(0).for_each(|id| pair.small.replay(&id, Ok(std::slice::from_ref(&event)), 10));
     pair.take();
     pair.save();
     assert_eq!(pair.small.len(), 4, "all that was saved is cached");
-    stocks(4).for_each(|id| pair.small.replay(&id, Some(std::slice::from_ref(&event)), 10));
+    stocks(4).for_each(|id| pair.small.replay(&id, Ok(std::slice::from_ref(&event)), 10));
     pair.take();
     assert_eq!(pair.small.len(), 4 + 1, "a quarter of the room holds one");
     pair.save();
@@ -225,12 +229,12 @@ impl Pair {
             lines: Vec::new(),
             expires_at,
         };
-        self.small.replay(&cart(number), Some(&[Event::Cart(created)]), 10);
+        self.small.replay(&cart(number), Ok(&[Event::Cart(created)]), 10);
     }
 
     fn abandon(&mut self, number: u64) {
         let abandoned = cart::Event::Abandoned {};
-        self.small.replay(&cart(number), Some(&[Event::Cart(abandoned)]), 10);
+        self.small.replay(&cart(number), Ok(&[Event::Cart(abandoned)]), 10);
     }
 }
 

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use infra::log::{LogReader, LogWriter, Offset, OpenError, ReadError, Report, memory::RawRecord};
 use tokio::sync::mpsc;
 
-use super::{super::store::testing::Faults, *};
+use super::*;
 
 /// Remembers from where the log was read.
 pub(super) struct Watched {
@@ -142,46 +142,4 @@ async fn a_foreign_record_at_the_checkpoint_is_not_taken_for_the_own() {
     let second = Running::with(&log, &stores);
     assert_eq!(on_hand(&second).await, 0);
     second.stop().await;
-}
-
-#[tokio::test]
-async fn a_store_that_cannot_be_read_is_built_anew_while_the_engine_runs() {
-    let faults = Faults::default();
-    let stores = Stores::faulty(&faults, 0);
-    let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new(1));
-    let first = Running::with(&log, &stores);
-    let answers = receive_all(&first, 1..=5).await;
-    first.stop().await;
-
-    let second = Running::with(&log, &stores);
-    assert_eq!(on_hand(&second).await, 5);
-    faults.fail_reads(true);
-    // Whoever asks first is told to try again; the shard then reads the log.
-    let refused = submit(&second.engine, receive("A", 6)).await;
-    assert_eq!(refused, Err(SubmitError::Busy));
-    assert_eq!(receive_all(&second, 6..=6).await.len(), 1);
-    assert_eq!(on_hand(&second).await, 6);
-    let again = submit(&second.engine, receive("A", 1)).await.expect("an answer");
-    assert_eq!(again.outcome, answers[0].outcome);
-    second.stop().await;
-    assert!(committed(&*log).await.values().all(|times| *times == 1));
-}
-
-#[tokio::test]
-async fn a_disk_that_refuses_costs_no_command() {
-    let faults = Faults::default();
-    let stores = Stores::faulty(&faults, 0);
-    let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new(1));
-    faults.fail_writes(true);
-    let first = Running::with(&log, &stores);
-    receive_all(&first, 1..=20).await;
-    first.stop().await;
-    // Nothing was saved, so all of it is read again, and then saved.
-    faults.fail_writes(false);
-    let second = Running::with(&log, &stores);
-    assert_eq!(on_hand(&second).await, 20);
-    second.stop().await;
-    let third = Running::with(&log, &stores);
-    assert_eq!(on_hand(&third).await, 20);
-    third.stop().await;
 }

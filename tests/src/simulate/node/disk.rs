@@ -9,7 +9,8 @@ use command_api::engine::{
     effect::Input,
     step::Machine,
     store::{
-        Batch, Deadline, Known, MemoryStore, Size, StateStore, StoreError, StoredState, Written,
+        Batch, Deadline, MemoryStore, Remembered, Size, StateStore, StoreError, StoredState,
+        Upcoming, Written,
     },
 };
 use domain::{
@@ -91,7 +92,7 @@ struct Store {
 impl Store {
     fn readable(&self) -> Result<&MemoryStore, StoreError> {
         if self.is_broken.load(Ordering::Relaxed) {
-            return Err(StoreError("it is broken".into()));
+            return Err(StoreError::Corrupt("it is broken".into()));
         }
         Ok(&self.inner)
     }
@@ -106,11 +107,11 @@ impl StateStore for Store {
         self.readable()?.state(stream)
     }
 
-    fn outcome(&self, command_id: CommandId) -> Result<Option<Known>, StoreError> {
+    fn outcome(&self, command_id: CommandId) -> Result<Option<Remembered>, StoreError> {
         self.readable()?.outcome(command_id)
     }
 
-    fn deadlines(&self, after: Option<&Deadline>, max: usize) -> Result<Vec<Deadline>, StoreError> {
+    fn deadlines(&self, after: Option<&Deadline>, max: usize) -> Result<Upcoming, StoreError> {
         self.readable()?.deadlines(after, max)
     }
 

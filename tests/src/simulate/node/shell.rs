@@ -101,8 +101,8 @@ impl Shell<'_> {
             SaveFate::Fails => None,
         };
         let reported = written.filter(|_| fate == SaveFate::Written).or_else(|| {
-            let dropped =
-                Written { state_bytes: vec![0; batch.states.len()], size: Size::default() };
+            let (state_bytes, size) = (vec![0; batch.states.len()], Size::default());
+            let dropped = Written { state_bytes, unreadable: Vec::new(), size };
             self.mistakes.has(Mistake::FailedBatchDropped).then_some(dropped)
         });
         if let Some(written) = reported {

@@ -4,7 +4,7 @@ use fjall::{Keyspace, PersistMode, Readable, Snapshot};
 use infra::log::BoxError;
 
 use super::{
-    super::{super::snapshots::Rows, Head, Row, StoreCopy, Table, TakeRow, encoding},
+    super::{super::snapshots::Rows, Head, Row, StoreCopy, StoreError, Table, TakeRow, encoding},
     tables::{CHECKPOINT, HEADER, Tables},
 };
 
@@ -17,19 +17,15 @@ pub(super) struct DiskCopy {
 
 impl Tables {
     /// None before the first write.
-    pub(super) fn copy(&self) -> Result<Option<DiskCopy>, BoxError> {
+    pub(super) fn copy(&self) -> Result<Option<DiskCopy>, StoreError> {
         let snapshot = self.db.snapshot();
         let meta = |key| snapshot.get(&self.meta, key);
         let (Some(header), Some(checkpoint)) = (meta(HEADER)?, meta(CHECKPOINT)?) else {
             return Ok(None);
         };
-        // Another process might be able to, and would not try.
-        if self.has_unreadable()? {
-            return Err("it holds a stream that could not be read".into());
-        }
         let head = Head {
-            header: encoding::read_header(&header)?,
-            checkpoint: encoding::read_checkpoint(&checkpoint)?,
+            header: encoding::read_header(&header).map_err(StoreError::Corrupt)?,
+            checkpoint: encoding::read_checkpoint(&checkpoint).map_err(StoreError::Corrupt)?,
         };
         let tables = Table::ALL.map(|table| (table, self.keyspace(table).clone()));
         Ok(Some(DiskCopy { head, snapshot, tables }))
@@ -42,6 +38,10 @@ impl Tables {
             let mut files = self.keyspace(table).start_ingestion()?;
             while let Some(row) = next.filter(|row| row.table == table) {
                 files.write(row.key, row.value)?;
+                if table == Table::States && encoding::is_unread(row.value) {
+                    let stream = String::from_utf8_lossy(row.key);
+                    self.meta.insert(Self::unreadable_key(&stream), "")?;
+                }
                 next = rows.next()?;
             }
             files.finish()?;
@@ -56,7 +56,7 @@ impl Tables {
         Ok(self.db.persist(PersistMode::SyncAll)?)
     }
 
-    fn keyspace(&self, table: Table) -> &Keyspace {
+    pub(super) fn keyspace(&self, table: Table) -> &Keyspace {
         match table {
             Table::States => &self.states,
             Table::Outcomes => &self.outcomes,

@@ -4,11 +4,12 @@ use std::{ops::Bound, path::Path, sync::Arc};
 
 use domain::id::{CommandId, StreamId};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, compaction::filter::Factory};
-use infra::log::{BoxError, Checkpoint};
+use infra::log::Checkpoint;
 
 use super::{
     super::{
-        Batch, Deadline, Known, Size, StoredState, Written,
+        Batch, Deadline, Remembered, Size, StoreError, StoredState, Unread, Unreadable, Upcoming,
+        Written,
         encoding::{self, Header},
     },
     expiry::Expiry,
@@ -28,7 +29,9 @@ const WORKERS: usize = 2;
 
 pub(super) const HEADER: &str = "header";
 pub(super) const CHECKPOINT: &str = "checkpoint";
-const UNREADABLE: &str = "unreadable";
+
+/// Before the ids of streams that cannot be read.
+const UNREADABLE: &str = "unreadable/";
 
 const OUTCOMES: &str = "outcomes";
 
@@ -49,7 +52,7 @@ impl Tables {
         folder: &Path,
         block_bytes: usize,
         expiry: &Expiry,
-    ) -> Result<Self, fjall::Error> {
+    ) -> Result<Self, StoreError> {
         let expiry: Arc<dyn Factory> = Arc::new(expiry.clone());
         let db = Database::builder(folder)
             .cache_size(u64::try_from(block_bytes).unwrap_or(u64::MAX))
@@ -72,54 +75,93 @@ impl Tables {
         })
     }
 
-    pub(super) fn header(&self) -> Result<Option<Header>, BoxError> {
-        self.meta.get(HEADER)?.map(|bytes| encoding::read_header(&bytes)).transpose()
+    /// What the store says that it is. One that cannot be understood is as good as damaged: nothing
+    /// can be said of what the rest means.
+    pub(super) fn header(&self) -> Result<Option<Header>, StoreError> {
+        let found = self.meta.get(HEADER)?;
+        found.map(|bytes| encoding::read_header(&bytes)).transpose().map_err(StoreError::Corrupt)
     }
 
-    pub(super) fn put_header(&self, header: &[u8]) -> Result<(), BoxError> {
+    pub(super) fn put_header(&self, header: &[u8]) -> Result<(), StoreError> {
         Ok(self.meta.insert(HEADER, header)?)
     }
 
-    pub(super) fn has_unreadable(&self) -> Result<bool, BoxError> {
-        Ok(self.meta.contains_key(UNREADABLE)?)
+    pub(super) fn checkpoint(&self) -> Result<Option<Checkpoint>, StoreError> {
+        let found = self.meta.get(CHECKPOINT)?;
+        let checkpoint = found.map(|bytes| encoding::read_checkpoint(&bytes)).transpose();
+        checkpoint.map_err(StoreError::Corrupt)
     }
 
-    pub(super) fn checkpoint(&self) -> Result<Option<Checkpoint>, BoxError> {
-        self.meta.get(CHECKPOINT)?.map(|bytes| encoding::read_checkpoint(&bytes)).transpose()
+    /// A stream that no process could read so far, and this one can.
+    pub(super) fn readable_after_all(&self) -> Result<Option<StreamId>, StoreError> {
+        for found in self.meta.prefix(UNREADABLE) {
+            let key = found.key()?;
+            let id = std::str::from_utf8(&key[UNREADABLE.len()..]).ok();
+            let Some(stream) = id.and_then(|id| id.parse::<StreamId>().ok()) else { continue };
+            if let Some(StoredState { snapshot: Err(Unread::Event(event)), .. }) =
+                self.state(&stream)?
+                && event.is_readable(&stream)
+            {
+                return Ok(Some(stream));
+            }
+        }
+        Ok(None)
     }
 
-    pub(super) fn state(&self, stream: &StreamId) -> Result<Option<StoredState>, BoxError> {
+    /// Notes that the stream is to be tried again by other releases.
+    pub(super) fn unreadable_key(stream: &str) -> String {
+        format!("{UNREADABLE}{stream}")
+    }
+
+    pub(super) fn state(&self, stream: &StreamId) -> Result<Option<StoredState>, StoreError> {
         let found = self.states.get(stream.as_str())?;
-        found.map(|bytes| encoding::read_state(&bytes)).transpose()
+        Ok(found.map(|bytes| encoding::read_state(&bytes)))
     }
 
-    pub(super) fn outcome(&self, command_id: CommandId) -> Result<Option<Known>, BoxError> {
+    pub(super) fn outcome(&self, command_id: CommandId) -> Result<Option<Remembered>, StoreError> {
         let found = self.outcomes.get(encoding::command_id(command_id))?;
-        found.map(|bytes| encoding::read_outcome(&bytes)).transpose()
+        Ok(found.map(|bytes| encoding::read_outcome(&bytes)))
     }
 
     pub(super) fn deadlines(
         &self,
         after: Option<&Deadline>,
         max: usize,
-    ) -> Result<Vec<Deadline>, BoxError> {
+    ) -> Result<Upcoming, StoreError> {
         let from = after.map(|(at, stream)| encoding::deadline(*at, stream));
         let from = from.map_or(Bound::Unbounded, Bound::Excluded);
-        let found = self.deadlines.range::<Vec<u8>, _>((from, Bound::Unbounded)).take(max);
-        found.map(|guard| encoding::read_deadline(&guard.key()?)).collect()
+        let mut upcoming = Upcoming::default();
+        for found in self.deadlines.range::<Vec<u8>, _>((from, Bound::Unbounded)) {
+            if upcoming.deadlines.len() == max {
+                break;
+            }
+            match encoding::read_deadline(&found.key()?) {
+                Ok(deadline) => upcoming.deadlines.push(deadline),
+                Err(error) => upcoming.unreadable.push(error.to_string()),
+            }
+        }
+        Ok(upcoming)
     }
 
-    pub(super) fn write(&self, batch: &Batch) -> Result<Written, BoxError> {
+    pub(super) fn write(&self, batch: &Batch) -> Result<Written, StoreError> {
         let mut writes = self.db.batch().durability(Some(PersistMode::Buffer));
         let mut state_bytes = Vec::with_capacity(batch.states.len());
+        let mut unreadable = Vec::new();
         for changed in &batch.states {
             let stream = &changed.stream;
-            let state = encoding::state(changed.snapshot.as_deref())?;
+            let state = changed.snapshot.as_ref().map_err(encoding::unread).and_then(|snapshot| {
+                encoding::state(snapshot).map_err(|error| {
+                    let detail = error.to_string().into();
+                    unreadable.push(Unreadable::State { stream: stream.clone(), detail });
+                    encoding::unread(&Unread::Unknown)
+                })
+            });
+            if state.is_err() {
+                writes.insert(&self.meta, Self::unreadable_key(stream.as_str()), "");
+            }
+            let (Ok(state) | Err(state)) = state;
             state_bytes.push(state.len());
             writes.insert(&self.states, stream.as_str(), state);
-            if changed.snapshot.is_none() {
-                writes.insert(&self.meta, UNREADABLE, "");
-            }
             if changed.old_deadline != changed.deadline {
                 if let Some(old) = changed.old_deadline {
                     writes.remove(&self.deadlines, encoding::deadline(old, stream));
@@ -130,17 +172,22 @@ impl Tables {
             }
         }
         for (command_id, known) in &batch.outcomes {
-            let id = encoding::command_id(*command_id);
-            writes.insert(&self.outcomes, id, encoding::outcome(known)?);
+            let outcome = encoding::outcome(known).unwrap_or_else(|error| {
+                let detail = error.to_string();
+                unreadable.push(Unreadable::Outcome { command_id: *command_id, detail });
+                encoding::outcome_head(known)
+            });
+            writes.insert(&self.outcomes, encoding::command_id(*command_id), outcome);
         }
-        writes.insert(&self.meta, CHECKPOINT, encoding::checkpoint(&batch.checkpoint)?);
+        let checkpoint = encoding::checkpoint(&batch.checkpoint).map_err(StoreError::Io)?;
+        writes.insert(&self.meta, CHECKPOINT, checkpoint);
         writes.commit()?;
-        Ok(Written { state_bytes, size: self.size() })
+        Ok(Written { state_bytes, unreadable, size: self.size() })
     }
 
     /// Everything in files, nothing in the journal.
     #[cfg(test)]
-    pub(super) fn flush(&self) -> Result<(), BoxError> {
+    pub(super) fn flush(&self) -> Result<(), StoreError> {
         for keyspace in [&self.meta, &self.states, &self.outcomes, &self.deadlines] {
             keyspace.rotate_memtable_and_wait()?;
         }
@@ -148,7 +195,7 @@ impl Tables {
     }
 
     #[cfg(test)]
-    pub(super) fn compact_outcomes(&self) -> Result<(), BoxError> {
+    pub(super) fn compact_outcomes(&self) -> Result<(), StoreError> {
         self.outcomes.rotate_memtable_and_wait()?;
         Ok(self.outcomes.major_compact()?)
     }

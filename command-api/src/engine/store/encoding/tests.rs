@@ -35,20 +35,28 @@ fn a_changed_fold_or_form_has_a_new_version() {
         let events = samples(kind);
         for end in 0..=events.len() {
             let events: Vec<&Event> = events[..end].iter().collect();
-            hasher.update(state(Some(&folded(kind, &events))).unwrap());
+            hasher.update(state(&folded(kind, &events)).unwrap());
         }
     }
     let found = format!("{FOLD_VERSION}/{ENCODING_VERSION}: {:x}", hasher.finalize());
     // Other bytes under the same versions: raise FOLD_VERSION, or a store that an older release
     // wrote would be trusted.
-    expect!["1/1: 11755785f2d6a0f23408a70cf18941e359b0d2841ba5e0140fcf28f39963a802"]
+    expect!["1/2: 11755785f2d6a0f23408a70cf18941e359b0d2841ba5e0140fcf28f39963a802"]
         .assert_eq(&found);
 }
 
 #[test]
 fn an_unreadable_stream_stays_one() {
-    let bytes = state(None).unwrap();
-    assert_eq!(read_state(&bytes).unwrap(), StoredState { snapshot: None, bytes: 0 });
+    let event = Arc::new(UnreadEvent {
+        event_type: Arc::from("tradewind.stock.counted.v9"),
+        value: b"{}".to_vec(),
+    });
+    for why in [Unread::Event(event), Unread::Unknown] {
+        let bytes = unread(&why);
+        assert!(is_unread(&bytes));
+        assert_eq!(read_state(&bytes), StoredState { snapshot: Err(why), bytes: bytes.len() });
+    }
+    assert_eq!(unread(&Unread::Entry("cut off".into())), unread(&Unread::Unknown));
 }
 
 #[test]
@@ -64,7 +72,7 @@ fn outcomes_come_back_whole() {
     let rejected = Outcome::revision_mismatch(1, 2);
     for outcome in [committed, Outcome::Unchanged { revision: 3 }, rejected] {
         let bytes = outcome_bytes(&outcome);
-        assert_eq!(read_outcome(&bytes).unwrap(), known(outcome));
+        assert_eq!(read_outcome(&bytes), Remembered::Known(known(outcome)));
         assert_eq!(
             recorded_at(&bytes),
             Some(known(Outcome::Unchanged { revision: 0 }).recorded_at)
@@ -77,12 +85,20 @@ fn outcome_bytes(of: &Outcome) -> Vec<u8> {
 }
 
 #[test]
-fn what_is_cut_off_is_an_error() {
+fn what_is_cut_off_is_told_as_such() {
     let whole = outcome_bytes(&Outcome::Unchanged { revision: 3 });
+    let at = recorded_at(&whole);
     for end in 0..whole.len() {
-        assert!(read_outcome(&whole[..end]).is_err(), "{end}");
+        let Remembered::Unreadable { recorded_at, .. } = read_outcome(&whole[..end]) else {
+            panic!("{end}");
+        };
+        assert_eq!(recorded_at, at.filter(|_| end >= 8), "{end}");
     }
-    assert!(read_state(&[1, 2, 3]).is_err());
+    let whole = state(&folded(StreamType::Stock, &[&samples(StreamType::Stock)[0]])).unwrap();
+    for end in 1..whole.len() {
+        let found = read_state(&whole[..end]).snapshot;
+        assert!(matches!(found, Err(Unread::Entry(_))), "{end}: {found:?}");
+    }
     assert!(read_deadline(&[1, 2, 3]).is_err());
 }
 
@@ -95,8 +111,8 @@ proptest! {
         let events = samples(kind);
         let picked: Vec<&Event> = picks.iter().map(|pick| pick.get(&events)).collect();
         let snapshot = folded(kind, &picked);
-        let found = read_state(&state(Some(&snapshot)).unwrap()).unwrap();
-        prop_assert_eq!(found.snapshot.as_deref(), Some(&snapshot));
+        let found = read_state(&state(&snapshot).unwrap());
+        prop_assert_eq!(found.snapshot, Ok(Arc::new(snapshot)));
     }
 
     #[test]
