@@ -1,18 +1,56 @@
 //! Instants as the log stores them: UTC, whole microseconds, RFC 3339 text.
+//!
+//! **Invariant:** a `Timestamp` lies in the years 1 to 9999, which its own text, JSON, PostgreSQL and
+//! the calendars of clients can all hold. So whatever one holds can be written and read back; there is
+//! no other type for instants that come from outside.
 
-use std::{fmt, str::FromStr, time::Duration};
+mod text;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use std::{borrow::Cow, fmt, str::FromStr, time::Duration};
+
+use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// An instant in whole microseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
+/// A day of the calendar in UTC, of the years 1 to 9999: `2026-01-31` and no other form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Day(NaiveDate);
+
+/// Why a text names no instant or day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidTime {
+    #[error("not an RFC 3339 time such as 2026-01-31T12:00:00Z")]
+    Form,
+    #[error("not a day such as 2026-01-31")]
+    DayForm,
+    #[error("there is no such day or time of day")]
+    Impossible,
+    /// Neither Unix time nor PostgreSQL has them, and to move one would be to change what was said.
+    #[error("leap seconds are not kept: send the second before or after")]
+    LeapSecond,
+    #[error("must lie in the years 1 to 9999 in UTC")]
+    OutOfRange,
+}
+
 impl Timestamp {
+    /// 0001-01-01T00:00:00Z
+    pub const MIN: Self = Self(-62_135_596_800_000_000);
+    /// 9999-12-31T23:59:59.999999Z
+    pub const MAX: Self = Self(253_402_300_799_999_999);
+
+    /// What lies beyond the first or last instant becomes that one.
     #[must_use]
     pub const fn from_micros(micros: i64) -> Self {
-        Self(micros)
+        if micros < Self::MIN.0 {
+            Self::MIN
+        } else if micros > Self::MAX.0 {
+            Self::MAX
+        } else {
+            Self(micros)
+        }
     }
 
     #[must_use]
@@ -23,12 +61,14 @@ impl Timestamp {
     /// Saturates at the end of time, which is centuries beyond any deadline.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)))
+        let micros = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
+        Self::from_micros(self.0.saturating_add(micros))
     }
 
     #[must_use]
     pub fn minus(self, duration: Duration) -> Self {
-        Self(self.0.saturating_sub(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)))
+        let micros = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
+        Self::from_micros(self.0.saturating_sub(micros))
     }
 
     /// Time from `earlier` until this instant; zero if it lies after it.
@@ -39,13 +79,39 @@ impl Timestamp {
 
     #[must_use]
     pub fn to_datetime(self) -> DateTime<Utc> {
+        // It can represent some 260,000 years.
         DateTime::from_timestamp_micros(self.0).unwrap_or(DateTime::<Utc>::MAX_UTC)
+    }
+
+    /// The instant that an RFC 3339 text names, digits beyond microseconds cut off.
+    ///
+    /// The letters may be small, and `-00:00` counts as UTC. What the RFC leaves to others is not
+    /// taken: spaces, signed years, fields of one digit, offsets without minutes.
+    ///
+    /// # Errors
+    /// If it is no such text, or the instant lies outside of the range.
+    pub fn parse(text: &[u8]) -> Result<Self, InvalidTime> {
+        text::timestamp(text)
     }
 }
 
+impl Day {
+    /// # Errors
+    /// If it is no `2026-01-31`.
+    pub fn parse(text: &[u8]) -> Result<Self, InvalidTime> {
+        text::day(text)
+    }
+
+    #[must_use]
+    pub const fn to_date(self) -> NaiveDate {
+        self.0
+    }
+}
+
+/// What lies beyond the first or last instant becomes that one.
 impl From<DateTime<Utc>> for Timestamp {
     fn from(at: DateTime<Utc>) -> Self {
-        Self(at.timestamp_micros())
+        Self::from_micros(at.timestamp_micros())
     }
 }
 
@@ -56,10 +122,18 @@ impl fmt::Display for Timestamp {
 }
 
 impl FromStr for Timestamp {
-    type Err = chrono::ParseError;
+    type Err = InvalidTime;
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(DateTime::parse_from_rfc3339(text)?.with_timezone(&Utc).into())
+    fn from_str(text: &str) -> Result<Self, InvalidTime> {
+        Self::parse(text.as_bytes())
+    }
+}
+
+impl FromStr for Day {
+    type Err = InvalidTime;
+
+    fn from_str(text: &str) -> Result<Self, InvalidTime> {
+        Self::parse(text.as_bytes())
     }
 }
 
@@ -71,29 +145,15 @@ impl Serialize for Timestamp {
 
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        text.parse().map_err(|error| {
-            de::Error::custom(format_args!(
-                "not an RFC 3339 time such as 2026-01-31T12:00:00Z: {error}"
-            ))
-        })
+        Cow::<'de, str>::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for Day {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Cow::<'de, str>::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn text_has_microseconds_and_utc() {
-        let at: Timestamp = "2026-01-31T13:00:00.5+01:00".parse().unwrap();
-        assert_eq!(at.to_string(), "2026-01-31T12:00:00.500000Z");
-        assert_eq!(at.to_string().parse::<Timestamp>().unwrap(), at);
-    }
-
-    #[test]
-    fn durations_saturate() {
-        assert_eq!(Timestamp::from_micros(i64::MAX).plus(Duration::MAX).as_micros(), i64::MAX);
-        assert_eq!(Timestamp::from_micros(1).since(Timestamp::from_micros(5)), Duration::ZERO);
-    }
-}
+mod tests;

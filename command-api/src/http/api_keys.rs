@@ -6,11 +6,11 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use chrono::{DateTime, Utc};
 use domain::{
     Command,
     api_key::{self, Role},
     id::ApiKeyId,
+    timestamp::Timestamp,
 };
 use infra::{
     auth::ApiKey,
@@ -58,8 +58,9 @@ struct NewKey {
     /// Of `customer`, `staff`, `analyst` and `operator`; at least one.
     #[schema(value_type = RoleNames, example = json!(["staff"]))]
     roles: Bounded<Role, ROLES_MAX, 1>,
-    /// Never, if it is left out.
-    expires_at: Option<DateTime<Utc>>,
+    /// Never, if it is left out. Of the years 1 to 9999 in UTC, cut to microseconds.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<Timestamp>,
 }
 
 impl Validate for NewKey {
@@ -77,7 +78,8 @@ struct IssuedKey {
     name: String,
     #[schema(value_type = Vec<RoleName>)]
     roles: BTreeSet<Role>,
-    expires_at: Option<DateTime<Utc>>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<Timestamp>,
 }
 
 #[derive(ToSchema)]
@@ -110,7 +112,7 @@ async fn issue(
         name: name.clone(),
         roles: roles.clone(),
         hash: key.hash.to_string(),
-        expires_at: expires_at.map(Into::into),
+        expires_at,
     };
     let stream = id.stream();
     let answer = origin.submit(&app, stream.clone(), Command::ApiKey(command)).await?;

@@ -3,10 +3,11 @@
 //! Not readable at all is 400, readable but wrong is 422 with a JSON pointer per field.
 
 mod body;
+pub(super) mod document;
 mod json;
 mod parameters;
 mod pointer;
-mod text;
+mod shape;
 
 pub use body::{BODY_BYTES_MAX, read_body};
 pub use json::{Json, Payload};

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 
 use super::{
     edge::Limits,
-    page::Page,
+    page::{Cursor, Page},
     testing::{app, app_with, get, send},
     trace::RequestContext,
 };
@@ -194,6 +194,14 @@ async fn a_page_has_bounds() {
         let answer = get(&numbers(), &format!("/v1/numbers?cursor={cursor}")).await;
         assert_eq!((answer.status.as_u16(), answer.code()), (400, "invalid_cursor"), "{cursor}");
     }
+}
+
+#[test]
+fn a_cursor_carries_no_text_that_a_column_could_not_hold() {
+    let forged = Cursor::from("ImFcdTAwMDAi".to_owned());
+    assert_eq!(forged.decode::<String>().unwrap_err().code(), "invalid_cursor");
+    let own = Cursor::encode(&"a\tb");
+    assert_eq!(own.decode::<String>().unwrap(), "a\tb");
 }
 
 mod docs;

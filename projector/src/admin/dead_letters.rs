@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use axum::{Json, extract::State};
-use chrono::{DateTime, Utc};
-use domain::api_key::Role;
+use domain::{api_key::Role, timestamp::Timestamp};
 use infra::{
     auth::Caller,
     http::{
@@ -136,12 +135,13 @@ async fn list(
     page: Page,
 ) -> Result<Listing<DeadLetter>, Problem> {
     caller.require(Role::Operator)?;
-    let after: Option<(DateTime<Utc>, Uuid)> = page.after()?;
+    let after: Option<(Timestamp, Uuid)> = page.after()?;
+    let after = after.map(|(parked_at, id)| (parked_at.to_datetime(), id));
     let ListParameters { state, projection, .. } = parameters;
     let filter = Filter { state, projection };
     let rows_max = i64::from(page.limit()) + 1;
     let letters = dead_letters::list(&doors.control.pool, &filter, after, rows_max).await;
-    Ok(page.listing(letters.map_err(away)?, |last| (last.parked_at, last.id)))
+    Ok(page.listing(letters.map_err(away)?, |last| (Timestamp::from(last.parked_at), last.id)))
 }
 
 /// One dead letter, with what waits behind it and what was done about it

@@ -3,8 +3,7 @@
 //! An order has lines of several departments, so counts per department do not add up to orders.
 //! Reports without departments therefore read totals in which an order counts once.
 
-use chrono::NaiveDate;
-use domain::cart::Channel;
+use domain::{cart::Channel, timestamp::Day};
 use sqlx::{Postgres, QueryBuilder, Row, postgres::PgRow};
 
 use super::{ReadError, ReadModel, error::in_time};
@@ -22,8 +21,8 @@ pub(crate) enum Group {
 /// What the report counts. Both days are included.
 #[derive(Debug, Default)]
 pub(crate) struct SalesFilter {
-    pub(crate) from: Option<NaiveDate>,
-    pub(crate) to: Option<NaiveDate>,
+    pub(crate) from: Option<Day>,
+    pub(crate) to: Option<Day>,
     pub(crate) channel: Option<Channel>,
 }
 
@@ -68,10 +67,10 @@ impl Group {
 impl SalesFilter {
     fn narrow(&self, sql: &mut QueryBuilder<Postgres>) {
         if let Some(day) = self.from {
-            sql.push(" AND day >= ").push_bind(day);
+            sql.push(" AND day >= ").push_bind(day.to_date());
         }
         if let Some(day) = self.to {
-            sql.push(" AND day <= ").push_bind(day);
+            sql.push(" AND day <= ").push_bind(day.to_date());
         }
         if let Some(channel) = self.channel {
             sql.push(" AND channel = ").push_bind(channel.as_str());
@@ -156,8 +155,8 @@ mod tests {
     #[test]
     fn groups_keep_their_order_and_filters_are_bound() {
         let filter = SalesFilter {
-            from: NaiveDate::from_ymd_opt(2017, 1, 1),
-            to: NaiveDate::from_ymd_opt(2017, 1, 31),
+            from: "2017-01-01".parse().ok(),
+            to: "2017-01-31".parse().ok(),
             channel: Some(Channel::Pos),
         };
         check(

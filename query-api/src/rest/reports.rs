@@ -3,8 +3,7 @@
 use std::str::FromStr;
 
 use axum::{Json, extract::State, response::Response};
-use chrono::NaiveDate;
-use domain::{api_key::Role, cart::Channel};
+use domain::{api_key::Role, cart::Channel, timestamp::Day};
 use infra::http::{
     extract::Query,
     fields::{Fields, Validate},
@@ -37,11 +36,11 @@ pub(super) struct Parameters {
     #[param(value_type = Option<String>, example = "department,week")]
     group_by: Groups,
     /// The first day (UTC), included.
-    #[param(example = "2017-01-01")]
-    from: Option<NaiveDate>,
+    #[param(value_type = Option<String>, format = Date, example = "2017-01-01")]
+    from: Option<Day>,
     /// The last day (UTC), included.
-    #[param(example = "2017-01-31")]
-    to: Option<NaiveDate>,
+    #[param(value_type = Option<String>, format = Date, example = "2017-01-31")]
+    to: Option<Day>,
     /// `web` or `pos`.
     #[param(value_type = Option<String>, example = "pos")]
     channel: Option<Channel>,

@@ -69,6 +69,9 @@ async fn weeks_are_those_of_iso_8601() {
     let rig = Rig::start().await;
     // Around new years the week's year is not the day's.
     for (day, week) in [
+        ("0001-01-01", "0001-W01"),
+        ("0999-12-31", "1000-W01"),
+        ("9999-12-31", "9999-W52"),
         ("2017-01-01", "2016-W52"),
         ("2017-01-02", "2017-W01"),
         ("2018-12-31", "2019-W01"),
@@ -81,6 +84,28 @@ async fn weeks_are_those_of_iso_8601() {
         let items = report(&rig, &format!("group_by=month,week&from={day}&to={day}")).await;
         assert_eq!((&items[0]["week"], &items[0]["month"]), (&week.into(), &day[..7].into()));
     }
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn days_and_instants_that_no_calendar_has_are_refused() {
+    let rig = Rig::start().await;
+    let refused = async |path: String, pointer: &str| {
+        let answer = rig.operator().get(&path).await.expect_problem(422, "invalid_field");
+        assert_eq!(answer.text("/errors/0/pointer"), pointer, "{path}: {}", answer.body);
+    };
+    for day in ["-9999-01-01", "0000-12-31", "%2B10000-01-01", "2017-1-5", "2017-02-29", "now", ""]
+    {
+        refused(format!("/v1/reports/sales?from={day}"), "/from").await;
+        refused(format!("/v1/reports/sales?to={day}"), "/to").await;
+        refused(format!("/v1/orders?placed_after={day}T00:00:00Z"), "/placed_after").await;
+        refused(format!("/v1/orders?placed_before={day}T00:00:00Z"), "/placed_before").await;
+    }
+    let all = "/v1/reports/sales?from=0001-01-01&to=9999-12-31";
+    let _all = rig.operator().get(all).await.expect(200);
+    let all =
+        "/v1/orders?placed_after=0001-01-01T00:00:00Z&placed_before=9999-12-31T23:59:59.999999Z";
+    let _all = rig.operator().get(all).await.expect(200);
     rig.end().await;
 }
 

@@ -1,11 +1,11 @@
 //! From a cart to an order: the answer names the order, which the checkout process then places.
 
 use axum::{extract::State, response::Response};
-use chrono::{DateTime, Utc};
 use domain::{
     Command, State as Aggregate,
     cart::{self, Channel, Terms},
     id::{CartId, OrderId},
+    timestamp::Timestamp,
 };
 use infra::http::{
     extract::Path,
@@ -44,8 +44,9 @@ pub(super) struct Checkout {
     #[serde(default = "web")]
     #[schema(value_type = String, example = "web")]
     channel: Channel,
-    /// When the sale took place; at the till only.
-    occurred_at: Option<DateTime<Utc>>,
+    /// When the sale took place; at the till only. Of the years 1 to 9999 in UTC, cut to microseconds.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    occurred_at: Option<Timestamp>,
     /// Who bought, in the words of another system; for staff.
     customer_reference: Option<String>,
 }
@@ -133,7 +134,7 @@ async fn terms(app: &AppState, id: CartId, body: Checkout) -> Result<Terms, Prob
     let listings = skus().map(|sku| (sku.clone(), listed.remove(sku))).collect();
     Ok(Terms {
         channel: body.channel,
-        occurred_at: body.occurred_at.map(Into::into),
+        occurred_at: body.occurred_at,
         method_token: body.payment.method_token,
         customer_reference: body.customer_reference,
         email: body.email,

@@ -54,6 +54,75 @@ async fn amounts_beyond_64_bits_are_refused() {
     post(&World::start(), "/v1/products", body).await.expect_problem(422, "invalid_field");
 }
 
+/// What nobody could read back, or would read as something else.
+const NO_INSTANTS: [&str; 9] = [
+    "0000-06-01T00:00:00Z",
+    "0001-01-01T00:00:00+01:00",
+    "9999-12-31T23:59:59-05:00",
+    "+10000-01-01T00:00:00Z",
+    "-0001-01-01T00:00:00Z",
+    "2017-1-5 1:2:3 UTC",
+    "2017-01-05 01:02:03Z",
+    "2016-12-31T23:59:60Z",
+    "1483574523",
+];
+
+#[tokio::test]
+async fn instants_are_rfc_3339_of_the_years_1_to_9999() {
+    let world = World::start();
+    let cart = format!("/v1/carts/{}/checkout", new_uuid());
+    for instant in NO_INSTANTS {
+        let sale =
+            json!({"payment": {"method_token": "cash"}, "channel": "pos", "occurred_at": instant});
+        let key = json!({"name": "till", "roles": ["staff"], "expires_at": instant});
+        for (path, body, pointer) in
+            [(cart.as_str(), sale, "/occurred_at"), ("/v1/api-keys", key, "/expires_at")]
+        {
+            let seen = post(&world, path, body.to_string()).await;
+            let seen = seen.expect_problem(422, "invalid_field");
+            assert_eq!(seen.body["errors"][0]["pointer"], pointer, "{instant}: {}", seen.text);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_instant_at_the_edge_of_the_calendar_comes_back() {
+    let world = World::start();
+    for (sent, kept) in [
+        ("9999-12-31T18:59:59.9999999-05:00", "9999-12-31T23:59:59.999999Z"),
+        ("2999-01-01t00:00:00z", "2999-01-01T00:00:00.000000Z"),
+    ] {
+        let key = json!({"name": "till", "roles": ["staff"], "expires_at": sent});
+        let seen = post(&world, "/v1/api-keys", key.to_string()).await.expect(201);
+        assert_eq!(seen.body["expires_at"], kept);
+    }
+}
+
+#[tokio::test]
+async fn bodies_have_objects_where_objects_belong_and_each_name_once() {
+    let world = World::start();
+    let product = world.product("A-1", 0).await;
+    let price = format!("/v1/products/{product}/price");
+    let publish = format!("/v1/products/{product}/publish");
+    for (path, body, pointer) in [
+        (price.as_str(), r#"[[7,"USD"]]"#, ""),
+        (&price, r#"{"price": [7, "USD"]}"#, "/price"),
+        (&price, r#"{"price": {"amount": 7, "currency": "USD", "amount": 8}}"#, "/price/amount"),
+        (&price, r#"{"price": {"amount": 1e400, "currency": "USD"}}"#, "/price/amount"),
+        (&publish, "[]", ""),
+        ("/v1/carts", r#"{"currency": "USD", "lines": [["A-1", 1, []]]}"#, "/lines/0"),
+        ("/v1/api-keys", r#"{"name": "x", "roles": [{"staff": null}]}"#, "/roles/0"),
+        (
+            "/v1/products",
+            r#"{"sku": "B", "name": "B", "price": {"amount": 1, "currency": "USD"}, "attributes": {"a": 1, "a": 2}}"#,
+            "/attributes/a",
+        ),
+    ] {
+        let seen = post(&world, path, body).await.expect_problem(422, "invalid_field");
+        assert_eq!(seen.body["errors"][0]["pointer"], pointer, "{body}: {}", seen.text);
+    }
+}
+
 #[tokio::test]
 async fn quantities_are_positive_and_whole() {
     let world = World::start();

@@ -7,7 +7,7 @@ use axum::{
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
-use super::{body::read_body, pointer, text};
+use super::{body::read_body, document, pointer, shape::Shape};
 use crate::http::{
     fields::{Fields, Validate},
     problem::Problem,
@@ -34,11 +34,11 @@ where
     /// 400 for what is not JSON, 422 for wrong fields.
     pub fn parse(bytes: Bytes) -> Result<Self, Problem> {
         let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
-        let mut deserializer = serde_json::Deserializer::from_slice(text);
-        let value: T = serde_path_to_error::deserialize(&mut deserializer).map_err(refusal)?;
-        deserializer.end().map_err(|error| malformed(&error))?;
         let mut fields = Fields::default();
-        text::check_json(text, &mut fields);
+        document::check(text, &mut fields)?;
+        let mut deserializer = serde_json::Deserializer::from_slice(text);
+        let value = serde_path_to_error::deserialize(Shape(&mut deserializer));
+        let value: T = value.map_err(|error| refusal(&error))?;
         value.validate(&mut fields);
         fields.finish()?;
         Ok(Self { value, bytes })
@@ -87,14 +87,11 @@ fn is_json(headers: &HeaderMap) -> bool {
     kind.eq_ignore_ascii_case("application") && suffix.eq_ignore_ascii_case("json")
 }
 
-fn refusal(error: serde_path_to_error::Error<serde_json::Error>) -> Problem {
+fn refusal(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
     if error.inner().is_data() {
         pointer::data_error(error.path(), &error.inner().to_string())
     } else {
-        malformed(error.inner())
+        // The document has been read once, so this is not reached.
+        document::malformed(error.inner())
     }
-}
-
-fn malformed(error: &serde_json::Error) -> Problem {
-    Problem::bad_request("malformed_json", format!("the body is not JSON: {error}"))
 }

@@ -7,7 +7,7 @@ use axum::{
 use serde::de::DeserializeOwned;
 use url::form_urlencoded;
 
-use super::{pointer, text};
+use super::{document, pointer};
 use crate::http::{
     fields::{Fields, Validate},
     problem::Problem,
@@ -32,7 +32,7 @@ where
         let query = parts.uri.query().unwrap_or_default().as_bytes();
         let mut fields = Fields::default();
         for (name, value) in form_urlencoded::parse(query) {
-            text::check_parameter(&name, &value, &mut fields);
+            document::check_parameter(&name, &value, &mut fields);
         }
         let pairs = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query));
         let value: T = serde_path_to_error::deserialize(pairs)

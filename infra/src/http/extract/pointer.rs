@@ -116,7 +116,9 @@ fn in_words(expected: &str) -> Option<&'static str> {
         "number too large to fit in target type" => Some("a smaller number"),
         "number too small to fit in target type" => Some("a larger number"),
         "provided string was not `true` or `false`" => Some("true or false"),
-        _ if expected.starts_with("struct ") => Some("an object"),
+        _ if expected.starts_with("struct ") || expected.starts_with("adjacently tagged enum ") => {
+            Some("an object")
+        }
         _ if expected.starts_with("UUID parsing failed") => Some("a UUID"),
         _ => None,
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use chrono::{Datelike, NaiveDate, Timelike};
+use chrono::{Datelike, Timelike};
 use domain::timestamp::Timestamp;
 use uuid::Uuid;
 
@@ -55,10 +55,9 @@ impl Ascii {
     /// RFC 3339 with microseconds in UTC.
     pub(super) fn timestamp(at: Timestamp) -> Self {
         let at = at.to_datetime();
-        let Ok(year @ 0..=9999) = u32::try_from(at.year()) else {
-            return Self::of(Timestamp::from(at));
-        };
         let mut text = Self::EMPTY;
+        // A timestamp is of the years 1 to 9999.
+        let year = u32::try_from(at.year()).unwrap_or_default();
         for (value, digits, behind) in [
             (year, 4, b'-'),
             (at.month(), 2, b'-'),
@@ -136,55 +135,7 @@ pub(super) fn uuid(text: &[u8]) -> Option<Uuid> {
 }
 
 pub(super) fn timestamp(text: &[u8]) -> Option<Timestamp> {
-    as_written(text).or_else(|| std::str::from_utf8(text).ok()?.parse().ok())
-}
-
-/// The one form that writers use, several times as fast as the general parser.
-fn as_written(text: &[u8]) -> Option<Timestamp> {
-    let [
-        y0,
-        y1,
-        y2,
-        y3,
-        b'-',
-        mo0,
-        mo1,
-        b'-',
-        d0,
-        d1,
-        b'T',
-        h0,
-        h1,
-        b':',
-        m0,
-        m1,
-        b':',
-        s0,
-        s1,
-        b'.',
-        u0,
-        u1,
-        u2,
-        u3,
-        u4,
-        u5,
-        b'Z',
-    ] = *text
-    else {
-        return None;
-    };
-    let number = |digits: &[u8]| {
-        digits.iter().try_fold(0_u32, |value, &byte| Some(value * 10 + u32::from(digit(byte)?)))
-    };
-    let year = i32::try_from(number(&[y0, y1, y2, y3])?).ok()?;
-    let date = NaiveDate::from_ymd_opt(year, number(&[mo0, mo1])?, number(&[d0, d1])?)?;
-    let at = date.and_hms_micro_opt(
-        number(&[h0, h1])?,
-        number(&[m0, m1])?,
-        number(&[s0, s1])?,
-        number(&[u0, u1, u2, u3, u4, u5])?,
-    )?;
-    Some(Timestamp::from(at.and_utc()))
+    Timestamp::parse(text).ok()
 }
 
 fn digit(byte: u8) -> Option<u8> {
@@ -217,11 +168,11 @@ mod tests {
 
     #[test]
     fn timestamps_are_written_as_the_domain_prints_them() {
-        for micros in [0, 1, 1_767_225_600_123_456, -1, 253_402_300_799_999_999] {
+        for micros in [0, 1, 1_767_225_600_123_456, -1, i64::MIN, i64::MAX] {
             let at = Timestamp::from_micros(micros);
             let text = Ascii::timestamp(at);
             assert_eq!(text.as_bytes(), at.to_string().as_bytes());
-            assert_eq!(as_written(text.as_bytes()), Some(at));
+            assert_eq!(timestamp(text.as_bytes()), Some(at));
         }
     }
 
