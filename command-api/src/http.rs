@@ -44,10 +44,10 @@ pub fn app(state: &AppState, readiness: Readiness, limits: Limits) -> App {
     let api = commands()
         .merge(webhooks::routes())
         .merge(shards::routes())
-        .merge(peers::routes().into())
         .with_state(state.clone())
         .merge(batch::routes(state.clone(), inner(state, limits)));
-    App::new(&ABOUT, api, readiness, limits)
+    let internal = peers::routes().with_state(state.clone());
+    App::new(&ABOUT, api, readiness, limits).with_internal(internal, limits)
 }
 
 /// What a batch's line may ask for.

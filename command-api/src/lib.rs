@@ -37,7 +37,7 @@ pub use settings::Settings;
 /// How long other nodes may take to claim what this one served.
 const HAND_OVER_WAIT_MAX: Duration = Duration::from_secs(10);
 
-/// The service, bound to its port.
+/// The service, bound to its ports.
 pub struct Service {
     server: Server,
     app: App,
@@ -46,10 +46,10 @@ pub struct Service {
 }
 
 impl Service {
-    /// Takes the port; nothing else has to be there yet.
+    /// Takes the ports; nothing else has to be there yet.
     ///
     /// # Errors
-    /// The port cannot be had.
+    /// A port cannot be had.
     pub fn bind(settings: Settings) -> anyhow::Result<Self> {
         let Settings { http, kafka, auth, node, meeting, store, snapshots, .. } = settings;
         let sandbox_webhook_secret = settings.sandbox_webhook_secret;
@@ -85,6 +85,12 @@ impl Service {
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.server.local_addr()
+    }
+
+    /// Where operators find health and metrics, and other nodes ask.
+    #[must_use]
+    pub fn ops_addr(&self) -> SocketAddr {
+        self.server.ops_addr()
     }
 
     /// Serves until the shutdown is requested and all is drained: first the shards go to other

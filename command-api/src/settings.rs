@@ -6,6 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::{engine::Node, payment::WebhookSecret};
 
 const BIND: Setting = config::Http::bind_setting("127.0.0.1:8080");
+const OPS_BIND: Setting = config::Http::ops_bind_setting("127.0.0.1:8090");
 const NODE_NAME: Setting = Setting {
     key: "node.name",
     doc: "How this node calls itself in its claims.",
@@ -14,9 +15,9 @@ const NODE_NAME: Setting = Setting {
 };
 const NODE_URL: Setting = Setting {
     key: "node.url",
-    doc: "Where other nodes reach this one.",
-    allowed: "a URL such as http://10.0.0.5:8080",
-    default: Some("http://127.0.0.1:8080"),
+    doc: "Where other nodes reach this one: its listener for operations.",
+    allowed: "a URL such as http://10.0.0.5:8090",
+    default: Some("http://127.0.0.1:8090"),
 };
 const PEER_SECRET: Setting = Setting {
     key: "node.peer_secret",
@@ -72,7 +73,7 @@ pub struct Meeting {
 
 impl config::Settings for Settings {
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let http = config::Http::read(reader, &BIND);
+        let http = config::Http::read(reader, &BIND, &OPS_BIND);
         let kafka = config::Kafka::read(reader);
         let auth = config::Auth::read(reader);
         let log = config::Log::read(reader);

@@ -44,6 +44,7 @@ pub(crate) struct World {
     pub(crate) clock: Clock,
     pub(crate) stores: Stores,
     router: Router,
+    ops: Router,
     _tasks: Vec<Task<()>>,
 }
 
@@ -144,8 +145,9 @@ impl World {
             task::spawn("shard", async { run.await.unwrap() })
         });
         let tasks = shards.chain(followers).collect();
-        let router = http::app(&state, Readiness::new(), limits).router();
-        Self { engine, log, clock, stores, router, _tasks: tasks }
+        let app = http::app(&state, Readiness::new(), limits);
+        let (router, ops) = (app.router(), app.ops());
+        Self { engine, log, clock, stores, router, ops, _tasks: tasks }
     }
 
     pub(crate) fn request(method: &str, path: &str) -> axum::http::request::Builder {
@@ -157,7 +159,15 @@ impl World {
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Seen {
-        let response = self.respond(request).await;
+        Self::see(self.respond(request).await).await
+    }
+
+    /// On the listener for operations.
+    pub(crate) async fn send_to_ops(&self, request: Request<Body>) -> Seen {
+        Self::see(self.ops.clone().oneshot(request).await.unwrap()).await
+    }
+
+    async fn see(response: axum::response::Response) -> Seen {
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
         let text = String::from_utf8(bytes.to_vec()).unwrap();

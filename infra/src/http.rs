@@ -5,6 +5,7 @@
 //! [`problem::Problem`]; nothing else writes `application/problem+json`.
 
 pub mod bounded;
+pub mod client;
 pub mod docs;
 pub mod edge;
 pub mod etag;

@@ -7,6 +7,7 @@ pub mod auth;
 pub mod clock;
 pub mod codec;
 pub mod config;
+pub mod descriptors;
 pub mod http;
 pub mod log;
 pub mod membership;

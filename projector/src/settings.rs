@@ -6,6 +6,7 @@ use infra::{
 };
 
 const BIND: Setting = config::Http::bind_setting("127.0.0.1:8082");
+const OPS_BIND: Setting = config::Http::ops_bind_setting("127.0.0.1:8092");
 
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -19,7 +20,7 @@ pub struct Settings {
 
 impl config::Settings for Settings {
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let http = config::Http::read(reader, &BIND);
+        let http = config::Http::read(reader, &BIND, &OPS_BIND);
         let kafka = config::Kafka::read(reader);
         let postgres = config::Postgres::read(reader);
         let operator_key = config::Auth::read_operator_key(reader);

@@ -3,6 +3,7 @@
 use infra::config::{Auth, Http, Log, Postgres, Reader, Setting};
 
 const BIND: Setting = Http::bind_setting("127.0.0.1:8081");
+const OPS_BIND: Setting = Http::ops_bind_setting("127.0.0.1:8091");
 
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -14,7 +15,7 @@ pub struct Settings {
 
 impl infra::config::Settings for Settings {
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let http = Http::read(reader, &BIND);
+        let http = Http::read(reader, &BIND, &OPS_BIND);
         let postgres = Postgres::read(reader);
         let auth = Auth::read(reader);
         let log = Log::read(reader);

@@ -73,6 +73,7 @@ impl Stack {
         let state = tempfile::tempdir().context("a folder for the state store")?;
         let wiring = Wiring {
             bind: "127.0.0.1:0".parse().context("an address")?,
+            ops_bind: "127.0.0.1:0".parse().context("an address")?,
             bootstrap_servers: servers.bootstrap_servers(),
             topic: topic.clone(),
             databases,

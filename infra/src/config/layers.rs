@@ -16,7 +16,15 @@ use super::{
 const PREFIX: &str = "TRADEWIND_";
 
 /// Variables with the prefix that are no settings: what a local stack tells its users.
-const STACK_VARIABLES: [&str; 4] = ["COMMAND_URL", "QUERY_URL", "TOPIC", "PAYMENT_WEBHOOK_SECRET"];
+const STACK_VARIABLES: [&str; 7] = [
+    "COMMAND_URL",
+    "COMMAND_OPS_URL",
+    "QUERY_URL",
+    "QUERY_OPS_URL",
+    "PROJECTOR_OPS_URL",
+    "TOPIC",
+    "PAYMENT_WEBHOOK_SECRET",
+];
 /// Those that are settings of commands, whoever exports them.
 const CLIENT_VARIABLES: [&str; 2] = ["PROJECTOR_URL", "OPERATOR_KEY"];
 

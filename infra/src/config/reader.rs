@@ -12,7 +12,7 @@ use super::{
 
 /// Sections that some service has. A service leaves those of the others alone, so that all may
 /// share one file and one environment.
-const SECTIONS: [&str; 13] = [
+const SECTIONS: [&str; 14] = [
     "auth",
     "client",
     "engine",
@@ -20,6 +20,7 @@ const SECTIONS: [&str; 13] = [
     "kafka",
     "log",
     "node",
+    "ops",
     "payment",
     "postgres",
     "projector",

@@ -6,6 +6,7 @@ use secrecy::ExposeSecret;
 use super::*;
 
 const BIND: Setting = Http::bind_setting("127.0.0.1:8080");
+const OPS_BIND: Setting = Http::ops_bind_setting("127.0.0.1:8090");
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
 /// All shared sections.
@@ -22,7 +23,7 @@ struct All {
 
 impl Settings for All {
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let http = Http::read(reader, &BIND);
+        let http = Http::read(reader, &BIND, &OPS_BIND);
         let kafka = Kafka::read(reader);
         let postgres = Postgres::read(reader);
         let auth = Auth::read(reader);
@@ -115,7 +116,7 @@ fn all_mistakes_come_at_once() {
           TRADEWIND_AUTH__CART_TOKEN_SECRET: found something else, allowed is at least 32 characters, random
           TRADEWIND_LOG__FILTER: found "infra=loud", allowed is a filter such as info or info,infra::http=debug
           TRADEWIND_HTTP_BIND: there is no such setting
-          TRADEWIND_HTTP__BNID: there is no such setting; there are TRADEWIND_HTTP__BIND, TRADEWIND_HTTP__CONNECTIONS_MAX, TRADEWIND_HTTP__DRAIN_WAIT_MAX, TRADEWIND_HTTP__REQUEST_WAIT_MAX, TRADEWIND_HTTP__REQUESTS_MAX
+          TRADEWIND_HTTP__BNID: there is no such setting; there are TRADEWIND_HTTP__BIND, TRADEWIND_HTTP__CLIENT_WAIT_MAX, TRADEWIND_HTTP__CONNECTIONS_MAX, TRADEWIND_HTTP__CONNECTIONS_PER_ADDRESS_MAX, TRADEWIND_HTTP__DRAIN_WAIT_MAX, TRADEWIND_HTTP__REQUEST_WAIT_MAX, TRADEWIND_HTTP__REQUESTS_MAX, TRADEWIND_HTTP__TRUSTED_PROXIES
           TRADEWIND_SPEED__MAX: there is no such setting"#]],
     );
 }
@@ -142,7 +143,11 @@ fn sections_of_other_services_are_left_alone() {
 fn what_a_stack_tells_its_users_is_no_mistake() {
     let layers = environment(&[
         ("TRADEWIND_COMMAND_URL", "http://127.0.0.1:8080"),
-        ("TRADEWIND_COMMAND_URL_2", "http://127.0.0.1:8090"),
+        ("TRADEWIND_COMMAND_URL_2", "http://127.0.0.1:8083"),
+        ("TRADEWIND_COMMAND_OPS_URL", "http://127.0.0.1:8090"),
+        ("TRADEWIND_COMMAND_OPS_URL_2", "http://127.0.0.1:8093"),
+        ("TRADEWIND_QUERY_OPS_URL", "http://127.0.0.1:8091"),
+        ("TRADEWIND_PROJECTOR_OPS_URL", "http://127.0.0.1:8092"),
         ("TRADEWIND_OPERATOR_KEY", "tw_x"),
         ("TRADEWIND_TOPIC", "events"),
         ("TRADEWIND_PAYMENT_WEBHOOK_SECRET", "whsec_x"),
@@ -156,10 +161,13 @@ fn effective_settings_show_origins_and_mask_secrets() {
     let loaded = layers.load::<All>().unwrap();
     expect![[r#"
         http.bind = "127.0.0.1:8080"  # default
+        ops.bind = "127.0.0.1:8090"  # default
         http.request_wait_max = "10s"  # default
         http.drain_wait_max = "20s"  # default
         http.requests_max = "4096"  # default
         http.connections_max = "8192"  # default
+        http.client_wait_max = "30s"  # default
+        http.trusted_proxies = "none"  # default
         kafka.bootstrap_servers = "kafka-1:9092,kafka-2:9092"  # TRADEWIND_KAFKA__BOOTSTRAP_SERVERS
         kafka.topic = "tradewind.events"  # default
         kafka.security_protocol = "plaintext"  # default

@@ -21,6 +21,23 @@ static SHED: Counter =
     Counter::new("tradewind_http_shed_total", "Requests refused because too many were under way");
 static PANICS: Counter = Counter::new("tradewind_http_panics_total", "Handlers that panicked");
 
+static CUT: Counter = Counter::new(
+    "tradewind_http_connections_cut_total",
+    "Connections that were ended, by reason: the client's head came too slowly or not at all \
+     (`head`), it did not go on (`stalled`), its address has its share already (`share`)",
+);
+
+/// A connection was ended that the client would have kept.
+pub(super) struct ConnectionCut {
+    pub(super) reason: &'static str,
+}
+
+impl Event for ConnectionCut {
+    fn emit(self) {
+        CUT.add(&[("reason", self.reason)], 1);
+    }
+}
+
 /// An answer of 500 or more went out.
 pub(super) struct RequestFailed<'a> {
     pub(super) status: StatusCode,
@@ -65,11 +82,13 @@ impl Event for RequestShed {
 
 pub(super) struct Listening {
     pub(super) address: SocketAddr,
+    /// Who is meant to come there.
+    pub(super) what: &'static str,
 }
 
 impl Event for Listening {
     fn emit(self) {
-        info!("listening on {}", self.address);
+        info!("listening to {} on {}", self.what, self.address);
     }
 }
 

@@ -1,13 +1,15 @@
-//! The server that carries a service's routes, from binding a port to draining it.
+//! The server that carries a service's routes, from binding its ports to draining them.
 
 mod connections;
+mod shares;
+mod steady;
 
 use std::{net::SocketAddr, time::Duration};
 
 use axum::{Router, http::header, routing::get};
 use tokio::{
     net::{TcpListener, TcpSocket},
-    time::{MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval},
 };
 use utoipa_axum::router::OpenApiRouter;
 
@@ -24,25 +26,31 @@ use crate::{
     task,
     telemetry::{emit, metric},
 };
-use connections::Connections;
+use connections::{Bounds, Connections};
 
 pub use connections::StillOpen;
+pub(super) use steady::Stalled;
 
 /// Connections that the kernel holds until they are accepted; it refuses more.
 const BACKLOG: u32 = 4096;
+/// Bytes of an answer that the kernel holds for a client that is slow to take them. It bounds what a
+/// client costs, and how much it has to take for the server to see that it goes on.
+const SEND_BUFFER_BYTES: u32 = 256 << 10;
 /// How often observations are drained when nobody scrapes.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// A service's routes with everything around them.
+/// A service's routes with everything around them: those of clients, and those of operators and
+/// other nodes, who have a listener of their own.
 #[derive(Clone, Debug)]
 pub struct App {
     router: Router,
+    ops: Router,
     readiness: Readiness,
 }
 
 impl App {
-    /// `api`'s routes under the limits; beside them health, metrics and documentation, which
-    /// answer under overload, too.
+    /// `api`'s routes under the limits; beside them health and documentation, which answer under
+    /// overload, too. Operators find health and metrics on their own listener.
     #[must_use]
     pub fn new(about: &About, api: OpenApiRouter, readiness: Readiness, limits: Limits) -> Self {
         metric::install();
@@ -54,17 +62,35 @@ impl App {
             .layer(EdgeLayer::new(limits))
             .merge(readiness.clone().routes())
             .merge(docs::routes(&contract))
-            .route("/metrics", get(metrics))
             // Again, for the routes that came since.
             .method_not_allowed_fallback(async || Problem::method_not_allowed())
             // Makes services of all handlers once, and not again for each request.
             .with_state(());
-        Self { router, readiness }
+        let ops = readiness.clone().routes().route("/metrics", get(metrics));
+        let ops = ops
+            .fallback(async || Problem::not_found("there is nothing at this path"))
+            .method_not_allowed_fallback(async || Problem::method_not_allowed());
+        Self { router, ops, readiness }
     }
 
-    /// The routes, for tests that need no socket.
+    /// What other nodes ask, on the listener for operations, with limits of its own: clients take
+    /// no place from nodes, nor nodes from clients.
+    #[must_use]
+    pub fn with_internal(self, routes: Router, limits: Limits) -> Self {
+        let routes = routes
+            .method_not_allowed_fallback(async || Problem::method_not_allowed())
+            .layer(EdgeLayer::new(limits));
+        Self { ops: self.ops.merge(routes).with_state(()), ..self }
+    }
+
+    /// The routes of clients, for tests that need no socket.
     pub fn router(&self) -> Router {
         self.router.clone()
+    }
+
+    /// The routes of operators and other nodes, for tests that need no socket.
+    pub fn ops(&self) -> Router {
+        self.ops.clone()
     }
 }
 
@@ -72,13 +98,21 @@ async fn metrics() -> ([(header::HeaderName, &'static str); 1], String) {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metric::render())
 }
 
-/// A bound port.
+/// The bound ports: one for clients, one for operators and other nodes, so that whatever clients do
+/// to theirs, the other one answers.
 #[derive(Debug)]
 pub struct Server {
+    clients: Bound,
+    ops: Bound,
+    of_clients: Bounds,
+    of_ops: Bounds,
+    drain_wait_max: Duration,
+}
+
+#[derive(Debug)]
+struct Bound {
     listener: TcpListener,
     address: SocketAddr,
-    connections_max: usize,
-    drain_wait_max: Duration,
 }
 
 /// The port cannot be had.
@@ -101,47 +135,72 @@ fn advice(error: &std::io::Error) -> &'static str {
 
 impl Server {
     /// # Errors
-    /// The address cannot be bound, and why.
+    /// An address cannot be bound, and why.
     pub fn bind(settings: &config::Http) -> Result<Self, BindError> {
+        let (clients, ops) = (Bound::new(settings.bind)?, Bound::new(settings.ops_bind)?);
+        let (of_clients, of_ops) = (Bounds::of_clients(settings), Bounds::of_ops(settings));
+        Ok(Self { clients, ops, of_clients, of_ops, drain_wait_max: settings.drain_wait_max })
+    }
+
+    /// Where it listens for clients; tells the port where any free one was asked for.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.clients.address
+    }
+
+    /// Where it listens for operators and other nodes.
+    #[must_use]
+    pub fn ops_addr(&self) -> SocketAddr {
+        self.ops.address
+    }
+
+    /// Serves until the shutdown is requested, then drains: not ready, no new connections of
+    /// clients, what is under way may finish; meanwhile operators and other nodes are answered, and
+    /// in the end they are drained, too.
+    ///
+    /// # Errors
+    /// Connections that were still busy when the drain's time was up.
+    pub async fn serve(self, app: App, shutdown: Shutdown) -> Result<(), StillOpen> {
+        let Self { clients, ops, drain_wait_max, .. } = self;
+        emit(Listening { address: clients.address, what: "clients" });
+        emit(Listening { address: ops.address, what: "operators" });
+        let _upkeep = task::spawn("metrics upkeep", upkeep());
+        let mut of_clients = Connections::new(app.router, self.of_clients);
+        let mut of_ops = Connections::new(app.ops, self.of_ops);
+        tokio::select! {
+            () = of_clients.accept(&clients.listener) => {}
+            () = of_ops.accept(&ops.listener) => {}
+            () = shutdown.requested() => {}
+        }
+        app.readiness.drain();
+        drop(clients.listener);
+        let deadline = Instant::now() + drain_wait_max;
+        let drained = tokio::select! {
+            drained = of_clients.drain(drain_wait_max) => drained,
+            () = of_ops.accept(&ops.listener) => Ok(()),
+        };
+        drop(ops.listener);
+        let left = deadline.saturating_duration_since(Instant::now());
+        drained.and(of_ops.drain(left).await)
+    }
+}
+
+impl Bound {
+    fn new(address: SocketAddr) -> Result<Self, BindError> {
         let bound = || -> std::io::Result<_> {
-            let socket = match settings.bind {
+            let socket = match address {
                 SocketAddr::V4(_) => TcpSocket::new_v4(),
                 SocketAddr::V6(_) => TcpSocket::new_v6(),
             }?;
             // A restart need not wait for the connections of the last run to time out.
             socket.set_reuseaddr(true)?;
-            socket.bind(settings.bind)?;
+            // Accepted connections have it from here.
+            socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
+            socket.bind(address)?;
             let listener = socket.listen(BACKLOG)?;
-            Ok((listener.local_addr()?, listener))
+            Ok(Self { address: listener.local_addr()?, listener })
         };
-        let (address, listener) =
-            bound().map_err(|source| BindError { address: settings.bind, source })?;
-        let (connections_max, drain_wait_max) = (settings.connections_max, settings.drain_wait_max);
-        Ok(Self { listener, address, connections_max, drain_wait_max })
-    }
-
-    /// Where it listens; tells the port where any free one was asked for.
-    #[must_use]
-    pub fn local_addr(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// Serves until the shutdown is requested, then drains: not ready, no new connections, what is
-    /// under way may finish.
-    ///
-    /// # Errors
-    /// Connections that were still busy when the drain's time was up.
-    pub async fn serve(self, app: App, shutdown: Shutdown) -> Result<(), StillOpen> {
-        emit(Listening { address: self.address });
-        let _upkeep = task::spawn("metrics upkeep", upkeep());
-        let mut connections = Connections::new(app.router, self.connections_max);
-        tokio::select! {
-            () = connections.accept(&self.listener) => {}
-            () = shutdown.requested() => {}
-        }
-        app.readiness.drain();
-        drop(self.listener);
-        connections.drain(self.drain_wait_max).await
+        bound().map_err(|source| BindError { address, source })
     }
 }
 

@@ -21,8 +21,13 @@ pub(super) fn app(routes: Router) -> Router {
 }
 
 pub(super) fn app_with(routes: Router, limits: Limits) -> Router {
+    whole(routes, limits).router()
+}
+
+/// With the listener for operations.
+pub(super) fn whole(routes: Router, limits: Limits) -> App {
     let about = About { title: "Test", description: "For tests", version: "1" };
-    App::new(&about, OpenApiRouter::from(routes), Readiness::new(), limits).router()
+    App::new(&about, OpenApiRouter::from(routes), Readiness::new(), limits)
 }
 
 pub(super) struct Answer {

@@ -15,15 +15,18 @@ use tokio::sync::Notify;
 use super::{
     edge::Limits,
     page::{Cursor, Page},
-    testing::{app, app_with, get, send},
+    testing::{app, app_with, get, send, whole},
     trace::RequestContext,
 };
 
 fn routes() -> Router {
-    app(Router::new()
-        .route("/items/{id}", on_get(async || "an item"))
+    app(items()
         .route("/panic", on_get(async || -> &str { panic!("secret plans") }))
         .route("/trace", on_get(async |context: RequestContext| context.trace.to_string())))
+}
+
+fn items() -> Router {
+    Router::new().route("/items/{id}", on_get(async || "an item"))
 }
 
 #[tokio::test]
@@ -54,10 +57,30 @@ async fn a_method_that_is_not_there_tells_the_others() {
 
 #[tokio::test]
 async fn a_method_that_is_not_there_is_a_problem_at_every_path() {
-    for path in ["/livez", "/readyz", "/metrics", "/openapi.json"] {
-        let answer = send(&routes(), Request::post(path).body(Body::empty()).unwrap()).await;
+    let check = async |app: &Router, path: &str| {
+        let answer = send(app, Request::post(path).body(Body::empty()).unwrap()).await;
         assert_eq!((answer.status.as_u16(), answer.code()), (405, "method_not_allowed"), "{path}");
+    };
+    let app = whole(Router::new(), Limits::default());
+    for path in ["/livez", "/readyz", "/openapi.json"] {
+        check(&app.router(), path).await;
     }
+    for path in ["/livez", "/readyz", "/metrics"] {
+        check(&app.ops(), path).await;
+    }
+}
+
+#[tokio::test]
+async fn clients_find_nothing_that_is_for_operators_or_nodes() {
+    let internal = Router::new().route("/internal/v1/ask", on_get(async || "for nodes"));
+    let app = whole(Router::new(), Limits::default());
+    let app = app.with_internal(internal, Limits::default());
+    for path in ["/metrics", "/internal/v1/ask"] {
+        let answer = get(&app.router(), path).await;
+        assert_eq!((answer.status.as_u16(), answer.code()), (404, "not_found"), "{path}");
+        assert_eq!(get(&app.ops(), path).await.status, StatusCode::OK, "{path}");
+    }
+    assert_eq!(get(&app.ops(), "/v1/orders").await.code(), "not_found");
 }
 
 #[tokio::test]
@@ -127,10 +150,10 @@ async fn more_requests_than_the_limit_are_refused_at_once() {
 
 #[tokio::test]
 async fn requests_are_measured_by_route_and_not_by_path() {
-    let app = routes();
-    get(&app, "/items/17").await;
-    get(&app, "/items/18").await;
-    let metrics = get(&app, "/metrics").await;
+    let app = whole(items(), Limits::default());
+    get(&app.router(), "/items/17").await;
+    get(&app.router(), "/items/18").await;
+    let metrics = get(&app.ops(), "/metrics").await;
     assert_eq!(metrics.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
     let series = "tradewind_http_request_seconds_count{route=\"/items/{id}\",method=\"GET\",status=\"200\"} 2";
     assert!(metrics.body.as_str().unwrap().contains(series), "{}", metrics.body);
@@ -206,3 +229,4 @@ fn a_cursor_carries_no_text_that_a_column_could_not_hold() {
 
 mod docs;
 mod serving;
+mod slow;

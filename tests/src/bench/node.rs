@@ -36,6 +36,7 @@ impl Site {
         let store = tempfile::tempdir()?;
         let wiring = Wiring {
             bind: TcpListener::bind(("127.0.0.1", 0))?.local_addr()?,
+            ops_bind: "127.0.0.1:0".parse()?,
             bootstrap_servers: state.bootstrap_servers(),
             topic: format!("tradewind.bench.{}", Uuid::new_v4().simple()),
             databases: state.databases(&secrets),
@@ -62,7 +63,11 @@ impl Site {
     }
 
     pub(super) async fn start(&self) -> Result<Process> {
-        let settings = [("TRADEWIND_STORE__CACHE_BYTES", CACHE_LIMIT)];
+        // All clients of a benchmark come from one address.
+        let settings = [
+            ("TRADEWIND_STORE__CACHE_BYTES", CACHE_LIMIT),
+            ("TRADEWIND_HTTP__CONNECTIONS_PER_ADDRESS_MAX", "8192"),
+        ];
         Process::start(Role::CommandApi, &self.wiring, &settings).await
     }
 

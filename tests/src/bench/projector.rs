@@ -60,6 +60,7 @@ impl Site {
         let admin_url = state.admin_url(&secrets);
         let wiring = Wiring {
             bind: TcpListener::bind(("127.0.0.1", 0))?.local_addr()?,
+            ops_bind: "127.0.0.1:0".parse()?,
             bootstrap_servers: state.bootstrap_servers(),
             topic,
             databases: state.databases_named(&secrets, Some(&database)),

@@ -98,7 +98,7 @@ async fn inflict(site: &Site, blow: &Blow) -> Result<()> {
 /// they succeed again.
 async fn fill_store(site: &Site, number: usize, lasts: Duration) -> Result<()> {
     let node = command_api(number);
-    let url = site.service(&node)?.url(&site.state);
+    let url = site.service(&node)?.ops_url(&site.state);
     let disk = site.disks.get(number - 1).context("a disk of the node")?;
     disk.fill()?;
     let struck = wait_for_stores(&url, "to be refused by the full disk", |writable| {

@@ -24,7 +24,7 @@ const TOPIC: &str = "tradewind.events";
 const METADATA_WAIT_MAX: Duration = Duration::from_secs(2);
 const WHOLE_WAIT_MAX: Duration = Duration::from_secs(90);
 /// After the ports of the parts, the brokers' listeners for nodes.
-const LISTENERS_FROM: u16 = 20;
+const LISTENERS_FROM: u16 = 40;
 
 pub(super) struct Site {
     pub(super) folder: Folder,
@@ -57,8 +57,9 @@ impl Site {
         folder.create()?;
         let disks = disk::put_in(disks());
         let ports = Ports::from_base(port_base, size)?;
-        let nodes = (0..).zip(&ports.nodes);
-        let nodes = nodes.map(|(node, port)| NodeProxies::start(*port, node, port_base, size));
+        let nodes = (0..).zip(ports.nodes.iter().zip(&ports.ops.nodes));
+        let nodes =
+            nodes.map(|(node, (port, ops))| NodeProxies::start(*port, *ops, node, port_base, size));
         let nodes = try_join_all(nodes).await?;
         let postgres_of_projector = Proxy::start(ports.postgres).await?;
         let postgres_of_query = Proxy::start(ports.postgres).await?;
@@ -148,6 +149,7 @@ impl Site {
 impl NodeProxies {
     async fn start(
         port: u16,
+        ops: u16,
         node: u16,
         port_base: u16,
         size: Size,
@@ -160,7 +162,7 @@ impl NodeProxies {
             listeners.push(Listener { bind, advertised: proxy.port() });
             brokers.push(proxy);
         }
-        let (front, peer) = (Proxy::start(port).await?, Proxy::start(port).await?);
+        let (front, peer) = (Proxy::start(port).await?, Proxy::start(ops).await?);
         let detours = NodeDetours { peer: peer.port(), brokers: listeners };
         Ok((Self { front, peer, brokers }, detours))
     }

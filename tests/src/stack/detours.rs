@@ -18,7 +18,7 @@ pub struct Detours {
 /// The ways from and to one command-api node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeDetours {
-    /// Where the other nodes reach it.
+    /// Where the other nodes reach it: the way to its port for operations.
     pub peer: u16,
     /// Where it reaches each broker. A broker tells its clients where to go on, so it has a
     /// listener for this node alone, which names the proxy.

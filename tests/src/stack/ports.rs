@@ -10,6 +10,9 @@ use super::{POSTGRES, PROJECTOR, QUERY_API, broker, command_api, kafka};
 /// Nodes that a stack may have: as many as it has ports for.
 pub const NODES_MAX: usize = 9;
 
+/// The ports for operations come after all others, from a base on.
+const OPS_FROM: u16 = 20;
+
 /// How many of the parts that there may be several of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size {
@@ -29,17 +32,30 @@ pub struct Ports {
     pub projector: u16,
     pub brokers: Vec<kafka::Ports>,
     pub postgres: u16,
+    /// Where the services listen for operators and other nodes. A stack of an older release has none.
+    #[serde(default)]
+    pub ops: OpsPorts,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpsPorts {
+    pub nodes: Vec<u16>,
+    pub query_api: u16,
+    pub projector: u16,
 }
 
 impl Ports {
     /// The ports that people expect.
     #[must_use]
     pub fn standard(size: Size) -> Self {
-        let nodes = std::iter::once(8080).chain(8083..).take(size.nodes).collect();
+        // What comes after 8089 are ports for operations.
+        let nodes = std::iter::once(8080).chain(8083..8090).chain(8101..).take(size.nodes);
         let pair = |broker| kafka::Ports { broker, controller: broker + 1 };
         let brokers = (9092..).step_by(2).map(pair).take(size.brokers).collect();
         // Not 5432, where a server of the machine would be.
-        Self { nodes, query_api: 8081, projector: 8082, brokers, postgres: 54_329 }
+        let ops = OpsPorts::from_base(8090, size);
+        let (query_api, projector, postgres) = (8081, 8082, 54_329);
+        Self { nodes: nodes.collect(), query_api, projector, brokers, postgres, ops }
     }
 
     /// Ports from `base` on. A part's port does not depend on how many others there are.
@@ -47,7 +63,7 @@ impl Ports {
     /// # Errors
     /// When they would go beyond the last port.
     pub fn from_base(base: u16, size: Size) -> Result<Self> {
-        let last = base.checked_add(9 + u16::try_from(NODES_MAX)?);
+        let last = base.checked_add(OPS_FROM + 2 + u16::try_from(NODES_MAX)?);
         ensure!(last.is_some(), "port base {base} leaves no room below 65536");
         let pair = |plus: u16| kafka::Ports { broker: base + plus, controller: base + plus + 1 };
         let nodes = std::iter::once(0).chain(10..).map(|plus| base + plus);
@@ -57,6 +73,7 @@ impl Ports {
             projector: base + 2,
             brokers: [3, 6, 8].into_iter().map(pair).take(size.brokers).collect(),
             postgres: base + 5,
+            ops: OpsPorts::from_base(base + OPS_FROM, size),
         })
     }
 
@@ -65,7 +82,7 @@ impl Ports {
     /// # Errors
     /// When the machine has none left.
     pub fn free(size: Size) -> Result<Self> {
-        let mut free = Free::hold(3 + size.nodes + 2 * size.brokers)?;
+        let mut free = Free::hold(5 + 2 * size.nodes + 2 * size.brokers)?;
         let pair =
             |free: &mut Free| Ok(kafka::Ports { broker: free.next()?, controller: free.next()? });
         Ok(Self {
@@ -74,6 +91,11 @@ impl Ports {
             projector: free.next()?,
             brokers: (0..size.brokers).map(|_| pair(&mut free)).collect::<Result<_>>()?,
             postgres: free.next()?,
+            ops: OpsPorts {
+                nodes: (0..size.nodes).map(|_| free.next()).collect::<Result<_>>()?,
+                query_api: free.next()?,
+                projector: free.next()?,
+            },
         })
     }
 
@@ -82,16 +104,17 @@ impl Ports {
         Size { nodes: self.nodes.len(), brokers: self.brokers.len() }
     }
 
-    /// The ports of one part.
+    /// The ports of one part, the one of its clients first.
     #[must_use]
     pub fn of(&self, part: &str) -> Vec<u16> {
-        let node = (1..).zip(&self.nodes).find(|(number, _)| command_api(*number) == part);
+        let nodes = self.nodes.iter().zip(&self.ops.nodes);
+        let node = (1..).zip(nodes).find(|(number, _)| command_api(*number) == part);
         let server = (1..).zip(&self.brokers).find(|(number, _)| broker(*number) == part);
         match (part, node, server) {
-            (_, Some((_, port)), _) => vec![*port],
+            (_, Some((_, (port, ops))), _) => vec![*port, *ops],
             (_, _, Some((_, ports))) => vec![ports.broker, ports.controller],
-            (QUERY_API, ..) => vec![self.query_api],
-            (PROJECTOR, ..) => vec![self.projector],
+            (QUERY_API, ..) => vec![self.query_api, self.ops.query_api],
+            (PROJECTOR, ..) => vec![self.projector, self.ops.projector],
             (POSTGRES, ..) => vec![self.postgres],
             _ => vec![],
         }
@@ -113,6 +136,13 @@ impl Ports {
             }
         }
         Ok(())
+    }
+}
+
+impl OpsPorts {
+    fn from_base(base: u16, size: Size) -> Self {
+        let nodes = std::iter::once(base).chain(base + 3..).take(size.nodes).collect();
+        Self { nodes, query_api: base + 1, projector: base + 2 }
     }
 }
 
@@ -140,10 +170,12 @@ mod tests {
         let large = Size { nodes: NODES_MAX, brokers: 3 };
         let check = |small: Ports, large: Ports| {
             assert!(large.nodes.starts_with(&small.nodes));
+            assert!(large.ops.nodes.starts_with(&small.ops.nodes));
             assert!(large.brokers.starts_with(&small.brokers));
             let brokers = large.brokers.iter().flat_map(|ports| [ports.broker, ports.controller]);
             let mut all: Vec<u16> = large.nodes.iter().copied().chain(brokers).collect();
             all.extend([large.query_api, large.projector, large.postgres]);
+            all.extend(large.ops.nodes.iter().chain([&large.ops.query_api, &large.ops.projector]));
             let count = all.len();
             all.sort_unstable();
             all.dedup();

@@ -50,6 +50,8 @@ pub fn services(nodes: usize) -> impl Iterator<Item = Service> {
 /// What a service must know of the world around it.
 pub struct Wiring {
     pub bind: SocketAddr,
+    /// For operators and other nodes.
+    pub ops_bind: SocketAddr,
     pub bootstrap_servers: String,
     pub topic: String,
     pub databases: Databases,
@@ -79,6 +81,7 @@ impl Wiring {
         };
         let mut pairs = vec![
             ("HTTP__BIND", self.bind.to_string()),
+            ("OPS__BIND", self.ops_bind.to_string()),
             ("AUTH__OPERATOR_KEY_SHA256", self.secrets.operator_key_sha256()),
         ];
         if role != Role::Projector {
@@ -193,11 +196,19 @@ impl Service {
 
     #[must_use]
     pub fn url(&self, state: &State) -> String {
-        format!("http://127.0.0.1:{}", self.port(state))
+        format!("http://{}", self.address(state, 0))
     }
 
-    fn port(&self, state: &State) -> u16 {
-        state.ports.of(&self.part).first().copied().unwrap_or_default()
+    /// Where operators and other nodes find it.
+    #[must_use]
+    pub fn ops_url(&self, state: &State) -> String {
+        format!("http://{}", self.address(state, 1))
+    }
+
+    /// One of the part's ports.
+    fn address(&self, state: &State, which: usize) -> SocketAddr {
+        let port = state.ports.of(&self.part).get(which).copied().unwrap_or_default();
+        SocketAddr::from((Ipv4Addr::LOCALHOST, port))
     }
 
     fn wiring(&self, folder: &Folder, state: &State, secrets: &Secrets) -> Wiring {
@@ -206,10 +217,11 @@ impl Service {
         let peer = detour.and_then(|detours| detours.peer(self.number));
         let url = match peer {
             Some(port) => format!("http://127.0.0.1:{port}"),
-            None => self.url(state),
+            None => self.ops_url(state),
         };
         Wiring {
-            bind: SocketAddr::from((Ipv4Addr::LOCALHOST, self.port(state))),
+            bind: self.address(state, 0),
+            ops_bind: self.address(state, 1),
             bootstrap_servers: brokers.unwrap_or_else(|| state.bootstrap_servers()),
             topic: state.topic.clone(),
             databases: state.databases(secrets),

@@ -23,6 +23,9 @@ pub struct PartStatus {
     /// It runs and answers.
     pub up: bool,
     pub url: Option<String>,
+    /// Of a service's listener for operations.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ops_url: Option<String>,
     pub pid: Option<i32>,
     pub detail: String,
 }
@@ -51,7 +54,8 @@ impl Status {
         for service in services(state.ports.nodes.len()) {
             let url = service.url(&state);
             let found = PartStatus::of(folder, &service.part, false, readiness(&url)).await?;
-            parts.push(PartStatus { url: Some(url), ..found });
+            let ops_url = Some(service.ops_url(&state));
+            parts.push(PartStatus { url: Some(url), ops_url, ..found });
         }
         Ok(Self { parts })
     }
@@ -96,6 +100,7 @@ impl PartStatus {
             name: name.to_owned(),
             up: false,
             url: None,
+            ops_url: None,
             pid: None,
             detail: "not running".into(),
         }
@@ -117,7 +122,7 @@ impl PartStatus {
             Err(error) => (false, format!("{error:#}")),
         };
         let pid = pid.map(nix::unistd::Pid::as_raw);
-        Ok(Self { name: name.to_owned(), up, url: None, pid, detail })
+        Ok(Self { name: name.to_owned(), up, url: None, ops_url: None, pid, detail })
     }
 }
 

@@ -31,7 +31,7 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = brokers)]
     pub brokers: Option<u8>,
 
-    /// Use the ports from this one on instead of 8080-8082, 9092, 9093, 54329 and those after them
+    /// Use the ports from this one on instead of 8080-8082, 8090-8092, 9092, 9093, 54329 and those after them
     #[arg(long, value_name = "PORT")]
     pub port_base: Option<u16>,
 
@@ -183,7 +183,7 @@ fn decide(folder: &Folder, args: &Args, running: &[String]) -> Result<State> {
 
 /// The same ports and those of the nodes that come to them.
 fn grown(ports: Ports, size: Size) -> Result<Ports> {
-    if ports.size() == size {
+    if ports.size() == size && ports.ops.nodes.len() == size.nodes {
         return Ok(ports);
     }
     let first = ports.nodes.first().copied().unwrap_or_default();

@@ -25,8 +25,8 @@ fn the_reference_page_is_up_to_date() {
          file given by `--config FILE`, and environment variables. A key `section.key` of the \
          file is `TRADEWIND_SECTION__KEY` in the environment. All mistakes are told at once, with \
          exit code 2; `--check-config` prints the effective settings with secrets masked.\n\n\
-         The default of `http.bind` is that of `command-api`; `query-api` takes port 8081 and the \
-         `projector` port 8082. A service reads only the sections that it needs; \
+         The defaults of `http.bind` and `ops.bind` are those of `command-api`; `query-api` takes \
+         the ports 8081 and 8091, the `projector` 8082 and 8092. A service reads only the sections that it needs; \
          `--check-config` shows them.\n\n{}",
         reference::<All>()
     );

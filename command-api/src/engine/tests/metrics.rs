@@ -2,6 +2,7 @@
 
 use std::io;
 
+use axum::body::Body;
 use infra::telemetry::emit;
 use serde_json::json;
 
@@ -58,7 +59,8 @@ async fn the_metrics_page_shows_the_engine() {
     // Gauges are set with the regular tick, and the store's with its next write.
     eventually("all metrics", || async {
         emit(StoreUnwritable { shard: SHARD, error: &error });
-        let page = world.guest("GET", "/metrics", json!(null)).await.expect(200).text;
+        let request = World::request("GET", "/metrics").body(Body::empty()).unwrap();
+        let page = world.send_to_ops(request).await.expect(200).text;
         let missing: Vec<_> = names.iter().filter(|name| !page.contains(**name)).collect();
         missing.is_empty().then_some(())
     })

@@ -31,8 +31,13 @@ async fn an_operator_sees_who_serves_each_shard() {
 async fn without_the_nodes_secret_there_is_nothing_to_ask() {
     let world = World::start();
     for path in ["/internal/v1/submit", "/internal/v1/read", "/internal/v1/shards"] {
-        let request = World::request("POST", path).header("authorization", bearer(OPERATOR));
-        let seen = world.send(request.body(Body::from("{}")).unwrap()).await;
+        let request = || {
+            let request = World::request("POST", path).header("authorization", bearer(OPERATOR));
+            request.body(Body::from("{}")).unwrap()
+        };
+        let seen = world.send_to_ops(request()).await;
+        assert_eq!(seen.status, StatusCode::NOT_FOUND, "{path}: {}", seen.text);
+        let seen = world.send(request()).await;
         assert_eq!(seen.status, StatusCode::NOT_FOUND, "{path}: {}", seen.text);
     }
 }

@@ -1,8 +1,14 @@
 //! How a service listens.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
-use crate::config::{Reader, Setting, duration};
+use crate::{
+    config::{Reader, Setting, duration},
+    http::client::Proxies,
+};
 
 const REQUEST_WAIT_MAX: Setting = Setting {
     key: "http.request_wait_max",
@@ -24,36 +30,80 @@ const REQUESTS_MAX: Setting = Setting {
 };
 const CONNECTIONS_MAX: Setting = Setting {
     key: "http.connections_max",
-    doc: "Open connections at once; more wait to be accepted.",
+    doc: "Open connections of clients at once, and at most half of the file descriptors that the \
+          process may have; more wait to be accepted.",
     allowed: "a number of at least 1",
     default: Some("8192"),
 };
 
+const CONNECTIONS_PER_ADDRESS_MAX: Setting = Setting {
+    key: "http.connections_per_address_max",
+    doc: "Open connections of one address at once (of IPv6: of a /64), unless it is a trusted proxy; \
+          more get 429 and are closed. Without it a quarter of all.",
+    allowed: "a number of at least 1",
+    default: None,
+};
+const CLIENT_WAIT_MAX: Setting = Setting {
+    key: "http.client_wait_max",
+    doc: "How long a client may take for the head of a request, wait with its next one, or send or \
+          take nothing while a body or an answer is under way; then its connection ends.",
+    allowed: "a duration such as 30s",
+    default: Some("30s"),
+};
+const TRUSTED_PROXIES: Setting = Setting {
+    key: "http.trusted_proxies",
+    doc: "Who is believed when X-Forwarded-For or Forwarded says who asks; a proxy must write one of \
+          them itself.",
+    allowed: "none, or networks such as 10.0.0.0/8,192.0.2.1",
+    default: Some("none"),
+};
+
+/// Any free port of this machine.
+const LOCAL: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
 #[derive(Clone, Debug)]
 pub struct Http {
     pub bind: SocketAddr,
+    /// Of the listener for operations.
+    pub ops_bind: SocketAddr,
     pub request_wait_max: Duration,
     pub drain_wait_max: Duration,
     pub requests_max: usize,
     pub connections_max: usize,
+    /// `None`: a share of all.
+    pub connections_per_address_max: Option<usize>,
+    pub client_wait_max: Duration,
+    pub trusted_proxies: Proxies,
 }
 
 impl Http {
-    /// `bind` declares the address, whose default differs from service to service: see
-    /// [`Http::bind_setting`].
-    pub fn read(reader: &mut Reader<'_>, bind: &'static Setting) -> Option<Self> {
+    /// `bind` and `ops_bind` declare the addresses, whose defaults differ from service to service:
+    /// see [`Http::bind_setting`] and [`Http::ops_bind_setting`].
+    pub fn read(
+        reader: &mut Reader<'_>,
+        bind: &'static Setting,
+        ops_bind: &'static Setting,
+    ) -> Option<Self> {
         let positive = |text: &str| text.parse().ok().filter(|number| *number > 0);
         let bind = reader.get(bind);
+        let ops_bind = reader.get(ops_bind);
         let request_wait_max = reader.get_with(&REQUEST_WAIT_MAX, duration);
         let drain_wait_max = reader.get_with(&DRAIN_WAIT_MAX, duration);
         let requests_max = reader.get_with(&REQUESTS_MAX, positive);
         let connections_max = reader.get_with(&CONNECTIONS_MAX, positive);
+        let per_address_max = reader.optional_with(&CONNECTIONS_PER_ADDRESS_MAX, positive);
+        let client_wait_max = reader.get_with(&CLIENT_WAIT_MAX, duration);
+        let trusted_proxies = reader.get_with(&TRUSTED_PROXIES, Proxies::parse);
         Some(Self {
             bind: bind?,
+            ops_bind: ops_bind?,
             request_wait_max: request_wait_max?,
             drain_wait_max: drain_wait_max?,
             requests_max: requests_max?,
             connections_max: connections_max?,
+            connections_per_address_max: per_address_max?,
+            client_wait_max: client_wait_max?,
+            trusted_proxies: trusted_proxies?,
         })
     }
 
@@ -68,15 +118,31 @@ impl Http {
         }
     }
 
+    /// Declares `ops.bind` with a service's own default.
+    #[must_use]
+    pub const fn ops_bind_setting(default: &'static str) -> Setting {
+        Setting {
+            key: "ops.bind",
+            doc: "Where to listen for operators and other nodes: health, metrics and what nodes ask \
+                  each other. Clients have no business there; port 0 takes any free one.",
+            allowed: "an address and port such as 127.0.0.1:8090",
+            default: Some(default),
+        }
+    }
+
     /// All defaults, on any free port of this machine: for tests.
     #[must_use]
     pub const fn local() -> Self {
         Self {
-            bind: SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0),
+            bind: LOCAL,
+            ops_bind: LOCAL,
             request_wait_max: Duration::from_secs(10),
             drain_wait_max: Duration::from_secs(20),
             requests_max: 4096,
             connections_max: 8192,
+            connections_per_address_max: None,
+            client_wait_max: Duration::from_secs(30),
+            trusted_proxies: Proxies::none(),
         }
     }
 }

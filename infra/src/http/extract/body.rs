@@ -1,5 +1,7 @@
 //! Whole bodies, up to a limit.
 
+use std::{error::Error, iter};
+
 use axum::{
     body::Body,
     http::{HeaderMap, header},
@@ -8,7 +10,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::time::timeout_at;
 
-use crate::http::{problem::Problem, trace::RequestContext};
+use crate::http::{problem::Problem, server::Stalled, trace::RequestContext};
 
 /// A larger body is refused: 413.
 pub const BODY_BYTES_MAX: usize = 1 << 20;
@@ -35,9 +37,16 @@ pub async fn read_body(headers: &HeaderMap, body: Body) -> Result<Bytes, Problem
         Err(error) if error.is::<LengthLimitError>() => {
             Err(Problem::body_too_large(BODY_BYTES_MAX))
         }
+        Err(error) if is_stalled(&*error) => {
+            Err(Problem::request_timeout("the body did not go on; nothing has happened"))
+        }
         Err(error) => {
             let problem = Problem::bad_request("incomplete_body", "the body broke off");
             Err(problem.caused_by(error))
         }
     }
+}
+
+fn is_stalled(error: &(dyn Error + 'static)) -> bool {
+    iter::successors(Some(error), |&error| error.source()).any(|error| error.is::<Stalled>())
 }

@@ -129,6 +129,13 @@ impl Problem {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", detail)
     }
 
+    /// 431.
+    #[must_use]
+    pub fn head_too_large(bytes_max: usize) -> Self {
+        let detail = format!("a request's head may have at most {bytes_max} bytes");
+        Self::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large", detail)
+    }
+
     /// 500: a bug. The client gets the trace id, the log gets the cause.
     #[must_use]
     pub fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {

@@ -1,10 +1,26 @@
 //! Open connections: accepted up to a limit, counted, and drained in the end.
+//!
+//! **Invariant:** no client holds a connection by doing nothing, and none holds more than its share.
 
-use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    io,
+    net::{IpAddr, SocketAddr},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 
-use axum::{Router, body::Body, extract::ConnectInfo, http::Request, response::Response};
+use axum::{
+    Router,
+    body::Body,
+    extract::ConnectInfo,
+    http::Request,
+    response::{IntoResponse, Response},
+};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::SockRef;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -13,20 +29,63 @@ use tokio::{
 };
 use tower::Service;
 
+use super::{
+    shares::{Share, Shares},
+    steady::{Bodies, SteadyStream},
+};
 use crate::{
-    http::events::{AcceptFailed, Draining},
+    config, descriptors,
+    http::{
+        client::Proxies,
+        events::{AcceptFailed, ConnectionCut, Draining},
+        problem::Problem,
+    },
     shutdown::Shutdown,
     telemetry::emit,
 };
 
-/// A client that has not sent a whole head by then is cut off, so that slow ones cannot hold
-/// connections for ever. It bounds an idle kept-alive connection, too.
-const HEAD_WAIT_MAX: Duration = Duration::from_secs(30);
+/// Bytes of a request's head. More get 431.
+const HEAD_BYTES_MAX: usize = 64 << 10;
+/// A client has a quarter of all connections, unless the settings say otherwise.
+const SHARE: usize = 4;
+/// What a client is told that has its share already.
+const SHARE_TAKEN: &str = r#"{"type":"urn:tradewind:problem:too_many_connections","title":"Too many connections","status":429,"code":"too_many_connections","detail":"your address has its share of connections; use those that it has"}"#;
 /// A pause after a failure to accept, which is mostly a lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// What connections may cost.
+#[derive(Clone, Debug)]
+pub(super) struct Bounds {
+    connections_max: usize,
+    per_address_max: usize,
+    client_wait_max: Duration,
+    /// Not bound to a client's share: many clients come through them.
+    proxies: Proxies,
+}
+
+impl Bounds {
+    pub(super) fn of_clients(settings: &config::Http) -> Self {
+        let connections_max = settings.connections_max.min(descriptors::for_clients());
+        let share = (connections_max / SHARE).max(1);
+        Self {
+            connections_max,
+            per_address_max: settings.connections_per_address_max.unwrap_or(share),
+            client_wait_max: settings.client_wait_max,
+            proxies: settings.trusted_proxies.clone(),
+        }
+    }
+
+    /// As many as requests are let in: nodes send each other what clients ask of them.
+    pub(super) fn of_ops(settings: &config::Http) -> Self {
+        let connections_max = settings.requests_max.min(descriptors::for_ops()).max(8);
+        Self { connections_max, per_address_max: usize::MAX, ..Self::of_clients(settings) }
+    }
+}
+
 pub(super) struct Connections {
     router: Router,
+    bounds: Arc<Bounds>,
+    shares: Shares,
     slots: Arc<Semaphore>,
     open: JoinSet<()>,
     closing: Shutdown,
@@ -41,9 +100,16 @@ pub struct StillOpen {
 }
 
 impl Connections {
-    pub(super) fn new(router: Router, connections_max: usize) -> Self {
-        let slots = Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS)));
-        Self { router, slots, open: JoinSet::new(), closing: Shutdown::new() }
+    pub(super) fn new(router: Router, bounds: Bounds) -> Self {
+        let slots = bounds.connections_max.min(Semaphore::MAX_PERMITS);
+        Self {
+            router,
+            shares: Shares::new(bounds.per_address_max),
+            bounds: Arc::new(bounds),
+            slots: Arc::new(Semaphore::new(slots)),
+            open: JoinSet::new(),
+            closing: Shutdown::new(),
+        }
     }
 
     /// Accepts for ever. Safe to drop at any await.
@@ -64,11 +130,23 @@ impl Connections {
     }
 
     fn open(&mut self, stream: TcpStream, peer: SocketAddr, slot: OwnedSemaphorePermit) {
-        let (router, closing) = (self.router.clone(), self.closing.clone());
+        let share = match self.share(peer.ip()) {
+            Ok(share) => share,
+            Err(()) => return refuse(&stream),
+        };
+        let asked = Asked { router: self.router.clone(), peer, bounds: Arc::clone(&self.bounds) };
+        let closing = self.closing.clone();
         self.open.spawn(async move {
-            serve(stream, peer, router, closing).await;
-            drop(slot);
+            serve(stream, asked, closing).await;
+            drop((slot, share));
         });
+    }
+
+    fn share(&self, peer: IpAddr) -> Result<Option<Share>, ()> {
+        if self.bounds.proxies.trust(peer) {
+            return Ok(None);
+        }
+        self.shares.take(peer).map(Some).ok_or(())
     }
 
     /// Lets each connection finish the request that it is at.
@@ -82,39 +160,88 @@ impl Connections {
     }
 }
 
-async fn serve(stream: TcpStream, peer: SocketAddr, router: Router, closing: Shutdown) {
+/// Says why and hangs up. Nobody waits for a client that does not want to hear it.
+fn refuse(stream: &TcpStream) {
+    emit(ConnectionCut { reason: "share" });
+    let head = "HTTP/1.1 429 Too Many Requests\r\ncontent-type: application/problem+json\r\n\
+                retry-after: 1\r\nconnection: close\r\ncontent-length:";
+    let answer = format!("{head} {}\r\n\r\n{SHARE_TAKEN}", SHARE_TAKEN.len());
+    stream.try_write(answer.as_bytes()).ok();
+}
+
+/// What all requests of a connection have in common.
+#[derive(Clone)]
+struct Asked {
+    router: Router,
+    peer: SocketAddr,
+    bounds: Arc<Bounds>,
+}
+
+async fn serve(stream: TcpStream, asked: Asked, closing: Shutdown) {
+    let wait_max = asked.bounds.client_wait_max;
     // Answers are written whole, so waiting for more to send only delays them. A failure means
     // that the client is gone, which the connection will find out by itself.
     stream.set_nodelay(true).ok();
-    let service = service_fn(move |request| call(router.clone(), peer, request));
+    // The kernel gives a client up that acknowledges nothing, whatever is left to be written.
+    SockRef::from(&stream).set_tcp_user_timeout(Some(wait_max)).ok();
+    let (stream, bodies) = SteadyStream::new(stream, wait_max);
+    let service = service_fn(move |request| call(asked.clone(), bodies.clone(), request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_WAIT_MAX)
+        .header_read_timeout(wait_max)
+        .max_buf_size(HEAD_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut connection = pin!(connection);
-    // A broken connection is the client's affair; every answer was counted where it was made.
-    tokio::select! {
-        _ = connection.as_mut() => {}
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
         () = closing.requested() => {
             connection.as_mut().graceful_shutdown();
-            connection.await.ok();
+            connection.await
         }
+    };
+    // A broken connection is the client's affair; every answer was counted where it was made.
+    if let Err(error) = ended
+        && let Some(reason) = why_cut(&error)
+    {
+        emit(ConnectionCut { reason });
     }
 }
 
+/// Why this side ended the connection, if it did.
+fn why_cut(error: &hyper::Error) -> Option<&'static str> {
+    if error.is_timeout() {
+        return Some("head");
+    }
+    let cause = std::error::Error::source(error)?.downcast_ref::<io::Error>()?;
+    (cause.kind() == io::ErrorKind::TimedOut).then_some("stalled")
+}
+
 async fn call(
-    mut router: Router,
-    peer: SocketAddr,
+    asked: Asked,
+    bodies: Bodies,
     request: Request<Incoming>,
 ) -> Result<Response, Infallible> {
-    let mut request = request.map(Body::new);
-    request.extensions_mut().insert(ConnectInfo(peer));
+    let Asked { mut router, peer, bounds } = asked;
+    let mut request = request.map(|body| Body::new(bodies.of(body)));
+    if head_bytes(&request) > HEAD_BYTES_MAX {
+        return Ok(Problem::head_too_large(HEAD_BYTES_MAX).into_response());
+    }
+    let client = bounds.proxies.client(peer.ip(), request.headers());
+    request.extensions_mut().insert(ConnectInfo(SocketAddr::new(client, peer.port())));
     router.call(request).await
 }
 
+/// As they were sent, or nearly so: what is over the limit may have come in one piece.
+fn head_bytes<B>(request: &Request<B>) -> usize {
+    let path = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
+    let fields = request.headers().iter();
+    let fields = fields.map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
+    path + fields.sum::<usize>()
+}
+
 /// The client left before it was accepted: nothing is wrong with the listener.
-fn is_of_one_connection(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{Router, routing::get};
+use futures_util::FutureExt;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -22,8 +23,9 @@ use crate::{
     task::{self, Task},
 };
 
-struct Running {
-    address: std::net::SocketAddr,
+pub(super) struct Running {
+    pub(super) address: std::net::SocketAddr,
+    pub(super) ops: std::net::SocketAddr,
     readiness: Readiness,
     shutdown: Shutdown,
     entered: Arc<Notify>,
@@ -31,8 +33,12 @@ struct Running {
     serving: Task<Result<(), StillOpen>>,
 }
 
-/// A server whose only route waits until it may leave.
+/// A server with a route that waits until it may leave.
 fn start(settings: &config::Http) -> Running {
+    start_with(settings, Router::new())
+}
+
+pub(super) fn start_with(settings: &config::Http, routes: Router) -> Running {
     let server = Server::bind(settings).unwrap();
     let (entered, leave) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let wait = {
@@ -43,16 +49,16 @@ fn start(settings: &config::Http) -> Running {
             "done"
         }
     };
-    let routes = Router::new().route("/wait", get(wait));
+    let routes = routes.route("/wait", get(wait));
     let about = About { title: "Test", description: "For tests", version: "1" };
     let (readiness, shutdown) = (Readiness::new(), Shutdown::new());
     let app = App::new(&about, OpenApiRouter::from(routes), readiness.clone(), Limits::default());
-    let address = server.local_addr();
+    let (address, ops) = (server.local_addr(), server.ops_addr());
     let serving = task::spawn("server", server.serve(app, shutdown.clone()));
-    Running { address, readiness, shutdown, entered, leave, serving }
+    Running { address, ops, readiness, shutdown, entered, leave, serving }
 }
 
-async fn ask(address: std::net::SocketAddr, path: &str) -> TcpStream {
+pub(super) async fn ask(address: std::net::SocketAddr, path: &str) -> TcpStream {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -101,13 +107,45 @@ async fn an_idle_connection_does_not_hold_the_drain_up() {
 }
 
 #[tokio::test]
+async fn operators_are_answered_while_clients_have_taken_all_connections() {
+    let running = start(&config::Http { connections_max: 1, ..config::Http::local() });
+    let _stream = ask(running.address, "/wait").await;
+    running.entered.notified().await;
+    let mut waiting = ask(running.address, "/livez").await;
+    let mut stream = ask(running.ops, "/livez").await;
+    let mut head = [0; 12];
+    stream.read_exact(&mut head).await.unwrap();
+    assert_eq!(&head, b"HTTP/1.1 200");
+    assert!(waiting.read(&mut head).now_or_never().is_none());
+}
+
+#[tokio::test]
+async fn operators_are_answered_while_clients_are_drained() {
+    let running = start(&config::Http::local());
+    let _stream = ask(running.address, "/wait").await;
+    running.entered.notified().await;
+    running.shutdown.request();
+    while running.readiness.is_ready() {
+        tokio::task::yield_now().await;
+    }
+    let mut stream = ask(running.ops, "/readyz").await;
+    let mut head = [0; 12];
+    stream.read_exact(&mut head).await.unwrap();
+    assert_eq!(&head, b"HTTP/1.1 503");
+    running.leave.notify_one();
+    running.serving.await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn a_taken_port_is_named() {
     let running = start(&config::Http::local());
-    let settings = config::Http { bind: running.address, ..config::Http::local() };
-    let error = Server::bind(&settings).unwrap_err().to_string();
-    let expected = format!(
-        "cannot listen on {}: the port is taken; stop what holds it or choose another",
-        running.address
-    );
-    assert_eq!(error, expected);
+    for settings in [
+        config::Http { bind: running.address, ..config::Http::local() },
+        config::Http { ops_bind: running.ops, ..config::Http::local() },
+    ] {
+        let taken = if settings.bind.port() == 0 { running.ops } else { running.address };
+        let error = Server::bind(&settings).unwrap_err().to_string();
+        let advice = "the port is taken; stop what holds it or choose another";
+        assert_eq!(error, format!("cannot listen on {taken}: {advice}"));
+    }
 }

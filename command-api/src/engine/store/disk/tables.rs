@@ -35,6 +35,12 @@ const UNREADABLE: &str = "unreadable/";
 
 const OUTCOMES: &str = "outcomes";
 
+/// Files of a shard that stay open between two reads: its part of what the process has for them, if it
+/// has 16 shards. More are opened and closed again.
+fn files_max() -> usize {
+    (infra::descriptors::for_files() / 16).clamp(8, 900)
+}
+
 pub(super) struct Tables {
     pub(super) db: Database,
     pub(super) meta: Keyspace,
@@ -58,6 +64,7 @@ impl Tables {
             .cache_size(u64::try_from(block_bytes).unwrap_or(u64::MAX))
             .max_journaling_size(JOURNAL_BYTES_MAX)
             .worker_threads(WORKERS)
+            .max_cached_files(Some(files_max()))
             .with_compaction_filter_factories(Arc::new(move |keyspace| {
                 (keyspace == OUTCOMES).then(|| Arc::clone(&expiry))
             }))

@@ -1,0 +1,77 @@
+//! Connections per client, so that none can have them all.
+
+use std::{
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use rustc_hash::FxHashMap;
+
+use crate::http::client::Network;
+
+/// How many each has.
+#[derive(Clone, Debug)]
+pub(super) struct Shares {
+    max: usize,
+    taken: Arc<Mutex<FxHashMap<Network, usize>>>,
+}
+
+/// One connection of one client; dropping it gives its place back.
+#[derive(Debug)]
+pub(super) struct Share {
+    network: Network,
+    shares: Shares,
+}
+
+impl Shares {
+    pub(super) fn new(max: usize) -> Self {
+        Self { max, taken: Arc::default() }
+    }
+
+    /// `None` if this client has its share already.
+    pub(super) fn take(&self, address: IpAddr) -> Option<Share> {
+        let network = Network::from(address);
+        let mut all = self.all();
+        let taken = all.entry(network).or_default();
+        if *taken >= self.max {
+            return None;
+        }
+        *taken += 1;
+        Some(Share { network, shares: self.clone() })
+    }
+
+    fn all(&self) -> MutexGuard<'_, FxHashMap<Network, usize>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut all = self.shares.all();
+        let Some(taken) = all.get_mut(&self.network) else { return };
+        *taken -= 1;
+        if *taken == 0 {
+            all.remove(&self.network);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_that_has_its_share_leaves_the_rest_to_others() {
+        let shares = Shares::new(2);
+        let take = |address: &str| shares.take(address.parse().unwrap());
+        let (one, two) = (take("2001:db8::1"), take("2001:db8::2"));
+        assert!(one.is_some() && two.is_some());
+        assert!(take("2001:db8::3").is_none());
+        let other = take("192.0.2.1");
+        assert!(other.is_some());
+        drop(one);
+        assert!(take("2001:db8::3").is_some());
+        drop((two, other));
+        assert!(shares.all().is_empty(), "who is gone is not remembered");
+    }
+}

@@ -1,0 +1,213 @@
+//! A connection whose client has to go on: who takes or sends nothing for too long is cut off.
+//!
+//! Only what is under way counts: a client may wait for its answer, and the time between two requests
+//! is bounded elsewhere.
+//!
+//! A connection that ends while the client still sends would be reset, and the answer lost with it:
+//! so a bounded rest is read and thrown away first.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    time::{Sleep, sleep},
+};
+
+/// How much of a request that was refused before its end is thrown away, and for how long, until
+/// the connection is closed under the client's hands.
+const REST_BYTES_MAX: usize = 16 << 20;
+const REST_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// The client has made no progress for too long.
+#[derive(Debug, thiserror::Error)]
+#[error("the client has not gone on for {0:?}")]
+pub(crate) struct Stalled(Duration);
+
+/// Runs while nothing goes on.
+#[derive(Debug)]
+struct Patience {
+    wait_max: Duration,
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+impl Patience {
+    fn new(wait_max: Duration) -> Self {
+        Self { wait_max, stalled: None }
+    }
+
+    /// Lets what happens pass, and ends the wait for what does not.
+    fn watch<T>(&mut self, cx: &mut Context<'_>, polled: Poll<T>) -> Poll<Result<T, Stalled>> {
+        if let Poll::Ready(value) = polled {
+            self.stalled = None;
+            return Poll::Ready(Ok(value));
+        }
+        let wait_max = self.wait_max;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(wait_max)));
+        ready!(stalled.as_mut().poll(cx));
+        Poll::Ready(Err(Stalled(wait_max)))
+    }
+}
+
+/// Whether the client has sent something that nobody has read to its end.
+#[derive(Clone, Debug, Default)]
+struct Unread(Arc<AtomicBool>);
+
+impl Unread {
+    fn set(&self, unread: bool) {
+        self.0.store(unread, Ordering::Relaxed);
+    }
+}
+
+/// The connection.
+#[derive(Debug)]
+pub(super) struct SteadyStream {
+    stream: TcpStream,
+    writing: Patience,
+    unread: Unread,
+    rest: Option<Rest>,
+}
+
+/// What is thrown away in the end.
+#[derive(Debug)]
+struct Rest {
+    bytes: usize,
+    until: Pin<Box<Sleep>>,
+}
+
+/// Makes the bodies of a connection's requests [`SteadyBody`]s.
+#[derive(Clone, Debug)]
+pub(super) struct Bodies {
+    wait_max: Duration,
+    unread: Unread,
+}
+
+impl SteadyStream {
+    pub(super) fn new(stream: TcpStream, wait_max: Duration) -> (Self, Bodies) {
+        let unread = Unread::default();
+        let bodies = Bodies { wait_max, unread: unread.clone() };
+        (Self { stream, writing: Patience::new(wait_max), unread, rest: None }, bodies)
+    }
+}
+
+impl AsyncRead for SteadyStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        self.unread.set(buffer.filled().len() > before);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for SteadyStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.writing.watch(cx, polled).map(settle)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.writing.watch(cx, polled).map(settle)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.rest.is_none() {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+            let rest = Rest { bytes: REST_BYTES_MAX, until: Box::pin(sleep(REST_WAIT_MAX)) };
+            self.rest = Some(rest);
+        }
+        let Self { stream, rest: Some(rest), unread, .. } = &mut *self else {
+            return Poll::Ready(Ok(()));
+        };
+        let mut thrown_away = [0; 8192];
+        while unread.0.load(Ordering::Relaxed) && rest.bytes > 0 {
+            if rest.until.as_mut().poll(cx).is_ready() {
+                break;
+            }
+            let mut buffer = ReadBuf::new(&mut thrown_away);
+            ready!(Pin::new(&mut *stream).poll_read(cx, &mut buffer))?;
+            let read = buffer.filled().len();
+            unread.set(read > 0);
+            rest.bytes = rest.bytes.saturating_sub(read);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+fn settle(written: Result<io::Result<usize>, Stalled>) -> io::Result<usize> {
+    written.unwrap_or_else(|stalled| Err(io::Error::new(io::ErrorKind::TimedOut, stalled)))
+}
+
+impl Bodies {
+    pub(super) fn of(&self, body: Incoming) -> SteadyBody {
+        self.unread.set(!body.is_end_stream());
+        let (reading, unread) = (Patience::new(self.wait_max), self.unread.clone());
+        SteadyBody { body, reading, unread }
+    }
+}
+
+/// The body of a request.
+#[derive(Debug)]
+pub(super) struct SteadyBody {
+    body: Incoming,
+    reading: Patience,
+    unread: Unread,
+}
+
+impl Body for SteadyBody {
+    type Data = <Incoming as Body>::Data;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        let frame = match ready!(self.reading.watch(cx, polled)) {
+            Ok(frame) => frame,
+            Err(stalled) => return Poll::Ready(Some(Err(stalled.into()))),
+        };
+        if self.body.is_end_stream() {
+            self.unread.set(false);
+        }
+        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
