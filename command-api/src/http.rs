@@ -12,6 +12,7 @@ mod batch;
 mod carts;
 mod incoming;
 mod keys;
+mod open_checkouts;
 mod peers;
 mod products;
 mod shapes;

@@ -29,7 +29,7 @@ use infra::{
 };
 
 use http::{AppState, EngineSlot, Ingredients};
-use payment::Sandbox;
+use payment::{Desk, Sandbox};
 use rear::Rear;
 
 pub use settings::Settings;
@@ -52,18 +52,21 @@ impl Service {
     /// A port cannot be had.
     pub fn bind(settings: Settings) -> anyhow::Result<Self> {
         let Settings { http, kafka, auth, node, meeting, store, snapshots, .. } = settings;
-        let sandbox_webhook_secret = settings.sandbox_webhook_secret;
+        let Settings { sandbox_webhook_secret, payment_calls_max, open_checkouts_max, .. } =
+            settings;
         let server = Server::bind(&http)?;
         let (clock, readiness) = (Clock::System, Readiness::new());
-        let (engine, provider) = (EngineSlot::default(), Arc::new(Sandbox::new(clock.clone())));
+        let engine = EngineSlot::default();
+        let desk = Desk::new(Arc::new(Sandbox::new(clock.clone())), payment_calls_max);
         let state = AppState::new(Ingredients {
             engine: engine.clone(),
             clock: clock.clone(),
             auth,
-            provider: provider.clone(),
+            desk: desk.clone(),
             webhook_secret: sandbox_webhook_secret,
             peer_secret: meeting.as_ref().map(|meeting| meeting.secret.clone()),
             requests_max: http.requests_max,
+            open_checkouts_max,
         });
         let rear = Rear {
             kafka,
@@ -74,7 +77,7 @@ impl Service {
             snapshots,
             clock,
             engine,
-            provider,
+            desk,
             reachable: readiness.condition("kafka"),
             served: readiness.condition("shards"),
         };

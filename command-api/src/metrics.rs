@@ -7,10 +7,10 @@ use infra::{
     log::Offset,
     telemetry::{
         Event, chain,
-        metric::{Counter, Gauge, Histogram},
+        metric::{Counter, Gauge, Histogram, NO_LABELS},
     },
 };
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 static REACTION_SECONDS: Histogram = Histogram::new(
     "tradewind_process_reaction_seconds",
@@ -30,6 +30,19 @@ static SKIPPED: Counter =
 static CROWDED: Counter = Counter::new(
     "tradewind_command_crowded_total",
     "Requests refused because their shard had its share of waiting ones, by shard",
+);
+
+static PROVIDER_CALL_SECONDS: Histogram = Histogram::new(
+    "tradewind_payment_call_seconds",
+    "Time that a call to a payment provider took, by provider, operation and outcome",
+);
+static PROVIDER_PAUSED: Gauge = Gauge::new(
+    "tradewind_payment_provider_paused",
+    "1 while a payment provider is not asked because it fails, by provider",
+);
+static CHECKOUTS_CAPPED: Counter = Counter::new(
+    "tradewind_command_capped_checkouts_total",
+    "Checkouts of guests refused because too many from their address were open",
 );
 
 fn label(shard: ShardId) -> [(&'static str, String); 1] {
@@ -106,5 +119,48 @@ impl Event for EventSkipped<'_> {
         let Self { stream, error } = self;
         SKIPPED.add(&[("type", stream.stream_type().as_str())], 1);
         error!(stream.id = %stream, "an event cannot be read: {}", chain(error));
+    }
+}
+
+/// A call to a payment provider has ended.
+pub(crate) struct ProviderCalled {
+    pub(crate) provider: &'static str,
+    pub(crate) operation: &'static str,
+    pub(crate) outcome: &'static str,
+    pub(crate) elapsed: Duration,
+}
+
+impl Event for ProviderCalled {
+    fn emit(self) {
+        let Self { provider, operation, outcome, elapsed } = self;
+        let labels = [("provider", provider), ("operation", operation), ("outcome", outcome)];
+        PROVIDER_CALL_SECONDS.record(&labels, elapsed.as_secs_f64());
+    }
+}
+
+/// A payment provider is asked no more for a while, or again.
+pub(crate) struct BreakerMoved {
+    pub(crate) provider: &'static str,
+    pub(crate) is_open: bool,
+}
+
+impl Event for BreakerMoved {
+    fn emit(self) {
+        let Self { provider, is_open } = self;
+        PROVIDER_PAUSED.set(&[("provider", provider)], if is_open { 1.0 } else { 0.0 });
+        if is_open {
+            warn!("payment provider {provider} fails: it is not asked for a while");
+        } else {
+            info!("payment provider {provider} answers again");
+        }
+    }
+}
+
+/// A guest has as many checkouts open as it may have.
+pub(crate) struct CheckoutsCapped;
+
+impl Event for CheckoutsCapped {
+    fn emit(self) {
+        CHECKOUTS_CAPPED.add(NO_LABELS, 1);
     }
 }

@@ -3,12 +3,15 @@
 //! A provider is asked under the payment's id as its idempotency key, so that asking again after a
 //! crash never authorises twice.
 
+mod breaker;
+mod desk;
 mod sandbox;
 mod signature;
 
 use async_trait::async_trait;
 use domain::{id::PaymentId, money::Money, timestamp::Timestamp};
 
+pub use desk::{CallFailed, Desk};
 pub use sandbox::Sandbox;
 pub use signature::{SignatureError, WebhookSecret};
 
@@ -50,7 +53,7 @@ pub trait PaymentProvider: Send + Sync + 'static {
     /// As payments and webhook paths name it.
     fn name(&self) -> &'static str;
 
-    /// Asks for the money, waiting as long as the provider takes.
+    /// Asks for the money. The desk bounds how long that may take.
     async fn authorise(&self, request: &Authorisation) -> Result<Decision, ProviderUnavailable>;
 
     /// Gives back whatever was or will be authorised for this payment. Voiding again is fine.

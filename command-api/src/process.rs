@@ -9,6 +9,7 @@
 
 pub(crate) mod catalogue;
 pub(crate) mod checkout;
+mod places;
 mod plan;
 mod progress;
 mod shard;
@@ -27,7 +28,7 @@ use infra::{
 
 pub use shard::{Follow, FollowFailed};
 
-use crate::{engine::Engine, payment::PaymentProvider};
+use crate::{engine::Engine, payment::Desk};
 
 /// What process managers work with. Cheap to clone.
 #[derive(Clone)]
@@ -35,7 +36,7 @@ pub struct Managers {
     pub engine: Engine,
     pub log: Arc<dyn EventLog>,
     pub progress: Progress,
-    pub provider: Arc<dyn PaymentProvider>,
+    pub desk: Desk,
     pub clock: Clock,
 }
 

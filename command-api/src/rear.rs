@@ -24,7 +24,7 @@ use crate::{
         Cluster, Depot, Engine, Node, ShardStatus, Stores, forward::HttpPeers, ownership::Ownership,
     },
     http::EngineSlot,
-    payment::PaymentProvider,
+    payment::Desk,
     process::Managers,
     settings::Meeting,
 };
@@ -47,7 +47,7 @@ pub(crate) struct Rear {
     pub(crate) clock: Clock,
     /// Filled once the log has been reached.
     pub(crate) engine: EngineSlot,
-    pub(crate) provider: Arc<dyn PaymentProvider>,
+    pub(crate) desk: Desk,
     pub(crate) reachable: Condition,
     pub(crate) served: Condition,
 }
@@ -77,13 +77,8 @@ impl Rear {
             let run = ownership.run(ready, self.draining, shutdown.clone());
             tasks.spawn_critical("ownership", told(run));
         }
-        let managers = Managers {
-            engine: engine.clone(),
-            log,
-            progress,
-            provider: self.provider,
-            clock: self.clock,
-        };
+        let managers =
+            Managers { engine: engine.clone(), log, progress, desk: self.desk, clock: self.clock };
         for shard in shards {
             tasks.spawn_critical("shard", told(shard.run(shutdown.clone())));
         }

@@ -46,6 +46,22 @@ const SANDBOX_WEBHOOK_SECRET: Setting = Setting {
     allowed: "whsec_ and at least 24 bytes in base64",
     default: None,
 };
+const PAYMENT_CALLS_MAX: Setting = Setting {
+    key: "payment.calls_max",
+    doc: "Calls to a payment provider that this node begins at once; as many again may take longer \
+          than half a second. More wait 2 s for a place, then the payment is asked for again later.",
+    allowed: "a number from 1 to 100000",
+    default: Some("1024"),
+};
+const CALLS_MAX_MAX: usize = 100_000;
+const OPEN_CHECKOUTS_MAX: Setting = Setting {
+    key: "http.open_checkouts_max",
+    doc: "Checkouts that guests behind one address (of IPv6: one /64) may have open at this node, \
+          neither confirmed nor rejected and younger than 15 minutes; more get 429. Whoever has a \
+          key is not counted.",
+    allowed: "a number of at least 1",
+    default: Some("2000"),
+};
 
 /// Everything that can be set.
 #[derive(Clone)]
@@ -60,6 +76,8 @@ pub struct Settings {
     pub store: config::Store,
     pub snapshots: config::Snapshots,
     pub sandbox_webhook_secret: Option<WebhookSecret>,
+    pub payment_calls_max: usize,
+    pub open_checkouts_max: usize,
 }
 
 /// What it takes to share the shards with other nodes.
@@ -82,6 +100,11 @@ impl config::Settings for Settings {
         let store = config::Store::read(reader);
         let snapshots = config::Snapshots::read(reader);
         let sandbox_webhook_secret = read_webhook_secret(reader);
+        let within = |max: usize| {
+            move |text: &str| text.parse().ok().filter(|number| (1..=max).contains(number))
+        };
+        let payment_calls_max = reader.get_with(&PAYMENT_CALLS_MAX, within(CALLS_MAX_MAX));
+        let open_checkouts_max = reader.get_with(&OPEN_CHECKOUTS_MAX, within(usize::MAX));
         Some(Self {
             http: http?,
             kafka: kafka?,
@@ -92,6 +115,8 @@ impl config::Settings for Settings {
             store: store?,
             snapshots: snapshots?,
             sandbox_webhook_secret: sandbox_webhook_secret?,
+            payment_calls_max: payment_calls_max?,
+            open_checkouts_max: open_checkouts_max?,
         })
     }
 }

@@ -16,7 +16,7 @@ use domain::{
 use http_body_util::BodyExt;
 use infra::{
     auth::KeyHash,
-    clock::Clock,
+    clock::{Clock, ManualClock},
     config,
     http::{edge::Limits, health::Readiness},
     log::{EventLog, memory::MemoryLog, progress::Progress},
@@ -30,13 +30,14 @@ use uuid::Uuid;
 use crate::{
     engine::{Cluster, Consistency, Engine, Node, Stores},
     http::{self, AppState, EngineSlot, Ingredients},
-    payment::{PaymentProvider, Sandbox, WebhookSecret},
+    payment::{Desk, PaymentProvider, Sandbox, WebhookSecret},
     process::Managers,
 };
 
 pub(crate) const OPERATOR: &str = "the key of an operator";
 pub(crate) const WEBHOOK_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const SHARDS: u32 = 4;
+const OPEN_CHECKOUTS_MAX: usize = 2_000;
 
 pub(crate) struct World {
     pub(crate) engine: Engine,
@@ -104,6 +105,12 @@ impl World {
         Self::with(log, Clock::System, sandbox(), Limits::default(), stores)
     }
 
+    /// A node that lets guests have fewer checkouts open than usual.
+    pub(crate) fn with_open_checkouts(max: usize) -> Self {
+        let (log, stores) = (Arc::new(MemoryLog::new(SHARDS)), Stores::in_memory());
+        Self::build(log, Clock::System, sandbox(), Limits::default(), stores, max)
+    }
+
     fn with(
         log: Arc<dyn EventLog>,
         clock: Clock,
@@ -111,7 +118,19 @@ impl World {
         limits: Limits,
         stores: Stores,
     ) -> Self {
+        Self::build(log, clock, provider, limits, stores, OPEN_CHECKOUTS_MAX)
+    }
+
+    fn build(
+        log: Arc<dyn EventLog>,
+        clock: Clock,
+        provider: Arc<dyn PaymentProvider>,
+        limits: Limits,
+        stores: Stores,
+        open_checkouts_max: usize,
+    ) -> Self {
         let slot = EngineSlot::default();
+        let desk = Desk::new(provider, 1_024);
         let state = AppState::new(Ingredients {
             engine: slot.clone(),
             clock: clock.clone(),
@@ -119,10 +138,11 @@ impl World {
                 operator_key_sha256: Some(KeyHash::of(OPERATOR)),
                 cart_token_secret: "a secret that only these tests have".into(),
             },
-            provider: Arc::clone(&provider),
+            desk: desk.clone(),
             webhook_secret: Some(WebhookSecret::parse(WEBHOOK_SECRET).unwrap()),
             peer_secret: None,
             requests_max: limits.requests_max,
+            open_checkouts_max,
         });
         let node = Node { name: "test".to_owned(), url: "http://127.0.0.1".to_owned() };
         let cluster = Cluster::alone(&node);
@@ -132,7 +152,7 @@ impl World {
             engine: engine.clone(),
             log: Arc::clone(&log),
             progress: Progress::in_memory(),
-            provider,
+            desk,
             clock: clock.clone(),
         };
         let shutdown = Shutdown::new();
@@ -209,14 +229,19 @@ impl World {
 
     /// A guest buys one line on the web; the order's id.
     pub(crate) async fn buy(&self, sku: &str, quantity: u32, method_token: &str) -> OrderId {
+        let checked_out = self.try_to_buy(sku, quantity, method_token).await.expect(202);
+        checked_out.body["order_id"].as_str().unwrap().parse().unwrap()
+    }
+
+    /// The answer to a guest's checkout of one line.
+    pub(crate) async fn try_to_buy(&self, sku: &str, quantity: u32, method_token: &str) -> Seen {
         let body = json!({"currency": "USD", "lines": [{"sku": sku, "quantity": quantity}]});
         let cart = self.guest("POST", "/v1/carts", body).await.expect(201);
         let token = cart.body["cart_token"].as_str().unwrap();
         let path = format!("/v1/carts/{}/checkout", cart.body["id"].as_str().unwrap());
         let request = Self::request("POST", &path).header("tradewind-cart-token", token);
         let request = request.body(checkout(method_token).to_string().into()).unwrap();
-        let checked_out = self.send(request).await.expect(202);
-        checked_out.body["order_id"].as_str().unwrap().parse().unwrap()
+        self.send(request).await
     }
 
     pub(crate) async fn read(&self, stream: &StreamId) -> State {
@@ -241,6 +266,22 @@ impl World {
         })
         .await
     }
+}
+
+const TICK: Duration = Duration::from_millis(10);
+
+/// The engine's time, which goes on together with the one that is paused for the test.
+pub(crate) fn moving_clock() -> (ManualClock, Task<()>) {
+    let manual = ManualClock::at("2026-01-31T12:00:00Z".parse().unwrap());
+    let clock = manual.clone();
+    let moving = task::spawn("clock", async move {
+        let mut ticks = tokio::time::interval(TICK);
+        loop {
+            ticks.tick().await;
+            clock.advance(TICK);
+        }
+    });
+    (manual, moving)
 }
 
 fn sandbox() -> Arc<dyn PaymentProvider> {

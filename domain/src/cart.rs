@@ -13,6 +13,6 @@ mod tests;
 pub use command::*;
 pub use decide::IDLE_MAX;
 pub use event::*;
-pub use line::{LINE_AMOUNT_MAX, LINES_BYTES_MAX, LINES_MAX, QUANTITY_MAX};
+pub use line::{GUEST_QUANTITY_MAX, LINE_AMOUNT_MAX, LINES_BYTES_MAX, LINES_MAX, QUANTITY_MAX};
 pub use rejection::Rejection;
 pub use state::*;

@@ -17,7 +17,7 @@ mod tests;
 ///
 /// A state stored by another version is folded anew from the log. Whoever changes a `state.rs` or
 /// what an `evolve` does raises it; a test of the state store tells when that was forgotten.
-pub const FOLD_VERSION: u32 = 1;
+pub const FOLD_VERSION: u32 = 2;
 
 macro_rules! aggregates {
     ($($variant:ident = $text:literal in $module:ident as $state:ident),+ $(,)?) => {
@@ -61,11 +61,9 @@ macro_rules! aggregates {
                 match kind {
                     StreamType::Cart => Some(Self::Cart(crate::cart::Command::Expire)),
                     StreamType::Payment => Some(Self::Payment(crate::payment::Command::Expire)),
+                    StreamType::Sku => Some(Self::Sku(crate::sku::Command::Expire)),
                     StreamType::Stock => Some(Self::Stock(crate::stock::Command::Expire)),
-                    StreamType::ApiKey
-                    | StreamType::Order
-                    | StreamType::Product
-                    | StreamType::Sku => None,
+                    StreamType::ApiKey | StreamType::Order | StreamType::Product => None,
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! The claim of a SKU's code by one product, and what a cart must know to sell it.
+//! The claim of a SKU's code by one product at a time, and what a cart must know to sell it.
 
 mod command;
 mod decide;

@@ -10,6 +10,7 @@ mod failover;
 mod figure;
 mod footprint;
 mod freshness;
+mod hanging;
 mod history;
 mod http;
 mod ingest;
@@ -70,6 +71,8 @@ enum Name {
     Failover,
     /// From a command's acknowledgement to the query that shows it, at rates that grow
     Freshness,
+    /// Orders of guests while 300 payments hang at the provider, against orders without
+    Hanging,
     /// Commands over HTTP to a node of its own, against a server that sends bodies back
     Http,
     /// Import baskets that the stack does not hold yet, all the way into the read models
@@ -115,6 +118,7 @@ pub async fn run(args: &Args, folder: &Folder) -> Result<ExitCode> {
             footprint::run(rounds, folder, args.aggregates.unwrap_or(1_000_000)).await?;
         }
         Name::Freshness => freshness::run(rounds, &args.target.target(folder)?).await?,
+        Name::Hanging => hanging::run(rounds, &args.target.target(folder)?).await?,
         Name::Failover => failover::run(rounds, args.kills.into(), folder).await?,
         Name::Http => http::run(rounds, folder).await?,
         Name::Overload => overload::run(rounds, folder).await?,

@@ -1,9 +1,11 @@
 //! Products of the catalogue.
 //!
-//! Two streams take part: the product's own, and the `sku` that claims its code and tells carts
+//! Two streams take part: the product's own, and the `sku` whose code it claims, which tells carts
 //! what it costs. The product's stream holds the answer under the Idempotency-Key; the steps on
-//! the `sku` have ids derived from the command's, so a retry after a crash completes what is
-//! missing and repeats nothing.
+//! the `sku` have ids derived from the command's, so a retry after a crash repeats nothing.
+//!
+//! A code is claimed for a product that is about to be created, and confirmed once it is. What a
+//! handler that died left undone, time (a claim runs out) and the catalogue process complete.
 
 mod body;
 
@@ -11,7 +13,7 @@ use axum::response::IntoResponse;
 use axum::{extract::State, response::Response};
 use domain::{
     Command, State as Aggregate,
-    id::ProductId,
+    id::{ProductId, Sku},
     product::{self, Details, Patch},
     sku,
 };
@@ -31,6 +33,9 @@ use crate::{
     process::catalogue,
 };
 
+/// The refusal that tells that another product has the code.
+const TAKEN: &str = sku::Rejection::Taken.code();
+
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(create))
@@ -43,7 +48,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 
 /// Create a product
 ///
-/// It is a draft until it is published.
+/// It is a draft until it is published. If it is not created, its SKU stays free.
 #[utoipa::path(
     post, path = "/v1/products", operation_id = "create_product",
     tag = "products", security(("api_key" = ["staff"])),
@@ -57,7 +62,8 @@ async fn create(
 ) -> Result<Reply, Problem> {
     let id = ProductId::new(body.id.unwrap_or_else(|| origin.new_id("product")));
     let stream = id.stream();
-    if is_first(&app, &origin, id).await? {
+    let claims = is_first(&app, &origin, id).await?;
+    if claims {
         let claim = Command::Sku(sku::Command::Claim { product_id: id });
         let claimed = origin.submit_step(&app, "claim", body.sku.stream(), claim).await?;
         if let Outcome::Rejected { .. } = claimed.outcome {
@@ -68,9 +74,48 @@ async fn create(
     let attributes = body.attributes.into_iter().filter(|(_, value)| !value.is_null()).collect();
     let details =
         Details { name, description, department, category, product_type, brand, attributes };
-    let command = product::Command::Create { sku, details, price: body.price };
+    let command = product::Command::Create { sku: sku.clone(), details, price: body.price };
     let answer = origin.submit(&app, stream.clone(), Command::Product(command)).await?;
+    match answer.outcome {
+        Outcome::Committed { .. } if !answer.replayed => confirm(&app, &origin, id, &sku).await?,
+        Outcome::Rejected { .. } if claims => withdraw(&app, &origin, id, &sku).await?,
+        Outcome::Committed { .. } | Outcome::Unchanged { .. } | Outcome::Rejected { .. } => {}
+    }
     Ok(Reply::of(&stream, &answer)?.created(format!("/v1/products/{id}")))
+}
+
+/// The product exists: its code is its own from here on.
+///
+/// # Errors
+/// Among others, that the code has gone to another product. Then the catalogue process archives
+/// this one.
+async fn confirm(
+    app: &AppState,
+    origin: &Origin,
+    product_id: ProductId,
+    sku: &Sku,
+) -> Result<(), Problem> {
+    let command = Command::Sku(sku::Command::Confirm { product_id });
+    let confirmed = origin.submit_step(app, "confirm", sku.stream(), command).await?;
+    Reply::of(&sku.stream(), &confirmed).map(drop)
+}
+
+/// The product was not created by this request. If another one has created it with the same code,
+/// the claim is that one's.
+async fn withdraw(
+    app: &AppState,
+    origin: &Origin,
+    product_id: ProductId,
+    sku: &Sku,
+) -> Result<(), Problem> {
+    let snapshot = app.read(&product_id.stream()).await?;
+    if let Aggregate::Product(product) = &snapshot.state
+        && product.entry.as_ref().is_some_and(|entry| entry.sku == *sku)
+    {
+        return Ok(());
+    }
+    let command = Command::Sku(sku::Command::Withdraw { product_id });
+    origin.submit_step(app, "withdraw", sku.stream(), command).await.map(drop)
 }
 
 /// Whether the product is still to be created. Otherwise its stream alone has the answer, be it a
@@ -151,6 +196,8 @@ async fn unpublish(
 }
 
 /// Take a product off sale for good
+///
+/// Its SKU is free for a new product then.
 #[utoipa::path(
     post, path = "/v1/products/{id}/archive", operation_id = "archive_product",
     tag = "products", security(("api_key" = ["staff"])),
@@ -180,7 +227,13 @@ async fn change(
     if let Aggregate::Product(product) = &snapshot.state
         && let Some((sku, command)) = catalogue::listing(id, product, snapshot.revision)
     {
-        origin.submit_step(app, "list", sku.stream(), Command::Sku(command)).await?;
+        // What a replay tells depends on what has happened since, and is another step then.
+        let step = format!("list {}", snapshot.revision);
+        let told = origin.submit_step(app, &step, sku.stream(), Command::Sku(command)).await?;
+        if matches!(&told.outcome, Outcome::Rejected { code, .. } if code == TAKEN) {
+            // The code has gone to another product, and this one is about to be archived.
+            Reply::of(&sku.stream(), &told)?;
+        }
     }
     Ok(reply.into_response())
 }

@@ -19,10 +19,10 @@ use infra::{
 use secrecy::SecretString;
 use tokio::time::Instant;
 
-use super::{admission::Admission, keys::KeyMemory};
+use super::{admission::Admission, keys::KeyMemory, open_checkouts::OpenCheckouts};
 use crate::{
     engine::{Answer, Consistency, Engine, Snapshot, Submission, SubmitError},
-    payment::{PaymentProvider, WebhookSecret},
+    payment::{Desk, WebhookSecret},
 };
 
 /// The engine, once the log has been reached. Until then every command is a 503.
@@ -58,7 +58,8 @@ pub struct AppState {
     pub(super) keys: KeyMemory,
     pub(super) clock: Clock,
     pub(super) cart_token_secret: SecretString,
-    pub(super) provider: Arc<dyn PaymentProvider>,
+    pub(super) desk: Desk,
+    pub(super) open_checkouts: OpenCheckouts,
     /// Without one no webhook is believed.
     pub(super) webhook_secret: Option<Arc<WebhookSecret>>,
     /// Without one no node is believed.
@@ -70,17 +71,19 @@ pub struct Ingredients {
     pub engine: EngineSlot,
     pub clock: Clock,
     pub auth: infra::config::Auth,
-    pub provider: Arc<dyn PaymentProvider>,
+    pub desk: Desk,
     pub webhook_secret: Option<WebhookSecret>,
     pub peer_secret: Option<SecretString>,
     /// Requests under way at once, of which each shard has its share.
     pub requests_max: usize,
+    /// Checkouts that guests behind one address may have open.
+    pub open_checkouts_max: usize,
 }
 
 impl AppState {
     #[must_use]
     pub fn new(ingredients: Ingredients) -> Self {
-        let Ingredients { engine, clock, auth, provider, webhook_secret, peer_secret, .. } =
+        let Ingredients { engine, clock, auth, desk, webhook_secret, peer_secret, .. } =
             ingredients;
         let admission = Admission::new(ingredients.requests_max);
         let directory =
@@ -93,7 +96,8 @@ impl AppState {
             keys: KeyMemory::default(),
             clock,
             cart_token_secret: auth.cart_token_secret,
-            provider,
+            desk,
+            open_checkouts: OpenCheckouts::new(ingredients.open_checkouts_max),
             webhook_secret: webhook_secret.map(Arc::new),
             peer_secret,
         }

@@ -8,6 +8,7 @@ mod keys;
 mod overload;
 mod replays;
 mod shards;
+mod skus;
 mod webhooks;
 
 use serde_json::json;

@@ -90,7 +90,7 @@ async fn payment_webhook(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Reply, Problem> {
-    if provider != app.provider.name() {
+    if provider != app.desk.name() {
         return Err(Problem::not_found("there is no such payment provider"));
     }
     let bytes = read_body(&headers, body).await?;
@@ -135,7 +135,7 @@ async fn give_back(app: &AppState, payment_id: PaymentId) -> Result<(), Problem>
     if !is_over {
         return Ok(());
     }
-    app.provider.void(payment_id).await.map_err(|error| {
+    app.desk.void(payment_id).await.map_err(|error| {
         Problem::unavailable("provider_unavailable", "the provider is away; send it again")
             .caused_by(error)
     })

@@ -1,16 +1,34 @@
-//! Keeps what carts may copy of a product in step with the product.
+//! Keeps the code of a product, and what carts may copy of it, in step with the product.
 //!
-//! Handlers list a product before they answer; this finds what they left undone when they died
-//! between the two steps. A SKU ignores what it knows already, so both may come in any order.
+//! Handlers claim, confirm and list before they answer; this finds what they left undone when they
+//! died between two steps. A SKU ignores what it knows already, so both may come in any order.
+//!
+//! A product whose code has gone to another one while nobody could confirm it is archived, with
+//! that reason: no product is there without its code.
 
 use domain::{
     Command,
     id::{ProductId, Sku},
-    product::{Product, Status},
+    product::{self, Product, Status},
     sku::{self, SkuClaim},
 };
 
-use super::plan::{Plan, Step};
+use super::{
+    checkout,
+    plan::{Outcome, Plan, Step},
+};
+
+/// Why a product is archived that nobody archived.
+const SKU_LOST: &str = "another product has its SKU";
+
+/// What the outcomes of a plan's steps are for.
+#[derive(Debug, PartialEq)]
+pub(super) enum Next {
+    /// The code was confirmed; then it is told this.
+    Tell { product_id: ProductId, sku: Sku, command: Option<sku::Command>, revision: u64 },
+    /// The code was told about the product.
+    Keep { product_id: ProductId },
+}
 
 /// What the SKU of a product must be told about the product as it is at `revision`; nothing while
 /// it is a draft, for then nobody has been told of it.
@@ -19,10 +37,14 @@ pub(crate) fn listing(
     product: &Product,
     revision: u64,
 ) -> Option<(Sku, sku::Command)> {
-    let entry = product.entry.as_ref().filter(|_| product.status != Status::Draft)?;
-    let command = match product.listing(product_id, revision) {
-        Some(listing) => sku::Command::List { listing },
-        None => sku::Command::Delist { product_id, product_revision: revision },
+    let entry = product.entry.as_ref()?;
+    let command = match (product.status, product.listing(product_id, revision)) {
+        (Status::Draft, _) => return None,
+        (Status::Archived, _) => sku::Command::Release { product_id },
+        (Status::Published, Some(listing)) => sku::Command::List { listing },
+        (Status::Published | Status::Unpublished, _) => {
+            sku::Command::Delist { product_id, product_revision: revision }
+        }
     };
     Some((entry.sku.clone(), command))
 }
@@ -34,17 +56,59 @@ pub(super) fn react(
     revision: u64,
     claim: &SkuClaim,
 ) -> Plan {
-    if claim.product_revision >= revision {
-        return Plan::default();
+    let Some(entry) = &product.entry else { return Plan::default() };
+    let owner = claim.claim.owner();
+    let told = listing(product_id, product, revision).map(|(_, command)| command);
+    if product.status == Status::Archived {
+        let left = told.filter(|_| owner == Some(product_id));
+        return Plan::of(left.into_iter().map(|it| tell("release", &entry.sku, it)).collect());
     }
-    let step = listing(product_id, product, revision)
-        .map(|(sku, command)| Step::submit("list", sku.stream(), Command::Sku(command)));
-    Plan::of(step.into_iter().collect())
+    let sku = entry.sku.clone();
+    if !claim.claim.is_held_by(product_id) {
+        let confirm = tell("confirm", &sku, sku::Command::Confirm { product_id });
+        return next(vec![confirm], Next::Tell { product_id, sku, command: told, revision });
+    }
+    match told {
+        Some(command) if claim.product_revision < revision => {
+            next(vec![list(revision, &sku, command)], Next::Keep { product_id })
+        }
+        Some(_) | None => Plan::default(),
+    }
+}
+
+/// What the outcomes of a plan's steps lead to.
+pub(super) fn proceed(after: Next, outcomes: &[Outcome]) -> Plan {
+    let (Next::Tell { product_id, .. } | Next::Keep { product_id }) = after;
+    if let [Outcome::Refused { .. }] = outcomes {
+        let command = product::Command::Forfeit { reason: SKU_LOST.to_owned() };
+        let step = Step::submit("forfeit", product_id.stream(), Command::Product(command));
+        return Plan::of(vec![step]);
+    }
+    match after {
+        Next::Tell { product_id, sku, command: Some(command), revision } => {
+            next(vec![list(revision, &sku, command)], Next::Keep { product_id })
+        }
+        Next::Tell { .. } | Next::Keep { .. } => Plan::default(),
+    }
+}
+
+fn tell(name: &str, sku: &Sku, command: sku::Command) -> Step {
+    Step::submit(name, sku.stream(), Command::Sku(command))
+}
+
+/// What is told depends on the revision that was read, so it is part of the step's name.
+fn list(revision: u64, sku: &Sku, command: sku::Command) -> Step {
+    tell(&format!("list {revision}"), sku, command)
+}
+
+fn next(steps: Vec<Step>, next: Next) -> Plan {
+    Plan::of(steps).then(checkout::Next::Catalogue(next))
 }
 
 #[cfg(test)]
 mod tests {
     use domain::{
+        claim::Claim,
         money::{Currency, Money},
         product::{Details, Entry},
     };
@@ -75,18 +139,70 @@ mod tests {
     }
 
     #[test]
-    fn what_is_off_sale_is_delisted() {
-        for status in [Status::Unpublished, Status::Archived] {
-            let (_, command) = listing(ID, &product(status), 3).unwrap();
-            assert_eq!(command, sku::Command::Delist { product_id: ID, product_revision: 3 });
-        }
+    fn what_is_off_sale_is_delisted_and_what_is_archived_gives_its_code_back() {
+        let (_, command) = listing(ID, &product(Status::Unpublished), 3).unwrap();
+        assert_eq!(command, sku::Command::Delist { product_id: ID, product_revision: 3 });
+        let (_, command) = listing(ID, &product(Status::Archived), 3).unwrap();
+        assert_eq!(command, sku::Command::Release { product_id: ID });
+    }
+
+    const OTHER: ProductId = ProductId::new(Uuid::max());
+
+    fn held(owner: ProductId, product_revision: u64) -> SkuClaim {
+        SkuClaim { claim: Claim::Held { owner }, product_revision, listing: None }
+    }
+
+    fn reserved(owner: ProductId) -> SkuClaim {
+        let expires_at = domain::timestamp::Timestamp::default();
+        SkuClaim { claim: Claim::Reserved { owner, expires_at }, ..SkuClaim::default() }
+    }
+
+    fn names(plan: &Plan) -> Vec<&str> {
+        plan.steps.iter().map(|step| step.name.as_str()).collect()
+    }
+
+    #[track_caller]
+    fn check(status: Status, claim: &SkuClaim, expected: &[&str]) {
+        assert_eq!(names(&react(ID, &product(status), 2, claim)), expected, "{status:?} {claim:?}");
     }
 
     #[test]
     fn only_what_the_sku_does_not_know_is_told() {
-        let claim = |product_revision| SkuClaim { product_revision, ..SkuClaim::default() };
-        let product = product(Status::Published);
-        assert_eq!(react(ID, &product, 2, &claim(2)), Plan::default());
-        assert_eq!(react(ID, &product, 2, &claim(1)).steps.len(), 1);
+        check(Status::Published, &held(ID, 2), &[]);
+        check(Status::Published, &held(ID, 1), &["list 2"]);
+        check(Status::Draft, &held(ID, 0), &[]);
+    }
+
+    #[test]
+    fn a_product_whose_code_is_not_its_own_yet_confirms_it_and_then_lists() {
+        for claim in [SkuClaim::default(), reserved(ID), reserved(OTHER), held(OTHER, 5)] {
+            check(Status::Draft, &claim, &["confirm"]);
+        }
+        let plan = react(ID, &product(Status::Published), 2, &reserved(ID));
+        let checkout::Next::Catalogue(after) = plan.next else { panic!("{plan:?}") };
+        let plan = proceed(after, &[Outcome::Done]);
+        assert_eq!(names(&plan), ["list 2"]);
+    }
+
+    #[test]
+    fn a_product_that_lost_its_code_is_archived() {
+        let refused = Outcome::Refused { code: "sku.taken".into(), detail: String::new() };
+        for status in [Status::Draft, Status::Published] {
+            let plan = react(ID, &product(status), 2, &held(OTHER, 5));
+            let checkout::Next::Catalogue(after) = plan.next else { panic!("{plan:?}") };
+            assert_eq!(names(&proceed(after, std::slice::from_ref(&refused))), ["forfeit"]);
+        }
+        let keep = Next::Keep { product_id: ID };
+        assert_eq!(names(&proceed(keep, &[refused])), ["forfeit"]);
+    }
+
+    #[test]
+    fn an_archived_product_gives_back_what_is_its_own() {
+        for claim in [held(ID, 1), reserved(ID)] {
+            check(Status::Archived, &claim, &["release"]);
+        }
+        for claim in [SkuClaim::default(), held(OTHER, 5)] {
+            check(Status::Archived, &claim, &[]);
+        }
     }
 }

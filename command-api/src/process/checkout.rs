@@ -3,7 +3,8 @@
 //! 1. The cart is checked out: place the order.
 //! 2. The order is placed: reserve the stock of all lines. If any is refused, reject the order.
 //! 3. The stock is reserved: request the payment.
-//! 4. The payment is requested: ask the provider, record what it says.
+//! 4. The payment is requested: ask the provider, record what it says. If it says nothing, the
+//!    payment has it asked again a few times, until it expires.
 //! 5. The payment is authorised: commit the stock, confirm the order. If any of it is refused,
 //!    take back what was committed, void the payment, and then reject the order.
 //! 6. The payment is declined or expires: reject the order.
@@ -19,10 +20,14 @@ use domain::{
     id::{OrderId, PaymentId, ReservationId, Sku},
     money::Money,
     order::{self, Order, Reason, Status},
-    payment, stock,
+    payment::{self, Payment},
+    stock,
 };
 
-use super::plan::{Action, Outcome, Plan, Step};
+use super::{
+    catalogue,
+    plan::{Action, Outcome, Plan, Step},
+};
 use crate::payment::{Authorisation, Decision};
 
 /// What the outcomes of a plan's steps are for.
@@ -42,6 +47,8 @@ pub(super) enum Next {
     Confirm(Sale),
     /// All was taken back.
     Compensate { order_id: OrderId, reasons: Vec<Reason> },
+    /// A product's code was told something.
+    Catalogue(catalogue::Next),
 }
 
 /// An order that is being paid.
@@ -136,14 +143,12 @@ fn react_to_payment(payment_id: PaymentId, happened: &payment::Event, order: &Or
             if payment::settled_reference(method_token, *amount).is_some() {
                 return Plan::default();
             }
-            let action = Action::Authorise(Authorisation {
+            ask(Authorisation {
                 payment_id,
                 amount: *amount,
                 method_token: method_token.clone(),
                 expires_at: *expires_at,
-            });
-            Plan::of(vec![Step { name: "authorise".to_owned(), action }])
-                .then(Next::Decide { payment_id })
+            })
         }
         payment::Event::Authorised { order_id, amount, .. } => {
             pay(*order_id, payment_id, *amount, order)
@@ -157,8 +162,31 @@ fn react_to_payment(payment_id: PaymentId, happened: &payment::Event, order: &Or
             Plan::of(vec![reject(*order_id, reasons), Step::void(payment_id)])
         }
         payment::Event::Voided { .. } => Plan::of(vec![Step::void(payment_id)]),
-        payment::Event::ActionRequired { .. } => Plan::default(),
+        // What the first asks for needs the payment: see `ask_again`.
+        payment::Event::AskedAgain { .. } | payment::Event::ActionRequired { .. } => {
+            Plan::default()
+        }
     }
+}
+
+/// The provider has not answered so far. It may have by now, and a later attempt may be under way.
+pub(super) fn ask_again(event: &Recorded, payment: &Payment, attempt: u32) -> Plan {
+    let (Ok(payment_id), Some(request), Some(expires_at)) =
+        (event.stream.key().parse(), &payment.request, payment.expires_at())
+    else {
+        return Plan::default();
+    };
+    if payment.status != payment::Status::Requested || payment.attempts() != attempt {
+        return Plan::default();
+    }
+    let method_token = request.method_token.clone();
+    ask(Authorisation { payment_id, amount: request.amount, method_token, expires_at })
+}
+
+fn ask(request: Authorisation) -> Plan {
+    let payment_id = request.payment_id;
+    let action = Action::Authorise(request);
+    Plan::of(vec![Step { name: "authorise".to_owned(), action }]).then(Next::Decide { payment_id })
 }
 
 /// The money is there.
@@ -214,6 +242,7 @@ pub(super) fn proceed(next: Next, outcomes: &[Outcome]) -> Plan {
             }
             _ => Plan::default(),
         },
+        Next::Catalogue(next) => catalogue::proceed(next, outcomes),
         Next::Compensate { order_id, reasons } => Plan::of(vec![reject(order_id, reasons)]),
     }
 }

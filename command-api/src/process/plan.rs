@@ -33,6 +33,16 @@ pub(super) enum Action {
     Void(PaymentId),
 }
 
+impl Action {
+    /// Whether it waits for somebody outside.
+    pub(super) const fn is_outside(&self) -> bool {
+        match self {
+            Self::Submit { .. } => false,
+            Self::Authorise(_) | Self::Void(_) => true,
+        }
+    }
+}
+
 /// What became of a step. A business no is an outcome like any other; what fails for another
 /// reason is tried until it works.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +53,7 @@ pub(super) enum Outcome {
         detail: String,
     },
     Decided(Decision),
-    /// The provider said nothing, long after the payment's deadline.
+    /// The provider was not asked or said nothing; the payment knows when it is asked again.
     Silence,
 }
 

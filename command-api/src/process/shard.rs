@@ -18,11 +18,13 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::{
     Managers,
+    places::{Place, Places},
     progress::{BatchId, Progress},
 };
 use crate::metrics::{EventSkipped, FollowInterrupted, ProgressStored, ProgressUnstored};
 
-/// Events of a shard that are under way at once. No more are read beyond it.
+/// Events of a shard that are under way at once, but for those that wait for somebody outside. No
+/// more are read beyond it.
 const UNDER_WAY_MAX: usize = 256;
 /// Batches that are read ahead of an event that does not get done. Reading waits beyond it.
 const BATCHES_MAX: usize = 10_000;
@@ -114,20 +116,25 @@ impl Follow {
         let mut under_way = FuturesUnordered::new();
         // One at most; what is under way goes on meanwhile.
         let mut storing = FuturesUnordered::new();
-        let mut waiting = Vec::new();
+        let mut waiting: Vec<(BatchId, EventRecord)> = Vec::new();
+        let places = Places::new(UNDER_WAY_MAX);
         let mut ticks = interval(STORE_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            while under_way.len() < UNDER_WAY_MAX
+            while !waiting.is_empty()
+                && let Some(place) = places.try_take()
                 && let Some((batch, event)) = waiting.pop()
             {
-                under_way.push(self.handle(batch, event));
+                under_way.push(self.handle(batch, event, place));
             }
-            let may_read = waiting.is_empty()
-                && under_way.len() < UNDER_WAY_MAX
-                && progress.batches() < BATCHES_MAX;
+            let may_read = waiting.is_empty() && progress.batches() < BATCHES_MAX;
             tokio::select! {
                 Some(batch) = under_way.next() => progress.finish_one(batch),
+                place = places.take(), if !waiting.is_empty() => {
+                    if let Some((batch, event)) = waiting.pop() {
+                        under_way.push(self.handle(batch, event, place));
+                    }
+                }
                 Some(read) = batches.next(), if may_read => match read {
                     Ok((events, checkpoint)) => {
                         let batch = progress.begin(checkpoint, events.len());
@@ -144,9 +151,9 @@ impl Follow {
         }
     }
 
-    async fn handle(&self, batch: BatchId, event: EventRecord) -> BatchId {
+    async fn handle(&self, batch: BatchId, event: EventRecord, place: Place) -> BatchId {
         match codec::recorded(&event) {
-            Ok(recorded) => self.managers.handle(&recorded).await,
+            Ok(recorded) => self.managers.handle(&recorded, place).await,
             // The engine has stopped this stream, too: only a release that can read it helps.
             Err(error) => emit(EventSkipped { stream: &event.stream, error: &error }),
         }

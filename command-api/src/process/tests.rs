@@ -1,18 +1,18 @@
 //! Whole checkouts over a log in memory.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicUsize, Ordering},
 };
 
 use async_trait::async_trait;
 use domain::{State, id::PaymentId, order::Status, payment};
 use futures_util::future::join_all;
-use infra::{clock::ManualClock, log::memory::MemoryLog};
+use infra::log::memory::MemoryLog;
 
 use crate::{
     payment::{Authorisation, Decision, PaymentProvider, ProviderUnavailable, Sandbox},
-    testing::{World, eventually},
+    testing::{World, eventually, moving_clock},
 };
 
 #[tokio::test]
@@ -65,8 +65,6 @@ async fn a_hundred_checkouts_of_the_last_ten_units_confirm_exactly_ten() {
     assert_eq!((stock.on_hand(), stock.available()), (0, 0));
 }
 
-const TICK: Duration = Duration::from_millis(10);
-
 /// A sandbox that notes what is given back.
 struct Noting {
     sandbox: Sandbox,
@@ -91,29 +89,78 @@ impl PaymentProvider for Noting {
 
 #[tokio::test(start_paused = true)]
 async fn a_yes_after_the_deadline_is_given_back() {
-    let manual = ManualClock::at("2026-01-31T12:00:00Z".parse().unwrap());
+    let (manual, _time) = moving_clock();
     let sandbox = Sandbox::new(manual.clone().into());
     let provider = Arc::new(Noting { sandbox, voided: Mutex::default() });
     let log = Arc::new(MemoryLog::new(4));
-    let world = World::with_provider(log, manual.clone().into(), provider.clone());
-    // Both times go on together: the one that is paused for the test, and the engine's.
-    let _clock = infra::task::spawn("clock", async move {
-        let mut ticks = tokio::time::interval(TICK);
-        loop {
-            ticks.tick().await;
-            manual.advance(TICK);
-        }
-    });
+    let world = World::with_provider(log, manual.into(), provider.clone());
     world.product("tea", 1).await;
     let order_id = world.buy("tea", 1, "tok_timeout").await;
     let payment_id = PaymentId::new(order_id.derive("payment"));
     assert_eq!(world.settled(order_id).await.status, Status::Rejected);
     eventually("late yes given back", || async {
         let voided = provider.voided.lock().unwrap();
-        // Once because it expired, once because the yes came.
-        (voided.iter().filter(|id| **id == payment_id).count() >= 2).then_some(())
+        voided.contains(&payment_id).then_some(())
     })
     .await;
     let State::Payment(payment) = world.read(&payment_id.stream()).await else { panic!() };
     assert_eq!(payment.status, payment::Status::Expired);
+}
+
+#[tokio::test(start_paused = true)]
+async fn payments_that_hang_delay_no_other_order() {
+    const HANGING: usize = 1_400;
+    let (manual, _time) = moving_clock();
+    let world = World::over(Arc::new(MemoryLog::new(4)), manual.into());
+    world.product("tea", 2_000).await;
+    let mut hanging = Vec::new();
+    while hanging.len() < HANGING {
+        hanging.extend(join_all((0..100).map(|_| world.buy("tea", 1, "tok_timeout"))).await);
+    }
+    let honest = world.buy("tea", 1, "tok_ok").await;
+    assert_eq!(world.settled(honest).await.status, Status::Confirmed);
+    for order_id in hanging {
+        let State::Order(order) = world.read(&order_id.stream()).await else { panic!() };
+        assert_eq!(order.status, Status::Pending);
+    }
+}
+
+/// Answers from its `n`th call on, and counts.
+struct Late {
+    answers_from: usize,
+    calls: AtomicUsize,
+}
+
+#[async_trait]
+impl PaymentProvider for Late {
+    fn name(&self) -> &'static str {
+        "late"
+    }
+
+    async fn authorise(&self, _: &Authorisation) -> Result<Decision, ProviderUnavailable> {
+        if self.calls.fetch_add(1, Ordering::SeqCst) + 1 < self.answers_from {
+            std::future::pending().await
+        }
+        Ok(Decision::Authorised { reference: "r".to_owned() })
+    }
+
+    async fn void(&self, _: PaymentId) -> Result<(), ProviderUnavailable> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_does_not_answer_is_asked_again_by_the_payment_itself() {
+    for (answers_from, status, calls) in
+        [(1, Status::Confirmed, 1), (3, Status::Confirmed, 3), (4, Status::Rejected, 3)]
+    {
+        let (manual, _time) = moving_clock();
+        let provider = Arc::new(Late { answers_from, calls: AtomicUsize::new(0) });
+        let log = Arc::new(MemoryLog::new(4));
+        let world = World::with_provider(log, manual.into(), provider.clone());
+        world.product("tea", 1).await;
+        let order_id = world.buy("tea", 1, "tok_ok").await;
+        assert_eq!(world.settled(order_id).await.status, status, "{answers_from}");
+        assert_eq!(provider.calls.load(Ordering::SeqCst), calls, "{answers_from}");
+    }
 }

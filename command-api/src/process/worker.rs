@@ -1,7 +1,8 @@
 //! Runs plans: reads what they need, submits their commands, asks the payment provider.
 //!
 //! A business no is an outcome; anything else that fails is tried again until it works, for an
-//! event must never be skipped.
+//! event must never be skipped. A provider that does not answer is another matter: the payment waits,
+//! not the event, and knows itself when it is to be asked again.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -10,8 +11,7 @@ use domain::{
     envelope::{Recorded, Revision},
     id::{CausationId, CommandId, ProductId, StreamId},
     order::Order,
-    product,
-    timestamp::Timestamp,
+    payment,
 };
 use futures_util::future::join_all;
 use infra::{
@@ -19,22 +19,21 @@ use infra::{
     retry::{Policy, retry},
     telemetry::emit,
 };
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::{
     Managers, catalogue, checkout,
+    places::Place,
     plan::{Action, Outcome, Plan, Step},
 };
 use crate::{
     engine::{self, Consistency, Snapshot, Submission, SubmitError},
     metrics::Reacted,
-    payment::{Authorisation, ProviderUnavailable},
+    payment::{Authorisation, CallFailed},
 };
 
 /// How long one try of a command may take.
 const SUBMIT_WAIT_MAX: Duration = Duration::from_secs(30);
-/// How long after its deadline a payment is still waited for, so that a late yes is voided.
-const LATE_ANSWER_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// A read that shows less than the event that asked for it; the engine is about to catch up.
 #[derive(Debug, thiserror::Error)]
@@ -47,26 +46,35 @@ enum ReadFailed {
 
 impl Managers {
     /// Does all that an event asks for.
-    pub(super) async fn handle(&self, event: &Recorded) {
+    pub(super) async fn handle(&self, event: &Recorded, mut place: Place) {
         let began = Instant::now();
         let (process, mut plan) = match &event.event {
-            Event::Product(happened) => ("catalogue", self.catalogue(event, happened).await),
+            Event::Product(_) => ("catalogue", self.catalogue(event).await),
             _ => ("checkout", self.checkout(event).await),
         };
         let actor: Arc<str> = format!("process:{process}").into();
         while !plan.steps.is_empty() {
+            let is_outside = plan.steps.iter().any(|step| step.action.is_outside());
             let steps = plan.steps.into_iter().map(|step| self.step(event, &actor, step));
-            plan = checkout::proceed(plan.next, &join_all(steps).await);
+            let steps = join_all(steps);
+            let outcomes = if is_outside { place.outside(steps).await } else { steps.await };
+            plan = checkout::proceed(plan.next, &outcomes);
         }
         emit(Reacted { process, elapsed: began.elapsed() });
     }
 
     async fn checkout(&self, event: &Recorded) -> Plan {
+        if let Event::Payment(payment::Event::AskedAgain { attempt, .. }) = &event.event {
+            return match self.read(&event.stream, event.revision).await.state {
+                State::Payment(payment) => checkout::ask_again(event, &payment, *attempt),
+                _ => Plan::default(),
+            };
+        }
         let order = match checkout::order_of(event) {
             Some(order_id) => self.order(event, &order_id.stream()).await,
             None => Order::default(),
         };
-        checkout::react(event, &order, self.provider.name())
+        checkout::react(event, &order, self.desk.name())
     }
 
     async fn order(&self, event: &Recorded, stream: &StreamId) -> Order {
@@ -78,18 +86,12 @@ impl Managers {
         }
     }
 
-    async fn catalogue(&self, event: &Recorded, happened: &product::Event) -> Plan {
-        // Nobody can buy a draft.
-        let (false, Ok(id)) = (
-            matches!(happened, product::Event::Created { .. }),
-            event.stream.key().parse::<ProductId>(),
-        ) else {
-            return Plan::default();
-        };
+    async fn catalogue(&self, event: &Recorded) -> Plan {
+        let Ok(id) = event.stream.key().parse::<ProductId>() else { return Plan::default() };
         let Snapshot { state, revision } = self.read(&event.stream, event.revision).await;
         let State::Product(product) = state else { return Plan::default() };
         let Some(entry) = &product.entry else { return Plan::default() };
-        match self.read(&entry.sku.stream(), 1).await.state {
+        match self.read(&entry.sku.stream(), 0).await.state {
             State::Sku(claim) => catalogue::react(id, &product, revision, &claim),
             _ => Plan::default(),
         }
@@ -128,7 +130,7 @@ impl Managers {
             }
             Action::Authorise(request) => self.authorise(&request).await,
             Action::Void(payment_id) => {
-                let voided = until_done(always, || self.provider.void(payment_id)).await;
+                let voided = until_done(always, || self.desk.void(payment_id)).await;
                 voided.map_or(Outcome::Silence, |()| Outcome::Done)
             }
         }
@@ -148,17 +150,13 @@ impl Managers {
         }
     }
 
+    /// Asks once, and not at all when the payment's time is over: what was authorised unheard is
+    /// voided when it expires.
     async fn authorise(&self, request: &Authorisation) -> Outcome {
-        let wait = self.time_until(request.expires_at) + LATE_ANSWER_WAIT_MAX;
-        let decision = until_done(always, || self.provider.authorise(request));
-        match timeout(wait, decision).await {
-            Ok(Ok(decision)) => Outcome::Decided(decision),
-            Ok(Err(_)) | Err(_) => Outcome::Silence,
+        if request.expires_at <= self.clock.now() {
+            return Outcome::Silence;
         }
-    }
-
-    fn time_until(&self, at: Timestamp) -> Duration {
-        at.since(self.clock.now())
+        self.desk.authorise(request).await.map_or(Outcome::Silence, Outcome::Decided)
     }
 }
 
@@ -173,6 +171,6 @@ where
     retry(Policy::PATIENT, may_retry, operation).await
 }
 
-fn always(_: &ProviderUnavailable) -> bool {
+fn always(_: &CallFailed) -> bool {
     true
 }

@@ -83,6 +83,9 @@ fn price(rules: line::Rules, line: &Line, terms: &Terms) -> Result<Line, Rejecti
     let listing: &Listing = found
         .and_then(|(_, listing)| listing.as_ref())
         .ok_or_else(|| Rejection::SkuNotSellable(line.sku.clone()))?;
+    if listing.product_id != line.product_id {
+        return Err(Rejection::ProductReplaced(line.sku.clone()));
+    }
     // What was rung up stands: at the till the sale has taken place, and staff worked out an
     // adjustment from the price that they saw.
     let rung_up = terms.channel == Channel::Pos || !line.adjustments.is_empty();

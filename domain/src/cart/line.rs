@@ -8,8 +8,12 @@ use crate::{
     money::{Currency, Money},
 };
 
-/// Of one SKU in a cart; more is refused.
+/// Of one SKU in a cart made by staff; more is refused.
 pub const QUANTITY_MAX: u32 = 1_000_000;
+
+/// Of one SKU in a guest's cart, whose checkout holds that much stock before anybody has paid; more is
+/// refused.
+pub const GUEST_QUANTITY_MAX: u32 = 10_000;
 
 /// Lines of a cart; more are refused.
 pub const LINES_MAX: usize = 500;
@@ -49,8 +53,9 @@ impl Rules {
     pub(super) fn check(self, line: Line) -> Result<Line, Rejection> {
         let currency = self.currency;
         let differs = |money: Money| money.currency != currency;
-        if !(1..=QUANTITY_MAX).contains(&line.quantity) {
-            return Err(Rejection::Quantity(line.sku));
+        let max = if self.staff { QUANTITY_MAX } else { GUEST_QUANTITY_MAX };
+        if !(1..=max).contains(&line.quantity) {
+            return Err(Rejection::Quantity { sku: line.sku, max });
         }
         if !line.adjustments.is_empty() && !self.staff {
             return Err(Rejection::AdjustmentsNotAllowed);

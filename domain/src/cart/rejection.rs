@@ -4,7 +4,7 @@ use crate::{
     aggregate::RejectionKind,
     cart::{
         Status,
-        line::{LINE_AMOUNT_MAX, LINES_MAX, QUANTITY_MAX},
+        line::{LINE_AMOUNT_MAX, LINES_MAX},
     },
     id::Sku,
     money::{Currency, Money},
@@ -27,11 +27,15 @@ pub enum Rejection {
         shown.amount, current.amount, current.currency
     )]
     PriceChanged { sku: Sku, shown: Money, current: Money },
+    #[error(
+        "SKU {0} belongs to another product than when it was added: remove the line and add it again"
+    )]
+    ProductReplaced(Sku),
 
     #[error("SKU {0} cannot be sold: there is no published product with it")]
     SkuNotSellable(Sku),
-    #[error("the quantity of SKU {0} must be 1 to {QUANTITY_MAX}")]
-    Quantity(Sku),
+    #[error("the quantity of SKU {sku} must be 1 to {max}")]
+    Quantity { sku: Sku, max: u32 },
     #[error("a cart has at most {LINES_MAX} lines")]
     TooManyLines,
     #[error("the lines and their adjustments carry too much text: shorten or split them")]
@@ -73,9 +77,10 @@ impl Rejection {
             Self::Exists => "cart.exists",
             Self::NotOpen { .. } => "cart.not_open",
             Self::PriceChanged { .. } => "cart.price_changed",
+            Self::ProductReplaced(_) => "cart.product_replaced",
             // Named so by the outside contract.
             Self::SkuNotSellable(_) => "sku_not_sellable",
-            Self::Quantity(_) => "cart.quantity",
+            Self::Quantity { .. } => "cart.quantity",
             Self::TooManyLines => "cart.too_many_lines",
             Self::TooLarge => "cart.too_large",
             Self::AdjustmentsNotAllowed => "cart.adjustments_not_allowed",
@@ -97,11 +102,12 @@ impl Rejection {
     pub const fn kind(&self) -> RejectionKind {
         match self {
             Self::NotFound | Self::LineNotFound(_) => RejectionKind::NotFound,
-            Self::Exists | Self::NotOpen { .. } | Self::PriceChanged { .. } => {
-                RejectionKind::Conflict
-            }
+            Self::Exists
+            | Self::NotOpen { .. }
+            | Self::PriceChanged { .. }
+            | Self::ProductReplaced(_) => RejectionKind::Conflict,
             Self::SkuNotSellable(_)
-            | Self::Quantity(_)
+            | Self::Quantity { .. }
             | Self::TooManyLines
             | Self::TooLarge
             | Self::AdjustmentsNotAllowed

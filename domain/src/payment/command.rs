@@ -25,6 +25,7 @@ pub enum Command {
     Void {
         reason: String,
     },
-    /// Time has come: the provider did not answer before `expires_at`.
+    /// Time has come: the provider did not answer before it is to be asked once more, or before
+    /// `expires_at`.
     Expire,
 }

@@ -1,6 +1,9 @@
 //! The rules of a payment: it is open until the provider answers or its deadline comes, and what
 //! closed it stands. A provider's yes that comes too late is refused, so that the caller gives the
 //! money back.
+//!
+//! To wait for the provider is a state with a deadline, not a task: whoever was to ask may die, or
+//! find the provider away, and it is asked once more when the time has come.
 
 use std::time::Duration;
 
@@ -14,6 +17,10 @@ use crate::{
 
 /// How long the provider has to answer.
 pub const ANSWER_WAIT: Duration = Duration::from_secs(60);
+
+/// How long the provider is waited for before it is asked once more; then twice as long, and so on,
+/// as long as that ends before the payment does. One call takes less than this.
+pub const ASK_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
 /// How long the buyer has to act, from when the provider asks for it.
 pub const ACTION_WAIT: Duration = Duration::from_secs(10 * 60);
@@ -61,8 +68,15 @@ impl Decide for Payment {
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {
-        self.expires_at()
+        self.ask_again_at().into_iter().chain(self.expires_at()).min()
     }
+}
+
+/// When to ask after the attempt of this number, if there is time left.
+fn ask_again_at(attempt: u32, now: Timestamp, expires_at: Timestamp) -> Option<Timestamp> {
+    let doubled = 2_u32.saturating_pow(attempt.saturating_sub(1));
+    let at = now.plus(ASK_AGAIN_AFTER.saturating_mul(doubled));
+    (at < expires_at).then_some(at)
 }
 
 impl Payment {
@@ -81,7 +95,10 @@ impl Payment {
         let authorised = settled_reference(&method_token, amount)
             .map(|reference| Event::Authorised { order_id, amount, reference: reference.into() });
         let expires_at = now.plus(ANSWER_WAIT);
-        let requested = Event::Requested { order_id, amount, provider, method_token, expires_at };
+        // What is settled in its own commit asks nobody.
+        let ask_again_at = ask_again_at(1, now, expires_at).filter(|_| authorised.is_none());
+        let requested =
+            Event::Requested { order_id, amount, provider, method_token, expires_at, ask_again_at };
         Ok([requested].into_iter().chain(authorised).collect())
     }
 
@@ -138,8 +155,16 @@ impl Payment {
 
     fn expire(&self, now: Timestamp) -> Result<Vec<Event>, Rejection> {
         let order_id = self.requested()?.order_id;
-        let due = self.expires_at().is_some_and(|at| at <= now);
-        Ok(if due { vec![Event::Expired { order_id }] } else { vec![] })
+        let is_due = |at: &Timestamp| *at <= now;
+        if self.expires_at().as_ref().is_some_and(is_due) {
+            return Ok(vec![Event::Expired { order_id }]);
+        }
+        let again = self.ask_again_at().filter(is_due).zip(self.expires_at());
+        let again = again.map(|(_, expires_at)| {
+            let attempt = self.attempts().saturating_add(1);
+            Event::AskedAgain { attempt, ask_again_at: ask_again_at(attempt, now, expires_at) }
+        });
+        Ok(again.into_iter().collect())
     }
 
     fn has(&self, reference: &str) -> bool {

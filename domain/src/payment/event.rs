@@ -13,6 +13,18 @@ pub enum Event {
         provider: String,
         method_token: String,
         expires_at: Timestamp,
+        /// When the provider is asked once more unless it has answered. Releases before this field
+        /// went on asking by themselves.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ask_again_at: Option<Timestamp>,
+    },
+    /// The provider has not answered: it is asked once more.
+    AskedAgain {
+        /// The request was the first.
+        attempt: u32,
+        /// `None`: this is the last time.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ask_again_at: Option<Timestamp>,
     },
     /// The buyer must act with the provider (3-D Secure) before it can be authorised.
     ActionRequired {

@@ -13,6 +13,10 @@ pub struct Payment {
     pub reference: Option<String>,
     /// While it is open: when it expires.
     expires_at: Option<Timestamp>,
+    /// While the provider's answer is awaited: when it is asked once more.
+    ask_again_at: Option<Timestamp>,
+    /// How often the provider was asked, the request included.
+    attempts: u32,
 }
 
 /// What was asked of the provider; it never changes.
@@ -61,6 +65,17 @@ impl Payment {
     pub fn expires_at(&self) -> Option<Timestamp> {
         self.expires_at.filter(|_| self.status.is_open())
     }
+
+    /// When the provider is asked once more; nobody asks it while it waits for the buyer.
+    #[must_use]
+    pub fn ask_again_at(&self) -> Option<Timestamp> {
+        self.ask_again_at.filter(|_| self.status == Status::Requested)
+    }
+
+    #[must_use]
+    pub fn attempts(&self) -> u32 {
+        self.attempts
+    }
 }
 
 impl Evolve for Payment {
@@ -68,9 +83,22 @@ impl Evolve for Payment {
 
     fn evolve(&mut self, event: &Event) {
         match event.clone() {
-            Event::Requested { order_id, amount, provider, method_token, expires_at } => {
+            Event::Requested {
+                order_id,
+                amount,
+                provider,
+                method_token,
+                expires_at,
+                ask_again_at,
+            } => {
                 self.request = Some(Request { order_id, amount, provider, method_token });
                 self.expires_at = Some(expires_at);
+                self.ask_again_at = ask_again_at;
+                self.attempts = 1;
+            }
+            Event::AskedAgain { attempt, ask_again_at } => {
+                self.ask_again_at = ask_again_at;
+                self.attempts = attempt;
             }
             Event::ActionRequired { reference, expires_at } => {
                 self.status = Status::ActionRequired;

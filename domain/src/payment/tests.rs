@@ -30,7 +30,13 @@ fn requested(amount: i64, method_token: &str) -> Event {
         provider: "sandbox".into(),
         method_token: method_token.into(),
         expires_at: NOW.plus(ANSWER_WAIT),
+        ask_again_at: (amount > 0 && method_token != CASH).then(|| NOW.plus(ASK_AGAIN_AFTER)),
     }
+}
+
+fn asked_again(attempt: u32, next_after: Option<u64>) -> Event {
+    let ask_again_at = next_after.map(|seconds| NOW.plus(Duration::from_secs(seconds)));
+    Event::AskedAgain { attempt, ask_again_at }
 }
 
 fn open() -> Event {
@@ -188,10 +194,56 @@ fn void_leaves_no_money_held() {
 fn expire_closes_what_is_still_open_at_the_deadline() {
     let deadline = NOW.plus(ANSWER_WAIT);
     let early = Timestamp::from_micros(deadline.as_micros() - 1);
-    given::<Payment>([open()]).when(Command::Expire, early).then([]);
-    given::<Payment>([open()]).when(Command::Expire, deadline).then([expired()]);
+    let asked = [open(), asked_again(2, Some(30)), asked_again(3, None)];
+    given::<Payment>(asked.clone()).when(Command::Expire, early).then([]);
+    given::<Payment>(asked).when(Command::Expire, deadline).then([expired()]);
     given::<Payment>([open(), action_required()]).when(Command::Expire, deadline).then([]);
     given::<Payment>([open(), declined()]).when(Command::Expire, deadline).then([]);
+}
+
+#[test]
+fn a_provider_that_does_not_answer_is_asked_again_at_growing_distances_until_the_end() {
+    let at = |seconds| NOW.plus(Duration::from_secs(seconds));
+    let history = [open(), asked_again(2, Some(30)), asked_again(3, None)];
+    let deadline = |events: &[Event]| fold::<Payment>(events.to_vec()).next_deadline();
+    assert_eq!(deadline(&history[..1]), Some(at(10)));
+    given::<Payment>([open()]).when(Command::Expire, at(9)).then([]);
+    given::<Payment>([open()]).when(Command::Expire, at(10)).then([asked_again(2, Some(30))]);
+    assert_eq!(deadline(&history[..2]), Some(at(30)));
+    given::<Payment>(history[..2].to_vec())
+        .when(Command::Expire, at(30))
+        .then([asked_again(3, None)]);
+    assert_eq!(deadline(&history), Some(at(60)));
+    given::<Payment>(history).when(Command::Expire, at(60)).then([expired()]);
+}
+
+#[test]
+fn a_payment_whose_time_is_over_is_not_asked_for_again() {
+    given::<Payment>([open()]).when(Command::Expire, NOW.plus(ANSWER_WAIT)).then([expired()]);
+}
+
+#[test]
+fn nobody_asks_again_while_the_buyer_has_to_act() {
+    let payment: Payment = fold([open(), action_required()]);
+    assert_eq!(payment.ask_again_at(), None);
+}
+
+#[test]
+fn a_payment_of_a_release_that_asked_by_itself_just_expires() {
+    let Event::Requested { order_id, amount, provider, method_token, expires_at, .. } = open()
+    else {
+        panic!("a request");
+    };
+    let old = Event::Requested {
+        order_id,
+        amount,
+        provider,
+        method_token,
+        expires_at,
+        ask_again_at: None,
+    };
+    let payment: Payment = fold([old]);
+    assert_eq!(payment.next_deadline(), Some(expires_at));
 }
 
 #[test]

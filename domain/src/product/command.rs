@@ -8,12 +8,24 @@ use crate::{id::Sku, money::Money, product::Details};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Command {
-    Create { sku: Sku, details: Details, price: Money },
-    Update { patch: Patch },
-    ChangePrice { price: Money },
+    Create {
+        sku: Sku,
+        details: Details,
+        price: Money,
+    },
+    Update {
+        patch: Patch,
+    },
+    ChangePrice {
+        price: Money,
+    },
     Publish,
     Unpublish,
     Archive,
+    /// Archives a product that cannot stay as it is.
+    Forfeit {
+        reason: String,
+    },
 }
 
 /// A JSON merge patch (RFC 7396) of the details: absent keeps, `Some(None)` removes.

@@ -33,9 +33,8 @@ impl Decide for Product {
                 let published = self.status == Status::Published;
                 Ok(if published { vec![Event::Unpublished {}] } else { vec![] })
             }
-            // What is archived is no longer published, which needs no event of its own.
-            Command::Archive if self.status == Status::Archived => Ok(vec![]),
-            Command::Archive => self.current().map(|_| vec![Event::Archived {}]),
+            Command::Archive => self.archive(None),
+            Command::Forfeit { reason } => self.archive(Some(reason.clone())),
         }
     }
 }
@@ -51,6 +50,14 @@ impl Product {
         check_details(&details)?;
         check_amount(price)?;
         Ok(vec![Event::Created { sku, details, price }])
+    }
+
+    /// What is archived is no longer published, which needs no event of its own.
+    fn archive(&self, reason: Option<String>) -> Result<Vec<Event>, Rejection> {
+        if self.status == Status::Archived {
+            return Ok(vec![]);
+        }
+        self.current().map(|_| vec![Event::Archived { reason }])
     }
 
     /// The entry of a product that may still change.

@@ -23,7 +23,11 @@ pub enum Event {
     },
     Published {},
     Unpublished {},
-    Archived {},
+    Archived {
+        /// Why, if nobody asked for it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
 }
 
 /// What describes a product.

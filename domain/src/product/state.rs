@@ -83,7 +83,7 @@ impl Evolve for Product {
             }
             Event::Published {} => self.status = Status::Published,
             Event::Unpublished {} => self.status = Status::Unpublished,
-            Event::Archived {} => self.status = Status::Archived,
+            Event::Archived { .. } => self.status = Status::Archived,
         }
     }
 }

@@ -140,8 +140,10 @@ fn publish_and_unpublish_are_recorded_once() {
 
 #[test]
 fn archived_is_final() {
-    let archived = [created(), Event::Published {}, Event::Archived {}];
-    given::<Product>([created()]).when(Command::Archive, NOW).then([Event::Archived {}]);
+    let archived = [created(), Event::Published {}, Event::Archived { reason: None }];
+    given::<Product>([created()])
+        .when(Command::Archive, NOW)
+        .then([Event::Archived { reason: None }]);
     given::<Product>(archived.clone()).when(Command::Archive, NOW).then([]);
     for command in [Command::Publish, Command::Unpublish, rename("Oat milk"), change_price(usd(1))]
     {
@@ -168,7 +170,7 @@ fn only_a_published_product_has_a_listing() {
     let published = [created(), Event::Published {}];
     let listing = fold::<Product>(published.clone()).listing(id, 2).unwrap();
     assert_eq!((listing.price, listing.product_revision), (usd(129), 2));
-    for last in [Event::Unpublished {}, Event::Archived {}] {
+    for last in [Event::Unpublished {}, Event::Archived { reason: None }] {
         let history = published.clone().into_iter().chain([last]);
         assert_eq!(fold::<Product>(history).listing(id, 3), None);
     }

@@ -6,7 +6,29 @@ use crate::{id::ProductId, sku::Listing};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Command {
-    Claim { product_id: ProductId },
-    List { listing: Listing },
-    Delist { product_id: ProductId, product_revision: u64 },
+    /// For a product that is about to be created.
+    Claim {
+        product_id: ProductId,
+    },
+    List {
+        listing: Listing,
+    },
+    Delist {
+        product_id: ProductId,
+        product_revision: u64,
+    },
+    /// The product exists.
+    Confirm {
+        product_id: ProductId,
+    },
+    /// The product was not created.
+    Withdraw {
+        product_id: ProductId,
+    },
+    /// The product is archived.
+    Release {
+        product_id: ProductId,
+    },
+    /// Time has come: the product has not been created.
+    Expire,
 }

@@ -2,13 +2,17 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{id::ProductId, money::Money};
+use crate::{claim::Change, id::ProductId, money::Money, timestamp::Timestamp};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", content = "data", rename_all = "snake_case")]
 pub enum Event {
     Claimed {
         product_id: ProductId,
+        /// When it is free again unless it is confirmed before. `None`, as releases before this
+        /// field wrote it: the claim needs no confirmation.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires_at: Option<Timestamp>,
     },
     /// The product behind the code can be sold, with these facts.
     Listed {
@@ -17,6 +21,36 @@ pub enum Event {
     Delisted {
         product_revision: u64,
     },
+    /// The product exists, and the code is its own.
+    Confirmed {
+        product_id: ProductId,
+    },
+    /// The product was not created: the code is free.
+    Withdrawn {
+        product_id: ProductId,
+    },
+    /// The product is archived: the code is free, and cannot be sold.
+    Released {
+        product_id: ProductId,
+    },
+    /// Nobody confirmed the claim in time: the code is free.
+    Expired {
+        product_id: ProductId,
+    },
+}
+
+impl From<Change<ProductId>> for Event {
+    fn from(change: Change<ProductId>) -> Self {
+        match change {
+            Change::Reserved { owner, expires_at } => {
+                Self::Claimed { product_id: owner, expires_at: Some(expires_at) }
+            }
+            Change::Confirmed { owner } => Self::Confirmed { product_id: owner },
+            Change::Withdrawn { owner } => Self::Withdrawn { product_id: owner },
+            Change::Released { owner } => Self::Released { product_id: owner },
+            Change::Expired { owner } => Self::Expired { product_id: owner },
+        }
+    }
 }
 
 /// What a cart copies when a line is added.

@@ -1,19 +1,26 @@
 //! The stored format of every event, as files that are never edited: a new shape is a new file.
 
-use std::{collections::BTreeSet, fmt::Debug, fs, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Debug,
+    fs,
+    path::PathBuf,
+};
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 /// Reads `golden/<path>` as an event and writes the same JSON back. `path` is
-/// `<aggregate>/<event>.v1.json`; the file holds the event's data as stored.
+/// `<aggregate>/<event>.v1.json`, or `<event>.v1.<n>.json` for the n-th addition of fields that
+/// older events lack; the file holds the event's data as stored.
 #[track_caller]
 pub fn check<E>(path: &str, event: &E)
 where
     E: Serialize + DeserializeOwned + PartialEq + Debug,
 {
     let stored = serde_json::to_value(event).expect("an event serialises");
-    let kind = path.rsplit('/').next().and_then(|name| name.strip_suffix(".v1.json"));
+    let kind = path.rsplit('/').next().and_then(|name| name.split_once(".v1."));
+    let kind = kind.map(|(kind, _)| kind);
     assert_eq!(stored["type"].as_str(), kind, "golden/{path} is named after the type");
 
     let Ok(text) = fs::read_to_string(folder().join(path)) else {
@@ -26,27 +33,34 @@ where
     assert_eq!(read, *event);
 }
 
-/// Checks one sample of every event of an aggregate, and that no file is left over.
+/// Checks the samples of every event of an aggregate, and that no file is left over. Of several
+/// samples of one event, the oldest shape comes first.
 #[track_caller]
 pub fn check_all<E>(aggregate: &str, samples: &[E])
 where
     E: Serialize + DeserializeOwned + PartialEq + Debug,
 {
-    let mut checked = BTreeSet::new();
+    let (mut checked, mut names) = (BTreeMap::<String, usize>::new(), BTreeSet::new());
     for event in samples {
         let stored = serde_json::to_value(event).expect("an event serialises");
         let kind = stored["type"].as_str().expect("an event has a type");
-        check(&format!("{aggregate}/{kind}.v1.json"), event);
-        checked.insert(kind.to_owned());
+        let shapes = checked.entry(kind.to_owned()).or_default();
+        let name = match *shapes {
+            0 => format!("{kind}.v1.json"),
+            addition => format!("{kind}.v1.{addition}.json"),
+        };
+        *shapes = shapes.saturating_add(1);
+        check(&format!("{aggregate}/{name}"), event);
+        names.insert(name);
     }
+    let checked: BTreeSet<String> = checked.into_keys().collect();
     assert_eq!(checked, known_types::<E>(), "every event has a sample");
 
     let files: BTreeSet<String> = fs::read_dir(folder().join(aggregate))
         .expect("the folder exists")
         .map(|entry| entry.expect("a readable entry").file_name().to_string_lossy().into_owned())
         .collect();
-    let expected = checked.into_iter().map(|kind| format!("{kind}.v1.json")).collect();
-    assert_eq!(files, expected, "every file has an event");
+    assert_eq!(files, names, "every file has an event");
 }
 
 /// serde names all the variants when it meets one that it does not know.

@@ -1,4 +1,5 @@
-//! One of every event with all of its fields, as the golden files hold them.
+//! One of every event with all of its fields, as the golden files hold them; where fields were
+//! added, the shape without them, too.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,7 +10,7 @@ use serde_json::json;
 
 use super::{NOW, sku, usd, uuid};
 use crate::{
-    Event, api_key, cart,
+    Event, api_key, cart, claim,
     id::{CartId, OrderId, PaymentId, ProductId, ReservationId},
     order, payment, product,
     sku::{self, Listing},
@@ -25,7 +26,7 @@ pub fn events() -> Vec<Event> {
     all.extend(order().into_iter().map(Event::Order));
     all.extend(payment().into_iter().map(Event::Payment));
     all.extend(product().into_iter().map(Event::Product));
-    all.extend(claim().into_iter().map(Event::Sku));
+    all.extend(sku_claim().into_iter().map(Event::Sku));
     all.extend(stock().into_iter().map(Event::Stock));
     all
 }
@@ -131,7 +132,17 @@ pub fn payment() -> Vec<payment::Event> {
             provider: "sandbox".into(),
             method_token: "tok_ok".into(),
             expires_at: NOW.plus(payment::ANSWER_WAIT),
+            ask_again_at: None,
         },
+        Event::Requested {
+            order_id,
+            amount,
+            provider: "sandbox".into(),
+            method_token: "tok_ok".into(),
+            expires_at: NOW.plus(payment::ANSWER_WAIT),
+            ask_again_at: Some(NOW.plus(payment::ASK_AGAIN_AFTER)),
+        },
+        Event::AskedAgain { attempt: 2, ask_again_at: Some(NOW.plus(Duration::from_secs(30))) },
         Event::ActionRequired {
             reference: "pay_1".into(),
             expires_at: NOW.plus(payment::ACTION_WAIT),
@@ -156,7 +167,8 @@ pub fn product() -> Vec<product::Event> {
         Event::PriceChanged { price: usd(149) },
         Event::Published {},
         Event::Unpublished {},
-        Event::Archived {},
+        Event::Archived { reason: None },
+        Event::Archived { reason: Some("another product has its SKU".into()) },
     ]
 }
 
@@ -174,12 +186,18 @@ pub fn details() -> product::Details {
 }
 
 #[must_use]
-pub fn claim() -> Vec<sku::Event> {
+pub fn sku_claim() -> Vec<sku::Event> {
     use sku::Event;
+    let product_id = ProductId::new(uuid(5));
     vec![
-        Event::Claimed { product_id: ProductId::new(uuid(5)) },
+        Event::Claimed { product_id, expires_at: None },
+        Event::Claimed { product_id, expires_at: Some(NOW.plus(claim::CONFIRM_WAIT)) },
+        Event::Confirmed { product_id },
         Event::Listed { listing: listing() },
         Event::Delisted { product_revision: 3 },
+        Event::Withdrawn { product_id },
+        Event::Released { product_id },
+        Event::Expired { product_id },
     ]
 }
 

@@ -68,7 +68,7 @@ impl StreamFold for Products {
         use product::Event::{Archived, Created, PriceChanged, Published, Unpublished, Updated};
         let department = match event {
             Created { details, .. } | Updated { details } => details.department.clone(),
-            PriceChanged { .. } | Published {} | Unpublished {} | Archived {} => {
+            PriceChanged { .. } | Published {} | Unpublished {} | Archived { .. } => {
                 row.ok_or(Inapplicable::UnknownStream)?.department
             }
         };

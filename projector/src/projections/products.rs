@@ -193,7 +193,7 @@ impl Product {
             }
             Event::Published {} => self.status = "published".into(),
             Event::Unpublished {} => self.status = "unpublished".into(),
-            Event::Archived {} => self.status = "archived".into(),
+            Event::Archived { .. } => self.status = "archived".into(),
         }
         self.updated_at = origin.recorded_at;
         self.revision = origin.revision;

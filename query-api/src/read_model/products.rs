@@ -73,14 +73,14 @@ const BY_ID: &str = "
            attributes::text, price_amount, price_currency, status, created_at, updated_at, revision
     FROM read.products WHERE id = ANY($1)";
 
-/// Several products may have had a SKU one after the other; the one that is for sale counts, else
-/// the newest.
+/// Several products may have had a SKU one after the other; the one that is not archived has it now.
+/// If there is none, the one that had it last counts.
 const BY_SKU: &str = "
     SELECT DISTINCT ON (sku)
            id, sku, name, description, department, category, product_type, brand,
            attributes::text, price_amount, price_currency, status, created_at, updated_at, revision
     FROM read.products WHERE sku = ANY($1)
-    ORDER BY sku, status <> 'published', created_at DESC";
+    ORDER BY sku, status = 'archived', status <> 'published', created_at DESC";
 
 impl Lookup for ById {
     const NAME: &'static str = "products";

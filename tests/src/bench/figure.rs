@@ -52,6 +52,11 @@ impl<'a> Figure<'a> {
         Self { figure, value, unit: "1", baseline: None, ratio: None, rounds }
     }
 
+    /// What it is of its baseline.
+    pub(super) fn ratio(&self) -> f64 {
+        self.ratio.unwrap_or(f64::NAN)
+    }
+
     pub(super) fn print(&self) -> Result<()> {
         console::line(&serde_json::to_string(self)?);
         Ok(())

@@ -38,6 +38,7 @@ impl Validate for NewCart {
 pub(super) struct LineBody {
     #[schema(value_type = String, example = "1082185")]
     pub(super) sku: Sku,
+    /// At most 10,000 in a guest's cart, 1,000,000 in one made by staff.
     #[schema(minimum = 1)]
     pub(super) quantity: u32,
     /// On carts made by staff only.

@@ -99,6 +99,8 @@ struct CheckedOut {
 /// Check a cart out
 ///
 /// The answer names the order. It is confirmed, or rejected with its reasons, shortly after.
+/// Guests behind one address may have a bounded number of orders that are neither (2,000 unless
+/// configured otherwise); more get 429 with `Retry-After`.
 #[utoipa::path(
     post, path = "/v1/carts/{id}/checkout", operation_id = "check_out_cart",
     tag = "carts", security((), ("api_key" = [])),
@@ -115,11 +117,15 @@ pub(super) async fn check_out(
         let detail = "is for staff only: leave it out";
         return Err(Problem::invalid_field("/customer_reference", "not_allowed", detail));
     }
+    app.open_checkouts.admit(app.engine.get()?, &origin.caller).await?;
     let order_id = OrderId::new(body.order_id.unwrap_or_else(|| origin.new_id("order")));
     let terms = terms(&app, id, body).await?;
     let command = cart::Command::CheckOut { order_id, terms };
     let answer = origin.submit(&app, id.stream(), Command::Cart(command)).await?;
     let reply = Reply::of(&id.stream(), &answer)?.begun(format!("/v1/orders/{order_id}"));
+    if !answer.replayed {
+        app.open_checkouts.note(&origin.caller, order_id);
+    }
     let payment_id = payment_of(order_id).uuid();
     Ok(reply.with(Order { order_id: order_id.uuid(), payment_id }))
 }

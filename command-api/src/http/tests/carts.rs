@@ -163,3 +163,25 @@ async fn staff_ring_up_what_was_sold() {
     assert_eq!(order.status, Status::Confirmed);
     assert_eq!(order.placed.unwrap().checkout.totals.total.amount, 499);
 }
+
+#[tokio::test]
+async fn a_guest_has_a_bounded_number_of_checkouts_open() {
+    let world = World::with_open_checkouts(3);
+    world.product("tea", 100).await;
+    for _ in 0..3 {
+        world.buy("tea", 1, "tok_3ds").await;
+    }
+    let refused = world.try_to_buy("tea", 1, "tok_3ds").await;
+    assert_eq!(refused.header("retry-after"), "10");
+    refused.expect_problem(429, "too_many_open_checkouts");
+}
+
+#[tokio::test]
+async fn who_settles_what_they_check_out_never_meets_the_limit() {
+    let world = World::with_open_checkouts(3);
+    world.product("tea", 100).await;
+    for _ in 0..12 {
+        let order_id = world.buy("tea", 1, "tok_ok").await;
+        world.settled(order_id).await;
+    }
+}

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use domain::{
+    aggregate::Evolve,
     cart::{Channel, Checkout, Totals},
     envelope::Provenance,
     id::{CausationId, CommandId, CorrelationId, EventId, StreamId},
@@ -148,10 +149,44 @@ fn the_provider_is_asked_unless_no_money_has_to_move() {
         provider: "sandbox".to_owned(),
         method_token: token.to_owned(),
         expires_at: Timestamp::default(),
+        ask_again_at: None,
     };
     assert_eq!(names(&of_payment(requested(20, "tok_ok"), Status::Pending)), ["authorise"]);
     assert_eq!(of_payment(requested(0, "tok_ok"), Status::Pending), Plan::default());
     assert_eq!(of_payment(requested(20, "cash"), Status::Pending), Plan::default());
+}
+
+#[test]
+fn a_payment_is_asked_for_again_while_its_provider_is_awaited() {
+    let requested = payment::Event::Requested {
+        order_id: ORDER,
+        amount: usd(20),
+        provider: "sandbox".to_owned(),
+        method_token: "tok_ok".to_owned(),
+        expires_at: Timestamp::default(),
+        ask_again_at: Some(Timestamp::default()),
+    };
+    let again = payment::Event::AskedAgain { attempt: 2, ask_again_at: None };
+    let event = recorded(PAYMENT.stream(), Event::Payment(again.clone()));
+    let of = |more: &[payment::Event], attempt| {
+        let mut payment = Payment::default();
+        for event in [&requested, &again].into_iter().chain(more) {
+            payment.evolve(event);
+        }
+        ask_again(&event, &payment, attempt)
+    };
+    assert_eq!(names(&of(&[], 2)), ["authorise"]);
+    assert_eq!(of(&[], 1), Plan::default(), "a later attempt is under way");
+    let (declined, action) = (
+        payment::Event::Declined { order_id: ORDER, code: String::new(), detail: String::new() },
+        payment::Event::ActionRequired {
+            reference: "r".to_owned(),
+            expires_at: Timestamp::default(),
+        },
+    );
+    for answer in [authorised(), declined, action] {
+        assert_eq!(of(&[answer], 2), Plan::default());
+    }
 }
 
 #[test]

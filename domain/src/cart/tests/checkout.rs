@@ -96,6 +96,17 @@ fn check_out_records_what_was_agreed() {
 }
 
 #[test]
+fn check_out_of_a_code_that_has_gone_to_another_product_is_rejected() {
+    let other = Listing { product_id: crate::id::ProductId::new(uuid(6)), ..listing(129) };
+    for staff in [false, true] {
+        let terms = if staff { till() } else { terms() };
+        let listings = vec![(sku("A-1"), Some(other.clone()))];
+        let expected = Rejection::ProductReplaced(sku("A-1"));
+        refuses(staff, Terms { listings, accept_price_changes: true, ..terms }, expected);
+    }
+}
+
+#[test]
 fn check_out_again_as_the_same_order_records_nothing() {
     given::<Cart>([shown_at(129), checked_out(at_price(129))]).when(web(), NOW).then([]);
 }

@@ -1,0 +1,207 @@
+//! Whose a SKU is: never that of a product which does not exist, whoever died on the way.
+
+use std::{sync::Arc, time::Duration};
+
+use domain::{
+    Command, State,
+    claim::{CONFIRM_WAIT, Claim},
+    id::{CausationId, CommandId, CorrelationId, ProductId, Sku, StreamId},
+    money::{Currency, Money},
+    product::{self, Details, Product, Status},
+    sku::{self, SkuClaim},
+};
+use futures_util::future::join_all;
+use infra::log::{memory::MemoryLog, record::RequestHash};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::{
+    engine::Submission,
+    testing::{World, eventually, moving_clock},
+};
+
+const ID: &str = "0198c0de-0000-7000-8000-000000000001";
+
+fn product(id: &str, sku: &str) -> Value {
+    json!({"id": id, "sku": sku, "name": "Tea", "price": {"amount": 250, "currency": "USD"}})
+}
+
+fn uuid(n: u128) -> String {
+    Uuid::from_u128(n).to_string()
+}
+
+impl World {
+    /// What a handler does that dies before its next step.
+    async fn step(&self, stream: StreamId, command: Command) {
+        let id = Uuid::now_v7();
+        let submission = Submission {
+            stream,
+            command,
+            command_id: CommandId::new(id),
+            request_hash: RequestHash::of(&[id.as_bytes()]),
+            expected_revision: None,
+            actor: "test".into(),
+            correlation_id: CorrelationId::new(id),
+            causation_id: CausationId::new(id),
+            traceparent: None,
+        };
+        self.engine.submit(submission, Instant::now() + Duration::from_secs(10)).await.unwrap();
+    }
+
+    async fn claim_of(&self, sku: &str) -> SkuClaim {
+        let sku: Sku = sku.parse().unwrap();
+        match self.read(&sku.stream()).await {
+            State::Sku(claim) => *claim,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn product_of(&self, id: ProductId) -> Product {
+        match self.read(&id.stream()).await {
+            State::Product(product) => *product,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn eventually_claimed(&self, sku: &str, expected: Claim<ProductId>) {
+        eventually(&format!("{sku} is {expected:?}"), || async {
+            (self.claim_of(sku).await.claim == expected).then_some(())
+        })
+        .await;
+    }
+}
+
+fn claim(product_id: ProductId) -> Command {
+    Command::Sku(sku::Command::Claim { product_id })
+}
+
+fn create(sku: &str) -> Command {
+    let details = Details { name: "Tea".into(), ..Details::default() };
+    let price = Money::new(250, Currency::USD);
+    Command::Product(product::Command::Create { sku: sku.parse().unwrap(), details, price })
+}
+
+fn stream(sku: &str) -> StreamId {
+    sku.parse::<Sku>().unwrap().stream()
+}
+
+#[tokio::test]
+async fn a_product_that_is_refused_leaves_its_sku_free() {
+    let world = World::start();
+    let mut large = product(&uuid(1), "T-1");
+    let text = "x".repeat(10_000);
+    let attributes = (0..60).map(|n| (format!("text-{n}"), text.clone().into()));
+    large["attributes"] = Value::Object(attributes.collect());
+    let refused = world.keyed("large", "POST", "/v1/products", large.clone()).await;
+    refused.expect_problem(422, "product.too_large");
+    world.staff("POST", "/v1/products", product(&uuid(2), "T-1")).await.expect(201);
+    // And the refusal stays what it was.
+    let again = world.keyed("large", "POST", "/v1/products", large).await;
+    assert_eq!(again.header("idempotency-replayed"), "true");
+    again.expect_problem(422, "product.too_large");
+    let owner = ProductId::new(Uuid::from_u128(2));
+    world.eventually_claimed("T-1", Claim::Held { owner }).await;
+}
+
+#[tokio::test]
+async fn of_two_creations_of_one_id_the_loser_takes_no_sku_along() {
+    let world = World::start();
+    for round in 0..20 {
+        let id = uuid(100 + round);
+        let skus = [format!("L-{round}"), format!("R-{round}")];
+        let both = skus.iter().map(|sku| world.staff("POST", "/v1/products", product(&id, sku)));
+        let answers = join_all(both).await;
+        let statuses: Vec<u16> = answers.iter().map(|seen| seen.status.as_u16()).collect();
+        let lost = statuses.iter().position(|status| *status != 201).unwrap();
+        assert_eq!((statuses[lost], statuses[1 - lost]), (409, 201));
+        let other = product(&uuid(200 + round), &skus[lost]);
+        world.staff("POST", "/v1/products", other).await.expect(201);
+        let taken = product(&uuid(300 + round), &skus[1 - lost]);
+        world.staff("POST", "/v1/products", taken).await.expect_problem(409, "sku.taken");
+    }
+}
+
+#[tokio::test]
+async fn two_creations_of_one_id_with_one_sku_leave_it_to_the_product_there_is() {
+    let world = World::start();
+    for round in 0..20 {
+        let (id, sku) = (uuid(100 + round), format!("S-{round}"));
+        let other = {
+            let mut other = product(&id, &sku);
+            other["name"] = "Coffee".into();
+            other
+        };
+        let first = world.staff("POST", "/v1/products", product(&id, &sku));
+        let (first, second) = tokio::join!(first, world.staff("POST", "/v1/products", other));
+        let mut statuses = [first.status.as_u16(), second.status.as_u16()];
+        statuses.sort_unstable();
+        assert_eq!(statuses, [201, 409]);
+        let owner = ProductId::new(Uuid::from_u128(100 + round));
+        world.eventually_claimed(&sku, Claim::Held { owner }).await;
+    }
+}
+
+#[tokio::test]
+async fn an_archived_product_gives_its_sku_to_a_new_one() {
+    let world = World::start();
+    for _ in 0..3 {
+        let id = world.product("T-1", 0).await;
+        world.buyable("T-1").await;
+        let path = format!("/v1/products/{id}/archive");
+        world.staff("POST", &path, json!({})).await.expect(200);
+        let cart = json!({"currency": "USD", "lines": [{"sku": "T-1", "quantity": 1}]});
+        world.guest("POST", "/v1/carts", cart).await.expect_problem(422, "sku_not_sellable");
+    }
+}
+
+impl World {
+    async fn buyable(&self, sku: &str) {
+        let cart = json!({"currency": "USD", "lines": [{"sku": sku, "quantity": 1}]});
+        self.guest("POST", "/v1/carts", cart).await.expect(201);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_whose_handler_died_runs_out() {
+    let (manual, _time) = moving_clock();
+    let world = World::over(Arc::new(MemoryLog::new(4)), manual.into());
+    world.step(stream("T-1"), claim(ProductId::new(Uuid::from_u128(1)))).await;
+    let attempt = || world.staff("POST", "/v1/products", product(ID, "T-1"));
+    attempt().await.expect_problem(409, "sku.taken");
+    tokio::time::sleep(CONFIRM_WAIT).await;
+    eventually("the claim has run out", || async {
+        world.claim_of("T-1").await.claim.owner().is_none().then_some(())
+    })
+    .await;
+    attempt().await.expect(201);
+}
+
+#[tokio::test]
+async fn what_a_dead_handler_left_of_a_creation_is_completed() {
+    let world = World::start();
+    let owner = ProductId::new(Uuid::from_u128(1));
+    world.step(stream("T-1"), claim(owner)).await;
+    world.step(owner.stream(), create("T-1")).await;
+    world.eventually_claimed("T-1", Claim::Held { owner }).await;
+    world.step(owner.stream(), Command::Product(product::Command::Publish)).await;
+    eventually("it is listed", || async { world.claim_of("T-1").await.listing }).await;
+    world.step(owner.stream(), Command::Product(product::Command::Archive)).await;
+    world.eventually_claimed("T-1", Claim::Free { gone: Some(owner) }).await;
+}
+
+#[tokio::test]
+async fn a_product_that_comes_after_its_sku_has_gone_is_archived_with_that_reason() {
+    let world = World::start();
+    world.staff("POST", "/v1/products", product(ID, "T-1")).await.expect(201);
+    let late = ProductId::new(Uuid::from_u128(1));
+    world.step(late.stream(), create("T-1")).await;
+    eventually("it is archived", || async {
+        (world.product_of(late).await.status == Status::Archived).then_some(())
+    })
+    .await;
+    let path = format!("/v1/products/{late}/publish");
+    world.staff("POST", &path, json!({})).await.expect_problem(409, "product.archived");
+    let owner: ProductId = ID.parse().unwrap();
+    assert_eq!(world.claim_of("T-1").await.claim, Claim::Held { owner });
+}

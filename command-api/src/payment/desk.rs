@@ -1,0 +1,173 @@
+//! The one way to a payment provider: bounded calls, with places of their own.
+//!
+//! A call that is quick needs a place for a moment. One that is not makes room for the next after
+//! [`SLOW_AFTER`], goes on in a place for slow ones, and is cut off where there is none: so calls
+//! that hang are in the way of one another, and of nobody else. Who gets no answer asks again later,
+//! under the same idempotency key; the payment itself knows when.
+
+use std::{
+    future::Future,
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use domain::id::PaymentId;
+use infra::{
+    retry::{Policy, retry},
+    telemetry::emit,
+};
+use tokio::{
+    sync::{Semaphore, TryAcquireError},
+    time::{Instant, timeout},
+};
+
+use super::{
+    Authorisation, Decision, PaymentProvider, ProviderUnavailable,
+    breaker::{Breaker, Heard},
+};
+use crate::metrics::{BreakerMoved, ProviderCalled};
+
+/// How long one call may take, its place included.
+pub(crate) const CALL_WAIT_MAX: Duration = Duration::from_secs(5);
+/// When a call counts as slow.
+const SLOW_AFTER: Duration = Duration::from_millis(500);
+/// How long a call waits for a place.
+const PLACE_WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// Cheap to clone; clones share their places.
+#[derive(Clone)]
+pub struct Desk(Arc<Inner>);
+
+struct Inner {
+    provider: Arc<dyn PaymentProvider>,
+    /// For calls that have just begun; more wait a moment.
+    begun: Semaphore,
+    /// For those that take longer; beyond it they are cut off.
+    slow: Semaphore,
+    breaker: Mutex<Breaker>,
+}
+
+/// Why there is no answer. Asking again is safe.
+#[derive(Debug, thiserror::Error)]
+pub enum CallFailed {
+    #[error("too many calls to the payment provider are under way")]
+    Crowded,
+    #[error("the payment provider has failed often lately and is not asked for a while")]
+    Paused,
+    #[error("the payment provider did not answer in time")]
+    TimedOut,
+    #[error(transparent)]
+    Failed(#[from] ProviderUnavailable),
+}
+
+impl Desk {
+    /// `calls_max`: calls that begin at once; as many again may take longer.
+    #[must_use]
+    pub fn new(provider: Arc<dyn PaymentProvider>, calls_max: usize) -> Self {
+        let (begun, slow) = (Semaphore::new(calls_max), Semaphore::new(calls_max));
+        Self(Arc::new(Inner { provider, begun, slow, breaker: Mutex::default() }))
+    }
+
+    /// As payments and webhook paths name the provider.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.0.provider.name()
+    }
+
+    /// Asks for the money.
+    ///
+    /// # Errors
+    /// There is no answer within [`CALL_WAIT_MAX`].
+    pub async fn authorise(&self, request: &Authorisation) -> Result<Decision, CallFailed> {
+        self.call("authorise", || self.0.provider.authorise(request)).await
+    }
+
+    /// Gives back whatever was or will be authorised for this payment. Voiding again is fine.
+    ///
+    /// # Errors
+    /// There is no answer within [`CALL_WAIT_MAX`].
+    pub async fn void(&self, payment_id: PaymentId) -> Result<(), CallFailed> {
+        self.call("void", || self.0.provider.void(payment_id)).await
+    }
+
+    async fn call<T, F>(
+        &self,
+        operation: &'static str,
+        call: impl FnMut() -> F,
+    ) -> Result<T, CallFailed>
+    where
+        F: Future<Output = Result<T, ProviderUnavailable>>,
+    {
+        let began = Instant::now();
+        let result = if self.breaker(|it| it.admit(began, CALL_WAIT_MAX)) {
+            let result = self.in_turn(retry(Policy::QUICK, |_| true, call)).await;
+            self.heard(&result);
+            result
+        } else {
+            Err(CallFailed::Paused)
+        };
+        let outcome = result.as_ref().err().map_or("answered", CallFailed::label);
+        let (provider, elapsed) = (self.name(), began.elapsed());
+        emit(ProviderCalled { provider, operation, outcome, elapsed });
+        result
+    }
+
+    /// Waits for a place, and for the call.
+    async fn in_turn<T>(
+        &self,
+        call: impl Future<Output = Result<T, ProviderUnavailable>>,
+    ) -> Result<T, CallFailed> {
+        let began = Instant::now();
+        let place = timeout(PLACE_WAIT_MAX, self.0.begun.acquire()).await;
+        let Ok(Ok(place)) = place else { return Err(CallFailed::Crowded) };
+        let mut call = pin!(call);
+        if let Ok(answer) = timeout(SLOW_AFTER, &mut call).await {
+            return Ok(answer?);
+        }
+        let slow = match self.0.slow.try_acquire() {
+            Ok(slow) => slow,
+            Err(TryAcquireError::NoPermits | TryAcquireError::Closed) => {
+                return Err(CallFailed::Crowded);
+            }
+        };
+        drop(place);
+        let answer = timeout(CALL_WAIT_MAX.saturating_sub(began.elapsed()), call).await;
+        drop(slow);
+        Ok(answer.map_err(|_elapsed| CallFailed::TimedOut)??)
+    }
+
+    fn heard<T>(&self, result: &Result<T, CallFailed>) {
+        let heard = match result {
+            Ok(_) => Heard::Answer,
+            Err(CallFailed::Failed(_)) => Heard::Failure,
+            Err(CallFailed::Crowded | CallFailed::Paused | CallFailed::TimedOut) => Heard::Silence,
+        };
+        let (was_open, is_open) = self.breaker(|breaker| {
+            let was_open = breaker.is_open();
+            breaker.record(heard, Instant::now());
+            (was_open, breaker.is_open())
+        });
+        if was_open != is_open {
+            emit(BreakerMoved { provider: self.name(), is_open });
+        }
+    }
+
+    fn breaker<T>(&self, change: impl FnOnce(&mut Breaker) -> T) -> T {
+        change(&mut self.0.breaker.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl CallFailed {
+    const fn label(&self) -> &'static str {
+        match self {
+            Self::Crowded => "crowded",
+            Self::Paused => "paused",
+            Self::TimedOut => "timed_out",
+            Self::Failed(_) => "failed",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
