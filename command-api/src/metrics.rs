@@ -44,6 +44,10 @@ static CHECKOUTS_CAPPED: Counter = Counter::new(
     "tradewind_command_capped_checkouts_total",
     "Checkouts of guests refused because too many from their address were open",
 );
+static WEBHOOKS_IGNORED: Counter = Counter::new(
+    "tradewind_webhooks_ignored_total",
+    "Signed webhooks of a type that means nothing here, by provider",
+);
 
 fn label(shard: ShardId) -> [(&'static str, String); 1] {
     [("shard", shard.to_string())]
@@ -57,6 +61,20 @@ pub(crate) struct ShardCrowded {
 impl Event for ShardCrowded {
     fn emit(self) {
         CROWDED.add(&label(self.shard), 1);
+    }
+}
+
+/// A provider has told something that we do not know.
+pub(crate) struct WebhookIgnored<'a> {
+    pub(crate) provider: &'a str,
+    pub(crate) kind: &'a str,
+}
+
+impl Event for WebhookIgnored<'_> {
+    fn emit(self) {
+        let Self { provider, kind } = self;
+        WEBHOOKS_IGNORED.add(&[("provider", provider.to_owned())], 1);
+        info!(provider, kind, "a webhook of {provider} means nothing here: {kind}");
     }
 }
 

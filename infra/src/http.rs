@@ -14,9 +14,11 @@ pub mod extract;
 pub mod fields;
 pub mod headers;
 pub mod health;
+mod negotiate;
 pub mod page;
 pub mod problem;
 pub mod server;
+pub mod syntax;
 pub mod trace;
 
 #[cfg(test)]

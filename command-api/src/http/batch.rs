@@ -26,7 +26,9 @@ use futures_util::{
 };
 use infra::{
     auth::Caller,
-    http::{extract::BODY_BYTES_MAX, problem::Problem, trace::RequestContext},
+    http::{
+        extract::BODY_BYTES_MAX, problem::Problem, syntax::content_type, trace::RequestContext,
+    },
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -88,9 +90,7 @@ async fn batch(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let essence = content_type.and_then(|value| value.split(';').next()).unwrap_or_default();
-    if !essence.trim().eq_ignore_ascii_case(NDJSON) {
+    if content_type(&headers).as_deref() != Some(NDJSON) {
         return Err(Problem::unsupported_media_type(NDJSON));
     }
     let run = Run {

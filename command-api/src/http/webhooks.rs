@@ -2,20 +2,29 @@
 //!
 //! The id of a webhook is its idempotency key: a provider that sends it again gets the same
 //! answer, and nothing happens twice.
+//!
+//! A provider says more from one day to the next. So members that we do not know are left out before
+//! anything is looked at, and a webhook of a type that we do not know is taken note of. What we do know
+//! is as strict as any body: a payment's word that cannot be used is no success.
 
 use axum::{
     body::Body,
     extract::State,
     http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
 };
+use bytes::Bytes;
 use domain::{Command, State as Aggregate, id::PaymentId, payment};
-use infra::http::{
-    extract::{Path, Payload, read_body},
-    fields::{Fields, Validate},
-    problem::Problem,
-    trace::RequestContext,
+use infra::{
+    http::{
+        extract::{Path, Payload, read_body},
+        fields::{Fields, Validate},
+        problem::Problem,
+        trace::RequestContext,
+    },
+    telemetry::emit,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
@@ -26,48 +35,90 @@ use super::{
     shapes::SHORT_CHARS_MAX,
     state::AppState,
 };
-use crate::{engine::Outcome, payment::SignatureError};
+use crate::{engine::Outcome, metrics::WebhookIgnored, payment::SignatureError};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(payment_webhook))
 }
 
 /// How a payment went on that needed the buyer.
-#[derive(Deserialize, ToSchema)]
-#[serde(tag = "type", content = "data", deny_unknown_fields)]
+#[derive(ToSchema)]
+#[serde(tag = "type", content = "data")]
+#[expect(dead_code, reason = "it documents what `command` reads")]
 enum PaymentWebhook {
     #[serde(rename = "payment.authorised")]
-    Authorised { payment_id: Uuid, reference: String },
+    Authorised(Authorised),
     #[serde(rename = "payment.declined")]
-    Declined { payment_id: Uuid, code: String, detail: String },
+    Declined(Declined),
 }
 
-impl Validate for PaymentWebhook {
+#[derive(Serialize, Deserialize, ToSchema)]
+#[schema(as = PaymentAuthorised)]
+struct Authorised {
+    payment_id: Uuid,
+    reference: String,
+}
+
+#[derive(Serialize, Deserialize, ToSchema)]
+#[schema(as = PaymentDeclined)]
+struct Declined {
+    payment_id: Uuid,
+    code: String,
+    detail: String,
+}
+
+/// What any webhook tells of itself.
+#[derive(Serialize, Deserialize)]
+struct Envelope {
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+/// A webhook whose type is known. Read apart from the type, which may come behind it.
+#[derive(Serialize, Deserialize)]
+struct Known<D> {
+    data: D,
+}
+
+impl Validate for Envelope {
     fn validate(&self, fields: &mut Fields) {
-        match self {
-            Self::Authorised { reference, .. } => {
-                fields.text("/data/reference", reference, SHORT_CHARS_MAX);
-            }
-            Self::Declined { code, detail, .. } => {
-                fields.text("/data/code", code, SHORT_CHARS_MAX);
-                fields.text_or_empty("/data/detail", detail, SHORT_CHARS_MAX);
-            }
-        }
+        fields.text("/type", &self.kind, SHORT_CHARS_MAX);
     }
 }
 
-impl PaymentWebhook {
-    fn into_command(self) -> (PaymentId, payment::Command) {
-        match self {
-            Self::Authorised { payment_id, reference } => {
-                let command = payment::Command::RecordAuthorisation { reference };
-                (PaymentId::new(payment_id), command)
-            }
-            Self::Declined { payment_id, code, detail } => {
-                (PaymentId::new(payment_id), payment::Command::RecordDecline { code, detail })
-            }
-        }
+impl Validate for Known<Authorised> {
+    fn validate(&self, fields: &mut Fields) {
+        fields.text("/data/reference", &self.data.reference, SHORT_CHARS_MAX);
     }
+}
+
+impl Validate for Known<Declined> {
+    fn validate(&self, fields: &mut Fields) {
+        fields.text("/data/code", &self.data.code, SHORT_CHARS_MAX);
+        fields.text_or_empty("/data/detail", &self.data.detail, SHORT_CHARS_MAX);
+    }
+}
+
+/// What a webhook asks for. `None`: it is of a type that means nothing here.
+fn command(provider: &str, body: &Bytes) -> Result<Option<(PaymentId, payment::Command)>, Problem> {
+    let Envelope { kind } = Payload::parse_known(body.clone())?.value;
+    let (payment_id, command) = match kind.as_str() {
+        "payment.authorised" => {
+            let Known { data: Authorised { payment_id, reference } } =
+                Payload::parse_known(body.clone())?.value;
+            (payment_id, payment::Command::RecordAuthorisation { reference })
+        }
+        "payment.declined" => {
+            let Known { data: Declined { payment_id, code, detail } } =
+                Payload::parse_known(body.clone())?.value;
+            (payment_id, payment::Command::RecordDecline { code, detail })
+        }
+        kind => {
+            emit(WebhookIgnored { provider, kind });
+            return Ok(None);
+        }
+    };
+    Ok(Some((PaymentId::new(payment_id), command)))
 }
 
 /// Take a payment provider's webhook
@@ -81,7 +132,10 @@ impl PaymentWebhook {
         ("webhook-signature" = String, Header, description = "`v1,<base64>`, several with spaces"),
     ),
     request_body = PaymentWebhook,
-    responses((status = 200, description = "Taken note of", body = Accepted)),
+    responses(
+        (status = 200, description = "Taken note of", body = Accepted),
+        (status = 204, description = "Of a type that means nothing here"),
+    ),
 )]
 async fn payment_webhook(
     State(app): State<AppState>,
@@ -89,21 +143,23 @@ async fn payment_webhook(
     request: RequestContext,
     headers: HeaderMap,
     body: Body,
-) -> Result<Reply, Problem> {
+) -> Result<Response, Problem> {
     if provider != app.desk.name() {
         return Err(Problem::not_found("there is no such payment provider"));
     }
     let bytes = read_body(&headers, body).await?;
     let id = verify(&app, &headers, &bytes)?;
+    let Some((payment_id, command)) = command(&provider, &bytes)? else {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    };
     let origin = Origin::webhook(&app, &provider, id, &bytes, request)?;
-    let (payment_id, command) = Payload::<PaymentWebhook>::parse(bytes)?.value.into_command();
     let gives_money = matches!(command, payment::Command::RecordAuthorisation { .. });
     let stream = payment_id.stream();
     let answer = origin.submit(&app, stream.clone(), Command::Payment(command)).await?;
     if gives_money && let Outcome::Rejected { .. } = answer.outcome {
         give_back(&app, payment_id).await?;
     }
-    Reply::of(&stream, &answer)
+    Ok(Reply::of(&stream, &answer)?.into_response())
 }
 
 /// The webhook's id, if the webhook is to be believed.

@@ -7,7 +7,13 @@
 #[cfg(any(test, feature = "testing"))]
 mod bounds;
 
-use axum::{Router, http::header, routing::get};
+use axum::{
+    Router,
+    http::{HeaderValue, header},
+    middleware::map_response,
+    response::Response,
+    routing::get,
+};
 use bytes::Bytes;
 use utoipa::{
     PartialSchema, ToSchema,
@@ -27,6 +33,10 @@ pub use bounds::unbounded;
 /// The name of the security scheme, for `security(("api_key" = []))` on an operation.
 pub const API_KEY: &str = "api_key";
 const PROBLEM: &str = "Problem";
+/// Pages are made of what comes from here. Swagger UI sets styles of its own, and draws with `data:`.
+const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
+                           img-src 'self' data:; font-src 'self' data:; connect-src 'self'; \
+                           base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// What a service says about itself on top of its contract.
 #[derive(Clone, Copy, Debug)]
@@ -73,6 +83,11 @@ pub(super) fn routes(api: &OpenApi) -> Router {
     // A tree of strings always serialises.
     let json = Bytes::from(serde_json::to_vec(api).unwrap_or_default());
     let json = move || async move { ([(header::CONTENT_TYPE, "application/json")], json) };
-    let pages = SwaggerUi::new("/docs").config(Config::from("/openapi.json"));
-    Router::new().route("/openapi.json", get(json)).merge(pages)
+    let pages = Router::from(SwaggerUi::new("/docs").config(Config::from("/openapi.json")));
+    let policy = async |mut response: Response| {
+        let policy = HeaderValue::from_static(PAGE_POLICY);
+        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+        response
+    };
+    Router::new().route("/openapi.json", get(json)).merge(pages.layer(map_response(policy)))
 }

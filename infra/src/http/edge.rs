@@ -17,7 +17,7 @@ use std::{
 
 use axum::{
     extract::{MatchedPath, Request},
-    http::{HeaderMap, HeaderValue, Method, StatusCode},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use futures_util::FutureExt;
@@ -27,6 +27,7 @@ use tracing::{Level, debug, enabled};
 
 use super::{
     events::{HandlerPanicked, REQUEST_SECONDS, RequestShed},
+    negotiate::Produced,
     problem::Problem,
     trace::{REQUEST_ID, RequestContext, TRACEPARENT, TraceContext},
 };
@@ -59,13 +60,20 @@ impl From<&config::Http> for Limits {
 #[derive(Clone, Debug)]
 pub struct EdgeLayer {
     limits: Limits,
+    produced: Arc<Produced>,
     under_way: Arc<AtomicUsize>,
 }
 
 impl EdgeLayer {
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { limits, under_way: Arc::default() }
+        Self { limits, produced: Arc::default(), under_way: Arc::default() }
+    }
+
+    /// Knows what the routes answer with, and refuses whoever cannot read that.
+    #[must_use]
+    pub(super) fn producing(self, produced: Produced) -> Self {
+        Self { produced: Arc::new(produced), ..self }
     }
 }
 
@@ -110,18 +118,21 @@ where
         self.series.name(&request);
         let series = Arc::clone(&self.series);
         let slot = Slot::take(&self.shared);
+        let fit = self.shared.produced.check(&request);
         // The service that is ready is the one to call; its clone may not be.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         Box::pin(context.scope(async move {
-            let mut response = match &slot {
-                Some(_) => answer(inner.call(request), context.deadline).await,
-                None => {
+            let mut response = match (&slot, fit) {
+                (Some(_), Ok(())) => answer(inner.call(request), context.deadline).await,
+                (Some(_), Err(unfit)) => unfit.into_response(),
+                (None, _) => {
                     emit(RequestShed);
                     Problem::overloaded().into_response()
                 }
             };
             drop(slot);
+            polish(&mut response);
             sign(response.headers_mut(), request_id, context);
             let elapsed = started.elapsed();
             series.record(&method, response.status(), elapsed);
@@ -132,6 +143,30 @@ where
             Ok(response)
         }))
     }
+}
+
+/// What holds of all answers: browsers do not guess what they are.
+pub(super) fn polish(response: &mut Response) {
+    let nosniff = HeaderValue::from_static("nosniff");
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+}
+
+/// The answer to a method that a path does not have: `OPTIONS` asks which it has, and the router
+/// tells in `Allow`.
+pub(super) async fn other_method(method: Method) -> Response {
+    match method {
+        Method::OPTIONS => StatusCode::NO_CONTENT.into_response(),
+        _ => Problem::method_not_allowed().into_response(),
+    }
+}
+
+/// The answer to a path that is not there, but for `*`, which is the whole server.
+pub(super) async fn other_path(method: Method, uri: Uri) -> Response {
+    if method == Method::OPTIONS && uri.path() == "*" {
+        let all = HeaderValue::from_static("GET,HEAD,POST,PUT,PATCH,DELETE");
+        return (StatusCode::NO_CONTENT, [(header::ALLOW, all)]).into_response();
+    }
+    Problem::not_found("there is nothing at this path").into_response()
 }
 
 /// The handler's answer, or the problem that stands for it if it panics or takes too long.

@@ -2,10 +2,12 @@
 
 use axum::{
     extract::FromRequestParts,
-    http::{HeaderValue, StatusCode, header, request::Parts},
+    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse, IntoResponseParts, Response, ResponseParts},
 };
 use domain::envelope::Revision;
+
+use super::syntax::list;
 
 /// The `ETag` of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +15,7 @@ pub struct ETag(pub Revision);
 
 /// What the client has already, from `If-None-Match`.
 #[derive(Clone, Debug, Default)]
-pub struct IfNoneMatch(Vec<HeaderValue>);
+pub struct IfNoneMatch(HeaderMap);
 
 impl ETag {
     #[must_use]
@@ -36,8 +38,7 @@ impl IfNoneMatch {
     /// Whether the client has this revision: then [`not_modified`] is all it needs.
     #[must_use]
     pub fn matches(&self, revision: Revision) -> bool {
-        let values = self.0.iter().filter_map(|value| value.to_str().ok());
-        let mut tags = values.flat_map(|value| value.split(',')).map(str::trim);
+        let mut tags = list(&self.0, &header::IF_NONE_MATCH);
         // A weak comparison: `W/` makes no difference (RFC 9110, 13.1.2).
         tags.any(|tag| tag == "*" || parse(tag.strip_prefix("W/").unwrap_or(tag)) == Some(revision))
     }
@@ -47,7 +48,8 @@ impl<S: Send + Sync> FromRequestParts<S> for IfNoneMatch {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        Ok(Self(parts.headers.get_all(header::IF_NONE_MATCH).iter().cloned().collect()))
+        let sent = parts.headers.get_all(header::IF_NONE_MATCH).iter().cloned();
+        Ok(Self(sent.map(|value| (header::IF_NONE_MATCH, value)).collect()))
     }
 }
 
@@ -69,7 +71,8 @@ mod tests {
 
     #[track_caller]
     fn check(header: &str, expected: bool) {
-        let tags = IfNoneMatch(vec![header.parse().unwrap()]);
+        let sent = [(header::IF_NONE_MATCH, header.parse().unwrap())];
+        let tags = IfNoneMatch(HeaderMap::from_iter(sent));
         assert_eq!(tags.matches(7), expected, "{header}");
     }
 

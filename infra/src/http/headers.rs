@@ -9,7 +9,11 @@ use axum::{
 };
 use domain::envelope::Revision;
 
-use super::{etag, problem::Problem};
+use super::{
+    etag,
+    problem::Problem,
+    syntax::{list, parameter, split},
+};
 use crate::position::Position;
 
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -104,12 +108,11 @@ impl PreferWait {
     pub const MAX: Duration = Duration::from_secs(30);
 
     fn from_headers(headers: &HeaderMap) -> Self {
-        let values = headers.get_all(PREFER).into_iter().filter_map(|value| value.to_str().ok());
-        let wait = values
-            .flat_map(|value| value.split(','))
-            .filter_map(|preference| preference.trim().split_once('='))
-            .find(|(name, _)| name.trim().eq_ignore_ascii_case("wait"))
-            .and_then(|(_, seconds)| seconds.trim().parse().ok());
+        let wait = list(headers, &PREFER)
+            // What follows a preference are its own parameters, and `wait` has none.
+            .filter_map(|preference| parameter(split(preference, b';').next()?))
+            .find(|(name, _)| name.eq_ignore_ascii_case("wait"))
+            .and_then(|(_, seconds)| seconds.parse().ok());
         // What is not understood is not preferred (RFC 7240).
         Self(wait.map_or(Self::DEFAULT, Duration::from_secs).min(Self::MAX))
     }
@@ -190,6 +193,8 @@ mod tests {
     fn a_preferred_wait_is_a_wish_within_bounds() {
         check_wait("wait=5", 5);
         check_wait("respond-async, WAIT = 7", 7);
+        check_wait("wait=\"6\"; x=\",wait=9\", wait=8", 6);
+        check_wait("foo=\"wait=1, wait=2\", wait=3", 3);
         check_wait("wait=0", 0);
         check_wait("wait=999", 30);
         check_wait("wait=soon", 2);

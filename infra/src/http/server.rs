@@ -6,7 +6,7 @@ mod steady;
 
 use std::{net::SocketAddr, time::Duration};
 
-use axum::{Router, http::header, routing::get};
+use axum::{Router, http::header, middleware::map_response, response::Response, routing::get};
 use tokio::{
     net::{TcpListener, TcpSocket},
     time::{Instant, MissedTickBehavior, interval},
@@ -15,10 +15,10 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::{
     docs::{self, About},
-    edge::{EdgeLayer, Limits},
+    edge::{self, EdgeLayer, Limits, other_method, other_path},
     events::Listening,
     health::Readiness,
-    problem::Problem,
+    negotiate::Produced,
 };
 use crate::{
     config,
@@ -57,19 +57,15 @@ impl App {
         let (api, contract) = api.split_for_parts();
         let contract = docs::complete(contract, about);
         let router = api
-            .fallback(async || Problem::not_found("there is nothing at this path"))
-            .method_not_allowed_fallback(async || Problem::method_not_allowed())
-            .layer(EdgeLayer::new(limits))
-            .merge(readiness.clone().routes())
-            .merge(docs::routes(&contract))
-            // Again, for the routes that came since.
-            .method_not_allowed_fallback(async || Problem::method_not_allowed())
+            .fallback(other_path)
+            .method_not_allowed_fallback(other_method)
+            .layer(EdgeLayer::new(limits).producing(Produced::of(&contract)))
+            .merge(polished(readiness.clone().routes()))
+            .merge(polished(docs::routes(&contract)))
             // Makes services of all handlers once, and not again for each request.
             .with_state(());
         let ops = readiness.clone().routes().route("/metrics", get(metrics));
-        let ops = ops
-            .fallback(async || Problem::not_found("there is nothing at this path"))
-            .method_not_allowed_fallback(async || Problem::method_not_allowed());
+        let ops = polished(ops.fallback(other_path));
         Self { router, ops, readiness }
     }
 
@@ -77,9 +73,7 @@ impl App {
     /// no place from nodes, nor nodes from clients.
     #[must_use]
     pub fn with_internal(self, routes: Router, limits: Limits) -> Self {
-        let routes = routes
-            .method_not_allowed_fallback(async || Problem::method_not_allowed())
-            .layer(EdgeLayer::new(limits));
+        let routes = routes.method_not_allowed_fallback(other_method).layer(EdgeLayer::new(limits));
         Self { ops: self.ops.merge(routes).with_state(()), ..self }
     }
 
@@ -92,6 +86,15 @@ impl App {
     pub fn ops(&self) -> Router {
         self.ops.clone()
     }
+}
+
+/// Routes outside the limits, which answer under overload, too.
+fn polished(routes: Router) -> Router {
+    let polish = async |mut response: Response| {
+        edge::polish(&mut response);
+        response
+    };
+    routes.method_not_allowed_fallback(other_method).layer(map_response(polish))
 }
 
 async fn metrics() -> ([(header::HeaderName, &'static str); 1], String) {

@@ -227,6 +227,7 @@ fn a_cursor_carries_no_text_that_a_column_could_not_hold() {
     assert_eq!(own.decode::<String>().unwrap(), "a\tb");
 }
 
+mod book;
 mod docs;
 mod serving;
 mod slow;

@@ -33,7 +33,10 @@ async fn waiting(world: &World) -> (OrderId, PaymentId) {
 }
 
 async fn send(world: &World, id: &str, body: &Value) -> Seen {
-    let body = body.to_string();
+    send_text(world, id, body.to_string()).await
+}
+
+async fn send_text(world: &World, id: &str, body: String) -> Seen {
     let timestamp = (world.clock.now().as_micros() / 1_000_000).to_string();
     let secret = WebhookSecret::parse(WEBHOOK_SECRET).unwrap();
     let request = World::request("POST", PATH)
@@ -79,4 +82,54 @@ async fn an_unsigned_webhook_is_not_believed() {
     world.send(other.body("{}".into()).unwrap()).await.expect_problem(404, "not_found");
     let State::Payment(payment) = world.read(&payment_id.stream()).await else { panic!() };
     assert_eq!(payment.status, payment::Status::ActionRequired);
+}
+
+#[tokio::test]
+async fn what_a_provider_says_beyond_what_we_know_changes_nothing() {
+    let world = World::start();
+    let (order_id, payment_id) = waiting(&world).await;
+    let body = format!(
+        r#"{{"api_version": 1e400, "note": "a\r\u0000b", "tags": [[]], "note": 2,
+            "data": {{"payment_id": "{payment_id}", "fee": [1e400], "reference": "sandbox-{payment_id}"}},
+            "type": "payment.authorised"}}"#
+    );
+    send_text(&world, "msg_1", body).await.expect(200);
+    assert_eq!(world.settled(order_id).await.status, Status::Confirmed);
+}
+
+#[tokio::test]
+async fn a_type_that_we_do_not_know_is_noted() {
+    let world = World::start();
+    let unknown = [
+        json!({"type": "payment.refunded", "data": {"payment_id": 7}}),
+        json!({"type": "ping"}),
+        json!({"type": "payout.paid", "data": ["\u{0}"], "more": true}),
+    ];
+    for (index, body) in unknown.iter().enumerate() {
+        let seen = send(&world, &format!("msg_{index}"), body).await.expect(204);
+        assert_eq!(seen.text, "");
+    }
+    world.guest("POST", PATH, unknown[0].clone()).await.expect_problem(401, "invalid_signature");
+}
+
+#[tokio::test]
+async fn what_we_know_must_be_usable() {
+    let world = World::start();
+    let (_, payment_id) = waiting(&world).await;
+    for (index, (data, pointer)) in [
+        (json!({"payment_id": payment_id}), "/data/reference"),
+        (json!({"payment_id": "7", "reference": "r"}), "/data/payment_id"),
+        (json!({"payment_id": payment_id, "reference": "r\u{0}"}), "/data/reference"),
+        (json!({"payment_id": payment_id, "reference": "r".repeat(201)}), "/data/reference"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let body = json!({"type": "payment.authorised", "data": data});
+        let seen = send(&world, &format!("msg_{index}"), &body).await;
+        let seen = seen.expect_problem(422, "invalid_field");
+        assert_eq!(seen.body["errors"][0]["pointer"], pointer, "{}", seen.text);
+    }
+    send(&world, "a", &json!({"data": {}})).await.expect_problem(422, "invalid_field");
+    send_text(&world, "b", "{".to_owned()).await.expect_problem(400, "malformed_json");
 }

@@ -2,15 +2,16 @@
 
 use axum::{
     extract::{FromRequest, Request},
-    http::{HeaderMap, header},
+    http::HeaderMap,
 };
 use bytes::Bytes;
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 
 use super::{body::read_body, document, pointer, shape::Shape};
 use crate::http::{
     fields::{Fields, Validate},
     problem::Problem,
+    syntax::content_type,
 };
 
 /// A request's JSON body, checked. An empty body counts as `{}`.
@@ -42,6 +43,25 @@ where
         value.validate(&mut fields);
         fields.finish()?;
         Ok(Self { value, bytes })
+    }
+}
+
+impl<T> Payload<T>
+where
+    T: Serialize + DeserializeOwned + Validate,
+{
+    /// Parses a body whose shape is somebody else's: what `T` does not know is left out before anything
+    /// is checked, and may be whatever it likes.
+    ///
+    /// # Errors
+    /// As [`Payload::parse`], for what `T` knows.
+    pub fn parse_known(bytes: Bytes) -> Result<Self, Problem> {
+        let mut deserializer = serde_json::Deserializer::from_slice(&bytes);
+        let known = serde_path_to_error::deserialize(Shape(&mut deserializer));
+        let known: T = known.map_err(|error| refusal(&error))?;
+        deserializer.end().map_err(|error| document::malformed(&error))?;
+        let known = serde_json::to_vec(&known).map_err(Problem::internal)?;
+        Ok(Self { value: Self::parse(known.into())?.value, bytes })
     }
 }
 
@@ -79,19 +99,17 @@ where
 
 /// `application/json` or `application/<anything>+json`, with whatever parameters.
 fn is_json(headers: &HeaderMap) -> bool {
-    let Some(value) = headers.get(header::CONTENT_TYPE) else { return false };
-    let Ok(value) = value.to_str() else { return false };
-    let essence = value.split(';').next().unwrap_or_default().trim();
+    let Some(essence) = content_type(headers) else { return false };
     let Some((kind, subtype)) = essence.split_once('/') else { return false };
     let suffix = subtype.rsplit_once('+').map_or(subtype, |(_, suffix)| suffix);
-    kind.eq_ignore_ascii_case("application") && suffix.eq_ignore_ascii_case("json")
+    kind == "application" && suffix == "json"
 }
 
 fn refusal(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
     if error.inner().is_data() {
         pointer::data_error(error.path(), &error.inner().to_string())
     } else {
-        // The document has been read once, so this is not reached.
+        // Not reached by a document that has been read once already.
         document::malformed(error.inner())
     }
 }

@@ -122,6 +122,20 @@ impl Problem {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
     }
 
+    /// 415: bodies are taken as they are.
+    #[must_use]
+    pub(in crate::http) fn unsupported_encoding() -> Self {
+        let detail = "a body is taken as it is: send it without Content-Encoding";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_content_encoding", detail)
+    }
+
+    /// 406: what this is answered with is not what the client can read.
+    #[must_use]
+    pub(in crate::http) fn not_acceptable(produced: &[String]) -> Self {
+        let detail = format!("this is answered as {}; Accept leaves that out", produced.join(", "));
+        Self::new(StatusCode::NOT_ACCEPTABLE, "not_acceptable", detail)
+    }
+
     /// 422: the key was used for another request.
     #[must_use]
     pub fn idempotency_key_reused() -> Self {
