@@ -30,7 +30,14 @@ mod streams;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use domain::{
     Command,
@@ -113,6 +120,9 @@ pub enum SubmitError {
     /// It may or may not happen: only a retry with the same command id tells.
     #[error("the outcome is not known yet; retry with the same command id")]
     Unknown,
+    /// As [`SubmitError::Unknown`], for one who asked while the same request was under way already.
+    #[error("the same request is still under way; retry with the same command id")]
+    UnderWay,
     /// Or the store's entry of it, or of what became of the command, cannot be decoded.
     #[error("the stream holds an event that this release cannot read")]
     StreamUnreadable,
@@ -218,13 +228,16 @@ impl Engine {
         submission: Arc<Submission>,
         deadline: Instant,
     ) -> Result<Answer, SubmitError> {
-        let (reply, answer) = oneshot::channel();
+        let (sender, answer) = oneshot::channel();
+        let joined = Arc::<AtomicBool>::default();
         let handle = self.handle(self.shard_of(&submission.stream));
+        let reply = shard::SubmitReply { sender, joined: Arc::clone(&joined) };
         let request = shard::Request::Submit { submission, reply };
         handle.requests.try_send(request).map_err(refused)?;
         match tokio::time::timeout_at(deadline, answer).await {
             Ok(Ok(result)) => result,
             Ok(Err(_closed)) => Err(SubmitError::Unknown),
+            Err(_elapsed) if joined.load(Ordering::Relaxed) => Err(SubmitError::UnderWay),
             Err(_elapsed) => Err(SubmitError::Unknown),
         }
     }

@@ -11,8 +11,8 @@ mod api_keys;
 mod batch;
 mod carts;
 mod incoming;
-mod keys;
 mod open_checkouts;
+mod parked_steps;
 mod peers;
 mod products;
 mod shapes;
@@ -44,6 +44,7 @@ const ABOUT: About = About {
 pub fn app(state: &AppState, readiness: Readiness, limits: Limits) -> App {
     let api = commands()
         .merge(webhooks::routes())
+        .merge(parked_steps::routes())
         .merge(shards::routes())
         .with_state(state.clone())
         .merge(batch::routes(state.clone(), inner(state, limits)));

@@ -2,7 +2,7 @@
 
 use std::{error::Error, time::Duration};
 
-use domain::{id::StreamId, shard::ShardId};
+use domain::{id::StreamId, process::Failure, shard::ShardId};
 use infra::{
     log::Offset,
     telemetry::{
@@ -24,8 +24,14 @@ static INTERRUPTIONS: Counter = Counter::new(
     "tradewind_process_interruptions_total",
     "Times that a shard could not be followed or progress not be stored",
 );
-static SKIPPED: Counter =
-    Counter::new("tradewind_process_skipped_events_total", "Events that could not be decoded");
+static PARKED: Counter = Counter::new(
+    "tradewind_process_parked_steps_total",
+    "Times that a step was parked because it cannot be done, by process",
+);
+static SETTLED: Counter = Counter::new(
+    "tradewind_process_settled_events_total",
+    "Events with parked steps that are done after all, by process",
+);
 
 static CROWDED: Counter = Counter::new(
     "tradewind_command_crowded_total",
@@ -127,16 +133,34 @@ impl Event for FollowInterrupted<'_> {
     }
 }
 
-pub(crate) struct EventSkipped<'a> {
+/// A step of a process cannot be done and waits for an operator.
+pub(crate) struct StepParked<'a> {
+    pub(crate) process: &'a str,
+    pub(crate) step: &'a str,
     pub(crate) stream: &'a StreamId,
-    pub(crate) error: &'a (dyn Error + 'static),
+    pub(crate) failure: &'a Failure,
 }
 
-impl Event for EventSkipped<'_> {
+impl Event for StepParked<'_> {
     fn emit(self) {
-        let Self { stream, error } = self;
-        SKIPPED.add(&[("type", stream.stream_type().as_str())], 1);
-        error!(stream.id = %stream, "an event cannot be read: {}", chain(error));
+        let Self { process, step, stream, failure } = self;
+        PARKED.add(&[("process", process.to_owned())], 1);
+        error!(
+            stream.id = %stream,
+            "step {step:?} of process {process} cannot be done and is parked: {} ({})",
+            failure.detail, failure.code
+        );
+    }
+}
+
+/// All that an event of parked steps asked for is done or skipped.
+pub(crate) struct EventsSettled<'a> {
+    pub(crate) process: &'a str,
+}
+
+impl Event for EventsSettled<'_> {
+    fn emit(self) {
+        SETTLED.add(&[("process", self.process.to_owned())], 1);
     }
 }
 

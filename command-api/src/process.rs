@@ -3,12 +3,14 @@
 //! An event asks for a [`plan::Plan`], which is pure: steps that run side by side, and what to do
 //! with their outcomes. [`worker`] runs plans, [`shard`] feeds it with the events of a shard.
 //!
-//! Events come at least once. Every command's id is derived from the event and the step, so that a
-//! step that was taken is found again and not taken twice; what a manager waits for is written in
-//! the aggregates. **Invariant:** no process manager has a state of its own.
+//! Events come at least once. Every command's id is derived from the event, the step and whom it
+//! tells, so that a step that was taken is found again and not taken twice; what a manager waits for
+//! is written in the aggregates, and what it cannot do in the log ([`parked`]).
+//! **Invariant:** no process manager has a state of its own, and none swallows a no.
 
 pub(crate) mod catalogue;
 pub(crate) mod checkout;
+mod parked;
 mod places;
 mod plan;
 mod progress;
@@ -27,6 +29,7 @@ use infra::{
 };
 
 pub use shard::{Follow, FollowFailed};
+pub(crate) use worker::{Cause, actor};
 
 use crate::{engine::Engine, payment::Desk};
 

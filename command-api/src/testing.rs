@@ -8,18 +8,21 @@ use axum::{
     http::{HeaderMap, Request, StatusCode, header},
 };
 use domain::{
-    State,
-    id::{OrderId, Sku, StreamId},
+    Event, State, StreamType,
+    id::{CommandId, OrderId, Sku, StreamId},
     order::{Order, Status},
+    shard::ShardId,
     stock::Stock,
 };
 use http_body_util::BodyExt;
 use infra::{
     auth::KeyHash,
     clock::{Clock, ManualClock},
-    config,
+    codec, config,
     http::{edge::Limits, health::Readiness},
-    log::{EventLog, memory::MemoryLog, progress::Progress},
+    log::{
+        CommitBody, EventLog, EventRecord, follow::Follower, memory::MemoryLog, progress::Progress,
+    },
     shutdown::Shutdown,
     task::{self, Task},
 };
@@ -321,4 +324,34 @@ pub(crate) fn checkout(method_token: &str) -> Value {
 
 pub(crate) fn new_uuid() -> String {
     Uuid::now_v7().to_string()
+}
+
+/// The records of all commits that changed a stream.
+async fn commits(log: &dyn EventLog) -> Vec<Vec<EventRecord>> {
+    let mut found = Vec::new();
+    for shard in (0..log.shard_count()).map(ShardId::new) {
+        let end = log.range(shard).await.unwrap().end;
+        let mut follower = Follower::open(log, shard, None).await.unwrap();
+        while follower.next_offset() < end {
+            for commit in follower.next(1_000).await.unwrap() {
+                if let CommitBody::Events(events) = commit.body {
+                    found.push(events);
+                }
+            }
+        }
+    }
+    found
+}
+
+/// The command id of every commit that changed a stream, and which kind of stream.
+pub(crate) async fn commands_of_commits(log: &dyn EventLog) -> Vec<(CommandId, StreamType)> {
+    let commits = commits(log).await;
+    let firsts = commits.iter().filter_map(|records| records.first());
+    firsts.map(|first| (first.provenance.command_id, first.stream.stream_type())).collect()
+}
+
+/// All events that this release can read.
+pub(crate) async fn events(log: &dyn EventLog) -> Vec<Event> {
+    let commits = commits(log).await;
+    commits.iter().flatten().filter_map(|record| codec::decode(record).ok()).collect()
 }

@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt, str::FromStr, sync::Arc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use uuid::Uuid;
 
-use crate::model::StreamType;
+use crate::{model::StreamType, shard::ShardId};
 
 macro_rules! uuid_ids {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
@@ -51,7 +51,8 @@ macro_rules! uuid_ids {
 uuid_ids! {
     ApiKeyId,
     CartId,
-    /// UUIDv5 of the caller and its Idempotency-Key; the same in all records of a commit.
+    /// Made by [`RequestId`] or [`CommandId::of_step`]; the same in all records of a commit, and in
+    /// no other commit of the log.
     CommandId,
     /// What a chain of commands and events began with.
     CorrelationId,
@@ -62,6 +63,89 @@ uuid_ids! {
     PaymentId,
     ProductId,
     ReservationId,
+    /// A step of a process: UUIDv5 of the event that asked for it, its name and whom it tells.
+    StepId,
+}
+
+/// A client's request as its caller named it: what the ids of its commands and of the things that it
+/// creates are derived from.
+///
+/// **Invariant:** one request may send commands to several streams, and one Idempotency-Key may come
+/// with requests for several streams. Each stream is part of the id of the command that it gets, so
+/// no two of them ever share one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestId {
+    id: Uuid,
+    /// The caller named the request, so it may come again.
+    keyed: bool,
+}
+
+impl RequestId {
+    /// Under the Idempotency-Key of a caller, whose keys live in the namespace `caller`.
+    #[must_use]
+    pub fn keyed(caller: Uuid, key: &str) -> Self {
+        Self { id: Uuid::new_v5(&caller, key.as_bytes()), keyed: true }
+    }
+
+    /// Of a caller that sent no key: `id` is of this request only.
+    #[must_use]
+    pub const fn unkeyed(id: Uuid) -> Self {
+        Self { id, keyed: false }
+    }
+
+    /// The id of what the request asks of a stream.
+    #[must_use]
+    pub fn command(self, stream: &StreamId) -> CommandId {
+        CommandId(if self.keyed { self.derive(stream.as_str()) } else { self.id })
+    }
+
+    /// The id of a further command that the request leads to. Neither streams nor names of steps
+    /// hold a newline.
+    #[must_use]
+    pub fn step(self, step: &str, stream: &StreamId) -> CommandId {
+        CommandId(self.derive(&format!("{step}\n{stream}")))
+    }
+
+    /// The id of a thing of this kind that the request creates, so that one key makes one thing.
+    /// `None` without a key: then any fresh id will do.
+    #[must_use]
+    pub fn creates(self, kind: &str) -> Option<Uuid> {
+        self.keyed.then(|| self.derive(kind))
+    }
+
+    /// Whether the caller named the request, so that it may come again.
+    #[must_use]
+    pub const fn is_keyed(self) -> bool {
+        self.keyed
+    }
+
+    fn derive(self, name: &str) -> Uuid {
+        Uuid::new_v5(&self.id, name.as_bytes())
+    }
+}
+
+impl CommandId {
+    /// The id of what a process asks of a stream because of an event: the same however often the
+    /// event is delivered.
+    #[must_use]
+    pub fn of_step(event: EventId, step: &str, stream: &StreamId) -> Self {
+        Self(event.derive(&format!("{step}\n{stream}")))
+    }
+}
+
+impl StepId {
+    #[must_use]
+    pub fn of(event: EventId, step: &str, target: Option<&StreamId>) -> Self {
+        Self(event.derive(&format!("{step}\n{}", target.map_or("", StreamId::as_str))))
+    }
+}
+
+impl CartId {
+    /// The order that the cart becomes, unless staff name another one.
+    #[must_use]
+    pub fn order_id(self) -> OrderId {
+        OrderId(self.derive("order"))
+    }
 }
 
 /// A stock keeping unit's code: 1 to 64 characters of `A-Z a-z 0-9 . _ -`.
@@ -196,6 +280,14 @@ stream_of! {
     ProductId => Product,
 }
 
+impl ShardId {
+    /// The stream of what the processes that follow this shard could not do.
+    #[must_use]
+    pub fn process_stream(self) -> StreamId {
+        StreamId::new(StreamType::Process, self)
+    }
+}
+
 impl Sku {
     /// The stream that claims this code for one product.
     #[must_use]
@@ -220,6 +312,29 @@ mod tests {
             assert_eq!(bad.parse::<Sku>(), Err(InvalidSku), "{bad}");
         }
         assert_eq!("1082185".parse::<Sku>().unwrap().as_str(), "1082185");
+    }
+
+    #[test]
+    fn no_two_streams_share_a_command_id() {
+        let (caller, event) = (Uuid::from_u128(1), EventId::new(Uuid::from_u128(2)));
+        let streams: [StreamId; 2] = ["cart/1", "cart/2"].map(|text| text.parse().unwrap());
+        let [one, two] = streams.each_ref();
+        let request = RequestId::keyed(caller, "k");
+        let ids = [
+            request.command(one),
+            request.command(two),
+            request.step("claim", one),
+            request.step("claim", two),
+            request.step("list", two),
+            RequestId::keyed(caller, "other").command(one),
+            RequestId::keyed(Uuid::from_u128(3), "k").command(one),
+            CommandId::of_step(event, "claim", one),
+            CommandId::of_step(event, "claim", two),
+            CommandId::of_step(event, "list", two),
+        ];
+        let distinct: std::collections::BTreeSet<_> = ids.iter().collect();
+        assert_eq!(distinct.len(), ids.len());
+        assert_eq!(request.command(one), RequestId::keyed(caller, "k").command(one));
     }
 
     #[test]

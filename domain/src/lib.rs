@@ -25,6 +25,7 @@ pub mod api_key;
 pub mod cart;
 pub mod order;
 pub mod payment;
+pub mod process;
 pub mod product;
 pub mod sku;
 pub mod stock;

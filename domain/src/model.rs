@@ -63,7 +63,10 @@ macro_rules! aggregates {
                     StreamType::Payment => Some(Self::Payment(crate::payment::Command::Expire)),
                     StreamType::Sku => Some(Self::Sku(crate::sku::Command::Expire)),
                     StreamType::Stock => Some(Self::Stock(crate::stock::Command::Expire)),
-                    StreamType::ApiKey | StreamType::Order | StreamType::Product => None,
+                    StreamType::ApiKey
+                    | StreamType::Order
+                    | StreamType::Process
+                    | StreamType::Product => None,
                 }
             }
         }
@@ -181,6 +184,7 @@ aggregates! {
     Cart = "cart" in cart as Cart,
     Order = "order" in order as Order,
     Payment = "payment" in payment as Payment,
+    Process = "process" in process as Process,
     Product = "product" in product as Product,
     Sku = "sku" in sku as SkuClaim,
     Stock = "stock" in stock as Stock,

@@ -12,11 +12,14 @@ use axum::{
     extract::{FromRef, FromRequestParts},
     http::request::Parts,
 };
-use domain::{api_key::Role, id::ApiKeyId};
+use domain::{
+    api_key::Role,
+    id::{ApiKeyId, CartId},
+};
 use uuid::Uuid;
 
 pub use authenticator::{Authenticator, KeyDirectory, KeyRecord, Unavailable};
-pub use cart_token::{CART_TOKEN, cart_token, cart_token_matches};
+pub use cart_token::{CART_TOKEN, OpenCart, cart_of_token, cart_token};
 pub use key::{ApiKey, InvalidKeyHash, KeyHash};
 
 use crate::http::problem::Problem;
@@ -24,9 +27,10 @@ use crate::http::problem::Problem;
 /// The caller of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Caller {
-    /// Nobody in particular; what tells one guest from another.
+    /// Nobody in particular.
     Anonymous {
-        cart_token: Option<Arc<str>>,
+        /// Proven by its token; what tells one guest from another.
+        cart: Option<CartId>,
         address: Option<IpAddr>,
     },
     Key {
@@ -48,18 +52,17 @@ impl Caller {
         }
     }
 
-    /// Where this caller's Idempotency-Keys live, so that two callers may use the same one.
+    /// Where this caller's Idempotency-Keys live, so that two callers may use the same one. Guests
+    /// without a cart share one place: their keys have to be as good as secrets.
     #[must_use]
     pub fn idempotency_namespace(&self) -> Uuid {
         match self {
             Self::Key { id, .. } => id.uuid(),
-            Self::Anonymous { cart_token: Some(token), .. } => {
-                Uuid::new_v5(&GUESTS, token.as_bytes())
+            Self::Anonymous { cart: Some(cart), .. } => {
+                Uuid::new_v5(&GUESTS, cart.uuid().as_bytes())
             }
-            Self::Anonymous { address: Some(address), .. } => {
-                Uuid::new_v5(&GUESTS, address.to_string().as_bytes())
-            }
-            Self::Anonymous { .. } => GUESTS,
+            // An address is nobody's own: what such a guest may ask is told by the key alone.
+            Self::Anonymous { cart: None, .. } => GUESTS,
         }
     }
 

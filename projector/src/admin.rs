@@ -48,7 +48,7 @@ pub(crate) fn app(
     readiness: Readiness,
 ) -> App {
     let directory = Arc::new(keys::Directory::new(control.pool.clone()));
-    let authenticator = Authenticator::new(operator_key, directory, Clock::System);
+    let authenticator = Authenticator::new(operator_key, directory, Clock::System, None);
     let api = OpenApiRouter::new()
         .routes(routes!(status))
         .routes(routes!(versions::rebuild))

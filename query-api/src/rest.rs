@@ -19,13 +19,11 @@ mod stock;
 use std::sync::Arc;
 
 use axum::extract::FromRef;
-use domain::id::CartId;
 use infra::{
-    auth::{Authenticator, cart_token_matches},
+    auth::Authenticator,
     http::{docs::About, problem::Problem},
     position::Position,
 };
-use secrecy::SecretString;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
@@ -49,7 +47,6 @@ struct Inner {
     read_model: ReadModel,
     freshness: Freshness,
     authenticator: Authenticator,
-    cart_token_secret: SecretString,
 }
 
 impl AppState {
@@ -57,9 +54,8 @@ impl AppState {
         read_model: ReadModel,
         freshness: Freshness,
         authenticator: Authenticator,
-        cart_token_secret: SecretString,
     ) -> Self {
-        Self(Arc::new(Inner { read_model, freshness, authenticator, cart_token_secret }))
+        Self(Arc::new(Inner { read_model, freshness, authenticator }))
     }
 
     fn read_model(&self) -> &ReadModel {
@@ -70,12 +66,6 @@ impl AppState {
     /// now reflects.
     async fn reach(&self, projections: &[Projection], asked: &Asked) -> Result<Position, Problem> {
         self.0.freshness.reach(projections, &asked.at_least, asked.patience).await
-    }
-
-    /// Whether the token of this cart has been sent.
-    fn opens(&self, asked: &Asked, cart: CartId) -> bool {
-        let token = asked.cart_token.as_deref();
-        token.is_some_and(|token| cart_token_matches(&self.0.cart_token_secret, cart, token))
     }
 }
 

@@ -63,9 +63,14 @@ impl Service {
         let condition = readiness.condition("read_models");
         let (feed, applied) = Feed::new(read_model.clone(), condition);
         let directory = Arc::new(read_model.clone());
-        let authenticator = Authenticator::new(auth.operator_key_sha256, directory, Clock::System);
+        let authenticator = Authenticator::new(
+            auth.operator_key_sha256,
+            directory,
+            Clock::System,
+            Some(auth.cart_token_secret),
+        );
         let freshness = Freshness::new(applied);
-        let state = AppState::new(read_model, freshness, authenticator, auth.cart_token_secret);
+        let state = AppState::new(read_model, freshness, authenticator);
         let app = App::new(&rest::ABOUT, rest::routes(state), readiness, limits(&http));
         Ok(Self { server, app, lanes, feed, listener, drain_wait_max: http.drain_wait_max })
     }

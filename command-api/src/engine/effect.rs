@@ -76,6 +76,10 @@ pub enum Effect {
     TakeOver {
         reason: TakeOverReason,
     },
+    /// The request waits for the answer of one that came before it with the same command.
+    Joined {
+        request: RequestId,
+    },
     Append {
         records: Vec<(OutgoingRecord, Ticket)>,
     },

@@ -19,6 +19,9 @@ use super::{Answer, Consistency, Engine, ShardStatus, Snapshot, Submission, Subm
 /// A node that does not take the connection within this is taken for gone.
 const CONNECT_WAIT_MAX: Duration = Duration::from_millis(500);
 
+/// How much longer an answer is waited for than the other node takes to make one.
+const ANSWER_WAIT_MAX: Duration = Duration::from_millis(250);
+
 /// Connections to another node that are kept while nothing is sent.
 const IDLE_CONNECTIONS_MAX: usize = 256;
 
@@ -174,7 +177,11 @@ impl HttpPeers {
         wait: Duration,
     ) -> Result<T, PeerError> {
         let url = format!("{}{path}", peer.url.trim_end_matches('/'));
-        let request = self.client.post(url).bearer_auth(self.secret.expose_secret()).timeout(wait);
+        let request = self
+            .client
+            .post(url)
+            .bearer_auth(self.secret.expose_secret())
+            .timeout(wait + ANSWER_WAIT_MAX);
         let request = match traceparent {
             Some(traceparent) => request.header(TRACEPARENT, traceparent),
             None => request,

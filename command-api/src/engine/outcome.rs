@@ -32,6 +32,15 @@ pub struct EventRef {
 }
 
 impl Outcome {
+    /// Of the stream that it was decided on, as far as it tells.
+    #[must_use]
+    pub const fn revision(&self) -> Revision {
+        match self {
+            Self::Committed { revision, .. } | Self::Unchanged { revision } => *revision,
+            Self::Rejected { .. } => 0,
+        }
+    }
+
     pub(super) fn committed(events: &[EventRecord]) -> Option<Self> {
         let last = events.last()?;
         let events = events

@@ -3,7 +3,14 @@
 
 mod stored;
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use domain::{id::StreamId, shard::ShardId};
 use infra::{
@@ -61,7 +68,7 @@ const DEPOSED_WAIT: Duration = Duration::from_millis(200);
 const DRAIN_WAIT_MAX: Duration = Duration::from_secs(10);
 
 pub(super) enum Request {
-    Submit { submission: Arc<Submission>, reply: oneshot::Sender<Result<Answer, SubmitError>> },
+    Submit { submission: Arc<Submission>, reply: SubmitReply },
     Read { streams: Vec<StreamId>, consistency: Consistency, reply: ReadReply },
 }
 
@@ -69,10 +76,17 @@ impl Request {
     fn refuse(self, error: SubmitError) {
         // A caller that went away needs no answer.
         match self {
-            Self::Submit { reply, .. } => drop(reply.send(Err(error))),
+            Self::Submit { reply, .. } => drop(reply.sender.send(Err(error))),
             Self::Read { reply, .. } => drop(reply.send(Err(error))),
         }
     }
+}
+
+/// The way back to who submitted a command.
+pub(super) struct SubmitReply {
+    pub(super) sender: oneshot::Sender<Result<Answer, SubmitError>>,
+    /// Set when it waits for the answer of an earlier one.
+    pub(super) joined: Arc<AtomicBool>,
 }
 
 type ReadReply = oneshot::Sender<Result<Vec<Snapshot>, SubmitError>>;
@@ -109,7 +123,7 @@ pub struct Shard {
     standby_replicas: usize,
     role: Role,
     status: watch::Sender<ShardStatus>,
-    replies: FxHashMap<RequestId, oneshot::Sender<Result<Answer, SubmitError>>>,
+    replies: FxHashMap<RequestId, SubmitReply>,
     reads: FxHashMap<RequestId, (Vec<StreamId>, ReadReply)>,
     next_request: u64,
     writer: Option<Writer>,
@@ -469,7 +483,12 @@ impl Shard {
             Effect::Reply { request, result } => {
                 if let Some(reply) = self.replies.remove(&request) {
                     // A caller that went away needs no answer.
-                    reply.send(result).ok();
+                    reply.sender.send(result).ok();
+                }
+            }
+            Effect::Joined { request } => {
+                if let Some(reply) = self.replies.get(&request) {
+                    reply.joined.store(true, Ordering::Relaxed);
                 }
             }
             Effect::ReplyRead { request, result } => match (self.reads.remove(&request), result) {

@@ -5,10 +5,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use domain::id::StreamId;
-use infra::http::{
-    etag::ETag,
-    headers::{IDEMPOTENCY_REPLAYED, POSITION},
-    problem::Problem,
+use infra::{
+    http::{
+        etag::ETag,
+        headers::{IDEMPOTENCY_REPLAYED, POSITION},
+        problem::Problem,
+    },
+    position::Position,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -45,6 +48,7 @@ struct EventBody {
 /// An accepted command on its way to its response.
 pub(super) struct Reply {
     accepted: Accepted,
+    position: Position,
     replayed: bool,
     status: StatusCode,
     location: Option<String>,
@@ -74,7 +78,8 @@ impl Reply {
             events,
             position: answer.position.to_string(),
         };
-        Ok(Self { accepted, replayed: answer.replayed, status: StatusCode::OK, location: None })
+        let (position, replayed) = (answer.position.clone(), answer.replayed);
+        Ok(Self { accepted, position, replayed, status: StatusCode::OK, location: None })
     }
 
     /// Something is there now that was not before.
@@ -87,9 +92,16 @@ impl Reply {
         Self { status: StatusCode::ACCEPTED, location: Some(location), ..self }
     }
 
+    /// What followed at once is seen from here on, too.
+    pub(super) fn reaching(mut self, further: &Position) -> Self {
+        self.position.merge(further);
+        self.accepted.position = self.position.to_string();
+        self
+    }
+
     /// With fields beside those that every answer has.
     pub(super) fn with<E: Serialize>(self, extra: E) -> Response {
-        let Self { accepted, replayed, status, location } = self;
+        let Self { accepted, replayed, status, location, .. } = self;
         let revision = ETag(accepted.revision);
         let position = header_value(&accepted.position);
         let body = axum::Json(Extended { accepted, extra });

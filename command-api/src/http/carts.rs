@@ -23,7 +23,7 @@ use domain::{
     sku::Listing,
 };
 use infra::{
-    auth::{cart_token, cart_token_matches},
+    auth::{Caller, cart_token},
     http::{bounded::Bounded, extract::Path, problem::Problem},
 };
 use serde::Serialize;
@@ -77,6 +77,7 @@ async fn create(
     State(app): State<AppState>,
     Incoming { origin, body }: Incoming<NewCart>,
 ) -> Result<Response, Problem> {
+    check_key(&origin)?;
     let id = CartId::new(body.id.unwrap_or_else(|| origin.new_id("cart")));
     let staff = origin.is_staff();
     let lines = look_up(&app, body.lines.into_vec()).await?;
@@ -90,6 +91,17 @@ async fn create(
         Outcome::Committed { .. } => Some(cart_token(&app.cart_token_secret, id)),
     };
     Ok(reply.with(Token { cart_token }))
+}
+
+/// A guest who holds no cart yet is known by the key alone: whoever knows it is taken for the first
+/// asker and gets the cart's token again. So it must be one that nobody guesses.
+fn check_key(origin: &Origin) -> Result<(), Problem> {
+    let nobody = matches!(origin.caller, Caller::Anonymous { cart: None, .. });
+    if !nobody || origin.key_is_unguessable() {
+        return Ok(());
+    }
+    let detail = "without a cart token the Idempotency-Key must be a random UUID (version 4 or 7)";
+    Err(Problem::rejected(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_guessable", detail))
 }
 
 /// Add a line
@@ -106,7 +118,7 @@ async fn add_line(
     Path(id): Path<CartId>,
     Incoming { origin, body }: Incoming<LineBody>,
 ) -> Result<Response, Problem> {
-    admit(&app, &origin, id)?;
+    admit(&origin, id)?;
     let line = look_up(&app, [body]).await?.pop().ok_or_else(not_there)?;
     change(&app, &origin, id, cart::Command::AddLine { line }).await
 }
@@ -123,7 +135,7 @@ async fn replace_lines(
     Path(id): Path<CartId>,
     Incoming { origin, body }: Incoming<AllLines>,
 ) -> Result<Response, Problem> {
-    admit(&app, &origin, id)?;
+    admit(&origin, id)?;
     let lines = look_up(&app, body.lines.into_vec()).await?;
     change(&app, &origin, id, cart::Command::ReplaceLines { lines }).await
 }
@@ -141,7 +153,7 @@ async fn change_line(
     Path((id, sku)): Path<(CartId, Sku)>,
     Incoming { origin, body }: Incoming<LineChange>,
 ) -> Result<Response, Problem> {
-    admit(&app, &origin, id)?;
+    admit(&origin, id)?;
     let LineChange { quantity, adjustments } = body;
     let adjustments = adjustments.map(Bounded::into_vec);
     change(&app, &origin, id, cart::Command::ChangeLine { sku, quantity, adjustments }).await
@@ -159,7 +171,7 @@ async fn remove_line(
     Path((id, sku)): Path<(CartId, Sku)>,
     Incoming { origin, .. }: Incoming<Empty>,
 ) -> Result<Response, Problem> {
-    admit(&app, &origin, id)?;
+    admit(&origin, id)?;
     change(&app, &origin, id, cart::Command::RemoveLine { sku }).await
 }
 
@@ -184,10 +196,8 @@ async fn change(
 }
 
 /// Lets staff in, and whoever holds the cart's token.
-fn admit(app: &AppState, origin: &Origin, id: CartId) -> Result<(), Problem> {
-    let token = origin.cart_token.as_deref();
-    let holds = token.is_some_and(|token| cart_token_matches(&app.cart_token_secret, id, token));
-    if holds || origin.is_staff() { Ok(()) } else { Err(not_there()) }
+fn admit(origin: &Origin, id: CartId) -> Result<(), Problem> {
+    if origin.open_cart == Some(id) || origin.is_staff() { Ok(()) } else { Err(not_there()) }
 }
 
 /// The words of the cart's own answer, so that a foreign cart looks like none.

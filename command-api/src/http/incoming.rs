@@ -10,10 +10,10 @@ use domain::{
     Command,
     api_key::Role,
     envelope::Revision,
-    id::{CausationId, CommandId, StreamId},
+    id::{CartId, CausationId, CommandId, RequestId, StreamId},
 };
 use infra::{
-    auth::{CART_TOKEN, Caller},
+    auth::{Caller, OpenCart},
     http::{
         extract::Payload,
         fields::Validate,
@@ -26,11 +26,8 @@ use infra::{
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::{
-    keys::UnderWay,
-    state::{AppState, problem},
-};
-use crate::engine::{Answer, Submission, SubmitError};
+use super::state::{AppState, problem};
+use crate::engine::{Answer, Submission};
 
 /// A request for a command, checked as far as that needs no state.
 pub(super) struct Incoming<T> {
@@ -41,15 +38,15 @@ pub(super) struct Incoming<T> {
 /// Where a command comes from.
 pub(super) struct Origin {
     pub(super) caller: Caller,
-    pub(super) command_id: CommandId,
-    /// `Tradewind-Cart-Token`, whoever the caller is.
-    pub(super) cart_token: Option<String>,
+    /// Whose token was sent, whoever the caller is.
+    pub(super) open_cart: Option<CartId>,
     pub(super) expected_revision: Option<Revision>,
     pub(super) request: RequestContext,
     actor: Arc<str>,
+    pub(super) request_id: RequestId,
     request_hash: RequestHash,
-    /// Present if the client named the request with an Idempotency-Key.
-    under_way: Option<UnderWay>,
+    /// There is no Idempotency-Key, or it is a random UUID.
+    key_is_unguessable: bool,
 }
 
 impl<T> FromRequest<AppState> for Incoming<T>
@@ -64,8 +61,7 @@ where
         let key = <Option<IdempotencyKey>>::from_request_parts(&mut parts, app).await?;
         let IfMatch(expected_revision) = IfMatch::from_request_parts(&mut parts, app).await?;
         let Ok(context) = RequestContext::from_request_parts(&mut parts, app).await;
-        let cart_token = parts.headers.get(CART_TOKEN).and_then(|token| token.to_str().ok());
-        let cart_token = cart_token.map(str::to_owned);
+        let Ok(OpenCart(open_cart)) = OpenCart::from_request_parts(&mut parts, app).await;
         let head = (parts.method.clone(), parts.uri.path().to_owned());
         let payload = Payload::<T>::from_request(Request::from_parts(parts, body), app).await?;
         let request_hash = RequestHash::of(&[
@@ -74,119 +70,98 @@ where
             &payload.bytes,
             expected_revision.map(|revision| revision.to_string()).unwrap_or_default().as_bytes(),
         ]);
-        let namespace = caller.idempotency_namespace();
-        let identity = Identity {
-            actor: caller.actor(),
-            namespace,
-            key: key.as_ref().map(IdempotencyKey::as_str),
-        };
-        let (command_id, under_way) = identity.command(app, request_hash)?;
         let origin = Origin {
-            actor: identity.actor,
+            request_id: request_id(&caller, key.as_ref()),
+            actor: caller.actor(),
             caller,
-            command_id,
-            cart_token,
+            open_cart,
             expected_revision,
             request: context,
             request_hash,
-            under_way,
+            key_is_unguessable: key.as_ref().is_none_or(IdempotencyKey::is_random_uuid),
         };
         Ok(Self { origin, body: payload.value })
     }
 }
 
-/// What makes a command's id.
-struct Identity<'a> {
-    actor: Arc<str>,
-    namespace: Uuid,
-    key: Option<&'a str>,
-}
-
-impl Identity<'_> {
-    fn command(
-        &self,
-        app: &AppState,
-        request_hash: RequestHash,
-    ) -> Result<(CommandId, Option<UnderWay>), Problem> {
-        let Some(key) = self.key else { return Ok((CommandId::new(Uuid::now_v7()), None)) };
-        let command_id = CommandId::new(Uuid::new_v5(&self.namespace, key.as_bytes()));
-        let under_way = app.keys.enter(command_id, request_hash);
-        let under_way = under_way.map_err(|_reused| Problem::idempotency_key_reused())?;
-        Ok((command_id, Some(under_way)))
+fn request_id(caller: &Caller, key: Option<&IdempotencyKey>) -> RequestId {
+    match key {
+        Some(key) => RequestId::keyed(caller.idempotency_namespace(), key.as_str()),
+        None => RequestId::unkeyed(Uuid::now_v7()),
     }
 }
 
 impl Origin {
     /// A command that no client of ours sent: a provider's webhook, whose id is its key.
-    pub(super) fn webhook(
-        app: &AppState,
-        provider: &str,
-        key: &str,
-        body: &[u8],
-        request: RequestContext,
-    ) -> Result<Self, Problem> {
+    pub(super) fn webhook(provider: &str, key: &str, body: &[u8], request: RequestContext) -> Self {
         let actor: Arc<str> = format!("webhook:{provider}").into();
         let namespace = Uuid::new_v5(&Uuid::NAMESPACE_URL, actor.as_bytes());
-        let identity = Identity { actor, namespace, key: Some(key) };
-        let request_hash = RequestHash::of(&[body]);
-        let (command_id, under_way) = identity.command(app, request_hash)?;
-        Ok(Self {
-            caller: Caller::Anonymous { cart_token: None, address: None },
-            command_id,
-            cart_token: None,
+        Self {
+            caller: Caller::Anonymous { cart: None, address: None },
+            open_cart: None,
             expected_revision: None,
             request,
-            actor: identity.actor,
-            request_hash,
-            under_way,
-        })
+            request_id: RequestId::keyed(namespace, key),
+            actor,
+            request_hash: RequestHash::of(&[body]),
+            key_is_unguessable: false,
+        }
     }
 
     pub(super) fn is_staff(&self) -> bool {
         self.caller.has(Role::Staff)
     }
 
-    /// The id of something that this command creates. A retry under the same key finds the same
-    /// thing, even after a crash between two steps.
-    pub(super) fn new_id(&self, kind: &str) -> Uuid {
-        if self.under_way.is_some() { self.command_id.derive(kind) } else { Uuid::now_v7() }
+    pub(super) fn key_is_unguessable(&self) -> bool {
+        self.key_is_unguessable
     }
 
-    /// Hands the command to the engine.
+    /// The id of something that this request creates. A retry under the same key finds the same
+    /// thing, even after a crash between two steps.
+    pub(super) fn new_id(&self, kind: &str) -> Uuid {
+        self.request_id.creates(kind).unwrap_or_else(Uuid::now_v7)
+    }
+
+    /// Hands what the request asks of a stream to the engine.
     pub(super) async fn submit(
         &self,
         app: &AppState,
         stream: StreamId,
         command: Command,
     ) -> Result<Answer, Problem> {
+        let command_id = self.request_id.command(&stream);
         let submission = Submission {
             expected_revision: self.expected_revision,
-            ..self.submission(self.command_id, stream, command)
+            ..self.submission(command_id, command_id, stream, command)
         };
         self.hand_over(app, submission).await
     }
 
-    /// Hands a further command of the same request to the engine, under an id of its own.
+    /// Hands a further command to the engine that the request leads to beside the one of `main`.
     pub(super) async fn submit_step(
         &self,
         app: &AppState,
+        main: &StreamId,
         step: &str,
         stream: StreamId,
         command: Command,
     ) -> Result<Answer, Problem> {
-        let id = CommandId::new(self.command_id.derive(step));
-        self.hand_over(app, self.submission(id, stream, command)).await
+        let command_id = self.request_id.step(step, &stream);
+        let cause = self.request_id.command(main);
+        self.hand_over(app, self.submission(command_id, cause, stream, command)).await
     }
 
     async fn hand_over(&self, app: &AppState, submission: Submission) -> Result<Answer, Problem> {
-        let result = app.submit(submission, self.request.deadline).await;
-        if let (Some(under_way), Ok(_) | Err(SubmitError::Unknown)) = (&self.under_way, &result) {
-            under_way.remember();
-        }
-        result.map_err(|error| self.problem(error))
+        app.submit(submission, self.request.deadline).await.map_err(problem)
     }
 
-    fn submission(&self, command_id: CommandId, stream: StreamId, command: Command) -> Submission {
+    fn submission(
+        &self,
+        command_id: CommandId,
+        cause: CommandId,
+        stream: StreamId,
+        command: Command,
+    ) -> Submission {
         Submission {
             stream,
             command,
@@ -195,18 +170,8 @@ impl Origin {
             expected_revision: None,
             actor: Arc::clone(&self.actor),
             correlation_id: self.request.trace.correlation_id(),
-            causation_id: CausationId::new(self.command_id.uuid()),
+            causation_id: CausationId::new(cause.uuid()),
             traceparent: Some(self.request.trace.traceparent()),
-        }
-    }
-
-    fn problem(&self, error: SubmitError) -> Problem {
-        match (&self.under_way, error) {
-            (Some(UnderWay { twice: true, .. }), SubmitError::Unknown) => Problem::conflict(
-                "request_under_way",
-                "the same request is still under way; ask again with the same Idempotency-Key",
-            ),
-            _ => problem(error),
         }
     }
 }

@@ -65,7 +65,7 @@ async fn create(
     let claims = is_first(&app, &origin, id).await?;
     if claims {
         let claim = Command::Sku(sku::Command::Claim { product_id: id });
-        let claimed = origin.submit_step(&app, "claim", body.sku.stream(), claim).await?;
+        let claimed = origin.submit_step(&app, &stream, "claim", body.sku.stream(), claim).await?;
         if let Outcome::Rejected { .. } = claimed.outcome {
             return Reply::of(&stream, &claimed);
         }
@@ -96,7 +96,8 @@ async fn confirm(
     sku: &Sku,
 ) -> Result<(), Problem> {
     let command = Command::Sku(sku::Command::Confirm { product_id });
-    let confirmed = origin.submit_step(app, "confirm", sku.stream(), command).await?;
+    let confirmed =
+        origin.submit_step(app, &product_id.stream(), "confirm", sku.stream(), command).await?;
     Reply::of(&sku.stream(), &confirmed).map(drop)
 }
 
@@ -115,7 +116,7 @@ async fn withdraw(
         return Ok(());
     }
     let command = Command::Sku(sku::Command::Withdraw { product_id });
-    origin.submit_step(app, "withdraw", sku.stream(), command).await.map(drop)
+    origin.submit_step(app, &product_id.stream(), "withdraw", sku.stream(), command).await.map(drop)
 }
 
 /// Whether the product is still to be created. Otherwise its stream alone has the answer, be it a
@@ -229,7 +230,8 @@ async fn change(
     {
         // What a replay tells depends on what has happened since, and is another step then.
         let step = format!("list {}", snapshot.revision);
-        let told = origin.submit_step(app, &step, sku.stream(), Command::Sku(command)).await?;
+        let told =
+            origin.submit_step(app, &stream, &step, sku.stream(), Command::Sku(command)).await?;
         if matches!(&told.outcome, Outcome::Rejected { code, .. } if code == TAKEN) {
             // The code has gone to another product, and this one is about to be archived.
             Reply::of(&sku.stream(), &told)?;

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use axum::{extract::FromRef, http::StatusCode};
 use domain::{
     State,
+    envelope::Revision,
     id::{ApiKeyId, StreamId},
 };
 use infra::{
@@ -19,7 +20,7 @@ use infra::{
 use secrecy::SecretString;
 use tokio::time::Instant;
 
-use super::{admission::Admission, keys::KeyMemory, open_checkouts::OpenCheckouts};
+use super::{admission::Admission, open_checkouts::OpenCheckouts};
 use crate::{
     engine::{Answer, Consistency, Engine, Snapshot, Submission, SubmitError},
     payment::{Desk, WebhookSecret},
@@ -55,7 +56,6 @@ pub struct AppState {
     pub(super) engine: EngineSlot,
     pub(super) admission: Admission,
     pub(super) authenticator: Authenticator,
-    pub(super) keys: KeyMemory,
     pub(super) clock: Clock,
     pub(super) cart_token_secret: SecretString,
     pub(super) desk: Desk,
@@ -88,14 +88,19 @@ impl AppState {
         let admission = Admission::new(ingredients.requests_max);
         let directory =
             Arc::new(EngineDirectory { engine: engine.clone(), admission: admission.clone() });
-        let authenticator = Authenticator::new(auth.operator_key_sha256, directory, clock.clone());
+        let secret = auth.cart_token_secret;
+        let authenticator = Authenticator::new(
+            auth.operator_key_sha256,
+            directory,
+            clock.clone(),
+            Some(secret.clone()),
+        );
         Self {
             engine,
             admission,
             authenticator,
-            keys: KeyMemory::default(),
             clock,
-            cart_token_secret: auth.cart_token_secret,
+            cart_token_secret: secret,
             desk,
             open_checkouts: OpenCheckouts::new(ingredients.open_checkouts_max),
             webhook_secret: webhook_secret.map(Arc::new),
@@ -113,9 +118,27 @@ impl AppState {
         engine.submit(submission, deadline).await
     }
 
+    pub(super) fn shard_count(&self) -> Result<u32, Problem> {
+        Ok(self.engine.get()?.shard_count())
+    }
+
     pub(super) async fn read(&self, stream: &StreamId) -> Result<Snapshot, Problem> {
         let engine = self.engine.get()?;
         read_one(engine, &self.admission, stream).await.map_err(problem)
+    }
+
+    /// A stream that has reached a revision which its shard's owner has told of: mostly it still is the
+    /// owner, and shows it without a round through the log.
+    pub(super) async fn read_from(
+        &self,
+        stream: &StreamId,
+        revision: Revision,
+    ) -> Result<Snapshot, Problem> {
+        let engine = self.engine.get()?;
+        match engine.read(stream, Consistency::Serializable).await {
+            Ok(snapshot) if snapshot.revision >= revision => Ok(snapshot),
+            Ok(_) | Err(_) => self.read(stream).await,
+        }
     }
 
     /// All of these streams, or none: each is asked for once, however often it is named.
@@ -173,6 +196,10 @@ pub(super) fn problem(error: SubmitError) -> Problem {
             "outcome_unknown",
             "it is not known yet whether this happened; send it again with the same \
              Idempotency-Key to learn of it",
+        ),
+        SubmitError::UnderWay => Problem::conflict(
+            "request_under_way",
+            "the same request is still under way; ask again with the same Idempotency-Key",
         ),
         SubmitError::StreamUnreadable => Problem::unavailable(
             "stream_unreadable",

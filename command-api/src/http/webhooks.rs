@@ -152,7 +152,7 @@ async fn payment_webhook(
     let Some((payment_id, command)) = command(&provider, &bytes)? else {
         return Ok(StatusCode::NO_CONTENT.into_response());
     };
-    let origin = Origin::webhook(&app, &provider, id, &bytes, request)?;
+    let origin = Origin::webhook(&provider, id, &bytes, request);
     let gives_money = matches!(command, payment::Command::RecordAuthorisation { .. });
     let stream = payment_id.stream();
     let answer = origin.submit(&app, stream.clone(), Command::Payment(command)).await?;

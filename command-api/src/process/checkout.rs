@@ -15,9 +15,9 @@
 
 use domain::{
     Command, Event,
-    cart::{self, Line},
+    cart::{self, Checkout, Line},
     envelope::Recorded,
-    id::{OrderId, PaymentId, ReservationId, Sku},
+    id::{CartId, OrderId, PaymentId, ReservationId, Sku},
     money::Money,
     order::{self, Order, Reason, Status},
     payment::{self, Payment},
@@ -27,16 +27,28 @@ use domain::{
 use super::{
     catalogue,
     plan::{Action, Outcome, Plan, Step},
+    worker::{Cause, submission},
 };
-use crate::payment::{Authorisation, Decision};
+use crate::{
+    engine::Submission,
+    payment::{Authorisation, Decision},
+};
+
+const PLACE: &str = "place";
 
 /// What the outcomes of a plan's steps are for.
 #[derive(Debug, Default, PartialEq)]
 pub(super) enum Next {
     #[default]
     Nothing,
+    /// A no with one of these codes says that it has been settled otherwise.
+    Settled(&'static [&'static str]),
+    /// The order was to be placed.
+    Place { cart_id: CartId, order_id: OrderId },
     /// The stock of these lines was asked for.
     Reserve { order_id: OrderId, skus: Vec<Sku> },
+    /// The payment was to be requested.
+    Request { order_id: OrderId },
     /// The provider was asked.
     Decide { payment_id: PaymentId },
     /// The provider's yes was recorded.
@@ -49,6 +61,25 @@ pub(super) enum Next {
     Compensate { order_id: OrderId, reasons: Vec<Reason> },
     /// A product's code was told something.
     Catalogue(catalogue::Next),
+}
+
+impl Next {
+    /// Whether [`proceed`] deals with a no that has this code. Any other no is nobody's business, so
+    /// somebody has to look at it.
+    pub(super) fn takes(&self, code: &str) -> bool {
+        match self {
+            Self::Nothing | Self::Compensate { .. } => false,
+            Self::Settled(codes) => codes.contains(&code),
+            Self::Place { .. }
+            | Self::Reserve { .. }
+            | Self::Request { .. }
+            | Self::Decide { .. }
+            | Self::Authorise { .. }
+            | Self::Commit(_)
+            | Self::Confirm(_)
+            | Self::Catalogue(_) => true,
+        }
+    }
 }
 
 /// An order that is being paid.
@@ -75,8 +106,8 @@ pub(super) fn react(event: &Recorded, order: &Order, provider: &str) -> Plan {
     match &event.event {
         Event::Cart(cart::Event::CheckedOut { order_id, checkout }) => {
             let Ok(cart_id) = event.stream.key().parse() else { return Plan::default() };
-            let command = order::Command::Place { cart_id, checkout: checkout.clone() };
-            Plan::of(vec![submit_order("place", *order_id, command)])
+            Plan::of(vec![place(cart_id, *order_id, checkout.clone())])
+                .then(Next::Place { cart_id, order_id: *order_id })
         }
         Event::Order(happened) => {
             let Ok(order_id) = event.stream.key().parse() else { return Plan::default() };
@@ -86,9 +117,12 @@ pub(super) fn react(event: &Recorded, order: &Order, provider: &str) -> Plan {
             let Ok(payment_id) = event.stream.key().parse() else { return Plan::default() };
             react_to_payment(payment_id, happened, order)
         }
-        Event::ApiKey(_) | Event::Cart(_) | Event::Product(_) | Event::Sku(_) | Event::Stock(_) => {
-            Plan::default()
-        }
+        Event::ApiKey(_)
+        | Event::Cart(_)
+        | Event::Process(_)
+        | Event::Product(_)
+        | Event::Sku(_)
+        | Event::Stock(_) => Plan::default(),
     }
 }
 
@@ -120,6 +154,7 @@ fn react_to_order(
                 method_token: checkout.method_token.clone(),
             };
             Plan::of(vec![submit_payment("request", payment_id, command)])
+                .then(Next::Request { order_id })
         }
         order::Event::Rejected { .. } => {
             let steps = checkout.lines.iter().map(|line| {
@@ -210,14 +245,31 @@ fn pay(order_id: OrderId, payment_id: PaymentId, paid: Money, order: &Order) -> 
 /// What the outcomes of a plan's steps, in their order, lead to.
 pub(super) fn proceed(next: Next, outcomes: &[Outcome]) -> Plan {
     match next {
-        Next::Nothing => Plan::default(),
+        Next::Nothing | Next::Settled(_) => Plan::default(),
+        Next::Place { cart_id, order_id } => match outcomes {
+            [Outcome::Refused { code, detail }] => {
+                let (code, detail) = (code.clone(), detail.clone());
+                let command = cart::Command::RefuseCheckout { order_id, code, detail };
+                let command = Command::Cart(command);
+                Plan::of(vec![Step::submit("refuse checkout", cart_id.stream(), command)])
+            }
+            _ => Plan::default(),
+        },
+        Next::Request { order_id } => match outcomes {
+            [Outcome::Refused { code, detail }] => {
+                Plan::of(vec![reject(order_id, vec![reason(None, code, detail)])])
+            }
+            _ => Plan::default(),
+        },
         Next::Reserve { order_id, skus } => {
             let reasons = refusals(skus.iter(), outcomes);
-            Plan::of(vec![if reasons.is_empty() {
-                submit_order("record reserved", order_id, order::Command::RecordStockReserved)
+            if reasons.is_empty() {
+                let command = order::Command::RecordStockReserved;
+                Plan::of(vec![submit_order("record reserved", order_id, command)])
+                    .then(Next::Settled(&["order.rejected"]))
             } else {
-                reject(order_id, reasons)
-            }])
+                Plan::of(vec![reject(order_id, reasons)])
+            }
         }
         Next::Decide { payment_id } => record(payment_id, outcomes),
         Next::Authorise { payment_id } => match outcomes {
@@ -250,7 +302,11 @@ pub(super) fn proceed(next: Next, outcomes: &[Outcome]) -> Plan {
 /// Records what the provider said.
 fn record(payment_id: PaymentId, outcomes: &[Outcome]) -> Plan {
     let [Outcome::Decided(decision)] = outcomes else { return Plan::default() };
-    let submit = |command| Plan::of(vec![submit_payment("record", payment_id, command)]);
+    let submit = |command| {
+        // A webhook or the deadline was quicker.
+        Plan::of(vec![submit_payment("record", payment_id, command)])
+            .then(Next::Settled(&["payment.closed"]))
+    };
     match decision.clone() {
         Decision::Authorised { reference } => {
             submit(payment::Command::RecordAuthorisation { reference })
@@ -284,6 +340,23 @@ fn refusals<'a>(skus: impl Iterator<Item = &'a Sku>, outcomes: &[Outcome]) -> Ve
             Outcome::Done | Outcome::Decided(_) | Outcome::Silence => None,
         })
         .collect()
+}
+
+/// The first step after a checkout. The handler of the checkout takes it, too, so that the order is
+/// there when it answers.
+pub(super) fn place(cart_id: CartId, order_id: OrderId, checkout: Checkout) -> Step {
+    submit_order(PLACE, order_id, order::Command::Place { cart_id, checkout })
+}
+
+/// What [`place`] submits.
+pub(crate) fn placement(
+    cause: &Cause,
+    cart_id: CartId,
+    order_id: OrderId,
+    checkout: Checkout,
+) -> Submission {
+    let command = order::Command::Place { cart_id, checkout };
+    submission(cause, PLACE, order_id.stream(), Command::Order(command))
 }
 
 /// The payment of an order.

@@ -3,6 +3,7 @@
 use domain::{
     Command,
     id::{PaymentId, StreamId},
+    process::Failure,
 };
 
 use super::checkout::Next;
@@ -44,7 +45,7 @@ impl Action {
 }
 
 /// What became of a step. A business no is an outcome like any other; what fails for another
-/// reason is tried until it works.
+/// reason is tried until it works, or has [`Failed`] for good.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     Done,
@@ -55,6 +56,26 @@ pub(super) enum Outcome {
     Decided(Decision),
     /// The provider was not asked or said nothing; the payment knows when it is asked again.
     Silence,
+}
+
+/// A step that no trying again can do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Failed {
+    pub(super) name: String,
+    pub(super) target: Option<StreamId>,
+    pub(super) failure: Failure,
+}
+
+impl Failed {
+    pub(super) fn new(
+        name: impl Into<String>,
+        target: Option<StreamId>,
+        code: &str,
+        detail: impl Into<String>,
+    ) -> Self {
+        let failure = Failure { code: code.to_owned(), detail: detail.into() };
+        Self { name: name.into(), target, failure }
+    }
 }
 
 impl Plan {
@@ -70,6 +91,14 @@ impl Plan {
 impl Step {
     pub(super) fn submit(name: impl Into<String>, stream: StreamId, command: Command) -> Self {
         Self { name: name.into(), action: Action::Submit { stream, command: Box::new(command) } }
+    }
+
+    /// The stream that the step tells something.
+    pub(super) fn target(&self) -> Option<&StreamId> {
+        match &self.action {
+            Action::Submit { stream, .. } => Some(stream),
+            Action::Authorise(_) | Action::Void(_) => None,
+        }
     }
 
     pub(super) fn void(payment_id: PaymentId) -> Self {

@@ -5,7 +5,6 @@ use std::{pin::pin, time::Duration};
 use domain::{StreamType, shard::ShardId};
 use futures_util::{Stream, StreamExt, stream, stream::FuturesUnordered};
 use infra::{
-    codec,
     log::{
         Checkpoint, Commit, CommitBody, EventRecord, ReadError, follow::Follower,
         progress::ProgressError,
@@ -18,10 +17,11 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::{
     Managers,
+    parked::Delivered,
     places::{Place, Places},
     progress::{BatchId, Progress},
 };
-use crate::metrics::{EventSkipped, FollowInterrupted, ProgressStored, ProgressUnstored};
+use crate::metrics::{FollowInterrupted, ProgressStored, ProgressUnstored};
 
 /// Events of a shard that are under way at once, but for those that wait for somebody outside. No
 /// more are read beyond it.
@@ -111,12 +111,12 @@ impl Follow {
             Ok(follower) => follower,
             Err(error) => return Interrupted::Read(error),
         };
-        let mut batches = pin!(batches(follower));
+        let mut batches = pin!(batches(self.shard, follower));
         let mut progress = Progress::default();
         let mut under_way = FuturesUnordered::new();
         // One at most; what is under way goes on meanwhile.
         let mut storing = FuturesUnordered::new();
-        let mut waiting: Vec<(BatchId, EventRecord)> = Vec::new();
+        let mut waiting: Vec<(BatchId, Delivered)> = Vec::new();
         let places = Places::new(UNDER_WAY_MAX);
         let mut ticks = interval(STORE_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -151,12 +151,8 @@ impl Follow {
         }
     }
 
-    async fn handle(&self, batch: BatchId, event: EventRecord, place: Place) -> BatchId {
-        match codec::recorded(&event) {
-            Ok(recorded) => self.managers.handle(&recorded, place).await,
-            // The engine has stopped this stream, too: only a release that can read it helps.
-            Err(error) => emit(EventSkipped { stream: &event.stream, error: &error }),
-        }
+    async fn handle(&self, batch: BatchId, delivered: Delivered, place: Place) -> BatchId {
+        self.managers.handle(&delivered, place).await;
         batch
     }
 
@@ -172,16 +168,25 @@ impl Follow {
 
 /// The events that a manager may react to, batch by batch, each with the checkpoint behind it.
 fn batches(
+    shard: ShardId,
     follower: Follower,
-) -> impl Stream<Item = Result<(Vec<EventRecord>, Checkpoint), ReadError>> {
-    stream::unfold(Some(follower), async |follower| {
-        let mut follower = follower?;
+) -> impl Stream<Item = Result<(Vec<Delivered>, Checkpoint), ReadError>> {
+    stream::unfold(Some((shard, follower)), async |state| {
+        let (shard, mut follower) = state?;
         loop {
+            let mut start = follower.checkpoint().next_offset;
             match follower.next(RECORDS_MAX).await {
                 Ok(commits) if commits.is_empty() => {}
                 Ok(commits) => {
-                    let events = commits.into_iter().flat_map(events).filter(matters).collect();
-                    return Some((Ok((events, follower.checkpoint())), Some(follower)));
+                    let delivered = commits.into_iter().flat_map(|commit| {
+                        let span = start..commit.next_offset;
+                        start = span.end;
+                        let of_managers = events(commit).into_iter().filter(matters);
+                        of_managers.map(move |event| Delivered { event, shard, span: span.clone() })
+                    });
+                    let delivered = delivered.collect();
+                    let checkpoint = follower.checkpoint();
+                    return Some((Ok((delivered, checkpoint)), Some((shard, follower))));
                 }
                 Err(error) => return Some((Err(error), None)),
             }
@@ -198,9 +203,11 @@ fn events(commit: Commit) -> Vec<EventRecord> {
 
 /// Whether it is worth decoding.
 fn matters(event: &EventRecord) -> bool {
+    let is = |names: &[&str]| names.iter().any(|name| event.event_type.contains(name));
     match event.stream.stream_type() {
         StreamType::Order | StreamType::Payment | StreamType::Product => true,
-        StreamType::Cart => event.event_type.contains(".checked_out."),
+        StreamType::Cart => is(&[".checked_out."]),
+        StreamType::Process => is(&[".step_retried.", ".step_skipped."]),
         StreamType::ApiKey | StreamType::Sku | StreamType::Stock => false,
     }
 }

@@ -1,15 +1,17 @@
-//! Runs plans: reads what they need, submits their commands, asks the payment provider.
+//! Runs plans: reads what they need, takes their steps one round after the other.
 //!
-//! A business no is an outcome; anything else that fails is tried again until it works, for an
-//! event must never be skipped. A provider that does not answer is another matter: the payment waits,
-//! not the event, and knows itself when it is to be asked again.
+//! A business no is an outcome that the plan deals with, or nobody's business; then the step is
+//! parked, as is one that no trying again can do ([`super::parked`]). All else is tried again until it
+//! works; a provider that does not answer is another matter, for its payment knows itself when it is
+//! to be asked again. **Invariant:** an event is done with when each of its steps is done, refused with somebody
+//! to take the no, or parked.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
 use domain::{
-    Event, State,
+    Command, Event, State,
     envelope::{Recorded, Revision},
-    id::{CausationId, CommandId, ProductId, StreamId},
+    id::{CausationId, CommandId, CorrelationId, EventId, ProductId, StepId, StreamId},
     order::Order,
     payment,
 };
@@ -23,131 +25,247 @@ use tokio::time::Instant;
 
 use super::{
     Managers, catalogue, checkout,
+    parked::{SKIPPED, Verdicts},
     places::Place,
-    plan::{Action, Outcome, Plan, Step},
+    plan::{Action, Failed, Outcome, Plan, Step},
 };
 use crate::{
-    engine::{self, Consistency, Snapshot, Submission, SubmitError},
+    engine::{self, Answer, Consistency, Snapshot, Submission, SubmitError},
     metrics::Reacted,
     payment::{Authorisation, CallFailed},
 };
 
 /// How long one try of a command may take.
 const SUBMIT_WAIT_MAX: Duration = Duration::from_secs(30);
+/// How often money is tried to be given back, within some ten minutes, before somebody has to look.
+const VOID: Policy = Policy {
+    tries_max: Some(25),
+    wait_min: Duration::from_millis(200),
+    wait_max: Duration::from_secs(30),
+};
 
-/// A read that shows less than the event that asked for it; the engine is about to catch up.
+/// A read that gave nothing to go on with.
 #[derive(Debug, thiserror::Error)]
 enum ReadFailed {
     #[error(transparent)]
     Engine(#[from] SubmitError),
+    /// It shows less than the event that asked for it; the engine is about to catch up.
     #[error("the stream is not there yet")]
     Behind,
 }
 
+/// The event because of which a process acts.
+pub(crate) struct Cause {
+    pub(crate) event_id: EventId,
+    pub(crate) correlation_id: CorrelationId,
+    pub(crate) traceparent: Option<Arc<str>>,
+    pub(crate) actor: Arc<str>,
+}
+
+impl Cause {
+    fn of(event: &Recorded) -> Self {
+        let provenance = &event.provenance;
+        Self {
+            event_id: event.id,
+            correlation_id: provenance.correlation_id,
+            traceparent: provenance.traceparent.clone(),
+            actor: actor(process_of(&event.event)),
+        }
+    }
+}
+
+/// As events name a process that acts.
+pub(crate) fn actor(process: &str) -> Arc<str> {
+    format!("process:{process}").into()
+}
+
+pub(super) const fn process_of(event: &Event) -> &'static str {
+    match event {
+        Event::Product(_) => "catalogue",
+        _ => "checkout",
+    }
+}
+
+/// What a step submits. `name` tells it from the other steps that the event leads to.
+pub(crate) fn submission(
+    cause: &Cause,
+    name: &str,
+    stream: StreamId,
+    command: Command,
+) -> Submission {
+    Submission {
+        command_id: CommandId::of_step(cause.event_id, name, &stream),
+        request_hash: hash(&command),
+        stream,
+        command,
+        expected_revision: None,
+        actor: Arc::clone(&cause.actor),
+        correlation_id: cause.correlation_id,
+        causation_id: CausationId::new(cause.event_id.uuid()),
+        traceparent: cause.traceparent.clone(),
+    }
+}
+
+/// Two commands under one id are told apart, be it that a release plans otherwise than the last one.
+fn hash(command: &Command) -> RequestHash {
+    // A command is plain data, so it always has a text.
+    RequestHash::of(&[&serde_json::to_vec(command).unwrap_or_default()])
+}
+
 impl Managers {
     /// Does all that an event asks for.
-    pub(super) async fn handle(&self, event: &Recorded, mut place: Place) {
+    ///
+    /// # Errors
+    /// The steps that cannot be done, none of which were told of by `verdicts` to be left out.
+    pub(super) async fn run(
+        &self,
+        event: &Recorded,
+        verdicts: &Verdicts,
+        place: &mut Place,
+    ) -> Result<(), Vec<Failed>> {
         let began = Instant::now();
-        let (process, mut plan) = match &event.event {
-            Event::Product(_) => ("catalogue", self.catalogue(event).await),
-            _ => ("checkout", self.checkout(event).await),
+        let cause = Cause::of(event);
+        let mut plan = match self.plan(event).await {
+            Ok(plan) => plan,
+            Err(failed) if verdicts.skips(event.id, &failed) => Plan::default(),
+            Err(failed) => return Err(vec![failed]),
         };
-        let actor: Arc<str> = format!("process:{process}").into();
         while !plan.steps.is_empty() {
-            let is_outside = plan.steps.iter().any(|step| step.action.is_outside());
-            let steps = plan.steps.into_iter().map(|step| self.step(event, &actor, step));
-            let steps = join_all(steps);
-            let outcomes = if is_outside { place.outside(steps).await } else { steps.await };
-            plan = checkout::proceed(plan.next, &outcomes);
+            let Plan { steps, next } = plan;
+            let taking = join_all(steps.iter().map(|step| self.step(&cause, verdicts, step)));
+            let is_outside = steps.iter().any(|step| step.action.is_outside());
+            let outcomes = if is_outside { place.outside(taking).await } else { taking.await };
+            let (mut known, mut failed) = (Vec::new(), Vec::new());
+            for (step, outcome) in steps.iter().zip(outcomes) {
+                match outcome.and_then(|outcome| taken(outcome, step, &next)) {
+                    Ok(outcome) => known.push(outcome),
+                    Err(error) => failed.push(error),
+                }
+            }
+            if !failed.is_empty() {
+                return Err(failed);
+            }
+            plan = checkout::proceed(next, &known);
         }
-        emit(Reacted { process, elapsed: began.elapsed() });
+        emit(Reacted { process: process_of(&event.event), elapsed: began.elapsed() });
+        Ok(())
     }
 
-    async fn checkout(&self, event: &Recorded) -> Plan {
+    async fn plan(&self, event: &Recorded) -> Result<Plan, Failed> {
+        match &event.event {
+            Event::Product(_) => self.catalogue(event).await,
+            _ => self.checkout(event).await,
+        }
+    }
+
+    async fn checkout(&self, event: &Recorded) -> Result<Plan, Failed> {
         if let Event::Payment(payment::Event::AskedAgain { attempt, .. }) = &event.event {
-            return match self.read(&event.stream, event.revision).await.state {
+            return Ok(match self.read(&event.stream, event.revision).await?.state {
                 State::Payment(payment) => checkout::ask_again(event, &payment, *attempt),
                 _ => Plan::default(),
-            };
+            });
         }
         let order = match checkout::order_of(event) {
-            Some(order_id) => self.order(event, &order_id.stream()).await,
+            Some(order_id) => self.order(event, &order_id.stream()).await?,
             None => Order::default(),
         };
-        checkout::react(event, &order, self.desk.name())
+        Ok(checkout::react(event, &order, self.desk.name()))
     }
 
-    async fn order(&self, event: &Recorded, stream: &StreamId) -> Order {
+    async fn order(&self, event: &Recorded, stream: &StreamId) -> Result<Order, Failed> {
         // An order that another stream's event names has been placed before.
         let revision = if event.stream == *stream { event.revision } else { 1 };
-        match self.read(stream, revision).await.state {
+        Ok(match self.read(stream, revision).await?.state {
             State::Order(order) => *order,
             _ => Order::default(),
-        }
+        })
     }
 
-    async fn catalogue(&self, event: &Recorded) -> Plan {
-        let Ok(id) = event.stream.key().parse::<ProductId>() else { return Plan::default() };
-        let Snapshot { state, revision } = self.read(&event.stream, event.revision).await;
-        let State::Product(product) = state else { return Plan::default() };
-        let Some(entry) = &product.entry else { return Plan::default() };
-        match self.read(&entry.sku.stream(), 0).await.state {
+    async fn catalogue(&self, event: &Recorded) -> Result<Plan, Failed> {
+        let Ok(id) = event.stream.key().parse::<ProductId>() else { return Ok(Plan::default()) };
+        let Snapshot { state, revision } = self.read(&event.stream, event.revision).await?;
+        let State::Product(product) = state else { return Ok(Plan::default()) };
+        let Some(entry) = &product.entry else { return Ok(Plan::default()) };
+        Ok(match self.read(&entry.sku.stream(), 0).await?.state {
             State::Sku(claim) => catalogue::react(id, &product, revision, &claim),
             _ => Plan::default(),
-        }
+        })
     }
 
     /// A stream that has reached `revision`; that is all the news it needs.
-    async fn read(&self, stream: &StreamId, revision: Revision) -> Snapshot {
-        until_done(
-            |_: &ReadFailed| true,
-            || async {
-                let snapshot = self.engine.read(stream, Consistency::Serializable).await?;
-                if snapshot.revision >= revision { Ok(snapshot) } else { Err(ReadFailed::Behind) }
-            },
-        )
-        .await
-        .unwrap_or_else(|_| Snapshot { state: stream.stream_type().empty(), revision: 0 })
-    }
-
-    async fn step(&self, event: &Recorded, actor: &Arc<str>, step: Step) -> Outcome {
-        let Step { name, action } = step;
-        match action {
-            Action::Submit { stream, command } => {
-                let command_id = CommandId::new(event.id.derive(&name));
-                let submission = Submission {
-                    stream,
-                    command: *command,
-                    command_id,
-                    request_hash: RequestHash::of(&[event.id.uuid().as_bytes(), name.as_bytes()]),
-                    expected_revision: None,
-                    actor: Arc::clone(actor),
-                    correlation_id: event.provenance.correlation_id,
-                    causation_id: CausationId::new(event.id.uuid()),
-                    traceparent: event.provenance.traceparent.clone(),
-                };
-                self.submit(submission).await
-            }
-            Action::Authorise(request) => self.authorise(&request).await,
-            Action::Void(payment_id) => {
-                let voided = until_done(always, || self.desk.void(payment_id)).await;
-                voided.map_or(Outcome::Silence, |()| Outcome::Done)
-            }
-        }
-    }
-
-    async fn submit(&self, submission: Submission) -> Outcome {
-        let may_retry = |error: &SubmitError| *error != SubmitError::KeyReused;
-        let answer = until_done(may_retry, || {
-            self.engine.submit(submission.clone(), Instant::now() + SUBMIT_WAIT_MAX)
+    pub(super) async fn read(
+        &self,
+        stream: &StreamId,
+        revision: Revision,
+    ) -> Result<Snapshot, Failed> {
+        let may_retry = |error: &ReadFailed| match error {
+            ReadFailed::Engine(error) => !is_for_good(*error),
+            ReadFailed::Behind => true,
+        };
+        let read = until_done(may_retry, || async {
+            let snapshot = self.engine.read(stream, Consistency::Serializable).await?;
+            if snapshot.revision >= revision { Ok(snapshot) } else { Err(ReadFailed::Behind) }
         });
-        match answer.await.map(|answer| answer.outcome) {
-            Ok(engine::Outcome::Committed { .. } | engine::Outcome::Unchanged { .. }) => {
-                Outcome::Done
-            }
-            Ok(engine::Outcome::Rejected { code, detail, .. }) => Outcome::Refused { code, detail },
-            Err(error) => Outcome::Refused { code: "internal".into(), detail: error.to_string() },
+        read.await.map_err(|error| {
+            Failed::new("read", Some(stream.clone()), "stream_unreadable", error.to_string())
+        })
+    }
+
+    async fn step(
+        &self,
+        cause: &Cause,
+        verdicts: &Verdicts,
+        step: &Step,
+    ) -> Result<Outcome, Failed> {
+        let step_id = StepId::of(cause.event_id, &step.name, step.target());
+        if let Some(reason) = verdicts.skipped(step_id) {
+            return Ok(Outcome::Refused { code: SKIPPED.to_owned(), detail: reason.to_owned() });
         }
+        match &step.action {
+            Action::Submit { stream, command } => {
+                let name = verdicts.name(step_id, &step.name);
+                let command = Command::clone(command);
+                let submission = submission(cause, &name, stream.clone(), command);
+                self.take(&step.name, submission).await
+            }
+            Action::Authorise(request) => Ok(self.authorise(request).await),
+            Action::Void(payment_id) => {
+                let voided = retry(VOID, always, || self.desk.void(*payment_id)).await;
+                voided.map(|()| Outcome::Done).map_err(|error| {
+                    Failed::new(&step.name, None, "provider_unavailable", error.to_string())
+                })
+            }
+        }
+    }
+
+    async fn take(&self, name: &str, submission: Submission) -> Result<Outcome, Failed> {
+        let target = submission.stream.clone();
+        match self.submit(submission).await.map(|answer| answer.outcome) {
+            Ok(engine::Outcome::Committed { .. } | engine::Outcome::Unchanged { .. }) => {
+                Ok(Outcome::Done)
+            }
+            Ok(engine::Outcome::Rejected { code, detail, .. }) => {
+                Ok(Outcome::Refused { code, detail })
+            }
+            Err(error) => {
+                let code = match error {
+                    SubmitError::KeyReused => "command_id_reused",
+                    SubmitError::StreamUnreadable => "stream_unreadable",
+                    _ => "command_refused",
+                };
+                Err(Failed::new(name, Some(target), code, error.to_string()))
+            }
+        }
+    }
+
+    /// # Errors
+    /// Those that are for good.
+    pub(super) async fn submit(&self, submission: Submission) -> Result<Answer, SubmitError> {
+        let may_retry = |error: &SubmitError| !is_for_good(*error);
+        until_done(may_retry, || {
+            self.engine.submit(submission.clone(), Instant::now() + SUBMIT_WAIT_MAX)
+        })
+        .await
     }
 
     /// Asks once, and not at all when the payment's time is over: what was authorised unheard is
@@ -157,6 +275,31 @@ impl Managers {
             return Outcome::Silence;
         }
         self.desk.authorise(request).await.map_or(Outcome::Silence, Outcome::Decided)
+    }
+}
+
+/// A no that nobody takes is a failure: no process ever swallows one.
+fn taken(outcome: Outcome, step: &Step, next: &checkout::Next) -> Result<Outcome, Failed> {
+    match outcome {
+        Outcome::Refused { code, detail } if code != SKIPPED && !next.takes(&code) => {
+            Err(Failed::new(&step.name, step.target().cloned(), &code, detail))
+        }
+        outcome => Ok(outcome),
+    }
+}
+
+/// Whether trying again would give the same answer.
+const fn is_for_good(error: SubmitError) -> bool {
+    match error {
+        SubmitError::KeyReused
+        | SubmitError::StreamUnreadable
+        | SubmitError::TooLarge
+        | SubmitError::NotTaken => true,
+        SubmitError::Busy
+        | SubmitError::NotOwner
+        | SubmitError::Unknown
+        | SubmitError::UnderWay
+        | SubmitError::ShuttingDown => false,
     }
 }
 

@@ -1,7 +1,7 @@
 //! How a cart becomes an order: what the buyer must give, and at which prices.
 
 use crate::{
-    cart::{Cart, Channel, Checkout, Event, Line, Rejection, Status, Terms, line},
+    cart::{Cart, Channel, Checkout, Event, Line, Rejection, Status, Terms, decide::expiry, line},
     id::OrderId,
     payment,
     sku::Listing,
@@ -19,6 +19,9 @@ impl Cart {
             return Ok(vec![]);
         }
         let rules = self.open()?;
+        if terms.order_exists {
+            return Err(Rejection::OrderExists);
+        }
         if self.lines().is_empty() {
             return Err(Rejection::Empty);
         }
@@ -42,6 +45,24 @@ impl Cart {
             shipping_address: terms.shipping_address.clone(),
         };
         Ok(vec![Event::CheckedOut { order_id, checkout }])
+    }
+
+    /// Nothing to do where the cart has gone on since, be it open or checked out as another order.
+    pub(super) fn refuse_checkout(
+        &self,
+        order_id: OrderId,
+        code: &str,
+        detail: &str,
+        now: Timestamp,
+    ) -> Result<Vec<Event>, Rejection> {
+        match self.status {
+            _ if self.currency.is_none() => Err(Rejection::NotFound),
+            Status::CheckedOut if self.order_id == Some(order_id) => {
+                let (code, detail) = (code.to_owned(), detail.to_owned());
+                Ok(vec![Event::CheckoutRefused { order_id, code, detail, expires_at: expiry(now) }])
+            }
+            Status::Open | Status::CheckedOut | Status::Abandoned => Ok(vec![]),
+        }
     }
 }
 

@@ -38,6 +38,12 @@ pub enum Command {
         order_id: OrderId,
         terms: Terms,
     },
+    /// The order that the cart was to become could not be placed.
+    RefuseCheckout {
+        order_id: OrderId,
+        code: String,
+        detail: String,
+    },
     /// Time has come: abandons a cart that nobody touched.
     Expire,
 }
@@ -62,5 +68,7 @@ pub struct Terms {
     pub email: Option<String>,
     pub shipping_address: Option<Address>,
     pub accept_price_changes: bool,
+    /// Another cart has become the order that is to be placed.
+    pub order_exists: bool,
     pub listings: Vec<(Sku, Option<Listing>)>,
 }

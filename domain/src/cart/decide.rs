@@ -34,6 +34,9 @@ impl Decide for Cart {
             }
             Command::ReplaceLines { lines } => self.replace_lines(lines, now),
             Command::CheckOut { order_id, terms } => self.check_out(*order_id, terms, now),
+            Command::RefuseCheckout { order_id, code, detail } => {
+                self.refuse_checkout(*order_id, code, detail, now)
+            }
             Command::Expire => {
                 let due = self.expires_at().is_some_and(|at| at <= now);
                 Ok(if due { vec![Event::Abandoned {}] } else { vec![] })
@@ -130,6 +133,6 @@ impl Cart {
     }
 }
 
-fn expiry(now: Timestamp) -> Timestamp {
+pub(super) fn expiry(now: Timestamp) -> Timestamp {
     now.plus(IDLE_MAX)
 }

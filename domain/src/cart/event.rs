@@ -41,6 +41,13 @@ pub enum Event {
         order_id: OrderId,
         checkout: Checkout,
     },
+    /// The order could not be placed: the cart is open again.
+    CheckoutRefused {
+        order_id: OrderId,
+        code: String,
+        detail: String,
+        expires_at: Timestamp,
+    },
     /// Nobody touched it for too long.
     Abandoned {},
 }

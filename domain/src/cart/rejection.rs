@@ -32,6 +32,9 @@ pub enum Rejection {
     )]
     ProductReplaced(Sku),
 
+    #[error("another cart was checked out as this order: use another order_id")]
+    OrderExists,
+
     #[error("SKU {0} cannot be sold: there is no published product with it")]
     SkuNotSellable(Sku),
     #[error("the quantity of SKU {sku} must be 1 to {max}")]
@@ -78,6 +81,8 @@ impl Rejection {
             Self::NotOpen { .. } => "cart.not_open",
             Self::PriceChanged { .. } => "cart.price_changed",
             Self::ProductReplaced(_) => "cart.product_replaced",
+            // As the order itself says it.
+            Self::OrderExists => "order.exists",
             // Named so by the outside contract.
             Self::SkuNotSellable(_) => "sku_not_sellable",
             Self::Quantity { .. } => "cart.quantity",
@@ -105,7 +110,8 @@ impl Rejection {
             Self::Exists
             | Self::NotOpen { .. }
             | Self::PriceChanged { .. }
-            | Self::ProductReplaced(_) => RejectionKind::Conflict,
+            | Self::ProductReplaced(_)
+            | Self::OrderExists => RejectionKind::Conflict,
             Self::SkuNotSellable(_)
             | Self::Quantity { .. }
             | Self::TooManyLines

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     aggregate::Evolve,
-    cart::{Event, Line, Totals, line},
+    cart::{Address, Channel, Checkout, Event, Line, Totals, line},
     id::{OrderId, Sku},
     money::Currency,
     timestamp::Timestamp,
@@ -21,9 +21,33 @@ pub struct Cart {
     pub status: Status,
     /// The order that it became.
     pub order_id: Option<OrderId>,
+    /// What was agreed with it, as long as it is checked out.
+    pub agreed: Option<Box<Agreed>>,
+    /// Why its last checkout came to nothing.
+    pub refusal: Option<Refusal>,
     lines: Vec<Line>,
     /// When it is abandoned unless it changes before.
     expires_at: Option<Timestamp>,
+}
+
+/// A [`Checkout`] but for its lines, which the cart has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agreed {
+    totals: Totals,
+    channel: Channel,
+    placed_at: Timestamp,
+    method_token: String,
+    customer_reference: Option<String>,
+    email: Option<String>,
+    shipping_address: Option<Address>,
+}
+
+/// An order that could not be placed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    pub order_id: OrderId,
+    pub code: String,
+    pub detail: String,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,10 +87,40 @@ impl Cart {
         self.currency.map(|currency| line::totals(currency, &self.lines))
     }
 
+    /// What was agreed at the checkout, word for word; `None` unless it is checked out.
+    #[must_use]
+    pub fn checkout(&self) -> Option<Checkout> {
+        let agreed = self.agreed.as_deref()?.clone();
+        Some(Checkout {
+            lines: self.lines.clone(),
+            totals: agreed.totals,
+            channel: agreed.channel,
+            placed_at: agreed.placed_at,
+            method_token: agreed.method_token,
+            customer_reference: agreed.customer_reference,
+            email: agreed.email,
+            shipping_address: agreed.shipping_address,
+        })
+    }
+
     /// When an open cart is abandoned unless it changes before.
     #[must_use]
     pub fn expires_at(&self) -> Option<Timestamp> {
         self.expires_at.filter(|_| self.status == Status::Open)
+    }
+}
+
+impl Agreed {
+    fn of(checkout: &Checkout) -> Self {
+        Self {
+            totals: checkout.totals,
+            channel: checkout.channel,
+            placed_at: checkout.placed_at,
+            method_token: checkout.method_token.clone(),
+            customer_reference: checkout.customer_reference.clone(),
+            email: checkout.email.clone(),
+            shipping_address: checkout.shipping_address.clone(),
+        }
     }
 }
 
@@ -103,6 +157,16 @@ impl Evolve for Cart {
                 self.status = Status::CheckedOut;
                 self.order_id = Some(*order_id);
                 self.lines.clone_from(&checkout.lines);
+                self.agreed = Some(Box::new(Agreed::of(checkout)));
+                self.refusal = None;
+            }
+            Event::CheckoutRefused { order_id, code, detail, expires_at } => {
+                self.status = Status::Open;
+                self.order_id = None;
+                self.agreed = None;
+                let (code, detail) = (code.clone(), detail.clone());
+                self.refusal = Some(Refusal { order_id: *order_id, code, detail });
+                self.expires_at = Some(*expires_at);
             }
             Event::Abandoned {} => self.status = Status::Abandoned,
         }

@@ -11,8 +11,8 @@ use serde_json::json;
 use super::{NOW, sku, usd, uuid};
 use crate::{
     Event, api_key, cart, claim,
-    id::{CartId, OrderId, PaymentId, ProductId, ReservationId},
-    order, payment, product,
+    id::{CartId, EventId, OrderId, PaymentId, ProductId, ReservationId, StepId},
+    order, payment, process, product,
     sku::{self, Listing},
     stock,
 };
@@ -25,6 +25,7 @@ pub fn events() -> Vec<Event> {
     all.extend(cart().into_iter().map(Event::Cart));
     all.extend(order().into_iter().map(Event::Order));
     all.extend(payment().into_iter().map(Event::Payment));
+    all.extend(process().into_iter().map(Event::Process));
     all.extend(product().into_iter().map(Event::Product));
     all.extend(sku_claim().into_iter().map(Event::Sku));
     all.extend(stock().into_iter().map(Event::Stock));
@@ -54,6 +55,12 @@ pub fn cart() -> Vec<cart::Event> {
         Event::LineRemoved { sku: line().sku, expires_at },
         Event::LinesReplaced { lines: vec![line()], expires_at },
         Event::CheckedOut { order_id: OrderId::new(uuid(2)), checkout: checkout() },
+        Event::CheckoutRefused {
+            order_id: OrderId::new(uuid(2)),
+            code: "order.exists".into(),
+            detail: "another cart was checked out as this order".into(),
+            expires_at,
+        },
         Event::Abandoned {},
     ]
 }
@@ -156,6 +163,38 @@ pub fn payment() -> Vec<payment::Event> {
         Event::Expired { order_id },
         Event::Voided { reason: "order_rejected".into() },
     ]
+}
+
+#[must_use]
+pub fn process() -> Vec<process::Event> {
+    use process::{Event, Failure};
+    let step_id = StepId::new(uuid(6));
+    let failure = Failure {
+        code: "stream_unreadable".into(),
+        detail: "the stream holds an event that this release cannot read".into(),
+    };
+    let by: String = "key:00000000-0000-0000-0000-000000000001".into();
+    vec![
+        Event::StepParked { step_id, step: step(), failure, attempt: 0, parked_at: NOW },
+        Event::StepRetried { step_id, attempt: 1, by: by.clone() },
+        Event::StepSkipped { step_id, reason: "sold out anyway".into(), by },
+        Event::EventSettled { event_id: step().event_id },
+    ]
+}
+
+#[must_use]
+pub fn step() -> process::Step {
+    process::Step {
+        process: "checkout".into(),
+        name: "reserve A-1".into(),
+        target: Some(sku("A-1").stock_stream()),
+        event_id: EventId::new(uuid(7)),
+        event_type: "tradewind.order.placed.v1".into(),
+        stream: OrderId::new(uuid(2)).stream(),
+        shard: 3,
+        offset: 40,
+        offset_end: 42,
+    }
 }
 
 #[must_use]

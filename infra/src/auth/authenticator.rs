@@ -10,14 +10,19 @@ use std::{
 use async_trait::async_trait;
 use axum::{
     extract::ConnectInfo,
-    http::{header, request::Parts},
+    http::{HeaderMap, header, request::Parts},
 };
-use domain::{api_key::Role, id::ApiKeyId, timestamp::Timestamp};
+use domain::{
+    api_key::Role,
+    id::{ApiKeyId, CartId},
+    timestamp::Timestamp,
+};
 use rustc_hash::FxHashMap;
+use secrecy::SecretString;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{ApiKey, CART_TOKEN, Caller, KeyHash, ROLES};
+use super::{ApiKey, CART_TOKEN, Caller, KeyHash, ROLES, cart_of_token};
 use crate::{clock::Clock, http::problem::Problem};
 
 /// How long a key that was found is believed without asking again: as late may a revocation bite.
@@ -58,6 +63,8 @@ struct Inner {
     operator: Option<(KeyHash, Caller)>,
     directory: Arc<dyn KeyDirectory>,
     clock: Clock,
+    /// Without one, no token opens a cart.
+    cart_token_secret: Option<SecretString>,
     cache: Mutex<FxHashMap<ApiKeyId, Cached>>,
 }
 
@@ -74,13 +81,15 @@ impl Authenticator {
         operator_key: Option<KeyHash>,
         directory: Arc<dyn KeyDirectory>,
         clock: Clock,
+        cart_token_secret: Option<SecretString>,
     ) -> Self {
         let operator = operator_key.map(|hash| {
             let id = Uuid::new_v5(&OPERATOR, hash.to_string().as_bytes());
             let roles = Arc::new(BTreeSet::from(ROLES));
             (hash, Caller::Key { id: ApiKeyId::new(id), roles })
         });
-        Self(Arc::new(Inner { operator, directory, clock, cache: Mutex::default() }))
+        let cache = Mutex::default();
+        Self(Arc::new(Inner { operator, directory, clock, cart_token_secret, cache }))
     }
 
     /// Who sends this request.
@@ -89,7 +98,7 @@ impl Authenticator {
     /// 401 if there is an `Authorization` that is no valid key; 503 if keys cannot be looked up.
     pub async fn authenticate(&self, parts: &Parts) -> Result<Caller, Problem> {
         let Some(authorization) = parts.headers.get(header::AUTHORIZATION) else {
-            return Ok(anonymous(parts));
+            return Ok(self.anonymous(parts));
         };
         let text = authorization.to_str().ok().and_then(bearer).ok_or_else(Problem::invalid_key)?;
         let hash = KeyHash::of(text);
@@ -104,6 +113,20 @@ impl Authenticator {
             None => self.0.look_up(id, &hash).await?,
         };
         Ok(Caller::Key { id, roles })
+    }
+
+    fn anonymous(&self, parts: &Parts) -> Caller {
+        let address = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        Caller::Anonymous {
+            cart: self.open_cart(&parts.headers),
+            address: address.map(|ConnectInfo(address)| address.ip()),
+        }
+    }
+
+    /// The cart whose token was sent.
+    pub(super) fn open_cart(&self, headers: &HeaderMap) -> Option<CartId> {
+        let token = headers.get(CART_TOKEN)?.to_str().ok()?;
+        cart_of_token(self.0.cart_token_secret.as_ref()?, token)
     }
 }
 
@@ -159,13 +182,4 @@ impl Inner {
 fn bearer(authorization: &str) -> Option<&str> {
     let (scheme, key) = authorization.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
-}
-
-fn anonymous(parts: &Parts) -> Caller {
-    let token = parts.headers.get(CART_TOKEN).and_then(|value| value.to_str().ok());
-    let address = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-    Caller::Anonymous {
-        cart_token: token.map(Into::into),
-        address: address.map(|ConnectInfo(address)| address.ip()),
-    }
 }

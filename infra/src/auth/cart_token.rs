@@ -1,26 +1,56 @@
-//! The token that lets a guest come back to a cart: an HMAC of the cart's id, so that nothing
-//! needs to be stored.
+//! The token that lets a guest come back to a cart: the cart's id and an HMAC of it, so that nothing
+//! needs to be stored, and nobody can make one up.
 
-use axum::http::HeaderName;
+use std::convert::Infallible;
+
+use axum::{
+    extract::{FromRef, FromRequestParts},
+    http::{HeaderName, request::Parts},
+};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::id::CartId;
 use hmac::{Hmac, Mac};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
+use uuid::Uuid;
+
+use super::Authenticator;
 
 pub const CART_TOKEN: HeaderName = HeaderName::from_static("tradewind-cart-token");
+
+/// The cart whose token came with the request, whoever the caller is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenCart(pub Option<CartId>);
+
+impl<S> FromRequestParts<S> for OpenCart
+where
+    Authenticator: FromRef<S>,
+    S: Send + Sync,
+{
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        Ok(Self(Authenticator::from_ref(state).open_cart(&parts.headers)))
+    }
+}
+
+/// Bytes of the cart's id, which the token begins with.
+const ID_LENGTH: usize = 16;
 
 /// The token of a cart.
 #[must_use]
 pub fn cart_token(secret: &SecretString, cart: CartId) -> String {
-    URL_SAFE_NO_PAD.encode(mac(secret, cart).finalize().into_bytes())
+    let mac = mac(secret, cart).finalize().into_bytes();
+    URL_SAFE_NO_PAD.encode([cart.uuid().as_bytes(), mac.as_slice()].concat())
 }
 
-/// Whether a token is this cart's, in constant time.
+/// The cart that a token opens, in constant time; `None` if nobody was ever given this token.
 #[must_use]
-pub fn cart_token_matches(secret: &SecretString, cart: CartId, token: &str) -> bool {
-    let Ok(token) = URL_SAFE_NO_PAD.decode(token) else { return false };
-    mac(secret, cart).verify_slice(&token).is_ok()
+pub fn cart_of_token(secret: &SecretString, token: &str) -> Option<CartId> {
+    let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
+    let (id, given) = bytes.split_at_checked(ID_LENGTH)?;
+    let cart = CartId::new(Uuid::from_slice(id).ok()?);
+    mac(secret, cart).verify_slice(given).is_ok().then_some(cart)
 }
 
 #[expect(clippy::expect_used, reason = "HMAC takes keys of any length, whatever the type says")]

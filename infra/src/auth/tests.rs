@@ -34,6 +34,7 @@ struct Fixture {
 }
 
 const OPERATOR_KEY: &str = "let me in, I am the operator";
+const CARTS_SECRET: &str = "one";
 const EXPIRY: Timestamp = Timestamp::from_micros(1_000_000);
 
 fn fixture() -> Fixture {
@@ -52,6 +53,7 @@ fn fixture() -> Fixture {
         operator,
         Arc::<Directory>::clone(&directory),
         Clock::from(clock.clone()),
+        Some(CARTS_SECRET.into()),
     );
     Fixture { key, directory, clock, authenticator }
 }
@@ -169,12 +171,18 @@ async fn a_key_is_believed_a_minute_longer_while_nobody_can_be_asked() {
 
 #[tokio::test]
 async fn without_a_key_one_is_a_guest() {
-    let request = Request::builder().header(CART_TOKEN, "abc").body(()).unwrap();
-    let caller = fixture().authenticator.authenticate(&request.into_parts().0).await.unwrap();
+    let cart = CartId::new(Uuid::from_u128(1));
+    let guest = async |token: String| {
+        let request = Request::builder().header(CART_TOKEN, token).body(()).unwrap();
+        fixture().authenticator.authenticate(&request.into_parts().0).await.unwrap()
+    };
+    let caller = guest(cart_token(&CARTS_SECRET.into(), cart)).await;
     assert_eq!(&*caller.actor(), "guest");
     assert_eq!(caller.require(Role::Customer).unwrap_err().code(), "unauthenticated");
-    let other = Caller::Anonymous { cart_token: Some("def".into()), address: None };
-    assert_ne!(caller.idempotency_namespace(), other.idempotency_namespace());
+    assert_eq!(caller, Caller::Anonymous { cart: Some(cart), address: None });
+    let nobody = Caller::Anonymous { cart: None, address: None };
+    assert_ne!(caller.idempotency_namespace(), nobody.idempotency_namespace());
+    assert_eq!(guest("made up".to_owned()).await, nobody);
 }
 
 #[test]
@@ -195,11 +203,12 @@ fn a_cart_token_opens_one_cart() {
     let (secret, other) = (SecretString::from("one"), SecretString::from("two"));
     let cart = CartId::new(Uuid::from_u128(1));
     let token = cart_token(&secret, cart);
-    assert!(cart_token_matches(&secret, cart, &token));
-    assert!(!cart_token_matches(&other, cart, &token));
-    assert!(!cart_token_matches(&secret, CartId::new(Uuid::from_u128(2)), &token));
-    assert!(!cart_token_matches(&secret, cart, "not base64!"));
-    assert!(!cart_token_matches(&secret, cart, ""));
+    assert_eq!(cart_of_token(&secret, &token), Some(cart));
+    assert_eq!(cart_of_token(&other, &token), None);
+    let foreign = cart_token(&other, cart);
+    for bad in ["not base64!", "", "AAAA", &foreign, &format!("{token}AAAA"), &token[1..]] {
+        assert_eq!(cart_of_token(&secret, bad), None, "{bad}");
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ use axum::{
     response::{IntoResponseParts, ResponseParts},
 };
 use domain::envelope::Revision;
+use uuid::Uuid;
 
 use super::{
     etag,
@@ -55,6 +56,13 @@ impl IdempotencyKey {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether it is a UUID of a kind that nobody guesses.
+    #[must_use]
+    pub fn is_random_uuid(&self) -> bool {
+        let uuid = Uuid::try_parse(&self.0).ok();
+        uuid.is_some_and(|uuid| matches!(uuid.get_version_num(), 4 | 7))
     }
 }
 

@@ -35,11 +35,21 @@ struct Doc {
     totals: Totals,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     order_id: Option<OrderId>,
+    /// Why its last checkout came to nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    refusal: Option<Refusal>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Refusal {
+    order_id: OrderId,
+    code: String,
+    detail: String,
 }
 
 impl Projection for Carts {
     const NAME: &'static str = "carts";
-    const VERSION: i32 = 1;
+    const VERSION: i32 = 2;
     const TABLES: &'static str = "
         CREATE TABLE {schema}.carts (
             id         uuid PRIMARY KEY,
@@ -124,7 +134,8 @@ impl Cart {
         };
         let lines = line::lines(lines);
         let totals = totals(&lines, *currency)?;
-        let doc = Doc { currency: *currency, staff: *staff, lines, totals, order_id: None };
+        let (currency, staff) = (*currency, *staff);
+        let doc = Doc { currency, staff, lines, totals, order_id: None, refusal: None };
         Ok(Self {
             id: origin.key,
             status: "open".into(),
@@ -144,7 +155,14 @@ impl Cart {
             Event::CheckedOut { order_id, checkout } => {
                 doc.lines = line::lines(&checkout.lines);
                 doc.order_id = Some(*order_id);
+                doc.refusal = None;
                 self.status = "checked_out".into();
+            }
+            Event::CheckoutRefused { order_id, code, detail, .. } => {
+                let (code, detail) = (code.clone(), detail.clone());
+                doc.order_id = None;
+                doc.refusal = Some(Refusal { order_id: *order_id, code, detail });
+                self.status = "open".into();
             }
             Event::Abandoned {} => self.status = "abandoned".into(),
         }

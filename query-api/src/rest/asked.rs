@@ -1,8 +1,9 @@
 //! What every read is asked along with its parameters: by whom, how fresh, and what is known.
 
 use axum::{extract::FromRequestParts, http::request::Parts};
+use domain::id::CartId;
 use infra::{
-    auth::{CART_TOKEN, Caller},
+    auth::{Caller, OpenCart},
     http::{
         etag::IfNoneMatch,
         fields::Validate,
@@ -17,8 +18,8 @@ use super::AppState;
 
 pub(super) struct Asked {
     pub(super) caller: Caller,
-    /// `Tradewind-Cart-Token`, whoever the caller is.
-    pub(super) cart_token: Option<String>,
+    /// Whose token was sent, whoever the caller is.
+    pub(super) open_cart: Option<CartId>,
     pub(super) at_least: AtLeast,
     pub(super) patience: PreferWait,
     pub(super) known: IfNoneMatch,
@@ -32,9 +33,8 @@ impl FromRequestParts<AppState> for Asked {
         let at_least = AtLeast::from_request_parts(parts, state).await?;
         let Ok(patience) = PreferWait::from_request_parts(parts, state).await;
         let Ok(known) = IfNoneMatch::from_request_parts(parts, state).await;
-        let cart_token = parts.headers.get(CART_TOKEN).and_then(|token| token.to_str().ok());
-        let cart_token = cart_token.map(str::to_owned);
-        Ok(Self { caller, cart_token, at_least, patience, known })
+        let Ok(OpenCart(open_cart)) = OpenCart::from_request_parts(parts, state).await;
+        Ok(Self { caller, open_cart, at_least, patience, known })
     }
 }
 

@@ -20,7 +20,18 @@ pub(super) struct Cart {
     totals: CartTotals,
     /// Once it is checked out.
     order_id: Option<Uuid>,
+    /// Why its last checkout came to nothing: the cart is open again.
+    refusal: Option<Refusal>,
     revision: u64,
+}
+
+/// An order that could not be placed.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it documents what the projector writes")]
+pub(super) struct Refusal {
+    order_id: Uuid,
+    code: String,
+    detail: String,
 }
 
 #[derive(ToSchema)]

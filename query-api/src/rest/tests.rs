@@ -5,6 +5,7 @@ use axum::{
     body::{Body, to_bytes},
     http::{Request, StatusCode},
 };
+use domain::id::CartId;
 use expect_test::expect_file;
 use infra::{
     clock::Clock,
@@ -29,8 +30,10 @@ fn state() -> AppState {
     let (read_model, _) = ReadModel::new(pool(&postgres, "test").unwrap());
     let freshness = Freshness::new(watch::channel(Applied::default()).1);
     let operator = Some(infra::auth::KeyHash::of(KEY));
-    let authenticator = Authenticator::new(operator, Arc::new(read_model.clone()), Clock::System);
-    AppState::new(read_model, freshness, authenticator, SECRET.into())
+    let directory = Arc::new(read_model.clone());
+    let secret = Some(SECRET.into());
+    let authenticator = Authenticator::new(operator, directory, Clock::System, secret);
+    AppState::new(read_model, freshness, authenticator)
 }
 
 fn app() -> Router {

@@ -58,6 +58,7 @@ impl Machine {
         if let Some(waiting) = self.commands.get_mut(&command_id) {
             if waiting.submission.request_hash == submission.request_hash {
                 waiting.waiters.push(Waiter { request, replayed: true });
+                effects.push(Effect::Joined { request });
             } else {
                 effects.push(Effect::Reply { request, result: Err(SubmitError::KeyReused) });
             }

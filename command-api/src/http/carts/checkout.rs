@@ -1,16 +1,20 @@
 //! From a cart to an order: the answer names the order, which the checkout process then places.
 
-use axum::{extract::State, response::Response};
+use axum::{extract::State, http::StatusCode, response::Response};
 use domain::{
     Command, State as Aggregate,
-    cart::{self, Channel, Terms},
+    cart::{self, Cart, Channel, Terms},
     id::{CartId, OrderId},
+    order,
     timestamp::Timestamp,
 };
-use infra::http::{
-    extract::Path,
-    fields::{Fields, Validate},
-    problem::Problem,
+use infra::{
+    http::{
+        extract::Path,
+        fields::{Fields, Validate},
+        problem::Problem,
+    },
+    position::Position,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -18,13 +22,17 @@ use uuid::Uuid;
 
 use super::{CartHeaders, admit, listings};
 use crate::{
+    engine::Outcome,
     http::{
         answer::{Accepted, Reply},
-        incoming::Incoming,
+        incoming::{Incoming, Origin},
         shapes::{AddressBody, CommandHeaders, SHORT_CHARS_MAX, check_email},
-        state::AppState,
+        state::{AppState, problem},
     },
-    process::checkout::payment_of,
+    process::{
+        self, Cause,
+        checkout::{payment_of, placement},
+    },
 };
 
 #[derive(Deserialize, ToSchema)]
@@ -35,7 +43,7 @@ pub(super) struct Checkout {
     /// Needed on the web.
     shipping_address: Option<AddressBody>,
     payment: PaymentBody,
-    /// Made by the server if it is left out.
+    /// For staff; it follows from the cart's id if it is left out.
     order_id: Option<Uuid>,
     /// Take the prices as they are now, if they have changed since the lines were added.
     #[serde(default)]
@@ -98,9 +106,9 @@ struct CheckedOut {
 
 /// Check a cart out
 ///
-/// The answer names the order. It is confirmed, or rejected with its reasons, shortly after.
-/// Guests behind one address may have a bounded number of orders that are neither (2,000 unless
-/// configured otherwise); more get 429 with `Retry-After`.
+/// The answer names the order, which is there by then. It is confirmed, or rejected with its reasons,
+/// shortly after. Guests behind one address may have a bounded number of orders that are neither
+/// (2,000 unless configured otherwise); more get 429 with `Retry-After`.
 #[utoipa::path(
     post, path = "/v1/carts/{id}/checkout", operation_id = "check_out_cart",
     tag = "carts", security((), ("api_key" = [])),
@@ -112,32 +120,97 @@ pub(super) async fn check_out(
     Path(id): Path<CartId>,
     Incoming { origin, body }: Incoming<Checkout>,
 ) -> Result<Response, Problem> {
-    admit(&app, &origin, id)?;
-    if body.customer_reference.is_some() && !origin.is_staff() {
-        let detail = "is for staff only: leave it out";
-        return Err(Problem::invalid_field("/customer_reference", "not_allowed", detail));
-    }
+    admit(&origin, id)?;
+    check_staffs_own(&origin, &body)?;
     app.open_checkouts.admit(app.engine.get()?, &origin.caller).await?;
-    let order_id = OrderId::new(body.order_id.unwrap_or_else(|| origin.new_id("order")));
-    let terms = terms(&app, id, body).await?;
+    let order_id = body.order_id.map_or_else(|| id.order_id(), OrderId::new);
+    let terms = terms(&app, id, order_id, body).await?;
     let command = cart::Command::CheckOut { order_id, terms };
     let answer = origin.submit(&app, id.stream(), Command::Cart(command)).await?;
-    let reply = Reply::of(&id.stream(), &answer)?.begun(format!("/v1/orders/{order_id}"));
+    let reply = Reply::of(&id.stream(), &answer)?;
     if !answer.replayed {
         app.open_checkouts.note(&origin.caller, order_id);
     }
+    let placed = place(&app, &origin, id, order_id, &answer.outcome).await?;
+    let reply = reply.begun(format!("/v1/orders/{order_id}")).reaching(&placed);
     let payment_id = payment_of(order_id).uuid();
     Ok(reply.with(Order { order_id: order_id.uuid(), payment_id }))
 }
 
+/// Nobody else names a thing that others share: who knew the id of a till's next order could take it.
+fn check_staffs_own(origin: &Origin, body: &Checkout) -> Result<(), Problem> {
+    let mut fields = Fields::default();
+    for (at, given) in [
+        ("/customer_reference", body.customer_reference.is_some()),
+        ("/order_id", body.order_id.is_some()),
+    ] {
+        let detail = "is for staff only: leave it out";
+        fields.check(at, "not_allowed", !given || origin.is_staff(), detail);
+    }
+    fields.finish()
+}
+
+/// Places the order before the answer, so that the answer points to something; tells where it is to
+/// be seen. It is the first step of the checkout process, under the same command id: whoever comes
+/// second finds it taken.
+async fn place(
+    app: &AppState,
+    origin: &Origin,
+    id: CartId,
+    order_id: OrderId,
+    outcome: &Outcome,
+) -> Result<Position, Problem> {
+    let Aggregate::Cart(cart) = app.read_from(&id.stream(), outcome.revision()).await?.state else {
+        return Err(Problem::internal("the stream of a cart holds something else"));
+    };
+    let Some(checkout) = cart.checkout().filter(|_| cart.order_id == Some(order_id)) else {
+        return Err(refused(&cart, order_id));
+    };
+    let placed = match outcome {
+        Outcome::Committed { events: happened, .. } if let Some(event) = happened.last() => {
+            let cause = Cause {
+                event_id: event.id,
+                correlation_id: origin.request.trace.correlation_id(),
+                traceparent: Some(origin.request.trace.traceparent()),
+                actor: process::actor("checkout"),
+            };
+            let placement = placement(&cause, id, order_id, checkout);
+            app.submit(placement, origin.request.deadline).await.map_err(problem)?
+        }
+        // An earlier request has checked it out, under whatever key.
+        _ => {
+            let command = Command::Order(order::Command::Place { cart_id: id, checkout });
+            origin.submit_step(app, &id.stream(), "place", order_id.stream(), command).await?
+        }
+    };
+    Reply::of(&order_id.stream(), &placed).map(|_| placed.position)
+}
+
+/// The cart was checked out, but the order could not be placed, as the cart tells, too.
+fn refused(cart: &Cart, order_id: OrderId) -> Problem {
+    let refusal = cart.refusal.as_ref().filter(|refusal| refusal.order_id == order_id);
+    let (code, detail) = refusal.map_or_else(
+        || (order::Rejection::Exists.code().to_owned(), order::Rejection::Exists.to_string()),
+        |refusal| (refusal.code.clone(), refusal.detail.clone()),
+    );
+    Problem::rejected(StatusCode::CONFLICT, code, detail)
+}
+
 /// The buyer's side, and what the cart's lines cost now.
-async fn terms(app: &AppState, id: CartId, body: Checkout) -> Result<Terms, Problem> {
+async fn terms(
+    app: &AppState,
+    id: CartId,
+    order_id: OrderId,
+    body: Checkout,
+) -> Result<Terms, Problem> {
     let Aggregate::Cart(cart) = app.read(&id.stream()).await?.state else {
         return Err(Problem::internal("the stream of a cart holds something else"));
     };
     let skus = || cart.lines().iter().map(|line| &line.sku);
     let mut listed = listings(app, skus()).await?;
     let listings = skus().map(|sku| (sku.clone(), listed.remove(sku))).collect();
+    // An id that follows from the cart's own is nobody else's.
+    let order_exists = body.order_id.is_some() && is_anothers(app, order_id, id).await?;
     Ok(Terms {
         channel: body.channel,
         occurred_at: body.occurred_at,
@@ -146,6 +219,15 @@ async fn terms(app: &AppState, id: CartId, body: Checkout) -> Result<Terms, Prob
         email: body.email,
         shipping_address: body.shipping_address.map(AddressBody::into_address),
         accept_price_changes: body.accept_price_changes,
+        order_exists,
         listings,
+    })
+}
+
+/// Whether another cart has become this order.
+async fn is_anothers(app: &AppState, order_id: OrderId, cart: CartId) -> Result<bool, Problem> {
+    Ok(match app.read(&order_id.stream()).await?.state {
+        Aggregate::Order(order) => order.placed.is_some_and(|placed| placed.cart_id != cart),
+        _ => false,
     })
 }

@@ -19,6 +19,7 @@ fn terms() -> Terms {
         email: checkout.email,
         shipping_address: checkout.shipping_address,
         accept_price_changes: false,
+        order_exists: false,
         listings: ["A", "B", "A-1"].map(|code| (sku(code), Some(listing(129)))).into(),
     }
 }
@@ -116,6 +117,46 @@ fn check_out_again_as_another_order_is_rejected() {
     given::<Cart>([shown_at(129), checked_out(at_price(129))])
         .when(Command::CheckOut { order_id: order(3), terms: terms() }, NOW)
         .then_rejected(Rejection::NotOpen { status: Status::CheckedOut });
+}
+
+#[test]
+fn check_out_as_the_order_of_another_cart_is_rejected() {
+    refuses(false, Terms { order_exists: true, ..terms() }, Rejection::OrderExists);
+}
+
+fn refuse(n: u128) -> Command {
+    let (code, detail) = ("order.exists".into(), "taken".into());
+    Command::RefuseCheckout { order_id: order(n), code, detail }
+}
+
+fn refusal(n: u128) -> Event {
+    let (code, detail) = ("order.exists".into(), "taken".into());
+    let expires_at = expires_at();
+    Event::CheckoutRefused { order_id: order(n), code, detail, expires_at }
+}
+
+#[test]
+fn a_cart_whose_order_cannot_be_placed_is_open_again_and_says_why() {
+    let history = [shown_at(129), checked_out(at_price(129))];
+    given::<Cart>(history.clone()).when(refuse(2), NOW).then([refusal(2)]);
+    let cart: Cart = fold(history.into_iter().chain([refusal(2)]));
+    assert_eq!((cart.status, cart.order_id, cart.checkout()), (Status::Open, None, None));
+    assert_eq!(cart.refusal.as_ref().map(|refusal| refusal.code.as_str()), Some("order.exists"));
+    assert_eq!(cart.next_deadline(), Some(expires_at()));
+    assert_eq!(cart.lines(), [line("A-1", 2, 129)]);
+}
+
+#[test]
+fn a_refusal_that_comes_late_changes_nothing() {
+    given::<Cart>([shown_at(129)]).when(refuse(2), NOW).then([]);
+    given::<Cart>([shown_at(129), checked_out(at_price(129))]).when(refuse(3), NOW).then([]);
+    given::<Cart>([]).when(refuse(2), NOW).then_rejected(Rejection::NotFound);
+}
+
+#[test]
+fn a_cart_keeps_what_was_agreed_word_for_word() {
+    let cart: Cart = fold([rung_up(), checked_out(sample::checkout())]);
+    assert_eq!(cart.checkout(), Some(sample::checkout()));
 }
 
 #[test]

@@ -250,6 +250,8 @@ impl Shell<'_> {
                 let end = self.outside.partition.end();
                 self.outside.history.tell(op, Reply::Submitted(result), end)?;
             }
+            // The simulator's clients wait for as long as it takes.
+            Effect::Joined { .. } => {}
             Effect::ReplyRead { request, result } => self.show(request, result)?,
             Effect::Append { records } => self.append(records, more),
             Effect::Fetch { from, to } => match &mut self.process.fetch {

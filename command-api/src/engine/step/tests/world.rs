@@ -261,6 +261,7 @@ impl World {
         for effect in effects {
             match effect {
                 Effect::Reply { request, result } => self.replies.push((request.0, result)),
+                Effect::Joined { .. } => {}
                 Effect::ReplyRead { request, result } => self.reads.push((request.0, result)),
                 Effect::Append { records } => self.wire.extend(records),
                 Effect::TakeOver { reason } => self.take_overs.push(reason),

@@ -1,0 +1,268 @@
+//! Steps of processes that failed for good, for operators: what waits, and what becomes of it.
+//!
+//! The aggregates that hold them ([`domain::process`]) are few and small, one per shard, so a list
+//! reads them all. Who did what and why stands in their events.
+
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use domain::{
+    Command, State as Aggregate,
+    id::{StepId, StreamId},
+    process::{self, ParkedStep},
+    shard::ShardId,
+    timestamp::Timestamp,
+};
+use infra::http::{
+    extract::{Path, Query},
+    fields::{Fields, Validate},
+    page::{Listing, ListingBody, Page},
+    problem::Problem,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+use super::{
+    answer::{Accepted, Reply},
+    incoming::{Incoming, Operator},
+    shapes::{CommandHeaders, Empty},
+    state::AppState,
+};
+
+/// Characters of a reason.
+const REASON_CHARS_MAX: usize = 1_000;
+
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(show))
+        .routes(routes!(retry))
+        .routes(routes!(skip))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct ListParameters {
+    /// Steps of one page: 1 to 200, 50 by default.
+    #[param(value_type = Option<u8>, minimum = 1, maximum = 200)]
+    #[expect(dead_code, reason = "`Page` reads it")]
+    limit: Option<String>,
+    /// The `next` of the page before.
+    #[expect(dead_code, reason = "`Page` reads it")]
+    cursor: Option<String>,
+}
+
+impl Validate for ListParameters {}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = StepSkip)]
+struct SkipBody {
+    /// Why nobody waits for it any more; the events keep it.
+    #[schema(min_length = 1, max_length = 1000)]
+    reason: String,
+}
+
+impl Validate for SkipBody {
+    fn validate(&self, fields: &mut Fields) {
+        fields.text("/reason", &self.reason, REASON_CHARS_MAX);
+    }
+}
+
+/// A step that waits for an operator.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ParkedStep)]
+struct Step {
+    id: Uuid,
+    /// `parked`, `retried` while it is being tried again, or `skipped` while other steps of the same
+    /// event wait.
+    #[schema(example = "parked")]
+    state: &'static str,
+    #[schema(example = "checkout")]
+    process: String,
+    #[schema(example = "reserve TEA-1")]
+    step: String,
+    /// The stream that it was to tell something.
+    #[schema(value_type = Option<String>, example = "stock/TEA-1")]
+    target: Option<StreamId>,
+    event: Cause,
+    error: Failure,
+    /// How often it has been tried again.
+    attempt: u32,
+    #[schema(value_type = String, format = DateTime)]
+    parked_at: Timestamp,
+    /// Who had it tried again or skipped last.
+    by: Option<String>,
+    reason: Option<String>,
+}
+
+/// The event that asked for it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ParkedStepEvent)]
+struct Cause {
+    id: Uuid,
+    #[serde(rename = "type")]
+    #[schema(example = "tradewind.order.placed.v1")]
+    kind: String,
+    #[schema(value_type = String)]
+    stream: StreamId,
+    shard: u32,
+    /// It stands in the log from here on.
+    offset: i64,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = ParkedStepError)]
+struct Failure {
+    #[schema(example = "stream_unreadable")]
+    code: String,
+    detail: String,
+}
+
+impl Step {
+    fn of((id, parked): (StepId, ParkedStep)) -> Self {
+        let ParkedStep { step, failure, attempt, status, parked_at, by, reason } = parked;
+        let event = Cause {
+            id: step.event_id.uuid(),
+            kind: step.event_type,
+            stream: step.stream,
+            shard: step.shard,
+            offset: step.offset,
+        };
+        Self {
+            id: id.uuid(),
+            state: status.as_str(),
+            process: step.process,
+            step: step.name,
+            target: step.target,
+            event,
+            error: Failure { code: failure.code, detail: failure.detail },
+            attempt,
+            parked_at,
+            by,
+            reason,
+        }
+    }
+}
+
+/// List parked steps
+///
+/// What processes could not do, oldest first: each waits until it is tried again or skipped.
+#[utoipa::path(
+    get, path = "/v1/admin/parked-steps", operation_id = "list_parked_steps",
+    tag = "parked-steps", security(("api_key" = ["operator"])),
+    params(ListParameters),
+    responses((status = 200, description = "One page", body = ListingBody<Step>, headers(
+        ("Link" = String, description = "The next page, `rel=\"next\"`"),
+    ))),
+)]
+async fn list(
+    _: Operator,
+    State(app): State<AppState>,
+    Query(ListParameters { .. }): Query<ListParameters>,
+    page: Page,
+) -> Result<Listing<Step>, Problem> {
+    let after: Option<(i64, Uuid)> = page.after()?;
+    let place = |(id, parked): &(StepId, ParkedStep)| (parked.parked_at.as_micros(), id.uuid());
+    let mut steps = all(&app).await?;
+    steps.sort_by_key(place);
+    let rest = steps.into_iter().filter(|step| after.is_none_or(|after| place(step) > after));
+    let rows_max = usize::from(page.limit()) + 1;
+    let steps = rest.take(rows_max).map(Step::of).collect();
+    Ok(page.listing(steps, |last| (last.parked_at.as_micros(), last.id)))
+}
+
+/// Show a parked step
+#[utoipa::path(
+    get, path = "/v1/admin/parked-steps/{id}", operation_id = "get_parked_step",
+    tag = "parked-steps", security(("api_key" = ["operator"])),
+    params(("id" = Uuid, Path)),
+    responses((status = 200, description = "It waits", body = Step)),
+)]
+async fn show(
+    _: Operator,
+    State(app): State<AppState>,
+    Path(id): Path<StepId>,
+) -> Result<Json<Step>, Problem> {
+    Ok(Json(Step::of(find(&app, id).await?)))
+}
+
+/// Try a parked step again
+///
+/// Its event is run again; what was done of it is found done. If the step fails again it is parked
+/// again.
+#[utoipa::path(
+    post, path = "/v1/admin/parked-steps/{id}/retry", operation_id = "retry_parked_step",
+    tag = "parked-steps", security(("api_key" = ["operator"])),
+    params(("id" = Uuid, Path), CommandHeaders), request_body = Option<Empty>,
+    responses((status = 202, description = "It is being tried again", body = Accepted)),
+)]
+async fn retry(
+    _: Operator,
+    State(app): State<AppState>,
+    Path(id): Path<StepId>,
+    Incoming { origin, .. }: Incoming<Empty>,
+) -> Result<Response, Problem> {
+    let by = origin.caller.actor().to_string();
+    let command = process::Command::Retry { step_id: id, by };
+    settle(&app, &origin, id, command).await
+}
+
+/// Skip a parked step
+///
+/// It counts as refused, and its process goes on from there: an order whose stock cannot be reserved
+/// is rejected, say.
+#[utoipa::path(
+    post, path = "/v1/admin/parked-steps/{id}/skip", operation_id = "skip_parked_step",
+    tag = "parked-steps", security(("api_key" = ["operator"])),
+    params(("id" = Uuid, Path), CommandHeaders), request_body = SkipBody,
+    responses((status = 202, description = "Its process goes on", body = Accepted)),
+)]
+async fn skip(
+    _: Operator,
+    State(app): State<AppState>,
+    Path(id): Path<StepId>,
+    Incoming { origin, body }: Incoming<SkipBody>,
+) -> Result<Response, Problem> {
+    let by = origin.caller.actor().to_string();
+    let command = process::Command::Skip { step_id: id, reason: body.reason, by };
+    settle(&app, &origin, id, command).await
+}
+
+async fn settle(
+    app: &AppState,
+    origin: &super::incoming::Origin,
+    id: StepId,
+    command: process::Command,
+) -> Result<Response, Problem> {
+    let (_, parked) = find(app, id).await?;
+    let stream = ShardId::new(parked.step.shard).process_stream();
+    let answer = origin.submit(app, stream.clone(), Command::Process(command)).await?;
+    let location = format!("/v1/admin/parked-steps/{id}");
+    Ok(Reply::of(&stream, &answer)?.begun(location).into_response())
+}
+
+async fn find(app: &AppState, id: StepId) -> Result<(StepId, ParkedStep), Problem> {
+    let found = all(app).await?.into_iter().find(|(found, _)| *found == id);
+    found.ok_or_else(|| {
+        let rejection = process::Rejection::NotFound;
+        let status = axum::http::StatusCode::NOT_FOUND;
+        Problem::rejected(status, rejection.code(), rejection.to_string())
+    })
+}
+
+/// Of all shards.
+async fn all(app: &AppState) -> Result<Vec<(StepId, ParkedStep)>, Problem> {
+    let streams = (0..app.shard_count()?).map(|index| ShardId::new(index).process_stream());
+    let snapshots = app.read_many(streams.collect()).await?;
+    let steps = snapshots.into_values().flat_map(|snapshot| match snapshot.state {
+        Aggregate::Process(process) => process.into_steps(),
+        _ => Default::default(),
+    });
+    Ok(steps.collect())
+}

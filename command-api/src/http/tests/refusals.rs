@@ -1,0 +1,192 @@
+//! What a process is refused, or cannot do at all: never silence.
+
+use std::sync::Arc;
+
+use domain::{
+    Event, State,
+    cart::Status as CartStatus,
+    id::{CartId, OrderId, Sku, StreamId},
+    order::Status,
+    shard::shard_of,
+};
+use infra::{
+    clock::Clock,
+    log::{EventLog, EventRecord, Nonce, OutgoingRecord, Place, Ticket, memory::MemoryLog, sample},
+};
+use serde_json::{Value, json};
+
+use crate::testing::{OPERATOR, Seen, World, bearer, checkout, events, eventually, new_uuid};
+
+/// A staff cart with a unit of tea.
+async fn cart(world: &World) -> CartId {
+    let body = json!({"currency": "USD", "lines": [{"sku": "tea", "quantity": 1}]});
+    let cart = world.staff("POST", "/v1/carts", body).await.expect(201);
+    cart.body["id"].as_str().unwrap().parse().unwrap()
+}
+
+async fn check_out(world: &World, cart: CartId, order_id: &str) -> Seen {
+    let mut body = checkout("tok_ok");
+    body["order_id"] = json!(order_id);
+    world.staff("POST", &format!("/v1/carts/{cart}/checkout"), body).await
+}
+
+#[tokio::test]
+async fn an_order_id_that_is_taken_is_refused_at_the_checkout() {
+    let world = World::start();
+    world.product("tea", 5).await;
+    let order_id = new_uuid();
+    let (first, second) = (cart(&world).await, cart(&world).await);
+    check_out(&world, first, &order_id).await.expect(202);
+    check_out(&world, second, &order_id).await.expect_problem(409, "order.exists");
+    let State::Cart(cart) = world.read(&second.stream()).await else { panic!() };
+    assert_eq!(cart.status, CartStatus::Open);
+    check_out(&world, second, &new_uuid()).await.expect(202);
+}
+
+#[tokio::test]
+async fn of_two_checkouts_at_once_as_one_order_one_is_refused_where_its_cart_tells() {
+    let world = World::start();
+    world.product("tea", 50).await;
+    for _ in 0..10 {
+        let order_id = new_uuid();
+        let (first, second) = (cart(&world).await, cart(&world).await);
+        let (one, two) =
+            tokio::join!(check_out(&world, first, &order_id), check_out(&world, second, &order_id));
+        let mut statuses = [one.status.as_u16(), two.status.as_u16()];
+        statuses.sort_unstable();
+        assert_eq!(statuses, [202, 409], "{} {}", one.text, two.text);
+        let loser = if one.status == 202 { second } else { first };
+        eventually("the loser's cart is open", || async {
+            let State::Cart(cart) = world.read(&loser.stream()).await else { panic!() };
+            (cart.status == CartStatus::Open).then_some(())
+        })
+        .await;
+        let order = world.settled(order_id.parse().unwrap()).await;
+        assert_eq!(order.status, Status::Confirmed);
+    }
+    assert_eq!(world.stock("tea").await.on_hand(), 40);
+}
+
+#[tokio::test]
+async fn guests_name_no_orders() {
+    let world = World::start();
+    world.product("tea", 5).await;
+    let body = json!({"currency": "USD", "lines": [{"sku": "tea", "quantity": 1}]});
+    let cart = world.guest("POST", "/v1/carts", body).await.expect(201);
+    let path = format!("/v1/carts/{}/checkout", cart.body["id"].as_str().unwrap());
+    let send = async |body: Value| {
+        let token = cart.body["cart_token"].as_str().unwrap();
+        let request = World::request("POST", &path).header("tradewind-cart-token", token);
+        world.send(request.body(body.to_string().into()).unwrap()).await
+    };
+    let mut named = checkout("tok_ok");
+    named["order_id"] = json!(new_uuid());
+    let seen = send(named).await.expect_problem(422, "invalid_field");
+    assert_eq!(seen.body["errors"][0]["pointer"], "/order_id");
+    let seen = send(checkout("tok_ok")).await.expect(202);
+    let id: CartId = cart.body["id"].as_str().unwrap().parse().unwrap();
+    assert_eq!(seen.body["order_id"], id.order_id().to_string());
+}
+
+#[tokio::test]
+async fn the_order_is_there_when_the_checkout_answers() {
+    let world = World::start();
+    world.product("tea", 50).await;
+    for _ in 0..20 {
+        let cart = cart(&world).await;
+        let path = format!("/v1/carts/{cart}/checkout");
+        let seen = world.staff("POST", &path, checkout("tok_ok")).await.expect(202);
+        let id: OrderId = seen.body["order_id"].as_str().unwrap().parse().unwrap();
+        let State::Order(order) = world.read(&id.stream()).await else { panic!() };
+        assert!(order.placed.is_some());
+        let again = world.staff("POST", &path, checkout("tok_ok")).await.expect(202);
+        assert_eq!(again.body["order_id"], seen.body["order_id"]);
+    }
+}
+
+async fn parked(world: &World) -> Vec<Value> {
+    let seen = world.staff("GET", "/v1/admin/parked-steps", json!({})).await.expect(200);
+    seen.body["items"].as_array().unwrap().clone()
+}
+
+/// A log whose stream holds what a release of the future wrote.
+async fn log_of_the_future(stream: StreamId) -> Arc<dyn EventLog> {
+    let log = MemoryLog::new(4);
+    let (mut writer, mut reports) = log.open_writer(shard_of(&stream, 4)).await.unwrap();
+    let claim = Nonce(7);
+    writer.append(&OutgoingRecord::Claim(sample::claim(claim)), Ticket::CLAIM).unwrap();
+    let epoch = reports.recv().await.unwrap().result.unwrap().unwrap();
+    let place = Place { epoch, claim, seq: 1, index: 0, count: 1 };
+    let event_type = "tradewind.stock.received.v9".into();
+    let event = EventRecord { event_type, stream, revision: 1, ..sample::event(place, 1) };
+    let ticket = Ticket { epoch, seq: 1, index: 0 };
+    writer.append(&OutgoingRecord::Event(Box::new(event)), ticket).unwrap();
+    reports.recv().await.unwrap().result.unwrap();
+    Arc::new(log)
+}
+
+/// An order that waits because the stock of tea cannot be read; the step that is parked.
+async fn stuck() -> (World, OrderId, Value) {
+    let stock = "tea".parse::<Sku>().unwrap().stock_stream();
+    let world = World::over(log_of_the_future(stock).await, Clock::System);
+    world.product("tea", 0).await;
+    let order_id = world.buy("tea", 1, "tok_ok").await;
+    let step = eventually("the step is parked", || async { parked(&world).await.pop() }).await;
+    (world, order_id, step)
+}
+
+#[tokio::test]
+async fn a_step_on_an_unreadable_stream_is_parked_and_skipping_it_rejects_the_order() {
+    let (world, order_id, step) = stuck().await;
+    assert_eq!(step["state"], "parked");
+    assert_eq!((&step["step"], &step["target"]), (&json!("reserve tea"), &json!("stock/tea")));
+    assert_eq!(step["error"]["code"], "stream_unreadable");
+    assert_eq!(step["event"]["stream"], order_id.stream().as_str());
+    let path = format!("/v1/admin/parked-steps/{}", step["id"].as_str().unwrap());
+    world.staff("GET", &path, json!({})).await.expect(200);
+    world.guest("GET", &path, json!({})).await.expect(401);
+
+    let skip = format!("{path}/skip");
+    world.staff("POST", &skip, json!({"reason": " "})).await.expect_problem(422, "invalid_field");
+    world.staff("POST", &skip, json!({"reason": "the stock is lost"})).await.expect(202);
+    let order = world.settled(order_id).await;
+    assert_eq!(order.status, Status::Rejected);
+    eventually("nothing is left of it", || async {
+        parked(&world).await.iter().all(|left| left["id"] != step["id"]).then_some(())
+    })
+    .await;
+    let events = events(&*world.log).await;
+    let rejected = events.iter().find_map(|event| match event {
+        Event::Order(domain::order::Event::Rejected { reasons }) => Some(reasons.clone()),
+        _ => None,
+    });
+    let reasons = rejected.unwrap();
+    assert_eq!(
+        (reasons[0].code.as_str(), reasons[0].detail.as_str()),
+        ("step.skipped", "the stock is lost")
+    );
+    let audit = |event: &&Event| matches!(event, Event::Process(domain::process::Event::StepSkipped { by, .. }) if by.starts_with("key:"));
+    assert_eq!(events.iter().filter(audit).count(), 1);
+}
+
+#[tokio::test]
+async fn a_retried_step_that_fails_again_is_parked_again() {
+    let (world, _, step) = stuck().await;
+    let path = format!("/v1/admin/parked-steps/{}", step["id"].as_str().unwrap());
+    let request = World::request("POST", &format!("{path}/retry"));
+    let request = request.header("authorization", bearer(OPERATOR)).body("{}".into()).unwrap();
+    world.send(request).await.expect(202);
+    eventually("it is parked again", || async {
+        let seen = world.staff("GET", &path, json!({})).await.expect(200);
+        (seen.body["state"] == "parked" && seen.body["attempt"] == 1).then_some(())
+    })
+    .await;
+    world
+        .staff(
+            "POST",
+            "/v1/admin/parked-steps/00000000-0000-0000-0000-000000000000/retry",
+            json!({}),
+        )
+        .await
+        .expect_problem(404, "step.not_found");
+}

@@ -1,0 +1,269 @@
+//! Steps that cannot be done: put aside where operators see them, and taken up again when they say so.
+//!
+//! A parked step is an event in the stream of its shard's processes ([`domain::process`]), which holds
+//! where the event stands that asked for it. Once an operator has it tried again or skipped, that
+//! event is run again, with the operators' verdicts on its steps: what was done is found done, a step
+//! that is tried again has a new command id, for the old one's refusal is kept for a day.
+
+use std::{collections::BTreeMap, ops::Range};
+
+use domain::{
+    Command, Event, State,
+    envelope::Recorded,
+    id::{CausationId, CommandId, EventId, StepId},
+    process::{self, Process, Status},
+    shard::ShardId,
+};
+use infra::{
+    codec,
+    log::{Body, EventRecord, LogRecord, Offset, ReadError, record::RequestHash},
+    retry::{Policy, retry},
+    telemetry::emit,
+};
+use tokio::time::Duration;
+use uuid::Uuid;
+
+use super::{
+    Managers,
+    places::Place,
+    plan::Failed,
+    worker::{actor, process_of},
+};
+use crate::{
+    engine::{Outcome, Submission, SubmitError},
+    metrics::{EventsSettled, StepParked},
+};
+
+/// The code of a step that an operator has skipped: a no that every plan takes.
+pub(super) const SKIPPED: &str = "step.skipped";
+
+/// The step that makes an event of a record.
+const DECODE: &str = "decode";
+
+/// How long one read of the log waits for a record that is known to be there.
+const READ_WAIT_MAX: Duration = Duration::from_secs(5);
+const RECORDS_MAX: usize = 256;
+
+/// An event as it came from the log, and where it stands there.
+pub(super) struct Delivered {
+    pub(super) event: EventRecord,
+    pub(super) shard: ShardId,
+    pub(super) span: Range<Offset>,
+}
+
+/// What operators said of an event's steps.
+#[derive(Default)]
+pub(super) struct Verdicts(BTreeMap<StepId, Verdict>);
+
+struct Verdict {
+    attempt: u32,
+    /// Why, if it was skipped.
+    skipped: Option<String>,
+}
+
+impl Verdicts {
+    fn of(process: &Process, event_id: EventId) -> Self {
+        let verdicts = process.of_event(event_id).map(|(step_id, parked)| {
+            let skipped = (parked.status == Status::Skipped)
+                .then(|| parked.reason.clone().unwrap_or_default());
+            (*step_id, Verdict { attempt: parked.attempt, skipped })
+        });
+        Self(verdicts.collect())
+    }
+
+    /// Why a step was skipped, if it was.
+    pub(super) fn skipped(&self, step_id: StepId) -> Option<&str> {
+        self.0.get(&step_id)?.skipped.as_deref()
+    }
+
+    pub(super) fn skips(&self, event_id: EventId, failed: &Failed) -> bool {
+        let step_id = StepId::of(event_id, &failed.name, failed.target.as_ref());
+        self.skipped(step_id).is_some()
+    }
+
+    /// What makes the command's id of a step.
+    pub(super) fn name(&self, step_id: StepId, name: &str) -> String {
+        match self.attempt(step_id) {
+            0 => name.to_owned(),
+            attempt => format!("{name}#{attempt}"),
+        }
+    }
+
+    fn attempt(&self, step_id: StepId) -> u32 {
+        self.0.get(&step_id).map_or(0, |verdict| verdict.attempt)
+    }
+}
+
+impl Managers {
+    /// Does all that an event asks for, and parks what cannot be done.
+    pub(super) async fn handle(&self, delivered: &Delivered, mut place: Place) {
+        match codec::recorded(&delivered.event) {
+            Ok(recorded) => match &recorded.event {
+                Event::Process(happened) => self.resume(&recorded, happened, &mut place).await,
+                _ => {
+                    let verdicts = Verdicts::default();
+                    self.run_or_park(delivered, &recorded, &verdicts, &mut place).await;
+                }
+            },
+            Err(error) => {
+                let failed = Failed::new(DECODE, None, "event_unreadable", chain(&error));
+                self.park(delivered, "unknown", failed, 0).await;
+            }
+        }
+    }
+
+    async fn run_or_park(
+        &self,
+        delivered: &Delivered,
+        recorded: &Recorded,
+        verdicts: &Verdicts,
+        place: &mut Place,
+    ) -> bool {
+        let Err(failed) = self.run(recorded, verdicts, place).await else { return true };
+        for failed in failed {
+            let step_id = StepId::of(recorded.id, &failed.name, failed.target.as_ref());
+            let attempt = verdicts.attempt(step_id);
+            self.park(delivered, process_of(&recorded.event), failed, attempt).await;
+        }
+        false
+    }
+
+    /// An operator has decided what becomes of a step.
+    async fn resume(&self, event: &Recorded, happened: &process::Event, place: &mut Place) {
+        let (process::Event::StepRetried { step_id, .. }
+        | process::Event::StepSkipped { step_id, .. }) = happened
+        else {
+            return;
+        };
+        // Processes write this stream with this release, so it can be read.
+        let Ok(snapshot) = self.read(&event.stream, event.revision).await else { return };
+        let State::Process(process) = snapshot.state else { return };
+        // Otherwise the event is settled by now.
+        let Some(parked) = process.step(*step_id) else { return };
+        let step = &parked.step;
+        let verdicts = Verdicts::of(&process, step.event_id);
+        let done = match self.find(step).await {
+            Some(delivered) => self.again(&delivered, &verdicts, place).await,
+            // Nothing can be done about an event that the log no longer has.
+            None => true,
+        };
+        if done {
+            let command = process::Command::Settle { event_id: step.event_id };
+            let submission = self.about_steps(event.id, &step.process, step.shard, command);
+            self.submit(submission).await.ok();
+            emit(EventsSettled { process: &step.process });
+        }
+    }
+
+    async fn again(&self, delivered: &Delivered, verdicts: &Verdicts, place: &mut Place) -> bool {
+        match codec::recorded(&delivered.event) {
+            Ok(recorded) => self.run_or_park(delivered, &recorded, verdicts, place).await,
+            Err(error) => {
+                let failed = Failed::new(DECODE, None, "event_unreadable", chain(&error));
+                if verdicts.skips(delivered.event.id, &failed) {
+                    return true;
+                }
+                let step_id = StepId::of(delivered.event.id, DECODE, None);
+                self.park(delivered, "unknown", failed, verdicts.attempt(step_id)).await;
+                false
+            }
+        }
+    }
+
+    /// Puts a step aside. Waits where too many are parked: none is ever lost.
+    async fn park(&self, delivered: &Delivered, process: &str, failed: Failed, attempt: u32) {
+        let Failed { name, target, failure } = failed;
+        let event = &delivered.event;
+        let step_id = StepId::of(event.id, &name, target.as_ref());
+        emit(StepParked { process, step: &name, stream: &event.stream, failure: &failure });
+        let step = Box::new(process::Step {
+            process: process.to_owned(),
+            name,
+            target,
+            event_id: event.id,
+            event_type: event.event_type.to_string(),
+            stream: event.stream.clone(),
+            shard: delivered.shard.index(),
+            offset: delivered.span.start,
+            offset_end: delivered.span.end,
+        });
+        let command = process::Command::Park { step_id, step, failure, attempt };
+        let submission = self.about_steps(event.id, process, delivered.shard.index(), command);
+        let parked = retry(
+            Policy::PATIENT,
+            |_: &NotParked| true,
+            || async {
+                // A fresh id each time: a refusal is kept under the old one.
+                let command_id = CommandId::new(Uuid::now_v7());
+                let submission = Submission { command_id, ..submission.clone() };
+                match self.submit(submission).await?.outcome {
+                    Outcome::Rejected { .. } => Err(NotParked::Full),
+                    Outcome::Committed { .. } | Outcome::Unchanged { .. } => Ok(()),
+                }
+            },
+        );
+        // It is tried until it works.
+        parked.await.ok();
+    }
+
+    fn about_steps(
+        &self,
+        cause: EventId,
+        process: &str,
+        shard: u32,
+        command: process::Command,
+    ) -> Submission {
+        let command_id = CommandId::new(Uuid::now_v7());
+        Submission {
+            stream: ShardId::new(shard).process_stream(),
+            command: Command::Process(command),
+            command_id,
+            request_hash: RequestHash::of(&[command_id.uuid().as_bytes()]),
+            expected_revision: None,
+            actor: actor(process),
+            correlation_id: domain::id::CorrelationId::new(cause.uuid()),
+            causation_id: CausationId::new(cause.uuid()),
+            traceparent: None,
+        }
+    }
+
+    /// The event that asked for a step; `None` if the log no longer has it.
+    async fn find(&self, step: &process::Step) -> Option<Delivered> {
+        let may_retry = |error: &ReadError| matches!(error, ReadError::Unavailable(_));
+        let found = retry(Policy::PATIENT, may_retry, || self.search(step)).await;
+        found.ok().flatten()
+    }
+
+    async fn search(&self, step: &process::Step) -> Result<Option<Delivered>, ReadError> {
+        let (shard, span) = (ShardId::new(step.shard), step.offset..step.offset_end);
+        let mut reader = self.log.open_reader(shard, span.start).await?;
+        let mut next = span.start;
+        while next < span.end {
+            let records = reader.read(RECORDS_MAX, READ_WAIT_MAX).await?;
+            let Some(last) = records.last() else {
+                return Err(ReadError::Unavailable("the records did not come in time".into()));
+            };
+            next = last.offset + 1;
+            let wanted = |record: LogRecord| match record.body {
+                Body::Event(event) if event.id == step.event_id => Some(event),
+                _ => None,
+            };
+            if let Some(event) = records.into_iter().find_map(wanted) {
+                return Ok(Some(Delivered { event: *event, shard, span }));
+            }
+        }
+        Ok(None)
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum NotParked {
+    #[error(transparent)]
+    Engine(#[from] SubmitError),
+    #[error("too many steps of this shard are parked")]
+    Full,
+}
+
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    infra::telemetry::chain(error).to_string()
+}

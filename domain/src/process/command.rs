@@ -1,0 +1,20 @@
+//! What can be asked about the steps of a shard's processes.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    id::{EventId, StepId},
+    process::{Failure, Step},
+};
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Command {
+    /// The step failed for good at this attempt.
+    Park { step_id: StepId, step: Box<Step>, failure: Failure, attempt: u32 },
+    /// An operator wants it tried again.
+    Retry { step_id: StepId, by: String },
+    /// An operator takes it for refused, so that its process goes on from there.
+    Skip { step_id: StepId, reason: String, by: String },
+    /// All that the event asked for is done or skipped.
+    Settle { event_id: EventId },
+}

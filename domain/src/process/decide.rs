@@ -1,0 +1,83 @@
+//! The rules of parked steps: what failed stays until somebody has looked at it. Processes send
+//! what they send at least once, so each command finds nothing to do the second time.
+
+use crate::{
+    aggregate::Decide,
+    id::StepId,
+    process::{Command, Event, Failure, ParkedStep, Process, Rejection, Status, Step},
+    timestamp::Timestamp,
+};
+
+/// Steps that one shard's processes may have parked; with one more they wait until there is room,
+/// for a step must never be lost.
+pub const OPEN_MAX: usize = 1_000;
+
+impl Decide for Process {
+    type Command = Command;
+    type Rejection = Rejection;
+
+    fn decide(&self, command: &Command, now: Timestamp) -> Result<Vec<Event>, Rejection> {
+        match command {
+            Command::Park { step_id, step, failure, attempt } => {
+                self.park(*step_id, step, failure, *attempt, now)
+            }
+            Command::Retry { step_id, by } => self.retry(*step_id, by),
+            Command::Skip { step_id, reason, by } => self.skip(*step_id, reason, by),
+            Command::Settle { event_id } => {
+                let known = self.of_event(*event_id).next().is_some();
+                Ok(if known { vec![Event::EventSettled { event_id: *event_id }] } else { vec![] })
+            }
+        }
+    }
+}
+
+impl Process {
+    fn park(
+        &self,
+        step_id: StepId,
+        step: &Step,
+        failure: &Failure,
+        attempt: u32,
+        now: Timestamp,
+    ) -> Result<Vec<Event>, Rejection> {
+        match self.step(step_id) {
+            None if self.steps().len() >= OPEN_MAX => return Err(Rejection::Full),
+            // An earlier attempt that is told of late or again.
+            Some(parked) if attempt < parked.attempt || parked.status != Status::Retried => {
+                return Ok(vec![]);
+            }
+            None | Some(_) => {}
+        }
+        let (step, failure) = (step.clone(), failure.clone());
+        Ok(vec![Event::StepParked { step_id, step, failure, attempt, parked_at: now }])
+    }
+
+    fn retry(&self, step_id: StepId, by: &str) -> Result<Vec<Event>, Rejection> {
+        let parked = self.known(step_id)?;
+        match parked.status {
+            Status::Parked => {
+                let attempt = parked.attempt.saturating_add(1);
+                Ok(vec![Event::StepRetried { step_id, attempt, by: by.to_owned() }])
+            }
+            Status::Retried => Ok(vec![]),
+            Status::Skipped => Err(Rejection::NotParked { status: parked.status }),
+        }
+    }
+
+    fn skip(&self, step_id: StepId, reason: &str, by: &str) -> Result<Vec<Event>, Rejection> {
+        let parked = self.known(step_id)?;
+        match parked.status {
+            Status::Parked => {
+                let (reason, by) = (reason.to_owned(), by.to_owned());
+                Ok(vec![Event::StepSkipped { step_id, reason, by }])
+            }
+            Status::Skipped => Ok(vec![]),
+            // It may be done by now, so nobody may go on as if it were refused.
+            Status::Retried => Err(Rejection::NotParked { status: parked.status }),
+        }
+    }
+
+    fn known(&self, step_id: StepId) -> Result<&ParkedStep, Rejection> {
+        self.step(step_id).ok_or(Rejection::NotFound)
+    }
+}

@@ -1,0 +1,60 @@
+//! The stored format. Nothing is renamed, ever; the golden files are the judge.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    id::{EventId, StepId, StreamId},
+    timestamp::Timestamp,
+};
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", content = "data", rename_all = "snake_case")]
+pub enum Event {
+    StepParked {
+        step_id: StepId,
+        step: Step,
+        failure: Failure,
+        /// 0 for the first; the same again after as many retries.
+        attempt: u32,
+        parked_at: Timestamp,
+    },
+    StepRetried {
+        step_id: StepId,
+        /// The attempt that begins.
+        attempt: u32,
+        by: String,
+    },
+    StepSkipped {
+        step_id: StepId,
+        reason: String,
+        by: String,
+    },
+    /// All that an event asked for is done or skipped.
+    EventSettled {
+        event_id: EventId,
+    },
+}
+
+/// A step, and the event that asked for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    pub process: String,
+    pub name: String,
+    /// Whom it wanted to tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<StreamId>,
+    pub event_id: EventId,
+    pub event_type: String,
+    pub stream: StreamId,
+    pub shard: u32,
+    /// The event stands in the log from here on, and before `offset_end`.
+    pub offset: i64,
+    pub offset_end: i64,
+}
+
+/// Why a step cannot be done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    pub code: String,
+    pub detail: String,
+}

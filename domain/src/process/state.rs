@@ -1,0 +1,109 @@
+//! What is open: the parked steps, and beside them those of the same events that were skipped, for
+//! these must be known until the event is done with.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    aggregate::Evolve,
+    id::{EventId, StepId},
+    process::{Event, Failure, Step},
+    timestamp::Timestamp,
+};
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    steps: BTreeMap<StepId, ParkedStep>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ParkedStep {
+    pub step: Step,
+    pub failure: Failure,
+    pub attempt: u32,
+    pub status: Status,
+    pub parked_at: Timestamp,
+    /// Who had it tried again or skipped last.
+    pub by: Option<String>,
+    /// Why it was skipped.
+    pub reason: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Status {
+    Parked,
+    Retried,
+    Skipped,
+}
+
+impl Status {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Parked => "parked",
+            Self::Retried => "retried",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+impl Process {
+    #[must_use]
+    pub fn steps(&self) -> &BTreeMap<StepId, ParkedStep> {
+        &self.steps
+    }
+
+    #[must_use]
+    pub fn into_steps(self) -> BTreeMap<StepId, ParkedStep> {
+        self.steps
+    }
+
+    #[must_use]
+    pub fn step(&self, step_id: StepId) -> Option<&ParkedStep> {
+        self.steps.get(&step_id)
+    }
+
+    /// The steps that one event asked for.
+    pub fn of_event(&self, event_id: EventId) -> impl Iterator<Item = (&StepId, &ParkedStep)> {
+        self.steps.iter().filter(move |(_, parked)| parked.step.event_id == event_id)
+    }
+}
+
+impl Evolve for Process {
+    type Event = Event;
+
+    fn evolve(&mut self, event: &Event) {
+        match event {
+            Event::StepParked { step_id, step, failure, attempt, parked_at } => {
+                let parked = ParkedStep {
+                    step: step.clone(),
+                    failure: failure.clone(),
+                    attempt: *attempt,
+                    status: Status::Parked,
+                    parked_at: *parked_at,
+                    by: None,
+                    reason: None,
+                };
+                self.steps.insert(*step_id, parked);
+            }
+            Event::StepRetried { step_id, attempt, by } => {
+                if let Some(parked) = self.steps.get_mut(step_id) {
+                    parked.status = Status::Retried;
+                    parked.attempt = *attempt;
+                    parked.by = Some(by.clone());
+                }
+            }
+            Event::StepSkipped { step_id, reason, by } => {
+                if let Some(parked) = self.steps.get_mut(step_id) {
+                    parked.status = Status::Skipped;
+                    parked.by = Some(by.clone());
+                    parked.reason = Some(reason.clone());
+                }
+            }
+            Event::EventSettled { event_id } => {
+                self.steps.retain(|_, parked| parked.step.event_id != *event_id);
+            }
+        }
+    }
+}
