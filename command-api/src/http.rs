@@ -22,11 +22,13 @@ mod stock;
 mod webhooks;
 
 use axum::Router;
+use infra::config::Rates;
 use infra::http::{
     docs::About,
     edge::{EdgeLayer, Limits},
     health::Readiness,
     problem::Problem,
+    rates::Weight,
     server::App,
 };
 use utoipa_axum::router::OpenApiRouter;
@@ -39,6 +41,13 @@ const ABOUT: About = About {
     version: env!("CARGO_PKG_VERSION"),
 };
 
+/// What is dearer than other commands: it leads to several streams, or to the outside.
+const WEIGHTS: &[Weight] = &[
+    Weight::of("/v1/carts/{id}/checkout", 10),
+    Weight::of("/v1/carts", 4),
+    Weight::of("/v1/batch", 10),
+];
+
 /// Everything that the command API serves.
 #[must_use]
 pub fn app(state: &AppState, readiness: Readiness, limits: Limits) -> App {
@@ -48,8 +57,10 @@ pub fn app(state: &AppState, readiness: Readiness, limits: Limits) -> App {
         .merge(shards::routes())
         .with_state(state.clone())
         .merge(batch::routes(state.clone(), inner(state, limits)));
+    let limits = Limits { weights: WEIGHTS, ..limits };
+    let alone = Limits { rates: Rates::NONE, ..limits };
     let internal = peers::routes().with_state(state.clone());
-    App::new(&ABOUT, api, readiness, limits).with_internal(internal, limits)
+    App::new(&ABOUT, api, readiness, limits).with_internal(internal, alone)
 }
 
 /// What a batch's line may ask for.
@@ -67,7 +78,7 @@ fn inner(state: &AppState, limits: Limits) -> Router {
     routes
         .fallback(async || Problem::not_found("there is nothing at this path"))
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
-        .layer(EdgeLayer::new(limits))
+        .layer(EdgeLayer::new(Limits { rates: Rates::NONE, ..limits }))
         .with_state(state.clone())
 }
 

@@ -22,7 +22,7 @@ pub use authenticator::{Authenticator, KeyDirectory, KeyRecord, Unavailable};
 pub use cart_token::{CART_TOKEN, OpenCart, cart_of_token, cart_token};
 pub use key::{ApiKey, InvalidKeyHash, KeyHash};
 
-use crate::http::problem::Problem;
+use crate::http::{problem::Problem, rates::Ticket};
 
 /// The caller of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +74,13 @@ impl Caller {
         }
     }
 
+    /// Whether this is a key that has no role in the shop itself.
+    #[must_use]
+    pub fn is_customer(&self) -> bool {
+        let own = [Role::Staff, Role::Analyst, Role::Operator];
+        matches!(self, Self::Key { .. }) && !own.into_iter().any(|role| self.has(role))
+    }
+
     /// # Errors
     /// 401 without a key, 403 with a key that lacks the role.
     pub fn require(&self, role: Role) -> Result<(), Problem> {
@@ -103,7 +110,11 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        Authenticator::from_ref(state).authenticate(parts).await
+        let found = Authenticator::from_ref(state).authenticate(parts).await;
+        match parts.extensions.get::<Ticket>() {
+            Some(ticket) => ticket.judge(found),
+            None => found,
+        }
     }
 }
 

@@ -23,7 +23,7 @@ pub use reader::{Effective, Loaded, Reader, Setting, Settings, bytes, duration};
 pub use reference::reference;
 pub use sections::{
     Auth, Client, Http, Kafka, KafkaProtocol, KafkaSasl, KafkaSecurity, Log, LogFormat, Postgres,
-    Projector, Rebuild, S3, S3Credentials, SnapshotLocation, Snapshots, Store,
+    Projector, Rate, Rates, Rebuild, S3, S3Credentials, SnapshotLocation, Snapshots, Store,
 };
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ pub mod health;
 mod negotiate;
 pub mod page;
 pub mod problem;
+pub mod rates;
 pub mod server;
 pub mod syntax;
 pub mod trace;

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use axum::extract::FromRef;
 use infra::{
     auth::Authenticator,
-    http::{docs::About, problem::Problem},
+    http::{docs::About, problem::Problem, rates::Weight},
     position::Position,
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -38,6 +38,14 @@ pub(crate) const ABOUT: About = About {
                   `Tradewind-Position` of a command's answer to see what it did.",
     version: env!("CARGO_PKG_VERSION"),
 };
+
+/// What is dearer than other reads.
+pub(crate) const WEIGHTS: &[Weight] = &[
+    Weight::of("/v1/reports/sales", 20),
+    Weight::with("/v1/products", "q", 5),
+    Weight::of("/v1/products", 2),
+    Weight::of("/v1/orders", 2),
+];
 
 /// What handlers work with. Cheap to clone.
 #[derive(Clone)]

@@ -112,5 +112,6 @@ fn share(settings: &config::Postgres) -> (config::Postgres, config::Postgres) {
 /// The time that a client lets its request wait for a position comes on top.
 fn limits(http: &config::Http) -> Limits {
     let limits = Limits::from(http);
-    Limits { request_wait_max: limits.request_wait_max + PreferWait::MAX, ..limits }
+    let request_wait_max = limits.request_wait_max + PreferWait::MAX;
+    Limits { request_wait_max, weights: rest::WEIGHTS, ..limits }
 }

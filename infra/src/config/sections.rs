@@ -7,6 +7,7 @@ mod kafka;
 mod log;
 mod postgres;
 mod projector;
+mod rates;
 mod snapshots;
 mod store;
 
@@ -17,5 +18,6 @@ pub use kafka::{Kafka, KafkaProtocol, KafkaSasl, KafkaSecurity};
 pub use log::{Log, LogFormat};
 pub use postgres::Postgres;
 pub use projector::{Projector, Rebuild};
+pub use rates::{Rate, Rates};
 pub use snapshots::{S3, S3Credentials, SnapshotLocation, Snapshots};
 pub use store::Store;

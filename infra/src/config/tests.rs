@@ -116,7 +116,7 @@ fn all_mistakes_come_at_once() {
           TRADEWIND_AUTH__CART_TOKEN_SECRET: found something else, allowed is at least 32 characters, random
           TRADEWIND_LOG__FILTER: found "infra=loud", allowed is a filter such as info or info,infra::http=debug
           TRADEWIND_HTTP_BIND: there is no such setting
-          TRADEWIND_HTTP__BNID: there is no such setting; there are TRADEWIND_HTTP__BIND, TRADEWIND_HTTP__CLIENT_WAIT_MAX, TRADEWIND_HTTP__CONNECTIONS_MAX, TRADEWIND_HTTP__CONNECTIONS_PER_ADDRESS_MAX, TRADEWIND_HTTP__DRAIN_WAIT_MAX, TRADEWIND_HTTP__REQUEST_WAIT_MAX, TRADEWIND_HTTP__REQUESTS_MAX, TRADEWIND_HTTP__TRUSTED_PROXIES
+          TRADEWIND_HTTP__BNID: there is no such setting; there are TRADEWIND_HTTP__BIND, TRADEWIND_HTTP__CLIENT_WAIT_MAX, TRADEWIND_HTTP__CONNECTIONS_MAX, TRADEWIND_HTTP__CONNECTIONS_PER_ADDRESS_MAX, TRADEWIND_HTTP__DRAIN_WAIT_MAX, TRADEWIND_HTTP__RATE_OF_ADDRESSES, TRADEWIND_HTTP__RATE_OF_CARTS, TRADEWIND_HTTP__RATE_OF_CUSTOMERS, TRADEWIND_HTTP__RATE_OF_KEYS, TRADEWIND_HTTP__RATE_OF_UNKNOWN_KEYS, TRADEWIND_HTTP__REQUEST_WAIT_MAX, TRADEWIND_HTTP__REQUESTS_MAX, TRADEWIND_HTTP__TRUSTED_PROXIES
           TRADEWIND_SPEED__MAX: there is no such setting"#]],
     );
 }
@@ -168,6 +168,11 @@ fn effective_settings_show_origins_and_mask_secrets() {
         http.connections_max = "8192"  # default
         http.client_wait_max = "30s"  # default
         http.trusted_proxies = "none"  # default
+        http.rate_of_addresses = "500/10000"  # default
+        http.rate_of_carts = "50/1000"  # default
+        http.rate_of_customers = "500/10000"  # default
+        http.rate_of_keys = "100000/200000"  # default
+        http.rate_of_unknown_keys = "20/200"  # default
         kafka.bootstrap_servers = "kafka-1:9092,kafka-2:9092"  # TRADEWIND_KAFKA__BOOTSTRAP_SERVERS
         kafka.topic = "tradewind.events"  # default
         kafka.security_protocol = "plaintext"  # default

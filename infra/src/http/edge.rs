@@ -29,9 +29,14 @@ use super::{
     events::{HandlerPanicked, REQUEST_SECONDS, RequestShed},
     negotiate::Produced,
     problem::Problem,
+    rates::{Limiter, Ticket, Weight},
     trace::{REQUEST_ID, RequestContext, TRACEPARENT, TraceContext},
 };
-use crate::{config, task::panic_message, telemetry::emit};
+use crate::{
+    config::{self, Rates},
+    task::panic_message,
+    telemetry::emit,
+};
 
 /// What is left to a handler beyond its deadline to say so itself, before it is cut off.
 const GRACE: Duration = Duration::from_millis(500);
@@ -42,6 +47,10 @@ pub struct Limits {
     pub request_wait_max: Duration,
     /// Requests under way at once. More are refused: better a quick no than a late answer.
     pub requests_max: usize,
+    /// What each client may ask.
+    pub rates: Rates,
+    /// What requests weigh in it that are dearer than others.
+    pub weights: &'static [Weight],
 }
 
 impl Default for Limits {
@@ -52,7 +61,12 @@ impl Default for Limits {
 
 impl From<&config::Http> for Limits {
     fn from(settings: &config::Http) -> Self {
-        Self { request_wait_max: settings.request_wait_max, requests_max: settings.requests_max }
+        Self {
+            request_wait_max: settings.request_wait_max,
+            requests_max: settings.requests_max,
+            rates: settings.rates,
+            weights: &[],
+        }
     }
 }
 
@@ -62,12 +76,14 @@ pub struct EdgeLayer {
     limits: Limits,
     produced: Arc<Produced>,
     under_way: Arc<AtomicUsize>,
+    limiter: Option<Arc<Limiter>>,
 }
 
 impl EdgeLayer {
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { limits, produced: Arc::default(), under_way: Arc::default() }
+        let limiter = (limits.rates != Rates::NONE).then(|| Arc::new(Limiter::new(limits.rates)));
+        Self { limits, produced: Arc::default(), under_way: Arc::default(), limiter }
     }
 
     /// Knows what the routes answer with, and refuses whoever cannot read that.
@@ -106,7 +122,7 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request) -> Self::Future {
+    fn call(&mut self, mut request: Request) -> Self::Future {
         let started = Instant::now();
         let context = RequestContext {
             trace: TraceContext::from_headers(request.headers()),
@@ -116,9 +132,10 @@ where
         let method = request.method().clone();
         let path = enabled!(Level::DEBUG).then(|| request.uri().path().to_owned());
         self.series.name(&request);
+        let (ticket, refused) = self.enter(&mut request);
         let series = Arc::clone(&self.series);
         let slot = Slot::take(&self.shared);
-        let fit = self.shared.produced.check(&request);
+        let fit = refused.map_or_else(|| self.shared.produced.check(&request), Err);
         // The service that is ready is the one to call; its clone may not be.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
@@ -133,6 +150,9 @@ where
             };
             drop(slot);
             polish(&mut response);
+            if let Some(ticket) = ticket {
+                ticket.end(response.headers_mut());
+            }
             sign(response.headers_mut(), request_id, context);
             let elapsed = started.elapsed();
             series.record(&method, response.status(), elapsed);
@@ -167,6 +187,18 @@ pub(super) async fn other_path(method: Method, uri: Uri) -> Response {
         return (StatusCode::NO_CONTENT, [(header::ALLOW, all)]).into_response();
     }
     Problem::not_found("there is nothing at this path").into_response()
+}
+
+impl<S> Edge<S> {
+    /// Whether the client may ask, as far as that is known before its key is.
+    fn enter(&self, request: &mut Request) -> (Option<Ticket>, Option<Problem>) {
+        let Some(limiter) = &self.shared.limiter else { return (None, None) };
+        let (weights, route) = (self.shared.limits.weights, self.series.route());
+        let weight = Weight::find(weights, route, request.method(), request.uri());
+        let (ticket, refused) = limiter.enter(request, weight);
+        request.extensions_mut().insert(ticket.clone());
+        (Some(ticket), refused)
+    }
 }
 
 /// The handler's answer, or the problem that stands for it if it panics or takes too long.
@@ -236,6 +268,10 @@ impl Series {
             let path = request.extensions().get::<MatchedPath>();
             path.map_or("unmatched", MatchedPath::as_str).to_owned()
         });
+    }
+
+    fn route(&self) -> &str {
+        self.route.get().map_or("", String::as_str)
     }
 
     fn record(&self, method: &Method, status: StatusCode, elapsed: Duration) {

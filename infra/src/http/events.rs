@@ -23,8 +23,7 @@ static PANICS: Counter = Counter::new("tradewind_http_panics_total", "Handlers t
 
 static CUT: Counter = Counter::new(
     "tradewind_http_connections_cut_total",
-    "Connections that were ended, by reason: the client's head came too slowly or not at all \
-     (`head`), it did not go on (`stalled`), its address has its share already (`share`)",
+    "Connections ended on clients that were slow (`head`, `stalled`) or too many (`share`)",
 );
 
 /// A connection was ended that the client would have kept.
@@ -35,6 +34,22 @@ pub(super) struct ConnectionCut {
 impl Event for ConnectionCut {
     fn emit(self) {
         CUT.add(&[("reason", self.reason)], 1);
+    }
+}
+
+static THROTTLED: Counter = Counter::new(
+    "tradewind_http_throttled_total",
+    "Requests refused because their client has used up what it may ask, by policy",
+);
+
+/// A client has used up what it may ask.
+pub(super) struct RequestThrottled {
+    pub(super) policy: &'static str,
+}
+
+impl Event for RequestThrottled {
+    fn emit(self) {
+        THROTTLED.add(&[("policy", self.policy.to_owned())], 1);
     }
 }
 

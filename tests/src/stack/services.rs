@@ -165,12 +165,20 @@ impl Service {
         if part.pid().await?.is_some() {
             return Ok(());
         }
+        part.start(self.launch(folder, state, secrets)?).await?;
+        Ok(())
+    }
+
+    /// What [`Service::start`] starts.
+    ///
+    /// # Errors
+    /// When this program does not know where it is.
+    pub fn launch(&self, folder: &Folder, state: &State, secrets: &Secrets) -> Result<Launch> {
         let (binary, verb) = self.role.command();
         let program = folder_of_binaries()?.join(binary);
         let args = vec![verb.to_owned()];
         let env = self.wiring(folder, state, secrets).env(self.role);
-        part.start(Launch { program, args, env, user: None }).await?;
-        Ok(())
+        Ok(Launch { program, args, env, user: None })
     }
 
     /// Waits until `/readyz` says yes.

@@ -63,13 +63,15 @@ fn the_page_of_metrics_is_complete() {
     let mut page = String::from(
         "# Metrics\n\n\
          Every service shows its metrics in Prometheus' text form at `/metrics` of its listener for \
-         operations (`ops.bind`). A series appears with its first observation. Labels come from closed sets: `shard`, `reason`, `result`, \
-         `question`, `read`, `process`, `projection`, `version`, `state`, `route`, `method`, `status`, \
-         `code`, `provider`, `operation`, `outcome`. Histograms of seconds have buckets from half a millisecond to half a minute.\n\n\
+         operations (`ops.bind`). A series appears with its first observation. Labels come from \
+         closed sets: `shard`, `reason`, `result`, `question`, `read`, `process`, `projection`, \
+         `version`, `state`, `route`, `method`, `status`, `code`, `policy`, `provider`, \
+         `operation`, `outcome`. Histograms of seconds have buckets from half a millisecond to \
+         half a minute.\n\n\
          What to look at first: `tradewind_engine_serving` (each shard is 1 on one node), \
          `tradewind_engine_ack_seconds` and `tradewind_http_request_seconds` (how fast), \
-         `tradewind_http_shed_total`, `tradewind_command_crowded_total` and \
-         `tradewind_http_failures_total` (what was refused), \
+         `tradewind_http_shed_total`, `tradewind_http_throttled_total`, \
+         `tradewind_command_crowded_total` and `tradewind_http_failures_total` (what was refused), \
          `tradewind_engine_epochs_ended_total` (`deposed`: another node took the shard; all other \
          reasons: the writer froze on a doubt), `rate(tradewind_engine_records_read_total)` (how \
          fast a replay goes), `tradewind_store_writable` (0: the disk refuses), \

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use domain::{id::Sku, shard::ShardId};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use infra::{
+    config::Rates,
     http::edge::Limits,
     log::{
         EventLog, LogReader, LogWriter, Offset, OpenError, ReadError, Report, memory::MemoryLog,
@@ -21,7 +22,12 @@ use tokio::{
 use crate::testing::{Seen, World};
 
 const SHARDS: u32 = 4;
-const LIMITS: Limits = Limits { request_wait_max: Duration::from_secs(10), requests_max: 16 };
+const LIMITS: Limits = Limits {
+    request_wait_max: Duration::from_secs(10),
+    requests_max: 16,
+    rates: Rates::NONE,
+    weights: &[],
+};
 /// Of a shard, of the 16 requests that may be under way.
 const SHARE: usize = 4;
 /// Long for an answer that waits for nothing.

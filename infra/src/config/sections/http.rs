@@ -1,5 +1,6 @@
 //! How a service listens.
 
+use super::Rates;
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     time::Duration,
@@ -39,7 +40,7 @@ const CONNECTIONS_MAX: Setting = Setting {
 const CONNECTIONS_PER_ADDRESS_MAX: Setting = Setting {
     key: "http.connections_per_address_max",
     doc: "Open connections of one address at once (of IPv6: of a /64), unless it is a trusted proxy; \
-          more get 429 and are closed. Without it a quarter of all.",
+          more get 429 and are closed. Without it a quarter of all, and half for the machine itself.",
     allowed: "a number of at least 1",
     default: None,
 };
@@ -74,6 +75,7 @@ pub struct Http {
     pub connections_per_address_max: Option<usize>,
     pub client_wait_max: Duration,
     pub trusted_proxies: Proxies,
+    pub rates: Rates,
 }
 
 impl Http {
@@ -94,6 +96,7 @@ impl Http {
         let per_address_max = reader.optional_with(&CONNECTIONS_PER_ADDRESS_MAX, positive);
         let client_wait_max = reader.get_with(&CLIENT_WAIT_MAX, duration);
         let trusted_proxies = reader.get_with(&TRUSTED_PROXIES, Proxies::parse);
+        let rates = Rates::read(reader);
         Some(Self {
             bind: bind?,
             ops_bind: ops_bind?,
@@ -104,6 +107,7 @@ impl Http {
             connections_per_address_max: per_address_max?,
             client_wait_max: client_wait_max?,
             trusted_proxies: trusted_proxies?,
+            rates: rates?,
         })
     }
 
@@ -130,7 +134,7 @@ impl Http {
         }
     }
 
-    /// All defaults, on any free port of this machine: for tests.
+    /// All defaults, on any free port of this machine, and no rates: for tests.
     #[must_use]
     pub const fn local() -> Self {
         Self {
@@ -143,6 +147,7 @@ impl Http {
             connections_per_address_max: None,
             client_wait_max: Duration::from_secs(30),
             trusted_proxies: Proxies::none(),
+            rates: Rates::NONE,
         }
     }
 }

@@ -143,6 +143,14 @@ impl Problem {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", detail)
     }
 
+    /// 429: the client has used up what it may ask; nothing has happened.
+    #[must_use]
+    pub fn rate_limited(wait: Duration) -> Self {
+        let detail =
+            "you have asked for more than your part; nothing has happened, come again later";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail).retry_after(wait)
+    }
+
     /// 431.
     #[must_use]
     pub fn head_too_large(bytes_max: usize) -> Self {

@@ -46,8 +46,10 @@ use crate::{
 
 /// Bytes of a request's head. More get 431.
 const HEAD_BYTES_MAX: usize = 64 << 10;
-/// A client has a quarter of all connections, unless the settings say otherwise.
+/// A client has a quarter of all connections, one on the same machine half of them, unless the settings
+/// say otherwise.
 const SHARE: usize = 4;
+const SHARE_OF_LOCAL: usize = 2;
 /// What a client is told that has its share already.
 const SHARE_TAKEN: &str = r#"{"type":"urn:tradewind:problem:too_many_connections","title":"Too many connections","status":429,"code":"too_many_connections","detail":"your address has its share of connections; use those that it has"}"#;
 /// A pause after a failure to accept, which is mostly a lack of file descriptors.
@@ -58,6 +60,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(super) struct Bounds {
     connections_max: usize,
     per_address_max: usize,
+    per_local_address_max: usize,
     client_wait_max: Duration,
     /// Not bound to a client's share: many clients come through them.
     proxies: Proxies,
@@ -66,10 +69,12 @@ pub(super) struct Bounds {
 impl Bounds {
     pub(super) fn of_clients(settings: &config::Http) -> Self {
         let connections_max = settings.connections_max.min(descriptors::for_clients());
-        let share = (connections_max / SHARE).max(1);
+        let per_address_max = settings.connections_per_address_max;
+        let share = |part| per_address_max.unwrap_or(connections_max / part).max(1);
         Self {
             connections_max,
-            per_address_max: settings.connections_per_address_max.unwrap_or(share),
+            per_address_max: share(SHARE),
+            per_local_address_max: share(SHARE_OF_LOCAL),
             client_wait_max: settings.client_wait_max,
             proxies: settings.trusted_proxies.clone(),
         }
@@ -78,7 +83,12 @@ impl Bounds {
     /// As many as requests are let in: nodes send each other what clients ask of them.
     pub(super) fn of_ops(settings: &config::Http) -> Self {
         let connections_max = settings.requests_max.min(descriptors::for_ops()).max(8);
-        Self { connections_max, per_address_max: usize::MAX, ..Self::of_clients(settings) }
+        Self {
+            connections_max,
+            per_address_max: usize::MAX,
+            per_local_address_max: usize::MAX,
+            ..Self::of_clients(settings)
+        }
     }
 }
 
@@ -104,7 +114,7 @@ impl Connections {
         let slots = bounds.connections_max.min(Semaphore::MAX_PERMITS);
         Self {
             router,
-            shares: Shares::new(bounds.per_address_max),
+            shares: Shares::new(bounds.per_address_max, bounds.per_local_address_max),
             bounds: Arc::new(bounds),
             slots: Arc::new(Semaphore::new(slots)),
             open: JoinSet::new(),

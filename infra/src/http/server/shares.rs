@@ -13,6 +13,8 @@ use crate::http::client::Network;
 #[derive(Clone, Debug)]
 pub(super) struct Shares {
     max: usize,
+    /// Of those on the same machine.
+    max_of_local: usize,
     taken: Arc<Mutex<FxHashMap<Network, usize>>>,
 }
 
@@ -24,16 +26,18 @@ pub(super) struct Share {
 }
 
 impl Shares {
-    pub(super) fn new(max: usize) -> Self {
-        Self { max, taken: Arc::default() }
+    pub(super) fn new(max: usize, max_of_local: usize) -> Self {
+        Self { max, max_of_local, taken: Arc::default() }
     }
 
     /// `None` if this client has its share already.
     pub(super) fn take(&self, address: IpAddr) -> Option<Share> {
+        let is_local = address.to_canonical().is_loopback();
+        let max = if is_local { self.max_of_local } else { self.max };
         let network = Network::from(address);
         let mut all = self.all();
         let taken = all.entry(network).or_default();
-        if *taken >= self.max {
+        if *taken >= max {
             return None;
         }
         *taken += 1;
@@ -62,7 +66,7 @@ mod tests {
 
     #[test]
     fn a_client_that_has_its_share_leaves_the_rest_to_others() {
-        let shares = Shares::new(2);
+        let shares = Shares::new(2, 3);
         let take = |address: &str| shares.take(address.parse().unwrap());
         let (one, two) = (take("2001:db8::1"), take("2001:db8::2"));
         assert!(one.is_some() && two.is_some());
@@ -72,6 +76,9 @@ mod tests {
         drop(one);
         assert!(take("2001:db8::3").is_some());
         drop((two, other));
+        let local: Vec<_> = (0..3).map(|_| take("127.0.0.1")).collect();
+        assert!(local.iter().all(Option::is_some) && take("127.0.0.1").is_none());
+        drop(local);
         assert!(shares.all().is_empty(), "who is gone is not remembered");
     }
 }

@@ -146,7 +146,7 @@ async fn a_refusal_can_be_read_by_a_client_that_sends_all_first() {
 
 #[tokio::test]
 async fn an_address_has_its_share_of_connections_and_no_more() {
-    let settings = config::Http { connections_max: 8, ..config::Http::local() };
+    let settings = config::Http { connections_max: 4, ..config::Http::local() };
     let running = start(&settings);
     let request = "GET /who HTTP/1.1\r\nhost: test\r\n\r\n";
     let mut own =

@@ -1,0 +1,117 @@
+//! The buckets of one kind of client.
+
+use std::{fmt, hash::Hash, num::NonZeroU32, sync::Arc, time::Duration};
+
+use axum::http::HeaderValue;
+use governor::{
+    Quota, RateLimiter,
+    clock::Clock,
+    middleware::StateInformationMiddleware,
+    nanos::Nanos,
+    state::{InMemoryState, NotKeyed},
+};
+use quick_cache::sync::Cache;
+use tokio::time::Instant;
+
+use super::{CLIENTS_MAX, Empty};
+use crate::config::Rate;
+
+type Bucket = RateLimiter<NotKeyed, InMemoryState, Time, StateInformationMiddleware>;
+
+/// Tokio's time, which tests can stop.
+#[derive(Clone, Copy, Debug)]
+struct Time {
+    began: Instant,
+}
+
+impl Clock for Time {
+    type Instant = Nanos;
+
+    fn now(&self) -> Nanos {
+        self.began.elapsed().into()
+    }
+}
+
+pub(super) struct Buckets<K> {
+    name: &'static str,
+    /// `None`: as much as they like.
+    rate: Option<Rate>,
+    clients: Cache<K, Arc<Bucket>>,
+    time: Time,
+    policy: HeaderValue,
+}
+
+/// How a client stands after a request.
+#[derive(Clone, Debug)]
+pub(super) struct Standing {
+    pub(super) name: &'static str,
+    /// `RateLimit-Policy`
+    pub(super) policy: HeaderValue,
+    pub(super) remaining: u32,
+    /// Until there is more: of a full bucket, or of what was asked for, if that was refused.
+    pub(super) wait: Duration,
+}
+
+impl<K: Hash + Eq + Clone> Buckets<K> {
+    pub(super) fn new(name: &'static str, rate: Option<Rate>) -> Self {
+        let policy =
+            rate.map(|rate| format!("\"{name}\";q={};w={}", rate.burst, rate.window_seconds()));
+        let policy = HeaderValue::try_from(policy.unwrap_or_default());
+        Self {
+            name,
+            rate,
+            clients: Cache::new(CLIENTS_MAX),
+            time: Time { began: Instant::now() },
+            // Digits and a name always make a header.
+            policy: policy.unwrap_or(HeaderValue::from_static("")),
+        }
+    }
+
+    /// Takes what a request weighs out of a client's bucket.
+    pub(super) fn take(&self, client: K, weight: u32) -> Result<Option<Standing>, Empty> {
+        let Some(rate) = self.rate else { return Ok(None) };
+        let bucket = match self.clients.get(&client) {
+            Some(bucket) => bucket,
+            None => self.fill(client, rate),
+        };
+        // What weighs more than a bucket holds empties a full one.
+        let weight = NonZeroU32::new(weight).map_or(NonZeroU32::MIN, |it| it.min(rate.burst));
+        let standing = |remaining, wait| Standing {
+            name: self.name,
+            policy: self.policy.clone(),
+            remaining,
+            wait,
+        };
+        match bucket.check_n(weight) {
+            Ok(Ok(state)) => {
+                let remaining = state.remaining_burst_capacity();
+                let missing = rate.burst.get().saturating_sub(remaining);
+                let wait = Duration::from_secs(missing.div_ceil(rate.per_second.get()).into());
+                Ok(Some(standing(remaining, wait)))
+            }
+            Ok(Err(until)) => Err(Empty(standing(0, until.wait_time_from(self.time.now())))),
+            // No bucket is asked for more than it holds.
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Of two that come at once, one may begin with a bucket that the other does not share.
+    fn fill(&self, client: K, rate: Rate) -> Arc<Bucket> {
+        let quota = Quota::per_second(rate.per_second).allow_burst(rate.burst);
+        let bucket = RateLimiter::direct_with_clock(quota, self.time);
+        let bucket = Arc::new(bucket.with_middleware::<StateInformationMiddleware>());
+        self.clients.insert(client, Arc::clone(&bucket));
+        bucket
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.clients.len()
+    }
+}
+
+impl<K> fmt::Debug for Buckets<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Buckets").field("name", &self.name).finish_non_exhaustive()
+    }
+}
