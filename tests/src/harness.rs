@@ -22,6 +22,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::eventually::eventually;
+use crate::plain_http;
 use crate::stack::services::{Role, Wiring, readiness};
 use client::{Answer, Client, send};
 use servers::Servers;
@@ -153,16 +154,9 @@ impl Stack {
     /// # Panics
     /// When the command API does not answer.
     pub async fn payment_webhook(&self, body: &Value) -> Answer {
-        let (id, body) = (Uuid::new_v4().to_string(), body.to_string());
-        let timestamp = chrono::Utc::now().timestamp().to_string();
-        let secret = self.servers.secrets().payment_webhook_secret.trim_start_matches("whsec_");
-        let secret = STANDARD.decode(secret).expect("base64");
-        let mac = Hmac::<Sha256>::new_from_slice(&secret).expect("a key of any length");
-        let mac = mac.chain_update(format!("{id}.{timestamp}.{body}")).finalize().into_bytes();
-        let request = self.anon().command(Method::POST, "/v1/webhooks/payments/sandbox");
-        let request = request.header("webhook-id", id).header("webhook-timestamp", timestamp);
-        let request = request.header("webhook-signature", format!("v1,{}", STANDARD.encode(mac)));
-        send(request.header("content-type", "application/json").body(body)).await
+        let url = format!("{}/v1/webhooks/payments/sandbox", self.command_url);
+        let secret = &self.servers.secrets().payment_webhook_secret;
+        send(signed_webhook(&plain_http::client(), &url, secret, body)).await
     }
 
     #[must_use]
@@ -208,4 +202,25 @@ impl Stack {
 /// The settings that the local stack would give a process, read as the process would.
 fn settings<S: Settings>(wiring: &Wiring, role: Role) -> Result<S> {
     Ok(Layers::default().environment(wiring.env(role)).load()?.settings)
+}
+
+/// What the sandbox of payments tells by itself, signed as Standard Webhooks has it.
+///
+/// # Panics
+/// When the secret is none.
+pub fn signed_webhook(
+    http: &reqwest::Client,
+    url: &str,
+    secret: &str,
+    body: &Value,
+) -> reqwest::RequestBuilder {
+    let (id, body) = (Uuid::new_v4().to_string(), body.to_string());
+    let timestamp = chrono::Utc::now().timestamp().to_string();
+    let secret = STANDARD.decode(secret.trim_start_matches("whsec_")).expect("base64");
+    let mac = Hmac::<Sha256>::new_from_slice(&secret).expect("a key of any length");
+    let mac = mac.chain_update(format!("{id}.{timestamp}.{body}")).finalize().into_bytes();
+    let request = http.request(Method::POST, url);
+    let request = request.header("webhook-id", id).header("webhook-timestamp", timestamp);
+    let request = request.header("webhook-signature", format!("v1,{}", STANDARD.encode(mac)));
+    request.header("content-type", "application/json").body(body)
 }

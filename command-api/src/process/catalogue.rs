@@ -79,7 +79,11 @@ pub(super) fn react(
 /// What the outcomes of a plan's steps lead to.
 pub(super) fn proceed(after: Next, outcomes: &[Outcome]) -> Plan {
     let (Next::Tell { product_id, .. } | Next::Keep { product_id }) = after;
-    if let [Outcome::Refused { .. }] = outcomes {
+    if let [Outcome::Refused { code, .. }] = outcomes {
+        // An operator may have skipped the step, which says nothing about the code.
+        if ![sku::Rejection::Taken, sku::Rejection::NotFound].iter().any(|it| it.code() == code) {
+            return Plan::default();
+        }
         let command = product::Command::Forfeit { reason: SKU_LOST.to_owned() };
         let step = Step::submit("forfeit", product_id.stream(), Command::Product(command));
         return Plan::of(vec![step]);
@@ -194,6 +198,13 @@ mod tests {
         }
         let keep = Next::Keep { product_id: ID };
         assert_eq!(names(&proceed(keep, &[refused])), ["forfeit"]);
+    }
+
+    #[test]
+    fn a_step_that_an_operator_skips_archives_nothing() {
+        let skipped = Outcome::Refused { code: "step.skipped".into(), detail: String::new() };
+        let keep = Next::Keep { product_id: ID };
+        assert_eq!(proceed(keep, &[skipped]), Plan::default());
     }
 
     #[test]

@@ -7,13 +7,36 @@ use uuid::Uuid;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
 pub(super) enum Action {
-    CreateProduct { product: Uuid, sku: String },
-    Publish { product: Uuid },
-    Price { product: Uuid, amount: i64 },
-    Receive { sku: String, quantity: u32 },
-    Adjust { sku: String, delta: i64 },
-    CreateCart { cart: Uuid, lines: Vec<(String, u32)> },
-    CheckOut { cart: Uuid, order: Uuid, payment: Payment },
+    CreateProduct {
+        product: Uuid,
+        sku: String,
+    },
+    Publish {
+        product: Uuid,
+    },
+    Price {
+        product: Uuid,
+        amount: i64,
+    },
+    Receive {
+        sku: String,
+        quantity: u32,
+    },
+    Adjust {
+        sku: String,
+        delta: i64,
+    },
+    CreateCart {
+        cart: Uuid,
+        lines: Vec<(String, u32)>,
+    },
+    /// `taken`: another cart is checked out as this order, too.
+    CheckOut {
+        cart: Uuid,
+        order: Uuid,
+        payment: Payment,
+        taken: bool,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -22,9 +45,24 @@ pub(super) enum Payment {
     Cash,
     Card,
     DeclinedCard,
+    /// The provider does not answer before the payment's deadline.
+    Hanging,
+    /// The buyer has to act, and a webhook tells how it went.
+    Challenged,
 }
 
 impl Action {
+    /// The stream that the command goes to.
+    pub(super) fn stream(&self) -> String {
+        match self {
+            Self::CreateProduct { product, .. }
+            | Self::Publish { product }
+            | Self::Price { product, .. } => format!("product/{product}"),
+            Self::Receive { sku, .. } | Self::Adjust { sku, .. } => format!("stock/{sku}"),
+            Self::CreateCart { cart, .. } | Self::CheckOut { cart, .. } => format!("cart/{cart}"),
+        }
+    }
+
     pub(super) fn path(&self) -> String {
         match self {
             Self::CreateProduct { .. } => "/v1/products".to_owned(),
@@ -35,6 +73,12 @@ impl Action {
             Self::CreateCart { .. } => "/v1/carts".to_owned(),
             Self::CheckOut { cart, .. } => format!("/v1/carts/{cart}/checkout"),
         }
+    }
+
+    /// The same checkout as another order.
+    pub(super) fn with_order(&self, order: Uuid) -> Option<Self> {
+        let &Self::CheckOut { cart, payment, taken, .. } = self else { return None };
+        Some(Self::CheckOut { cart, order, payment, taken })
     }
 
     pub(super) fn body(&self) -> Value {
@@ -65,7 +109,11 @@ impl Action {
             Self::Publish { .. } | Self::Price { .. } | Self::Receive { .. } => status == 200,
             Self::Adjust { .. } => status == 200 || (status == 422 && code == "stock.insufficient"),
             // Each cart is checked out a second time, now and then.
-            Self::CheckOut { .. } => status == 202 || (status == 409 && code == "cart.not_open"),
+            Self::CheckOut { taken, .. } => {
+                status == 202
+                    || (status == 409 && code == "cart.not_open")
+                    || (status == 409 && code == "order.exists" && *taken)
+            }
         }
     }
 }
@@ -76,6 +124,8 @@ impl Payment {
             Self::Cash => "cash",
             Self::Card => "tok_ok",
             Self::DeclinedCard => "tok_declined",
+            Self::Hanging => "tok_timeout",
+            Self::Challenged => "tok_3ds",
         };
         let mut body = json!({
             "order_id": order, "accept_price_changes": true, "payment": {"method_token": token},

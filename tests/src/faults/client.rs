@@ -1,6 +1,8 @@
 //! One client: sends a command, with the same key and to one node after another, until it has an
 //! answer; remembers what it has seen; looks at the read models from there.
 
+mod purchases;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -98,12 +100,11 @@ impl Client {
                     }
                 }
             }
-            Wish::Order { cart, checkouts } => {
-                if self.command(cart, None).await.is_none() {
-                    return;
-                }
-                for checkout in checkouts {
-                    self.command(checkout, None).await;
+            Wish::Order { cart, checkouts } => self.order(cart, checkouts).await,
+            Wish::OneKey(sales) => self.one_key(sales).await,
+            Wish::OneOrder(sales) => {
+                for (cart, checkout) in sales {
+                    self.order(cart, vec![checkout]).await;
                 }
             }
             Wish::Look { sku } => self.look(sku).await,
@@ -114,7 +115,18 @@ impl Client {
     /// Sends a command until it is answered or the run is over, and records what came of it.
     async fn command(&mut self, action: Action, if_match: Option<u64>) -> Option<()> {
         let key = id_of(&mut self.random).to_string();
-        let command_id = Uuid::new_v5(&self.key().id, key.as_bytes());
+        self.command_under(key, action, if_match).await
+    }
+
+    async fn command_under(
+        &mut self,
+        key: String,
+        action: Action,
+        if_match: Option<u64>,
+    ) -> Option<()> {
+        // As it is written down: the caller, its key and the stream.
+        let request_id = Uuid::new_v5(&self.key().id, key.as_bytes());
+        let command_id = Uuid::new_v5(&request_id, action.stream().as_bytes());
         let began = self.load.history.now();
         let (client, answer, tries) = (self.number, None, 0);
         let mut command =

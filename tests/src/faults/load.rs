@@ -34,6 +34,8 @@ pub(super) struct Load {
     pub(super) fronts: Vec<String>,
     pub(super) query_url: String,
     pub(super) keys: Vec<Key>,
+    /// Signs what the provider tells by itself.
+    pub(super) webhook_secret: String,
     pub(super) shop: Shop,
     pub(super) history: Arc<History>,
     closing: AtomicBool,
@@ -60,6 +62,7 @@ impl Load {
             fronts,
             query_url,
             keys,
+            webhook_secret: site.secrets.payment_webhook_secret.clone(),
             shop: Shop::new(),
             history,
             closing: AtomicBool::new(false),

@@ -36,6 +36,10 @@ pub(super) enum Wish {
         cart: Action,
         checkouts: Vec<Action>,
     },
+    /// Several carts, whose checkouts all come under one key.
+    OneKey(Vec<(Action, Action)>),
+    /// Two carts that are to become the same order.
+    OneOrder([(Action, Action); 2]),
     Look {
         sku: String,
     },
@@ -91,31 +95,46 @@ impl Shop {
                 Wish::Command(Action::Price { product: id, amount }, false)
             }
             60..62 => Wish::Novelty(Product::new(format!("new-{}", id_of(random)), UNITS)),
-            62..80 => self.order(random),
+            62..74 => self.order(random),
+            74..77 => Wish::OneKey((0..3).map(|_| self.sale(random, None)).collect()),
+            77..80 => {
+                let order = Some(id_of(random));
+                Wish::OneOrder([self.sale(random, order), self.sale(random, order)])
+            }
             80..94 => Wish::Look { sku },
             _ => Wish::Again,
         }
     }
 
     fn order(&self, random: &mut StdRng) -> Wish {
+        let (cart, first) = self.sale(random, None);
+        let mut checkouts = vec![first];
+        if random.random_bool(0.1) {
+            checkouts.extend(checkouts[0].with_order(id_of(random)));
+        }
+        Wish::Order { cart, checkouts }
+    }
+
+    /// A cart and its checkout, as an order that others may want to become, too.
+    fn sale(&self, random: &mut StdRng, shared: Option<Uuid>) -> (Action, Action) {
         let first = random.random_range(0..PRODUCTS);
         let count = random.random_range(1..=2);
         let lines = (first..first + count)
             .map(|number| self.products[number % PRODUCTS].sku.clone())
             .map(|sku| (sku, random.random_range(1..=2)))
             .collect();
-        let (cart, payment) = (id_of(random), payment(random));
-        let tries = if random.random_bool(0.1) { 2 } else { 1 };
-        let check_out = |order| Action::CheckOut { cart, order, payment };
-        let checkouts = (0..tries).map(|_| check_out(id_of(random))).collect();
-        Wish::Order { cart: Action::CreateCart { cart, lines }, checkouts }
+        let (cart, payment, taken) = (id_of(random), payment(random), shared.is_some());
+        let order = shared.unwrap_or_else(|| id_of(random));
+        (Action::CreateCart { cart, lines }, Action::CheckOut { cart, order, payment, taken })
     }
 }
 
 fn payment(random: &mut StdRng) -> Payment {
-    match random.random_range(0..10) {
-        0..6 => Payment::Cash,
-        6..9 => Payment::Card,
+    match random.random_range(0..20) {
+        0..11 => Payment::Cash,
+        11..16 => Payment::Card,
+        16 => Payment::Hanging,
+        17 => Payment::Challenged,
         _ => Payment::DeclinedCard,
     }
 }

@@ -10,6 +10,7 @@ mod fold;
 mod looks;
 mod models;
 mod refusals;
+mod sales;
 
 use std::collections::BTreeMap;
 
@@ -44,6 +45,7 @@ pub(super) async fn reach(site: &Site, entries: &Entries) -> Result<Verdict> {
     answers::check(&entries.commands, &fold, &mut verdict.violations);
     refusals::check(&entries.commands, &fold, &mut verdict.violations);
     looks::check(&entries.reads, &fold, &mut verdict.violations);
+    sales::check(&entries.commands, &fold, &mut verdict.violations);
     models::check(site, &fold, &mut verdict.violations).await?;
     verdict.longest_unavailable_ms = availability::longest(&entries.commands, &entries.faults);
     Ok(verdict)

@@ -34,6 +34,17 @@ pub(super) struct Stock {
     pub(super) reserved: i64,
 }
 
+/// A cart that was checked out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Cart {
+    /// Checkouts that stand: one, or none if the last was refused.
+    pub(super) standing: u32,
+    /// Of the last one.
+    pub(super) order: String,
+    /// Orders as which a checkout was refused, each with a reason.
+    pub(super) refused: Vec<(String, String)>,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Order {
     pub(super) status: &'static str,
@@ -45,6 +56,7 @@ pub(super) struct Order {
     pub(super) lines: Vec<(String, i64, i64)>,
     pub(super) total: i64,
     pub(super) paid: i64,
+    pub(super) cart: String,
     departments: Vec<(String, i64, i64)>,
 }
 
@@ -62,8 +74,14 @@ pub(super) struct Fold {
     pub(super) orders: BTreeMap<String, Order>,
     /// By day, department and channel.
     pub(super) sales: BTreeMap<(String, String, String), Figures>,
-    /// Checkouts per cart.
-    pub(super) checkouts: BTreeMap<String, u32>,
+    /// What became of each cart that was ever checked out.
+    pub(super) carts: BTreeMap<String, Cart>,
+    /// Units that left each stock for an order, without those that were put back.
+    pub(super) taken: BTreeMap<String, i64>,
+    /// Money that providers hold, by payment, with its order.
+    pub(super) held: BTreeMap<String, String>,
+    /// Steps of processes that nobody could do, and what operators have not settled of them.
+    pub(super) parked: BTreeMap<String, String>,
     pub(super) faults: Vec<String>,
 }
 
@@ -104,8 +122,50 @@ impl Fold {
         match stream {
             "stock" => self.apply_to_stock(key, record, (shard, next_offset)),
             "order" => self.apply_to_order(key, record),
-            "cart" if record.event_type == "tradewind.cart.checked_out.v1" => {
-                *self.checkouts.entry(key.to_owned()).or_default() += 1;
+            "cart" => self.apply_to_cart(key, record),
+            "payment" => self.apply_to_payment(key, record),
+            "process" => self.apply_to_process(record),
+            _ => {}
+        }
+    }
+
+    fn apply_to_cart(&mut self, id: &str, record: &Record) {
+        let text = |name: &str| record.value[name].as_str().unwrap_or_default().to_owned();
+        match record.event_type.as_str() {
+            "tradewind.cart.checked_out.v1" => {
+                let cart = self.carts.entry(id.to_owned()).or_default();
+                cart.standing += 1;
+                cart.order = text("order_id");
+            }
+            "tradewind.cart.checkout_refused.v1" => {
+                let cart = self.carts.entry(id.to_owned()).or_default();
+                cart.standing = cart.standing.saturating_sub(1);
+                cart.refused.push((text("order_id"), text("code")));
+            }
+            _ => {}
+        }
+    }
+
+    fn apply_to_payment(&mut self, id: &str, record: &Record) {
+        match record.event_type.as_str() {
+            "tradewind.payment.authorised.v1" => {
+                let order = record.value["order_id"].as_str().unwrap_or_default();
+                self.held.insert(id.to_owned(), order.to_owned());
+            }
+            "tradewind.payment.voided.v1" => drop(self.held.remove(id)),
+            _ => {}
+        }
+    }
+
+    fn apply_to_process(&mut self, record: &Record) {
+        let text = |name: &str| record.value[name].as_str().unwrap_or_default().to_owned();
+        match record.event_type.as_str() {
+            "tradewind.process.step_parked.v1" => {
+                self.parked.insert(text("step_id"), record.value["step"]["event_id"].to_string());
+            }
+            "tradewind.process.event_settled.v1" => {
+                let event = record.value["event_id"].to_string();
+                self.parked.retain(|_, of| *of != event);
             }
             _ => {}
         }
@@ -118,7 +178,12 @@ impl Fold {
         let quantity = number("quantity");
         match record.event_type.as_str() {
             "tradewind.stock.received.v1" => stock.on_hand += quantity,
-            "tradewind.stock.adjusted.v1" => stock.on_hand += number("delta"),
+            "tradewind.stock.adjusted.v1" => {
+                stock.on_hand += number("delta");
+                if puts_back(&record.value) {
+                    *self.taken.entry(sku.to_owned()).or_default() -= number("delta");
+                }
+            }
             "tradewind.stock.reserved.v1" => stock.reserved += quantity,
             "tradewind.stock.released.v1" | "tradewind.stock.expired.v1" => {
                 stock.reserved -= quantity;
@@ -126,6 +191,7 @@ impl Fold {
             "tradewind.stock.committed.v1" => {
                 stock.on_hand -= quantity;
                 stock.reserved -= quantity;
+                *self.taken.entry(sku.to_owned()).or_default() += quantity;
             }
             other => self.faults.push(format!("stock/{sku}: an event of type {other}")),
         }
@@ -192,9 +258,16 @@ impl Order {
             lines: lines.iter().map(line).collect(),
             total: amount(&value["totals"]["total"]),
             paid: 0,
+            cart: text("cart_id"),
             departments: departments.into_iter().map(|(name, it)| (name, it.0, it.1)).collect(),
         }
     }
+}
+
+/// Whether an adjustment gives back what was taken for an order that came to nothing.
+fn puts_back(adjusted: &Value) -> bool {
+    let reason = adjusted["reason"].as_str().unwrap_or_default();
+    reason.starts_with("order ") && reason.ends_with(" rejected")
 }
 
 /// SKU, quantity and total of a line, in an event or in a read model.

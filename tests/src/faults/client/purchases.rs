@@ -1,0 +1,78 @@
+//! Carts and their checkouts, some under one key, some as one order, and buyers who have to act.
+
+use std::time::Duration;
+
+use rand::Rng;
+use serde_json::json;
+
+use super::{ANSWER_WAIT_MAX, Client, RETRY_WAIT_MS, Sent};
+use crate::faults::action::{Action, Payment};
+use crate::faults::blows::pass;
+use crate::faults::shop::id_of;
+use crate::harness::{client, signed_webhook};
+
+impl Client {
+    pub(super) async fn order(&mut self, cart: Action, checkouts: Vec<Action>) {
+        if self.command(cart, None).await.is_none() {
+            return;
+        }
+        for checkout in checkouts {
+            self.command(checkout, None).await;
+            self.meet_challenge().await;
+        }
+    }
+
+    /// Checks all carts out under one key, and asks each of them once more.
+    pub(super) async fn one_key(&mut self, sales: Vec<(Action, Action)>) {
+        let mut checkouts = Vec::new();
+        for (cart, checkout) in sales {
+            if self.command(cart, None).await.is_none() {
+                return;
+            }
+            checkouts.push(checkout);
+        }
+        let key = id_of(&mut self.random).to_string();
+        let mut sent = Vec::new();
+        for checkout in checkouts {
+            if self.command_under(key.clone(), checkout, None).await.is_none() {
+                return;
+            }
+            self.meet_challenge().await;
+            sent.extend(self.last.clone());
+        }
+        for once in sent {
+            self.last = Some(once);
+            self.repeat().await;
+        }
+    }
+
+    /// If the last checkout asks the buyer to act, has the provider tell that it went well, or not.
+    async fn meet_challenge(&mut self) {
+        let Some(Sent { command, body }) = &self.last else { return };
+        let Action::CheckOut { payment: Payment::Challenged, .. } = command.action else { return };
+        let Some(payment_id) = body["payment_id"].as_str().map(str::to_owned) else { return };
+        let told = if self.random.random_bool(0.5) {
+            json!({"type": "payment.authorised", "data": {
+                "payment_id": payment_id, "reference": format!("sandbox-{payment_id}"),
+            }})
+        } else {
+            json!({"type": "payment.declined", "data": {
+                "payment_id": payment_id, "code": "not_me", "detail": "the buyer gave up",
+            }})
+        };
+        let mut node = 0;
+        // Until it is requested, the payment is not there; once it is over, it is closed.
+        while !self.load.has_given_up() {
+            node = node % self.load.fronts.len() + 1;
+            let url = format!("{}/v1/webhooks/payments/sandbox", self.load.fronts[node - 1]);
+            let request = signed_webhook(&self.load.http, &url, &self.load.webhook_secret, &told);
+            match client::try_send(request.timeout(ANSWER_WAIT_MAX)).await {
+                Ok(answer) if matches!(answer.status, 200 | 409) => return,
+                Ok(_) | Err(_) => {
+                    let wait = self.random.random_range(RETRY_WAIT_MS);
+                    pass(Duration::from_millis(wait)).await;
+                }
+            }
+        }
+    }
+}
