@@ -19,7 +19,7 @@ pub async fn down(folder: &Folder) -> Result<()> {
     folder.create()?;
     let _lock = folder.lock().await?;
     stop_all(folder).await?;
-    State::remove(folder)
+    State::put_down(folder)
 }
 
 /// Ends all parts and forgets everything; the stack that the next `up` makes is empty.

@@ -4,6 +4,7 @@
 //! dev.env       what clients need: URLs, keys (mode 0600)
 //! secrets.json  passwords, made once (mode 0600)
 //! stack.json    what was decided at `up`: ports, shards, whose servers
+//! size.json     of how many parts the stack was before `down`
 //! logs/<part>.log   pids/<part>   data/<part>/   conf/
 //! ```
 

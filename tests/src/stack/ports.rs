@@ -14,7 +14,7 @@ pub const NODES_MAX: usize = 9;
 const OPS_FROM: u16 = 20;
 
 /// How many of the parts that there may be several of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Size {
     pub nodes: usize,
     pub brokers: usize,

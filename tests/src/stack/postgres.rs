@@ -3,6 +3,7 @@
 //! It listens on the loopback interface only and asks for a password there too.
 
 mod installation;
+mod leftovers;
 
 use std::fs;
 use std::ops::ControlFlow;
@@ -56,6 +57,7 @@ pub async fn start(
         if !data.join("PG_VERSION").exists() {
             init(&installation, &data, user, password).await?;
         }
+        leftovers::wait_gone(&data).await?;
         part.start(launch(&installation, &data, user, port, durability)).await?;
     }
     let url = url(SUPERUSER, password, port, "postgres");

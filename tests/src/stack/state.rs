@@ -1,17 +1,19 @@
-//! What `up` decided: it holds until `down`, so that a later `up` brings back the same stack.
+//! What `up` decided: it holds until `down`, so that a later `up` brings back the same stack. Of how
+//! many parts it was stays known until `reset`.
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::detours::Detours;
 use super::folder::Folder;
-use super::ports::Ports;
+use super::ports::{Ports, Size};
 use super::postgres::{self, SUPERUSER};
 use super::secrets::Secrets;
 use super::services::services;
 use super::{POSTGRES, broker};
 
 const FILE: &str = "stack.json";
+const SIZE_FILE: &str = "size.json";
 pub const DATABASE: &str = "tradewind";
 /// The role that migrates, and owns what it makes.
 pub const OWNER: &str = "tradewind_migrator";
@@ -57,10 +59,27 @@ impl State {
         folder.write_private(FILE, &serde_json::to_string_pretty(self)?)
     }
 
+    /// Forgets all but the size.
+    ///
     /// # Errors
-    /// When it is there and cannot be removed.
-    pub fn remove(folder: &Folder) -> Result<()> {
+    /// When it cannot be read or removed, or the size not be written.
+    pub fn put_down(folder: &Folder) -> Result<()> {
+        if let Some(state) = Self::read(folder)? {
+            folder.write_private(SIZE_FILE, &serde_json::to_string(&state.ports.size())?)?;
+        }
         folder.remove(FILE)
+    }
+
+    /// That of the stack that is there, or else of the one that was put down last.
+    ///
+    /// # Errors
+    /// When it is there and cannot be read.
+    pub fn size(folder: &Folder) -> Result<Option<Size>> {
+        if let Some(state) = Self::read(folder)? {
+            return Ok(Some(state.ports.size()));
+        }
+        let text = folder.read(SIZE_FILE)?;
+        text.map(|text| serde_json::from_str(&text).context("reading size.json")).transpose()
     }
 
     /// The names of all parts that are the stack's own, in the order in which they start.

@@ -148,10 +148,11 @@ async fn running(folder: &Folder) -> Result<Vec<String>> {
     Ok(running)
 }
 
-/// What an earlier `up` decided holds until `down`; only nodes may be added.
+/// What an earlier `up` decided holds until `down`; only nodes may be added. After that, what is not
+/// asked for is as it was.
 fn decide(folder: &Folder, args: &Args, running: &[String]) -> Result<State> {
     let earlier = State::read(folder)?;
-    let before = earlier.as_ref().map(|state| state.ports.size());
+    let before = State::size(folder)?;
     let of_data = kafka::brokers_of_data(folder);
     let brokers = args.brokers.map(usize::from).or(of_data).or(before.map(|size| size.brokers));
     let brokers = brokers.unwrap_or(1);
@@ -161,7 +162,11 @@ fn decide(folder: &Folder, args: &Args, running: &[String]) -> Result<State> {
         bail!("--brokers {brokers}: the data here is of {of_data}; `cargo stack reset` removes it");
     }
     let nodes_before = before.map_or(1, |size| size.nodes);
-    let nodes = args.nodes.map_or(nodes_before, |nodes| nodes_before.max(nodes.into()));
+    let nodes = match args.nodes.map(usize::from) {
+        None => nodes_before,
+        Some(nodes) if earlier.is_some() => nodes_before.max(nodes),
+        Some(nodes) => nodes,
+    };
     let size = Size { nodes, brokers };
     let ports = args.port_base.map(|base| Ports::from_base(base, size)).transpose()?;
     match (earlier, ports) {
@@ -200,4 +205,36 @@ fn missing(state: &State, running: &[String]) -> Vec<String> {
 
 fn seconds(duration: Duration) -> String {
     format!("{:.1} s", duration.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn up(folder: &Folder, nodes: Option<u8>, brokers: Option<u8>) -> Size {
+        let args = Args { nodes, brokers, ..Args::default() };
+        let state = decide(folder, &args, &[]).unwrap();
+        state.write(folder).unwrap();
+        state.ports.size()
+    }
+
+    #[test]
+    fn up_after_down_brings_back_as_many_parts_as_there_were() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = Folder::at(root.path());
+        let size = |nodes, brokers| Size { nodes, brokers };
+        assert_eq!(up(&folder, None, None), size(1, 1));
+        assert_eq!(up(&folder, Some(3), None), size(3, 1));
+        assert_eq!(up(&folder, Some(2), None), size(3, 1), "nodes are only added to what is there");
+        // However often it is put down.
+        for _ in 0..2 {
+            State::put_down(&folder).unwrap();
+        }
+        assert_eq!(State::read(&folder).unwrap(), None);
+        assert_eq!(up(&folder, None, None), size(3, 1));
+        State::put_down(&folder).unwrap();
+        assert_eq!(up(&folder, Some(2), Some(3)), size(2, 3), "what is asked for counts");
+        State::put_down(&folder).unwrap();
+        assert_eq!(up(&folder, None, None), size(2, 3));
+    }
 }
