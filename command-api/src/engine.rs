@@ -128,6 +128,9 @@ pub enum SubmitError {
     StreamUnreadable,
     #[error("the node is shutting down")]
     ShuttingDown,
+    /// The shard's owner runs a release that does not know the command, so it was not sent.
+    #[error("the node that serves this shard does not know this command yet; try again")]
+    OwnerOutdated,
     #[error("the command is larger than nodes take from each other")]
     TooLarge,
     /// The shard's owner does not take what this node sends: asking again would not help.
@@ -330,6 +333,9 @@ impl Engine {
                 None => Err(SubmitError::NotOwner.into()),
                 Some(owner) if self.is_this(owner) => {
                     question.ask_here(self, deadline).await.map_err(PeerError::from)
+                }
+                Some(owner) if !question.is_known_to(owner) => {
+                    Err(SubmitError::OwnerOutdated.into())
                 }
                 Some(owner) => tokio::select! {
                     asked = question.ask(&*self.cluster.peers, owner, deadline) => {

@@ -13,7 +13,7 @@ mod carts;
 mod incoming;
 mod open_checkouts;
 mod parked_steps;
-mod peers;
+pub(crate) mod peers;
 mod products;
 mod shapes;
 mod shards;
@@ -59,7 +59,7 @@ pub fn app(state: &AppState, readiness: Readiness, limits: Limits) -> App {
         .merge(batch::routes(state.clone(), inner(state, limits)));
     let limits = Limits { weights: WEIGHTS, ..limits };
     let alone = Limits { rates: Rates::NONE, ..limits };
-    let internal = peers::routes().with_state(state.clone());
+    let internal = peers::routes(state.gate.clone()).with_state(state.clone());
     App::new(&ABOUT, api, readiness, limits).with_internal(internal, alone)
 }
 

@@ -24,6 +24,7 @@ use infra::{
         health::Readiness,
         server::{App, Server},
     },
+    membership::seal::{Gate, PeerKey},
     shutdown::Shutdown,
     task,
 };
@@ -64,7 +65,9 @@ impl Service {
             auth,
             desk: desk.clone(),
             webhook_secret: sandbox_webhook_secret,
-            peer_secret: meeting.as_ref().map(|meeting| meeting.secret.clone()),
+            gate: meeting
+                .as_ref()
+                .map(|meeting| Gate::new(PeerKey::new(&meeting.secret), &node.name, clock.clone())),
             requests_max: http.requests_max,
             open_checkouts_max,
         });

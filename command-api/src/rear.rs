@@ -11,7 +11,10 @@ use infra::{
         kafka::{ConnectError, KafkaLog},
         progress::Progress,
     },
-    membership::kafka::KafkaBeats,
+    membership::{
+        kafka::KafkaBeats,
+        seal::{PeerKey, Sealer},
+    },
     retry::Policy,
     shutdown::Shutdown,
     task::Tasks,
@@ -91,9 +94,11 @@ impl Rear {
 
     /// Joins the other nodes.
     async fn meet(&self, meeting: &Meeting) -> anyhow::Result<(Cluster, Ownership)> {
-        let beats = Box::new(KafkaBeats::open(&self.kafka, &meeting.topic).await?);
+        let (key, clock) = (PeerKey::new(&meeting.secret), self.clock.clone());
+        let beats = KafkaBeats::open(&self.kafka, &meeting.topic, key.clone(), clock.clone());
+        let beats = Box::new(beats.await?);
         let (ownership, view) = Ownership::new(beats, self.node.clone());
-        let peers = Arc::new(HttpPeers::new(meeting.secret.clone())?);
+        let peers = Arc::new(HttpPeers::new(Sealer::new(key, &self.node.name, clock))?);
         let standby_replicas = meeting.standby_replicas;
         Ok((Cluster { view, peers, standby_replicas }, ownership))
     }

@@ -143,7 +143,7 @@ impl World {
             },
             desk: desk.clone(),
             webhook_secret: Some(WebhookSecret::parse(WEBHOOK_SECRET).unwrap()),
-            peer_secret: None,
+            gate: None,
             requests_max: limits.requests_max,
             open_checkouts_max,
         });

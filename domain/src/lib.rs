@@ -14,6 +14,7 @@
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 pub mod aggregate;
+pub mod capability;
 pub mod claim;
 pub mod envelope;
 pub mod id;

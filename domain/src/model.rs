@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeSee
 
 use crate::{
     aggregate::{Decide, Evolve, RejectionKind},
+    capability::{self, Capabilities},
     timestamp::Timestamp,
 };
 
@@ -50,6 +51,11 @@ macro_rules! aggregates {
         pub enum Command { $($variant(crate::$module::Command)),+ }
 
         impl Command {
+            /// Tells all that the aggregates' commands are read from.
+            pub(crate) fn each_aggregate(known: &mut Capabilities) {
+                $(capability::ask::<crate::$module::Command>(stringify!($variant), known);)+
+            }
+
             #[must_use]
             pub const fn stream_type(&self) -> StreamType {
                 match self { $(Self::$variant(_) => StreamType::$variant),+ }

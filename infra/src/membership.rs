@@ -5,15 +5,24 @@
 //! nodes alive, whatever their own clocks say, and one that is cut off from the brokers keeps the
 //! last picture instead of taking everybody else for dead.
 //!
+//! All that nodes say, here and to each other over HTTP, bears a MAC under the secret that they share
+//! ([`seal`]).
+//!
 //! **Invariant:** all of this is a hint. Who owns a shard is decided by its claims alone.
 
+mod events;
 pub mod kafka;
 pub mod memory;
+mod said;
+pub mod seal;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use domain::shard::ShardId;
+use domain::{
+    capability::{Capabilities, capabilities},
+    shard::ShardId,
+};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -37,6 +46,17 @@ pub struct Beat {
     pub run: Nonce,
     /// It wants no shard: it has just come and could not serve yet, or is about to go.
     pub draining: bool,
+    /// The commands that its release knows: it is sent no others.
+    #[serde(default)]
+    pub commands: Arc<Capabilities>,
+}
+
+impl Beat {
+    /// Of a node of this release.
+    #[must_use]
+    pub fn new(url: &str, run: Nonce, draining: bool) -> Self {
+        Self { url: url.to_owned(), run, draining, commands: Arc::clone(capabilities()) }
+    }
 }
 
 /// A beat as all nodes hear it.
@@ -71,6 +91,7 @@ pub struct Member {
     pub node: String,
     pub url: String,
     pub draining: bool,
+    pub commands: Arc<Capabilities>,
 }
 
 /// The nodes that are alive, as of the beats heard. Empty until the first one.
@@ -83,8 +104,8 @@ impl View {
     /// A view that never changes: this node and nobody else.
     #[must_use]
     pub fn alone(node: &str, url: &str) -> Self {
-        let member = Member { node: node.to_owned(), url: url.to_owned(), draining: false };
-        Self { members: vec![member] }
+        let (node, url, commands) = (node.to_owned(), url.to_owned(), Arc::clone(capabilities()));
+        Self { members: vec![Member { node, url, draining: false, commands }] }
     }
 
     #[must_use]
@@ -150,6 +171,7 @@ impl Roster {
             node: node.clone(),
             url: beat.url.clone(),
             draining: beat.draining,
+            commands: Arc::clone(&beat.commands),
         });
         View { members: members.collect() }
     }
@@ -162,7 +184,7 @@ mod tests {
     const SHARDS: u32 = 64;
 
     fn heard(node: &str, at: i64) -> Heard {
-        let beat = Beat { url: format!("http://{node}"), run: Nonce(1), draining: false };
+        let beat = Beat::new(&format!("http://{node}"), Nonce(1), false);
         Heard { node: node.to_owned(), beat: Some(beat), at }
     }
 
@@ -220,7 +242,7 @@ mod tests {
     #[test]
     fn a_draining_node_owns_nothing() {
         let mut roster = roster([heard("a", 0), heard("b", 0)]);
-        let beat = Beat { url: "http://b".to_owned(), run: Nonce(1), draining: true };
+        let beat = Beat::new("http://b", Nonce(1), true);
         roster.hear(Heard { node: "b".to_owned(), beat: Some(beat), at: 1 });
         let view = roster.view();
         assert!((0..SHARDS).all(|shard| view.owner(ShardId::new(shard)).unwrap().node == "a"));

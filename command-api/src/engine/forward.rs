@@ -7,10 +7,14 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use axum::http::StatusCode;
-use domain::{id::StreamId, shard::ShardId};
-use infra::{http::trace::TRACEPARENT, membership::Member};
-use secrecy::{ExposeSecret, SecretString};
+use axum::http::{StatusCode, header::CONTENT_TYPE};
+use bytes::Bytes;
+use domain::{capability::capabilities, id::StreamId, shard::ShardId};
+use infra::{
+    http::trace::TRACEPARENT,
+    log::BoxError,
+    membership::{Member, seal::Sealer},
+};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::time::Instant;
 
@@ -29,6 +33,13 @@ const IDLE_CONNECTIONS_MAX: usize = 256;
 pub const SUBMIT_PATH: &str = "/internal/v1/submit";
 pub const READ_PATH: &str = "/internal/v1/read";
 pub const SHARDS_PATH: &str = "/internal/v1/shards";
+
+/// What a request and its answer bear, as [`infra::membership::seal`] makes it.
+pub const SEAL: &str = "tradewind-peer";
+pub const ANSWER_SEAL: &str = "tradewind-peer-answer";
+
+/// A command grows a bit on its way: names of fields, and what was looked up for it.
+pub const BODY_BYTES_MAX: usize = 8 << 20;
 
 /// How other nodes are asked.
 #[async_trait]
@@ -59,7 +70,7 @@ pub enum PeerError {
     Refused(#[from] SubmitError),
     /// It is not known whether the node was reached.
     #[error("the node does not answer")]
-    Unreachable(#[source] reqwest::Error),
+    Unreachable(#[source] BoxError),
 }
 
 /// What is asked of a shard's owner, be it this node or another one. It can be asked again.
@@ -69,6 +80,11 @@ pub(super) trait Question: Send + Sync {
 
     /// What metrics call it.
     const NAME: &'static str;
+
+    /// Whether the node runs a release that can read it.
+    fn is_known_to(&self, _: &Member) -> bool {
+        true
+    }
 
     async fn ask_here(
         &self,
@@ -91,6 +107,10 @@ impl Question for Submit {
     type Answer = Answer;
 
     const NAME: &'static str = "submit";
+
+    fn is_known_to(&self, peer: &Member) -> bool {
+        peer.commands == *capabilities() || peer.commands.is_superset(&self.0.command.needs())
+    }
 
     async fn ask_here(&self, engine: &Engine, deadline: Instant) -> Result<Answer, SubmitError> {
         engine.submit_here(Arc::clone(&self.0), deadline).await
@@ -149,23 +169,23 @@ pub struct ReadRequest<S> {
     pub consistency: Consistency,
 }
 
-/// Over HTTP, with the secret that all nodes share.
+/// Over HTTP, each request and each answer with a MAC under the secret that all nodes share.
 pub struct HttpPeers {
     client: reqwest::Client,
-    secret: SecretString,
+    sealer: Sealer,
 }
 
 impl HttpPeers {
     /// # Errors
     /// The client cannot be made.
-    pub fn new(secret: SecretString) -> Result<Self, reqwest::Error> {
+    pub fn new(sealer: Sealer) -> Result<Self, reqwest::Error> {
         let client = reqwest::Client::builder()
             .connect_timeout(CONNECT_WAIT_MAX)
             .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
             .tcp_nodelay(true)
             .no_proxy()
             .build()?;
-        Ok(Self { client, secret })
+        Ok(Self { client, sealer })
     }
 
     async fn ask<T: DeserializeOwned>(
@@ -176,25 +196,54 @@ impl HttpPeers {
         traceparent: Option<&str>,
         wait: Duration,
     ) -> Result<T, PeerError> {
+        let body = serde_json::to_vec(body).map_err(unreachable)?;
+        if body.len() > BODY_BYTES_MAX {
+            return Err(SubmitError::TooLarge.into());
+        }
+        let (status, answer) =
+            self.exchange(peer, path, body, traceparent, wait).await.map_err(unreachable)?;
+        if let Some(final_word) = final_word(status) {
+            return Err(final_word.into());
+        }
+        if !status.is_success() {
+            return Err(unreachable(format!("it answers {status}")));
+        }
+        let answer: Result<T, SubmitError> =
+            serde_json::from_slice(&answer).map_err(unreachable)?;
+        Ok(answer?)
+    }
+
+    /// What the node says to it, which nobody else can say.
+    async fn exchange(
+        &self,
+        peer: &Member,
+        path: &str,
+        body: Vec<u8>,
+        traceparent: Option<&str>,
+        wait: Duration,
+    ) -> Result<(StatusCode, Bytes), BoxError> {
         let url = format!("{}{path}", peer.url.trim_end_matches('/'));
-        let request = self
-            .client
-            .post(url)
-            .bearer_auth(self.secret.expose_secret())
-            .timeout(wait + ANSWER_WAIT_MAX);
+        let (seal, tag) = self.sealer.seal(&peer.node, path, &body);
+        let request = self.client.post(url).timeout(wait + ANSWER_WAIT_MAX).header(SEAL, seal);
+        let request = request.header(CONTENT_TYPE, "application/json").body(body);
         let request = match traceparent {
             Some(traceparent) => request.header(TRACEPARENT, traceparent),
             None => request,
         };
-        let response = request.json(body).send().await.map_err(PeerError::Unreachable)?;
-        if let Some(final_word) = final_word(response.status()) {
-            return Err(final_word.into());
+        let response = request.send().await?;
+        let (status, seal) = (response.status(), response.headers().get(ANSWER_SEAL).cloned());
+        let answer = response.bytes().await?;
+        let seal = seal.as_ref().and_then(|seal| seal.to_str().ok()).unwrap_or_default();
+        if self.sealer.key().verifies_answer(seal, &tag, status.as_u16(), &answer) {
+            Ok((status, answer))
+        } else {
+            Err(format!("an answer ({status}) that does not prove to be the node's own").into())
         }
-        let response = response.error_for_status().map_err(PeerError::Unreachable)?;
-        let answer: Result<T, SubmitError> =
-            response.json().await.map_err(PeerError::Unreachable)?;
-        Ok(answer?)
     }
+}
+
+fn unreachable(error: impl Into<BoxError>) -> PeerError {
+    PeerError::Unreachable(error.into())
 }
 
 /// A node that has refused the request itself has done nothing of it, and would refuse it again.

@@ -86,7 +86,7 @@ impl Ownership {
         let mut roster = Roster::default();
         let (mut has_come, mut is_ready) = (false, false);
         let mut ready = pin!(ready);
-        let mut beat = Beat { url: self.node.url.clone(), run: Nonce::random(), draining: true };
+        let mut beat = Beat::new(&self.node.url, Nonce::random(), true);
         let mut ticks = interval(BEAT_EVERY);
         // A node that was stopped for a while need not make up for the beats that it missed.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

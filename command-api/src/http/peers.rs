@@ -4,60 +4,104 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
-    extract::{DefaultBodyLimit, FromRequestParts, State},
-    http::{header, request::Parts},
+    body::{Body, to_bytes},
+    extract::{DefaultBodyLimit, Request, State},
+    http::HeaderValue,
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse, Response},
     routing::post,
 };
 use domain::id::StreamId;
-use infra::http::problem::Problem;
-use secrecy::ExposeSecret;
-use subtle::ConstantTimeEq;
+use infra::{
+    http::problem::Problem,
+    membership::seal::{Doubt, Gate, Tag},
+    telemetry::{Event, emit, metric::Counter},
+};
 use tokio::time::Instant;
 
 use super::state::AppState;
 use crate::engine::{
     Answer, ShardStatus, Snapshot, Submission, SubmitError,
-    forward::{READ_PATH, ReadRequest, SHARDS_PATH, SUBMIT_PATH, SubmitRequest},
+    forward::{
+        ANSWER_SEAL, BODY_BYTES_MAX, READ_PATH, ReadRequest, SEAL, SHARDS_PATH, SUBMIT_PATH,
+        SubmitRequest,
+    },
 };
 
-/// A command grows a bit on its way: names of fields, and what was looked up for it.
-const BODY_BYTES_MAX: usize = 8 << 20;
+static DOUBTED: Counter = Counter::new(
+    "tradewind_peers_doubted_total",
+    "Requests between nodes that were not believed, by reason: unsigned, forged, elsewhere, late, \
+     replayed or crowded",
+);
+
+/// Somebody asks as if it were a node.
+struct PeerDoubted {
+    doubt: Doubt,
+}
+
+impl Event for PeerDoubted {
+    fn emit(self) {
+        let reason = self.doubt.as_str();
+        DOUBTED.add(&[("reason", reason)], 1);
+        tracing::debug!(reason, "a request under a path of nodes is not believed ({reason})");
+    }
+}
 
 /// However long the asking node would wait, the answer is of no use later.
 const WAIT_MAX: Duration = Duration::from_mins(1);
-
-/// A request that bears the nodes' secret.
-struct Peer;
-
-impl FromRequestParts<AppState> for Peer {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, Problem> {
-        // Without a secret nobody is a peer, and there is nothing here.
-        let Some(secret) = &app.peer_secret else { return Err(nothing()) };
-        let bearer = parts.headers.get(header::AUTHORIZATION);
-        let bearer = bearer.and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
-        let known = bearer.is_some_and(|it| it.ct_eq(secret.expose_secret().as_bytes()).into());
-        if known { Ok(Self) } else { Err(nothing()) }
-    }
-}
 
 fn nothing() -> Problem {
     Problem::not_found("there is nothing at this path")
 }
 
+/// Lets in what another node has asked of this one, just now and for the first time, and binds the
+/// answer to it. To all others there is nothing here.
+pub(crate) async fn guard(
+    State(gate): State<Option<Arc<Gate>>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    // Without a secret nobody is a peer.
+    let Some(gate) = gate else { return nothing().into_response() };
+    let (tag, request) = match admit(&gate, request).await {
+        Ok(admitted) => admitted,
+        Err(doubt) => {
+            emit(PeerDoubted { doubt });
+            return nothing().into_response();
+        }
+    };
+    let (mut parts, body) = next.run(request).await.into_parts();
+    // Both are made by the handlers above, whole.
+    let Ok(body) = to_bytes(body, usize::MAX).await else { return nothing().into_response() };
+    let seal = gate.key().answer(&tag, parts.status.as_u16(), &body);
+    if let Ok(seal) = HeaderValue::try_from(seal) {
+        parts.headers.insert(ANSWER_SEAL, seal);
+    }
+    Response::from_parts(parts, Body::from(body))
+}
+
+async fn admit(gate: &Gate, request: Request) -> Result<(Tag, Request), Doubt> {
+    let (parts, body) = request.into_parts();
+    let seal = parts.headers.get(SEAL).and_then(|seal| seal.to_str().ok());
+    let seal = seal.ok_or(Doubt::Unsigned)?;
+    gate.look(seal)?;
+    let body = to_bytes(body, BODY_BYTES_MAX).await.map_err(|_cut_off| Doubt::Forged)?;
+    let tag = gate.admit(seal, parts.uri.path(), &body)?;
+    Ok((tag, Request::from_parts(parts, Body::from(body))))
+}
+
 type Asked<T> = Result<Json<Result<T, SubmitError>>, Problem>;
 
-pub(super) fn routes() -> Router<AppState> {
+pub(super) fn routes(gate: Option<Arc<Gate>>) -> Router<AppState> {
     Router::new()
         .route(SUBMIT_PATH, post(submit))
         .route(READ_PATH, post(read))
         .route(SHARDS_PATH, post(shards))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(from_fn_with_state(gate, guard))
 }
 
 async fn submit(
-    _: Peer,
     State(app): State<AppState>,
     Json(request): Json<SubmitRequest<Submission>>,
 ) -> Asked<Answer> {
@@ -71,7 +115,6 @@ async fn submit(
 }
 
 async fn read(
-    _: Peer,
     State(app): State<AppState>,
     Json(request): Json<ReadRequest<Vec<StreamId>>>,
 ) -> Asked<Vec<Snapshot>> {
@@ -88,6 +131,6 @@ async fn read(
     Ok(Json(engine.read_here(shard, request.streams, request.consistency).await))
 }
 
-async fn shards(_: Peer, State(app): State<AppState>) -> Asked<Vec<ShardStatus>> {
+async fn shards(State(app): State<AppState>) -> Asked<Vec<ShardStatus>> {
     Ok(Json(Ok(app.engine.get()?.status())))
 }

@@ -16,6 +16,7 @@ use infra::{
     auth::{Authenticator, KeyDirectory, KeyRecord, Unavailable},
     clock::Clock,
     http::problem::Problem,
+    membership::seal::Gate,
 };
 use secrecy::SecretString;
 use tokio::time::Instant;
@@ -63,7 +64,7 @@ pub struct AppState {
     /// Without one no webhook is believed.
     pub(super) webhook_secret: Option<Arc<WebhookSecret>>,
     /// Without one no node is believed.
-    pub(super) peer_secret: Option<SecretString>,
+    pub(super) gate: Option<Arc<Gate>>,
 }
 
 /// What a service gives its handlers.
@@ -73,7 +74,7 @@ pub struct Ingredients {
     pub auth: infra::config::Auth,
     pub desk: Desk,
     pub webhook_secret: Option<WebhookSecret>,
-    pub peer_secret: Option<SecretString>,
+    pub gate: Option<Gate>,
     /// Requests under way at once, of which each shard has its share.
     pub requests_max: usize,
     /// Checkouts that guests behind one address may have open.
@@ -83,8 +84,7 @@ pub struct Ingredients {
 impl AppState {
     #[must_use]
     pub fn new(ingredients: Ingredients) -> Self {
-        let Ingredients { engine, clock, auth, desk, webhook_secret, peer_secret, .. } =
-            ingredients;
+        let Ingredients { engine, clock, auth, desk, webhook_secret, gate, .. } = ingredients;
         let admission = Admission::new(ingredients.requests_max);
         let directory =
             Arc::new(EngineDirectory { engine: engine.clone(), admission: admission.clone() });
@@ -104,7 +104,7 @@ impl AppState {
             desk,
             open_checkouts: OpenCheckouts::new(ingredients.open_checkouts_max),
             webhook_secret: webhook_secret.map(Arc::new),
-            peer_secret,
+            gate: gate.map(Arc::new),
         }
     }
 
@@ -214,6 +214,11 @@ pub(super) fn problem(error: SubmitError) -> Problem {
             "command_too_large",
             "with what was looked up for it this is larger than nodes take from each other; \
              nothing happened",
+        ),
+        SubmitError::OwnerOutdated => Problem::unavailable(
+            "owner_outdated",
+            "the node that would do this runs an earlier release, which does not know how; nothing \
+             happened; send it again when that node has been replaced",
         ),
         SubmitError::NotTaken => Problem::unavailable(
             "owner_refused",

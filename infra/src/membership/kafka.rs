@@ -1,25 +1,36 @@
-//! Beats on a compacted topic with one partition: key = node, value = what it says of itself.
+//! Beats on a compacted topic with one partition: key = node, value = what it says of itself, and a MAC
+//! in a header.
 
-use std::{sync::Arc, thread, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, thread, time::Duration};
 
 use async_trait::async_trait;
 use rdkafka::{
     ClientConfig, Message, Offset, Timestamp, TopicPartitionList,
     consumer::{Consumer, StreamConsumer},
     error::KafkaError,
+    message::{Header, Headers, OwnedHeaders},
     producer::{BaseProducer, BaseRecord, Producer},
 };
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::{Beat, Beats, BeatsFailed, Heard};
+use super::{
+    Beat, Beats, BeatsFailed, Heard,
+    events::BeatIgnored,
+    said::{Ear, Mouth},
+    seal::{Doubt, PeerKey},
+};
 use crate::{
+    clock::Clock,
     config,
     log::{
         BoxError,
         kafka::{Quiet, base},
     },
     task::{self, Task},
+    telemetry::emit,
 };
+
+const MAC: &str = "tradewind_mac";
 
 /// Beats read at the start: enough to hear every living node at least once.
 const TAIL: i64 = 1_000;
@@ -46,6 +57,10 @@ type Clients = (BaseProducer<Quiet>, StreamConsumer<Quiet>);
 pub struct KafkaBeats {
     base: ClientConfig,
     topic: Arc<str>,
+    mouth: Mouth,
+    ear: Ear,
+    /// Why beats were not believed, as far as it was told.
+    told: BTreeSet<Doubt>,
     /// Both present until it is dropped.
     clients: Option<Clients>,
     /// Those that will take their place.
@@ -61,13 +76,22 @@ pub struct KafkaBeats {
 impl KafkaBeats {
     /// # Errors
     /// The settings make no client. Brokers that are away are waited for later.
-    pub async fn open(config: &config::Kafka, topic: &str) -> Result<Self, BeatsFailed> {
+    pub async fn open(
+        config: &config::Kafka,
+        topic: &str,
+        key: PeerKey,
+        clock: Clock,
+    ) -> Result<Self, BeatsFailed> {
+        let (mouth, ear) = (Mouth::new(key.clone(), topic, clock), Ear::new(key, topic));
         let (base, topic) = (base(config), Arc::<str>::from(topic));
         let next = Offset::OffsetTail(TAIL);
         let clients = open(base.clone(), Arc::clone(&topic), next).await.map_err(BeatsFailed)?;
         Ok(Self {
             base,
             topic,
+            mouth,
+            ear,
+            told: BTreeSet::new(),
             clients: Some(clients),
             opening: None,
             next,
@@ -87,7 +111,7 @@ impl KafkaBeats {
         match consumer.recv().await {
             Ok(message) => {
                 self.next = Offset::Offset(message.offset() + 1);
-                heard(&message)
+                heard(&message, &mut self.ear, &mut self.told)
             }
             Err(error) => {
                 tracing::debug!(%error, "waiting for beats");
@@ -117,19 +141,26 @@ async fn open(base: ClientConfig, topic: Arc<str>, from: Offset) -> Result<Clien
     Ok(task::spawn_blocking("beats-open", open).await??)
 }
 
-fn heard(message: &impl Message) -> Result<Option<Heard>, BeatsFailed> {
+fn heard(
+    message: &impl Message,
+    ear: &mut Ear,
+    told: &mut BTreeSet<Doubt>,
+) -> Result<Option<Heard>, BeatsFailed> {
     let Timestamp::LogAppendTime(at) = message.timestamp() else {
         let needed = "message.timestamp.type must be LogAppendTime";
         return Err(BeatsFailed(needed.into()));
     };
     let Some(Ok(node)) = message.key().map(std::str::from_utf8) else { return Ok(None) };
-    let beat = match message.payload().map(serde_json::from_slice) {
-        Some(Ok(beat)) => Some(beat),
-        // Not a beat of this release: it says nothing.
-        Some(Err(_)) => return Ok(None),
-        None => None,
-    };
-    Ok(Some(Heard { node: node.to_owned(), beat, at }))
+    let mac = message.headers().and_then(|headers| {
+        headers.iter().find(|header| header.key == MAC).and_then(|header| header.value)
+    });
+    match ear.believe(node, message.payload(), mac, at) {
+        Ok(heard) => Ok(Some(heard)),
+        Err(doubt) => {
+            emit(BeatIgnored { node, doubt, is_first: told.insert(doubt) });
+            Ok(None)
+        }
+    }
 }
 
 fn clients(base: &ClientConfig, topic: &str, from: Offset) -> Result<Clients, KafkaError> {
@@ -166,9 +197,9 @@ impl Beats for KafkaBeats {
         let Some((producer, _)) = &self.clients else { return };
         // What became of earlier ones does not matter, but their memory is freed here.
         producer.poll(Duration::ZERO);
-        let value = beat.and_then(|beat| serde_json::to_vec(beat).ok());
-        let mut record = BaseRecord::to(&self.topic).partition(0).key(node);
-        record.payload = value.as_deref();
+        let Some((said, tag)) = self.mouth.say(node, beat) else { return };
+        let mac = OwnedHeaders::new().insert(Header { key: MAC, value: Some(&tag) });
+        let record = BaseRecord::to(&self.topic).partition(0).key(node).payload(&said).headers(mac);
         if let Err((error, _)) = producer.send(record) {
             tracing::debug!(%error, "a beat was not sent");
         }

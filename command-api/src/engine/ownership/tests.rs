@@ -67,7 +67,7 @@ impl Rig {
 }
 
 fn beat_of(node: &str) -> Beat {
-    Beat { url: format!("http://{node}"), run: Nonce(1), draining: false }
+    Beat::new(&format!("http://{node}"), Nonce(1), false)
 }
 
 const SHARD: ShardId = ShardId::new(0);

@@ -267,7 +267,7 @@ async fn a_node_whose_last_heir_goes_too_hands_over_no_longer() {
     let wants = |a, b| {
         let mut roster = Roster::default();
         for (node, draining) in [("a", a), ("b", b)] {
-            let beat = Beat { url: format!("http://{node}"), run: Nonce(1), draining };
+            let beat = Beat::new(&format!("http://{node}"), Nonce(1), draining);
             roster.hear(Heard { node: node.to_owned(), beat: Some(beat), at: 0 });
         }
         roster.view()

@@ -1,0 +1,155 @@
+//! A beat as it travels: what a node says, when by its clock, and a MAC over that, the topic and the
+//! node's name.
+//!
+//! **Invariant:** of each node only what is newer than the last is believed, so that nobody can repeat
+//! what it said before.
+
+use std::collections::BTreeMap;
+
+use domain::timestamp::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Beat, Heard, NODES_MAX,
+    seal::{Doubt, PeerKey, Tag, is_far},
+};
+use crate::clock::Clock;
+
+const LABEL: &str = "beat";
+
+#[derive(Serialize, Deserialize)]
+struct Said {
+    /// Microseconds since 1970.
+    sent_at: i64,
+    /// None: the node leaves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    beat: Option<Beat>,
+}
+
+/// Speaks for one node.
+pub(super) struct Mouth {
+    key: PeerKey,
+    topic: String,
+    clock: Clock,
+    last: i64,
+}
+
+impl Mouth {
+    pub(super) fn new(key: PeerKey, topic: &str, clock: Clock) -> Self {
+        Self { key, topic: topic.to_owned(), clock, last: i64::MIN }
+    }
+
+    pub(super) fn say(&mut self, node: &str, beat: Option<&Beat>) -> Option<(Vec<u8>, Tag)> {
+        let sent_at = self.clock.now().as_micros().max(self.last.saturating_add(1));
+        self.last = sent_at;
+        let said = serde_json::to_vec(&Said { sent_at, beat: beat.cloned() }).ok()?;
+        let tag = self.key.tag(LABEL, &[self.topic.as_bytes(), node.as_bytes(), &said]);
+        Some((said, tag))
+    }
+}
+
+/// Hears all nodes.
+pub(super) struct Ear {
+    key: PeerKey,
+    topic: String,
+    /// When each node said what was believed last.
+    last: BTreeMap<String, i64>,
+}
+
+impl Ear {
+    pub(super) fn new(key: PeerKey, topic: &str) -> Self {
+        Self { key, topic: topic.to_owned(), last: BTreeMap::new() }
+    }
+
+    /// What was said under a node's name, stamped by the broker with milliseconds.
+    pub(super) fn believe(
+        &mut self,
+        node: &str,
+        said: Option<&[u8]>,
+        tag: Option<&[u8]>,
+        at: i64,
+    ) -> Result<Heard, Doubt> {
+        let (Some(said), Some(tag)) = (said, tag) else { return Err(Doubt::Unsigned) };
+        if !self.key.verifies(tag, LABEL, &[self.topic.as_bytes(), node.as_bytes(), said]) {
+            return Err(Doubt::Forged);
+        }
+        // Of a release that speaks otherwise.
+        let Ok(Said { sent_at, beat }) = serde_json::from_slice(said) else {
+            return Err(Doubt::Unsigned);
+        };
+        let stamped_at = Timestamp::from_micros(at.saturating_mul(1_000));
+        if is_far(stamped_at, Timestamp::from_micros(sent_at)) {
+            return Err(Doubt::Late);
+        }
+        if self.last.get(node).is_some_and(|last| sent_at <= *last) {
+            return Err(Doubt::Replayed);
+        }
+        self.last.insert(node.to_owned(), sent_at);
+        if self.last.len() > NODES_MAX {
+            let silent = self.last.iter().min_by_key(|(_, at)| **at);
+            let silent = silent.map(|(node, _)| node.clone());
+            silent.and_then(|node| self.last.remove(&node));
+        }
+        Ok(Heard { node: node.to_owned(), beat, at })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{super::seal::CLOCK_SKEW_MAX, *};
+    use crate::clock::ManualClock;
+
+    const TOPIC: &str = "tradewind.nodes";
+    const START: i64 = 1_700_000_000_000;
+
+    fn key(secret: &str) -> PeerKey {
+        PeerKey::new(&secret.to_owned().into())
+    }
+
+    fn beat() -> Beat {
+        Beat::new("http://a", crate::log::Nonce(1), false)
+    }
+
+    fn mouth(secret: &str, clock: &ManualClock) -> Mouth {
+        Mouth::new(key(secret), TOPIC, clock.clone().into())
+    }
+
+    fn clock() -> ManualClock {
+        ManualClock::at(Timestamp::from_micros(START * 1_000))
+    }
+
+    #[test]
+    fn a_node_is_believed_and_what_it_said_cannot_be_said_again() {
+        let (clock, mut ear) = (clock(), Ear::new(key("a secret"), TOPIC));
+        let mut mouth = mouth("a secret", &clock);
+        let said: Vec<_> = (0..3).map(|_| mouth.say("a", Some(&beat())).unwrap()).collect();
+        for (said, tag) in &said {
+            let heard = ear.believe("a", Some(said), Some(tag), START).unwrap();
+            assert_eq!(heard, Heard { node: "a".to_owned(), beat: Some(beat()), at: START });
+        }
+        for (said, tag) in &said {
+            let again = ear.believe("a", Some(said), Some(tag), START);
+            assert_eq!(again, Err(Doubt::Replayed));
+        }
+        let (said, tag) = mouth.say("a", None).unwrap();
+        assert_eq!(ear.believe("a", Some(&said), Some(&tag), START).unwrap().beat, None);
+    }
+
+    #[test]
+    fn nobody_else_speaks_for_a_node() {
+        let (clock, mut ear) = (clock(), Ear::new(key("a secret"), TOPIC));
+        let (said, tag) = mouth("a secret", &clock).say("a", Some(&beat())).unwrap();
+        let (foreign, foreign_tag) = mouth("another", &clock).say("a", Some(&beat())).unwrap();
+        let mut believe = |node, said, tag| ear.believe(node, said, tag, START).unwrap_err();
+        assert_eq!(believe("a", Some(&*foreign), Some(&foreign_tag[..])), Doubt::Forged);
+        assert_eq!(believe("b", Some(&*said), Some(&tag[..])), Doubt::Forged);
+        assert_eq!(believe("a", Some(&*said), None), Doubt::Unsigned);
+        assert_eq!(believe("a", None, None), Doubt::Unsigned, "nor says that it has gone");
+        let late = START + 1 + i64::try_from(CLOCK_SKEW_MAX.as_millis()).unwrap();
+        assert_eq!(ear.believe("a", Some(&said), Some(&tag), late), Err(Doubt::Late));
+        clock.advance(Duration::from_secs(1));
+        assert!(ear.believe("a", Some(&said), Some(&tag), START).is_ok());
+    }
+}
