@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use command_api::{Service, Settings};
 use infra::{
-    config::{Args, EXIT_CODE, Loaded, LocalStack},
+    config::{Args, EXIT_CODE, Exposures, Loaded, LocalStack},
     shutdown::Shutdown,
     telemetry,
 };
@@ -44,7 +44,7 @@ fn main() -> ExitCode {
             return EXIT_CODE.into();
         }
     };
-    let Loaded { settings, effective } = loaded;
+    let Loaded { settings, effective, exposures } = loaded;
     if cli.args.check_config {
         print!("{effective}");
         return ExitCode::SUCCESS;
@@ -53,7 +53,7 @@ fn main() -> ExitCode {
         eprintln!("say what to do: command-api serve (--help tells more)");
         return EXIT_CODE.into();
     };
-    match serve(settings) {
+    match serve(settings, &exposures) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
@@ -62,8 +62,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve(settings: Settings) -> anyhow::Result<()> {
+fn serve(settings: Settings, exposures: &Exposures) -> anyhow::Result<()> {
     telemetry::init(&settings.log)?;
+    exposures.tell();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let shutdown = Shutdown::on_signals()?;

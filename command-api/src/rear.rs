@@ -70,7 +70,17 @@ impl Rear {
             }
             None => (Cluster::alone(&self.node), None),
         };
-        let depot = Depot::open(&self.snapshots)?;
+        let mut depot = Depot::open(&self.snapshots)?;
+        match &self.meeting {
+            Some(meeting) => {
+                depot = depot.map(|depot| depot.with_key(PeerKey::new(&meeting.secret)));
+            }
+            None if depot.is_some() => warn!(
+                "without node.peer_secret anybody who can write where snapshots lie can make one \
+                 that this node believes"
+            ),
+            None => {}
+        }
         let stores = Stores::on_disk(&self.store, log.shard_count()).with_depot(depot);
         let (engine, shards) = Engine::new(&log, &self.node, &self.clock, cluster, &stores);
         self.engine.fill(engine.clone());

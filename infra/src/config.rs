@@ -10,6 +10,7 @@
 //! printed: not in a mistake, not by `--check-config`, not by `Debug`.
 
 mod args;
+mod exposure;
 mod layers;
 mod mistake;
 mod reader;
@@ -17,6 +18,7 @@ mod reference;
 mod sections;
 
 pub use args::Args;
+pub use exposure::Exposures;
 pub use layers::{Layers, LocalStack};
 pub use mistake::{EXIT_CODE, Mistakes};
 pub use reader::{Effective, Loaded, Reader, Setting, Settings, bytes, duration};

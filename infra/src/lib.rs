@@ -8,6 +8,7 @@ pub mod clock;
 pub mod codec;
 pub mod config;
 pub mod descriptors;
+pub mod folder;
 pub mod http;
 pub mod log;
 pub mod membership;

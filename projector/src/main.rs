@@ -140,19 +140,21 @@ async fn main() -> ExitCode {
 }
 
 async fn run(args: &config::Args) -> anyhow::Result<Outcome> {
-    let config::Loaded { settings, effective } = args.load::<Settings>(LocalStack::Ignored)?;
+    let config::Loaded { settings, effective, exposures } =
+        args.load::<Settings>(LocalStack::Ignored)?;
     if args.check_config {
         cli::check_config(&effective);
         return Ok(Outcome::Done);
     }
     telemetry::init(&settings.log)?;
+    exposures.tell();
     let shutdown = Shutdown::on_signals().context("listening to signals")?;
     Service::bind(settings, projector::Source::Kafka)?.run(shutdown).await?;
     Ok(Outcome::Done)
 }
 
 async fn status(args: &config::Args, json: bool) -> anyhow::Result<Outcome> {
-    let config::Loaded { settings, effective } = args.load::<Looking>(LocalStack::Reader)?;
+    let config::Loaded { settings, effective, .. } = args.load::<Looking>(LocalStack::Reader)?;
     if args.check_config {
         cli::check_config(&effective);
         return Ok(Outcome::Done);
@@ -162,7 +164,7 @@ async fn status(args: &config::Args, json: bool) -> anyhow::Result<Outcome> {
 }
 
 async fn ask(args: &config::Args, ask: Option<Ask>) -> anyhow::Result<Outcome> {
-    let config::Loaded { settings, effective } = args.load::<Asking>(LocalStack::Reader)?;
+    let config::Loaded { settings, effective, .. } = args.load::<Asking>(LocalStack::Reader)?;
     match ask {
         Some(ask) if !args.check_config => cli::ask(&settings, &ask).await,
         _ => {
@@ -207,7 +209,7 @@ async fn dead_letters(
     args: &config::Args,
     command: cli::dead_letters::Command,
 ) -> anyhow::Result<Outcome> {
-    let config::Loaded { settings, effective } = args.load::<Asking>(LocalStack::Reader)?;
+    let config::Loaded { settings, effective, .. } = args.load::<Asking>(LocalStack::Reader)?;
     if args.check_config {
         cli::check_config(&effective);
         return Ok(Outcome::Done);

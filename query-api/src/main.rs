@@ -50,7 +50,7 @@ fn main() -> ExitCode {
         show(&loaded.effective);
         return ExitCode::SUCCESS;
     }
-    match serve(loaded.settings) {
+    match serve(loaded.settings, loaded.exposures) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("query-api: {error:#}");
@@ -65,8 +65,9 @@ fn show(effective: &config::Effective) {
 }
 
 #[tokio::main]
-async fn serve(settings: Settings) -> anyhow::Result<()> {
+async fn serve(settings: Settings, exposures: config::Exposures) -> anyhow::Result<()> {
     telemetry::init(&settings.log)?;
+    exposures.tell();
     let shutdown = Shutdown::on_signals().context("installing signal handlers")?;
     let service = Service::bind(settings)?;
     Ok(service.run(shutdown).await?)

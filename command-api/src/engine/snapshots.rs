@@ -7,7 +7,7 @@
 //! A snapshot is as little a second truth as a store is. What is wrong with one, or doubtful, ends in
 //! taking the next older one, and then in reading the log from its beginning.
 //!
-//! **Invariant:** what a snapshot held is in a store only after its checksum has been seen to match,
+//! **Invariant:** what a snapshot held is in a store only after all its MACs have been seen to match,
 //! and what is in place then is looked at as any store that was found at the start.
 
 mod depot;

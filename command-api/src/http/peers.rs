@@ -30,8 +30,7 @@ use crate::engine::{
 
 static DOUBTED: Counter = Counter::new(
     "tradewind_peers_doubted_total",
-    "Requests between nodes that were not believed, by reason: unsigned, forged, elsewhere, late, \
-     replayed or crowded",
+    "Requests in the name of a node that were not believed, by reason",
 );
 
 /// Somebody asks as if it were a node.

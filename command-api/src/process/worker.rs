@@ -299,6 +299,7 @@ const fn is_for_good(error: SubmitError) -> bool {
         | SubmitError::NotOwner
         | SubmitError::Unknown
         | SubmitError::UnderWay
+        | SubmitError::OwnerOutdated
         | SubmitError::ShuttingDown => false,
     }
 }

@@ -34,6 +34,11 @@ pub(super) enum Mistake {
         origin: String,
         cause: String,
     },
+    /// It lets others read or change what is sent.
+    Exposed {
+        origin: String,
+        cause: String,
+    },
 }
 
 impl Mistakes {
@@ -78,6 +83,7 @@ impl fmt::Display for Mistake {
                 write!(f, "{origin}: also set by {other}; keep one of them")
             }
             Self::Unreadable { origin, cause } => write!(f, "{origin}: cannot be read: {cause}"),
+            Self::Exposed { origin, cause } => write!(f, "{origin}: {cause}"),
         }
     }
 }

@@ -5,14 +5,15 @@ use std::{collections::BTreeSet, fmt, str::FromStr, time::Duration};
 use secrecy::SecretString;
 
 use super::{
-    Layers, Mistakes,
+    Exposures, Layers, Mistakes,
+    exposure::STRICT,
     layers::{Layer, Value},
     mistake::Mistake,
 };
 
 /// Sections that some service has. A service leaves those of the others alone, so that all may
 /// share one file and one environment.
-const SECTIONS: [&str; 14] = [
+const SECTIONS: [&str; 15] = [
     "auth",
     "client",
     "engine",
@@ -25,6 +26,7 @@ const SECTIONS: [&str; 14] = [
     "postgres",
     "projector",
     "query",
+    "security",
     "snapshots",
     "store",
 ];
@@ -53,6 +55,7 @@ pub trait Settings: Sized {
 pub struct Loaded<S> {
     pub settings: S,
     pub effective: Effective,
+    pub exposures: Exposures,
 }
 
 /// What `--check-config` prints.
@@ -73,11 +76,17 @@ pub struct Reader<'a> {
     asked: Vec<(&'static Setting, bool)>,
     lines: Vec<Line>,
     mistakes: Vec<Mistake>,
+    is_strict: bool,
+    exposures: Vec<String>,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(layers: &'a Layers) -> Self {
-        Self { layers: &layers.0, asked: vec![], lines: vec![], mistakes: vec![] }
+        let (layers, is_strict, exposures) = (&layers.0, false, vec![]);
+        let (asked, lines, mistakes) = (vec![], vec![], vec![]);
+        let mut reader = Self { layers, asked, lines, mistakes, is_strict, exposures };
+        reader.is_strict = reader.get(&STRICT).unwrap_or_default();
+        reader
     }
 
     /// A setting that there must be, if only by default. `None` after a mistake, which is noted.
@@ -140,6 +149,17 @@ impl<'a> Reader<'a> {
         None
     }
 
+    /// Notes that a setting, as it is, exposes what is sent.
+    pub fn expose(&mut self, setting: &'static Setting, what: &str) {
+        let origin = variable(setting.key);
+        if self.is_strict {
+            let cause = format!("{what}, which security.strict forbids");
+            self.mistakes.push(Mistake::Exposed { origin, cause });
+        } else {
+            self.exposures.push(format!("{origin}: {what}"));
+        }
+    }
+
     /// Notes that a setting is missing which only others make necessary.
     pub fn missing<T>(&mut self, setting: &'static Setting) -> Option<T> {
         let (name, allowed) = (variable(setting.key), setting.allowed);
@@ -157,7 +177,8 @@ impl<'a> Reader<'a> {
             cause: "a section gave up without naming a mistake".to_owned(),
         };
         let settings = settings.ok_or_else(unread)?;
-        Ok(Loaded { settings, effective: Effective(self.lines) })
+        let (effective, exposures) = (Effective(self.lines), Exposures(self.exposures));
+        Ok(Loaded { settings, effective, exposures })
     }
 
     /// Everything that was asked for, and whether it is a secret.

@@ -160,6 +160,7 @@ fn effective_settings_show_origins_and_mask_secrets() {
     let layers = environment(&[("TRADEWIND_LOG__FORMAT", "json")]);
     let loaded = layers.load::<All>().unwrap();
     expect![[r#"
+        security.strict = "false"  # default
         http.bind = "127.0.0.1:8080"  # default
         ops.bind = "127.0.0.1:8090"  # default
         http.request_wait_max = "10s"  # default
@@ -307,5 +308,51 @@ fn sizes_may_have_a_unit() {
     );
     for bad in ["", "MiB", "1MB", "-1", "1.5GiB", "99999999999999GiB"] {
         assert_eq!(bytes(bad), None, "{bad}");
+    }
+}
+
+struct Wires;
+
+impl Settings for Wires {
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let (kafka, postgres) = (Kafka::read(reader), Postgres::read(reader));
+        kafka.and(postgres).map(|_| Self)
+    }
+}
+
+/// What is exposed by these brokers, protocol and database.
+fn exposed(servers: &str, protocol: &str, url: &str, strict: bool) -> Result<usize, String> {
+    let variables = [
+        ("TRADEWIND_KAFKA__BOOTSTRAP_SERVERS", servers),
+        ("TRADEWIND_KAFKA__SECURITY_PROTOCOL", protocol),
+        ("TRADEWIND_KAFKA__SASL_USERNAME", "shop"),
+        ("TRADEWIND_KAFKA__SASL_PASSWORD", "hunter2"),
+        ("TRADEWIND_POSTGRES__URL", url),
+        ("TRADEWIND_SECURITY__STRICT", if strict { "true" } else { "false" }),
+    ];
+    let loaded = Layers::default().environment(variables).load::<Wires>();
+    let count = |loaded: Loaded<Wires>| loaded.exposures.sentences().len();
+    loaded.map(count).map_err(|mistakes| mistakes.to_string())
+}
+
+#[test]
+fn what_travels_unencrypted_to_another_machine_is_told_and_a_mistake_where_it_is_strict() {
+    const HERE: &str = "postgres://u:hunter2@127.0.0.1/shop";
+    let far = |mode: &str| format!("postgres://u:hunter2@db.example/shop{mode}");
+    let all_here = [("127.0.0.1:9092,localhost:9093", "plaintext"), ("[::1]:9092", "plaintext")];
+    let encrypted = [("kafka:9093", "ssl"), ("127.0.0.1:1,kafka:9093", "sasl_ssl")];
+    for (servers, protocol) in all_here.into_iter().chain(encrypted) {
+        for url in [HERE, &far("?sslmode=require"), &far("?sslmode=verify-full")] {
+            assert_eq!(exposed(servers, protocol, url, true), Ok(0), "{servers} {protocol} {url}");
+        }
+    }
+    let plain = [("kafka:9092", "plaintext"), ("127.0.0.1:1,10.0.0.7:9092", "sasl_plaintext")];
+    for (servers, protocol) in plain {
+        for url in [far(""), far("?sslmode=prefer"), far("?sslmode=disable")] {
+            assert_eq!(exposed(servers, protocol, &url, false), Ok(2), "{servers} {url}");
+            let mistakes = exposed(servers, protocol, &url, true).unwrap_err();
+            assert!(mistakes.starts_with("2 mistakes"), "{mistakes}");
+            assert!(!mistakes.contains("hunter2"), "{mistakes}");
+        }
     }
 }

@@ -65,7 +65,7 @@ fn the_page_of_metrics_is_complete() {
          Every service shows its metrics in Prometheus' text form at `/metrics` of its listener for \
          operations (`ops.bind`). A series appears with its first observation. Labels come from \
          closed sets: `shard`, `reason`, `result`, `question`, `read`, `process`, `projection`, \
-         `version`, `state`, `route`, `method`, `status`, `code`, `policy`, `provider`, \
+         `version`, `state`, `table`, `route`, `method`, `status`, `code`, `policy`, `provider`, \
          `operation`, `outcome`. Histograms of seconds have buckets from half a millisecond to \
          half a minute.\n\n\
          What to look at first: `tradewind_engine_serving` (each shard is 1 on one node), \

@@ -4,19 +4,21 @@
 //! its head. Which one is newer is told by the storage's own clock: offsets of a log that was made
 //! anew start again.
 
-use std::{fmt, fs, path::PathBuf, sync::Arc, time::Duration};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use domain::{shard::ShardId, timestamp::Timestamp};
 use futures_util::TryStreamExt;
 use infra::{
     config::{self, SnapshotLocation},
+    folder::make_private,
     log::{BoxError, LogId, Offset},
+    membership::seal::PeerKey,
 };
 use object_store::{
     BackoffConfig, ObjectStore, RetryConfig, aws::AmazonS3Builder, local::LocalFileSystem,
     path::Path, prefix::PrefixStore,
 };
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
 
 use super::super::store::Head;
@@ -40,6 +42,8 @@ pub struct Depot {
     pub(super) storage: Arc<dyn ObjectStore>,
     pub(super) records_min: u64,
     pub(super) interval_min: Duration,
+    /// Without a secret its MACs tell damage, and nothing of who has made a snapshot.
+    pub(super) key: PeerKey,
     pub(super) uploads: Semaphore,
     pub(super) fetches: Semaphore,
 }
@@ -91,7 +95,14 @@ impl Depot {
         interval_min: Duration,
     ) -> Self {
         let (uploads, fetches) = (Semaphore::new(UPLOADS_MAX), Semaphore::new(FETCHES_MAX));
-        Self { storage, records_min, interval_min, uploads, fetches }
+        let key = PeerKey::new(&SecretString::default());
+        Self { storage, records_min, interval_min, key, uploads, fetches }
+    }
+
+    /// Under the secret of the nodes that are to believe each other's snapshots.
+    #[must_use]
+    pub fn with_key(self, key: PeerKey) -> Self {
+        Self { key, ..self }
     }
 
     /// A shard's snapshots, the newest first.
@@ -159,7 +170,7 @@ impl fmt::Display for Name {
 }
 
 fn folder(path: &PathBuf) -> Result<Arc<dyn ObjectStore>, BoxError> {
-    fs::create_dir_all(path)?;
+    make_private(path)?;
     Ok(Arc::new(LocalFileSystem::new_with_prefix(path)?))
 }
 

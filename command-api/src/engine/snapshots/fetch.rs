@@ -84,7 +84,7 @@ async fn fit(
 ) -> Result<Result<Head, String>, ReadError> {
     let beginning = timeout(ASK_WAIT_MAX, depot.storage.get_range(path, 0..HEAD_END_MAX)).await;
     let beginning = beginning.map_err(BoxError::from).and_then(|read| Ok(read?));
-    let head = beginning.and_then(|bytes| format::read_head(&mut bytes.reader()));
+    let head = beginning.and_then(|bytes| format::read_head(&mut bytes.reader(), &depot.key));
     let head = match head {
         Ok(head) => head,
         Err(error) => return Ok(Err(chain(&*error).to_string())),
@@ -106,9 +106,9 @@ async fn restore(
     let fetched = timeout(ASK_WAIT_MAX, depot.storage.get(path)).await??;
     let mut from = fetched.into_stream();
     let (pieces, waiting) = mpsc::channel(PIECES_MAX);
-    let source = Arc::clone(stores.source());
+    let (source, key) = (Arc::clone(stores.source()), depot.key.clone());
     let placing = task::spawn_blocking("restore store", move || {
-        let (head, mut rows) = Rows::open(Pieces { waiting, piece: Bytes::new() })?;
+        let (head, mut rows) = Rows::open(Pieces { waiting, piece: Bytes::new() }, &key)?;
         if head != expected {
             return Err("it was replaced while it was read".into());
         }

@@ -1,20 +1,27 @@
 //! A snapshot in bytes: a head that tells what it is of, rows in compressed blocks, and an end with
-//! their number and a checksum of all that came before it.
+//! their number.
 //!
 //! ```text
-//! magic (8)  head: length (u32), MessagePack
-//! block: length (u32), length when unpacked (u32), a zstd frame with a checksum of its own
+//! magic (8)  head: length (u32), MessagePack  MAC (32)
+//! block: length (u32), length when unpacked (u32), a zstd frame with a checksum of its own, MAC (32)
 //!        rows: table (u8), key length (u32), key, value length (u32), value
 //! ...
-//! end: 0 (u32)  number of rows (u64)  SHA-256 (32)
+//! end: 0 (u32)  number of rows (u64)  MAC (32)
 //! ```
 //!
-//! Numbers are big-endian. Rows are sorted by table and key. Both sides hold one block at a time.
+//! Numbers are big-endian. Rows are sorted by table and key. Both sides hold one block at a time. Each
+//! MAC is under the nodes' secret and covers the one before it, so that no part can be changed, left
+//! out, or put elsewhere.
+//!
+//! **Invariant:** nothing is unpacked or decoded before its MAC was seen to be right.
 
 use std::io::{self, Read, Write};
 
-use infra::log::BoxError;
-use sha2::{Digest, Sha256};
+use infra::{
+    log::BoxError,
+    membership::seal::{PeerKey, Tag},
+};
+use subtle::ConstantTimeEq;
 use zstd::{
     bulk::{Compressor, Decompressor},
     zstd_safe::CParameter,
@@ -23,7 +30,7 @@ use zstd::{
 use super::super::store::{Head, Row, Table};
 
 /// The last byte is the version of what this file describes.
-const MAGIC: [u8; 8] = *b"twsnaps\x01";
+const MAGIC: [u8; 8] = *b"twsnaps\x02";
 
 /// A block is ended when it has grown beyond this.
 const BLOCK_BYTES: usize = 1 << 20;
@@ -33,29 +40,31 @@ const BLOCK_BYTES_MAX: usize = 256 << 20;
 
 const HEAD_BYTES_MAX: usize = 4 << 10;
 
-/// The magic and the longest head: where a head ends at the latest.
-pub(super) const HEAD_END_MAX: u64 = 8 + 4 + (4 << 10);
+/// The magic, the longest head and its MAC: where a head ends at the latest.
+pub(super) const HEAD_END_MAX: u64 = 8 + 4 + (4 << 10) + 32;
 
 /// Fast; the states' field names, which repeat, go all the same.
 const LEVEL: i32 = 1;
 
 pub(super) struct Writer<W> {
-    to: Hashed<W>,
+    to: W,
+    chain: Chain,
     block: Vec<u8>,
     compressor: Compressor<'static>,
     rows: u64,
 }
 
 impl<W: Write> Writer<W> {
-    pub(super) fn begin(to: W, head: &Head) -> Result<Self, BoxError> {
-        let mut to = Hashed { inner: to, sha256: Sha256::new() };
+    pub(super) fn begin(mut to: W, head: &Head, key: &PeerKey) -> Result<Self, BoxError> {
+        let mut chain = Chain::begin(key);
         to.write_all(&MAGIC)?;
         let head = rmp_serde::to_vec_named(head)?;
         to.write_all(&length(head.len())?)?;
         to.write_all(&head)?;
+        to.write_all(&chain.link(Part::Head, &[&head]))?;
         let mut compressor = Compressor::new(LEVEL)?;
         compressor.set_parameter(CParameter::ChecksumFlag(true))?;
-        Ok(Self { to, block: Vec::with_capacity(BLOCK_BYTES), compressor, rows: 0 })
+        Ok(Self { to, chain, block: Vec::with_capacity(BLOCK_BYTES), compressor, rows: 0 })
     }
 
     pub(super) fn row(&mut self, row: &Row<'_>) -> Result<(), BoxError> {
@@ -72,18 +81,20 @@ impl<W: Write> Writer<W> {
         if !self.block.is_empty() {
             self.end_block()?;
         }
+        let rows = self.rows.to_be_bytes();
         self.to.write_all(&length(0)?)?;
-        self.to.write_all(&self.rows.to_be_bytes())?;
-        let Hashed { mut inner, sha256 } = self.to;
-        inner.write_all(&sha256.finalize())?;
-        Ok(inner.flush()?)
+        self.to.write_all(&rows)?;
+        self.to.write_all(&self.chain.link(Part::End, &[&rows]))?;
+        Ok(self.to.flush()?)
     }
 
     fn end_block(&mut self) -> Result<(), BoxError> {
         let packed = self.compressor.compress(&self.block)?;
+        let block_bytes = length(self.block.len())?;
         self.to.write_all(&length(packed.len())?)?;
-        self.to.write_all(&length(self.block.len())?)?;
+        self.to.write_all(&block_bytes)?;
         self.to.write_all(&packed)?;
+        self.to.write_all(&self.chain.link(Part::Block, &[&block_bytes, &packed]))?;
         self.block.clear();
         Ok(())
     }
@@ -91,7 +102,8 @@ impl<W: Write> Writer<W> {
 
 /// The rows of a snapshot, one after the other.
 pub(in super::super) struct Rows {
-    from: Hashed<Box<dyn Read + Send>>,
+    from: Box<dyn Read + Send>,
+    chain: Chain,
     decompressor: Decompressor<'static>,
     block: Vec<u8>,
     /// What of the block has been read.
@@ -101,24 +113,35 @@ pub(in super::super) struct Rows {
 }
 
 /// Reads the head, up to which any reader will do.
-pub(super) fn read_head(from: &mut impl Read) -> Result<Head, BoxError> {
+pub(super) fn read_head(from: &mut impl Read, key: &PeerKey) -> Result<Head, BoxError> {
+    begin_reading(from, key).map(|(head, _)| head)
+}
+
+fn begin_reading(from: &mut impl Read, key: &PeerKey) -> Result<(Head, Chain), BoxError> {
     let mut magic = [0; MAGIC.len()];
     from.read_exact(&mut magic).map_err(cut_off)?;
     if magic != MAGIC {
         return Err("it is no snapshot that this release can read".into());
     }
+    let mut chain = Chain::begin(key);
     let head = read_part(from, HEAD_BYTES_MAX)?;
-    Ok(rmp_serde::from_slice(&head).map_err(|error| format!("its head is damaged: {error}"))?)
+    chain.check(from, Part::Head, &[&head])?;
+    let head =
+        rmp_serde::from_slice(&head).map_err(|error| format!("its head is damaged: {error}"))?;
+    Ok((head, chain))
 }
 
 impl Rows {
     /// From the first byte of a snapshot on.
-    pub(super) fn open(from: impl Read + Send + 'static) -> Result<(Head, Self), BoxError> {
-        let from: Box<dyn Read + Send> = Box::new(from);
-        let mut from = Hashed { inner: from, sha256: Sha256::new() };
-        let head = read_head(&mut from)?;
+    pub(super) fn open(
+        from: impl Read + Send + 'static,
+        key: &PeerKey,
+    ) -> Result<(Head, Self), BoxError> {
+        let mut from: Box<dyn Read + Send> = Box::new(from);
+        let (head, chain) = begin_reading(&mut from, key)?;
         let decompressor = Decompressor::new()?;
-        Ok((head, Self { from, decompressor, block: Vec::new(), read: 0, rows: 0, ended: false }))
+        let (block, read, rows, ended) = (Vec::new(), 0, 0, false);
+        Ok((head, Self { from, chain, decompressor, block, read, rows, ended }))
     }
 
     /// The next row. `None` is said only if all of them were there and undamaged.
@@ -146,6 +169,8 @@ impl Rows {
             return Err("a block has an impossible length".into());
         }
         let packed = read_exact(&mut self.from, packed_bytes)?;
+        let unpacked_bytes = length(block_bytes)?;
+        self.chain.check(&mut self.from, Part::Block, &[&unpacked_bytes, &packed])?;
         let block = self.decompressor.decompress(&packed, block_bytes);
         self.block = block.map_err(|error| format!("a block is damaged: {error}"))?;
         self.read = 0;
@@ -159,12 +184,7 @@ impl Rows {
     fn end(&mut self) -> Result<(), BoxError> {
         let mut rows = [0; 8];
         self.from.read_exact(&mut rows).map_err(cut_off)?;
-        let expected = self.from.sha256.clone().finalize();
-        let mut found = [0; 32];
-        self.from.read_exact(&mut found).map_err(cut_off)?;
-        if found[..] != expected[..] {
-            return Err("its checksum does not match".into());
-        }
+        self.chain.check(&mut self.from, Part::End, &[&rows])?;
         if u64::from_be_bytes(rows) != self.rows {
             return Err("rows are missing".into());
         }
@@ -219,28 +239,40 @@ fn length(bytes: usize) -> Result<[u8; 4], BoxError> {
     Ok(u32::try_from(bytes)?.to_be_bytes())
 }
 
-/// Passes bytes on and adds them up.
-struct Hashed<T> {
-    inner: T,
-    sha256: Sha256,
+#[derive(Clone, Copy)]
+enum Part {
+    Head,
+    Block,
+    End,
 }
 
-impl<W: Write> Write for Hashed<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.inner.write(bytes)?;
-        self.sha256.update(&bytes[..written]);
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
+/// The MACs of a snapshot's parts, each over the one before it.
+struct Chain {
+    key: PeerKey,
+    last: Tag,
 }
 
-impl<R: Read> Read for Hashed<R> {
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(bytes)?;
-        self.sha256.update(&bytes[..read]);
-        Ok(read)
+impl Chain {
+    fn begin(key: &PeerKey) -> Self {
+        Self { key: key.clone(), last: [0; 32] }
+    }
+
+    fn link(&mut self, part: Part, of: &[&[u8]]) -> Tag {
+        let kind = [part as u8];
+        let all: Vec<&[u8]> =
+            [&self.last[..], &kind].into_iter().chain(of.iter().copied()).collect();
+        self.last = self.key.tag("snapshot", &all);
+        self.last
+    }
+
+    /// Reads the MAC that follows a part.
+    fn check(&mut self, from: &mut impl Read, part: Part, of: &[&[u8]]) -> Result<(), BoxError> {
+        let mut found = [0; 32];
+        from.read_exact(&mut found).map_err(cut_off)?;
+        if self.link(part, of).ct_eq(&found).into() {
+            Ok(())
+        } else {
+            Err("it is damaged, or not of nodes with this secret".into())
+        }
     }
 }

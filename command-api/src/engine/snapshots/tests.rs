@@ -1,7 +1,10 @@
 use std::io::Cursor;
 
 use domain::FOLD_VERSION;
-use infra::log::{Checkpoint, Nonce};
+use infra::{
+    log::{Checkpoint, Nonce},
+    membership::seal::PeerKey,
+};
 use object_store::{ObjectStoreExt, PutPayload, memory::InMemory, path::Path};
 
 use super::{
@@ -40,7 +43,7 @@ fn rows() -> Vec<Owned> {
 
 fn written(rows: &[Owned]) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let mut writer = Writer::begin(&mut bytes, &head()).unwrap();
+    let mut writer = Writer::begin(&mut bytes, &head(), &key("a secret")).unwrap();
     for (table, key, value) in rows {
         writer.row(&Row { table: *table, key, value }).unwrap();
     }
@@ -48,9 +51,17 @@ fn written(rows: &[Owned]) -> Vec<u8> {
     bytes
 }
 
+fn key(secret: &str) -> PeerKey {
+    PeerKey::new(&secret.to_owned().into())
+}
+
 fn read(bytes: Vec<u8>) -> Result<Vec<Owned>, String> {
+    read_with("a secret", bytes)
+}
+
+fn read_with(secret: &str, bytes: Vec<u8>) -> Result<Vec<Owned>, String> {
     let read_all = || {
-        let (found, mut rows) = Rows::open(Cursor::new(bytes))?;
+        let (found, mut rows) = Rows::open(Cursor::new(bytes), &key(secret))?;
         assert_eq!(found, head());
         let mut all = Vec::new();
         while let Some(Row { table, key, value }) = rows.next()? {
@@ -64,7 +75,7 @@ fn read(bytes: Vec<u8>) -> Result<Vec<Owned>, String> {
 #[test]
 fn what_was_written_is_read_again() {
     let bytes = written(&rows());
-    assert_eq!(read_head(&mut &*bytes).unwrap(), head());
+    assert_eq!(read_head(&mut &*bytes, &key("a secret")).unwrap(), head());
     assert_eq!(read(bytes).unwrap(), rows());
     assert_eq!(read(written(&[])).unwrap(), []);
 }
@@ -76,6 +87,27 @@ fn a_cut_is_noticed_wherever_it_is() {
         let error = read(bytes[..length].to_vec()).unwrap_err();
         assert_eq!(error, "it is cut off", "cut at {length} of {}", bytes.len());
     }
+}
+
+#[test]
+fn a_snapshot_of_others_is_not_believed() {
+    let bytes = written(&rows()[..5]);
+    for secret in ["another secret", ""] {
+        let error = read_with(secret, bytes.clone()).unwrap_err();
+        assert_eq!(error, "it is damaged, or not of nodes with this secret");
+        assert!(read_head(&mut &*bytes, &key(secret)).is_err());
+    }
+}
+
+#[test]
+fn blocks_of_one_snapshot_do_not_pass_in_another() {
+    let (one, other) = (written(&rows()[..5]), written(&rows()[5..9]));
+    let body = one.len() - written_body_bytes(&one);
+    assert_eq!(one[..body], other[..body], "the heads are alike");
+    // The first block of one, and the end of the other.
+    let mut mixed = one[..one.len() - 44].to_vec();
+    mixed.extend(&other[other.len() - 44..]);
+    assert!(read(mixed).is_err());
 }
 
 #[test]

@@ -147,8 +147,9 @@ async fn upload(
     copy: Box<dyn StoreCopy>,
 ) -> Result<u64, BoxError> {
     let (parts, mut written) = mpsc::channel(PARTS_WAITING_MAX);
+    let key = depot.key.clone();
     let reading = task::spawn_blocking("read store", move || {
-        let mut writer = Writer::begin(Parts { parts, part: Vec::new() }, copy.head())?;
+        let mut writer = Writer::begin(Parts { parts, part: Vec::new() }, copy.head(), &key)?;
         copy.rows(&mut |row| writer.row(&row))?;
         writer.finish()
     });

@@ -26,7 +26,10 @@ use domain::{
     id::{CommandId, StreamId},
     shard::ShardId,
 };
-use infra::log::{BoxError, Checkpoint};
+use infra::{
+    folder::make_private,
+    log::{BoxError, Checkpoint},
+};
 
 use super::{
     super::snapshots::Rows,
@@ -61,7 +64,10 @@ impl Source for DiskSource {
     fn open(&self, shard: ShardId) -> Result<Arc<dyn StateStore>, OpenError> {
         let header = self.header(shard);
         let folder = self.folder(shard);
-        fs::create_dir_all(&folder).map_err(|error| OpenError::Unavailable(error.into()))?;
+        // What is in it need not be narrower: nobody else comes that far.
+        make_private(&self.path)
+            .and_then(|()| make_private(&folder))
+            .map_err(|error| OpenError::Unavailable(error.into()))?;
         let store = DiskStore::open(folder, self.block_bytes, &header)?;
         Ok(Arc::new(store))
     }
@@ -83,7 +89,7 @@ impl Source for DiskSource {
     fn restore(&self, shard: ShardId, head: &Head, rows: &mut Rows) -> Result<(), BoxError> {
         let incoming = self.path.join(format!("shard-{shard}.incoming"));
         remove(&incoming)?;
-        fs::create_dir_all(&incoming)?;
+        make_private(&incoming)?;
         let placed = fill(&incoming, self.block_bytes, head, rows).and_then(|()| {
             remove(&self.folder(shard))?;
             Ok(fs::rename(&incoming, self.folder(shard))?)

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use secrecy::SecretString;
 
-use crate::config::{Reader, Setting};
+use crate::config::{Reader, Setting, exposure::is_here};
 
 const BOOTSTRAP_SERVERS: Setting = Setting {
     key: "kafka.bootstrap_servers",
@@ -99,6 +99,9 @@ impl Kafka {
         let bootstrap_servers = reader.get_with(&BOOTSTRAP_SERVERS, servers);
         let topic = reader.get_with(&TOPIC, topic);
         let security = KafkaSecurity::read(reader);
+        if let (Some(servers), Some(security)) = (&bootstrap_servers, &security) {
+            security.expose_to(servers, reader);
+        }
         Some(Self { bootstrap_servers: bootstrap_servers?, topic: topic?, security: security? })
     }
 
@@ -130,6 +133,24 @@ impl KafkaSecurity {
             }
         };
         Some(Self { protocol: protocol?, ca_file: ca_file?, sasl })
+    }
+}
+
+impl KafkaSecurity {
+    /// Notes what others can read on the way to brokers on other machines.
+    fn expose_to(&self, servers: &str, reader: &mut Reader<'_>) {
+        let host =
+            |server: &'_ str| server.trim().rsplit_once(':').map(|(host, _)| host.to_owned());
+        if servers.split(',').filter_map(host).all(|host| is_here(&host)) {
+            return;
+        }
+        let is_readable = match (self.protocol, &self.sasl) {
+            (KafkaProtocol::Ssl | KafkaProtocol::SaslSsl, _) => return,
+            (_, Some(sasl)) if sasl.mechanism == "PLAIN" => "the password and all events travel",
+            _ => "all events travel",
+        };
+        reader
+            .expose(&PROTOCOL, &format!("{is_readable} unencrypted to brokers on other machines"));
     }
 }
 

@@ -1,9 +1,9 @@
 //! How the read models are reached.
 
 use secrecy::{ExposeSecret, SecretString};
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
-use crate::config::{Reader, Setting};
+use crate::config::{Reader, Setting, exposure::is_here};
 
 const URL: Setting = Setting {
     key: "postgres.url",
@@ -34,8 +34,24 @@ impl Postgres {
         if url.as_ref().is_some_and(|url| !is_url(url.expose_secret())) {
             return reader.refuse(&URL);
         }
+        if url.as_ref().is_some_and(|url| is_exposed(url.expose_secret())) {
+            let what = "the password, if only in a hash, and all rows may travel unencrypted to \
+                        another machine (sslmode is less than require)";
+            reader.expose(&URL, what);
+        }
         Some(Self { url: url?, connections_max: connections_max? })
     }
+}
+
+fn is_exposed(text: &str) -> bool {
+    text.parse::<PgConnectOptions>().is_ok_and(|options| {
+        let is_local = options.get_socket().is_some() || is_here(options.get_host());
+        let may_be_plain = matches!(
+            options.get_ssl_mode(),
+            PgSslMode::Disable | PgSslMode::Allow | PgSslMode::Prefer
+        );
+        !is_local && may_be_plain
+    })
 }
 
 fn is_url(text: &str) -> bool {

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use secrecy::SecretString;
 use url::Url;
 
-use crate::config::{Reader, Setting, duration};
+use crate::config::{Reader, Setting, duration, exposure::is_here};
 
 const LOCATION: Setting = Setting {
     key: "snapshots.location",
@@ -99,6 +99,12 @@ impl Snapshots {
         });
         let region = reader.get_with(&REGION, |text| (!text.is_empty()).then(|| text.to_owned()));
         let credentials = read_credentials(reader);
+        if let (Some(Place::Bucket { .. }), Some(Some(endpoint))) = (&place, &endpoint)
+            && endpoint.scheme() == "http"
+            && !endpoint.host_str().is_some_and(is_here)
+        {
+            reader.expose(&ENDPOINT, "snapshots travel unencrypted to another machine");
+        }
         let location = match place? {
             Place::Nowhere => None,
             Place::Folder(path) => Some(SnapshotLocation::Folder(path)),
