@@ -126,16 +126,15 @@ fn in_a_process_with_few_descriptors() {
     // However far the opening comes, it is no damage.
     while !taken.is_empty() {
         match disk.source().open(SHARD) {
-            Err(OpenError::Unavailable(_)) => drop(taken.pop()),
+            Err(OpenError::Unavailable(_)) => {}
             Err(error) => panic!("with {} descriptors taken: {error:?}", taken.len()),
             Ok(store) => {
                 let found = store.state(&stream(7));
                 let is_refused = matches!(found, Err(StoreError::Io(_)));
                 assert!(is_refused || found.is_ok_and(|found| found.is_some()));
-                drop(store);
-                drop(taken.pop());
             }
         }
+        taken.truncate(taken.len().saturating_sub(5));
     }
     let store = disk.open_here();
     assert_eq!(store.state(&stream(7)).unwrap().unwrap().snapshot, Ok(snapshot(7)));
