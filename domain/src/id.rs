@@ -161,6 +161,14 @@ impl Sku {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether a URL can carry it as a segment of its path: `.` and `..` mean other places, and clients
+    /// take them away before they send anything. No product gets such a code, be it of more dots; those
+    /// that have one stay readable.
+    #[must_use]
+    pub fn fits_a_path(&self) -> bool {
+        self.0.bytes().any(|byte| byte != b'.')
+    }
 }
 
 impl FromStr for Sku {
@@ -335,6 +343,16 @@ mod tests {
         let distinct: std::collections::BTreeSet<_> = ids.iter().collect();
         assert_eq!(distinct.len(), ids.len());
         assert_eq!(request.command(one), RequestId::keyed(caller, "k").command(one));
+    }
+
+    #[test]
+    fn a_sku_of_dots_is_no_place_in_a_url() {
+        for bad in [".", "..", "..."] {
+            assert!(!bad.parse::<Sku>().unwrap().fits_a_path(), "{bad}");
+        }
+        for good in ["A", ".a", "a.", "-", "_", "..a.."] {
+            assert!(good.parse::<Sku>().unwrap().fits_a_path(), "{good}");
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@
 pub mod aggregate;
 pub mod capability;
 pub mod claim;
+pub mod country;
 pub mod envelope;
 pub mod id;
 pub mod money;

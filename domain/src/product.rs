@@ -1,5 +1,6 @@
 //! A product of the catalogue and its price.
 
+mod attribute;
 mod command;
 mod decide;
 mod event;
@@ -8,6 +9,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+pub use attribute::{Attribute, InvalidNumber, Number};
 pub use command::*;
 pub use decide::DETAILS_BYTES_MAX;
 pub use event::*;

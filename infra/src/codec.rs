@@ -57,6 +57,32 @@ pub fn encode(event: &Event) -> (Arc<str>, Bytes) {
     (event_type, Bytes::from(text).slice(data_start..data_end))
 }
 
+/// Why a record must not be appended.
+#[derive(Debug, thiserror::Error)]
+pub enum NotReadable {
+    #[error("its stream {0:?} cannot be read back")]
+    Stream(StreamId),
+    #[error(transparent)]
+    Event(#[from] DecodeError),
+    #[error("an event of type {0:?} is read back as another")]
+    Differs(Arc<str>),
+}
+
+/// Reads a record that is about to be appended as everybody will, for ever: what is in the log cannot
+/// be taken back, and a stream with an event that nobody can read is lost.
+///
+/// # Errors
+/// The record tells readers something else than the event, or nothing.
+pub fn read_back(record: &EventRecord, event: &Event) -> Result<(), NotReadable> {
+    if record.stream.as_str().parse().ok().as_ref() != Some(&record.stream) {
+        return Err(NotReadable::Stream(record.stream.clone()));
+    }
+    if decode(record)? != *event {
+        return Err(NotReadable::Differs(Arc::clone(&record.event_type)));
+    }
+    Ok(())
+}
+
 /// The domain event of a record.
 ///
 /// # Errors

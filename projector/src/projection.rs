@@ -157,6 +157,8 @@ pub(crate) enum Kind {
     Text,
     Int,
     Long,
+    /// A whole number of any size: a sum of many `Long`s.
+    Whole,
     Time,
     Date,
     Json,
@@ -170,6 +172,7 @@ pub(crate) enum Cell<'r> {
     Text(Cow<'r, str>),
     Int(i32),
     Long(i64),
+    Whole(i128),
     Time(DateTime<Utc>),
     Date(NaiveDate),
     /// As text.
@@ -260,6 +263,7 @@ impl Kind {
             Self::Text => "text",
             Self::Int => "int",
             Self::Long => "bigint",
+            Self::Whole => "numeric",
             Self::Time => "timestamptz",
             Self::Date => "date",
             Self::Json => "jsonb",
@@ -297,6 +301,8 @@ impl<'r> Cell<'r> {
             Self::Text(value) => value.into(),
             Self::Int(value) => value.into(),
             Self::Long(value) => value.into(),
+            // Beyond 64 bits as a double, which is what becomes of the stored number, too.
+            Self::Whole(value) => serde_json::from_str(&value.to_string()).unwrap_or_default(),
             Self::Time(value) => instant(value).into(),
             Self::Date(value) => value.to_string().into(),
             Self::Json(value) => serde_json::from_str(&value).unwrap_or_default(),

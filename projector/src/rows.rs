@@ -131,6 +131,8 @@ fn bind<'q, 'c: 'q>(
         Kind::Text => array!(Cell::Text(value) => value.to_string()),
         Kind::Int => array!(Cell::Int(value) => *value),
         Kind::Long => array!(Cell::Long(value) => *value),
+        // As text: the statement makes a number of it.
+        Kind::Whole => array!(Cell::Whole(value) => value.to_string()),
         Kind::Time => array!(Cell::Time(value) => *value),
         Kind::Date => array!(Cell::Date(value) => *value),
         // As text: the statement makes JSON of it.

@@ -70,6 +70,12 @@ pub enum Effect {
         stream: StreamId,
         detail: String,
     },
+    /// A command was refused because readers could not have read what it came to: a bug, and
+    /// somebody must act.
+    NotReadable {
+        stream: StreamId,
+        detail: String,
+    },
     /// Drop the writer with all its later reports, and do not claim.
     LetGo,
     /// Drop the writer with all its later reports, open a fresh one and claim the shard.

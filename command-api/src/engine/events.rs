@@ -45,6 +45,10 @@ static FORWARDED: Counter = Counter::new(
     "tradewind_engine_forwarded_total",
     "Questions taken to another node: submit or read, by what came of it",
 );
+static NOT_READABLE: Counter = Counter::new(
+    "tradewind_engine_not_readable_total",
+    "Commands refused because what they would record could not be read back",
+);
 static UNREADABLE: Counter =
     Counter::new("tradewind_engine_unreadable_streams_total", "Streams that had to be stopped");
 
@@ -252,6 +256,20 @@ impl Event for EntryUnreadable<'_> {
                 "a deadline of shard {shard} cannot be decoded and is passed over: {detail}"
             ),
         }
+    }
+}
+
+pub(super) struct RecordNotReadable<'a> {
+    pub(super) shard: ShardId,
+    pub(super) stream: &'a StreamId,
+    pub(super) detail: &'a str,
+}
+
+impl Event for RecordNotReadable<'_> {
+    fn emit(self) {
+        let Self { shard, stream, detail } = self;
+        NOT_READABLE.add(&[label(shard)], 1);
+        error!(shard.id = %shard, %stream, "a command on {stream} was refused, a bug: {detail}");
     }
 }
 

@@ -59,6 +59,12 @@ impl Outcome {
         Self::Rejected { status, code: rejection.code().to_owned(), detail: rejection.to_string() }
     }
 
+    /// A bug, found in time: what was decided cannot be recorded so that anybody could read it.
+    pub(super) fn not_readable() -> Self {
+        let detail = "what this would record could not be read back; nothing has happened";
+        Self::Rejected { status: 422, code: "not_recordable".to_owned(), detail: detail.to_owned() }
+    }
+
     pub(super) fn revision_mismatch(expected: Revision, actual: Revision) -> Self {
         let detail = format!(
             "If-Match names revision {expected}, the stream is at {actual}: read it again and \

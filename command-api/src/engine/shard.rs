@@ -38,7 +38,8 @@ use super::{
     effect::{Effect, Input, RequestId, TakeOverReason},
     events::{
         CacheAsked, EntryUnreadable, EpochEnded, GroupReported, GroupSent, PhaseChanged,
-        RecordsRead, RoleChanged, StreamUnreadable, TakingOver, Ticked, WriterFailed,
+        RecordNotReadable, RecordsRead, RoleChanged, StreamUnreadable, TakingOver, Ticked,
+        WriterFailed,
     },
     ownership::Role,
     saver::Saver,
@@ -519,6 +520,9 @@ impl Shard {
             }
             Effect::Unreadable { stream, detail } => {
                 emit(StreamUnreadable { shard: self.id, stream: &stream, detail: &detail });
+            }
+            Effect::NotReadable { stream, detail } => {
+                emit(RecordNotReadable { shard: self.id, stream: &stream, detail: &detail });
             }
             Effect::Halt { reason } => return Err(ShardError::Halted { shard: self.id, reason }),
         }

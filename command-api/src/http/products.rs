@@ -71,7 +71,8 @@ async fn create(
         }
     }
     let NewProduct { sku, name, description, department, category, product_type, brand, .. } = body;
-    let attributes = body.attributes.into_iter().filter(|(_, value)| !value.is_null()).collect();
+    let attributes = body.attributes.into_iter();
+    let attributes = attributes.filter_map(|(name, value)| Some((name, value?.0))).collect();
     let details =
         Details { name, description, department, category, product_type, brand, attributes };
     let command = product::Command::Create { sku: sku.clone(), details, price: body.price };
@@ -141,7 +142,9 @@ async fn update(
 ) -> Result<Response, Problem> {
     let ProductPatch { name, description, department, category, product_type, brand, attributes } =
         body;
-    // `null` removes an attribute, as does a value of it in a new product.
+    // `null` removes an attribute.
+    let attributes = attributes.into_iter().map(|(name, value)| (name, value.map(|it| it.0)));
+    let attributes = attributes.collect();
     let patch = Patch { name, description, department, category, product_type, brand, attributes };
     change(&app, &origin, id, product::Command::Update { patch }).await
 }

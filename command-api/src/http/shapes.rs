@@ -2,6 +2,8 @@
 
 use domain::{
     cart::{Address, Adjustment},
+    country,
+    id::Sku,
     money,
 };
 use infra::http::{
@@ -58,34 +60,32 @@ pub(super) struct AddressBody {
     line2: Option<String>,
     city: String,
     region: Option<String>,
-    postal_code: String,
+    /// Not all countries have them. Empty is as absent, here and in `line2` and `region`.
+    postal_code: Option<String>,
     /// ISO 3166-1 alpha-2.
-    #[schema(example = "DE")]
+    #[schema(example = "DE", pattern = "^[A-Z]{2}$")]
     country: String,
 }
 
 impl AddressBody {
     pub(super) fn check(&self, fields: &mut Fields, at: &str) {
         let Self { name, line1, line2, city, region, postal_code, country } = self;
-        for (field, text) in [
-            ("name", Some(name)),
-            ("line1", Some(line1)),
-            ("line2", line2.as_ref()),
-            ("city", Some(city)),
-            ("region", region.as_ref()),
-            ("postal_code", Some(postal_code)),
-        ] {
-            if let Some(text) = text {
-                fields.text(format!("{at}/{field}"), text, SHORT_CHARS_MAX);
-            }
+        for (field, text) in [("name", name), ("line1", line1), ("city", city)] {
+            fields.text(format!("{at}/{field}"), text, SHORT_CHARS_MAX);
         }
-        let is_country = country.len() == 2 && country.bytes().all(|b| b.is_ascii_uppercase());
+        for (field, text) in [("line2", line2), ("region", region), ("postal_code", postal_code)] {
+            let text = text.as_deref().unwrap_or_default();
+            fields.text_or_empty(format!("{at}/{field}"), text, SHORT_CHARS_MAX);
+        }
         let detail = "must be an ISO 3166-1 alpha-2 code such as DE";
-        fields.check(format!("{at}/country"), "invalid", is_country, detail);
+        fields.check(format!("{at}/country"), "invalid", country::is_country(country), detail);
     }
 
     pub(super) fn into_address(self) -> Address {
         let Self { name, line1, line2, city, region, postal_code, country } = self;
+        // Forms send what was left blank.
+        let given = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
+        let (line2, region, postal_code) = (given(line2), given(region), given(postal_code));
         Address { name, line1, line2, city, region, postal_code, country }
     }
 }
@@ -115,6 +115,12 @@ pub(super) fn check_adjustments(fields: &mut Fields, at: &str, adjustments: &[Ad
         fields.text(format!("{at}/kind"), &adjustment.kind, SHORT_CHARS_MAX);
         fields.text_or_empty(format!("{at}/reason"), &adjustment.reason, SHORT_CHARS_MAX);
     }
+}
+
+/// The code of a new thing must be one that its own URLs can carry.
+pub(super) fn check_new_sku(fields: &mut Fields, at: &'static str, sku: &Sku) {
+    let detail = "must have a character other than a dot, or no URL could carry it";
+    fields.check(at, "invalid", sku.fits_a_path(), detail);
 }
 
 pub(super) fn check_price(fields: &mut Fields, at: &'static str, price: money::Money) {
@@ -150,6 +156,44 @@ mod tests {
         let mut fields = Fields::default();
         check_email(&mut fields, "/email", email);
         assert_eq!(fields.is_empty(), expected, "{email}");
+    }
+
+    fn address(change: impl FnOnce(&mut serde_json::Value)) -> (Fields, Address) {
+        let mut body = serde_json::json!({
+            "name": "Ada", "line1": "1 Main Street", "city": "Dublin", "country": "IE",
+        });
+        change(&mut body);
+        let body: AddressBody = serde_json::from_value(body).unwrap();
+        let mut fields = Fields::default();
+        body.check(&mut fields, "");
+        (fields, body.into_address())
+    }
+
+    #[test]
+    fn what_was_left_blank_in_an_address_is_absent() {
+        let (_, absent) = address(|_| {});
+        assert_eq!((&absent.line2, &absent.region, &absent.postal_code), (&None, &None, &None));
+        for blank in ["", "  ", "\t"] {
+            let (fields, found) = address(|body| {
+                for field in ["line2", "region", "postal_code"] {
+                    body[field] = blank.into();
+                }
+            });
+            assert!(fields.is_empty(), "{fields:?}");
+            assert_eq!(found, absent, "{blank:?}");
+        }
+        let (fields, _) = address(|body| body["line1"] = " ".into());
+        assert!(!fields.is_empty(), "a line is needed");
+    }
+
+    #[test]
+    fn a_country_is_one_that_there_is() {
+        for (country, expected) in
+            [("IE", true), ("AX", true), ("ie", false), ("XX", false), ("UK", false), ("", false)]
+        {
+            let (fields, _) = address(|body| body["country"] = country.into());
+            assert_eq!(fields.is_empty(), expected, "{country}");
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     answer::{Accepted, Reply},
     incoming::{Incoming, Origin, Staff},
-    shapes::{CommandHeaders, SHORT_CHARS_MAX},
+    shapes::{CommandHeaders, SHORT_CHARS_MAX, check_new_sku},
     state::AppState,
 };
 
@@ -98,6 +98,9 @@ async fn change(
     sku: &Sku,
     command: stock::Command,
 ) -> Result<Reply, Problem> {
+    let mut fields = Fields::default();
+    check_new_sku(&mut fields, "/sku", sku);
+    fields.finish()?;
     let stream = sku.stock_stream();
     let answer = origin.submit(app, stream.clone(), Command::Stock(command)).await?;
     Reply::of(&stream, &answer)

@@ -130,7 +130,9 @@ pub struct Address {
     pub city: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
-    pub postal_code: String,
+    /// Not all countries have them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub postal_code: Option<String>,
     /// ISO 3166-1 alpha-2.
     pub country: String,
 }

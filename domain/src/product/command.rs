@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{id::Sku, money::Money, product::Details};
+use crate::{
+    id::Sku,
+    money::Money,
+    product::{Attribute, Details},
+};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Command {
@@ -38,5 +42,5 @@ pub struct Patch {
     pub product_type: Option<Option<String>>,
     pub brand: Option<Option<String>>,
     /// `None` as a value removes the attribute.
-    pub attributes: BTreeMap<String, Option<serde_json::Value>>,
+    pub attributes: BTreeMap<String, Option<Attribute>>,
 }

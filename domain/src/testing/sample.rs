@@ -6,8 +6,6 @@ use std::{
     time::Duration,
 };
 
-use serde_json::json;
-
 use super::{NOW, sku, usd, uuid};
 use crate::{
     Event, api_key, cart, claim,
@@ -106,7 +104,7 @@ pub fn address() -> cart::Address {
         line2: Some("Flat 2".into()),
         city: "Springfield".into(),
         region: Some("IL".into()),
-        postal_code: "62701".into(),
+        postal_code: Some("62701".into()),
         country: "US".into(),
     }
 }
@@ -220,7 +218,7 @@ pub fn details() -> product::Details {
         category: Some("MILK".into()),
         product_type: Some("WHOLE MILK".into()),
         brand: Some("National".into()),
-        attributes: BTreeMap::from([("fat".into(), json!("3.5 %")), ("litres".into(), json!(1))]),
+        attributes: BTreeMap::from([("fat".into(), "3.5 %".into()), ("litres".into(), 1.into())]),
     }
 }
 

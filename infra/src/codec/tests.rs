@@ -120,3 +120,18 @@ fn check_golden(stream: &str, file: &Path) {
         assert_eq!(json(&value), json(data.as_bytes()), "{}", file.display());
     }
 }
+
+#[test]
+fn what_would_be_read_as_something_else_is_found_before_it_is_appended() {
+    let event = Event::Stock(stock::Event::Received { quantity: 5, reference: None });
+    let (event_type, value) = encode(&event);
+    let sound = record("stock/A-1", &event_type, str::from_utf8(&value).unwrap());
+    assert!(read_back(&sound, &event).is_ok());
+    let cut = EventRecord { value: value.slice(..value.len() - 1), ..sound.clone() };
+    assert!(matches!(read_back(&cut, &event), Err(NotReadable::Event(_))));
+    let other = EventRecord { value: Bytes::from_static(br#"{"quantity":6}"#), ..sound.clone() };
+    assert!(matches!(read_back(&other, &event), Err(NotReadable::Differs(_))));
+    let nameless = StreamId::new(StreamType::Stock, "");
+    let lost = EventRecord { stream: nameless, ..sound };
+    assert!(matches!(read_back(&lost, &event), Err(NotReadable::Stream(_))));
+}

@@ -3,9 +3,8 @@
 use chrono::{DateTime, Utc};
 use domain::{
     StreamType,
-    product::{Details, Event},
+    product::{Attribute, Details, Event},
 };
-use serde_json::Value;
 use sqlx::types::Json;
 use uuid::Uuid;
 
@@ -34,16 +33,17 @@ pub(super) struct Product {
     revision: i64,
 }
 
-type Attributes = std::collections::BTreeMap<String, Value>;
+type Attributes = std::collections::BTreeMap<String, Attribute>;
 
 impl Projection for Products {
     const NAME: &'static str = "products";
-    const VERSION: i32 = 1;
+    const VERSION: i32 = 2;
+    // Names are sorted as people expect, which their column says, and so their index.
     const TABLES: &'static str = "
         CREATE TABLE {schema}.products (
             id             uuid PRIMARY KEY,
             sku            text NOT NULL,
-            name           text NOT NULL,
+            name           text COLLATE read.people NOT NULL,
             description    text,
             department     text,
             category       text,

@@ -4,6 +4,9 @@
 //! What an order will count for is remembered from its placing to its confirmation or rejection, in
 //! a row that is then deleted. Figures are added up per shard, so that shards never contend for a
 //! row; readers sum over the shards.
+//!
+//! **Invariant:** no order that was accepted is too much for the sums. An order's revenue fits 64 bits,
+//! that of some twenty of the largest orders does not, so revenue is summed in numbers of any size.
 
 use std::collections::BTreeMap;
 
@@ -53,12 +56,13 @@ pub(super) struct Additions {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Figures {
     orders: i64,
-    sold: Sold,
+    units: i64,
+    revenue: i128,
 }
 
 impl Projection for Sales {
     const NAME: &'static str = "sales";
-    const VERSION: i32 = 1;
+    const VERSION: i32 = 2;
     const TABLES: &'static str = "
         CREATE TABLE {schema}.pending (
             order_id    uuid PRIMARY KEY,
@@ -76,7 +80,7 @@ impl Projection for Sales {
             shard      int NOT NULL,
             orders     bigint NOT NULL,
             units      bigint NOT NULL,
-            revenue    bigint NOT NULL,
+            revenue    numeric NOT NULL,
             PRIMARY KEY (day, department, channel, currency, shard)
         ) WITH (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.02);
         CREATE TABLE {schema}.sales_totals (
@@ -86,7 +90,7 @@ impl Projection for Sales {
             shard      int NOT NULL,
             orders     bigint NOT NULL,
             units      bigint NOT NULL,
-            revenue    bigint NOT NULL,
+            revenue    numeric NOT NULL,
             PRIMARY KEY (day, channel, currency, shard)
         ) WITH (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.02);
     ";
@@ -124,7 +128,7 @@ impl StreamFold for Sales {
                 Column::of("shard", Kind::Int),
                 Column::of("orders", Kind::Long),
                 Column::of("units", Kind::Long),
-                Column::of("revenue", Kind::Long),
+                Column::of("revenue", Kind::Whole),
             ],
         },
         Table {
@@ -137,7 +141,7 @@ impl StreamFold for Sales {
                 Column::of("shard", Kind::Int),
                 Column::of("orders", Kind::Long),
                 Column::of("units", Kind::Long),
-                Column::of("revenue", Kind::Long),
+                Column::of("revenue", Kind::Whole),
             ],
         },
     ];
@@ -279,17 +283,19 @@ impl Additions {
 impl Figures {
     /// Adds one order.
     fn add(&mut self, sold: Sold) -> Result<(), Inapplicable> {
-        self.merge(Self { orders: 1, sold })
+        self.merge(Self { orders: 1, units: sold.units, revenue: sold.revenue.into() })
     }
 
     fn merge(&mut self, other: Self) -> Result<(), Inapplicable> {
-        let orders = self.orders.checked_add(other.orders);
-        self.orders = orders.ok_or(Inapplicable::QuantityOverflow)?;
-        self.sold.add(other.sold)
+        let overflow = Inapplicable::QuantityOverflow;
+        self.orders = self.orders.checked_add(other.orders).ok_or(overflow.clone())?;
+        self.units = self.units.checked_add(other.units).ok_or(overflow.clone())?;
+        self.revenue = self.revenue.checked_add(other.revenue).ok_or(overflow)?;
+        Ok(())
     }
 
     fn cells(&self) -> [Cell<'static>; 3] {
-        [self.orders, self.sold.units, self.sold.revenue].map(Cell::Long)
+        [Cell::Long(self.orders), Cell::Long(self.units), Cell::Whole(self.revenue)]
     }
 }
 
@@ -310,7 +316,7 @@ async fn add_departments(
         INSERT INTO {schema}.sales AS kept
         SELECT day, department, channel, currency, $5, orders, units, revenue
         FROM UNNEST($1::date[], $2::text[], $3::text[], $4::text[], $6::bigint[], $7::bigint[],
-            $8::bigint[]) AS added (day, department, channel, currency, orders, units, revenue)
+            $8::numeric[]) AS added (day, department, channel, currency, orders, units, revenue)
         ON CONFLICT (day, department, channel, currency, shard) DO UPDATE SET
             orders = kept.orders + excluded.orders, units = kept.units + excluded.units,
             revenue = kept.revenue + excluded.revenue
@@ -323,8 +329,8 @@ async fn add_departments(
         .bind(column(&rows, |((.., currency), _)| &**currency))
         .bind(tables.shard_column())
         .bind(column(&rows, |(_, figures)| figures.orders))
-        .bind(column(&rows, |(_, figures)| figures.sold.units))
-        .bind(column(&rows, |(_, figures)| figures.sold.revenue))
+        .bind(column(&rows, |(_, figures)| figures.units))
+        .bind(column(&rows, |(_, figures)| figures.revenue.to_string()))
         .execute(tables.connection())
         .await?;
     Ok(())
@@ -334,7 +340,7 @@ async fn add_totals(tables: &mut Tables<'_>, additions: &Additions) -> Result<()
     let sql = "
         INSERT INTO {schema}.sales_totals AS kept
         SELECT day, channel, currency, $4, orders, units, revenue
-        FROM UNNEST($1::date[], $2::text[], $3::text[], $5::bigint[], $6::bigint[], $7::bigint[])
+        FROM UNNEST($1::date[], $2::text[], $3::text[], $5::bigint[], $6::bigint[], $7::numeric[])
             AS added (day, channel, currency, orders, units, revenue)
         ON CONFLICT (day, channel, currency, shard) DO UPDATE SET
             orders = kept.orders + excluded.orders, units = kept.units + excluded.units,
@@ -347,8 +353,8 @@ async fn add_totals(tables: &mut Tables<'_>, additions: &Additions) -> Result<()
         .bind(column(&rows, |((.., currency), _)| &**currency))
         .bind(tables.shard_column())
         .bind(column(&rows, |(_, figures)| figures.orders))
-        .bind(column(&rows, |(_, figures)| figures.sold.units))
-        .bind(column(&rows, |(_, figures)| figures.sold.revenue))
+        .bind(column(&rows, |(_, figures)| figures.units))
+        .bind(column(&rows, |(_, figures)| figures.revenue.to_string()))
         .execute(tables.connection())
         .await?;
     Ok(())

@@ -51,6 +51,7 @@ fn put_row(buffer: &mut Vec<u8>, cells: &[Cell<'_>]) {
             Cell::Text(value) => put(buffer, &[value.as_bytes()]),
             Cell::Int(value) => put(buffer, &[&value.to_be_bytes()]),
             Cell::Long(value) => put(buffer, &[&value.to_be_bytes()]),
+            Cell::Whole(value) => put(buffer, &[&numeric(*value)]),
             Cell::Time(value) => put(buffer, &[&micros(*value).to_be_bytes()]),
             Cell::Date(value) => put(buffer, &[&days(*value).to_be_bytes()]),
             Cell::Json(value) => put(buffer, &[&[JSONB], value.as_bytes()]),
@@ -66,6 +67,23 @@ fn put(buffer: &mut Vec<u8>, parts: &[&[u8]]) {
     for part in parts {
         buffer.extend_from_slice(part);
     }
+}
+
+/// `numeric` in binary: how many digits to the base of 10,000, what power of it the first has, sign,
+/// decimal places, and the digits.
+fn numeric(value: i128) -> Vec<u8> {
+    const BASE: u128 = 10_000;
+    const NEGATIVE: i16 = 0x4000;
+    let (mut rest, mut digits) = (value.unsigned_abs(), Vec::new());
+    while rest > 0 {
+        digits.push(i16::try_from(rest % BASE).unwrap_or_default());
+        rest /= BASE;
+    }
+    // 128 bits have ten such digits.
+    let count = i16::try_from(digits.len()).unwrap_or_default();
+    let sign = if value < 0 { NEGATIVE } else { 0 };
+    let head = [count, (count - 1).max(0), sign, 0];
+    head.into_iter().chain(digits.into_iter().rev()).flat_map(i16::to_be_bytes).collect()
 }
 
 /// PostgreSQL counts from the year 2000.
@@ -88,6 +106,13 @@ mod tests {
         assert_eq!(micros("2000-01-01T00:00:01Z".parse().unwrap()), 1_000_000);
         assert_eq!(days("2000-03-01".parse().unwrap()), 60);
         assert_eq!(days("1999-12-31".parse().unwrap()), -1);
+    }
+
+    #[test]
+    fn whole_numbers_are_digits_to_the_base_of_ten_thousand() {
+        assert_eq!(numeric(0), [0, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(numeric(7), [0, 1, 0, 0, 0, 0, 0, 0, 0, 7]);
+        assert_eq!(numeric(-20_003), [0, 2, 0, 1, 0x40, 0, 0, 0, 0, 2, 0, 3]);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use domain::{cart::Channel, timestamp::Day};
 use sqlx::{Postgres, QueryBuilder, Row, postgres::PgRow};
 
-use super::{ReadError, ReadModel, error::in_time};
+use super::{ReadError, ReadModel, document::undecodable, error::in_time};
 
 /// A dimension to group by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,8 @@ pub(crate) struct SalesRow {
     pub(crate) currency: String,
     pub(crate) orders: i64,
     pub(crate) units: i64,
-    pub(crate) revenue: i64,
+    /// A sum of amounts, which may be more than 64 bits hold.
+    pub(crate) revenue: i128,
 }
 
 impl Group {
@@ -83,7 +84,7 @@ fn statement(groups: &[Group], filter: &SalesFilter, rows_max: usize) -> QueryBu
     let columns: Vec<_> = groups.iter().map(|group| group.column()).chain(["currency"]).collect();
     let mut sql = QueryBuilder::new("SELECT ");
     sql.push(columns.join(", "))
-        .push(", sum(orders)::bigint, sum(units)::bigint, sum(revenue)::bigint FROM read.")
+        .push(", sum(orders)::bigint, sum(units)::bigint, sum(revenue)::text FROM read.")
         .push(view)
         .push(" WHERE true");
     filter.narrow(&mut sql);
@@ -101,7 +102,7 @@ fn figures(row: &PgRow, groups: usize) -> Result<SalesRow, sqlx::Error> {
         currency: row.try_get(groups)?,
         orders: row.try_get(groups + 1)?,
         units: row.try_get(groups + 2)?,
-        revenue: row.try_get(groups + 3)?,
+        revenue: row.try_get::<String, _>(groups + 3)?.parse().map_err(undecodable)?,
     })
 }
 
@@ -136,7 +137,7 @@ mod tests {
             &[],
             &SalesFilter::default(),
             &expect![[
-                r#"SELECT currency, sum(orders)::bigint, sum(units)::bigint, sum(revenue)::bigint FROM read.sales_totals WHERE true GROUP BY 1 ORDER BY currency COLLATE "C" LIMIT $1"#
+                r#"SELECT currency, sum(orders)::bigint, sum(units)::bigint, sum(revenue)::text FROM read.sales_totals WHERE true GROUP BY 1 ORDER BY currency COLLATE "C" LIMIT $1"#
             ]],
         );
     }
@@ -147,7 +148,7 @@ mod tests {
             &[Group::Department, Group::Week],
             &SalesFilter::default(),
             &expect![[
-                r#"SELECT department, to_char(day, 'IYYY"-W"IW'), currency, sum(orders)::bigint, sum(units)::bigint, sum(revenue)::bigint FROM read.sales WHERE true GROUP BY 1, 2, 3 ORDER BY department COLLATE "C", to_char(day, 'IYYY"-W"IW') COLLATE "C", currency COLLATE "C" LIMIT $1"#
+                r#"SELECT department, to_char(day, 'IYYY"-W"IW'), currency, sum(orders)::bigint, sum(units)::bigint, sum(revenue)::text FROM read.sales WHERE true GROUP BY 1, 2, 3 ORDER BY department COLLATE "C", to_char(day, 'IYYY"-W"IW') COLLATE "C", currency COLLATE "C" LIMIT $1"#
             ]],
         );
     }
@@ -163,7 +164,7 @@ mod tests {
             &[Group::Channel, Group::Month, Group::Day],
             &filter,
             &expect![[
-                r#"SELECT channel, to_char(day, 'YYYY-MM'), to_char(day, 'YYYY-MM-DD'), currency, sum(orders)::bigint, sum(units)::bigint, sum(revenue)::bigint FROM read.sales_totals WHERE true AND day >= $1 AND day <= $2 AND channel = $3 GROUP BY 1, 2, 3, 4 ORDER BY channel COLLATE "C", to_char(day, 'YYYY-MM') COLLATE "C", to_char(day, 'YYYY-MM-DD') COLLATE "C", currency COLLATE "C" LIMIT $4"#
+                r#"SELECT channel, to_char(day, 'YYYY-MM'), to_char(day, 'YYYY-MM-DD'), currency, sum(orders)::bigint, sum(units)::bigint, sum(revenue)::text FROM read.sales_totals WHERE true AND day >= $1 AND day <= $2 AND channel = $3 GROUP BY 1, 2, 3, 4 ORDER BY channel COLLATE "C", to_char(day, 'YYYY-MM') COLLATE "C", to_char(day, 'YYYY-MM-DD') COLLATE "C", currency COLLATE "C" LIMIT $4"#
             ]],
         );
     }

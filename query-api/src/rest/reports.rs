@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     freshness::Projection,
-    read_model::{Group, Money, SalesFilter, SalesRow},
+    read_model::{Group, SalesFilter, SalesRow},
 };
 
 const READS: &[Projection] = &[Projection::Sales];
@@ -90,7 +90,18 @@ pub(super) struct SalesItem {
     /// Confirmed orders: with departments, those that have the department in them.
     orders: i64,
     units: i64,
-    revenue: Money,
+    revenue: Sum,
+}
+
+/// A sum of amounts in minor units of a currency.
+#[derive(Serialize, ToSchema)]
+struct Sum {
+    /// Exact, and may be more than 64 bits hold.
+    #[schema(value_type = i128, example = 1250)]
+    amount: i128,
+    /// ISO 4217.
+    #[schema(example = "USD")]
+    currency: String,
 }
 
 /// Sales of confirmed orders
@@ -154,7 +165,7 @@ impl Serialize for Item<'_> {
         }
         item.serialize_entry("orders", orders)?;
         item.serialize_entry("units", units)?;
-        let revenue = Money { amount: *revenue, currency: currency.clone() };
+        let revenue = Sum { amount: *revenue, currency: currency.clone() };
         item.serialize_entry("revenue", &revenue)?;
         item.end()
     }

@@ -6,3 +6,4 @@ mod idempotency;
 mod last_units;
 mod poison;
 mod shop;
+mod values;

@@ -127,6 +127,39 @@ async fn pages_of_every_order_meet_without_gaps() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn names_are_sorted_as_people_look_for_them() {
+    let rig = Rig::start().await;
+    // Of equal names the id decides.
+    let sorted =
+        ["Äpfel", "apple", "Apple", "banana", "banana", "eclair", "Éclair", "Œuf", "zebra", "Zoë"];
+    let ids: Vec<Uuid> = sorted.iter().map(|_| Uuid::now_v7()).collect();
+    for (name, id) in sorted.iter().zip(&ids).rev() {
+        insert(&rig, Row { id: *id, sku: &id.to_string(), ..Row::default() }).await;
+        rig.sql(format!("UPDATE products_v1.products SET name = '{name}' WHERE id = '{id}'")).await;
+    }
+    let (mut found, mut path) = (Vec::new(), "/v1/products?sort=name&limit=3".to_owned());
+    loop {
+        let page = rig.anon().get(&path).await.expect(200);
+        found.extend(each(&page, "/id"));
+        let Some(next) = page.body["next"].as_str() else { break };
+        path = format!("/v1/products?sort=name&limit=3&cursor={next}");
+    }
+    let expected: Vec<Value> = ids.iter().map(|id| id.to_string().into()).collect();
+    assert_eq!(found, expected);
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cursor_that_somebody_made_up_is_no_failure_of_ours() {
+    let rig = Rig::start().await;
+    // {"name":["a\u0000","00000000-0000-0000-0000-000000000000"]}
+    let forged = "eyJuYW1lIjpbImFcdTAwMDAiLCIwMDAwMDAwMC0wMDAwLTAwMDAtMDAwMC0wMDAwMDAwMDAwMDAiXX0";
+    let path = format!("/v1/products?sort=name&cursor={forged}");
+    let _forged = rig.anon().get(&path).await.expect_problem(400, "invalid_cursor");
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn filters_narrow_the_catalogue() {
     let rig = Rig::start().await;
     for (minute, sku) in (0..).zip(["A", "B", "C"]) {

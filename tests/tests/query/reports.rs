@@ -65,6 +65,23 @@ async fn days_and_channels_narrow_the_report() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn sums_are_exact_beyond_64_bits() {
+    let rig = Rig::start().await;
+    let largest = i128::from(i64::MAX);
+    rig.sql(format!(
+        "INSERT INTO sales_v1.sales_totals VALUES
+            ('2017-01-01', 'pos', 'USD', 0, 1, 1, {largest}),
+            ('2017-01-01', 'pos', 'USD', 1, 1, 1, {largest}::numeric * 3 + 1)"
+    ))
+    .await;
+    // The text, for not every parser of JSON has such numbers.
+    let answer = rig.operator().query("/v1/reports/sales").send().await.expect("an answer");
+    let text = answer.text().await.expect("a body");
+    assert!(text.contains(&format!("\"amount\":{},", largest * 4 + 1)), "{text}");
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn weeks_are_those_of_iso_8601() {
     let rig = Rig::start().await;
     // Around new years the week's year is not the day's.

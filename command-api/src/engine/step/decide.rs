@@ -7,16 +7,18 @@ use domain::{
     Event, State,
     envelope::{Provenance, Revision},
     id::{CommandId, EventId},
+    timestamp::Timestamp,
 };
 use infra::{
-    codec,
+    codec::{self, NotReadable},
     log::{OutgoingRecord, mistake::Mistake, record::EventRecord},
+    telemetry::chain,
 };
 
 use super::{
     super::{
         Outcome, Submission, SubmitError,
-        batch::Decided,
+        batch::{Batch, Decided},
         dedup::NoMemory,
         effect::{Effect, RequestId},
     },
@@ -119,24 +121,19 @@ impl Machine {
         };
         match verdict {
             Ok(Verdict::Events(events, revision)) => {
-                let count = u32::try_from(events.len()).unwrap_or(u32::MAX);
-                let records = events.iter().zip(0..).map(|(event, index)| {
-                    let (event_type, value) = codec::encode(event);
-                    OutgoingRecord::Event(Box::new(EventRecord {
-                        place: batch.place(index, count),
-                        id: event_id(command_id, index),
-                        event_type,
-                        stream: stream.clone(),
-                        revision: revision + 1 + u64::from(index),
-                        recorded_at: now,
-                        provenance: provenance(submission),
-                        request_hash: (index == 0).then_some(submission.request_hash),
-                        value,
-                    }))
-                });
-                let records: Vec<_> = records.collect();
-                self.streams.speculate(stream, batch.next_seq(), &events);
-                batch.add_commit(command_id, stream.clone(), events, records);
+                match records(&events, submission, batch, revision, now) {
+                    Ok(records) => {
+                        self.streams.speculate(stream, batch.next_seq(), &events);
+                        batch.add_commit(command_id, stream.clone(), events, records);
+                    }
+                    Err(why) => {
+                        let (stream, detail) = (stream.clone(), chain(&why).to_string());
+                        effects.push(Effect::NotReadable { stream, detail });
+                        let request_hash = submission.request_hash;
+                        let outcome = Outcome::not_readable();
+                        batch.add_outcome(Decided { command_id, request_hash, outcome }, now);
+                    }
+                }
             }
             Ok(Verdict::Outcome(outcome)) => {
                 let request_hash = submission.request_hash;
@@ -155,6 +152,34 @@ const fn no_memory(why: NoMemory) -> SubmitError {
         NoMemory::StoreFailed => SubmitError::Busy,
         NoMemory::Unreadable => SubmitError::StreamUnreadable,
     }
+}
+
+/// What the events become in the log, read back before anybody sees them.
+fn records(
+    events: &[Event],
+    submission: &Submission,
+    batch: &Batch,
+    revision: Revision,
+    now: Timestamp,
+) -> Result<Vec<OutgoingRecord>, NotReadable> {
+    let count = u32::try_from(events.len()).unwrap_or(u32::MAX);
+    let records = events.iter().zip(0..).map(|(event, index)| {
+        let (event_type, value) = codec::encode(event);
+        let record = EventRecord {
+            place: batch.place(index, count),
+            id: event_id(submission.command_id, index),
+            event_type,
+            stream: submission.stream.clone(),
+            revision: revision + 1 + u64::from(index),
+            recorded_at: now,
+            provenance: provenance(submission),
+            request_hash: (index == 0).then_some(submission.request_hash),
+            value,
+        };
+        codec::read_back(&record, event)?;
+        Ok(OutgoingRecord::Event(Box::new(record)))
+    });
+    records.collect()
 }
 
 /// The same command gives the same event ids, whoever decides it.

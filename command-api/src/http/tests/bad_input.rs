@@ -33,7 +33,9 @@ async fn fields_are_named_one_by_one() {
     refused(product(|body| body["name"] = json!("  ")), "/name", "required").await;
     refused(product(|body| body["name"] = json!("x".repeat(201))), "/name", "too_long").await;
     refused(product(|body| body["name"] = json!("a\u{0}b")), "/name", "control_character").await;
-    refused(product(|body| body["sku"] = json!("a b")), "/sku", "invalid").await;
+    for sku in ["a b", ".", ".."] {
+        refused(product(|body| body["sku"] = json!(sku)), "/sku", "invalid").await;
+    }
     refused(product(|body| body["price"]["currency"] = json!("XXX")), "/price/currency", "invalid")
         .await;
     refused(product(|body| body["price"]["amount"] = json!(-1)), "/price/amount", "out_of_range")
@@ -120,6 +122,37 @@ async fn bodies_have_objects_where_objects_belong_and_each_name_once() {
     ] {
         let seen = post(&world, path, body).await.expect_problem(422, "invalid_field");
         assert_eq!(seen.body["errors"][0]["pointer"], pointer, "{body}: {}", seen.text);
+    }
+}
+
+#[tokio::test]
+async fn an_attribute_is_a_scalar_that_comes_back_as_it_was() {
+    let with = |number: &str| {
+        product(|body| body["attributes"] = json!({"a/b": 0}))
+            .replace(":0}", &format!(":{number}}}"))
+    };
+    for number in ["1e400", "1.7976931348623157e308", "9223372036854775808", "1e-23", "1e19"] {
+        refused(with(number), "/attributes/a~1b", "out_of_range").await;
+    }
+    for number in ["3.141592653589793238", "0.30000000000000004", "9007199254740992.5"] {
+        refused(with(number), "/attributes/a~1b", "invalid").await;
+    }
+    for shape in ["[]", "{}", "[1]", "{\"a\": 1}"] {
+        refused(with(shape), "/attributes/a~1b", "wrong_type").await;
+    }
+    for good in ["1e17", "2.56e16", "0.1", "-0", "9223372036854775807", "null", "true", "\"1e400\""]
+    {
+        post(&World::start(), "/v1/products", with(good)).await.expect(201);
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_received_under_a_code_that_no_url_can_carry() {
+    let world = World::start();
+    for path in ["/v1/stock/%2E/receive", "/v1/stock/%2E%2e/receive", "/v1/stock/.../receive"] {
+        let seen = post(&world, path, "{\"quantity\": 1}").await;
+        let seen = seen.expect_problem(422, "invalid_field");
+        assert_eq!(seen.body["errors"][0]["pointer"], "/sku", "{path}: {}", seen.text);
     }
 }
 

@@ -36,6 +36,8 @@ pub(super) fn data_error(path: &Path, message: &str) -> Problem {
         ("too_many", message.into())
     } else if message.starts_with(TOO_FEW) {
         ("required", message.into())
+    } else if let Some(detail) = message.strip_prefix("number out of range: ") {
+        ("out_of_range", detail.to_owned().into())
     } else {
         ("invalid", sentence(message))
     };

@@ -15,8 +15,26 @@ fn begun() -> Value {
     placed(&lines, 280)
 }
 
-fn figures(orders: i64, units: i64, revenue: i64) -> Figures {
-    Figures { orders, sold: Sold { units, revenue } }
+fn figures(orders: i64, units: i64, revenue: i128) -> Figures {
+    Figures { orders, units, revenue }
+}
+
+#[test]
+fn no_number_of_the_largest_orders_is_too_much() {
+    let largest = 500 * domain::cart::LINE_AMOUNT_MAX;
+    let mut line = line("A", None, 1, 0);
+    line["total"] = crate::projections::testing::usd(largest);
+    let order = || {
+        let events = [placed(std::slice::from_ref(&line), largest), confirmed(largest)];
+        fold::<Sales>(ID, &events).unwrap().1
+    };
+    let mut all = Additions::default();
+    for _ in 0..100 {
+        Sales::merge(&mut all, order()).unwrap();
+    }
+    let total = all.totals.values().next().unwrap();
+    assert_eq!(total.revenue, 100 * i128::from(largest));
+    assert!(total.revenue > i128::from(i64::MAX));
 }
 
 #[test]

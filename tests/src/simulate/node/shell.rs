@@ -268,7 +268,7 @@ impl Shell<'_> {
                     self.claim_later(reason);
                 }
             }
-            Effect::Unreadable { stream, detail } => {
+            Effect::Unreadable { stream, detail } | Effect::NotReadable { stream, detail } => {
                 return Err(Violation::new("readable", format!("{stream}: {detail}")));
             }
             Effect::Halt { reason } => return Err(Violation::new("no halt", reason)),

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use domain::{StreamType, id::StreamId};
+
 use super::{
-    super::super::{SubmitError, effect::TakeOverReason},
+    super::super::{Submission, SubmitError, effect::TakeOverReason},
     World, adjust, receive, reserve,
-    world::reserve_as,
+    world::{reserve_as, submission},
 };
 
 #[test]
@@ -16,6 +18,19 @@ fn a_command_is_answered_when_its_commit_is_emitted_and_not_before() {
     assert_eq!(world.reply(request), None, "appended is not committed");
     world.deliver();
     assert_eq!(world.committed_at(request), 1);
+}
+
+#[test]
+fn what_nobody_could_read_is_refused_and_never_appended() {
+    let mut world = World::serving();
+    let nameless = StreamId::new(StreamType::Stock, "");
+    let request = world.send(Submission { stream: nameless.clone(), ..submission(1, receive(5)) });
+    let next = world.submit(2, receive(1));
+    world.deliver_all();
+    assert_eq!(world.rejected_with(request), 422);
+    assert_eq!(world.not_readable, [nameless]);
+    assert_eq!(world.committed_at(next), 1, "the shard goes on");
+    assert_eq!(world.audit(), [2, 1], "its outcome is in the log, and no event of it");
 }
 
 #[test]

@@ -33,6 +33,8 @@ pub(super) struct World {
     pub(super) reads: Vec<(u64, Result<(), SubmitError>)>,
     pub(super) take_overs: Vec<TakeOverReason>,
     pub(super) let_gos: u32,
+    /// What commands were refused for because nobody could have read it.
+    pub(super) not_readable: Vec<StreamId>,
     now: Timestamp,
     requests: u64,
     claims: u64,
@@ -67,6 +69,7 @@ impl World {
             reads: Vec::new(),
             take_overs: Vec::new(),
             let_gos: 0,
+            not_readable: Vec::new(),
             now: Timestamp::from_micros(1_000_000),
             requests: 0,
         }
@@ -126,21 +129,14 @@ impl World {
         expected_revision: Option<u64>,
         request: &[u8],
     ) -> u64 {
+        let hash = RequestHash::of(&[request]);
+        self.send(Submission { expected_revision, request_hash: hash, ..submission(key, command) })
+    }
+
+    pub(super) fn send(&mut self, submission: Submission) -> u64 {
         self.requests += 1;
-        let request_id = RequestId(self.requests);
-        let id = Uuid::from_u128(key);
-        let submission = Arc::new(Submission {
-            stream: stream(),
-            command: Command::Stock(command),
-            command_id: CommandId::new(id),
-            request_hash: RequestHash::of(&[request]),
-            expected_revision,
-            actor: Arc::from("test"),
-            correlation_id: CorrelationId::new(id),
-            causation_id: CausationId::new(id),
-            traceparent: None,
-        });
-        self.step(Input::Submitted { request: request_id, submission, now: self.now });
+        let (request, submission) = (RequestId(self.requests), Arc::new(submission));
+        self.step(Input::Submitted { request, submission, now: self.now });
         self.requests
     }
 
@@ -272,9 +268,26 @@ impl World {
                     self.step(Input::Fetched { records });
                 }
                 Effect::Unreadable { stream, detail } => panic!("{stream}: {detail}"),
+                Effect::NotReadable { stream, .. } => self.not_readable.push(stream),
                 Effect::Halt { reason } => panic!("{reason}"),
             }
         }
+    }
+}
+
+/// To the stock that all tests are about.
+pub(super) fn submission(key: u128, command: stock::Command) -> Submission {
+    let id = Uuid::from_u128(key);
+    Submission {
+        stream: stream(),
+        command: Command::Stock(command),
+        command_id: CommandId::new(id),
+        request_hash: RequestHash::of(&[b"same"]),
+        expected_revision: None,
+        actor: Arc::from("test"),
+        correlation_id: CorrelationId::new(id),
+        causation_id: CausationId::new(id),
+        traceparent: None,
     }
 }
 
