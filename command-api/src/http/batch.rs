@@ -3,33 +3,36 @@
 //! Each line goes through the same routes as a request of its own, so it is answered in the same
 //! way, and a bad line fails alone. [`order`] says which lines run side by side.
 //!
-//! The body may be as long as it likes, but for its number of lines; a line is bounded as a body
-//! of its own would be. Read answers while sending: a client that sends everything first may find
-//! that both sides wait for the other.
+//! A batch is bounded in lines, blank ones among them, in bytes and in time; a line as a body of its
+//! own would be. Each line is asked for its rights anew, for a key may be revoked under way.
+//!
+//! Who goes on sending is taken to be sending, and who pauses to be waiting for answers: meanwhile
+//! they are kept ([`spool`]). So a client may read while it sends, or send all before it reads.
 
 mod line;
 mod lines;
 mod order;
+mod spool;
+
+use std::time::Duration;
 
 use axum::{
     Router,
     body::Body,
     extract::{FromRef, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{
+        HeaderMap, StatusCode,
+        header::{self, AUTHORIZATION},
+    },
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use futures_util::{
-    StreamExt,
-    future::BoxFuture,
-    stream::{self, FuturesOrdered},
+use futures_util::{StreamExt, future::BoxFuture, stream::FuturesOrdered};
+use infra::http::{
+    extract::BODY_BYTES_MAX, headers::IdempotencyKey, problem::Problem, syntax::content_type,
+    trace::RequestContext,
 };
-use infra::{
-    auth::Caller,
-    http::{
-        extract::BODY_BYTES_MAX, problem::Problem, syntax::content_type, trace::RequestContext,
-    },
-};
+use tokio::time::Instant;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{incoming::Staff, state::AppState};
@@ -39,6 +42,10 @@ use order::Order;
 
 /// Lines of one batch. The next one is answered with 413, and the batch ends there.
 const LINES_MAX: usize = 100_000;
+/// Bytes of one batch.
+const BYTES_MAX: usize = 256 << 20;
+/// How long a batch may go on taking lines.
+const DURATION_MAX: Duration = Duration::from_mins(10);
 /// Lines of one batch that are under way at once. More wait, unread.
 const UNDER_WAY_MAX: usize = 256;
 
@@ -69,7 +76,9 @@ pub(super) fn routes(app: AppState, routes: Router) -> OpenApiRouter {
 /// Lines that name the same cart, product or SKU run one after the other; those that follow one
 /// another on different ones of the same kind run side by side; a change of the kind (from
 /// `/v1/stock` to `/v1/carts`, say) waits for everything before it. A line that would have waited
-/// for one that got 503 gets 503, too. At most 100,000 lines of at most 1 MiB.
+/// for one that got 503 gets 503, too. At most 100,000 lines of at most 1 MiB, 256 MiB together, within
+/// ten minutes; what comes on top is told by a last line. Lines without a key have the request's own,
+/// with their index behind it. Answers up to 64 MiB are kept for who sends all before reading any.
 #[utoipa::path(
     post, path = "/v1/batch", operation_id = "send_batch",
     tag = "batch", security(("api_key" = ["staff"])),
@@ -85,7 +94,7 @@ pub(super) fn routes(app: AppState, routes: Router) -> OpenApiRouter {
 async fn batch(
     State(batches): State<Batches>,
     _: Staff,
-    caller: axum::Extension<Caller>,
+    key: Option<IdempotencyKey>,
     request: RequestContext,
     headers: HeaderMap,
     body: Body,
@@ -94,16 +103,23 @@ async fn batch(
         return Err(Problem::unsupported_media_type(NDJSON));
     }
     let run = Run {
-        origin: Origin { caller: caller.0, request },
+        origin: Origin { authorization: headers.get(AUTHORIZATION).cloned(), key, request },
         routes: batches.routes,
-        lines: Lines::new(body, BODY_BYTES_MAX),
+        lines: Lines::new(
+            body,
+            lines::Bounds {
+                line_bytes_max: BODY_BYTES_MAX,
+                bytes_max: BYTES_MAX,
+                blank_max: LINES_MAX,
+                until: Instant::now() + DURATION_MAX,
+            },
+        ),
         order: Order::new(UNDER_WAY_MAX),
         under_way: FuturesOrdered::new(),
         index: 0,
         open: true,
     };
-    let answers = stream::unfold(run, async |mut run| Some((run.next().await?, run)));
-    let body = Body::from_stream(answers.map(Ok::<_, std::convert::Infallible>));
+    let body = Body::from_stream(spool::answers(run).map(Ok::<_, std::convert::Infallible>));
     Ok(([(header::CONTENT_TYPE, NDJSON)], body).into_response())
 }
 
@@ -121,16 +137,20 @@ struct Run {
 }
 
 impl Run {
-    /// The next answer; `None` after the last.
+    /// The next answer; `None` after the last. Loses nothing if it is dropped before it is done.
     async fn next(&mut self) -> Option<Bytes> {
         loop {
-            let may_read = self.open && self.under_way.len() < UNDER_WAY_MAX;
+            let may_read = self.may_read();
             tokio::select! {
                 Some(answer) = self.under_way.next() => return Some(answer),
                 read = self.lines.next(), if may_read => self.take(read),
                 else => return None,
             }
         }
+    }
+
+    fn may_read(&self) -> bool {
+        self.open && self.under_way.len() < UNDER_WAY_MAX
     }
 
     fn take(&mut self, read: Read) {

@@ -5,21 +5,18 @@ use axum::{
     body::Body,
     http::{
         HeaderValue, Method, Request, Uri,
-        header::{CONTENT_TYPE, IF_MATCH},
+        header::{AUTHORIZATION, CONTENT_TYPE, IF_MATCH},
     },
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use infra::{
-    auth::Caller,
-    http::{
-        extract::Payload,
-        fields::{Fields, Validate},
-        headers::IDEMPOTENCY_KEY,
-        problem::Problem,
-        trace::{RequestContext, TRACEPARENT},
-    },
+use infra::http::{
+    extract::Payload,
+    fields::{Fields, Validate},
+    headers::{IDEMPOTENCY_KEY, IdempotencyKey},
+    problem::Problem,
+    trace::{RequestContext, TRACEPARENT},
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -30,7 +27,10 @@ use super::order::Touches;
 /// Who sends the batch, in which request.
 #[derive(Clone)]
 pub(super) struct Origin {
-    pub(super) caller: Caller,
+    /// As the batch had it: each line is asked anew whether it still holds.
+    pub(super) authorization: Option<HeaderValue>,
+    /// Of the batch, for lines without one.
+    pub(super) key: Option<IdempotencyKey>,
     pub(super) request: RequestContext,
 }
 
@@ -104,7 +104,16 @@ impl Line {
         if let Ok(traceparent) = HeaderValue::try_from(origin.request.trace.to_string()) {
             request.headers_mut().insert(TRACEPARENT, traceparent);
         }
-        request.extensions_mut().insert(origin.caller.clone());
+        let headers = request.headers_mut();
+        if let Some(authorization) = &origin.authorization {
+            headers.insert(AUTHORIZATION, authorization.clone());
+        }
+        if let Some(key) = &origin.key
+            && !headers.contains_key(IDEMPOTENCY_KEY)
+            && let Ok(key) = HeaderValue::try_from(format!("{}-{index}", key.as_str()))
+        {
+            headers.insert(IDEMPOTENCY_KEY, key);
+        }
         let response = match routes.oneshot(request).await {
             Ok(response) => response,
             Err(never) => match never {},

@@ -2,17 +2,32 @@
 
 use std::time::Duration;
 
-use axum::body::{Body, BodyDataStream};
+use axum::{
+    body::{Body, BodyDataStream},
+    http::StatusCode,
+};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use infra::http::problem::Problem;
+use tokio::time::Instant;
 
 /// A client that sends nothing for so long is gone; its batch ends.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 
+/// What a body may hold.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    pub(super) line_bytes_max: usize,
+    pub(super) bytes_max: usize,
+    pub(super) blank_max: usize,
+    /// When the last line must have come.
+    pub(super) until: Instant,
+}
+
 pub(super) struct Lines {
     body: BodyDataStream,
-    line_bytes_max: usize,
+    /// What is left of them.
+    bounds: Bounds,
     buffer: BytesMut,
     /// Bytes at the start of the buffer that hold no end of line.
     searched: usize,
@@ -33,10 +48,10 @@ pub(super) enum Read {
 }
 
 impl Lines {
-    pub(super) fn new(body: Body, line_bytes_max: usize) -> Self {
+    pub(super) fn new(body: Body, bounds: Bounds) -> Self {
         Self {
             body: body.into_data_stream(),
-            line_bytes_max,
+            bounds,
             buffer: BytesMut::new(),
             searched: 0,
             skipping: false,
@@ -53,13 +68,22 @@ impl Lines {
             if self.ended {
                 return Read::End;
             }
-            match tokio::time::timeout(SILENCE_MAX, self.body.next()).await {
-                Ok(Some(Ok(chunk))) => self.buffer.extend_from_slice(&chunk),
+            let until = self.bounds.until.min(Instant::now() + SILENCE_MAX);
+            match tokio::time::timeout_at(until, self.body.next()).await {
+                Ok(Some(Ok(chunk))) => match self.bounds.bytes_max.checked_sub(chunk.len()) {
+                    Some(left) if Instant::now() < self.bounds.until => {
+                        self.bounds.bytes_max = left;
+                        self.buffer.extend_from_slice(&chunk);
+                    }
+                    Some(_) => return Read::Broken(too_slow()),
+                    None => return Read::Broken(too_large("bytes")),
+                },
                 Ok(None) => self.ended = true,
                 Ok(Some(Err(error))) => {
                     let problem = Problem::bad_request("incomplete_body", "the body broke off");
                     return Read::Broken(problem.caused_by(error));
                 }
+                Err(_elapsed) if until == self.bounds.until => return Read::Broken(too_slow()),
                 Err(_elapsed) => {
                     let detail = "no line came for too long; send the rest in another batch";
                     return Read::Broken(Problem::request_timeout(detail));
@@ -79,7 +103,14 @@ impl Lines {
             let skipped = std::mem::take(&mut self.skipping);
             let line = line.freeze();
             let line = line.slice(..line.len() - 1);
-            if skipped || line.iter().all(u8::is_ascii_whitespace) {
+            if skipped {
+                continue;
+            }
+            if line.iter().all(u8::is_ascii_whitespace) {
+                match self.bounds.blank_max.checked_sub(1) {
+                    Some(left) => self.bounds.blank_max = left,
+                    None => return Some(Read::Broken(too_large("blank lines"))),
+                }
                 continue;
             }
             return Some(self.whole(line));
@@ -96,7 +127,7 @@ impl Lines {
             let blank = line.iter().all(u8::is_ascii_whitespace);
             return (!blank && !self.skipping).then(|| self.whole(line));
         }
-        if self.buffer.len() <= self.line_bytes_max {
+        if self.buffer.len() <= self.bounds.line_bytes_max {
             return None;
         }
         self.buffer.clear();
@@ -106,8 +137,17 @@ impl Lines {
     }
 
     fn whole(&self, line: Bytes) -> Read {
-        if line.len() > self.line_bytes_max { Read::TooLong } else { Read::Line(line) }
+        if line.len() > self.bounds.line_bytes_max { Read::TooLong } else { Read::Line(line) }
     }
+}
+
+fn too_large(of_what: &str) -> Problem {
+    let detail = format!("this batch has too many {of_what}; send the rest in another");
+    Problem::rejected(StatusCode::PAYLOAD_TOO_LARGE, "batch_too_long", detail)
+}
+
+fn too_slow() -> Problem {
+    Problem::request_timeout("this batch has taken too long; send the rest in another")
 }
 
 #[cfg(test)]
@@ -116,18 +156,26 @@ mod tests {
 
     use super::*;
 
+    fn bounds() -> Bounds {
+        let until = Instant::now() + SILENCE_MAX;
+        Bounds { line_bytes_max: 4, bytes_max: 40, blank_max: 3, until }
+    }
+
     #[track_caller]
     fn check(chunks: &[&'static str], expected: &[&str]) {
         let chunks: Vec<Result<&str, std::io::Error>> =
             chunks.iter().map(|chunk| Ok(*chunk)).collect();
-        let mut lines = Lines::new(Body::from_stream(stream::iter(chunks)), 4);
+        let mut lines = Lines::new(Body::from_stream(stream::iter(chunks)), bounds());
         let read = async {
             let mut read = vec![];
             loop {
                 match lines.next().await {
                     Read::Line(line) => read.push(String::from_utf8(line.to_vec()).unwrap()),
                     Read::TooLong => read.push("too long".to_owned()),
-                    Read::Broken(problem) => panic!("{problem:?}"),
+                    Read::Broken(problem) => {
+                        read.push(problem.code().to_owned());
+                        return read;
+                    }
                     Read::End => return read,
                 }
             }
@@ -142,6 +190,29 @@ mod tests {
         check(&["a", "\nb", "b", "\n"], &["a", "bb"]);
         check(&["a\n\n \r\nb"], &["a", "b"]);
         check(&[], &[]);
+    }
+
+    #[test]
+    fn bytes_and_blank_lines_have_an_end() {
+        check(&["a\n\n\n", "\nb\n"], &["a", "b"]);
+        check(&["a\n\n\n", "\n\nb\n"], &["a", "batch_too_long"]);
+        check(&["abc\n"; 10], &["abc"; 10]);
+        let mut cut = vec!["abc"; 10];
+        cut.push("batch_too_long");
+        check(&["abc\n"; 11], &cut);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_batch_that_never_ends_ends() {
+        let drip = stream::unfold((), async |()| {
+            tokio::time::sleep(SILENCE_MAX / 4).await;
+            Some((Ok::<_, std::io::Error>("\n"), ()))
+        });
+        let bounds = Bounds { blank_max: usize::MAX, bytes_max: usize::MAX, ..bounds() };
+        let Read::Broken(problem) = Lines::new(Body::from_stream(drip), bounds).next().await else {
+            panic!("it ends");
+        };
+        assert_eq!(problem.code(), "request_timeout");
     }
 
     #[test]

@@ -118,3 +118,55 @@ async fn a_batch_is_for_staff_and_ndjson() {
     let seen = world.staff("POST", "/v1/batch", json!({})).await;
     seen.expect_problem(415, "unsupported_media_type");
 }
+
+async fn send_under(world: &World, key: &str, body: String) -> Vec<Value> {
+    let request = World::request("POST", "/v1/batch")
+        .header("authorization", bearer(OPERATOR))
+        .header("idempotency-key", key);
+    let mut request = request.body(body.into()).unwrap();
+    request.headers_mut().insert("content-type", "application/x-ndjson".parse().unwrap());
+    let seen = world.send(request).await;
+    seen.text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn the_key_of_the_batch_counts_for_lines_without_one() {
+    let world = World::start();
+    let keyless = json!({"method": "POST", "path": "/v1/stock/A/receive", "body": {"quantity": 1}});
+    let body = format!("{keyless}\n{keyless}\n");
+    for _ in 0..2 {
+        for answer in send_under(&world, "batch", body.clone()).await {
+            assert_eq!(answer["status"], 200, "{answer}");
+        }
+        assert_eq!(world.stock("A").await.on_hand(), 2);
+    }
+    send_under(&world, "another", body).await;
+    assert_eq!(world.stock("A").await.on_hand(), 4);
+}
+
+#[tokio::test]
+async fn all_may_be_sent_before_anything_is_read() {
+    let world = World::start();
+    let line = json!({"method": "POST", "path": "/v1/nothing", "body": {}}).to_string() + "\n";
+    let (mut answers, sent) = {
+        let (lines, sent) = tokio::sync::mpsc::channel::<String>(1);
+        let stream = futures_util::stream::unfold(sent, async |mut sent| {
+            Some((Ok::<_, std::io::Error>(sent.recv().await?), sent))
+        });
+        let request = World::request("POST", "/v1/batch").header("authorization", bearer(OPERATOR));
+        let mut request = request.body(Body::from_stream(stream)).unwrap();
+        request.headers_mut().insert("content-type", "application/x-ndjson".parse().unwrap());
+        (world.respond(request).await.into_body().into_data_stream(), lines)
+    };
+    // The first answer is asked for, and comes only when all has been sent.
+    let first = futures_util::StreamExt::next(&mut answers);
+    let sending = async move {
+        for _ in 0..5_000 {
+            sent.send(line.clone()).await.unwrap();
+        }
+    };
+    let (first, ()) = tokio::join!(first, sending);
+    let rest = futures_util::StreamExt::collect::<Vec<_>>(answers).await;
+    assert!(first.is_some());
+    assert_eq!(rest.len(), 4_999);
+}
