@@ -20,6 +20,7 @@ pub mod forward;
 mod hand_over;
 mod outcome;
 pub mod ownership;
+mod precondition;
 mod saver;
 mod shard;
 mod snapshots;
@@ -41,7 +42,6 @@ use std::{
 
 use domain::{
     Command,
-    envelope::Revision,
     id::{CausationId, CommandId, CorrelationId, StreamId},
     shard::{ShardId, shard_of},
 };
@@ -63,6 +63,7 @@ use tokio::{
 };
 
 pub use outcome::{EventRef, Outcome};
+pub use precondition::Precondition;
 pub use shard::{Shard, ShardError};
 pub use snapshots::{Depot, DepotError};
 pub use status::{Phase, ShardStatus, ShardView};
@@ -80,8 +81,8 @@ pub struct Submission {
     pub command_id: CommandId,
     /// Tells a retry from another request under the same key.
     pub request_hash: RequestHash,
-    /// `If-Match`: refuse with 412 unless the stream is at this revision.
-    pub expected_revision: Option<Revision>,
+    /// Refuse with 412 unless this holds of the stream.
+    pub precondition: Precondition,
     pub actor: Arc<str>,
     pub correlation_id: CorrelationId,
     pub causation_id: CausationId,

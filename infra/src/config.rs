@@ -24,8 +24,9 @@ pub use mistake::{EXIT_CODE, Mistakes};
 pub use reader::{Effective, Loaded, Reader, Setting, Settings, bytes, duration};
 pub use reference::reference;
 pub use sections::{
-    Auth, Client, Http, Kafka, KafkaProtocol, KafkaSasl, KafkaSecurity, Log, LogFormat, Postgres,
-    Projector, Rate, Rates, Rebuild, S3, S3Credentials, SnapshotLocation, Snapshots, Store,
+    Auth, Client, Http, Kafka, KafkaProtocol, KafkaSasl, KafkaSecurity, Log, LogFormat, Origins,
+    Postgres, Projector, Rate, Rates, Rebuild, S3, S3Credentials, SnapshotLocation, Snapshots,
+    Store,
 };
 
 #[cfg(test)]

@@ -11,6 +11,8 @@ use domain::{
 use infra::log::record::{EventRecord, OutcomeRecord, RequestHash};
 use serde::{Deserialize, Serialize};
 
+use super::Precondition;
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
     Committed {
@@ -65,11 +67,9 @@ impl Outcome {
         Self::Rejected { status: 422, code: "not_recordable".to_owned(), detail: detail.to_owned() }
     }
 
-    pub(super) fn revision_mismatch(expected: Revision, actual: Revision) -> Self {
-        let detail = format!(
-            "If-Match names revision {expected}, the stream is at {actual}: read it again and \
-             decide anew"
-        );
+    pub(super) fn revision_mismatch(precondition: &Precondition, actual: Revision) -> Self {
+        let detail =
+            format!("{precondition}, the stream is at {actual}: read it again and decide anew");
         Self::Rejected { status: 412, code: "revision_mismatch".to_owned(), detail }
     }
 
@@ -117,7 +117,9 @@ mod tests {
     fn a_barrier_gives_back_the_outcome_that_it_stored() {
         let command_id = CommandId::new(uuid::Uuid::nil());
         let hash = RequestHash::of(&[b"x"]);
-        for outcome in [Outcome::Unchanged { revision: 7 }, Outcome::revision_mismatch(1, 2)] {
+        for outcome in
+            [Outcome::Unchanged { revision: 7 }, Outcome::revision_mismatch(&Some(1).into(), 2)]
+        {
             let record = outcome.to_record(command_id, hash).unwrap();
             assert_eq!(Outcome::from_record(&record), Some(outcome));
         }

@@ -26,8 +26,8 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
-    Answer, Cluster, Consistency, Engine, Node, Outcome, Shard, ShardError, Stores, Submission,
-    SubmitError,
+    Answer, Cluster, Consistency, Engine, Node, Outcome, Precondition, Shard, ShardError, Stores,
+    Submission, SubmitError,
 };
 
 struct Running {
@@ -66,7 +66,7 @@ fn receive(sku: &str, key: u128) -> Submission {
         command: Command::Stock(stock::Command::Receive { quantity: 1, reference: None }),
         command_id: CommandId::new(id),
         request_hash: RequestHash::of(&[sku.as_bytes()]),
-        expected_revision: None,
+        precondition: Precondition::None,
         actor: Arc::from("test"),
         correlation_id: CorrelationId::new(id),
         causation_id: CausationId::new(id),

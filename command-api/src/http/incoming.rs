@@ -9,7 +9,6 @@ use axum::{
 use domain::{
     Command,
     api_key::Role,
-    envelope::Revision,
     id::{CartId, CausationId, CommandId, RequestId, StreamId},
 };
 use infra::{
@@ -17,7 +16,7 @@ use infra::{
     http::{
         extract::Payload,
         fields::Validate,
-        headers::{IdempotencyKey, IfMatch},
+        headers::{Conditions, IdempotencyKey, Tags},
         problem::Problem,
         trace::RequestContext,
     },
@@ -27,7 +26,7 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::state::{AppState, problem};
-use crate::engine::{Answer, Submission};
+use crate::engine::{Answer, Precondition, Submission};
 
 /// A request for a command, checked as far as that needs no state.
 pub(super) struct Incoming<T> {
@@ -40,7 +39,7 @@ pub(super) struct Origin {
     pub(super) caller: Caller,
     /// Whose token was sent, whoever the caller is.
     pub(super) open_cart: Option<CartId>,
-    pub(super) expected_revision: Option<Revision>,
+    pub(super) precondition: Precondition,
     pub(super) request: RequestContext,
     actor: Arc<str>,
     pub(super) request_id: RequestId,
@@ -59,7 +58,7 @@ where
         let (mut parts, body) = request.into_parts();
         let caller = caller(&mut parts, app).await?;
         let key = <Option<IdempotencyKey>>::from_request_parts(&mut parts, app).await?;
-        let IfMatch(expected_revision) = IfMatch::from_request_parts(&mut parts, app).await?;
+        let precondition = precondition(Conditions::of(&parts.headers)?)?;
         let Ok(context) = RequestContext::from_request_parts(&mut parts, app).await;
         let Ok(OpenCart(open_cart)) = OpenCart::from_request_parts(&mut parts, app).await;
         let head = (parts.method.clone(), parts.uri.path().to_owned());
@@ -68,14 +67,14 @@ where
             head.0.as_str().as_bytes(),
             head.1.as_bytes(),
             &payload.bytes,
-            expected_revision.map(|revision| revision.to_string()).unwrap_or_default().as_bytes(),
+            precondition.for_hash().as_bytes(),
         ]);
         let origin = Origin {
             request_id: request_id(&caller, key.as_ref()),
             actor: caller.actor(),
             caller,
             open_cart,
-            expected_revision,
+            precondition,
             request: context,
             request_hash,
             key_is_unguessable: key.as_ref().is_none_or(IdempotencyKey::is_random_uuid),
@@ -99,7 +98,7 @@ impl Origin {
         Self {
             caller: Caller::Anonymous { cart: None, address: None },
             open_cart: None,
-            expected_revision: None,
+            precondition: Precondition::None,
             request,
             request_id: RequestId::keyed(namespace, key),
             actor,
@@ -131,7 +130,7 @@ impl Origin {
     ) -> Result<Answer, Problem> {
         let command_id = self.request_id.command(&stream);
         let submission = Submission {
-            expected_revision: self.expected_revision,
+            precondition: self.precondition.clone(),
             ..self.submission(command_id, command_id, stream, command)
         };
         self.hand_over(app, submission).await
@@ -167,13 +166,29 @@ impl Origin {
             command,
             command_id,
             request_hash: self.request_hash,
-            expected_revision: None,
+            precondition: Precondition::None,
             actor: Arc::clone(&self.actor),
             correlation_id: self.request.trace.correlation_id(),
             causation_id: CausationId::new(cause.uuid()),
             traceparent: Some(self.request.trace.traceparent()),
         }
     }
+}
+
+/// What the headers ask of the stream.
+fn precondition(conditions: Conditions) -> Result<Precondition, Problem> {
+    let Conditions { if_match, if_none_match } = conditions;
+    Ok(match (if_match, if_none_match) {
+        (None, None) => Precondition::None,
+        (Some(Tags::Any), None) => Precondition::Exists,
+        (Some(Tags::These(revisions)), None) => Precondition::AnyOf(revisions),
+        (None, Some(Tags::Any)) => Precondition::Absent,
+        (None, Some(Tags::These(revisions))) => Precondition::NoneOf(revisions),
+        (Some(_), Some(_)) => {
+            let detail = "send either If-Match or If-None-Match";
+            return Err(Problem::bad_request("conflicting_preconditions", detail));
+        }
+    })
 }
 
 /// The caller, resolved once per request.

@@ -124,7 +124,7 @@ async fn withdraw(
 /// replay, a reused key or a conflict, and no code may be claimed on the way to it.
 async fn is_first(app: &AppState, origin: &Origin, id: ProductId) -> Result<bool, Problem> {
     let revision = app.read(&id.stream()).await?.revision;
-    Ok(revision == 0 && origin.expected_revision.is_none_or(|expected| expected == 0))
+    Ok(revision == 0 && origin.precondition.holds(revision))
 }
 
 /// Change what describes a product

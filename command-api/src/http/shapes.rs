@@ -25,9 +25,13 @@ pub(super) struct CommandHeaders {
     /// kept for 24 hours.
     #[param(rename = "Idempotency-Key", max_length = 255)]
     idempotency_key: Option<String>,
-    /// Makes the command conditional on the stream's revision, as an `ETag` gave it.
+    /// Makes the command conditional on the stream's revision, as an `ETag` gave it: one tag or several,
+    /// or `*` for any stream that exists.
     #[param(rename = "If-Match", example = "\"3\"")]
     if_match: Option<String>,
+    /// `*` makes the command conditional on that there is nothing yet.
+    #[param(rename = "If-None-Match", example = "*")]
+    if_none_match: Option<String>,
 }
 
 /// A body that says nothing: empty, or `{}`.

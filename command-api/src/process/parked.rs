@@ -30,7 +30,7 @@ use super::{
     worker::{actor, process_of},
 };
 use crate::{
-    engine::{Outcome, Submission, SubmitError},
+    engine::{Outcome, Precondition, Submission, SubmitError},
     metrics::{EventsSettled, StepParked},
 };
 
@@ -219,7 +219,7 @@ impl Managers {
             command: Command::Process(command),
             command_id,
             request_hash: RequestHash::of(&[command_id.uuid().as_bytes()]),
-            expected_revision: None,
+            precondition: Precondition::None,
             actor: actor(process),
             correlation_id: domain::id::CorrelationId::new(cause.uuid()),
             causation_id: CausationId::new(cause.uuid()),

@@ -30,7 +30,7 @@ use super::{
     plan::{Action, Failed, Outcome, Plan, Step},
 };
 use crate::{
-    engine::{self, Answer, Consistency, Snapshot, Submission, SubmitError},
+    engine::{self, Answer, Consistency, Precondition, Snapshot, Submission, SubmitError},
     metrics::Reacted,
     payment::{Authorisation, CallFailed},
 };
@@ -98,7 +98,7 @@ pub(crate) fn submission(
         request_hash: hash(&command),
         stream,
         command,
-        expected_revision: None,
+        precondition: Precondition::None,
         actor: Arc::clone(&cause.actor),
         correlation_id: cause.correlation_id,
         causation_id: CausationId::new(cause.event_id.uuid()),

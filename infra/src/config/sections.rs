@@ -13,7 +13,7 @@ mod store;
 
 pub use auth::Auth;
 pub use client::Client;
-pub use http::Http;
+pub use http::{Http, Origins};
 pub use kafka::{Kafka, KafkaProtocol, KafkaSasl, KafkaSecurity};
 pub use log::{Log, LogFormat};
 pub use postgres::Postgres;

@@ -165,6 +165,16 @@ where
     }
 }
 
+/// The answer to a request that is not let in.
+pub(super) fn refusal(headers: &HeaderMap, problem: Problem) -> Response {
+    let context =
+        RequestContext { trace: TraceContext::from_headers(headers), deadline: Instant::now() };
+    let mut response = context.sync_scope(|| problem.into_response());
+    sign(response.headers_mut(), request_id(headers, context), context);
+    polish(&mut response);
+    response
+}
+
 /// What holds of all answers: browsers do not guess what they are.
 pub(super) fn polish(response: &mut Response) {
     let nosniff = HeaderValue::from_static("nosniff");

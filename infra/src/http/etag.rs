@@ -59,6 +59,13 @@ pub fn not_modified(revision: Revision) -> Response {
     (StatusCode::NOT_MODIFIED, ETag(revision), ()).into_response()
 }
 
+/// An entity tag, weak or strong, be it one of ours or not.
+pub(super) fn is_tag(tag: &str) -> bool {
+    let opaque = tag.strip_prefix("W/").unwrap_or(tag);
+    let inner = opaque.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    inner.is_some_and(|inner| !inner.contains('"'))
+}
+
 /// The revision in `"<digits>"`.
 pub(super) fn parse(tag: &str) -> Option<Revision> {
     let digits = tag.trim().strip_prefix('"')?.strip_suffix('"')?;

@@ -26,9 +26,20 @@ pub const PREFER: HeaderName = HeaderName::from_static("prefer");
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdempotencyKey(Arc<str>);
 
-/// The revision that `If-Match` asks for. `*` asks for none in particular.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct IfMatch(pub Option<Revision>);
+/// What `If-Match` and `If-None-Match` ask for, of a command.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Conditions {
+    pub if_match: Option<Tags>,
+    pub if_none_match: Option<Tags>,
+}
+
+/// Entity tags, as far as they are ours: another one never matches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tags {
+    /// `*`
+    Any,
+    These(Vec<Revision>),
+}
 
 /// How far the answer must see, from `Tradewind-Position`; empty without one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -76,25 +87,50 @@ impl<S: Send + Sync> axum::extract::OptionalFromRequestParts<S> for IdempotencyK
     }
 }
 
-impl IfMatch {
+impl Conditions {
     /// # Errors
-    /// It is not one entity tag of ours.
-    pub fn parse(text: &str) -> Result<Self, Problem> {
-        if text.trim() == "*" {
-            return Ok(Self(None));
-        }
-        etag::parse(text).map(|revision| Self(Some(revision))).ok_or_else(|| {
-            let detail = "If-Match takes one entity tag, as an ETag header gave it";
-            Problem::bad_request("invalid_if_match", detail)
+    /// A header that is no list of entity tags, or has too many.
+    pub fn of(headers: &HeaderMap) -> Result<Self, Problem> {
+        Ok(Self {
+            // RFC 9110, 13.1.1: compared strongly, so a weak tag matches nothing.
+            if_match: Tags::of(headers, &header::IF_MATCH, "invalid_if_match", |tag| {
+                (!tag.starts_with("W/")).then_some(tag)
+            })?,
+            if_none_match: Tags::of(
+                headers,
+                &header::IF_NONE_MATCH,
+                "invalid_if_none_match",
+                |tag| Some(tag.strip_prefix("W/").unwrap_or(tag)),
+            )?,
         })
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
-    type Rejection = Problem;
+impl Tags {
+    const TAGS_MAX: usize = 100;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        one(&parts.headers, &header::IF_MATCH)?.map_or(Ok(Self(None)), Self::parse)
+    fn of(
+        headers: &HeaderMap,
+        name: &HeaderName,
+        code: &'static str,
+        compared: impl Fn(&str) -> Option<&str>,
+    ) -> Result<Option<Self>, Problem> {
+        if !headers.contains_key(name) {
+            return Ok(None);
+        }
+        let tags: Vec<&str> = list(headers, name).take(Self::TAGS_MAX + 1).collect();
+        if tags == ["*"] {
+            return Ok(Some(Self::Any));
+        }
+        if tags.is_empty()
+            || tags.len() > Self::TAGS_MAX
+            || !tags.iter().all(|tag| etag::is_tag(tag))
+        {
+            let detail = format!("{name} takes `*`, or entity tags as an ETag header gave them");
+            return Err(Problem::bad_request(code, detail));
+        }
+        let ours = tags.into_iter().filter_map(|tag| etag::parse(compared(tag)?));
+        Ok(Some(Self::These(ours.collect())))
     }
 }
 
@@ -182,12 +218,29 @@ mod tests {
         }
     }
 
+    #[track_caller]
+    fn check_tags(name: HeaderName, text: &str, expected: Option<Tags>) {
+        let headers = HeaderMap::from_iter([(name.clone(), text.parse().unwrap())]);
+        let conditions = Conditions::of(&headers).unwrap();
+        let found =
+            if name == header::IF_MATCH { conditions.if_match } else { conditions.if_none_match };
+        assert_eq!(found, expected, "{name}: {text}");
+    }
+
     #[test]
-    fn if_match_takes_one_strong_tag_of_ours() {
-        assert_eq!(IfMatch::parse("\"12\"").unwrap(), IfMatch(Some(12)));
-        assert_eq!(IfMatch::parse("*").unwrap(), IfMatch(None));
-        for bad in ["12", "W/\"12\"", "\"1\", \"2\"", "\"x\"", "\"-1\"", "\"+1\"", ""] {
-            assert_eq!(IfMatch::parse(bad).unwrap_err().code(), "invalid_if_match", "{bad}");
+    fn conditions_take_lists_of_tags() {
+        let these = |revisions: &[Revision]| Some(Tags::These(revisions.to_vec()));
+        check_tags(header::IF_MATCH, "\"12\"", these(&[12]));
+        check_tags(header::IF_MATCH, "*", Some(Tags::Any));
+        check_tags(header::IF_MATCH, "\"1\", W/\"2\",, \"a,b\" , \"3\"", these(&[1, 3]));
+        check_tags(header::IF_MATCH, "W/\"12\"", these(&[]));
+        check_tags(header::IF_NONE_MATCH, "W/\"1\", \"2\"", these(&[1, 2]));
+        check_tags(header::IF_NONE_MATCH, "*", Some(Tags::Any));
+        let many = vec!["\"1\""; 101].join(",");
+        for bad in ["12", "\"1", "*, \"1\"", "w/\"1\"", "\"1\" \"2\"", "", ",", &many] {
+            let headers = HeaderMap::from_iter([(header::IF_MATCH, bad.parse().unwrap())]);
+            let error = Conditions::of(&headers).unwrap_err();
+            assert_eq!(error.code(), "invalid_if_match", "{bad}");
         }
     }
 

@@ -1,8 +1,10 @@
 //! The server that carries a service's routes, from binding its ports to draining them.
 
 mod connections;
+mod front;
 mod shares;
 mod steady;
+mod worded;
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -21,12 +23,13 @@ use super::{
     negotiate::Produced,
 };
 use crate::{
-    config,
+    config::{self, Origins},
     shutdown::Shutdown,
     task,
     telemetry::{emit, metric},
 };
 use connections::{Bounds, Connections};
+use front::Front;
 
 pub use connections::StillOpen;
 pub(super) use steady::Stalled;
@@ -109,6 +112,7 @@ pub struct Server {
     ops: Bound,
     of_clients: Bounds,
     of_ops: Bounds,
+    origins: Origins,
     drain_wait_max: Duration,
 }
 
@@ -142,7 +146,8 @@ impl Server {
     pub fn bind(settings: &config::Http) -> Result<Self, BindError> {
         let (clients, ops) = (Bound::new(settings.bind)?, Bound::new(settings.ops_bind)?);
         let (of_clients, of_ops) = (Bounds::of_clients(settings), Bounds::of_ops(settings));
-        Ok(Self { clients, ops, of_clients, of_ops, drain_wait_max: settings.drain_wait_max })
+        let (origins, drain_wait_max) = (settings.origins.clone(), settings.drain_wait_max);
+        Ok(Self { clients, ops, of_clients, of_ops, origins, drain_wait_max })
     }
 
     /// Where it listens for clients; tells the port where any free one was asked for.
@@ -168,8 +173,9 @@ impl Server {
         emit(Listening { address: clients.address, what: "clients" });
         emit(Listening { address: ops.address, what: "operators" });
         let _upkeep = task::spawn("metrics upkeep", upkeep());
-        let mut of_clients = Connections::new(app.router, self.of_clients);
-        let mut of_ops = Connections::new(app.ops, self.of_ops);
+        let mut of_clients =
+            Connections::new(Front::new(app.router, &self.origins), self.of_clients);
+        let mut of_ops = Connections::new(Front::new(app.ops, &Origins::None), self.of_ops);
         tokio::select! {
             () = of_clients.accept(&clients.listener) => {}
             () = of_ops.accept(&ops.listener) => {}

@@ -231,3 +231,4 @@ mod book;
 mod docs;
 mod serving;
 mod slow;
+mod wire;

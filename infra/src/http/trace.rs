@@ -115,6 +115,11 @@ impl RequestContext {
         Self::current().map_or_else(|| Instant::now() + UNSERVED_WAIT_MAX, |it| it.deadline)
     }
 
+    /// What `answer` makes is an answer to this request.
+    pub(super) fn sync_scope<T>(self, answer: impl FnOnce() -> T) -> T {
+        CURRENT.sync_scope(self, answer)
+    }
+
     /// What `future` answers is an answer to this request.
     pub async fn scope<F: Future>(self, future: F) -> F::Output {
         CURRENT.scope(self, future).await

@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use command_api::engine::{Cluster, Engine, Node, Outcome, Stores, Submission};
+use command_api::engine::{Cluster, Engine, Node, Outcome, Precondition, Stores, Submission};
 use domain::{
     Command,
     id::{CausationId, CommandId, CorrelationId, Sku},
@@ -117,7 +117,7 @@ async fn submit(engine: &Engine, index: usize) -> Result<()> {
         command: Command::Stock(stock::Command::Receive { quantity: 1, reference: None }),
         command_id: CommandId::new(command_id),
         request_hash: RequestHash::of(&[command_id.as_bytes()]),
-        expected_revision: None,
+        precondition: Precondition::None,
         actor: "bench".into(),
         correlation_id: CorrelationId::new(command_id),
         causation_id: CausationId::new(command_id),

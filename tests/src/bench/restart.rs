@@ -4,7 +4,9 @@
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use command_api::engine::{Cluster, Engine, Node, Outcome, Shard, ShardError, Stores, Submission};
+use command_api::engine::{
+    Cluster, Engine, Node, Outcome, Precondition, Shard, ShardError, Stores, Submission,
+};
 use domain::{
     Command,
     id::{CausationId, CommandId, CorrelationId},
@@ -111,7 +113,7 @@ impl Running {
             command: Command::Stock(stock::Command::Receive { quantity: 1, reference: None }),
             command_id: CommandId::new(id),
             request_hash: RequestHash::of(&[id.as_bytes()]),
-            expected_revision: None,
+            precondition: Precondition::None,
             actor: "bench".into(),
             correlation_id: CorrelationId::new(id),
             causation_id: CausationId::new(id),

@@ -50,7 +50,7 @@ impl Plan {
             command: self.command.clone(),
             command_id: self.command_id,
             request_hash: self.request_hash,
-            expected_revision: self.expected_revision,
+            precondition: self.expected_revision.into(),
             actor: Arc::from("simulation"),
             correlation_id: CorrelationId::new(id),
             causation_id: CausationId::new(id),

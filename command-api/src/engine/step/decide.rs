@@ -98,13 +98,9 @@ impl Machine {
         let submission = &*waiting.submission;
         let (stream, now, mistakes) = (&submission.stream, self.now, self.mistakes);
         let decide = |state: &State, revision| {
-            match submission.expected_revision {
-                Some(expected)
-                    if expected != revision && !mistakes.has(Mistake::IfMatchIgnored) =>
-                {
-                    return Verdict::Outcome(Outcome::revision_mismatch(expected, revision));
-                }
-                _ => {}
+            let precondition = &submission.precondition;
+            if !precondition.holds(revision) && !mistakes.has(Mistake::IfMatchIgnored) {
+                return Verdict::Outcome(Outcome::revision_mismatch(precondition, revision));
             }
             match state.decide(&submission.command, now) {
                 Ok(events) if events.is_empty() => {

@@ -12,7 +12,7 @@ use infra::log::{mistake::Mistake, record::RequestHash};
 use uuid::Uuid;
 
 use super::{
-    super::{Submission, effect::Effect, streams::NoState},
+    super::{Precondition, Submission, effect::Effect, streams::NoState},
     Machine, Waiting,
 };
 
@@ -67,7 +67,7 @@ impl Machine {
             command,
             command_id: CommandId::new(id),
             request_hash: RequestHash::of(&[name.as_bytes()]),
-            expected_revision: None,
+            precondition: Precondition::None,
             actor: self.actor.clone(),
             correlation_id: CorrelationId::new(id),
             causation_id: CausationId::new(id),

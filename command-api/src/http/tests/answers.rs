@@ -1,6 +1,6 @@
 //! What a command answers, and what it answers the second time.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::testing::{OPERATOR, World, bearer, new_uuid};
 
@@ -80,7 +80,37 @@ async fn if_match_names_the_revision_that_was_seen() {
     send("\"1\"", 300).await.expect_problem(412, "revision_mismatch");
     send("\"2\"", 300).await.expect(200);
     send("*", 301).await.expect(200);
+    send("\"1\", W/\"4\", \"4\"", 302).await.expect(200);
+    send("\"2\", \"3\"", 303).await.expect_problem(412, "revision_mismatch");
+    send("W/\"5\"", 303).await.expect_problem(412, "revision_mismatch");
     send("2", 302).await.expect_problem(400, "invalid_if_match");
+}
+
+#[tokio::test]
+async fn a_condition_may_be_that_something_exists_or_does_not() {
+    let world = World::start();
+    let send = async |path: &str, body: &Value, (name, value): (&str, &str)| {
+        let request = World::request("POST", path)
+            .header("authorization", bearer(OPERATOR))
+            .header(name, value);
+        world.send(request.body(body.to_string().into()).unwrap()).await
+    };
+    const MISMATCH: &str = "revision_mismatch";
+    let cart = json!({"id": new_uuid(), "currency": "USD"});
+    send("/v1/carts", &cart, ("if-match", "*")).await.expect_problem(412, MISMATCH);
+    send("/v1/carts", &cart, ("if-none-match", "*")).await.expect(201);
+    send("/v1/carts", &cart, ("if-none-match", "*")).await.expect_problem(412, MISMATCH);
+    let price = json!({"amount": 1, "currency": "USD"});
+    let product = json!({"id": new_uuid(), "sku": "A", "name": "Tea", "price": price});
+    send("/v1/products", &product, ("if-match", "*")).await.expect_problem(412, MISMATCH);
+    send("/v1/products", &product, ("if-none-match", "\"0\"")).await.expect_problem(412, MISMATCH);
+    send("/v1/products", &product, ("if-none-match", "*")).await.expect(201);
+    send("/v1/products", &product, ("if-none-match", "*")).await.expect_problem(412, MISMATCH);
+    let stock = json!({"quantity": 1});
+    send("/v1/stock/A/receive", &stock, ("if-none-match", "W/\"0\"")).await.expect(412);
+    send("/v1/stock/A/receive", &stock, ("if-none-match", "\"1\", \"x\"")).await.expect(200);
+    let seen = send("/v1/stock/A/receive", &stock, ("if-none-match", "1")).await;
+    seen.expect_problem(400, "invalid_if_none_match");
 }
 
 #[tokio::test]

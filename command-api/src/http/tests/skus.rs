@@ -40,7 +40,7 @@ impl World {
             command,
             command_id: CommandId::new(id),
             request_hash: RequestHash::of(&[id.as_bytes()]),
-            expected_revision: None,
+            precondition: Default::default(),
             actor: "test".into(),
             correlation_id: CorrelationId::new(id),
             causation_id: CausationId::new(id),

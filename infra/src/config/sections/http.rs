@@ -59,6 +59,40 @@ const TRUSTED_PROXIES: Setting = Setting {
     default: Some("none"),
 };
 
+const CROSS_ORIGINS: Setting = Setting {
+    key: "http.cross_origins",
+    doc: "Whose pages may ask from within a browser (CORS). `any` is for what everybody may read: \
+          keys are sent by scripts, not by browsers, so it gives nobody's rights away.",
+    allowed: "none, any, or origins such as https://shop.example.org,https://till.example.org",
+    default: Some("none"),
+};
+
+/// Whose pages may ask.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Origins {
+    #[default]
+    None,
+    Any,
+    These(Vec<String>),
+}
+
+impl Origins {
+    fn parse(text: &str) -> Option<Self> {
+        match text.trim() {
+            "none" => Some(Self::None),
+            "any" => Some(Self::Any),
+            list => list.split(',').map(origin).collect::<Option<_>>().map(Self::These),
+        }
+    }
+}
+
+/// As browsers write it: `null` for what is none, no path, no slash at the end.
+fn origin(text: &str) -> Option<String> {
+    let origin = url::Url::parse(text.trim()).ok()?.origin();
+    let written = origin.ascii_serialization();
+    (origin.is_tuple() && written == text.trim()).then_some(written)
+}
+
 /// Any free port of this machine.
 const LOCAL: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
@@ -76,6 +110,7 @@ pub struct Http {
     pub client_wait_max: Duration,
     pub trusted_proxies: Proxies,
     pub rates: Rates,
+    pub origins: Origins,
 }
 
 impl Http {
@@ -96,6 +131,7 @@ impl Http {
         let per_address_max = reader.optional_with(&CONNECTIONS_PER_ADDRESS_MAX, positive);
         let client_wait_max = reader.get_with(&CLIENT_WAIT_MAX, duration);
         let trusted_proxies = reader.get_with(&TRUSTED_PROXIES, Proxies::parse);
+        let origins = reader.get_with(&CROSS_ORIGINS, Origins::parse);
         let rates = Rates::read(reader);
         Some(Self {
             bind: bind?,
@@ -108,6 +144,7 @@ impl Http {
             client_wait_max: client_wait_max?,
             trusted_proxies: trusted_proxies?,
             rates: rates?,
+            origins: origins?,
         })
     }
 
@@ -147,7 +184,27 @@ impl Http {
             connections_per_address_max: None,
             client_wait_max: Duration::from_secs(30),
             trusted_proxies: Proxies::none(),
+            origins: Origins::None,
             rates: Rates::NONE,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins_are_written_as_browsers_write_them() {
+        assert_eq!(Origins::parse("none"), Some(Origins::None));
+        assert_eq!(Origins::parse("any"), Some(Origins::Any));
+        let two = ["https://a.example", "http://b.example:8080"].map(str::to_owned);
+        let written = "https://a.example, http://b.example:8080";
+        assert_eq!(Origins::parse(written), Some(Origins::These(two.into())));
+        for bad in
+            ["", "a.example", "https://a.example/", "https://a.example/shop", "file:///a", "*"]
+        {
+            assert_eq!(Origins::parse(bad), None, "{bad}");
         }
     }
 }

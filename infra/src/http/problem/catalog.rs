@@ -122,6 +122,13 @@ impl Problem {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
     }
 
+    /// 414.
+    #[must_use]
+    pub(in crate::http) fn uri_too_long(bytes_max: usize) -> Self {
+        let detail = format!("path and query may have at most {bytes_max} bytes");
+        Self::new(StatusCode::URI_TOO_LONG, "uri_too_long", detail)
+    }
+
     /// 415: bodies are taken as they are.
     #[must_use]
     pub(in crate::http) fn unsupported_encoding() -> Self {

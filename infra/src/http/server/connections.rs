@@ -11,13 +11,7 @@ use std::{
     time::Duration,
 };
 
-use axum::{
-    Router,
-    body::Body,
-    extract::ConnectInfo,
-    http::Request,
-    response::{IntoResponse, Response},
-};
+use axum::{body::Body, extract::ConnectInfo, http::Request, response::Response};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
@@ -27,16 +21,18 @@ use tokio::{
     task::JoinSet,
     time::timeout,
 };
-use tower::Service;
 
 use super::{
+    front::Front,
     shares::{Share, Shares},
     steady::{Bodies, SteadyStream},
+    worded::Worded,
 };
 use crate::{
     config, descriptors,
     http::{
         client::Proxies,
+        edge::refusal,
         events::{AcceptFailed, ConnectionCut, Draining},
         problem::Problem,
     },
@@ -45,7 +41,9 @@ use crate::{
 };
 
 /// Bytes of a request's head. More get 431.
-const HEAD_BYTES_MAX: usize = 64 << 10;
+pub(super) const HEAD_BYTES_MAX: usize = 64 << 10;
+/// Bytes of a request's path and query. More get 414.
+pub(super) const URI_BYTES_MAX: usize = 8 << 10;
 /// A client has a quarter of all connections, one on the same machine half of them, unless the settings
 /// say otherwise.
 const SHARE: usize = 4;
@@ -93,7 +91,7 @@ impl Bounds {
 }
 
 pub(super) struct Connections {
-    router: Router,
+    front: Front,
     bounds: Arc<Bounds>,
     shares: Shares,
     slots: Arc<Semaphore>,
@@ -110,10 +108,10 @@ pub struct StillOpen {
 }
 
 impl Connections {
-    pub(super) fn new(router: Router, bounds: Bounds) -> Self {
+    pub(super) fn new(front: Front, bounds: Bounds) -> Self {
         let slots = bounds.connections_max.min(Semaphore::MAX_PERMITS);
         Self {
-            router,
+            front,
             shares: Shares::new(bounds.per_address_max, bounds.per_local_address_max),
             bounds: Arc::new(bounds),
             slots: Arc::new(Semaphore::new(slots)),
@@ -144,7 +142,7 @@ impl Connections {
             Ok(share) => share,
             Err(()) => return refuse(&stream),
         };
-        let asked = Asked { router: self.router.clone(), peer, bounds: Arc::clone(&self.bounds) };
+        let asked = Asked { front: self.front.clone(), peer, bounds: Arc::clone(&self.bounds) };
         let closing = self.closing.clone();
         self.open.spawn(async move {
             serve(stream, asked, closing).await;
@@ -182,7 +180,7 @@ fn refuse(stream: &TcpStream) {
 /// What all requests of a connection have in common.
 #[derive(Clone)]
 struct Asked {
-    router: Router,
+    front: Front,
     peer: SocketAddr,
     bounds: Arc<Bounds>,
 }
@@ -200,7 +198,7 @@ async fn serve(stream: TcpStream, asked: Asked, closing: Shutdown) {
         .timer(TokioTimer::new())
         .header_read_timeout(wait_max)
         .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(Worded::new(stream)), service)
         .with_upgrades();
     let mut connection = pin!(connection);
     let ended = tokio::select! {
@@ -232,19 +230,26 @@ async fn call(
     bodies: Bodies,
     request: Request<Incoming>,
 ) -> Result<Response, Infallible> {
-    let Asked { mut router, peer, bounds } = asked;
+    let Asked { mut front, peer, bounds } = asked;
     let mut request = request.map(|body| Body::new(bodies.of(body)));
+    if uri_bytes(&request) > URI_BYTES_MAX {
+        return Ok(refusal(request.headers(), Problem::uri_too_long(URI_BYTES_MAX)));
+    }
     if head_bytes(&request) > HEAD_BYTES_MAX {
-        return Ok(Problem::head_too_large(HEAD_BYTES_MAX).into_response());
+        return Ok(refusal(request.headers(), Problem::head_too_large(HEAD_BYTES_MAX)));
     }
     let client = bounds.proxies.client(peer.ip(), request.headers());
     request.extensions_mut().insert(ConnectInfo(SocketAddr::new(client, peer.port())));
-    router.call(request).await
+    front.call(request).await
+}
+
+fn uri_bytes<B>(request: &Request<B>) -> usize {
+    request.uri().path_and_query().map_or(0, |path| path.as_str().len())
 }
 
 /// As they were sent, or nearly so: what is over the limit may have come in one piece.
 fn head_bytes<B>(request: &Request<B>) -> usize {
-    let path = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
+    let path = uri_bytes(request);
     let fields = request.headers().iter();
     let fields = fields.map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
     path + fields.sum::<usize>()

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::super::{
     super::{
-        Answer, Outcome, Submission, SubmitError,
+        Answer, Outcome, Precondition, Submission, SubmitError,
         effect::{Effect, Input, RequestId, TakeOverReason},
         store::{Batch, MemoryStore, StateStore},
     },
@@ -130,7 +130,8 @@ impl World {
         request: &[u8],
     ) -> u64 {
         let hash = RequestHash::of(&[request]);
-        self.send(Submission { expected_revision, request_hash: hash, ..submission(key, command) })
+        let precondition = expected_revision.into();
+        self.send(Submission { precondition, request_hash: hash, ..submission(key, command) })
     }
 
     pub(super) fn send(&mut self, submission: Submission) -> u64 {
@@ -283,7 +284,7 @@ pub(super) fn submission(key: u128, command: stock::Command) -> Submission {
         command: Command::Stock(command),
         command_id: CommandId::new(id),
         request_hash: RequestHash::of(&[b"same"]),
-        expected_revision: None,
+        precondition: Precondition::None,
         actor: Arc::from("test"),
         correlation_id: CorrelationId::new(id),
         causation_id: CausationId::new(id),

@@ -69,7 +69,7 @@ fn outcomes_come_back_whole() {
             event_type: Arc::from("tradewind.stock.received.v1"),
         }],
     };
-    let rejected = Outcome::revision_mismatch(1, 2);
+    let rejected = Outcome::revision_mismatch(&Some(1).into(), 2);
     for outcome in [committed, Outcome::Unchanged { revision: 3 }, rejected] {
         let bytes = outcome_bytes(&outcome);
         assert_eq!(read_outcome(&bytes), Remembered::Known(known(outcome)));
