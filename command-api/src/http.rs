@@ -10,6 +10,7 @@ mod answer;
 mod api_keys;
 mod batch;
 mod carts;
+mod directory;
 mod incoming;
 mod open_checkouts;
 mod parked_steps;
@@ -22,14 +23,17 @@ mod stock;
 mod webhooks;
 
 use axum::Router;
-use infra::config::Rates;
-use infra::http::{
-    docs::About,
-    edge::{EdgeLayer, Limits},
-    health::Readiness,
-    problem::Problem,
-    rates::Weight,
-    server::App,
+use infra::{
+    auth::guard,
+    config::Rates,
+    http::{
+        docs::About,
+        edge::{EdgeLayer, Limits},
+        health::Readiness,
+        problem::Problem,
+        rates::Weight,
+        server::App,
+    },
 };
 use utoipa_axum::router::OpenApiRouter;
 
@@ -51,12 +55,15 @@ const WEIGHTS: &[Weight] = &[
 /// Everything that the command API serves.
 #[must_use]
 pub fn app(state: &AppState, readiness: Readiness, limits: Limits) -> App {
-    let api = commands()
+    let guarded = commands().merge(parked_steps::routes()).merge(shards::routes());
+    let api = guard(guarded, state.authenticator.clone())
+        // They prove otherwise who they are.
         .merge(webhooks::routes())
-        .merge(parked_steps::routes())
-        .merge(shards::routes())
         .with_state(state.clone())
-        .merge(batch::routes(state.clone(), inner(state, limits)));
+        .merge(guard(
+            batch::routes(state.clone(), inner(state, limits)),
+            state.authenticator.clone(),
+        ));
     let limits = Limits { weights: WEIGHTS, ..limits };
     let alone = Limits { rates: Rates::NONE, ..limits };
     let internal = peers::routes(state.gate.clone()).with_state(state.clone());
@@ -74,7 +81,8 @@ fn commands() -> OpenApiRouter<AppState> {
 
 /// Each line has a time and a trace as a request of its own would, and if it panics, it does so alone.
 fn inner(state: &AppState, limits: Limits) -> Router {
-    let (routes, _contract) = commands().split_for_parts();
+    let routes = guard(commands(), state.authenticator.clone());
+    let (routes, _contract) = routes.split_for_parts();
     routes
         .fallback(async || Problem::not_found("there is nothing at this path"))
         .method_not_allowed_fallback(async || Problem::method_not_allowed())

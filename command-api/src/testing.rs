@@ -38,6 +38,7 @@ use crate::{
 };
 
 pub(crate) const OPERATOR: &str = "the key of an operator";
+pub(crate) const SECRET: &str = "a secret that only these tests have";
 pub(crate) const WEBHOOK_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const SHARDS: u32 = 4;
 const OPEN_CHECKOUTS_MAX: usize = 2_000;
@@ -139,7 +140,7 @@ impl World {
             clock: clock.clone(),
             auth: config::Auth {
                 operator_key_sha256: Some(KeyHash::of(OPERATOR)),
-                cart_token_secret: "a secret that only these tests have".into(),
+                cart_token_secret: SECRET.into(),
             },
             desk: desk.clone(),
             webhook_secret: Some(WebhookSecret::parse(WEBHOOK_SECRET).unwrap()),

@@ -4,7 +4,10 @@
 
 mod authenticator;
 mod cart_token;
+mod client;
+mod gate;
 mod key;
+mod memory;
 
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
@@ -18,11 +21,15 @@ use domain::{
 };
 use uuid::Uuid;
 
-pub use authenticator::{Authenticator, KeyDirectory, KeyRecord, Unavailable};
+pub use authenticator::{
+    Authenticator, Found, Inquiry, KEY_AGE_MAX, KeyDirectory, KeyRecord, Unavailable,
+};
 pub use cart_token::{CART_TOKEN, OpenCart, cart_of_token, cart_token};
+pub use client::Client;
+pub use gate::guard;
 pub use key::{ApiKey, InvalidKeyHash, KeyHash};
 
-use crate::http::{problem::Problem, rates::Ticket};
+use crate::http::problem::Problem;
 
 /// The caller of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,11 +117,7 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let found = Authenticator::from_ref(state).authenticate(parts).await;
-        match parts.extensions.get::<Ticket>() {
-            Some(ticket) => ticket.judge(found),
-            None => found,
-        }
+        Authenticator::from_ref(state).caller(parts).await
     }
 }
 

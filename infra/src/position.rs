@@ -18,7 +18,7 @@ use crate::{
 const VERSION: u8 = 1;
 /// Shard, log id and offset, big-endian.
 const ENTRY_BYTES: usize = 4 + 8 + 8;
-/// Entries that one token may hold: far more shards than there are. More of them are refused.
+/// Entries that tokens may hold: far more shards than there are. More of them are refused.
 const ENTRIES_MAX: usize = 4096;
 
 /// A set of (shard, log, offset after the last record).
@@ -57,6 +57,12 @@ impl Position {
         self.0.iter().map(|(&(shard, log_id), &next_offset)| Entry { shard, log_id, next_offset })
     }
 
+    /// What it says of one shard.
+    #[must_use]
+    pub fn in_shard(&self, shard: ShardId) -> Self {
+        Self(self.0.iter().filter(|((of, _), _)| *of == shard).map(|(at, to)| (*at, *to)).collect())
+    }
+
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -78,6 +84,9 @@ impl Position {
         let mut position = Self::default();
         for token in text.split(',') {
             position.merge(&Self::parse_token(token.trim())?);
+            if position.0.len() > ENTRIES_MAX {
+                return Err(InvalidPosition);
+            }
         }
         Ok(position)
     }

@@ -11,9 +11,8 @@ use axum::{
     Json,
     extract::{FromRef, State},
 };
-use domain::api_key::Role;
 use infra::{
-    auth::{Authenticator, Caller, KeyHash},
+    auth::{Authenticator, KeyHash, guard},
     clock::Clock,
     http::{docs::About, health::Readiness, problem::Problem, server::App},
 };
@@ -59,8 +58,8 @@ pub(crate) fn app(
         .routes(routes!(versions::drop_version))
         .routes(routes!(verifications::order))
         .routes(routes!(verifications::by_id))
-        .merge(dead_letters::routes())
-        .with_state(Doors { authenticator, control });
+        .merge(dead_letters::routes());
+    let api = guard(api, authenticator.clone()).with_state(Doors { authenticator, control });
     App::new(&ABOUT, api, readiness, http.into())
 }
 
@@ -70,11 +69,10 @@ pub(crate) fn app(
     path = "/v1/admin/status",
     operation_id = "projector_status",
     tag = "Administration",
-    security(("api_key" = [])),
+    security(("api_key" = ["operator"])),
     responses((status = 200, description = "All versions and checkpoints", body = Status)),
 )]
-async fn status(caller: Caller, State(doors): State<Doors>) -> Result<Json<Status>, Problem> {
-    caller.require(Role::Operator)?;
+async fn status(State(doors): State<Doors>) -> Result<Json<Status>, Problem> {
     let status = Status::read(&doors.control.pool).await.map_err(|error| {
         Problem::unavailable("unavailable", "PostgreSQL does not answer").caused_by(error)
     })?;

@@ -10,19 +10,23 @@
 
 mod applied;
 mod feed;
+mod looks;
+mod places;
 
-use std::sync::Arc;
+use std::time::Duration;
 
+use domain::id::StreamId;
 use infra::{
+    auth::Client,
     http::{
         headers::{AtLeast, POSITION, PreferWait},
         problem::Problem,
     },
-    position::Position,
+    position::{Entry, Position},
     telemetry::emit,
 };
 use tokio::{
-    sync::{Semaphore, watch},
+    sync::watch,
     time::{Instant, timeout},
 };
 
@@ -30,39 +34,95 @@ pub(crate) use applied::{Applied, Projection};
 pub(crate) use feed::Feed;
 
 use crate::metrics::Waited;
-use applied::{Coverage, UnknownLog};
-
-/// Requests that wait at once. More of them are told to come back.
-const WAITERS_MAX: usize = 1024;
+use applied::Coverage;
+use looks::Impossible;
+use places::Places;
 
 /// What requests ask. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Freshness {
     applied: watch::Receiver<Applied>,
-    waiters: Arc<Semaphore>,
+    places: Places,
+}
+
+/// How far a projection is in one shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stand {
+    /// All that was acknowledged before it is applied.
+    pub(crate) as_of: Instant,
+    /// And this; nothing before the first event.
+    pub(crate) seen: Option<Entry>,
 }
 
 impl Freshness {
     pub(crate) fn new(applied: watch::Receiver<Applied>) -> Self {
-        Self { applied, waiters: Arc::new(Semaphore::new(WAITERS_MAX)) }
+        Self { applied, places: Places::default() }
     }
 
     /// Waits until these projections have applied what the client wants to see. The answer is a
     /// position that a read which begins now reflects.
     ///
     /// # Errors
-    /// 400 if the wanted position is of another log, 503 if it is not reached in time.
+    /// 400 if the wanted position cannot be, 503 if it is not reached in time.
     pub(crate) async fn reach(
         &self,
         projections: &[Projection],
         wanted: &AtLeast,
-        patience: PreferWait,
+        PreferWait(patience): PreferWait,
+        client: Client,
     ) -> Result<Position, Problem> {
         let AtLeast(wanted) = wanted;
-        if !wanted.is_empty() && self.coverage(projections, wanted)? == Coverage::Behind {
-            self.wait(projections, wanted, patience).await?;
+        let behind =
+            |applied: &Applied| coverage(applied, projections, wanted) == Ok(Coverage::Behind);
+        if !wanted.is_empty() {
+            self.wait(client, patience, |applied| !behind(applied)).await;
+            let reached = coverage(&self.applied.borrow(), projections, wanted)?;
+            if reached == Coverage::Behind {
+                let position = self.position(projections).header_value();
+                return Err(Problem::stale().header(POSITION, position));
+            }
         }
         Ok(self.position(projections))
+    }
+
+    /// Waits until a projection has applied what a client has seen of a stream's shard, and tells how
+    /// far it is then; nothing if that is not known. A position that cannot be is not waited for:
+    /// whoever may come in will be told.
+    pub(crate) async fn stand(
+        &self,
+        projection: Projection,
+        stream: &StreamId,
+        seen: &Position,
+        client: Client,
+        patience: Duration,
+    ) -> Option<Stand> {
+        let shard = self.applied.borrow().looks.shard_of(stream)?;
+        let seen = seen.in_shard(shard);
+        let behind =
+            |applied: &Applied| coverage(applied, &[projection], &seen) == Ok(Coverage::Behind);
+        self.wait(client, patience, |applied| !behind(applied)).await;
+        let applied = self.applied.borrow();
+        let as_of = applied.looks.level_at(projection, shard)?;
+        let stand = Stand { as_of, seen: applied.entry(projection, shard) };
+        (!behind(&applied)).then_some(stand)
+    }
+
+    /// Waits until a projection has applied all of a stream's shard that was acknowledged before `at`.
+    pub(crate) async fn level(
+        &self,
+        projection: Projection,
+        stream: &StreamId,
+        at: Instant,
+        client: Client,
+        patience: Duration,
+    ) -> Option<()> {
+        let is_level = |applied: &Applied| {
+            let shard = applied.looks.shard_of(stream);
+            let level_at = shard.and_then(|shard| applied.looks.level_at(projection, shard));
+            level_at.is_some_and(|level_at| level_at >= at)
+        };
+        self.wait(client, patience, is_level).await;
+        is_level(&self.applied.borrow()).then_some(())
     }
 
     /// The position that all of these projections have applied.
@@ -70,40 +130,27 @@ impl Freshness {
         self.applied.borrow().position(projections)
     }
 
-    fn coverage(
-        &self,
-        projections: &[Projection],
-        wanted: &Position,
-    ) -> Result<Coverage, UnknownLog> {
-        self.applied.borrow().coverage(projections, wanted)
-    }
-
-    async fn wait(
-        &self,
-        projections: &[Projection],
-        wanted: &Position,
-        PreferWait(patience): PreferWait,
-    ) -> Result<(), Problem> {
-        let stale = || Problem::stale().header(POSITION, self.position(projections).header_value());
-        let Ok(_place) = self.waiters.try_acquire() else { return Err(stale()) };
+    /// Waits until it is settled, unless there is no place to wait or it takes too long.
+    async fn wait(&self, client: Client, patience: Duration, settled: impl Fn(&Applied) -> bool) {
+        if settled(&self.applied.borrow()) {
+            return;
+        }
+        let Some(_place) = self.places.enter(client) else { return };
         let started = Instant::now();
         let mut applied = self.applied.clone();
-        let settled =
-            |applied: &Applied| applied.coverage(projections, wanted) != Ok(Coverage::Behind);
         // It also ends, unreached, when nobody tells positions any more: then we shut down.
-        let reached = timeout(patience, applied.wait_for(settled)).await.is_ok_and(|it| it.is_ok());
+        let waited = timeout(patience, applied.wait_for(settled)).await;
+        let reached = waited.is_ok_and(|it| it.is_ok());
         emit(Waited { reached, elapsed: started.elapsed() });
-        match self.coverage(projections, wanted)? {
-            Coverage::Reached => Ok(()),
-            Coverage::Behind => Err(stale()),
-        }
     }
 }
 
-impl From<UnknownLog> for Problem {
-    fn from(unknown: UnknownLog) -> Self {
-        Self::bad_request("unknown_log", unknown.to_string())
-    }
+fn coverage(
+    applied: &Applied,
+    projections: &[Projection],
+    wanted: &Position,
+) -> Result<Coverage, Impossible> {
+    applied.coverage(projections, wanted, Instant::now())
 }
 
 #[cfg(test)]

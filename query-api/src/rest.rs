@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use axum::extract::FromRef;
 use infra::{
-    auth::Authenticator,
+    auth::{Authenticator, Client, guard},
     http::{docs::About, problem::Problem, rates::Weight},
     position::Position,
 };
@@ -73,7 +73,8 @@ impl AppState {
     /// Waits until the projections show what the client asked to see; tells what a read that begins
     /// now reflects.
     async fn reach(&self, projections: &[Projection], asked: &Asked) -> Result<Position, Problem> {
-        self.0.freshness.reach(projections, &asked.at_least, asked.patience).await
+        let client = Client::from(&asked.caller);
+        self.0.freshness.reach(projections, &asked.at_least, asked.patience, client).await
     }
 }
 
@@ -85,7 +86,7 @@ impl FromRef<AppState> for Authenticator {
 
 /// All routes with their contract.
 pub(crate) fn routes(state: AppState) -> OpenApiRouter {
-    OpenApiRouter::new()
+    let routes = OpenApiRouter::new()
         .routes(routes!(products::list))
         .routes(routes!(products::by_id))
         .routes(routes!(products::by_sku))
@@ -94,8 +95,8 @@ pub(crate) fn routes(state: AppState) -> OpenApiRouter {
         .routes(routes!(orders::list))
         .routes(routes!(orders::by_id))
         .routes(routes!(reports::sales))
-        .routes(routes!(positions::list))
-        .with_state(state)
+        .routes(routes!(positions::list));
+    guard(routes, state.0.authenticator.clone()).with_state(state)
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use infra::{
 
 use crate::{
     freshness::{Feed, Freshness},
+    keys::Keys,
     read_model::{Lanes, ReadModel},
     rest::{self, AppState},
     settings::Settings,
@@ -62,14 +63,18 @@ impl Service {
         let readiness = Readiness::new();
         let condition = readiness.condition("read_models");
         let (feed, applied) = Feed::new(read_model.clone(), condition);
-        let directory = Arc::new(read_model.clone());
+        let freshness = Freshness::new(applied);
+        let keys = Keys {
+            read_model: read_model.clone(),
+            freshness: freshness.clone(),
+            signing: auth.cart_token_secret.clone(),
+        };
         let authenticator = Authenticator::new(
             auth.operator_key_sha256,
-            directory,
+            Arc::new(keys),
             Clock::System,
             Some(auth.cart_token_secret),
         );
-        let freshness = Freshness::new(applied);
         let state = AppState::new(read_model, freshness, authenticator);
         let app = App::new(&rest::ABOUT, rest::routes(state), readiness, limits(&http));
         Ok(Self { server, app, lanes, feed, listener, drain_wait_max: http.drain_wait_max })

@@ -105,7 +105,7 @@ async fn issue(
     Incoming { origin, body }: Incoming<NewKey>,
 ) -> Result<Response, Problem> {
     let id = ApiKeyId::new(origin.new_id("api_key"));
-    let key = ApiKey::generate(id).map_err(Problem::internal)?;
+    let key = ApiKey::generate(id, &app.cart_token_secret).map_err(Problem::internal)?;
     let NewKey { name, roles, expires_at } = body;
     let roles: BTreeSet<Role> = roles.into_vec().into_iter().collect();
     let command = api_key::Command::Issue {
@@ -123,7 +123,7 @@ async fn issue(
 
 /// Revoke an API key
 ///
-/// It may be believed for two more seconds.
+/// It is refused at once where the position of the answer is sent, and elsewhere within five seconds.
 #[utoipa::path(
     delete, path = "/v1/api-keys/{id}", operation_id = "revoke_api_key",
     tag = "api-keys", security(("api_key" = ["operator"])),

@@ -5,23 +5,15 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use async_trait::async_trait;
 use axum::{extract::FromRef, http::StatusCode};
-use domain::{
-    State,
-    envelope::Revision,
-    id::{ApiKeyId, StreamId},
-};
+use domain::{envelope::Revision, id::StreamId};
 use infra::{
-    auth::{Authenticator, KeyDirectory, KeyRecord, Unavailable},
-    clock::Clock,
-    http::problem::Problem,
-    membership::seal::Gate,
+    auth::Authenticator, clock::Clock, http::problem::Problem, membership::seal::Gate,
 };
 use secrecy::SecretString;
 use tokio::time::Instant;
 
-use super::{admission::Admission, open_checkouts::OpenCheckouts};
+use super::{admission::Admission, directory::EngineDirectory, open_checkouts::OpenCheckouts};
 use crate::{
     engine::{Answer, Consistency, Engine, Snapshot, Submission, SubmitError},
     payment::{Desk, WebhookSecret},
@@ -86,9 +78,12 @@ impl AppState {
     pub fn new(ingredients: Ingredients) -> Self {
         let Ingredients { engine, clock, auth, desk, webhook_secret, gate, .. } = ingredients;
         let admission = Admission::new(ingredients.requests_max);
-        let directory =
-            Arc::new(EngineDirectory { engine: engine.clone(), admission: admission.clone() });
         let secret = auth.cart_token_secret;
+        let directory = Arc::new(EngineDirectory {
+            engine: engine.clone(),
+            admission: admission.clone(),
+            signing: secret.clone(),
+        });
         let authenticator = Authenticator::new(
             auth.operator_key_sha256,
             directory,
@@ -124,7 +119,8 @@ impl AppState {
 
     pub(super) async fn read(&self, stream: &StreamId) -> Result<Snapshot, Problem> {
         let engine = self.engine.get()?;
-        read_one(engine, &self.admission, stream).await.map_err(problem)
+        let read = read_one(engine, &self.admission, stream, Consistency::Linearizable).await;
+        read.map_err(problem)
     }
 
     /// A stream that has reached a revision which its shard's owner has told of: mostly it still is the
@@ -147,16 +143,19 @@ impl AppState {
         streams: BTreeSet<StreamId>,
     ) -> Result<BTreeMap<StreamId, Snapshot>, Problem> {
         let engine = self.engine.get()?;
-        read(engine, &self.admission, streams).await.map_err(problem)
+        let read = read(engine, &self.admission, streams, Consistency::Linearizable).await;
+        read.map_err(problem)
     }
 }
 
-async fn read_one(
+pub(super) async fn read_one(
     engine: &Engine,
     admission: &Admission,
     stream: &StreamId,
+    consistency: Consistency,
 ) -> Result<Snapshot, SubmitError> {
-    let mut found = read(engine, admission, BTreeSet::from([stream.clone()])).await?;
+    let streams = BTreeSet::from([stream.clone()]);
+    let mut found = read(engine, admission, streams, consistency).await?;
     found.remove(stream).ok_or(SubmitError::NotOwner)
 }
 
@@ -165,6 +164,7 @@ async fn read(
     engine: &Engine,
     admission: &Admission,
     streams: BTreeSet<StreamId>,
+    consistency: Consistency,
 ) -> Result<BTreeMap<StreamId, Snapshot>, SubmitError> {
     let mut weights = BTreeMap::<_, usize>::new();
     for stream in &streams {
@@ -173,7 +173,7 @@ async fn read(
     let enter = |(shard, weight)| admission.enter(engine, shard, weight);
     let _places = weights.into_iter().map(enter).collect::<Result<Vec<_>, _>>()?;
     let streams: Vec<StreamId> = streams.into_iter().collect();
-    let found = engine.read_many(&streams, Consistency::Linearizable).await?;
+    let found = engine.read_many(&streams, consistency).await?;
     Ok(streams.into_iter().zip(found).collect())
 }
 
@@ -225,28 +225,5 @@ pub(super) fn problem(error: SubmitError) -> Problem {
             "the node that would do this does not take it, which is for an operator to look at; \
              nothing happened",
         ),
-    }
-}
-
-/// Issued keys, as their aggregates have them.
-struct EngineDirectory {
-    engine: EngineSlot,
-    admission: Admission,
-}
-
-#[async_trait]
-impl KeyDirectory for EngineDirectory {
-    async fn find(&self, id: ApiKeyId) -> Result<Option<KeyRecord>, Unavailable> {
-        let engine = self.engine.0.get();
-        let engine = engine.ok_or_else(|| Unavailable("no event log yet".into()))?;
-        let read = read_one(engine, &self.admission, &id.stream()).await;
-        let snapshot = read.map_err(|error| Unavailable(Box::new(error)))?;
-        let State::ApiKey(key) = snapshot.state else {
-            return Ok(None);
-        };
-        let Some(issued) = key.issued else { return Ok(None) };
-        let hash = issued.hash.parse().map_err(|error| Unavailable(Box::new(error)))?;
-        let (roles, expires_at) = (issued.roles, issued.expires_at);
-        Ok(Some(KeyRecord { hash, roles, expires_at, revoked: key.revoked }))
     }
 }

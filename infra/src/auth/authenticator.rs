@@ -1,11 +1,6 @@
 //! From the `Authorization` header to a [`Caller`].
 
-use std::{
-    collections::BTreeSet,
-    net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use axum::{
@@ -17,21 +12,27 @@ use domain::{
     id::{ApiKeyId, CartId},
     timestamp::Timestamp,
 };
-use rustc_hash::FxHashMap;
 use secrecy::SecretString;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{ApiKey, CART_TOKEN, Caller, KeyHash, ROLES, cart_of_token};
-use crate::{clock::Clock, http::problem::Problem};
+use super::{
+    ApiKey, CART_TOKEN, Caller, Client, KeyHash, ROLES, cart_of_token,
+    memory::{Known, Memory},
+};
+use crate::{
+    clock::Clock,
+    http::{
+        headers::{AtLeast, PreferWait},
+        problem::Problem,
+    },
+    position::{Entry, Position},
+};
 
-/// How long a key that was found is believed without asking again: as late may a revocation bite.
-const CACHE_AGE_MAX: Duration = Duration::from_secs(2);
-/// How long it is believed while it cannot be asked for, because the shard that knows it does not
-/// answer: a slow shard must not lock its keys' holders out of the others.
-const CACHE_AGE_ALONE_MAX: Duration = Duration::from_mins(1);
-/// Keys remembered at once. A full cache is emptied, which only costs look-ups.
-const CACHE_KEYS_MAX: usize = 10_000;
+/// How old what is known of a key may be: as late may a revocation bite. Beyond it nothing is known of
+/// the key, which is nobody's right and nobody's fault: 503.
+pub const KEY_AGE_MAX: Duration = Duration::from_secs(5);
+
 /// The id of the operator's first key is derived from its hash.
 const OPERATOR: Uuid = Uuid::from_u128(0x3c1b_5f2e_70a9_4d0c_8f6e_21d4_b8aa_9e05);
 
@@ -44,16 +45,45 @@ pub struct KeyRecord {
     pub revoked: bool,
 }
 
+/// A key that a request brings.
+pub struct Inquiry<'r> {
+    pub id: ApiKeyId,
+    pub hash: KeyHash,
+    text: &'r str,
+    /// What the client has seen: the key must be judged by no less.
+    pub at_least: Position,
+    /// How long it would wait for that.
+    pub patience: Duration,
+    pub client: Client,
+    pub asked_at: Instant,
+}
+
+/// What there is to know of a key.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// `None` if nobody has issued it.
+    pub record: Option<KeyRecord>,
+    /// All that was acknowledged before this moment has been taken into account.
+    pub as_of: Instant,
+    /// And all of the key's shard before this position, where positions are known.
+    pub seen: Option<Entry>,
+}
+
 /// Where issued keys are found.
 #[async_trait]
 pub trait KeyDirectory: Send + Sync + 'static {
-    async fn find(&self, id: ApiKeyId) -> Result<Option<KeyRecord>, Unavailable>;
+    async fn find(&self, inquiry: &Inquiry<'_>) -> Result<Found, Unavailable>;
 }
 
 /// The directory cannot answer now.
 #[derive(Debug, thiserror::Error)]
-#[error("API keys cannot be looked up")]
-pub struct Unavailable(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+pub enum Unavailable {
+    /// It has not come as far as it would have to.
+    #[error("what is known of API keys is too old")]
+    Stale,
+    #[error("API keys cannot be looked up")]
+    Away(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
 
 /// Resolves callers. Cheap to clone.
 #[derive(Clone)]
@@ -65,14 +95,40 @@ struct Inner {
     clock: Clock,
     /// Without one, no token opens a cart.
     cart_token_secret: Option<SecretString>,
-    cache: Mutex<FxHashMap<ApiKeyId, Cached>>,
+    memory: Memory,
 }
 
-struct Cached {
-    found_at: Instant,
-    hash: KeyHash,
-    expires_at: Option<Timestamp>,
-    roles: Arc<BTreeSet<Role>>,
+impl<'r> Inquiry<'r> {
+    fn of(parts: &'r Parts, text: &'r str, hash: KeyHash) -> Option<Self> {
+        // One that cannot be read is told to those who may come in, and is nothing to wait for.
+        let AtLeast(at_least) = AtLeast::from_headers(&parts.headers).unwrap_or_default();
+        let PreferWait(patience) = PreferWait::from_headers(&parts.headers);
+        Some(Self {
+            id: ApiKey::id_of(text)?,
+            hash,
+            text,
+            at_least,
+            patience,
+            client: Client::of_connection(parts),
+            asked_at: Instant::now(),
+        })
+    }
+
+    /// Whether the key was signed with this secret.
+    #[must_use]
+    pub fn is_signed(&self, signing: &SecretString) -> bool {
+        ApiKey::is_signed(self.text, signing)
+    }
+
+    /// Whether who has seen the key's shard up to there has seen what the client has.
+    #[must_use]
+    pub fn is_seen_by(&self, seen: Option<Entry>) -> bool {
+        let Some(seen) = seen else { return self.at_least.is_empty() };
+        let in_shard = self.at_least.entries().filter(|wanted| wanted.shard == seen.shard);
+        in_shard
+            .into_iter()
+            .all(|it| it.log_id != seen.log_id || it.next_offset <= seen.next_offset)
+    }
 }
 
 impl Authenticator {
@@ -88,14 +144,14 @@ impl Authenticator {
             let roles = Arc::new(BTreeSet::from(ROLES));
             (hash, Caller::Key { id: ApiKeyId::new(id), roles })
         });
-        let cache = Mutex::default();
-        Self(Arc::new(Inner { operator, directory, clock, cart_token_secret, cache }))
+        let memory = Memory::default();
+        Self(Arc::new(Inner { operator, directory, clock, cart_token_secret, memory }))
     }
 
     /// Who sends this request.
     ///
     /// # Errors
-    /// 401 if there is an `Authorization` that is no valid key; 503 if keys cannot be looked up.
+    /// 401 if there is an `Authorization` that is no valid key; 503 if it is not known whether it is.
     pub async fn authenticate(&self, parts: &Parts) -> Result<Caller, Problem> {
         let Some(authorization) = parts.headers.get(header::AUTHORIZATION) else {
             return Ok(self.anonymous(parts));
@@ -107,12 +163,16 @@ impl Authenticator {
         {
             return Ok(caller.clone());
         }
-        let id = ApiKey::id_of(text).ok_or_else(Problem::invalid_key)?;
-        let roles = match self.0.cached(id, &hash, CACHE_AGE_MAX) {
-            Some(roles) => roles,
-            None => self.0.look_up(id, &hash).await?,
+        let inquiry = Inquiry::of(parts, text, hash).ok_or_else(Problem::invalid_key)?;
+        let known = match self.0.memory.fresh(&inquiry) {
+            Some(known) => known,
+            None if self.0.memory.is_refused(&inquiry) => return Err(Problem::invalid_key()),
+            None => self.0.look_up(&inquiry).await?,
         };
-        Ok(Caller::Key { id, roles })
+        if self.0.is_over(known.expires_at) {
+            return Err(Problem::invalid_key());
+        }
+        Ok(Caller::Key { id: inquiry.id, roles: known.roles })
     }
 
     fn anonymous(&self, parts: &Parts) -> Caller {
@@ -131,46 +191,44 @@ impl Authenticator {
 }
 
 impl Inner {
-    fn cached(
-        &self,
-        id: ApiKeyId,
-        hash: &KeyHash,
-        age_max: Duration,
-    ) -> Option<Arc<BTreeSet<Role>>> {
-        let cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        let cached = cache.get(&id)?;
-        let valid = cached.found_at.elapsed() < age_max
-            && cached.hash.matches(hash)
-            && !self.is_over(cached.expires_at);
-        valid.then(|| Arc::clone(&cached.roles))
+    async fn look_up(&self, inquiry: &Inquiry<'_>) -> Result<Known, Problem> {
+        match self.directory.find(inquiry).await {
+            Ok(found) if found.as_of.elapsed() < KEY_AGE_MAX => self.judge(inquiry, found),
+            Ok(_) => self.fall_back(inquiry, Unavailable::Stale),
+            Err(unavailable) => self.fall_back(inquiry, unavailable),
+        }
     }
 
-    async fn look_up(&self, id: ApiKeyId, hash: &KeyHash) -> Result<Arc<BTreeSet<Role>>, Problem> {
-        let found = match self.directory.find(id).await {
-            Ok(found) => found,
-            Err(error) => {
-                let problem = Problem::unavailable("unavailable", "API keys cannot be checked now");
-                let known = self.cached(id, hash, CACHE_AGE_ALONE_MAX);
-                return known.ok_or_else(|| problem.caused_by(error));
+    fn judge(&self, inquiry: &Inquiry<'_>, found: Found) -> Result<Known, Problem> {
+        let Found { record, as_of, seen } = found;
+        match record {
+            Some(record) if record.hash.matches(&inquiry.hash) => {
+                if record.revoked || self.is_over(record.expires_at) {
+                    self.memory.refuse(inquiry, true);
+                    return Err(Problem::invalid_key());
+                }
+                let KeyRecord { hash, roles, expires_at, .. } = record;
+                let (roles, found_at) = (Arc::new(roles), Instant::now());
+                let known = Known { hash, roles, expires_at, found_at, as_of, seen };
+                self.memory.remember(inquiry.id, known.clone());
+                Ok(known)
             }
-        };
-        let valid = found.filter(|record| !record.revoked && !self.is_over(record.expires_at));
-        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(KeyRecord { hash: stored, roles, expires_at, .. }) = valid else {
-            // What was known of it must not be believed once nobody can be asked.
-            cache.remove(&id);
-            return Err(Problem::invalid_key());
-        };
-        if !stored.matches(hash) {
-            return Err(Problem::invalid_key());
+            Some(_) | None => {
+                self.memory.refuse(inquiry, false);
+                Err(Problem::invalid_key())
+            }
         }
-        let (hash, roles) = (stored, Arc::new(roles));
-        if cache.len() >= CACHE_KEYS_MAX {
-            cache.clear();
-        }
-        let found_at = Instant::now();
-        cache.insert(id, Cached { found_at, hash, expires_at, roles: Arc::clone(&roles) });
-        Ok(roles)
+    }
+
+    /// What was found a moment ago is as good as what could be found now.
+    fn fall_back(&self, inquiry: &Inquiry<'_>, error: Unavailable) -> Result<Known, Problem> {
+        self.memory.believed(inquiry).ok_or_else(|| match error {
+            Unavailable::Stale => Problem::key_unknown_yet(),
+            Unavailable::Away(_) => {
+                let detail = "API keys cannot be checked now";
+                Problem::unavailable("unavailable", detail).caused_by(error)
+            }
+        })
     }
 
     fn is_over(&self, expires_at: Option<Timestamp>) -> bool {

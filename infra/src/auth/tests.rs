@@ -6,23 +6,37 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::http::{Request, StatusCode, header};
-use domain::{id::CartId, timestamp::Timestamp};
+use domain::{id::CartId, shard::ShardId, timestamp::Timestamp};
 use secrecy::SecretString;
 
+use tokio::time::Instant;
+
 use super::*;
-use crate::clock::{Clock, ManualClock};
+use crate::{
+    clock::{Clock, ManualClock},
+    http::headers::POSITION,
+    log::Nonce,
+    position::{Entry, Position},
+};
 
 /// A directory of one key that counts how often it is asked.
 struct Directory {
     record: Mutex<Result<Option<KeyRecord>, ()>>,
+    /// How old it is what the directory knows.
+    age: Mutex<Duration>,
+    /// How far it has seen the log.
+    seen: Mutex<Option<Entry>>,
     asked: AtomicUsize,
 }
 
 #[async_trait]
 impl KeyDirectory for Directory {
-    async fn find(&self, _: ApiKeyId) -> Result<Option<KeyRecord>, Unavailable> {
+    async fn find(&self, _: &Inquiry<'_>) -> Result<Found, Unavailable> {
         self.asked.fetch_add(1, Ordering::SeqCst);
-        self.record.lock().unwrap().clone().map_err(|()| Unavailable("the database is gone".into()))
+        let record = self.record.lock().unwrap().clone();
+        let record = record.map_err(|()| Unavailable::Away("the database is gone".into()))?;
+        let as_of = Instant::now() - *self.age.lock().unwrap();
+        Ok(Found { record, as_of, seen: *self.seen.lock().unwrap() })
     }
 }
 
@@ -33,20 +47,25 @@ struct Fixture {
     authenticator: Authenticator,
 }
 
+const SIGNING: &str = "what keys are signed with";
 const OPERATOR_KEY: &str = "let me in, I am the operator";
 const CARTS_SECRET: &str = "one";
 const EXPIRY: Timestamp = Timestamp::from_micros(1_000_000);
 
 fn fixture() -> Fixture {
-    let key = ApiKey::generate(ApiKeyId::new(Uuid::from_u128(7))).unwrap();
+    let key = ApiKey::generate(ApiKeyId::new(Uuid::from_u128(7)), &SIGNING.into()).unwrap();
     let record = KeyRecord {
         hash: key.hash,
         roles: BTreeSet::from([Role::Staff]),
         expires_at: Some(EXPIRY),
         revoked: false,
     };
-    let directory =
-        Arc::new(Directory { record: Mutex::new(Ok(Some(record))), asked: AtomicUsize::new(0) });
+    let directory = Arc::new(Directory {
+        record: Mutex::new(Ok(Some(record))),
+        age: Mutex::default(),
+        seen: Mutex::default(),
+        asked: AtomicUsize::new(0),
+    });
     let clock = ManualClock::at(Timestamp::from_micros(0));
     let operator = Some(KeyHash::of(OPERATOR_KEY));
     let authenticator = Authenticator::new(
@@ -62,6 +81,19 @@ impl Fixture {
     async fn call(&self, authorization: &str) -> Result<Caller, Problem> {
         let request = Request::builder().header(header::AUTHORIZATION, authorization).body(());
         self.authenticator.authenticate(&request.unwrap().into_parts().0).await
+    }
+
+    /// With the key and a position in shard 0.
+    async fn call_at(&self, next_offset: i64) -> Result<Caller, Problem> {
+        let bearer = format!("Bearer {}", self.key.expose());
+        let at = Position::of(ShardId::new(0), Nonce(1), next_offset).to_string();
+        let request = Request::builder().header(header::AUTHORIZATION, bearer).header(POSITION, at);
+        self.authenticator.authenticate(&request.body(()).unwrap().into_parts().0).await
+    }
+
+    fn has_seen(&self, next_offset: i64) {
+        let entry = Entry { shard: ShardId::new(0), log_id: Nonce(1), next_offset };
+        *self.directory.seen.lock().unwrap() = Some(entry);
     }
 
     async fn call_with_key(&self) -> Result<Caller, Problem> {
@@ -102,7 +134,7 @@ async fn the_operators_first_key_has_all_roles() {
 #[tokio::test]
 async fn what_is_no_key_of_ours_is_refused() {
     let fixture = fixture();
-    let other = ApiKey::generate(fixture.key.id).unwrap();
+    let other = ApiKey::generate(fixture.key.id, &SIGNING.into()).unwrap();
     for bad in ["Bearer nonsense", "Basic dTpw", "Bearer", "", "Bearer tw_", other.expose()] {
         let problem = fixture.call(bad).await.unwrap_err();
         assert_eq!(problem.code(), "invalid_key", "{bad}");
@@ -116,13 +148,14 @@ async fn what_is_no_key_of_ours_is_refused() {
 #[tokio::test]
 async fn unknown_revoked_and_expired_keys_are_refused() {
     let fixture = fixture();
-    fixture.change(|record| record.revoked = true);
-    fixture.assert_refused().await;
-    fixture.change(|record| record.revoked = false);
     fixture.call_with_key().await.unwrap();
     // Expiry bites at once, although the key is remembered.
     fixture.clock.advance(Duration::from_secs(1));
     fixture.assert_refused().await;
+    let fixture = self::fixture();
+    fixture.change(|record| record.revoked = true);
+    fixture.assert_refused().await;
+    let fixture = self::fixture();
     *fixture.directory.record.lock().unwrap() = Ok(None);
     fixture.assert_refused().await;
 }
@@ -148,12 +181,12 @@ async fn a_directory_that_is_away_is_not_the_callers_fault() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_is_believed_a_minute_longer_while_nobody_can_be_asked() {
+async fn a_key_is_believed_five_seconds_while_nobody_can_be_asked_and_no_longer() {
     let fixture = fixture();
     let record = fixture.directory.record.lock().unwrap().clone();
     fixture.call_with_key().await.unwrap();
     *fixture.directory.record.lock().unwrap() = Err(());
-    tokio::time::advance(Duration::from_secs(59)).await;
+    tokio::time::advance(Duration::from_secs(4)).await;
     fixture.call_with_key().await.unwrap();
     tokio::time::advance(Duration::from_secs(1)).await;
     let problem = fixture.call_with_key().await.unwrap_err();
@@ -165,8 +198,68 @@ async fn a_key_is_believed_a_minute_longer_while_nobody_can_be_asked() {
     tokio::time::advance(Duration::from_secs(2)).await;
     fixture.assert_refused().await;
     *fixture.directory.record.lock().unwrap() = Err(());
+    tokio::time::advance(KEY_AGE_MAX).await;
     let problem = fixture.call_with_key().await.unwrap_err();
     assert_eq!(problem.status(), StatusCode::SERVICE_UNAVAILABLE, "it was revoked when last seen");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_known_of_keys_counts_only_while_it_is_fresh() {
+    let fixture = fixture();
+    // Found again and again, each time as of the same moment: the directory stands still.
+    for age in [0, 2, 4] {
+        *fixture.directory.age.lock().unwrap() = Duration::from_secs(age);
+        fixture.call_with_key().await.unwrap();
+        tokio::time::advance(Duration::from_secs(2)).await;
+    }
+    *fixture.directory.age.lock().unwrap() = Duration::from_secs(6);
+    let problem = fixture.call_with_key().await.unwrap_err();
+    assert_eq!((problem.status().as_u16(), problem.code()), (503, "stale"));
+    *fixture.directory.record.lock().unwrap() = Ok(None);
+    let problem = fixture.call_with_key().await.unwrap_err();
+    assert_eq!(problem.code(), "stale", "nobody knows that it is unknown");
+    *fixture.directory.age.lock().unwrap() = Duration::ZERO;
+    fixture.assert_refused().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_position_is_seen_before_a_key_is_judged_whatever_is_remembered() {
+    let fixture = fixture();
+    fixture.has_seen(5);
+    fixture.call_at(5).await.unwrap();
+    fixture.call_at(4).await.unwrap();
+    assert_eq!(fixture.directory.asked.load(Ordering::SeqCst), 1);
+    fixture.change(|record| record.revoked = true);
+    fixture.has_seen(7);
+    fixture.call_at(5).await.unwrap();
+    assert_eq!(fixture.call_at(6).await.unwrap_err().code(), "invalid_key");
+    // It was refused a moment ago, and that is remembered only for those who have seen no more.
+    fixture.change(|record| record.revoked = false);
+    fixture.assert_refused().await;
+    fixture.call_at(7).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_key_is_remembered_as_none() {
+    let fixture = fixture();
+    *fixture.directory.record.lock().unwrap() = Ok(None);
+    for _ in 0..10 {
+        fixture.assert_refused().await;
+    }
+    assert_eq!(fixture.directory.asked.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn a_key_is_known_to_be_ours_by_its_text() {
+    let (id, signing) = (ApiKeyId::new(Uuid::from_u128(3)), SecretString::from(SIGNING));
+    let key = ApiKey::generate(id, &signing).unwrap();
+    assert!(ApiKey::is_signed(key.expose(), &signing));
+    assert!(!ApiKey::is_signed(key.expose(), &"another".into()));
+    let other_id = key.expose().replace("00003_", "00004_");
+    let other_secret = format!("{}A", &key.expose()[..key.expose().len() - 1]);
+    for bad in [&*other_id, &*other_secret, "", "tw_"] {
+        assert!(bad == key.expose() || !ApiKey::is_signed(bad, &signing), "{bad}");
+    }
 }
 
 #[tokio::test]
@@ -187,7 +280,7 @@ async fn without_a_key_one_is_a_guest() {
 
 #[test]
 fn hashes_keep_their_text_and_keys_their_id() {
-    let key = ApiKey::generate(ApiKeyId::new(Uuid::from_u128(9))).unwrap();
+    let key = ApiKey::generate(ApiKeyId::new(Uuid::from_u128(9)), &SIGNING.into()).unwrap();
     assert_eq!(key.expose().len(), "tw_".len() + 32 + 1 + 43);
     assert_eq!(ApiKey::id_of(key.expose()), Some(key.id));
     assert!(key.hash.to_string().parse::<KeyHash>().unwrap().matches(&KeyHash::of(key.expose())));

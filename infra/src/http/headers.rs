@@ -134,15 +134,23 @@ impl Tags {
     }
 }
 
+impl AtLeast {
+    /// # Errors
+    /// 400 for what is not a position.
+    pub fn from_headers(headers: &HeaderMap) -> Result<Self, Problem> {
+        let mut position = Position::default();
+        for value in headers.get_all(POSITION) {
+            position.merge(&Position::parse(text(&POSITION, value)?)?);
+        }
+        Ok(Self(position))
+    }
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for AtLeast {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let mut position = Position::default();
-        for value in parts.headers.get_all(POSITION) {
-            position.merge(&Position::parse(text(&POSITION, value)?)?);
-        }
-        Ok(Self(position))
+        Self::from_headers(&parts.headers)
     }
 }
 
@@ -151,7 +159,8 @@ impl PreferWait {
     /// A longer wait is shortened to this: `Prefer` is a wish.
     pub const MAX: Duration = Duration::from_secs(30);
 
-    fn from_headers(headers: &HeaderMap) -> Self {
+    #[must_use]
+    pub fn from_headers(headers: &HeaderMap) -> Self {
         let wait = list(headers, &PREFER)
             // What follows a preference are its own parameters, and `wait` has none.
             .filter_map(|preference| parameter(split(preference, b';').next()?))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{Json, extract::State};
-use domain::{api_key::Role, timestamp::Timestamp};
+use domain::timestamp::Timestamp;
 use infra::{
     auth::Caller,
     http::{
@@ -123,18 +123,16 @@ struct Outcome {
     operation_id = "list_dead_letters",
     tag = "Dead letters",
     params(ListParameters),
-    security(("api_key" = [])),
+    security(("api_key" = ["operator"])),
     responses((status = 200, body = ListingBody<DeadLetter>, headers(
         ("Link" = String, description = "The next page, `rel=\"next\"`"),
     ))),
 )]
 async fn list(
-    caller: Caller,
     State(doors): State<Doors>,
     Query(parameters): Query<ListParameters>,
     page: Page,
 ) -> Result<Listing<DeadLetter>, Problem> {
-    caller.require(Role::Operator)?;
     let after: Option<(Timestamp, Uuid)> = page.after()?;
     let after = after.map(|(parked_at, id)| (parked_at.to_datetime(), id));
     let ListParameters { state, projection, .. } = parameters;
@@ -151,15 +149,10 @@ async fn list(
     operation_id = "get_dead_letter",
     tag = "Dead letters",
     params(("id" = Uuid, Path)),
-    security(("api_key" = [])),
+    security(("api_key" = ["operator"])),
     responses((status = 200, body = Detail)),
 )]
-async fn show(
-    caller: Caller,
-    State(doors): State<Doors>,
-    Path(id): Path<Uuid>,
-) -> Result<Json<Detail>, Problem> {
-    caller.require(Role::Operator)?;
+async fn show(State(doors): State<Doors>, Path(id): Path<Uuid>) -> Result<Json<Detail>, Problem> {
     Ok(Json(find(&doors, id).await?))
 }
 
@@ -173,7 +166,7 @@ async fn show(
     tag = "Dead letters",
     params(("id" = Uuid, Path)),
     request_body = Option<RetryBody>,
-    security(("api_key" = [])),
+    security(("api_key" = ["operator"])),
     responses((status = 200, body = Outcome)),
 )]
 async fn retry(
@@ -195,7 +188,7 @@ async fn retry(
     tag = "Dead letters",
     params(("id" = Uuid, Path)),
     request_body = EditBody,
-    security(("api_key" = [])),
+    security(("api_key" = ["operator"])),
     responses((status = 200, body = Outcome)),
 )]
 async fn edit(
@@ -217,7 +210,7 @@ async fn edit(
     tag = "Dead letters",
     params(("id" = Uuid, Path)),
     request_body = SkipBody,
-    security(("api_key" = [])),
+    security(("api_key" = ["operator"])),
     responses((status = 200, body = Outcome)),
 )]
 async fn skip(
@@ -237,7 +230,6 @@ async fn settle(
     id: Uuid,
     act: Act,
 ) -> Result<Json<Outcome>, Problem> {
-    caller.require(Role::Operator)?;
     let (answer, answered) = oneshot::channel();
     let (actor, pool, projections) =
         (caller.actor(), doors.control.pool.clone(), Arc::clone(&doors.control.projections));

@@ -1,21 +1,40 @@
 //! Issued API keys, from the read model that this very service keeps.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use domain::id::ApiKeyId;
+use domain::{
+    id::ApiKeyId,
+    shard::{ShardId, shard_of},
+};
 use infra::{
-    auth::{KeyDirectory, KeyRecord, Unavailable, role_from_name},
+    auth::{Found, Inquiry, KeyDirectory, KeyRecord, Unavailable, role_from_name},
+    log::{Nonce, Offset},
+    position::Entry,
     postgres::Pool,
 };
+use tokio::{sync::Semaphore, time::Instant};
+
+/// Requests that wait at once. More of them are told to come back.
+const WAITERS_MAX: usize = 16;
+/// How often it is looked whether the projection has come to where a client has seen.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 pub(super) struct Directory {
     pool: Pool,
+    waiters: Semaphore,
 }
 
-impl Directory {
-    pub(super) fn new(pool: Pool) -> Self {
-        Self { pool }
-    }
+/// How far the projection of the keys is in one shard.
+#[derive(sqlx::FromRow)]
+struct Stand {
+    shard: i32,
+    log_id: Option<String>,
+    next_offset: Offset,
+    /// Seconds since a moment before which all is applied.
+    age: Option<f64>,
+    shard_count: Option<i32>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -28,7 +47,51 @@ struct Row {
 
 #[async_trait]
 impl KeyDirectory for Directory {
-    async fn find(&self, id: ApiKeyId) -> Result<Option<KeyRecord>, Unavailable> {
+    async fn find(&self, inquiry: &Inquiry<'_>) -> Result<Found, Unavailable> {
+        // Before what is read, so that it never claims more than the row shows.
+        let mut stand = self.stand(inquiry.id).await?;
+        if !inquiry.is_seen_by(stand.1) {
+            let _place = self.waiters.try_acquire().map_err(|_full| Unavailable::Stale)?;
+            let deadline = inquiry.asked_at + inquiry.patience;
+            while !inquiry.is_seen_by(stand.1) {
+                if Instant::now() + LOOK_INTERVAL > deadline {
+                    return Err(Unavailable::Stale);
+                }
+                tokio::time::sleep(LOOK_INTERVAL).await;
+                stand = self.stand(inquiry.id).await?;
+            }
+        }
+        let (as_of, seen) = stand;
+        Ok(Found { record: self.record(inquiry.id).await?, as_of, seen })
+    }
+}
+
+impl Directory {
+    pub(super) fn new(pool: Pool) -> Self {
+        Self { pool, waiters: Semaphore::new(WAITERS_MAX) }
+    }
+
+    /// How far the shard of the key is.
+    async fn stand(&self, id: ApiKeyId) -> Result<(Instant, Option<Entry>), Unavailable> {
+        let asked_at = Instant::now();
+        let stands: Vec<Stand> = sqlx::query_as(
+            "SELECT shard, log_id, next_offset, shard_count,
+                extract(epoch FROM clock_timestamp() - level_at)::double precision AS age
+             FROM read.positions WHERE projection = 'api_keys'",
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(|error| Unavailable::Away(error.into()))?;
+        let count = stands.iter().find_map(|stand| u32::try_from(stand.shard_count?).ok());
+        let shard = shard_of(&id.stream(), count.ok_or(Unavailable::Stale)?);
+        let stand = stands.into_iter().find(|it| u32::try_from(it.shard) == Ok(shard.index()));
+        let stand = stand.ok_or(Unavailable::Stale)?;
+        let age = stand.age.and_then(|age| Duration::try_from_secs_f64(age).ok());
+        let as_of = age.and_then(|age| asked_at.checked_sub(age)).ok_or(Unavailable::Stale)?;
+        Ok((as_of, stand.entry(shard)))
+    }
+
+    async fn record(&self, id: ApiKeyId) -> Result<Option<KeyRecord>, Unavailable> {
         let row: Option<Row> = sqlx::query_as(
             "SELECT roles, hash, expires_at, revoked_at IS NOT NULL AS revoked
              FROM read.api_keys WHERE id = $1",
@@ -36,15 +99,23 @@ impl KeyDirectory for Directory {
         .bind(id.uuid())
         .fetch_optional(&self.pool)
         .await
-        .map_err(|error| Unavailable(error.into()))?;
+        .map_err(|error| Unavailable::Away(error.into()))?;
         row.map(Row::into_record).transpose()
+    }
+}
+
+impl Stand {
+    /// `None` before the first event.
+    fn entry(&self, shard: ShardId) -> Option<Entry> {
+        let log_id: Nonce = self.log_id.as_deref()?.parse().ok()?;
+        Some(Entry { shard, log_id, next_offset: self.next_offset })
     }
 }
 
 impl Row {
     fn into_record(self) -> Result<KeyRecord, Unavailable> {
         Ok(KeyRecord {
-            hash: self.hash.parse().map_err(|error| Unavailable(Box::new(error)))?,
+            hash: self.hash.parse().map_err(|error| Unavailable::Away(Box::new(error)))?,
             roles: self.roles.iter().filter_map(|role| role_from_name(role)).collect(),
             expires_at: self.expires_at.map(Into::into),
             revoked: self.revoked,

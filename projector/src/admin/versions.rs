@@ -1,14 +1,10 @@
 //! `/v1/admin/projections/{name}/…`: what operators do with versions.
 
 use axum::{Json, extract::State, http::StatusCode};
-use domain::api_key::Role;
-use infra::{
-    auth::Caller,
-    http::{
-        extract::{Json as Body, Path},
-        fields::{Fields, Validate},
-        problem::Problem,
-    },
+use infra::http::{
+    extract::{Json as Body, Path},
+    fields::{Fields, Validate},
+    problem::Problem,
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -64,18 +60,16 @@ impl Validate for Which {}
     path = "/v1/admin/projections/{name}/rebuild",
     operation_id = "rebuild_projection",
     tag = "Versions",
-    security(("api_key" = [])),
+    security(("api_key" = ["operator"])),
     params(("name" = String, Path, example = "orders")),
     request_body = Rebuild,
     responses((status = ACCEPTED, description = "It has begun", body = Version)),
 )]
 pub(super) async fn rebuild(
-    caller: Caller,
     State(doors): State<Doors>,
     Path(name): Path<String>,
     Body(Rebuild { throttle, verify, switch, forget_corrections }): Body<Rebuild>,
 ) -> Result<(StatusCode, Json<Version>), Problem> {
-    caller.require(Role::Operator)?;
     let order = Order { throttle, verify, switch, forget_corrections };
     Ok((StatusCode::ACCEPTED, Json(doors.control.rebuild(&name, order).await?)))
 }
@@ -86,18 +80,16 @@ pub(super) async fn rebuild(
     path = "/v1/admin/projections/{name}/pause",
     operation_id = "pause_projection",
     tag = "Versions",
-    security(("api_key" = [])),
+    security(("api_key" = ["operator"])),
     params(("name" = String, Path, example = "orders")),
     request_body = Which,
     responses((status = OK, description = "It does not go on", body = Version)),
 )]
 pub(super) async fn pause(
-    caller: Caller,
     State(doors): State<Doors>,
     Path(name): Path<String>,
     Body(Which { version }): Body<Which>,
 ) -> Result<Json<Version>, Problem> {
-    caller.require(Role::Operator)?;
     Ok(Json(doors.control.pause(&name, version).await?))
 }
 
@@ -107,18 +99,16 @@ pub(super) async fn pause(
     path = "/v1/admin/projections/{name}/resume",
     operation_id = "resume_projection",
     tag = "Versions",
-    security(("api_key" = [])),
+    security(("api_key" = ["operator"])),
     params(("name" = String, Path, example = "orders")),
     request_body = Which,
     responses((status = OK, description = "It goes on", body = Version)),
 )]
 pub(super) async fn resume(
-    caller: Caller,
     State(doors): State<Doors>,
     Path(name): Path<String>,
     Body(Which { version }): Body<Which>,
 ) -> Result<Json<Version>, Problem> {
-    caller.require(Role::Operator)?;
     Ok(Json(doors.control.resume(&name, version).await?))
 }
 
@@ -130,18 +120,16 @@ pub(super) async fn resume(
     path = "/v1/admin/projections/{name}/switch",
     operation_id = "switch_projection",
     tag = "Versions",
-    security(("api_key" = [])),
+    security(("api_key" = ["operator"])),
     params(("name" = String, Path, example = "orders")),
     request_body = Which,
     responses((status = OK, description = "It is live", body = Version)),
 )]
 pub(super) async fn switch(
-    caller: Caller,
     State(doors): State<Doors>,
     Path(name): Path<String>,
     Body(Which { version }): Body<Which>,
 ) -> Result<Json<Version>, Problem> {
-    caller.require(Role::Operator)?;
     Ok(Json(doors.control.switch(&name, Target::Forward(version)).await?))
 }
 
@@ -151,16 +139,14 @@ pub(super) async fn switch(
     path = "/v1/admin/projections/{name}/rollback",
     operation_id = "rollback_projection",
     tag = "Versions",
-    security(("api_key" = [])),
+    security(("api_key" = ["operator"])),
     params(("name" = String, Path, example = "orders")),
     responses((status = OK, description = "It is live again", body = Version)),
 )]
 pub(super) async fn rollback(
-    caller: Caller,
     State(doors): State<Doors>,
     Path(name): Path<String>,
 ) -> Result<Json<Version>, Problem> {
-    caller.require(Role::Operator)?;
     Ok(Json(doors.control.switch(&name, Target::Back).await?))
 }
 
@@ -170,17 +156,15 @@ pub(super) async fn rollback(
     path = "/v1/admin/projections/{name}/drop",
     operation_id = "drop_projection",
     tag = "Versions",
-    security(("api_key" = [])),
+    security(("api_key" = ["operator"])),
     params(("name" = String, Path, example = "orders")),
     request_body = Which,
     responses((status = OK, description = "It is gone", body = Version)),
 )]
 pub(super) async fn drop_version(
-    caller: Caller,
     State(doors): State<Doors>,
     Path(name): Path<String>,
     Body(Which { version }): Body<Which>,
 ) -> Result<Json<Version>, Problem> {
-    caller.require(Role::Operator)?;
     Ok(Json(doors.control.drop(&name, version).await?))
 }

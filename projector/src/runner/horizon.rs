@@ -44,11 +44,15 @@ impl Horizon {
     /// Where the log ends for a projection that stands at `next_offset`.
     #[must_use]
     pub(crate) fn log_end(&self, next_offset: Offset) -> Offset {
+        next_offset.max(self.last_commit(self.end.load(Ordering::Relaxed)))
+    }
+
+    /// Where a projection stands that has taken all commits before `end`, as far as that is known.
+    #[must_use]
+    pub(crate) fn last_commit(&self, end: Offset) -> Offset {
         let (read, committed) =
             (self.read.load(Ordering::Relaxed), self.committed.load(Ordering::Relaxed));
-        let end = self.end.load(Ordering::Relaxed);
-        let all_read = read >= end;
-        next_offset.max(if all_read { committed } else { end })
+        if read >= end { committed.min(end) } else { end }
     }
 }
 
@@ -64,5 +68,13 @@ mod tests {
         horizon.has_read(11, 10);
         assert_eq!(horizon.log_end(10), 10);
         assert_eq!(horizon.log_end(4), 10);
+    }
+
+    #[test]
+    fn an_end_that_was_seen_before_stays_where_it_was() {
+        let horizon = Horizon::at(0);
+        horizon.has_read(20, 18);
+        assert_eq!((horizon.last_commit(11), horizon.last_commit(19)), (11, 18));
+        assert_eq!(horizon.last_commit(21), 21, "nobody has read what is there");
     }
 }

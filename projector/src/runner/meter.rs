@@ -1,10 +1,15 @@
 //! Keeps the log's end beside the checkpoints of a shard, also while nothing is applied.
+//!
+//! The last few looks at it are kept with the moments before them: a projection that stands behind
+//! one of them has applied all that was acknowledged before that moment. So readers know how fresh a
+//! read model is, and whether anybody still looks, without an event.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
+use chrono::{DateTime, Utc};
 use domain::shard::ShardId;
 use infra::{
-    log::Checkpoint,
+    log::{Checkpoint, Offset},
     telemetry::{chain, emit},
 };
 use tokio::time::{MissedTickBehavior, interval};
@@ -17,17 +22,30 @@ use crate::{
 };
 
 const INTERVAL: Duration = Duration::from_secs(1);
+/// Looks at the log's end that are kept: who is further behind is not level.
+const LOOKS_MAX: usize = 8;
+
+/// Where the log ended, and a moment before that was asked, by PostgreSQL's clock.
+type Look = (Offset, DateTime<Utc>);
 
 pub(crate) async fn run(shared: Arc<Shared>, shard: ShardId, horizon: Arc<Horizon>) {
     let mut ticks = interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut told = None;
+    let mut looks = VecDeque::new();
     loop {
         ticks.tick().await;
+        // Read first: whatever is slow afterwards only makes the look older than it is.
+        let now = now(&shared).await;
         match shared.log.range(shard).await {
             Ok(range) => {
                 horizon.ends(range.end);
                 shared.unreadable.clear(&shard);
+                if let Ok(now) = now {
+                    looks.push_back((range.end, now));
+                    looks.drain(..looks.len().saturating_sub(LOOKS_MAX));
+                    keep(&shared, shard, &horizon, &looks).await.ok();
+                }
                 tell(&shared, shard, &mut told).await;
             }
             Err(error) => {
@@ -42,6 +60,37 @@ pub(crate) async fn run(shared: Arc<Shared>, shard: ShardId, horizon: Arc<Horizo
             }
         }
     }
+}
+
+async fn now(shared: &Shared) -> Result<DateTime<Utc>, sqlx::Error> {
+    sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(&shared.pool).await
+}
+
+/// Keeps the looks for readers; they read what is live, so others need not.
+async fn keep(
+    shared: &Shared,
+    shard: ShardId,
+    horizon: &Horizon,
+    looks: &VecDeque<Look>,
+) -> Result<(), sqlx::Error> {
+    if shared.progress.is_none() {
+        return Ok(());
+    }
+    let ends: Vec<Offset> = looks.iter().map(|(end, _)| horizon.last_commit(*end)).collect();
+    let seen_at: Vec<_> = looks.iter().map(|(_, at)| *at).collect();
+    sqlx::query(
+        "INSERT INTO projection.log_ends AS kept (shard, shards, ends, seen_at)
+         VALUES ($1, $2, $3, $4)
+         ON CONFLICT (shard) DO UPDATE SET
+            shards = excluded.shards, ends = excluded.ends, seen_at = excluded.seen_at",
+    )
+    .bind(shard_column(shard))
+    .bind(i32::try_from(shared.log.shard_count()).unwrap_or(i32::MAX))
+    .bind(ends)
+    .bind(seen_at)
+    .execute(&shared.pool)
+    .await?;
+    Ok(())
 }
 
 /// Tells Kafka's tools how far the slowest of the projections is.

@@ -5,15 +5,18 @@ use std::collections::BTreeMap;
 use domain::shard::ShardId;
 use infra::{
     log::{LogId, Offset},
-    position::Position,
+    position::{Entry, Position},
 };
 use serde::Deserialize;
+use tokio::time::Instant;
 
+use super::looks::{Impossible, Looks};
 use crate::read_model::PositionRow;
 
-/// The projections that endpoints read. Others exist; nobody waits for them.
+/// The projections that are read here. Others exist; nobody waits for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Projection {
+    ApiKeys,
     Carts,
     Orders,
     Products,
@@ -27,7 +30,10 @@ pub(crate) enum Projection {
 /// [`Applied::replace`] alone changes the version or the log, because only the database knows which
 /// of them is live.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Applied(BTreeMap<Projection, Live>);
+pub(crate) struct Applied {
+    live: BTreeMap<Projection, Live>,
+    pub(super) looks: Looks,
+}
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Live {
@@ -81,10 +87,6 @@ pub(super) enum Coverage {
     Behind,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the position is of another log than the one that is read here; begin without it")]
-pub(super) struct UnknownLog;
-
 impl Notice {
     pub(super) fn speaker(&self) -> Stranger {
         (self.projection.clone(), self.version, self.log_id)
@@ -92,11 +94,12 @@ impl Notice {
 }
 
 impl Projection {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Carts, Self::Orders, Self::Products, Self::Sales, Self::Stock];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::ApiKeys, Self::Carts, Self::Orders, Self::Products, Self::Sales, Self::Stock];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
+            Self::ApiKeys => "api_keys",
             Self::Carts => "carts",
             Self::Orders => "orders",
             Self::Products => "products",
@@ -105,18 +108,19 @@ impl Projection {
         }
     }
 
-    fn of(name: &str) -> Option<Self> {
+    pub(super) fn of(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|projection| projection.name() == name)
     }
 }
 
 impl Applied {
-    /// What the database says, which it said after everything that was heard so far.
-    pub(super) fn replace(rows: &[PositionRow]) -> Self {
-        let mut applied = Self::default();
+    /// What the database says, which it said after everything that was heard so far, and after
+    /// `asked_at`.
+    pub(super) fn replace(rows: &[PositionRow], asked_at: Instant) -> Self {
+        let mut applied = Self { live: BTreeMap::new(), looks: Looks::of(rows, asked_at) };
         for row in rows {
             let Some(projection) = Projection::of(&row.projection) else { continue };
-            let live = applied.0.entry(projection).or_default();
+            let live = applied.live.entry(projection).or_default();
             live.version = row.version;
             // A shard without a log has nothing applied yet.
             if let Some((shard, place)) = place(row) {
@@ -128,7 +132,7 @@ impl Applied {
 
     pub(super) fn advance(&mut self, notice: &Notice) -> Noticed {
         let Some(projection) = Projection::of(&notice.projection) else { return Noticed::Nothing };
-        let Some(live) = self.0.get_mut(&projection).filter(|it| it.version == notice.version)
+        let Some(live) = self.live.get_mut(&projection).filter(|it| it.version == notice.version)
         else {
             return Noticed::Unfamiliar;
         };
@@ -149,12 +153,16 @@ impl Applied {
         &self,
         projections: &[Projection],
         wanted: &Position,
-    ) -> Result<Coverage, UnknownLog> {
+        now: Instant,
+    ) -> Result<Coverage, Impossible> {
+        self.looks.check(wanted, now)?;
         let mut coverage = Coverage::Reached;
         for projection in projections {
             for entry in wanted.entries() {
                 match self.place(*projection, entry.shard) {
-                    Some(place) if place.log_id != entry.log_id => return Err(UnknownLog),
+                    Some(place) if place.log_id != entry.log_id => {
+                        return Err(Impossible::UnknownLog);
+                    }
                     Some(place) if place.next_offset >= entry.next_offset => {}
                     Some(_) | None => coverage = Coverage::Behind,
                 }
@@ -168,7 +176,7 @@ impl Applied {
     pub(super) fn position(&self, projections: &[Projection]) -> Position {
         let mut position = Position::default();
         let Some((first, others)) = projections.split_first() else { return position };
-        let shards = self.0.get(first).into_iter().flat_map(|live| &live.shards);
+        let shards = self.live.get(first).into_iter().flat_map(|live| &live.shards);
         for (&shard, &place) in shards {
             let common = others.iter().try_fold(place, |least, other| {
                 let place = self.place(*other, shard).filter(|it| it.log_id == least.log_id)?;
@@ -181,8 +189,14 @@ impl Applied {
         position
     }
 
+    /// How far a projection is in a shard.
+    pub(super) fn entry(&self, projection: Projection, shard: ShardId) -> Option<Entry> {
+        let Place { log_id, next_offset } = self.place(projection, shard)?;
+        Some(Entry { shard, log_id, next_offset })
+    }
+
     fn place(&self, projection: Projection, shard: ShardId) -> Option<Place> {
-        self.0.get(&projection)?.shards.get(&shard).copied()
+        self.live.get(&projection)?.shards.get(&shard).copied()
     }
 }
 

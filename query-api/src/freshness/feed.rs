@@ -131,6 +131,7 @@ impl Feed {
             let names = missing.join(", ");
             self.condition.unmet(format!("waiting for the projector to make: {names}"));
         }
-        Ok(Applied::replace(&self.read_model.positions().await?))
+        let asked_at = Instant::now();
+        Ok(Applied::replace(&self.read_model.positions().await?, asked_at))
     }
 }

@@ -7,6 +7,7 @@ use super::*;
 
 const ORDERS: &[Projection] = &[Projection::Orders];
 const PATIENCE: PreferWait = PreferWait(Duration::from_secs(2));
+const CLIENT: Client = Client::Unknown;
 
 fn at(offset: i64) -> AtLeast {
     AtLeast(Position::of(ShardId::new(0), Nonce(7), offset))
@@ -23,15 +24,18 @@ fn applied_up_to(offset: i64) -> Applied {
         lag_records: 0,
         lag_seconds: 0.0,
         applied_at: chrono::DateTime::UNIX_EPOCH,
+        level_seconds: None,
+        end_seconds: None,
+        shard_count: None,
     };
-    Applied::replace(&[row])
+    Applied::replace(&[row], Instant::now())
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_applied_needs_no_wait() {
     let (_feed, told) = watch::channel(applied_up_to(5));
     let started = Instant::now();
-    let position = Freshness::new(told).reach(ORDERS, &at(5), PATIENCE).await.unwrap();
+    let position = Freshness::new(told).reach(ORDERS, &at(5), PATIENCE, CLIENT).await.unwrap();
     assert_eq!(position, at(5).0);
     assert_eq!(started.elapsed(), Duration::ZERO);
 }
@@ -42,7 +46,10 @@ async fn a_wait_ends_when_the_position_is_applied() {
     let freshness = Freshness::new(told);
     let waiting = {
         let freshness = freshness.clone();
-        task::spawn("reader", async move { freshness.reach(ORDERS, &at(7), PATIENCE).await })
+        task::spawn(
+            "reader",
+            async move { freshness.reach(ORDERS, &at(7), PATIENCE, CLIENT).await },
+        )
     };
     for offset in [6, 7] {
         tokio::task::yield_now().await;
@@ -56,7 +63,7 @@ async fn a_wait_ends_when_the_position_is_applied() {
 async fn an_impatient_wait_is_stale_and_tells_where_it_stands() {
     let (_feed, told) = watch::channel(applied_up_to(5));
     let started = Instant::now();
-    let problem = Freshness::new(told).reach(ORDERS, &at(7), PATIENCE).await.unwrap_err();
+    let problem = Freshness::new(told).reach(ORDERS, &at(7), PATIENCE, CLIENT).await.unwrap_err();
     assert_eq!(started.elapsed(), PATIENCE.0);
     assert_eq!((problem.status().as_u16(), problem.code()), (503, "stale"));
     let answer = axum::response::IntoResponse::into_response(problem);
@@ -70,18 +77,30 @@ async fn a_log_that_turns_out_to_be_another_ends_the_wait() {
     let freshness = Freshness::new(told);
     let wanted = AtLeast(Position::of(ShardId::new(0), Nonce(8), 1));
     let waiting =
-        task::spawn("reader", async move { freshness.reach(ORDERS, &wanted, PATIENCE).await });
+        task::spawn(
+            "reader",
+            async move { freshness.reach(ORDERS, &wanted, PATIENCE, CLIENT).await },
+        );
     tokio::task::yield_now().await;
     feed.send_replace(applied_up_to(1));
     assert_eq!(waiting.await.unwrap().unwrap_err().code(), "unknown_log");
 }
 
 #[tokio::test(start_paused = true)]
-async fn more_waits_than_the_limit_are_stale_at_once() {
-    let (_feed, told) = watch::channel(applied_up_to(5));
+async fn more_waits_of_a_client_than_its_share_are_stale_at_once_and_others_wait_on() {
+    let (feed, told) = watch::channel(applied_up_to(5));
     let freshness = Freshness::new(told);
-    let _places = freshness.waiters.try_acquire_many(1024).unwrap();
+    let _places: Vec<_> = (0..64).map(|_| freshness.places.enter(CLIENT).unwrap()).collect();
     let started = Instant::now();
-    let problem = freshness.reach(ORDERS, &at(7), PATIENCE).await.unwrap_err();
+    let problem = freshness.reach(ORDERS, &at(7), PATIENCE, CLIENT).await.unwrap_err();
     assert_eq!((problem.code(), started.elapsed()), ("stale", Duration::ZERO));
+    let other = Client::Network(std::net::IpAddr::from(std::net::Ipv4Addr::LOCALHOST).into());
+    let waiting =
+        task::spawn(
+            "reader",
+            async move { freshness.reach(ORDERS, &at(7), PATIENCE, other).await },
+        );
+    tokio::task::yield_now().await;
+    feed.send_replace(applied_up_to(7));
+    assert_eq!(waiting.await.unwrap().unwrap(), at(7).0);
 }

@@ -1,15 +1,14 @@
 //! Issued API keys, for the authenticator.
 
-use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use domain::id::ApiKeyId;
 use infra::{
-    auth::{KeyDirectory, KeyRecord, Unavailable, role_from_name},
+    auth::{KeyRecord, role_from_name},
     postgres::Pool,
 };
 use uuid::Uuid;
 
-use super::{ReadModel, batch::Lookup, document::undecodable};
+use super::{ReadError, ReadModel, batch::Lookup, document::undecodable};
 
 pub(super) struct ById;
 
@@ -52,9 +51,8 @@ impl Row {
     }
 }
 
-#[async_trait]
-impl KeyDirectory for ReadModel {
-    async fn find(&self, id: ApiKeyId) -> Result<Option<KeyRecord>, Unavailable> {
-        self.api_keys.find(id.uuid()).await.map_err(|error| Unavailable(error.into()))
+impl ReadModel {
+    pub(crate) async fn api_key(&self, id: ApiKeyId) -> Result<Option<KeyRecord>, ReadError> {
+        self.api_keys.find(id.uuid()).await
     }
 }

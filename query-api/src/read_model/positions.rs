@@ -28,6 +28,16 @@ pub(crate) struct PositionRow {
     #[serde(serialize_with = "timestamp")]
     #[schema(value_type = String, format = DateTime)]
     pub(crate) applied_at: DateTime<Utc>,
+    /// How long ago everything was applied that the log held then, as far as is known: it is as fresh
+    /// as that. Nothing while nobody looks at the log, or while more than a few seconds are to be
+    /// applied.
+    pub(crate) level_seconds: Option<f64>,
+    /// How long ago the projector looked at the log's end.
+    #[serde(skip)]
+    pub(crate) end_seconds: Option<f64>,
+    /// Shards of the log.
+    #[serde(skip)]
+    pub(crate) shard_count: Option<i32>,
 }
 
 /// Like all times: `domain::timestamp` decides how it looks.
@@ -40,7 +50,10 @@ impl ReadModel {
     pub(crate) async fn positions(&self) -> Result<Vec<PositionRow>, ReadError> {
         let rows = sqlx::query_as(
             "SELECT projection, version, shard, log_id, next_offset, log_end,
-                    greatest(log_end - next_offset, 0) AS lag_records, lag_seconds, applied_at
+                    greatest(log_end - next_offset, 0) AS lag_records, lag_seconds, applied_at,
+                    extract(epoch FROM now() - level_at)::double precision AS level_seconds,
+                    extract(epoch FROM now() - end_seen_at)::double precision AS end_seconds,
+                    shard_count
              FROM read.positions ORDER BY projection, version, shard",
         );
         in_time(rows.fetch_all(&self.pool)).await

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tower::ServiceExt;
 
 use super::*;
-use crate::freshness::Applied;
+use crate::{freshness::Applied, keys::Keys};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 const KEY: &str = "the operator's first key";
@@ -30,9 +30,13 @@ fn state() -> AppState {
     let (read_model, _) = ReadModel::new(pool(&postgres, "test").unwrap());
     let freshness = Freshness::new(watch::channel(Applied::default()).1);
     let operator = Some(infra::auth::KeyHash::of(KEY));
-    let directory = Arc::new(read_model.clone());
+    let keys = Keys {
+        read_model: read_model.clone(),
+        freshness: freshness.clone(),
+        signing: SECRET.into(),
+    };
     let secret = Some(SECRET.into());
-    let authenticator = Authenticator::new(operator, directory, Clock::System, secret);
+    let authenticator = Authenticator::new(operator, Arc::new(keys), Clock::System, secret);
     AppState::new(read_model, freshness, authenticator)
 }
 
@@ -125,6 +129,46 @@ async fn cursors_belong_to_their_list_and_order() {
 async fn what_needs_a_role_asks_for_a_key() {
     check_anonymous("/v1/orders", 401, "unauthenticated").await;
     check_anonymous("/v1/reports/sales", 401, "unauthenticated").await;
+}
+
+/// The request that is wrong in all that can be wrong, but for who sends it.
+fn garbage(path: &str) -> axum::http::request::Builder {
+    let path = path.replace("{id}", "%20").replace("{sku}", "%ff");
+    Request::get(format!("{path}?no=%00&limit=x")).header("tradewind-position", "latest")
+}
+
+#[tokio::test]
+async fn who_asks_is_known_before_what_is_asked_is_parsed() {
+    let contract = docs::complete(routes(state()).into_openapi(), &ABOUT);
+    for (path, item) in &contract.paths.paths {
+        let operation = serde_json::to_value(item.get.as_ref().unwrap()).unwrap();
+        let security = operation["security"].as_array().cloned().unwrap_or_default();
+        let is_open = security.is_empty() || security.contains(&serde_json::json!({}));
+        let (status, body) = send(garbage(path)).await;
+        if is_open {
+            assert!([400, 422].contains(&status.as_u16()), "{path}: {body}");
+        } else {
+            assert_problem(&(status, body), 401, "unauthenticated");
+        }
+        // A key that is none is told so wherever guests are welcome, too.
+        let wrong = garbage(path).header("authorization", "Bearer nonsense");
+        assert_problem(&send(wrong).await, 401, "invalid_key");
+    }
+    check_anonymous("/v1/nothing?x=1", 404, "not_found").await;
+}
+
+#[tokio::test]
+async fn a_key_of_which_nothing_is_known_is_neither_right_nor_wrong() {
+    let key =
+        infra::auth::ApiKey::generate(domain::id::ApiKeyId::new(uuid::Uuid::nil()), &SECRET.into());
+    let key = format!("Bearer {}", key.unwrap().expose());
+    let app = app();
+    let request = Request::get("/v1/stock/1").header("authorization", key);
+    let answer = app.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    assert_eq!(answer.headers()["retry-after"], "1");
+    let body = to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!((body["status"].as_u64(), body["code"].as_str()), (Some(503), Some("stale")));
 }
 
 #[tokio::test]

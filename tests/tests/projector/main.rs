@@ -5,6 +5,7 @@ mod commands;
 mod corrections;
 mod dead_letters;
 mod exactly_once;
+mod freshness;
 mod halting;
 mod history;
 mod rebuild;

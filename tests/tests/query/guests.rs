@@ -15,6 +15,7 @@ fn token(cart: Uuid) -> String {
 
 async fn rig() -> Rig {
     let rig = Rig::start().await;
+    rig.stay_level().await;
     rig.sql(format!(
         r#"INSERT INTO carts_v1.carts VALUES ('{CART}', 'checked_out',
             '{{"currency": "USD", "staff": false, "lines": [], "order_id": "{ORDER}"}}', now(), 2);
@@ -26,7 +27,8 @@ async fn rig() -> Rig {
 }
 
 async fn key(rig: &Rig, role: &str, fields: &str) -> String {
-    let key = ApiKey::generate(ApiKeyId::new(Uuid::now_v7())).expect("random numbers");
+    let key = ApiKey::generate(ApiKeyId::new(Uuid::now_v7()), &CART_TOKEN_SECRET.into())
+        .expect("random numbers");
     let (id, hash) = (key.id, key.hash);
     rig.sql(format!(
         r#"INSERT INTO api_keys_v1.api_keys VALUES
@@ -79,10 +81,11 @@ async fn a_key_opens_what_its_roles_open() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_is_not_valid_opens_nothing() {
     let rig = rig().await;
+    let unknown = ApiKey::generate(ApiKeyId::new(Uuid::nil()), &"not ours".into());
     for key in [
         key(&rig, "staff", "now() - interval '1 second', NULL").await,
         key(&rig, "staff", "NULL, now()").await,
-        ApiKey::generate(ApiKeyId::new(Uuid::nil())).expect("random numbers").expose().to_owned(),
+        unknown.expect("random numbers").expose().to_owned(),
         "nonsense".to_owned(),
     ] {
         let client = rig.with_key(&key);

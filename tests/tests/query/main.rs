@@ -3,6 +3,7 @@
 
 mod catalogue;
 mod guests;
+mod keys;
 mod orders;
 mod outage;
 mod positions;

@@ -26,6 +26,7 @@ pub(crate) const LOG: u64 = 0xfeed;
 
 const OPERATOR_KEY: &str = "the operator's first key";
 const POOL_CONNECTIONS: u32 = 4;
+pub(crate) const SHARDS: u32 = 2;
 /// What the projector makes, and the positions.
 const VIEWS: i64 = 8;
 
@@ -87,6 +88,36 @@ impl Rig {
                     log_end = excluded.log_end
                 RETURNING projection, version, shard, log_id, next_offset)
              SELECT pg_notify('tradewind_positions', row_to_json(moved)::text) FROM moved"
+        ))
+        .await;
+    }
+
+    /// The projector looks at the log's end, and all is applied. It has not looked again since.
+    pub(crate) async fn level(&self) {
+        self.level_at("now()").await;
+    }
+
+    /// The projector looks again and again, and the query API has heard of it.
+    pub(crate) async fn stay_level(&self) {
+        self.level_at("now() + interval '1 day'").await;
+        let made_up = format!("tw_{:032x}_{:0>43}", 7, 1);
+        eventually("it to be known who is nobody", WAIT_MAX, || async {
+            let answer = self.with_key(&made_up).get("/v1/stock/A").await;
+            if answer.status == 401 { Ok(()) } else { Err(answer.body) }
+        })
+        .await;
+    }
+
+    async fn level_at(&self, at: &str) {
+        self.sql(format!(
+            "INSERT INTO projection.checkpoints
+                (projection, version, shard, next_offset, epoch, last_seq)
+             SELECT 'api_keys', 1, shard, 0, 0, 0 FROM generate_series(0, {SHARDS} - 1) AS shard
+             ON CONFLICT DO NOTHING;
+             INSERT INTO projection.log_ends
+             SELECT shard, {SHARDS}, '{{0}}', ARRAY[{at}]
+             FROM generate_series(0, {SHARDS} - 1) AS shard
+             ON CONFLICT (shard) DO UPDATE SET ends = excluded.ends, seen_at = excluded.seen_at"
         ))
         .await;
     }
@@ -161,7 +192,7 @@ async fn make_tables(urls: &Databases, pool: &Pool) {
         },
         log: log(),
     };
-    let source = projector::Source::Given(Arc::new(MemoryLog::new(1)));
+    let source = projector::Source::Given(Arc::new(MemoryLog::new(SHARDS)));
     let service = projector::Service::bind(settings, source).expect("a free port");
     let shutdown = Shutdown::new();
     let task = task::spawn("projector", service.run(shutdown.clone()));

@@ -192,6 +192,49 @@ async fn who_may_not_is_told_so_before_anything_else() {
     seen.expect_problem(401, "invalid_key");
 }
 
+/// Sends what is wrong in all that can be wrong, but for who sends it.
+async fn garbage(world: &World, method: &str, path: &str, key: Option<&str>) -> Seen {
+    let path = path.split('/').map(|part| if part.starts_with('{') { "%ff" } else { part });
+    let path = format!("{}?no=%00", path.collect::<Vec<_>>().join("/"));
+    let request = World::request(&method.to_uppercase(), &path).header("if-match", "x");
+    let request = request.header("idempotency-key", "a b").header("content-length", "99999999");
+    let request = match key {
+        Some(key) => request.header("authorization", bearer(key)),
+        None => request,
+    };
+    world.send(request.body("{".into()).unwrap()).await
+}
+
+#[tokio::test]
+async fn who_asks_is_known_before_what_is_asked_is_parsed() {
+    let world = World::start();
+    let contract = world.guest("GET", "/openapi.json", json!(null)).await.expect(200).body;
+    let body = json!({"name": "no rights", "roles": ["customer"]});
+    let customer = world.staff("POST", "/v1/api-keys", body).await.expect(201);
+    let customer = customer.body["key"].as_str().unwrap();
+    let mut guarded = 0;
+    for (path, operations) in contract["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            let security = operation["security"].as_array();
+            // A webhook proves otherwise who sends it.
+            let Some(security) = security else { continue };
+            garbage(&world, method, path, Some("nonsense"))
+                .await
+                .expect_problem(401, "invalid_key");
+            let guest = garbage(&world, method, path, None).await;
+            if security.contains(&json!({})) {
+                assert!([400, 413, 422].contains(&guest.status.as_u16()), "{path} {}", guest.text);
+            } else {
+                guest.expect_problem(401, "unauthenticated");
+                let refused = garbage(&world, method, path, Some(customer)).await;
+                refused.expect_problem(403, "forbidden");
+                guarded += 1;
+            }
+        }
+    }
+    assert!(guarded >= 10, "{guarded}");
+}
+
 #[tokio::test]
 async fn paths_and_methods_that_are_not_there() {
     let world = World::start();

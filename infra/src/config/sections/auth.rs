@@ -19,8 +19,9 @@ const OPERATOR_KEY_SHA256: Setting = Setting {
 };
 const CART_TOKEN_SECRET: Setting = Setting {
     key: "auth.cart_token_secret",
-    doc: "Signs the tokens of guests' carts; the same on all nodes. Another secret makes the \
-          tokens that are out worthless.",
+    doc: "Signs the tokens of guests' carts, and API keys, so that one that was made up is known as \
+          such; the same on all nodes. Another secret makes the tokens that are out worthless; keys \
+          go on.",
     allowed: "at least 32 characters, random",
     default: None,
 };

@@ -197,6 +197,13 @@ impl Problem {
         Self::unavailable("deadline_exceeded", detail)
     }
 
+    /// 503: neither yes nor no, for what is known of API keys is too old to tell.
+    #[must_use]
+    pub fn key_unknown_yet() -> Self {
+        let detail = "whether the API key is valid is not known here now; ask again shortly";
+        Self::unavailable("stale", detail)
+    }
+
     /// 503: the read models have not come as far as the client asked for.
     #[must_use]
     pub fn stale() -> Self {

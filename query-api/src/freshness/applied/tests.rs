@@ -25,7 +25,22 @@ fn row(
         lag_records: 0,
         lag_seconds: 0.0,
         applied_at: DateTime::UNIX_EPOCH,
+        level_seconds: None,
+        end_seconds: None,
+        shard_count: None,
     }
+}
+
+fn replace(rows: &[PositionRow]) -> Applied {
+    Applied::replace(rows, Instant::now())
+}
+
+fn coverage(
+    applied: &Applied,
+    projections: &[Projection],
+    wanted: &Position,
+) -> Result<Coverage, Impossible> {
+    applied.coverage(projections, wanted, Instant::now())
 }
 
 fn notice(projection: &str, version: i32, shard: u32, log: u64, next_offset: Offset) -> Notice {
@@ -38,13 +53,13 @@ fn at(shard: u32, log: u64, offset: Offset) -> Position {
 }
 
 #[track_caller]
-fn check(applied: &Applied, wanted: &Position, expected: Result<Coverage, UnknownLog>) {
-    assert_eq!(applied.coverage(ORDERS, wanted), expected, "{wanted:?} in {applied:?}");
+fn check(applied: &Applied, wanted: &Position, expected: Result<Coverage, Impossible>) {
+    assert_eq!(coverage(applied, ORDERS, wanted), expected, "{wanted:?} in {applied:?}");
 }
 
 #[test]
 fn a_position_is_reached_when_its_offset_is_applied() {
-    let applied = Applied::replace(&[row("orders", 1, 0, Some(LOG), 5)]);
+    let applied = replace(&[row("orders", 1, 0, Some(LOG), 5)]);
     check(&applied, &Position::default(), Ok(Coverage::Reached));
     check(&applied, &at(0, LOG, 5), Ok(Coverage::Reached));
     check(&applied, &at(0, LOG, 6), Ok(Coverage::Behind));
@@ -53,33 +68,62 @@ fn a_position_is_reached_when_its_offset_is_applied() {
 
 #[test]
 fn all_projections_and_shards_must_reach_it() {
-    let applied = Applied::replace(&[
+    let applied = replace(&[
         row("products", 1, 0, Some(LOG), 9),
         row("products", 1, 1, Some(LOG), 9),
         row("stock", 1, 0, Some(LOG), 9),
         row("stock", 1, 1, Some(LOG), 4),
     ]);
     let mut wanted = at(0, LOG, 9);
-    assert_eq!(applied.coverage(BOTH, &wanted), Ok(Coverage::Reached));
+    assert_eq!(coverage(&applied, BOTH, &wanted), Ok(Coverage::Reached));
     wanted.merge(&at(1, LOG, 5));
-    assert_eq!(applied.coverage(BOTH, &wanted), Ok(Coverage::Behind));
+    assert_eq!(coverage(&applied, BOTH, &wanted), Ok(Coverage::Behind));
 }
 
 #[test]
 fn a_position_of_another_log_is_refused_at_once() {
-    let applied = Applied::replace(&[row("orders", 1, 0, Some(LOG), 5)]);
-    check(&applied, &at(0, LOG + 1, 1), Err(UnknownLog));
+    let applied = replace(&[row("orders", 1, 0, Some(LOG), 5)]);
+    check(&applied, &at(0, LOG + 1, 1), Err(Impossible::UnknownLog));
 }
 
 #[test]
 fn a_shard_without_a_log_can_still_become_any() {
-    let applied = Applied::replace(&[row("orders", 1, 0, None, 0)]);
+    let applied = replace(&[row("orders", 1, 0, None, 0)]);
     check(&applied, &at(0, LOG, 1), Ok(Coverage::Behind));
+}
+
+fn looked_at(row: PositionRow, shards: i32) -> PositionRow {
+    PositionRow { end_seconds: Some(1.0), shard_count: Some(shards), ..row }
+}
+
+#[test]
+fn a_position_that_no_log_can_hold_is_refused_at_once() {
+    let applied = replace(&[looked_at(row("orders", 1, 0, Some(LOG), 5), 2)]);
+    check(&applied, &at(1, LOG, 7), Ok(Coverage::Behind));
+    check(&applied, &at(2, LOG, 7), Err(Impossible::NotThere));
+    check(&applied, &at(0, LOG, 1_000_000), Ok(Coverage::Behind));
+    check(&applied, &at(0, LOG, i64::MAX), Err(Impossible::NotThere));
+    // The longer nobody has looked, the further the log may have grown.
+    let far = at(0, LOG, 3_000_000_000);
+    check(&applied, &far, Err(Impossible::NotThere));
+    let later = Instant::now() + std::time::Duration::from_secs(3600);
+    assert_eq!(applied.coverage(ORDERS, &far, later), Ok(Coverage::Behind));
+}
+
+#[test]
+fn a_projection_is_as_fresh_as_the_last_look_that_it_has_passed() {
+    let asked_at = Instant::now();
+    let level = PositionRow { level_seconds: Some(2.0), ..row("orders", 1, 0, Some(LOG), 5) };
+    let behind = PositionRow { level_seconds: None, ..row("stock", 1, 0, Some(LOG), 5) };
+    let applied = Applied::replace(&[level, behind], asked_at);
+    let at = |projection| applied.looks.level_at(projection, ShardId::new(0));
+    assert_eq!(at(Projection::Orders), Some(asked_at - std::time::Duration::from_secs(2)));
+    assert_eq!(at(Projection::Stock), None);
 }
 
 #[test]
 fn notices_only_move_forward() {
-    let mut applied = Applied::replace(&[row("orders", 1, 0, Some(LOG), 5)]);
+    let mut applied = replace(&[row("orders", 1, 0, Some(LOG), 5)]);
     assert_eq!(applied.advance(&notice("orders", 1, 0, LOG, 8)), Noticed::Moved);
     assert_eq!(applied.advance(&notice("orders", 1, 0, LOG, 6)), Noticed::Nothing);
     assert_eq!(applied.position(ORDERS), at(0, LOG, 8));
@@ -87,14 +131,14 @@ fn notices_only_move_forward() {
 
 #[test]
 fn the_first_batch_of_a_shard_is_news() {
-    let mut applied = Applied::replace(&[row("orders", 1, 0, None, 0)]);
+    let mut applied = replace(&[row("orders", 1, 0, None, 0)]);
     assert_eq!(applied.advance(&notice("orders", 1, 0, LOG, 3)), Noticed::Moved);
     check(&applied, &at(0, LOG, 3), Ok(Coverage::Reached));
 }
 
 #[test]
 fn only_the_database_tells_which_version_and_log_are_live() {
-    let mut applied = Applied::replace(&[row("orders", 1, 0, Some(LOG), 5)]);
+    let mut applied = replace(&[row("orders", 1, 0, Some(LOG), 5)]);
     let before = applied.clone();
     for strange in [
         notice("orders", 2, 0, LOG, 90),
@@ -103,15 +147,15 @@ fn only_the_database_tells_which_version_and_log_are_live() {
     ] {
         assert_eq!(applied.advance(&strange), Noticed::Unfamiliar, "{strange:?}");
     }
-    assert_eq!(applied.advance(&notice("api_keys", 1, 0, LOG, 9)), Noticed::Nothing);
+    assert_eq!(applied.advance(&notice("demand", 1, 0, LOG, 9)), Noticed::Nothing);
     assert_eq!(applied, before);
-    let switched = Applied::replace(&[row("orders", 2, 0, Some(LOG), 4)]);
+    let switched = replace(&[row("orders", 2, 0, Some(LOG), 4)]);
     assert_eq!(switched.position(ORDERS), at(0, LOG, 4));
 }
 
 #[test]
 fn an_answer_reflects_what_all_of_its_projections_have_applied() {
-    let applied = Applied::replace(&[
+    let applied = replace(&[
         row("products", 1, 0, Some(LOG), 9),
         row("products", 1, 1, Some(LOG), 9),
         row("stock", 1, 0, Some(LOG), 4),
@@ -138,9 +182,9 @@ proptest! {
             .into_iter()
             .map(|(of, shard, log, offset)| row(BOTH[of].name(), 1, shard, Some(log), offset))
             .collect();
-        let applied = Applied::replace(&rows);
+        let applied = replace(&rows);
         let position = applied.position(BOTH);
-        prop_assert_eq!(applied.coverage(BOTH, &position), Ok(Coverage::Reached));
+        prop_assert_eq!(coverage(&applied, BOTH, &position), Ok(Coverage::Reached));
     }
 
     /// The order in which notices arrive makes no difference.
@@ -149,7 +193,7 @@ proptest! {
         offsets in prop::collection::vec((0..3_u32, 0..99_i64), 0..16),
         backwards in any::<bool>(),
     ) {
-        let mut applied = Applied::replace(&[row("orders", 1, 0, Some(LOG), 5)]);
+        let mut applied = replace(&[row("orders", 1, 0, Some(LOG), 5)]);
         let mut notices: Vec<_> = offsets.clone();
         if backwards {
             notices.reverse();
@@ -159,7 +203,7 @@ proptest! {
         }
         for (shard, offset) in offsets {
             prop_assert_eq!(
-                applied.coverage(ORDERS, &at(shard, LOG, offset)),
+                coverage(&applied, ORDERS, &at(shard, LOG, offset)),
                 Ok(Coverage::Reached)
             );
         }

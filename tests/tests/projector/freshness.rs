@@ -1,0 +1,110 @@
+//! How fresh the read models are, also while nothing happens, and whose keys are believed for that.
+
+use chrono::{DateTime, Utc};
+use domain::{id::ApiKeyId, shard::ShardId};
+use infra::{auth::ApiKey, position::Position};
+use serde_json::json;
+use tests::{eventually::eventually, plain_http};
+use uuid::Uuid;
+
+use crate::{
+    history::{Owner, Told, received},
+    rig::{Projector, Rig, WAIT_MAX},
+};
+
+/// The moment as of which every projection is level in the shard.
+async fn level_at(rig: &Rig) -> Option<DateTime<Utc>> {
+    let level: Vec<Option<DateTime<Utc>>> =
+        sqlx::query_scalar("SELECT level_at FROM read.positions WHERE shard = 0")
+            .fetch_all(&rig.pool)
+            .await
+            .expect("positions");
+    level.into_iter().min().flatten()
+}
+
+async fn level_since(rig: &Rig, moment: DateTime<Utc>) -> DateTime<Utc> {
+    eventually("all to be level", WAIT_MAX, || async {
+        let level = level_at(rig).await;
+        level.filter(|at| *at > moment).ok_or((level, moment))
+    })
+    .await
+}
+
+async fn now(rig: &Rig) -> DateTime<Utc> {
+    sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(&rig.pool).await.expect("a time")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_log_is_known_to_be_idle_as_long_as_somebody_looks() {
+    let rig = Rig::start(1).await;
+    let projector = rig.projector();
+    level_since(&rig, now(&rig).await).await;
+    // A claim that no commit follows is nothing to be applied.
+    let mut owner = Owner::claim(&rig.log, 0);
+    level_since(&rig, now(&rig).await).await;
+    rig.applied_to(0, owner.commit(&[received("A", 1, 7)])).await;
+    level_since(&rig, now(&rig).await).await;
+    projector.stop().await;
+    // Nobody looks: what is acknowledged from here on, nobody knows.
+    let stopped = level_at(&rig).await;
+    owner.commit(&[received("B", 1, 7)]);
+    assert_eq!(level_at(&rig).await, stopped);
+    let projector = rig.projector();
+    rig.applied_to(0, rig.log_end(0).await).await;
+    level_since(&rig, now(&rig).await).await;
+    projector.stop().await;
+    rig.end().await;
+}
+
+/// What an order that is wrong in itself is answered.
+async fn status(projector: &Projector, key: &ApiKey) -> (u16, String) {
+    let url = format!("{}/v1/admin/dead-letters?limit=x", projector.url);
+    let request = plain_http::client().get(url).bearer_auth(key.expose());
+    let answer = request.send().await.expect("an answer");
+    let status = answer.status().as_u16();
+    let body: serde_json::Value = answer.json().await.expect("JSON");
+    (status, body["code"].as_str().unwrap_or_default().to_owned())
+}
+
+fn issued(key: &ApiKey, roles: &[&str]) -> Told {
+    let data = json!({"name": "test", "roles": roles, "hash": key.hash.to_string()});
+    Told { stream: key.id.stream().to_string(), revision: 1, kind: "issued", data }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operators_door_knows_keys_as_far_as_their_read_model_is_level() {
+    let rig = Rig::start(1).await;
+    let key =
+        || ApiKey::generate(ApiKeyId::new(Uuid::now_v7()), &"whatever".into()).expect("a key");
+    let (operator, staff, unknown) = (key(), key(), key());
+    let mut owner = Owner::claim(&rig.log, 0);
+    owner.commit(&[issued(&operator, &["operator"])]);
+    let end = owner.commit(&[issued(&staff, &["staff"])]);
+    let projector = rig.projector();
+    eventually("keys to be known", WAIT_MAX, || async {
+        let told = status(&projector, &unknown).await;
+        // Before that it is not known that nobody issued it.
+        if told.0 == 401 {
+            Ok(())
+        } else {
+            assert_eq!(told.0, 503);
+            Err(told)
+        }
+    })
+    .await;
+    // Who asks is known before what is asked is parsed.
+    assert_eq!(status(&projector, &operator).await, (422, "invalid_field".to_owned()));
+    assert_eq!(status(&projector, &staff).await, (403, "forbidden".to_owned()));
+    assert_eq!(status(&projector, &unknown).await, (401, "invalid_key".to_owned()));
+    let log_id: String = sqlx::query_scalar("SELECT min(log_id) FROM read.positions")
+        .fetch_one(&rig.pool)
+        .await
+        .expect("a log");
+    let ahead = Position::of(ShardId::new(0), log_id.parse().expect("a log's id"), end + 1);
+    let url = format!("{}/v1/admin/status", projector.url);
+    let ask = plain_http::client().get(url).bearer_auth(operator.expose());
+    let ask = ask.header("tradewind-position", ahead.to_string()).header("prefer", "wait=0");
+    assert_eq!(ask.send().await.expect("an answer").status().as_u16(), 503);
+    projector.stop().await;
+    rig.end().await;
+}
