@@ -63,23 +63,26 @@ async fn create(
     let id = ProductId::new(body.id.unwrap_or_else(|| origin.new_id("product")));
     let stream = id.stream();
     let claims = is_first(&app, &origin, id).await?;
+    let mut sku_taken = false;
     if claims {
         let claim = Command::Sku(sku::Command::Claim { product_id: id });
         let claimed = origin.submit_step(&app, &stream, "claim", body.sku.stream(), claim).await?;
-        if let Outcome::Rejected { .. } = claimed.outcome {
-            return Reply::of(&stream, &claimed);
-        }
+        // The product's stream says no, so that the key has its answer there.
+        sku_taken = matches!(claimed.outcome, Outcome::Rejected { .. });
     }
     let NewProduct { sku, name, description, department, category, product_type, brand, .. } = body;
     let attributes = body.attributes.into_iter();
     let attributes = attributes.filter_map(|(name, value)| Some((name, value?.0))).collect();
     let details =
         Details { name, description, department, category, product_type, brand, attributes };
-    let command = product::Command::Create { sku: sku.clone(), details, price: body.price };
+    let price = body.price;
+    let command = product::Command::Create { sku: sku.clone(), details, price, sku_taken };
     let answer = origin.submit(&app, stream.clone(), Command::Product(command)).await?;
     match answer.outcome {
         Outcome::Committed { .. } if !answer.replayed => confirm(&app, &origin, id, &sku).await?,
-        Outcome::Rejected { .. } if claims => withdraw(&app, &origin, id, &sku).await?,
+        Outcome::Rejected { .. } if claims && !sku_taken => {
+            withdraw(&app, &origin, id, &sku).await?
+        }
         Outcome::Committed { .. } | Outcome::Unchanged { .. } | Outcome::Rejected { .. } => {}
     }
     Ok(Reply::of(&stream, &answer)?.created(format!("/v1/products/{id}")))

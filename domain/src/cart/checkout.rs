@@ -15,7 +15,10 @@ impl Cart {
         terms: &Terms,
         now: Timestamp,
     ) -> Result<Vec<Event>, Rejection> {
-        if self.status == Status::CheckedOut && self.order_id == Some(order_id) {
+        if self.status == Status::CheckedOut
+            && self.order_id == Some(order_id)
+            && self.agreed.as_deref().is_some_and(|agreed| agreed.is_as(terms))
+        {
             return Ok(vec![]);
         }
         let rules = self.open()?;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     aggregate::Evolve,
-    cart::{Address, Channel, Checkout, Event, Line, Totals, line},
+    cart::{Address, Channel, Checkout, Event, Line, Terms, Totals, line},
     id::{OrderId, Sku},
     money::Currency,
     timestamp::Timestamp,
@@ -111,6 +111,16 @@ impl Cart {
 }
 
 impl Agreed {
+    /// Whether the buyer asks for the same once more.
+    pub(super) fn is_as(&self, terms: &Terms) -> bool {
+        self.channel == terms.channel
+            && self.method_token == terms.method_token
+            && self.customer_reference == terms.customer_reference
+            && self.email == terms.email
+            && self.shipping_address == terms.shipping_address
+            && terms.occurred_at.is_none_or(|at| at == self.placed_at)
+    }
+
     fn of(checkout: &Checkout) -> Self {
         Self {
             totals: checkout.totals,

@@ -16,6 +16,8 @@ pub enum Command {
         sku: Sku,
         details: Details,
         price: Money,
+        /// Another product has the code.
+        sku_taken: bool,
     },
     Update {
         patch: Patch,

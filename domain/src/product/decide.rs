@@ -18,7 +18,10 @@ impl Decide for Product {
 
     fn decide(&self, command: &Command, _now: Timestamp) -> Result<Vec<Event>, Rejection> {
         match command {
-            Command::Create { sku, details, price } => {
+            Command::Create { sku_taken: true, .. } if self.entry.is_none() => {
+                Err(Rejection::SkuTaken)
+            }
+            Command::Create { sku, details, price, .. } => {
                 self.create(Entry { sku: sku.clone(), details: details.clone(), price: *price })
             }
             Command::Update { patch } => update(self.current()?, patch),

@@ -8,6 +8,8 @@ pub enum Rejection {
     NotFound,
     #[error("a product with this id exists and says something else: update it, or use another id")]
     Exists,
+    #[error("another product has this SKU: choose a SKU that is free")]
+    SkuTaken,
     #[error("the product is archived and changes no more: create a new one")]
     Archived,
     #[error("name must not be empty")]
@@ -29,6 +31,8 @@ impl Rejection {
         match self {
             Self::NotFound => "product.not_found",
             Self::Exists => "product.exists",
+            // As the code itself says it.
+            Self::SkuTaken => "sku.taken",
             Self::Archived => "product.archived",
             Self::NameEmpty => "product.name_empty",
             Self::TooLarge => "product.too_large",
@@ -41,7 +45,7 @@ impl Rejection {
     pub const fn kind(&self) -> RejectionKind {
         match self {
             Self::NotFound => RejectionKind::NotFound,
-            Self::Exists | Self::Archived => RejectionKind::Conflict,
+            Self::Exists | Self::SkuTaken | Self::Archived => RejectionKind::Conflict,
             Self::NameEmpty
             | Self::TooLarge
             | Self::PriceNegative

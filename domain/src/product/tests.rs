@@ -14,7 +14,7 @@ fn created() -> Event {
 }
 
 fn create(details: Details, price: Money) -> Command {
-    Command::Create { sku: sku("A-1"), details, price }
+    Command::Create { sku: sku("A-1"), details, price, sku_taken: false }
 }
 
 fn update(patch: Patch) -> Command {
@@ -32,6 +32,15 @@ fn change_price(price: Money) -> Command {
 #[test]
 fn every_event_keeps_its_stored_shape() {
     golden::check_all("product", &sample::product());
+}
+
+#[test]
+fn a_product_is_not_created_under_the_code_of_another() {
+    let taken = || {
+        let (sku, details) = (sku("A-1"), sample::details());
+        Command::Create { sku, details, price: usd(129), sku_taken: true }
+    };
+    given::<Product>([]).when(taken(), NOW).then_rejected(Rejection::SkuTaken);
 }
 
 #[test]

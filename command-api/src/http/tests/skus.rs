@@ -79,7 +79,12 @@ fn claim(product_id: ProductId) -> Command {
 fn create(sku: &str) -> Command {
     let details = Details { name: "Tea".into(), ..Details::default() };
     let price = Money::new(250, Currency::USD);
-    Command::Product(product::Command::Create { sku: sku.parse().unwrap(), details, price })
+    Command::Product(product::Command::Create {
+        sku: sku.parse().unwrap(),
+        details,
+        price,
+        sku_taken: false,
+    })
 }
 
 fn stream(sku: &str) -> StreamId {

@@ -113,6 +113,16 @@ fn check_out_again_as_the_same_order_records_nothing() {
 }
 
 #[test]
+fn check_out_again_on_other_terms_is_rejected() {
+    let history = [shown_at(129), checked_out(at_price(129))];
+    let rejection = || Rejection::NotOpen { status: Status::CheckedOut };
+    let other = Terms { method_token: "tok_other".into(), ..terms() };
+    given::<Cart>(history.clone()).when(check_out(other), NOW).then_rejected(rejection());
+    let other = Terms { email: Some("eve@example.com".into()), ..terms() };
+    given::<Cart>(history).when(check_out(other), NOW).then_rejected(rejection());
+}
+
+#[test]
 fn check_out_again_as_another_order_is_rejected() {
     given::<Cart>([shown_at(129), checked_out(at_price(129))])
         .when(Command::CheckOut { order_id: order(3), terms: terms() }, NOW)
