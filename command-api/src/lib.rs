@@ -12,6 +12,7 @@ pub mod payment;
 pub mod process;
 mod rear;
 mod settings;
+pub mod steps;
 #[cfg(test)]
 mod testing;
 

@@ -4,9 +4,9 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use command_api::{Service, Settings};
+use command_api::{Service, Settings, steps};
 use infra::{
-    config::{Args, EXIT_CODE, Exposures, Loaded, LocalStack},
+    config::{Args, EXIT_CODE, Loaded, LocalStack, Mistakes},
     shutdown::Shutdown,
     telemetry,
 };
@@ -20,6 +20,7 @@ Examples:
   command-api serve
   command-api serve --config command-api.toml
   TRADEWIND_HTTP__BIND=0.0.0.0:8080 command-api serve
+  command-api steps list
   command-api --check-config"
 )]
 struct Cli {
@@ -33,41 +34,61 @@ struct Cli {
 enum Subcommands {
     /// Serve the command API until SIGTERM
     Serve,
+    /// Look at steps of processes that failed for good, and have them tried again or skipped
+    #[command(subcommand)]
+    Steps(steps::Command),
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let loaded = match cli.args.load::<Settings>(LocalStack::Ignored) {
-        Ok(loaded) => loaded,
-        Err(mistakes) => {
-            eprintln!("{mistakes}");
+    let ended = match cli.command {
+        Some(Subcommands::Steps(command)) => steps(&cli.args, command),
+        Some(Subcommands::Serve) => serve(&cli.args),
+        None if cli.args.check_config => serve(&cli.args),
+        None => {
+            eprintln!("say what to do: command-api serve (--help tells more)");
             return EXIT_CODE.into();
         }
     };
-    let Loaded { settings, effective, exposures } = loaded;
-    if cli.args.check_config {
-        print!("{effective}");
-        return ExitCode::SUCCESS;
-    }
-    let Some(Subcommands::Serve) = cli.command else {
-        eprintln!("say what to do: command-api serve (--help tells more)");
-        return EXIT_CODE.into();
-    };
-    match serve(settings, &exposures) {
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("{error:#}");
-            ExitCode::FAILURE
-        }
+        Err(error) => match error.downcast::<Mistakes>() {
+            Ok(mistakes) => {
+                eprintln!("{mistakes}");
+                EXIT_CODE.into()
+            }
+            Err(error) => {
+                // Before the settings are known nobody logs.
+                eprintln!("{error:#}");
+                ExitCode::FAILURE
+            }
+        },
     }
 }
 
-fn serve(settings: Settings, exposures: &Exposures) -> anyhow::Result<()> {
+fn serve(args: &Args) -> anyhow::Result<()> {
+    let Loaded { settings, effective, exposures } = args.load::<Settings>(LocalStack::Ignored)?;
+    if args.check_config {
+        print!("{effective}");
+        return Ok(());
+    }
     telemetry::init(&settings.log)?;
     exposures.tell();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let shutdown = Shutdown::on_signals()?;
-        Service::bind(settings)?.run(shutdown).await
+        Service::bind(settings)?.run(shutdown).await.inspect_err(|error| {
+            tracing::error!("{error:#}");
+        })
     })
+}
+
+fn steps(args: &Args, command: steps::Command) -> anyhow::Result<()> {
+    let Loaded { settings, effective, .. } = args.load::<steps::Asking>(LocalStack::Reader)?;
+    if args.check_config {
+        print!("{effective}");
+        return Ok(());
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(steps::run(settings, command))
 }

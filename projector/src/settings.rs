@@ -57,6 +57,6 @@ pub struct Asking {
 
 impl config::Settings for Asking {
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        Some(Self { client: config::Client::read(reader)? })
+        Some(Self { client: config::Client::of_projector(reader)? })
     }
 }

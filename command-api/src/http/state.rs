@@ -7,9 +7,7 @@ use std::{
 
 use axum::{extract::FromRef, http::StatusCode};
 use domain::{envelope::Revision, id::StreamId};
-use infra::{
-    auth::Authenticator, clock::Clock, http::problem::Problem, membership::seal::Gate,
-};
+use infra::{auth::Authenticator, clock::Clock, http::problem::Problem, membership::seal::Gate};
 use secrecy::SecretString;
 use tokio::time::Instant;
 

@@ -26,7 +26,7 @@ const STACK_VARIABLES: [&str; 7] = [
     "PAYMENT_WEBHOOK_SECRET",
 ];
 /// Those that are settings of commands, whoever exports them.
-const CLIENT_VARIABLES: [&str; 2] = ["PROJECTOR_URL", "OPERATOR_KEY"];
+const CLIENT_VARIABLES: [&str; 3] = ["COMMAND_URL", "PROJECTOR_URL", "OPERATOR_KEY"];
 
 /// Whether, and how, a local stack's `.stack/dev.env` gives defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

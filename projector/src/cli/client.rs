@@ -74,7 +74,7 @@ impl Client {
         body: Option<&Value>,
     ) -> Result<T> {
         let once = || async {
-            let url = format!("{}{path}", self.settings.projector_url);
+            let url = format!("{}{path}", self.settings.url);
             let key = self.settings.operator_key.expose_secret();
             let request = self.http.request(method.clone(), url).bearer_auth(key);
             let request = match body {
@@ -89,8 +89,7 @@ impl Client {
     }
 
     async fn send(&self, request: RequestBuilder, repeatable: bool) -> Result<String, Unanswered> {
-        let away =
-            |cause: String| Unanswered::Away { url: self.settings.projector_url.clone(), cause };
+        let away = |cause: String| Unanswered::Away { url: self.settings.url.clone(), cause };
         let lost = |error: reqwest::Error| {
             if repeatable || error.is_connect() {
                 away(error.to_string())

@@ -11,7 +11,8 @@ impl Settings for All {
         command_api::Settings::read(reader);
         query_api::Settings::read(reader);
         projector::Settings::read(reader);
-        Client::read(reader);
+        Client::of_projector(reader);
+        Client::of_command_api(reader);
         Some(Self)
     }
 }

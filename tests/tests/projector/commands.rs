@@ -13,8 +13,8 @@ use crate::{
 };
 
 fn settings(projector: &Projector) -> Asking {
-    let (projector_url, operator_key) = (projector.url.clone(), OPERATOR_KEY.into());
-    Asking { client: config::Client { projector_url, operator_key } }
+    let (url, operator_key) = (projector.url.clone(), OPERATOR_KEY.into());
+    Asking { client: config::Client { url, operator_key } }
 }
 
 fn act(action: &'static str) -> Ask {

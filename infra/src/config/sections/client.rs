@@ -10,6 +10,12 @@ const PROJECTOR_URL: Setting = Setting {
     allowed: "a URL such as http://127.0.0.1:8082",
     default: None,
 };
+const COMMAND_URL: Setting = Setting {
+    key: "client.command_url",
+    doc: "Where operators' commands reach a command API; `TRADEWIND_COMMAND_URL` is the same.",
+    allowed: "a URL such as http://127.0.0.1:8080",
+    default: None,
+};
 const OPERATOR_KEY: Setting = Setting {
     key: "client.operator_key",
     doc: "The API key that operators' commands show; `TRADEWIND_OPERATOR_KEY` is the same.",
@@ -19,18 +25,26 @@ const OPERATOR_KEY: Setting = Setting {
 
 #[derive(Clone, Debug)]
 pub struct Client {
-    /// Without a slash at its end.
-    pub projector_url: String,
+    /// Of the service, without a slash at its end.
+    pub url: String,
     pub operator_key: SecretString,
 }
 
 impl Client {
-    pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let projector_url = reader.get_with(&PROJECTOR_URL, |text| {
+    pub fn of_projector(reader: &mut Reader<'_>) -> Option<Self> {
+        Self::read(reader, &PROJECTOR_URL)
+    }
+
+    pub fn of_command_api(reader: &mut Reader<'_>) -> Option<Self> {
+        Self::read(reader, &COMMAND_URL)
+    }
+
+    fn read(reader: &mut Reader<'_>, url: &'static Setting) -> Option<Self> {
+        let url = reader.get_with(url, |text| {
             let url = text.trim_end_matches('/');
             (url.starts_with("http://") || url.starts_with("https://")).then(|| url.to_owned())
         });
         let operator_key = reader.secret(&OPERATOR_KEY);
-        Some(Self { projector_url: projector_url?, operator_key: operator_key? })
+        Some(Self { url: url?, operator_key: operator_key? })
     }
 }

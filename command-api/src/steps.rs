@@ -1,0 +1,182 @@
+//! `command-api steps …`: what processes could not do, and what becomes of it.
+#![expect(clippy::print_stdout, reason = "this is the command line's output")]
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::Subcommand;
+use comfy_table::{ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
+use infra::config::{self, Reader};
+use reqwest::{Method, StatusCode};
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+const PATH: &str = "/v1/admin/parked-steps";
+const ANSWER_WAIT_MAX: Duration = Duration::from_secs(30);
+const PAGE_MAX: u8 = 200;
+
+#[derive(Debug, Subcommand)]
+#[command(after_help = EXAMPLES)]
+pub enum Command {
+    /// List the steps that wait, oldest first
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one
+    Show {
+        id: Uuid,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Try one again
+    Retry {
+        id: Uuid,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take one for refused, so that its process goes on from there
+    Skip {
+        id: Uuid,
+        /// Why, for the audit
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  command-api steps list
+  command-api steps show 6f1c7a52-5f0e-5a2f-9c55-0d7a1b1f3c11
+  command-api steps retry 6f1c7a52-5f0e-5a2f-9c55-0d7a1b1f3c11
+  command-api steps skip 6f1c7a52-5f0e-5a2f-9c55-0d7a1b1f3c11 --reason 'the stock was sold elsewhere'
+
+They take TRADEWIND_COMMAND_URL and TRADEWIND_OPERATOR_KEY, and find a local stack in its folder by
+themselves. Who did what, and why, stays in the log.";
+
+/// What the commands need.
+#[derive(Clone, Debug)]
+pub struct Asking {
+    client: config::Client,
+}
+
+impl config::Settings for Asking {
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        Some(Self { client: config::Client::of_command_api(reader)? })
+    }
+}
+
+/// # Errors
+/// What the command API says, or that it does not answer.
+pub async fn run(settings: Asking, command: Command) -> Result<()> {
+    let client = Client::new(settings.client)?;
+    let act = |id: Uuid, act: &str| format!("{PATH}/{id}/{act}");
+    match command {
+        Command::List { json } => show(&json!({ "items": client.all().await? }), json),
+        Command::Show { id, json } => {
+            show(&client.ask(Method::GET, &format!("{PATH}/{id}"), None).await?, json)
+        }
+        Command::Retry { id, json } => {
+            let answer = client.ask(Method::POST, &act(id, "retry"), Some(&json!({}))).await?;
+            told(&answer, json, "is being tried again")
+        }
+        Command::Skip { id, reason, json } => {
+            let body = json!({ "reason": reason });
+            let answer = client.ask(Method::POST, &act(id, "skip"), Some(&body)).await?;
+            told(&answer, json, "counts as refused; its process goes on")
+        }
+    }
+}
+
+struct Client {
+    http: reqwest::Client,
+    settings: config::Client,
+}
+
+impl Client {
+    fn new(settings: config::Client) -> Result<Self> {
+        let http = reqwest::Client::builder().timeout(ANSWER_WAIT_MAX).build();
+        Ok(Self { http: http.context("making an HTTP client")?, settings })
+    }
+
+    /// Of all pages.
+    async fn all(&self) -> Result<Vec<Value>> {
+        let (mut items, mut cursor) = (Vec::new(), None::<String>);
+        loop {
+            let after = cursor.map(|cursor| format!("&cursor={cursor}")).unwrap_or_default();
+            let path = format!("{PATH}?limit={PAGE_MAX}{after}");
+            let page = self.ask(Method::GET, &path, None).await?;
+            items.extend(page["items"].as_array().cloned().unwrap_or_default());
+            match page["next"].as_str() {
+                Some(next) => cursor = Some(next.to_owned()),
+                None => return Ok(items),
+            }
+        }
+    }
+
+    async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
+        let url = format!("{}{path}", self.settings.url);
+        let key = self.settings.operator_key.expose_secret();
+        let request = self.http.request(method, &url).bearer_auth(key);
+        let request = match body {
+            Some(body) => request.json(body),
+            None => request,
+        };
+        let answer = request.send().await.context("the command API does not answer")?;
+        let status: StatusCode = answer.status();
+        let text = answer.text().await.context("the command API's answer broke off")?;
+        let body: Value = serde_json::from_str(&text).unwrap_or_default();
+        if !status.is_success() {
+            bail!("{}", body["detail"].as_str().unwrap_or(status.as_str()));
+        }
+        Ok(body)
+    }
+}
+
+fn told(answer: &Value, json: bool, what: &str) -> Result<()> {
+    if json { show(answer, true) } else { line(&format!("the step {what}")) }
+}
+
+fn show(answer: &Value, json: bool) -> Result<()> {
+    match answer["items"].as_array() {
+        _ if json => line(&serde_json::to_string(answer)?),
+        Some(items) if items.is_empty() => line("no step waits"),
+        Some(items) => line(&table(items)),
+        None => line(&serde_json::to_string_pretty(answer)?),
+    }
+}
+
+fn table(items: &[Value]) -> String {
+    let mut table = Table::new();
+    table
+        .load_preset(UTF8_FULL_CONDENSED)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_header(["id", "state", "process", "step", "event", "error", "parked at"]);
+    for item in items {
+        let text = |pointer: &str| {
+            item.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
+        table.add_row([
+            text("/id"),
+            text("/state"),
+            text("/process"),
+            text("/step"),
+            text("/event/stream"),
+            text("/error/detail"),
+            text("/parked_at"),
+        ]);
+    }
+    table.to_string()
+}
+
+fn line(text: &str) -> Result<()> {
+    println!("{text}");
+    Ok(())
+}
