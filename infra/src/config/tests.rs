@@ -105,19 +105,19 @@ fn all_mistakes_come_at_once() {
     check_mistakes::<All>(
         &layers,
         &expect![[r#"
-        12 mistakes in the settings
-          TRADEWIND_HTTP__BIND: found "localhost", allowed is an address and port such as 127.0.0.1:8080
-          TRADEWIND_HTTP__REQUESTS_MAX: found "0", allowed is a number of at least 1
-          TRADEWIND_KAFKA__BOOTSTRAP_SERVERS: found "kafka", allowed is host:port, several joined by commas
-          TRADEWIND_KAFKA__SASL_USERNAME: missing; set it to a name
-          TRADEWIND_KAFKA__SASL_PASSWORD: missing; set it to a password
-          TRADEWIND_POSTGRES__URL: found something else, allowed is postgres://user:password@host:port/database
-          TRADEWIND_AUTH__OPERATOR_KEY_SHA256: found "abc", allowed is 64 hex digits
-          TRADEWIND_AUTH__CART_TOKEN_SECRET: found something else, allowed is at least 32 characters, random
-          TRADEWIND_LOG__FILTER: found "infra=loud", allowed is a filter such as info or info,infra::http=debug
-          TRADEWIND_HTTP_BIND: there is no such setting
-          TRADEWIND_HTTP__BNID: there is no such setting; there are TRADEWIND_HTTP__BIND, TRADEWIND_HTTP__CLIENT_WAIT_MAX, TRADEWIND_HTTP__CONNECTIONS_MAX, TRADEWIND_HTTP__CONNECTIONS_PER_ADDRESS_MAX, TRADEWIND_HTTP__DRAIN_WAIT_MAX, TRADEWIND_HTTP__RATE_OF_ADDRESSES, TRADEWIND_HTTP__RATE_OF_CARTS, TRADEWIND_HTTP__RATE_OF_CUSTOMERS, TRADEWIND_HTTP__RATE_OF_KEYS, TRADEWIND_HTTP__RATE_OF_UNKNOWN_KEYS, TRADEWIND_HTTP__REQUEST_WAIT_MAX, TRADEWIND_HTTP__REQUESTS_MAX, TRADEWIND_HTTP__TRUSTED_PROXIES
-          TRADEWIND_SPEED__MAX: there is no such setting"#]],
+            12 mistakes in the settings
+              TRADEWIND_HTTP__BIND: found "localhost", allowed is an address and port such as 127.0.0.1:8080
+              TRADEWIND_HTTP__REQUESTS_MAX: found "0", allowed is a number of at least 1
+              TRADEWIND_KAFKA__BOOTSTRAP_SERVERS: found "kafka", allowed is host:port, several joined by commas
+              TRADEWIND_KAFKA__SASL_USERNAME: missing; set it to a name
+              TRADEWIND_KAFKA__SASL_PASSWORD: missing; set it to a password
+              TRADEWIND_POSTGRES__URL: found something else, allowed is postgres://user:password@host:port/database
+              TRADEWIND_AUTH__OPERATOR_KEY_SHA256: found "abc", allowed is 64 hex digits
+              TRADEWIND_AUTH__CART_TOKEN_SECRET: found something else, allowed is at least 32 characters, random
+              TRADEWIND_LOG__FILTER: found "infra=loud", allowed is a filter such as info or info,infra::http=debug
+              TRADEWIND_HTTP_BIND: there is no such setting
+              TRADEWIND_HTTP__BNID: there is no such setting; there are TRADEWIND_HTTP__BIND, TRADEWIND_HTTP__CLIENT_WAIT_MAX, TRADEWIND_HTTP__CONNECTIONS_MAX, TRADEWIND_HTTP__CONNECTIONS_PER_ADDRESS_MAX, TRADEWIND_HTTP__CROSS_ORIGINS, TRADEWIND_HTTP__DRAIN_WAIT_MAX, TRADEWIND_HTTP__RATE_OF_ADDRESSES, TRADEWIND_HTTP__RATE_OF_CARTS, TRADEWIND_HTTP__RATE_OF_CUSTOMERS, TRADEWIND_HTTP__RATE_OF_KEYS, TRADEWIND_HTTP__RATE_OF_UNKNOWN_KEYS, TRADEWIND_HTTP__REQUEST_WAIT_MAX, TRADEWIND_HTTP__REQUESTS_MAX, TRADEWIND_HTTP__TRUSTED_PROXIES
+              TRADEWIND_SPEED__MAX: there is no such setting"#]],
     );
 }
 
@@ -169,6 +169,7 @@ fn effective_settings_show_origins_and_mask_secrets() {
         http.connections_max = "8192"  # default
         http.client_wait_max = "30s"  # default
         http.trusted_proxies = "none"  # default
+        http.cross_origins = "none"  # default
         http.rate_of_addresses = "500/10000"  # default
         http.rate_of_carts = "50/1000"  # default
         http.rate_of_customers = "500/10000"  # default
