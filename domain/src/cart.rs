@@ -11,7 +11,7 @@ mod state;
 mod tests;
 
 pub use command::*;
-pub use decide::IDLE_MAX;
+pub use decide::{GUEST_IDLE_MAX, GUEST_KEPT, IDLE_MAX};
 pub use event::*;
 pub use line::{GUEST_QUANTITY_MAX, LINE_AMOUNT_MAX, LINES_BYTES_MAX, LINES_MAX, QUANTITY_MAX};
 pub use rejection::Rejection;

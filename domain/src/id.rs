@@ -99,11 +99,11 @@ impl RequestId {
         CommandId(if self.keyed { self.derive(stream.as_str()) } else { self.id })
     }
 
-    /// The id of a further command that the request leads to. Neither streams nor names of steps
-    /// hold a newline.
+    /// The id of a further command that the request leads to beside the one of `main`. Neither streams
+    /// nor names of steps hold a newline.
     #[must_use]
-    pub fn step(self, step: &str, stream: &StreamId) -> CommandId {
-        CommandId(self.derive(&format!("{step}\n{stream}")))
+    pub fn step(self, main: &StreamId, step: &str, stream: &StreamId) -> CommandId {
+        CommandId(self.derive(&format!("{main}\n{step}\n{stream}")))
     }
 
     /// The id of a thing of this kind that the request creates, so that one key makes one thing.
@@ -331,9 +331,10 @@ mod tests {
         let ids = [
             request.command(one),
             request.command(two),
-            request.step("claim", one),
-            request.step("claim", two),
-            request.step("list", two),
+            request.step(one, "claim", one),
+            request.step(one, "claim", two),
+            request.step(two, "claim", two),
+            request.step(one, "list", two),
             RequestId::keyed(caller, "other").command(one),
             RequestId::keyed(Uuid::from_u128(3), "k").command(one),
             CommandId::of_step(event, "claim", one),

@@ -25,7 +25,7 @@ use infra::{
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::state::{AppState, problem};
+use super::state::{AppState, problem, unfinished};
 use crate::engine::{Answer, Precondition, Submission};
 
 /// A request for a command, checked as far as that needs no state.
@@ -136,7 +136,8 @@ impl Origin {
         self.hand_over(app, submission).await
     }
 
-    /// Hands a further command to the engine that the request leads to beside the one of `main`.
+    /// Hands a further command to the engine that the request leads to after the one of `main`. What has
+    /// happened by then has happened: where this cannot be done now, a retry completes it.
     pub(super) async fn submit_step(
         &self,
         app: &AppState,
@@ -145,7 +146,22 @@ impl Origin {
         stream: StreamId,
         command: Command,
     ) -> Result<Answer, Problem> {
-        let command_id = self.request_id.step(step, &stream);
+        let command_id = self.request_id.step(main, step, &stream);
+        let cause = self.request_id.command(main);
+        let submission = self.submission(command_id, cause, stream, command);
+        app.submit(submission, self.request.deadline).await.map_err(unfinished)
+    }
+
+    /// Hands a command to the engine that has to come before the one of `main`.
+    pub(super) async fn submit_first(
+        &self,
+        app: &AppState,
+        main: &StreamId,
+        step: &str,
+        stream: StreamId,
+        command: Command,
+    ) -> Result<Answer, Problem> {
+        let command_id = self.request_id.step(main, step, &stream);
         let cause = self.request_id.command(main);
         self.hand_over(app, self.submission(command_id, cause, stream, command)).await
     }

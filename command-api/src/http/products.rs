@@ -66,7 +66,7 @@ async fn create(
     let mut sku_taken = false;
     if claims {
         let claim = Command::Sku(sku::Command::Claim { product_id: id });
-        let claimed = origin.submit_step(&app, &stream, "claim", body.sku.stream(), claim).await?;
+        let claimed = origin.submit_first(&app, &stream, "claim", body.sku.stream(), claim).await?;
         // The product's stream says no, so that the key has its answer there.
         sku_taken = matches!(claimed.outcome, Outcome::Rejected { .. });
     }
@@ -79,11 +79,12 @@ async fn create(
     let command = product::Command::Create { sku: sku.clone(), details, price, sku_taken };
     let answer = origin.submit(&app, stream.clone(), Command::Product(command)).await?;
     match answer.outcome {
-        Outcome::Committed { .. } if !answer.replayed => confirm(&app, &origin, id, &sku).await?,
+        // Of a replay, too: whether the code is the product's is not the first answer's to say alone.
+        Outcome::Committed { .. } => confirm(&app, &origin, id, &sku).await?,
         Outcome::Rejected { .. } if claims && !sku_taken => {
             withdraw(&app, &origin, id, &sku).await?
         }
-        Outcome::Committed { .. } | Outcome::Unchanged { .. } | Outcome::Rejected { .. } => {}
+        Outcome::Unchanged { .. } | Outcome::Rejected { .. } => {}
     }
     Ok(Reply::of(&stream, &answer)?.created(format!("/v1/products/{id}")))
 }

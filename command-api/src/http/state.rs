@@ -181,6 +181,16 @@ impl FromRef<AppState> for Authenticator {
     }
 }
 
+/// Why there is no answer although a part has happened: whatever is in the way, a retry tells.
+pub(super) fn unfinished(error: SubmitError) -> Problem {
+    match error {
+        SubmitError::UnderWay | SubmitError::StreamUnreadable | SubmitError::OwnerOutdated => {
+            problem(error)
+        }
+        _ => problem(SubmitError::Unknown),
+    }
+}
+
 /// Why there is no answer, for the client.
 pub(super) fn problem(error: SubmitError) -> Problem {
     let again = "nothing happened; send it again";

@@ -11,14 +11,14 @@ use domain::{
     Command, Event, State,
     envelope::Recorded,
     id::{CausationId, CommandId, EventId, StepId},
-    process::{self, Process, Status},
+    process::{self, Failure, ParkedStep, Process, Status},
     shard::ShardId,
 };
 use infra::{
     codec,
     log::{Body, EventRecord, LogRecord, Offset, ReadError, record::RequestHash},
     retry::{Policy, retry},
-    telemetry::emit,
+    telemetry::{chain, emit},
 };
 use tokio::time::Duration;
 use uuid::Uuid;
@@ -30,7 +30,7 @@ use super::{
     worker::{actor, process_of},
 };
 use crate::{
-    engine::{Outcome, Precondition, Submission, SubmitError},
+    engine::{Consistency, Outcome, Precondition, Submission, SubmitError},
     metrics::{EventsSettled, StepParked},
 };
 
@@ -57,28 +57,38 @@ pub(super) struct Verdicts(BTreeMap<StepId, Verdict>);
 
 struct Verdict {
     attempt: u32,
-    /// Why, if it was skipped.
-    skipped: Option<String>,
+    status: Status,
+    failure: Failure,
+    /// Why it was skipped.
+    reason: String,
 }
 
 impl Verdicts {
-    fn of(process: &Process, event_id: EventId) -> Self {
-        let verdicts = process.of_event(event_id).map(|(step_id, parked)| {
-            let skipped = (parked.status == Status::Skipped)
-                .then(|| parked.reason.clone().unwrap_or_default());
-            (*step_id, Verdict { attempt: parked.attempt, skipped })
+    pub(super) fn of(process: &Process, event_id: EventId) -> Self {
+        let verdicts = process.decided(event_id).map(|(step_id, parked)| {
+            let ParkedStep { attempt, status, failure, reason, .. } = parked.clone();
+            let reason = reason.unwrap_or_default();
+            (*step_id, Verdict { attempt, status, failure, reason })
         });
         Self(verdicts.collect())
     }
 
     /// Why a step was skipped, if it was.
     pub(super) fn skipped(&self, step_id: StepId) -> Option<&str> {
-        self.0.get(&step_id)?.skipped.as_deref()
+        let verdict = self.0.get(&step_id)?;
+        (verdict.status == Status::Skipped).then_some(&*verdict.reason)
     }
 
     pub(super) fn skips(&self, event_id: EventId, failed: &Failed) -> bool {
         let step_id = StepId::of(event_id, &failed.name, failed.target.as_ref());
         self.skipped(step_id).is_some()
+    }
+
+    /// Why a step waits that nobody has decided about yet. It is not tried on the side: whoever
+    /// decides about it later must know what has become of it.
+    pub(super) fn waits(&self, step_id: StepId) -> Option<&Failure> {
+        let verdict = self.0.get(&step_id)?;
+        (verdict.status == Status::Parked).then_some(&verdict.failure)
     }
 
     /// What makes the command's id of a step.
@@ -95,20 +105,55 @@ impl Verdicts {
 }
 
 impl Managers {
-    /// Does all that an event asks for, and parks what cannot be done.
-    pub(super) async fn handle(&self, delivered: &Delivered, mut place: Place) {
+    /// Does all that an event asks for, and parks what cannot be done. `verdicts` are of the time when
+    /// the shard's events began to be followed: an event of before may have been decided about.
+    pub(super) async fn handle(
+        &self,
+        delivered: &Delivered,
+        verdicts: &Verdicts,
+        mut place: Place,
+    ) {
         match codec::recorded(&delivered.event) {
             Ok(recorded) => match &recorded.event {
                 Event::Process(happened) => self.resume(&recorded, happened, &mut place).await,
                 _ => {
-                    let verdicts = Verdicts::default();
-                    self.run_or_park(delivered, &recorded, &verdicts, &mut place).await;
+                    self.run_or_park(delivered, &recorded, verdicts, &mut place).await;
                 }
             },
             Err(error) => {
-                let failed = Failed::new(DECODE, None, "event_unreadable", chain(&error));
-                self.park(delivered, "unknown", failed, 0).await;
+                self.unreadable(delivered, &error, verdicts, &mut place).await;
             }
+        }
+    }
+
+    /// Whether an operator has said that nobody needs to read the event.
+    async fn unreadable(
+        &self,
+        delivered: &Delivered,
+        error: &codec::DecodeError,
+        verdicts: &Verdicts,
+        place: &mut Place,
+    ) -> bool {
+        let failed = Failed::new(DECODE, None, "event_unreadable", chain(error).to_string());
+        if verdicts.skips(delivered.event.id, &failed) {
+            return true;
+        }
+        self.park_all(delivered, "unknown", vec![failed], verdicts, place).await;
+        false
+    }
+
+    /// What operators have decided about the steps of a shard's events so far.
+    pub(super) async fn decided(&self, shard: ShardId) -> Process {
+        let stream = shard.process_stream();
+        let read = retry(
+            Policy::PATIENT,
+            |_: &SubmitError| true,
+            || self.engine.read(&stream, Consistency::Linearizable),
+        );
+        match read.await.map(|snapshot| snapshot.state) {
+            Ok(State::Process(process)) => *process,
+            // It is asked until it answers, and holds nothing else.
+            Ok(_) | Err(_) => Process::default(),
         }
     }
 
@@ -120,11 +165,8 @@ impl Managers {
         place: &mut Place,
     ) -> bool {
         let Err(failed) = self.run(recorded, verdicts, place).await else { return true };
-        for failed in failed {
-            let step_id = StepId::of(recorded.id, &failed.name, failed.target.as_ref());
-            let attempt = verdicts.attempt(step_id);
-            self.park(delivered, process_of(&recorded.event), failed, attempt).await;
-        }
+        let process = process_of(&recorded.event);
+        self.park_all(delivered, process, failed, verdicts, place).await;
         false
     }
 
@@ -145,7 +187,17 @@ impl Managers {
         let done = match self.find(step).await {
             Some(delivered) => self.again(&delivered, &verdicts, place).await,
             // Nothing can be done about an event that the log no longer has.
-            None => true,
+            None if parked.status == Status::Skipped => true,
+            None => {
+                let detail = "the log no longer has the event".to_owned();
+                let failure = Failure { code: "event_gone".to_owned(), detail };
+                let step = Box::new(step.clone());
+                let attempt = parked.attempt;
+                let step_id = *step_id;
+                let command = process::Command::Park { step_id, step, failure, attempt };
+                place.outside(self.put_aside(event.id, &parked.step, command)).await;
+                false
+            }
         };
         if done {
             let command = process::Command::Settle { event_id: step.event_id };
@@ -158,37 +210,49 @@ impl Managers {
     async fn again(&self, delivered: &Delivered, verdicts: &Verdicts, place: &mut Place) -> bool {
         match codec::recorded(&delivered.event) {
             Ok(recorded) => self.run_or_park(delivered, &recorded, verdicts, place).await,
-            Err(error) => {
-                let failed = Failed::new(DECODE, None, "event_unreadable", chain(&error));
-                if verdicts.skips(delivered.event.id, &failed) {
-                    return true;
-                }
-                let step_id = StepId::of(delivered.event.id, DECODE, None);
-                self.park(delivered, "unknown", failed, verdicts.attempt(step_id)).await;
-                false
-            }
+            Err(error) => self.unreadable(delivered, &error, verdicts, place).await,
         }
     }
 
-    /// Puts a step aside. Waits where too many are parked: none is ever lost.
-    async fn park(&self, delivered: &Delivered, process: &str, failed: Failed, attempt: u32) {
-        let Failed { name, target, failure } = failed;
+    /// Puts steps aside that are not there yet.
+    async fn park_all(
+        &self,
+        delivered: &Delivered,
+        process: &str,
+        failed: Vec<Failed>,
+        verdicts: &Verdicts,
+        place: &mut Place,
+    ) {
         let event = &delivered.event;
-        let step_id = StepId::of(event.id, &name, target.as_ref());
-        emit(StepParked { process, step: &name, stream: &event.stream, failure: &failure });
-        let step = Box::new(process::Step {
-            process: process.to_owned(),
-            name,
-            target,
-            event_id: event.id,
-            event_type: event.event_type.to_string(),
-            stream: event.stream.clone(),
-            shard: delivered.shard.index(),
-            offset: delivered.span.start,
-            offset_end: delivered.span.end,
-        });
-        let command = process::Command::Park { step_id, step, failure, attempt };
-        let submission = self.about_steps(event.id, process, delivered.shard.index(), command);
+        for Failed { name, target, failure } in failed {
+            let step_id = StepId::of(event.id, &name, target.as_ref());
+            if verdicts.waits(step_id).is_some() {
+                continue;
+            }
+            emit(StepParked { process, step: &name, stream: &event.stream, failure: &failure });
+            let step = process::Step {
+                process: process.to_owned(),
+                name,
+                target,
+                event_id: event.id,
+                event_type: event.event_type.to_string(),
+                stream: event.stream.clone(),
+                shard: delivered.shard.index(),
+                epoch: event.place.epoch,
+                offset: delivered.span.start,
+                offset_end: delivered.span.end,
+            };
+            let attempt = verdicts.attempt(step_id);
+            let command =
+                process::Command::Park { step_id, step: Box::new(step.clone()), failure, attempt };
+            // Without the place: where too many are parked it waits for operators, who need places.
+            place.outside(self.put_aside(event.id, &step, command)).await;
+        }
+    }
+
+    /// Waits where too many are parked: none is ever lost.
+    async fn put_aside(&self, cause: EventId, step: &process::Step, command: process::Command) {
+        let submission = self.about_steps(cause, &step.process, step.shard, command);
         let parked = retry(
             Policy::PATIENT,
             |_: &NotParked| true,
@@ -245,7 +309,11 @@ impl Managers {
             };
             next = last.offset + 1;
             let wanted = |record: LogRecord| match record.body {
-                Body::Event(event) if event.id == step.event_id => Some(event),
+                Body::Event(event)
+                    if event.id == step.event_id && event.place.epoch == step.epoch =>
+                {
+                    Some(event)
+                }
                 _ => None,
             };
             if let Some(event) = records.into_iter().find_map(wanted) {
@@ -262,8 +330,4 @@ enum NotParked {
     Engine(#[from] SubmitError),
     #[error("too many steps of this shard are parked")]
     Full,
-}
-
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    infra::telemetry::chain(error).to_string()
 }

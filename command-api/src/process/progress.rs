@@ -26,6 +26,11 @@ struct Batch {
 
 impl Progress {
     pub(super) fn begin(&mut self, checkpoint: Checkpoint, events: usize) -> BatchId {
+        // What is done behind an event that waits takes no room, however long that waits.
+        if let Some(last) = self.batches.back_mut().filter(|last| last.unfinished == 0) {
+            *last = Batch { checkpoint, unfinished: events };
+            return BatchId(self.settled_count + self.batches.len() - 1);
+        }
         let id = BatchId(self.settled_count + self.batches.len());
         self.batches.push_back(Batch { checkpoint, unfinished: events });
         id

@@ -2,7 +2,7 @@
 
 use std::{pin::pin, time::Duration};
 
-use domain::{StreamType, shard::ShardId};
+use domain::{StreamType, process::Process, shard::ShardId};
 use futures_util::{Stream, StreamExt, stream, stream::FuturesUnordered};
 use infra::{
     log::{
@@ -17,7 +17,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::{
     Managers,
-    parked::Delivered,
+    parked::{Delivered, Verdicts},
     places::{Place, Places},
     progress::{BatchId, Progress},
 };
@@ -111,6 +111,7 @@ impl Follow {
             Ok(follower) => follower,
             Err(error) => return Interrupted::Read(error),
         };
+        let decided = self.managers.decided(self.shard).await;
         let mut batches = pin!(batches(self.shard, follower));
         let mut progress = Progress::default();
         let mut under_way = FuturesUnordered::new();
@@ -125,14 +126,14 @@ impl Follow {
                 && let Some(place) = places.try_take()
                 && let Some((batch, event)) = waiting.pop()
             {
-                under_way.push(self.handle(batch, event, place));
+                under_way.push(self.handle(batch, event, &decided, place));
             }
             let may_read = waiting.is_empty() && progress.batches() < BATCHES_MAX;
             tokio::select! {
                 Some(batch) = under_way.next() => progress.finish_one(batch),
                 place = places.take(), if !waiting.is_empty() => {
                     if let Some((batch, event)) = waiting.pop() {
-                        under_way.push(self.handle(batch, event, place));
+                        under_way.push(self.handle(batch, event, &decided, place));
                     }
                 }
                 Some(read) = batches.next(), if may_read => match read {
@@ -151,8 +152,15 @@ impl Follow {
         }
     }
 
-    async fn handle(&self, batch: BatchId, delivered: Delivered, place: Place) -> BatchId {
-        self.managers.handle(&delivered, place).await;
+    async fn handle(
+        &self,
+        batch: BatchId,
+        delivered: Delivered,
+        decided: &Process,
+        place: Place,
+    ) -> BatchId {
+        let verdicts = Verdicts::of(decided, delivered.event.id);
+        self.managers.handle(&delivered, &verdicts, place).await;
         batch
     }
 

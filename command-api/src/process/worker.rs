@@ -165,6 +165,15 @@ impl Managers {
                 _ => Plan::default(),
             });
         }
+        if let Event::Payment(payment::Event::Requested { method_token, amount, .. }) = &event.event
+            && payment::settled_reference(method_token, *amount).is_none()
+        {
+            // Delivered again, it may have been answered: another answer would contradict that one.
+            return Ok(match self.read(&event.stream, event.revision).await?.state {
+                State::Payment(payment) => checkout::ask_again(event, &payment, 1),
+                _ => Plan::default(),
+            });
+        }
         let order = match checkout::order_of(event) {
             Some(order_id) => self.order(event, &order_id.stream()).await?,
             None => Order::default(),
@@ -220,6 +229,10 @@ impl Managers {
         let step_id = StepId::of(cause.event_id, &step.name, step.target());
         if let Some(reason) = verdicts.skipped(step_id) {
             return Ok(Outcome::Refused { code: SKIPPED.to_owned(), detail: reason.to_owned() });
+        }
+        if let Some(failure) = verdicts.waits(step_id) {
+            let (name, target) = (step.name.clone(), step.target().cloned());
+            return Err(Failed { name, target, failure: failure.clone() });
         }
         match &step.action {
             Action::Submit { stream, command } => {

@@ -62,9 +62,14 @@ impl Cart {
             _ if self.currency.is_none() => Err(Rejection::NotFound),
             Status::CheckedOut if self.order_id == Some(order_id) => {
                 let (code, detail) = (code.to_owned(), detail.to_owned());
-                Ok(vec![Event::CheckoutRefused { order_id, code, detail, expires_at: expiry(now) }])
+                Ok(vec![Event::CheckoutRefused {
+                    order_id,
+                    code,
+                    detail,
+                    expires_at: expiry(self.staff, now),
+                }])
             }
-            Status::Open | Status::CheckedOut | Status::Abandoned => Ok(vec![]),
+            Status::Open | Status::CheckedOut | Status::Abandoned | Status::Ended => Ok(vec![]),
         }
     }
 }

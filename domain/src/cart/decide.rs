@@ -13,8 +13,13 @@ use crate::{
     timestamp::Timestamp,
 };
 
-/// How long a cart waits for its next change before it is abandoned.
-pub const IDLE_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+const DAY: u64 = 24 * 60 * 60;
+/// How long a cart of staff waits for its next change before it is abandoned.
+pub const IDLE_MAX: Duration = Duration::from_secs(30 * DAY);
+/// As long does a guest's: anybody can make any number of them.
+pub const GUEST_IDLE_MAX: Duration = Duration::from_secs(7 * DAY);
+/// How long a guest's cart is there once it has become an order, which has all of it.
+pub const GUEST_KEPT: Duration = Duration::from_secs(7 * DAY);
 
 impl Decide for Cart {
     type Command = Command;
@@ -37,25 +42,33 @@ impl Decide for Cart {
             Command::RefuseCheckout { order_id, code, detail } => {
                 self.refuse_checkout(*order_id, code, detail, now)
             }
-            Command::Expire => {
-                let due = self.expires_at().is_some_and(|at| at <= now);
-                Ok(if due { vec![Event::Abandoned {}] } else { vec![] })
-            }
+            Command::Expire => Ok(self.expire(now)),
         }
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {
-        self.expires_at()
+        self.expires_at().or_else(|| self.ends_at())
     }
 }
 
 impl Cart {
+    fn expire(&self, now: Timestamp) -> Vec<Event> {
+        let is_due = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
+        if is_due(self.expires_at()) {
+            vec![Event::Abandoned {}]
+        } else if is_due(self.ends_at()) {
+            vec![Event::Ended {}]
+        } else {
+            vec![]
+        }
+    }
+
     /// What a new line must agree with, while the cart can still change.
     pub(super) fn open(&self) -> Result<line::Rules, Rejection> {
         let currency = self.currency.ok_or(Rejection::NotFound)?;
         match self.status {
             Status::Open => Ok(line::Rules { currency, staff: self.staff }),
-            Status::CheckedOut | Status::Abandoned => {
+            Status::CheckedOut | Status::Abandoned | Status::Ended => {
                 Err(Rejection::NotOpen { status: self.status })
             }
         }
@@ -70,7 +83,12 @@ impl Cart {
     ) -> Result<Vec<Event>, Rejection> {
         let lines = line::Rules { currency, staff }.lines(lines)?;
         if self.currency.is_none() {
-            return Ok(vec![Event::Created { currency, staff, lines, expires_at: expiry(now) }]);
+            return Ok(vec![Event::Created {
+                currency,
+                staff,
+                lines,
+                expires_at: expiry(staff, now),
+            }]);
         }
         let same = self.status == Status::Open
             && self.currency == Some(currency)
@@ -82,7 +100,7 @@ impl Cart {
     fn add_line(&self, new: &NewLine, now: Timestamp) -> Result<Vec<Event>, Rejection> {
         let rules = self.open()?;
         let line = rules.line(new)?;
-        let expires_at = expiry(now);
+        let expires_at = expiry(self.staff, now);
         if let Some(old) = self.line(&line.sku) {
             let line = rules.merge(old, line)?;
             self.check_size_with(&line)?;
@@ -108,7 +126,7 @@ impl Cart {
         let line = rules.check(Line { quantity, adjustments, ..old.clone() })?;
         self.check_size_with(&line)?;
         let changed = line != *old;
-        let event = Event::LineChanged { line, expires_at: expiry(now) };
+        let event = Event::LineChanged { line, expires_at: expiry(self.staff, now) };
         Ok(if changed { vec![event] } else { vec![] })
     }
 
@@ -121,18 +139,18 @@ impl Cart {
     /// A line that is not there is removed already.
     fn remove_line(&self, sku: &Sku, now: Timestamp) -> Result<Vec<Event>, Rejection> {
         self.open()?;
-        let event = Event::LineRemoved { sku: sku.clone(), expires_at: expiry(now) };
+        let event = Event::LineRemoved { sku: sku.clone(), expires_at: expiry(self.staff, now) };
         Ok(if self.line(sku).is_some() { vec![event] } else { vec![] })
     }
 
     fn replace_lines(&self, new: &[NewLine], now: Timestamp) -> Result<Vec<Event>, Rejection> {
         let lines = self.open()?.lines(new)?;
         let changed = self.lines() != lines;
-        let event = Event::LinesReplaced { lines, expires_at: expiry(now) };
+        let event = Event::LinesReplaced { lines, expires_at: expiry(self.staff, now) };
         Ok(if changed { vec![event] } else { vec![] })
     }
 }
 
-pub(super) fn expiry(now: Timestamp) -> Timestamp {
-    now.plus(IDLE_MAX)
+pub(super) fn expiry(staff: bool, now: Timestamp) -> Timestamp {
+    now.plus(if staff { IDLE_MAX } else { GUEST_IDLE_MAX })
 }

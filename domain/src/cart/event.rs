@@ -50,6 +50,8 @@ pub enum Event {
     },
     /// Nobody touched it for too long.
     Abandoned {},
+    /// A guest's cart that became an order a while ago.
+    Ended {},
 }
 
 /// A line with what was shown to the buyer when it was added.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     aggregate::Evolve,
-    cart::{Address, Channel, Checkout, Event, Line, Terms, Totals, line},
+    cart::{Address, Channel, Checkout, Event, GUEST_KEPT, Line, Terms, Totals, line},
     id::{OrderId, Sku},
     money::Currency,
     timestamp::Timestamp,
@@ -56,6 +56,7 @@ pub enum Status {
     Open,
     CheckedOut,
     Abandoned,
+    Ended,
 }
 
 impl Status {
@@ -65,6 +66,7 @@ impl Status {
             Self::Open => "open",
             Self::CheckedOut => "checked_out",
             Self::Abandoned => "abandoned",
+            Self::Ended => "ended",
         }
     }
 }
@@ -107,6 +109,23 @@ impl Cart {
     #[must_use]
     pub fn expires_at(&self) -> Option<Timestamp> {
         self.expires_at.filter(|_| self.status == Status::Open)
+    }
+
+    /// When a guest's cart ends that has become an order.
+    #[must_use]
+    pub fn ends_at(&self) -> Option<Timestamp> {
+        let agreed = self.agreed.as_deref().filter(|_| self.status == Status::CheckedOut)?;
+        // Guests buy on the web, where an order is placed when the cart is checked out.
+        (!self.staff).then(|| agreed.placed_at.plus(GUEST_KEPT))
+    }
+}
+
+impl Cart {
+    /// Nobody comes back to it, so nothing is kept of what was in it.
+    fn end(&mut self, status: Status) {
+        self.status = status;
+        self.lines = Vec::new();
+        self.agreed = None;
     }
 }
 
@@ -178,7 +197,8 @@ impl Evolve for Cart {
                 self.refusal = Some(Refusal { order_id: *order_id, code, detail });
                 self.expires_at = Some(*expires_at);
             }
-            Event::Abandoned {} => self.status = Status::Abandoned,
+            Event::Abandoned {} => self.end(Status::Abandoned),
+            Event::Ended {} => self.end(Status::Ended),
         }
     }
 }

@@ -36,13 +36,15 @@ fn adjustment(amount: i64) -> Adjustment {
     Adjustment { kind: "coupon".into(), amount: usd(amount), reason: "household coupon".into() }
 }
 
+/// Of a guest's cart.
 fn expires_at() -> Timestamp {
-    NOW.plus(IDLE_MAX)
+    NOW.plus(GUEST_IDLE_MAX)
 }
 
 fn created(staff: bool, lines: impl Into<Vec<Line>>) -> Event {
     let (currency, lines) = (Currency::USD, lines.into());
-    Event::Created { currency, staff, lines, expires_at: expires_at() }
+    let expires_at = if staff { NOW.plus(IDLE_MAX) } else { expires_at() };
+    Event::Created { currency, staff, lines, expires_at }
 }
 
 fn create(staff: bool, lines: impl Into<Vec<NewLine>>) -> Command {
@@ -99,9 +101,28 @@ fn a_change_defers_the_end() {
 }
 
 #[test]
+fn a_cart_of_staff_waits_longer_than_a_guests() {
+    let of_staff = fold::<Cart>([created(true, [])]).next_deadline();
+    assert_eq!(of_staff, Some(NOW.plus(IDLE_MAX)));
+    assert!(of_staff > fold::<Cart>([created(false, [])]).next_deadline());
+}
+
+#[test]
+fn a_guests_cart_ends_a_while_after_it_became_an_order() {
+    let history = || [created(false, [line("A-1", 1, 129)]), checked_out()];
+    let ends_at = sample::checkout().placed_at.plus(GUEST_KEPT);
+    assert_eq!(fold::<Cart>(history()).next_deadline(), Some(ends_at));
+    let early = Timestamp::from_micros(ends_at.as_micros() - 1);
+    given::<Cart>(history()).when(Command::Expire, early).then([]);
+    given::<Cart>(history()).when(Command::Expire, ends_at).then([Event::Ended {}]);
+}
+
+#[test]
 fn a_cart_that_is_closed_never_expires() {
-    for end in [checked_out(), Event::Abandoned {}] {
-        let history = [created(false, [line("A-1", 1, 129)]), end];
+    for (staff, end) in
+        [(true, checked_out()), (false, Event::Abandoned {}), (false, Event::Ended {})]
+    {
+        let history = [created(staff, [line("A-1", 1, 129)]), end];
         assert_eq!(fold::<Cart>(history.clone()).next_deadline(), None);
         given::<Cart>(history).when(Command::Expire, expires_at()).then([]);
     }
@@ -110,9 +131,11 @@ fn a_cart_that_is_closed_never_expires() {
 #[test]
 fn a_closed_cart_does_not_change() {
     let change = |sku: Sku| Command::ChangeLine { sku, quantity: 2, adjustments: None };
-    for (end, status) in
-        [(checked_out(), Status::CheckedOut), (Event::Abandoned {}, Status::Abandoned)]
-    {
+    for (end, status) in [
+        (checked_out(), Status::CheckedOut),
+        (Event::Abandoned {}, Status::Abandoned),
+        (Event::Ended {}, Status::Ended),
+    ] {
         for command in [
             Command::AddLine { line: new_line("A-1", 1, 129) },
             change(sku("A-1")),

@@ -40,8 +40,8 @@ impl Order {
     fn place(&self, cart_id: CartId, checkout: &Checkout) -> Result<Vec<Event>, Rejection> {
         match &self.placed {
             None => Ok(vec![Event::Placed { cart_id, checkout: checkout.clone() }]),
-            // A cart is checked out once, so it is the same order, whatever else it says.
-            Some(placed) if placed.cart_id == cart_id => Ok(vec![]),
+            Some(placed) if placed.cart_id == cart_id && placed.checkout == *checkout => Ok(vec![]),
+            // Also of the same cart: one that was opened again may hold something else by now.
             Some(_) => Err(Rejection::Exists),
         }
     }

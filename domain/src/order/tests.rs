@@ -61,7 +61,9 @@ fn place_is_recorded_once() {
 }
 
 #[test]
-fn place_from_another_cart_is_rejected() {
+fn place_from_another_cart_or_of_something_else_is_rejected() {
+    let other = Checkout { method_token: "tok_other".into(), ..checkout() };
+    given::<Order>([placed()]).when(place(1, other), NOW).then_rejected(Rejection::Exists);
     given::<Order>([placed()]).when(place(2, checkout()), NOW).then_rejected(Rejection::Exists);
 }
 

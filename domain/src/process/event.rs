@@ -47,6 +47,8 @@ pub struct Step {
     pub event_type: String,
     pub stream: StreamId,
     pub shard: u32,
+    /// The epoch of the writer whose event it is: a copy of another epoch does not count.
+    pub epoch: i64,
     /// The event stands in the log from here on, and before `offset_end`.
     pub offset: i64,
     pub offset_end: i64,

@@ -1,7 +1,7 @@
 //! What is open: the parked steps, and beside them those of the same events that were skipped, for
 //! these must be known until the event is done with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
@@ -12,9 +12,14 @@ use crate::{
     timestamp::Timestamp,
 };
 
+/// Steps of settled events that are remembered; the oldest are forgotten first.
+const SETTLED_MAX: usize = 500;
+
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Process {
     steps: BTreeMap<StepId, ParkedStep>,
+    /// What was said of events that are done with, the newest last: they may be delivered again.
+    settled: VecDeque<(StepId, ParkedStep)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +69,14 @@ impl Process {
         self.steps.get(&step_id)
     }
 
+    /// The steps of an event that somebody has decided about, be it done with or not.
+    pub fn decided(&self, event_id: EventId) -> impl Iterator<Item = (&StepId, &ParkedStep)> {
+        let settled = self.settled.iter().map(|(step_id, parked)| (step_id, parked));
+        settled
+            .filter(move |(_, parked)| parked.step.event_id == event_id)
+            .chain(self.of_event(event_id))
+    }
+
     /// The steps that one event asked for.
     pub fn of_event(&self, event_id: EventId) -> impl Iterator<Item = (&StepId, &ParkedStep)> {
         self.steps.iter().filter(move |(_, parked)| parked.step.event_id == event_id)
@@ -102,7 +115,12 @@ impl Evolve for Process {
                 }
             }
             Event::EventSettled { event_id } => {
-                self.steps.retain(|_, parked| parked.step.event_id != *event_id);
+                let of_event =
+                    |_: &StepId, parked: &mut ParkedStep| parked.step.event_id == *event_id;
+                self.settled.extend(self.steps.extract_if(.., of_event));
+                while self.settled.len() > SETTLED_MAX {
+                    self.settled.pop_front();
+                }
             }
         }
     }

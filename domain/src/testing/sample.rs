@@ -60,6 +60,7 @@ pub fn cart() -> Vec<cart::Event> {
             expires_at,
         },
         Event::Abandoned {},
+        Event::Ended {},
     ]
 }
 
@@ -190,6 +191,7 @@ pub fn step() -> process::Step {
         event_type: "tradewind.order.placed.v1".into(),
         stream: OrderId::new(uuid(2)).stream(),
         shard: 3,
+        epoch: 17,
         offset: 40,
         offset_end: 42,
     }

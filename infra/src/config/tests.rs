@@ -170,7 +170,7 @@ fn effective_settings_show_origins_and_mask_secrets() {
         http.client_wait_max = "30s"  # default
         http.trusted_proxies = "none"  # default
         http.cross_origins = "none"  # default
-        http.rate_of_addresses = "500/10000"  # default
+        http.rate_of_addresses = "1000/40000"  # default
         http.rate_of_carts = "50/1000"  # default
         http.rate_of_customers = "500/10000"  # default
         http.rate_of_keys = "100000/200000"  # default

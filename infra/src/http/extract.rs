@@ -9,7 +9,7 @@ mod parameters;
 mod pointer;
 mod shape;
 
-pub use body::{BODY_BYTES_MAX, read_body};
+pub use body::{BODY_BYTES_MAX, is_stalled, read_body};
 pub use json::{Json, Payload};
 pub use parameters::{Path, Query};
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Beat, Heard, NODES_MAX,
-    seal::{Doubt, PeerKey, Tag, is_far},
+    seal::{CLOCK_SKEW_MAX, Doubt, PeerKey, Tag, is_far},
 };
 use crate::clock::Clock;
 
@@ -78,7 +78,7 @@ impl Ear {
             return Err(Doubt::Unsigned);
         };
         let stamped_at = Timestamp::from_micros(at.saturating_mul(1_000));
-        if is_far(stamped_at, Timestamp::from_micros(sent_at)) {
+        if is_far(stamped_at, Timestamp::from_micros(sent_at), CLOCK_SKEW_MAX) {
             return Err(Doubt::Late);
         }
         if self.last.get(node).is_some_and(|last| sent_at <= *last) {

@@ -23,9 +23,11 @@ use sha2::Sha256;
 
 use crate::{clock::Clock, log::Nonce};
 
-/// How far the clock of who sends may be from that of who receives, either way. Of a beat, the latter
-/// is the broker's.
+/// How far a node's clock may be from the broker's, either way.
 pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(30);
+
+/// Two nodes that are both as far from the broker's clock as they may be, to either side.
+const BETWEEN_NODES_MAX: Duration = CLOCK_SKEW_MAX.saturating_mul(2);
 
 /// Requests that one run of a node may have under way beside an older one that still counts.
 const WINDOW: u64 = 1 << 16;
@@ -232,7 +234,7 @@ impl Gate {
         let now = self.clock.now();
         if stamp.to != self.node {
             Err(Doubt::Elsewhere)
-        } else if is_far(now, stamp.sent_at) {
+        } else if is_far(now, stamp.sent_at, BETWEEN_NODES_MAX) {
             Err(Doubt::Late)
         } else {
             Ok((stamp, tag))
@@ -244,7 +246,7 @@ impl Gate {
         let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
         if runs.len() >= RUNS_MAX && !runs.contains_key(&run) {
             // Whatever they have said is too late by now.
-            runs.retain(|_, run| now.since(run.heard_at) <= CLOCK_SKEW_MAX * 2);
+            runs.retain(|_, run| now.since(run.heard_at) <= BETWEEN_NODES_MAX * 2);
             if runs.len() >= RUNS_MAX {
                 return Err(Doubt::Crowded);
             }
@@ -257,8 +259,8 @@ impl Gate {
 
 /// Whether two clocks are further apart than they may be.
 #[must_use]
-pub fn is_far(one: Timestamp, other: Timestamp) -> bool {
-    one.since(other).max(other.since(one)) > CLOCK_SKEW_MAX
+pub fn is_far(one: Timestamp, other: Timestamp, max: Duration) -> bool {
+    one.since(other).max(other.since(one)) > max
 }
 
 /// Which requests of one run have been here: the highest number, and those up to [`WINDOW`] below.

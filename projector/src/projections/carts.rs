@@ -86,10 +86,9 @@ impl StreamFold for Carts {
         (): &mut (),
     ) -> Result<Option<Cart>, Inapplicable> {
         match row {
-            None => Cart::begin(event, origin),
+            None => Cart::begin(event, origin).map(Some),
             Some(cart) => cart.evolve(event, origin),
         }
-        .map(Some)
     }
 }
 
@@ -145,7 +144,11 @@ impl Cart {
         })
     }
 
-    fn evolve(mut self, event: &Event, origin: &Origin<Uuid>) -> Result<Self, Inapplicable> {
+    fn evolve(
+        mut self,
+        event: &Event,
+        origin: &Origin<Uuid>,
+    ) -> Result<Option<Self>, Inapplicable> {
         let doc = &mut self.doc.0;
         match event {
             Event::Created { .. } => return Err(Inapplicable::ExistsAlready),
@@ -164,12 +167,13 @@ impl Cart {
                 doc.refusal = Some(Refusal { order_id: *order_id, code, detail });
                 self.status = "open".into();
             }
-            Event::Abandoned {} => self.status = "abandoned".into(),
+            // What has ended is there for nobody.
+            Event::Abandoned {} | Event::Ended {} => return Ok(None),
         }
         doc.totals = totals(&doc.lines, doc.currency)?;
         self.updated_at = origin.recorded_at;
         self.revision = origin.revision;
-        Ok(self)
+        Ok(Some(self))
     }
 }
 

@@ -8,6 +8,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use domain::shard::ShardId;
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use infra::{
     log::{Checkpoint, Offset},
     telemetry::{chain, emit},
@@ -33,8 +34,16 @@ pub(crate) async fn run(shared: Arc<Shared>, shard: ShardId, horizon: Arc<Horizo
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut told = None;
     let mut looks = VecDeque::new();
+    // One at most.
+    let mut telling = FuturesUnordered::new();
     loop {
-        ticks.tick().await;
+        tokio::select! {
+            _ = ticks.tick() => {}
+            Some(stored) = telling.next() => {
+                told = stored;
+                continue;
+            }
+        }
         // Read first: whatever is slow afterwards only makes the look older than it is.
         let now = now(&shared).await;
         match shared.log.range(shard).await {
@@ -46,7 +55,6 @@ pub(crate) async fn run(shared: Arc<Shared>, shard: ShardId, horizon: Arc<Horizo
                     looks.drain(..looks.len().saturating_sub(LOOKS_MAX));
                     keep(&shared, shard, &horizon, &looks).await.ok();
                 }
-                tell(&shared, shard, &mut told).await;
             }
             Err(error) => {
                 shared.unreadable.raise(shard, format!("shard {shard}: {}", chain(&error)));
@@ -58,6 +66,10 @@ pub(crate) async fn run(shared: Arc<Shared>, shard: ShardId, horizon: Arc<Horizo
             for measured in rows {
                 emit(measured);
             }
+        }
+        // On the side: how far the log is known to be does not wait for the broker of a group.
+        if telling.is_empty() {
+            telling.push(tell(&shared, shard, told));
         }
     }
 }
@@ -93,20 +105,21 @@ async fn keep(
     Ok(())
 }
 
-/// Tells Kafka's tools how far the slowest of the projections is.
-async fn tell(shared: &Shared, shard: ShardId, told: &mut Option<Checkpoint>) {
-    let Some(progress) = &shared.progress else { return };
+/// Tells Kafka's tools how far the slowest of the projections is; what they have been told by then.
+async fn tell(shared: &Shared, shard: ShardId, told: Option<Checkpoint>) -> Option<Checkpoint> {
+    let progress = shared.progress.as_ref()?;
     let names: Vec<_> = shared.served.iter().map(Served::name).collect();
     let versions: Vec<_> = shared.served.iter().map(|served| served.version).collect();
-    let Ok(Some(lowest)) = checkpoint::lowest(&shared.pool, shard, &names, &versions).await else {
-        return;
+    let lowest = checkpoint::lowest(&shared.pool, shard, &names, &versions).await;
+    let Some(lowest) = lowest.ok().flatten().filter(|lowest| told != Some(*lowest)) else {
+        return told;
     };
-    if *told == Some(lowest) {
-        return;
-    }
     match progress.store(shard, lowest).await {
-        Ok(()) => *told = Some(lowest),
-        Err(error) => emit(LagNotStored { shard, error: &error }),
+        Ok(()) => Some(lowest),
+        Err(error) => {
+            emit(LagNotStored { shard, error: &error });
+            told
+        }
     }
 }
 

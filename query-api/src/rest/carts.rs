@@ -18,7 +18,9 @@ const READS: &[Projection] = &[Projection::Carts];
 
 /// One cart
 ///
-/// For staff, and for the guest who holds the cart's token; for others it does not exist.
+/// For staff, and for the guest who holds the cart's token; for others it does not exist. A cart that
+/// has ended is not there any more: a guest's ends 7 days after its last change, and 7 days after its
+/// checkout; one of staff 30 days after its last change, unless it was checked out.
 #[utoipa::path(
     get,
     operation_id = "get_cart",

@@ -9,7 +9,7 @@ use crate::read_model::Money;
 #[expect(dead_code, reason = "it documents what the projector writes")]
 pub(super) struct Cart {
     id: Uuid,
-    /// `open`, `checked_out` or `abandoned`.
+    /// `open` or `checked_out`.
     #[schema(example = "open")]
     status: String,
     #[schema(example = "USD")]

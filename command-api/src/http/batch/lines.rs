@@ -8,7 +8,7 @@ use axum::{
 };
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
-use infra::http::problem::Problem;
+use infra::http::{extract::is_stalled, problem::Problem};
 use tokio::time::Instant;
 
 /// A client that sends nothing for so long is gone; its batch ends.
@@ -79,15 +79,13 @@ impl Lines {
                     None => return Read::Broken(too_large("bytes")),
                 },
                 Ok(None) => self.ended = true,
+                Ok(Some(Err(error))) if is_stalled(&error) => return Read::Broken(silent()),
                 Ok(Some(Err(error))) => {
                     let problem = Problem::bad_request("incomplete_body", "the body broke off");
                     return Read::Broken(problem.caused_by(error));
                 }
                 Err(_elapsed) if until == self.bounds.until => return Read::Broken(too_slow()),
-                Err(_elapsed) => {
-                    let detail = "no line came for too long; send the rest in another batch";
-                    return Read::Broken(Problem::request_timeout(detail));
-                }
+                Err(_elapsed) => return Read::Broken(silent()),
             }
         }
     }
@@ -148,6 +146,10 @@ fn too_large(of_what: &str) -> Problem {
 
 fn too_slow() -> Problem {
     Problem::request_timeout("this batch has taken too long; send the rest in another")
+}
+
+fn silent() -> Problem {
+    Problem::request_timeout("no line came for too long; send the rest in another batch")
 }
 
 #[cfg(test)]

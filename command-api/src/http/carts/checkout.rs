@@ -27,7 +27,7 @@ use crate::{
         answer::{Accepted, Reply},
         incoming::{Incoming, Origin},
         shapes::{AddressBody, CommandHeaders, SHORT_CHARS_MAX, check_email},
-        state::{AppState, problem},
+        state::{AppState, unfinished},
     },
     process::{
         self, Cause,
@@ -128,7 +128,7 @@ pub(super) async fn check_out(
     let command = cart::Command::CheckOut { order_id, terms };
     let answer = origin.submit(&app, id.stream(), Command::Cart(command)).await?;
     let reply = Reply::of(&id.stream(), &answer)?;
-    if !answer.replayed {
+    if !answer.replayed && matches!(answer.outcome, Outcome::Committed { .. }) {
         app.open_checkouts.note(&origin.caller, order_id);
     }
     let placed = place(&app, &origin, id, order_id, &answer.outcome).await?;
@@ -175,7 +175,7 @@ async fn place(
                 actor: process::actor("checkout"),
             };
             let placement = placement(&cause, id, order_id, checkout);
-            app.submit(placement, origin.request.deadline).await.map_err(problem)?
+            app.submit(placement, origin.request.deadline).await.map_err(unfinished)?
         }
         // An earlier request has checked it out, under whatever key.
         _ => {

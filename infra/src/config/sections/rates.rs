@@ -11,7 +11,7 @@ const ADDRESSES: Setting = Setting {
     doc: "What all guests of one address (of IPv6: of a /64) may ask. A read weighs 1 unit, a command 2, \
           and some more; the rest gets 429.",
     allowed: ALLOWED,
-    default: Some("500/10000"),
+    default: Some("1000/40000"),
 };
 const CARTS: Setting = Setting {
     key: "http.rate_of_carts",

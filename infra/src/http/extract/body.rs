@@ -47,6 +47,8 @@ pub async fn read_body(headers: &HeaderMap, body: Body) -> Result<Bytes, Problem
     }
 }
 
-fn is_stalled(error: &(dyn Error + 'static)) -> bool {
+/// Whether a body ended because its client did not go on.
+#[must_use]
+pub fn is_stalled(error: &(dyn Error + 'static)) -> bool {
     iter::successors(Some(error), |&error| error.source()).any(|error| error.is::<Stalled>())
 }

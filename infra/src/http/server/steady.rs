@@ -11,7 +11,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
     time::Duration,
@@ -59,6 +59,22 @@ impl Patience {
     }
 }
 
+/// Bytes that the client has taken. One who takes answers may wait for them before it sends more.
+#[derive(Clone, Debug, Default)]
+struct Taken(Arc<AtomicU64>);
+
+impl Taken {
+    fn add(&self, written: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(bytes)) = written {
+            self.0.fetch_add(u64::try_from(*bytes).unwrap_or(u64::MAX), Ordering::Relaxed);
+        }
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// Whether the client has sent something that nobody has read to its end.
 #[derive(Clone, Debug, Default)]
 struct Unread(Arc<AtomicBool>);
@@ -74,6 +90,7 @@ impl Unread {
 pub(super) struct SteadyStream {
     stream: TcpStream,
     writing: Patience,
+    taken: Taken,
     unread: Unread,
     rest: Option<Rest>,
 }
@@ -89,14 +106,16 @@ struct Rest {
 #[derive(Clone, Debug)]
 pub(super) struct Bodies {
     wait_max: Duration,
+    taken: Taken,
     unread: Unread,
 }
 
 impl SteadyStream {
     pub(super) fn new(stream: TcpStream, wait_max: Duration) -> (Self, Bodies) {
-        let unread = Unread::default();
-        let bodies = Bodies { wait_max, unread: unread.clone() };
-        (Self { stream, writing: Patience::new(wait_max), unread, rest: None }, bodies)
+        let (taken, unread) = (Taken::default(), Unread::default());
+        let bodies = Bodies { wait_max, taken: taken.clone(), unread: unread.clone() };
+        let writing = Patience::new(wait_max);
+        (Self { stream, writing, taken, unread, rest: None }, bodies)
     }
 }
 
@@ -120,6 +139,7 @@ impl AsyncWrite for SteadyStream {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.taken.add(&polled);
         self.writing.watch(cx, polled).map(settle)
     }
 
@@ -129,6 +149,7 @@ impl AsyncWrite for SteadyStream {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.taken.add(&polled);
         self.writing.watch(cx, polled).map(settle)
     }
 
@@ -171,8 +192,9 @@ fn settle(written: Result<io::Result<usize>, Stalled>) -> io::Result<usize> {
 impl Bodies {
     pub(super) fn of(&self, body: Incoming) -> SteadyBody {
         self.unread.set(!body.is_end_stream());
-        let (reading, unread) = (Patience::new(self.wait_max), self.unread.clone());
-        SteadyBody { body, reading, unread }
+        let (taken, unread) = (self.taken.clone(), self.unread.clone());
+        let (reading, taken_before) = (Patience::new(self.wait_max), taken.get());
+        SteadyBody { body, reading, taken, taken_before, unread }
     }
 }
 
@@ -181,6 +203,8 @@ impl Bodies {
 pub(super) struct SteadyBody {
     body: Incoming,
     reading: Patience,
+    taken: Taken,
+    taken_before: u64,
     unread: Unread,
 }
 
@@ -193,6 +217,10 @@ impl Body for SteadyBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
+        let taken = self.taken.get();
+        if std::mem::replace(&mut self.taken_before, taken) != taken {
+            self.reading.stalled = None;
+        }
         let frame = match ready!(self.reading.watch(cx, polled)) {
             Ok(frame) => frame,
             Err(stalled) => return Poll::Ready(Some(Err(stalled.into()))),

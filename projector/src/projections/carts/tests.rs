@@ -60,16 +60,46 @@ fn a_discount_is_what_adjustments_took_off() {
 }
 
 #[test]
-fn a_cart_ends_as_an_order_or_abandoned() {
+fn a_cart_becomes_an_order() {
     let begun = created(&[line("A", None, 1, 100)]);
     let order_id = Uuid::from_u128(2);
     let checked_out = json!({ "type": "checked_out", "data": {
         "order_id": order_id, "checkout": checkout(&[line("A", None, 1, 90)], 90),
     } });
-    let ordered = cart(&[begun.clone(), checked_out]);
+    let ordered = cart(&[begun, checked_out]);
     assert_eq!(ordered.status, "checked_out");
     assert_eq!(ordered.doc.order_id, Some(OrderId::new(order_id)));
     assert_eq!(ordered.doc.totals.total.amount, 90, "the price at the checkout counts");
-    let abandoned = cart(&[begun, json!({ "type": "abandoned", "data": {} })]);
-    assert_eq!(abandoned.status, "abandoned");
+}
+
+#[test]
+fn a_cart_that_has_ended_is_there_for_nobody() {
+    let abandoned = [created(&[]), json!({ "type": "abandoned", "data": {} })];
+    assert!(fold::<Carts>(ID, &abandoned).unwrap().0.is_none());
+    let checked_out = json!({ "type": "checked_out", "data": {
+        "order_id": Uuid::from_u128(2), "checkout": checkout(&[line("A", None, 1, 90)], 90),
+    } });
+    let ended = [created(&[]), checked_out, json!({ "type": "ended", "data": {} })];
+    assert!(fold::<Carts>(ID, &ended).unwrap().0.is_none());
+}
+
+#[test]
+fn a_cart_whose_order_cannot_be_placed_is_open_again_and_says_why() {
+    let order_id = Uuid::from_u128(2);
+    let checked_out = json!({ "type": "checked_out", "data": {
+        "order_id": order_id, "checkout": checkout(&[line("A", None, 1, 90)], 90),
+    } });
+    let refused = json!({ "type": "checkout_refused", "data": {
+        "order_id": order_id, "code": "order.exists", "detail": "taken",
+        "expires_at": "2026-01-31T00:00:00Z",
+    } });
+    let begun = created(&[line("A", None, 1, 100)]);
+    let open = cart(&[begun.clone(), checked_out.clone(), refused.clone()]);
+    assert_eq!((open.status.as_str(), open.doc.order_id), ("open", None));
+    assert_eq!(
+        open.doc.refusal.as_ref().map(|refusal| refusal.code.as_str()),
+        Some("order.exists")
+    );
+    let ordered = cart(&[begun, checked_out.clone(), refused, checked_out]);
+    assert_eq!((ordered.status.as_str(), &ordered.doc.refusal), ("checked_out", &None));
 }
