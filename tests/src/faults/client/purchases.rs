@@ -51,6 +51,7 @@ impl Client {
         let Some(Sent { command, body }) = &self.last else { return };
         let Action::CheckOut { payment: Payment::Challenged, .. } = command.action else { return };
         let Some(payment_id) = body["payment_id"].as_str().map(str::to_owned) else { return };
+        let order_id = body["order_id"].as_str().unwrap_or_default().to_owned();
         let told = if self.random.random_bool(0.5) {
             json!({"type": "payment.authorised", "data": {
                 "payment_id": payment_id, "reference": format!("sandbox-{payment_id}"),
@@ -61,18 +62,28 @@ impl Client {
             }})
         };
         let mut node = 0;
-        // Until it is requested, the payment is not there; once it is over, it is closed.
-        while !self.load.has_given_up() {
+        // Until it is requested, the payment is not there, and never where the order was rejected before;
+        // once it is over, it is closed.
+        loop {
             node = node % self.load.fronts.len() + 1;
             let url = format!("{}/v1/webhooks/payments/sandbox", self.load.fronts[node - 1]);
             let request = signed_webhook(&self.load.http, &url, &self.load.webhook_secret, &told);
             match client::try_send(request.timeout(ANSWER_WAIT_MAX)).await {
                 Ok(answer) if matches!(answer.status, 200 | 409) => return,
+                Ok(answer) if answer.status == 404 && self.is_rejected(&order_id).await => return,
+                Ok(_) | Err(_) if self.load.has_given_up() => return,
                 Ok(_) | Err(_) => {
                     let wait = self.random.random_range(RETRY_WAIT_MS);
                     pass(Duration::from_millis(wait)).await;
                 }
             }
         }
+    }
+
+    async fn is_rejected(&self, order_id: &str) -> bool {
+        let url = format!("{}/v1/orders/{order_id}", self.load.query_url);
+        let request = self.load.http.get(url).bearer_auth(&self.key().secret);
+        let seen = client::try_send(request.timeout(ANSWER_WAIT_MAX)).await;
+        seen.is_ok_and(|seen| seen.body["status"] == "rejected")
     }
 }
