@@ -1,7 +1,7 @@
 //! Issued API keys, from their read model: believed only while that is known to be level.
 
 use async_trait::async_trait;
-use infra::auth::{Found, Inquiry, KeyDirectory, Unavailable};
+use infra::auth::{Found, Inquiry, Issued, KeyDirectory, Unavailable};
 use secrecy::SecretString;
 
 use crate::{
@@ -45,8 +45,12 @@ impl Keys {
             .stand(Projection::ApiKeys, &stream, &inquiry.at_least, client, patience)
             .await
             .ok_or(Unavailable::Stale)?;
-        let record = self.read_model.api_key(inquiry.id).await;
-        let record = record.map_err(|error| Unavailable::Away(error.into()))?;
+        let issued = self.read_model.api_key(inquiry.id).await;
+        let record = match issued.map_err(|error| Unavailable::Away(error.into()))? {
+            Some(Issued::Known(record)) => Some(record),
+            Some(Issued::Parked) => return Err(Unavailable::Stale),
+            None => None,
+        };
         Ok(Found { record, as_of: stand.as_of, seen: stand.seen })
     }
 }

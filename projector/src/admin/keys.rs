@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
 use domain::{
     id::ApiKeyId,
     shard::{ShardId, shard_of},
 };
 use infra::{
-    auth::{Found, Inquiry, KeyDirectory, KeyRecord, Unavailable, role_from_name},
+    auth::{Found, Inquiry, Issued, KeyDirectory, KeyRecord, Unavailable, issued_keys},
     log::{Nonce, Offset},
     position::Entry,
     postgres::Pool,
@@ -35,14 +34,6 @@ struct Stand {
     /// Seconds since a moment before which all is applied.
     age: Option<f64>,
     shard_count: Option<i32>,
-}
-
-#[derive(sqlx::FromRow)]
-struct Row {
-    roles: Vec<String>,
-    hash: String,
-    expires_at: Option<DateTime<Utc>>,
-    revoked: bool,
 }
 
 #[async_trait]
@@ -92,15 +83,13 @@ impl Directory {
     }
 
     async fn record(&self, id: ApiKeyId) -> Result<Option<KeyRecord>, Unavailable> {
-        let row: Option<Row> = sqlx::query_as(
-            "SELECT roles, hash, expires_at, revoked_at IS NOT NULL AS revoked
-             FROM read.api_keys WHERE id = $1",
-        )
-        .bind(id.uuid())
-        .fetch_optional(&self.pool)
-        .await
-        .map_err(|error| Unavailable::Away(error.into()))?;
-        row.map(Row::into_record).transpose()
+        let issued = issued_keys(&self.pool, &[id.uuid()]).await;
+        let issued = issued.map_err(|error| Unavailable::Away(error.into()))?;
+        match issued.into_iter().next() {
+            Some((_, Issued::Known(record))) => Ok(Some(record)),
+            Some((_, Issued::Parked)) => Err(Unavailable::Stale),
+            None => Ok(None),
+        }
     }
 }
 
@@ -109,16 +98,5 @@ impl Stand {
     fn entry(&self, shard: ShardId) -> Option<Entry> {
         let log_id: Nonce = self.log_id.as_deref()?.parse().ok()?;
         Some(Entry { shard, log_id, next_offset: self.next_offset })
-    }
-}
-
-impl Row {
-    fn into_record(self) -> Result<KeyRecord, Unavailable> {
-        Ok(KeyRecord {
-            hash: self.hash.parse().map_err(|error| Unavailable::Away(Box::new(error)))?,
-            roles: self.roles.iter().filter_map(|role| role_from_name(role)).collect(),
-            expires_at: self.expires_at.map(Into::into),
-            revoked: self.revoked,
-        })
     }
 }

@@ -24,8 +24,17 @@ const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
 const REFRESH_WAIT_MIN: Duration = Duration::from_millis(100);
 
 /// The views that this release reads.
-const VIEWS: [&str; 8] =
-    ["api_keys", "carts", "orders", "positions", "products", "sales", "sales_totals", "stock"];
+const VIEWS: [&str; 9] = [
+    "api_keys",
+    "carts",
+    "orders",
+    "parked_streams",
+    "positions",
+    "products",
+    "sales",
+    "sales_totals",
+    "stock",
+];
 
 /// The one writer of what is applied.
 pub(crate) struct Feed {

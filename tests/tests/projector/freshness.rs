@@ -108,3 +108,31 @@ async fn the_operators_door_knows_keys_as_far_as_their_read_model_is_level() {
     projector.stop().await;
     rig.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_of_which_an_event_does_not_apply_is_neither_let_in_nor_called_wrong() {
+    let rig = Rig::start(1).await;
+    let key =
+        || ApiKey::generate(ApiKeyId::new(Uuid::now_v7()), &"whatever".into()).expect("a key");
+    let (good, new, revoked) = (key(), key(), key());
+    let mut owner = Owner::claim(&rig.log, 0);
+    // No release can read these two.
+    let unreadable = json!("not an object");
+    let issue = Told { data: unreadable.clone(), ..issued(&new, &["operator"]) };
+    let revocation = issued(&revoked, &["operator"]);
+    let revocation = Told { revision: 2, kind: "revoked", data: unreadable, ..revocation };
+    owner.commit(&[issue]);
+    owner.commit(&[issued(&revoked, &["operator"])]);
+    owner.commit(&[revocation]);
+    owner.commit(&[issued(&good, &["operator"])]);
+    let projector = rig.projector();
+    eventually("keys to be known", WAIT_MAX, || async {
+        let told = status(&projector, &good).await;
+        if told.0 == 422 { Ok(()) } else { Err(told) }
+    })
+    .await;
+    assert_eq!(status(&projector, &new).await, (503, "stale".to_owned()));
+    assert_eq!(status(&projector, &revoked).await, (503, "stale".to_owned()));
+    projector.stop().await;
+    rig.end().await;
+}

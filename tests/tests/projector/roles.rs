@@ -28,7 +28,9 @@ async fn no_role_may_do_what_its_service_does_not_need() {
     let (projector, query) = (&urls.projector, &urls.query);
     for (url, sql, refused) in [
         (query, "SELECT FROM read.positions", None),
+        (query, "SELECT FROM read.parked_streams", None),
         (query, "SELECT FROM projection.checkpoints", DENIED),
+        (query, "SELECT FROM projection.dead_letters", DENIED),
         (query, "SELECT FROM vault.keys", DENIED),
         (query, "CREATE TABLE read.mine (id int)", DENIED),
         (query, "CREATE SCHEMA mine", DENIED),

@@ -42,6 +42,27 @@ impl Key {
             .await;
     }
 
+    /// An event of it does not apply in a version of the projection, and waits.
+    async fn park(&self, rig: &Rig, version: i32) {
+        let (stream, shard, letter) = (self.key.id.stream(), self.shard, Uuid::now_v7());
+        rig.sql(format!(
+            "INSERT INTO projection.dead_letters (id, projection, version, shard, stream, commit_end,
+                place, event_id, event_type, revision, recorded_at, value, state, error)
+             VALUES ('{letter}', 'api_keys', {version}, {shard}, '{stream}', 1, 0, '{letter}', 'x', 1,
+                now(), '', 'parked', 'it does not apply')"
+        ))
+        .await;
+    }
+
+    /// The event has come to apply.
+    async fn settle(&self, rig: &Rig) {
+        let stream = self.key.id.stream();
+        rig.sql(format!(
+            "UPDATE projection.dead_letters SET state = 'retried' WHERE stream = '{stream}'"
+        ))
+        .await;
+    }
+
     fn at(&self, offset: i64) -> String {
         let shard = domain::shard::ShardId::new(self.shard);
         Position::of(shard, Nonce(LOG), offset).to_string()
@@ -124,6 +145,30 @@ async fn a_key_that_was_issued_a_moment_ago_is_waited_for_and_a_made_up_one_is_n
     answer.expect(200);
     // Signed, but never issued: that is known once all that came before the question is applied.
     get(&Key::new().client(&rig), PATH, &[PATIENT]).await.expect_problem(401, "invalid_key");
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_of_which_an_event_is_parked_is_neither_right_nor_wrong() {
+    let rig = Rig::start().await;
+    rig.stay_level().await;
+    let (issued, revoked, elsewhere) = (Key::new(), Key::new(), Key::new());
+    issued.park(&rig, 1).await;
+    issued.client(&rig).get(PATH).await.expect_problem(503, "stale");
+    revoked.issue(&rig).await;
+    revoked.client(&rig).get(PATH).await.expect(200);
+    revoked.park(&rig, 1).await;
+    becomes(&revoked.client(&rig), "a parked revocation to be noticed", 503).await;
+    // It concerns nobody else, nor does what waits in a version that nobody reads.
+    elsewhere.issue(&rig).await;
+    elsewhere.park(&rig, 2).await;
+    elsewhere.client(&rig).get(PATH).await.expect(200);
+    issued.issue(&rig).await;
+    issued.settle(&rig).await;
+    issued.client(&rig).get(PATH).await.expect(200);
+    revoked.revoke(&rig).await;
+    revoked.settle(&rig).await;
+    becomes(&revoked.client(&rig), "the revocation to be applied", 401).await;
     rig.end().await;
 }
 

@@ -27,8 +27,8 @@ pub(crate) const LOG: u64 = 0xfeed;
 const OPERATOR_KEY: &str = "the operator's first key";
 const POOL_CONNECTIONS: u32 = 4;
 pub(crate) const SHARDS: u32 = 2;
-/// What the projector makes, and the positions.
-const VIEWS: i64 = 8;
+/// What the projector makes, and what migrations make: positions and parked streams.
+const VIEWS: i64 = 9;
 
 pub(crate) struct Rig {
     pool: Pool,
