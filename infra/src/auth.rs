@@ -28,7 +28,7 @@ pub use authenticator::{
 pub use cart_token::{CART_TOKEN, OpenCart, cart_of_token, cart_token};
 pub use client::Client;
 pub use gate::guard;
-pub use issued::{Issued, issued_keys};
+pub use issued::{API_KEYS, Issued, IssuedKeys, IssuedRows, issued_keys};
 pub use key::{ApiKey, InvalidKeyHash, KeyHash};
 
 use crate::http::problem::Problem;

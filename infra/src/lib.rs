@@ -1,7 +1,8 @@
 //! What the services stand on: the event log, the codec, PostgreSQL, auth, HTTP building blocks,
 //! telemetry and configuration.
 //!
-//! **Invariant:** nothing here knows one endpoint, one projection or one aggregate's rules.
+//! **Invariant:** nothing here knows one endpoint, one projection (but that of API keys, which are
+//! `auth`'s own) or one aggregate's rules.
 
 pub mod auth;
 pub mod clock;
@@ -9,6 +10,7 @@ pub mod codec;
 pub mod config;
 pub mod descriptors;
 pub mod folder;
+pub mod freshness;
 pub mod http;
 pub mod log;
 pub mod membership;

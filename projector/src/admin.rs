@@ -5,20 +5,20 @@ mod keys;
 mod verifications;
 mod versions;
 
-use std::sync::Arc;
-
 use axum::{
     Json,
     extract::{FromRef, State},
+    middleware::from_fn_with_state,
 };
 use infra::{
     auth::{Authenticator, KeyHash, guard},
-    clock::Clock,
     http::{docs::About, health::Readiness, problem::Problem, server::App},
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{rebuild::Control, status::Status};
+
+pub(crate) use keys::Keys;
 
 const ABOUT: About = About {
     title: "Tradewind projector",
@@ -43,11 +43,11 @@ impl FromRef<Doors> for Authenticator {
 pub(crate) fn app(
     http: &infra::config::Http,
     operator_key: Option<KeyHash>,
+    keys: &Keys,
     control: Control,
     readiness: Readiness,
 ) -> App {
-    let directory = Arc::new(keys::Directory::new(control.pool.clone()));
-    let authenticator = Authenticator::new(operator_key, directory, Clock::System, None);
+    let authenticator = keys.authenticator(operator_key);
     let api = OpenApiRouter::new()
         .routes(routes!(status))
         .routes(routes!(versions::rebuild))
@@ -58,7 +58,8 @@ pub(crate) fn app(
         .routes(routes!(versions::drop_version))
         .routes(routes!(verifications::order))
         .routes(routes!(verifications::by_id))
-        .merge(dead_letters::routes());
+        .merge(dead_letters::routes())
+        .route_layer(from_fn_with_state(keys.freshness(), keys::admit));
     let api = guard(api, authenticator.clone()).with_state(Doors { authenticator, control });
     App::new(&ABOUT, api, readiness, http.into())
 }

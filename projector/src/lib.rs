@@ -26,7 +26,7 @@ pub mod status;
 pub mod verify;
 pub mod versions;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
 use infra::{
     http::{
@@ -39,6 +39,8 @@ use infra::{
     task::{self, GroupFailed, TaskFailed, Tasks},
 };
 
+use admin::Keys;
+use futures_util::FutureExt;
 use rebuild::{Control, conduct};
 #[cfg(feature = "testing")]
 use runner::Renumbered;
@@ -65,6 +67,7 @@ pub struct Service {
     readiness: Readiness,
     server: Server,
     app: App,
+    keys: Keys,
 }
 
 /// Why a projector cannot begin.
@@ -121,7 +124,9 @@ impl Service {
         source: Source,
         projections: Vec<Arc<dyn Fold>>,
     ) -> Result<Self, StartError> {
-        let pool = runner::pool(&settings.postgres)?;
+        let (listening, working) = settings.postgres.with_listener();
+        let (pool, listening) = (runner::pool(&working)?, runner::pool(&listening)?);
+        let keys = Keys::new(pool.clone(), listening);
         let server = Server::bind(&settings.http)?;
         let readiness = Readiness::new();
         let versions = Watch::new(pool.clone());
@@ -132,7 +137,8 @@ impl Service {
         };
         let progress = source.progress(&settings.kafka)?;
         let shards = Shards::Shared;
-        let app = admin::app(&settings.http, settings.operator_key, control, readiness.clone());
+        let app =
+            admin::app(&settings.http, settings.operator_key, &keys, control, readiness.clone());
         Ok(Self {
             settings,
             source,
@@ -144,6 +150,7 @@ impl Service {
             readiness,
             server,
             app,
+            keys,
         })
     }
 
@@ -170,12 +177,13 @@ impl Service {
     /// What ended it otherwise.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), GroupFailed> {
         let Self { settings, source, pool, projections, versions, .. } = self;
-        let Self { progress, shards, readiness, server, app, .. } = self;
+        let Self { progress, shards, readiness, server, app, keys, .. } = self;
         let drain_wait_max = settings.http.drain_wait_max.saturating_add(DRAIN_GRACE);
         // Before anybody can ask whether they hold.
         let (kafka, postgres) = (readiness.condition("kafka"), readiness.condition("postgres"));
         let mut tasks = Tasks::new(shutdown.clone());
         tasks.spawn_critical("http server", server.serve(app, shutdown.clone()));
+        tasks.spawn_critical("positions", keys.run().map(Ok::<_, Infallible>));
         tasks.spawn_critical("projections", async move {
             let connected = source.connect(&settings.kafka, kafka);
             let prepared = prepare(&pool, &projections, settings.projector.rebuild, postgres);

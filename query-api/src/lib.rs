@@ -1,13 +1,12 @@
 //! The query API: reads of the read models over HTTP.
 //!
-//! `rest` takes requests, `freshness` waits for the positions that clients ask to see, `read_model`
-//! reads PostgreSQL, `keys` are those that open more than what guests see.
+//! `rest` takes requests, `projections` are those that they may wait for (`infra::freshness`),
+//! `read_model` reads PostgreSQL.
 //!
 //! **Invariant:** nothing is written and nothing is decided here, and no other service is called.
 
-mod freshness;
-mod keys;
 mod metrics;
+mod projections;
 mod read_model;
 mod rest;
 mod service;

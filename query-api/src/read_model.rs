@@ -27,7 +27,6 @@ pub(crate) use batch::Lanes;
 pub(crate) use document::Entity;
 pub(crate) use error::ReadError;
 pub(crate) use orders::{Found as FoundOrder, OrderFilter};
-pub(crate) use positions::PositionRow;
 pub(crate) use products::{
     After as ProductAfter, Found as FoundProduct, Money, Product, ProductFilter, ProductSort,
 };

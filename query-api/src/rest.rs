@@ -21,15 +21,13 @@ use std::sync::Arc;
 use axum::extract::FromRef;
 use infra::{
     auth::{Authenticator, Client, guard},
+    freshness::{Freshness, Projection},
     http::{docs::About, problem::Problem, rates::Weight},
     position::Position,
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{
-    freshness::{Freshness, Projection},
-    read_model::ReadModel,
-};
+use crate::read_model::ReadModel;
 use asked::Asked;
 
 pub(crate) const ABOUT: About = About {

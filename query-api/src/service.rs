@@ -4,9 +4,10 @@ use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use infra::{
-    auth::Authenticator,
+    auth::{Authenticator, IssuedKeys},
     clock::Clock,
     config,
+    freshness::{Feed, Freshness},
     http::{
         edge::Limits,
         headers::PreferWait,
@@ -19,8 +20,7 @@ use infra::{
 };
 
 use crate::{
-    freshness::{Feed, Freshness},
-    keys::Keys,
+    projections,
     read_model::{Lanes, ReadModel},
     rest::{self, AppState},
     settings::Settings,
@@ -56,19 +56,17 @@ impl Service {
     pub fn bind(settings: Settings) -> Result<Self, StartError> {
         let Settings { http, postgres, auth, .. } = settings;
         let server = Server::bind(&http)?;
-        let (listening, reading) = share(&postgres);
+        let (listening, reading) = postgres.with_listener();
         let listener = Listener::new(pool(&listening, NAME)?, POSITIONS_CHANNEL);
-        let (read_model, lanes) = ReadModel::new(pool(&reading, NAME)?);
+        let reading = pool(&reading, NAME)?;
+        let (read_model, lanes) = ReadModel::new(reading.clone());
 
         let readiness = Readiness::new();
         let condition = readiness.condition("read_models");
-        let (feed, applied) = Feed::new(read_model.clone(), condition);
+        let (feed, applied) = Feed::new(reading, projections::READS, condition);
         let freshness = Freshness::new(applied);
-        let keys = Keys {
-            read_model: read_model.clone(),
-            freshness: freshness.clone(),
-            signing: auth.cart_token_secret.clone(),
-        };
+        let (rows, signing) = (read_model.clone(), Some(auth.cart_token_secret.clone()));
+        let keys = IssuedKeys { rows, freshness: freshness.clone(), signing };
         let authenticator = Authenticator::new(
             auth.operator_key_sha256,
             Arc::new(keys),
@@ -106,12 +104,6 @@ impl Service {
         tasks.spawn_critical("http server", server.serve(app, shutdown));
         tasks.run(drain_wait_max + AFTERMATH_WAIT_MAX).await
     }
-}
-
-/// One connection hears notifications; the others read.
-fn share(settings: &config::Postgres) -> (config::Postgres, config::Postgres) {
-    let of = |connections_max| config::Postgres { connections_max, ..settings.clone() };
-    (of(1), of(settings.connections_max.saturating_sub(1).max(1)))
 }
 
 /// The time that a client lets its request wait for a position comes on top.

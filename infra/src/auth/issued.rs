@@ -1,13 +1,22 @@
-//! Issued keys, as their read model has them.
+//! Issued API keys, from their read model: believed only while that is known to be level.
 
 use std::collections::BTreeSet;
 
+use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use domain::{api_key::Role, id::ApiKeyId};
+use secrecy::SecretString;
 use uuid::Uuid;
 
-use super::{KeyRecord, role_from_name};
-use crate::postgres::Pool;
+use super::{Found, Inquiry, KeyDirectory, KeyRecord, Unavailable, role_from_name};
+use crate::{
+    freshness::{Freshness, Projection},
+    log::BoxError,
+    postgres::Pool,
+};
+
+/// The read model of keys.
+pub const API_KEYS: Projection = Projection("api_keys");
 
 /// What the read model says of a key.
 #[derive(Clone, Debug)]
@@ -16,6 +25,64 @@ pub enum Issued {
     /// An event of the key did not apply and waits for an operator. It may be the key's issue, or its
     /// revocation: as long as it waits, nobody can say whether the key holds.
     Parked,
+}
+
+/// Where the read model is asked for a key.
+#[async_trait]
+pub trait IssuedRows: Send + Sync + 'static {
+    async fn issued(&self, id: ApiKeyId) -> Result<Option<Issued>, BoxError>;
+}
+
+/// Judges keys by their read model.
+pub struct IssuedKeys<R> {
+    pub rows: R,
+    pub freshness: Freshness,
+    /// What keys are signed with. Without it each key that is not there may have been issued a moment
+    /// ago.
+    pub signing: Option<SecretString>,
+}
+
+#[async_trait]
+impl<R: IssuedRows> KeyDirectory for IssuedKeys<R> {
+    async fn find(&self, inquiry: &Inquiry<'_>) -> Result<Found, Unavailable> {
+        let found = self.find_at_least(inquiry).await?;
+        // It may have been issued a moment ago. Nobody else could have signed it, so none but those
+        // who were given a key wait here.
+        let is_news = found.record.is_none() && found.as_of < inquiry.asked_at;
+        if !is_news || self.signing.as_ref().is_some_and(|signing| !inquiry.is_signed(signing)) {
+            return Ok(found);
+        }
+        let (client, patience, stream) = (inquiry.client, inquiry.patience, inquiry.id.stream());
+        let asked_at = inquiry.asked_at;
+        let level = self.freshness.level(API_KEYS, &stream, asked_at, client, patience).await;
+        level.ok_or(Unavailable::Stale)?;
+        self.find_at_least(inquiry).await
+    }
+}
+
+impl<R: IssuedRows> IssuedKeys<R> {
+    /// What is there once the client's position is applied in the shard of the key.
+    async fn find_at_least(&self, inquiry: &Inquiry<'_>) -> Result<Found, Unavailable> {
+        let (client, patience, stream) = (inquiry.client, inquiry.patience, inquiry.id.stream());
+        let at_least = &inquiry.at_least;
+        let stand = self.freshness.stand(API_KEYS, &stream, at_least, client, patience).await;
+        let stand = stand.ok_or(Unavailable::Stale)?;
+        let record = match self.rows.issued(inquiry.id).await.map_err(Unavailable::Away)? {
+            Some(Issued::Known(record)) => Some(record),
+            Some(Issued::Parked) => return Err(Unavailable::Stale),
+            None => None,
+        };
+        Ok(Found { record, as_of: stand.as_of, seen: stand.seen })
+    }
+}
+
+/// One at a time, for services that few ask.
+#[async_trait]
+impl IssuedRows for Pool {
+    async fn issued(&self, id: ApiKeyId) -> Result<Option<Issued>, BoxError> {
+        let rows = issued_keys(self, &[id.uuid()]).await?;
+        Ok(rows.into_iter().next().map(|(_, issued)| issued))
+    }
 }
 
 #[derive(sqlx::FromRow)]

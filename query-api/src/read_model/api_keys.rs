@@ -1,13 +1,15 @@
 //! Issued API keys, for the authenticator.
 
+use async_trait::async_trait;
 use domain::id::ApiKeyId;
 use infra::{
-    auth::{Issued, issued_keys},
+    auth::{Issued, IssuedRows, issued_keys},
+    log::BoxError,
     postgres::Pool,
 };
 use uuid::Uuid;
 
-use super::{ReadError, ReadModel, batch::Lookup};
+use super::{ReadModel, batch::Lookup};
 
 pub(super) struct ById;
 
@@ -21,8 +23,9 @@ impl Lookup for ById {
     }
 }
 
-impl ReadModel {
-    pub(crate) async fn api_key(&self, id: ApiKeyId) -> Result<Option<Issued>, ReadError> {
-        self.api_keys.find(id.uuid()).await
+#[async_trait]
+impl IssuedRows for ReadModel {
+    async fn issued(&self, id: ApiKeyId) -> Result<Option<Issued>, BoxError> {
+        Ok(self.api_keys.find(id.uuid()).await?)
     }
 }

@@ -2,9 +2,12 @@
 
 use axum::{extract::State, response::Response};
 use domain::{api_key::Role, id::CartId};
-use infra::http::{
-    extract::{Path, Query},
-    problem::Problem,
+use infra::{
+    freshness::Projection,
+    http::{
+        extract::{Path, Query},
+        problem::Problem,
+    },
 };
 
 use super::{
@@ -12,9 +15,9 @@ use super::{
     asked::{Asked, EntityHeaders, GuestHeaders, NoParameters, ReadHeaders},
     shapes::Cart,
 };
-use crate::freshness::Projection;
+use crate::projections::CARTS;
 
-const READS: &[Projection] = &[Projection::Carts];
+const READS: &[Projection] = &[CARTS];
 
 /// One cart
 ///

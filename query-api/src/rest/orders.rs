@@ -3,11 +3,14 @@
 
 use axum::{extract::State, response::Response};
 use domain::{api_key::Role, id::OrderId, timestamp::Timestamp};
-use infra::http::{
-    extract::{Path, Query},
-    fields::{Fields, Validate},
-    page::{ListingBody, Page},
-    problem::Problem,
+use infra::{
+    freshness::Projection,
+    http::{
+        extract::{Path, Query},
+        fields::{Fields, Validate},
+        page::{ListingBody, Page},
+        problem::Problem,
+    },
 };
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
@@ -18,11 +21,11 @@ use super::{
     shapes::Order,
 };
 use crate::{
-    freshness::Projection,
+    projections::ORDERS,
     read_model::{FoundOrder, OrderFilter},
 };
 
-const READS: &[Projection] = &[Projection::Orders];
+const READS: &[Projection] = &[ORDERS];
 const READERS: [Role; 3] = [Role::Staff, Role::Analyst, Role::Operator];
 
 #[derive(Deserialize, IntoParams)]

@@ -1,7 +1,10 @@
 //! `GET /v1/positions`: for anyone, for it tells of numbers only.
 
 use axum::{Json, extract::State, response::Response};
-use infra::http::{extract::Query, problem::Problem};
+use infra::{
+    freshness::PositionRow,
+    http::{extract::Query, problem::Problem},
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -9,7 +12,7 @@ use super::{
     AppState, answer,
     asked::{Asked, NoParameters},
 };
-use crate::{freshness::Projection, read_model::PositionRow};
+use crate::projections;
 
 /// How far the projections are.
 #[derive(Serialize, ToSchema)]
@@ -34,7 +37,7 @@ pub(super) async fn list(
     Query(NoParameters {}): Query<NoParameters>,
     asked: Asked,
 ) -> Result<Response, Problem> {
-    let position = app.reach(&Projection::ALL, &asked).await?;
+    let position = app.reach(projections::ALL, &asked).await?;
     let items = app.read_model().positions().await?;
     Ok(answer::list(Json(Positions { items, next: None }), &position))
 }

@@ -5,11 +5,14 @@ use domain::{
     api_key::Role,
     id::{ProductId, Sku},
 };
-use infra::http::{
-    extract::{Path, Query},
-    fields::{Fields, Validate},
-    page::{ListingBody, Page},
-    problem::Problem,
+use infra::{
+    freshness::Projection,
+    http::{
+        extract::{Path, Query},
+        fields::{Fields, Validate},
+        page::{ListingBody, Page},
+        problem::Problem,
+    },
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -19,13 +22,13 @@ use super::{
     asked::{Asked, EntityHeaders, NoParameters, ReadHeaders},
 };
 use crate::{
-    freshness::Projection,
+    projections::{PRODUCTS, STOCK},
     read_model::{FoundProduct, Product, ProductAfter, ProductFilter, ProductSort},
 };
 
-const READS: &[Projection] = &[Projection::Products];
+const READS: &[Projection] = &[PRODUCTS];
 /// Whether something is in stock is another projection's to say.
-const READS_WITH_STOCK: &[Projection] = &[Projection::Products, Projection::Stock];
+const READS_WITH_STOCK: &[Projection] = &[PRODUCTS, STOCK];
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]

@@ -4,11 +4,14 @@ use std::str::FromStr;
 
 use axum::{Json, extract::State, response::Response};
 use domain::{cart::Channel, timestamp::Day};
-use infra::http::{
-    extract::Query,
-    fields::{Fields, Validate},
-    page::Page,
-    problem::Problem,
+use infra::{
+    freshness::Projection,
+    http::{
+        extract::Query,
+        fields::{Fields, Validate},
+        page::Page,
+        problem::Problem,
+    },
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::SerializeMap};
 use utoipa::{IntoParams, ToSchema};
@@ -18,11 +21,11 @@ use super::{
     asked::{Asked, ReadHeaders},
 };
 use crate::{
-    freshness::Projection,
+    projections::SALES,
     read_model::{Group, SalesFilter, SalesRow},
 };
 
-const READS: &[Projection] = &[Projection::Sales];
+const READS: &[Projection] = &[SALES];
 /// Groups of one report: ten years of days in thirty departments. More of them are refused.
 const ROWS_MAX: usize = 110_000;
 

@@ -2,18 +2,21 @@
 
 use axum::{extract::State, response::Response};
 use domain::id::Sku;
-use infra::http::{
-    extract::{Path, Query},
-    problem::Problem,
+use infra::{
+    freshness::Projection,
+    http::{
+        extract::{Path, Query},
+        problem::Problem,
+    },
 };
 
 use super::{
     AppState, answer,
     asked::{Asked, EntityHeaders, NoParameters, ReadHeaders},
 };
-use crate::{freshness::Projection, read_model::Stock};
+use crate::{projections::STOCK, read_model::Stock};
 
-const READS: &[Projection] = &[Projection::Stock];
+const READS: &[Projection] = &[STOCK];
 
 /// What is on hand of a SKU
 #[utoipa::path(

@@ -8,8 +8,10 @@ use axum::{
 use domain::id::CartId;
 use expect_test::expect_file;
 use infra::{
+    auth::IssuedKeys,
     clock::Clock,
     config::Postgres,
+    freshness::Applied,
     http::{docs, edge::Limits, health::Readiness, server::App},
     postgres::pool,
 };
@@ -18,7 +20,6 @@ use tokio::sync::watch;
 use tower::ServiceExt;
 
 use super::*;
-use crate::{freshness::Applied, keys::Keys};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 const KEY: &str = "the operator's first key";
@@ -30,11 +31,8 @@ fn state() -> AppState {
     let (read_model, _) = ReadModel::new(pool(&postgres, "test").unwrap());
     let freshness = Freshness::new(watch::channel(Applied::default()).1);
     let operator = Some(infra::auth::KeyHash::of(KEY));
-    let keys = Keys {
-        read_model: read_model.clone(),
-        freshness: freshness.clone(),
-        signing: SECRET.into(),
-    };
+    let (rows, signing) = (read_model.clone(), Some(SECRET.into()));
+    let keys = IssuedKeys { rows, freshness: freshness.clone(), signing };
     let secret = Some(SECRET.into());
     let authenticator = Authenticator::new(operator, Arc::new(keys), Clock::System, secret);
     AppState::new(read_model, freshness, authenticator)

@@ -2,14 +2,15 @@
 
 use chrono::{DateTime, Utc};
 use domain::{id::ApiKeyId, shard::ShardId};
-use infra::{auth::ApiKey, position::Position};
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use infra::{auth::ApiKey, log::Nonce, position::Position};
 use serde_json::json;
 use tests::{eventually::eventually, plain_http};
 use uuid::Uuid;
 
 use crate::{
     history::{Owner, Told, received},
-    rig::{Projector, Rig, WAIT_MAX},
+    rig::{OPERATOR_KEY, Projector, Rig, WAIT_MAX},
 };
 
 /// The moment as of which every projection is level in the shard.
@@ -66,6 +67,38 @@ async fn status(projector: &Projector, key: &ApiKey) -> (u16, String) {
     (status, body["code"].as_str().unwrap_or_default().to_owned())
 }
 
+fn new_key() -> ApiKey {
+    ApiKey::generate(ApiKeyId::new(Uuid::now_v7()), &"whatever".into()).expect("a key")
+}
+
+/// Asks from one of this machine's own addresses, as of a position in shard 0.
+async fn ask_at(projector: &Projector, from: u8, key: &str, at: &Position) -> (u16, String) {
+    let from = std::net::Ipv4Addr::new(127, 0, 0, from);
+    let client = reqwest::Client::builder().no_proxy().local_address(std::net::IpAddr::from(from));
+    let ask = client.build().expect("a client").get(format!("{}/v1/admin/status", projector.url));
+    let ask = ask.bearer_auth(key).header("tradewind-position", at.to_string());
+    let answer = ask.header("prefer", "wait=30").send().await.expect("an answer");
+    let status = answer.status().as_u16();
+    let body: serde_json::Value = answer.json().await.expect("JSON");
+    (status, body["code"].as_str().unwrap_or_default().to_owned())
+}
+
+async fn known(projector: &Projector, key: &ApiKey) {
+    eventually("a key to be known", WAIT_MAX, || async {
+        let told = status(projector, key).await;
+        if told.0 == 422 { Ok(()) } else { Err(told) }
+    })
+    .await;
+}
+
+async fn log_id(rig: &Rig) -> Nonce {
+    let log_id: String = sqlx::query_scalar("SELECT min(log_id) FROM read.positions")
+        .fetch_one(&rig.pool)
+        .await
+        .expect("a log");
+    log_id.parse().expect("a log's id")
+}
+
 fn issued(key: &ApiKey, roles: &[&str]) -> Told {
     let data = json!({"name": "test", "roles": roles, "hash": key.hash.to_string()});
     Told { stream: key.id.stream().to_string(), revision: 1, kind: "issued", data }
@@ -74,9 +107,7 @@ fn issued(key: &ApiKey, roles: &[&str]) -> Told {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_operators_door_knows_keys_as_far_as_their_read_model_is_level() {
     let rig = Rig::start(1).await;
-    let key =
-        || ApiKey::generate(ApiKeyId::new(Uuid::now_v7()), &"whatever".into()).expect("a key");
-    let (operator, staff, unknown) = (key(), key(), key());
+    let (operator, staff, unknown) = (new_key(), new_key(), new_key());
     let mut owner = Owner::claim(&rig.log, 0);
     owner.commit(&[issued(&operator, &["operator"])]);
     let end = owner.commit(&[issued(&staff, &["staff"])]);
@@ -96,11 +127,7 @@ async fn the_operators_door_knows_keys_as_far_as_their_read_model_is_level() {
     assert_eq!(status(&projector, &operator).await, (422, "invalid_field".to_owned()));
     assert_eq!(status(&projector, &staff).await, (403, "forbidden".to_owned()));
     assert_eq!(status(&projector, &unknown).await, (401, "invalid_key".to_owned()));
-    let log_id: String = sqlx::query_scalar("SELECT min(log_id) FROM read.positions")
-        .fetch_one(&rig.pool)
-        .await
-        .expect("a log");
-    let ahead = Position::of(ShardId::new(0), log_id.parse().expect("a log's id"), end + 1);
+    let ahead = Position::of(ShardId::new(0), log_id(&rig).await, end + 1);
     let url = format!("{}/v1/admin/status", projector.url);
     let ask = plain_http::client().get(url).bearer_auth(operator.expose());
     let ask = ask.header("tradewind-position", ahead.to_string()).header("prefer", "wait=0");
@@ -112,9 +139,7 @@ async fn the_operators_door_knows_keys_as_far_as_their_read_model_is_level() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_of_which_an_event_does_not_apply_is_neither_let_in_nor_called_wrong() {
     let rig = Rig::start(1).await;
-    let key =
-        || ApiKey::generate(ApiKeyId::new(Uuid::now_v7()), &"whatever".into()).expect("a key");
-    let (good, new, revoked) = (key(), key(), key());
+    let (good, new, revoked) = (new_key(), new_key(), new_key());
     let mut owner = Owner::claim(&rig.log, 0);
     // No release can read these two.
     let unreadable = json!("not an object");
@@ -126,13 +151,85 @@ async fn a_key_of_which_an_event_does_not_apply_is_neither_let_in_nor_called_wro
     owner.commit(&[revocation]);
     owner.commit(&[issued(&good, &["operator"])]);
     let projector = rig.projector();
-    eventually("keys to be known", WAIT_MAX, || async {
-        let told = status(&projector, &good).await;
-        if told.0 == 422 { Ok(()) } else { Err(told) }
-    })
-    .await;
+    known(&projector, &good).await;
     assert_eq!(status(&projector, &new).await, (503, "stale".to_owned()));
     assert_eq!(status(&projector, &revoked).await, (503, "stale".to_owned()));
+    projector.stop().await;
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_stranger_takes_all_places_at_the_operators_door() {
+    let rig = Rig::start(1).await;
+    let (operator, stranger) = (new_key(), new_key());
+    let mut owner = Owner::claim(&rig.log, 0);
+    let end = owner.commit(&[issued(&operator, &["operator"])]);
+    let projector = rig.projector();
+    known(&projector, &operator).await;
+    let log = log_id(&rig).await;
+    let at = |offset| Position::of(ShardId::new(0), log, offset);
+    let far = at(end + 1_000);
+    let ask = || ask_at(&projector, 1, stranger.expose(), &far);
+    let mut flood: FuturesUnordered<_> = (0..80).map(|_| ask()).collect();
+    // What comes beyond its share is not waited for.
+    assert_eq!(flood.next().await, Some((503, "stale".to_owned())));
+    let honest = async {
+        let next = at(end + 1);
+        let (told, _) = tokio::join!(ask_at(&projector, 2, operator.expose(), &next), async {
+            owner.commit(&[received("A", 1, 7)])
+        });
+        assert_eq!(told.0, 200, "{}", told.1);
+    };
+    tokio::select! {
+        () = honest => {}
+        () = async { while flood.next().await.is_some() {} std::future::pending().await } => {}
+    }
+    drop(flood);
+    projector.stop().await;
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operators_door_knows_which_positions_cannot_be() {
+    let rig = Rig::start(1).await;
+    let operator = new_key();
+    let end = Owner::claim(&rig.log, 0).commit(&[issued(&operator, &["operator"])]);
+    let projector = rig.projector();
+    known(&projector, &operator).await;
+    let log = log_id(&rig).await;
+    let other = Nonce(log.0 ^ 1);
+    for key in [operator.expose(), OPERATOR_KEY] {
+        for (shard, log, offset, code) in [
+            (0, log, i64::MAX, "invalid_position"),
+            (1, log, 1, "invalid_position"),
+            (0, other, 1, "unknown_log"),
+        ] {
+            let at = Position::of(ShardId::new(shard), log, offset);
+            assert_eq!(ask_at(&projector, 1, key, &at).await, (400, code.to_owned()));
+        }
+        let at = Position::of(ShardId::new(0), log, end);
+        assert_eq!(ask_at(&projector, 1, key, &at).await.0, 200);
+    }
+    // Who may not come in learns nothing of positions.
+    let at = Position::of(ShardId::new(1), log, 1);
+    assert_eq!(ask_at(&projector, 1, "nonsense", &at).await, (401, "invalid_key".to_owned()));
+    projector.stop().await;
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_was_issued_a_moment_ago_is_waited_for_without_its_position() {
+    let rig = Rig::start(1).await;
+    let (first, second) = (new_key(), new_key());
+    let mut owner = Owner::claim(&rig.log, 0);
+    owner.commit(&[issued(&first, &["operator"])]);
+    let projector = rig.projector();
+    known(&projector, &first).await;
+    let nowhere = Position::default();
+    let (told, _) = tokio::join!(ask_at(&projector, 1, second.expose(), &nowhere), async {
+        owner.commit(&[issued(&second, &["operator"])])
+    });
+    assert_eq!(told.0, 200, "{}", told.1);
     projector.stop().await;
     rig.end().await;
 }

@@ -43,6 +43,15 @@ impl Postgres {
     }
 }
 
+impl Postgres {
+    /// One connection hears notifications; the others work.
+    #[must_use]
+    pub fn with_listener(&self) -> (Self, Self) {
+        let of = |connections_max| Self { connections_max, ..self.clone() };
+        (of(1), of(self.connections_max.saturating_sub(1).max(1)))
+    }
+}
+
 fn is_exposed(text: &str) -> bool {
     text.parse::<PgConnectOptions>().is_ok_and(|options| {
         let is_local = options.get_socket().is_some() || is_here(options.get_host());

@@ -9,14 +9,25 @@
 //! known before its read began. Positions that are known while PostgreSQL is away stay true.
 
 mod applied;
+mod events;
 mod feed;
 mod looks;
 mod places;
+mod positions;
 
 use std::time::Duration;
 
 use domain::id::StreamId;
-use infra::{
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
+
+pub use applied::Applied;
+pub use feed::{Feed, Reads};
+pub use positions::{PositionRow, positions};
+
+use crate::{
     auth::Client,
     http::{
         headers::{AtLeast, POSITION, PreferWait},
@@ -25,37 +36,40 @@ use infra::{
     position::{Entry, Position},
     telemetry::emit,
 };
-use tokio::{
-    sync::watch,
-    time::{Instant, timeout},
-};
-
-pub(crate) use applied::{Applied, Projection};
-pub(crate) use feed::Feed;
-
-use crate::metrics::Waited;
 use applied::Coverage;
+use events::Waited;
 use looks::Impossible;
 use places::Places;
 
+/// A read model, by the name that its positions go by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Projection(pub &'static str);
+
+impl Projection {
+    fn find(among: &'static [Self], name: &str) -> Option<Self> {
+        among.iter().copied().find(|projection| projection.0 == name)
+    }
+}
+
 /// What requests ask. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Freshness {
+pub struct Freshness {
     applied: watch::Receiver<Applied>,
     places: Places,
 }
 
 /// How far a projection is in one shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Stand {
+pub struct Stand {
     /// All that was acknowledged before it is applied.
-    pub(crate) as_of: Instant,
+    pub as_of: Instant,
     /// And this; nothing before the first event.
-    pub(crate) seen: Option<Entry>,
+    pub seen: Option<Entry>,
 }
 
 impl Freshness {
-    pub(crate) fn new(applied: watch::Receiver<Applied>) -> Self {
+    #[must_use]
+    pub fn new(applied: watch::Receiver<Applied>) -> Self {
         Self { applied, places: Places::default() }
     }
 
@@ -64,7 +78,7 @@ impl Freshness {
     ///
     /// # Errors
     /// 400 if the wanted position cannot be, 503 if it is not reached in time.
-    pub(crate) async fn reach(
+    pub async fn reach(
         &self,
         projections: &[Projection],
         wanted: &AtLeast,
@@ -88,7 +102,7 @@ impl Freshness {
     /// Waits until a projection has applied what a client has seen of a stream's shard, and tells how
     /// far it is then; nothing if that is not known. A position that cannot be is not waited for:
     /// whoever may come in will be told.
-    pub(crate) async fn stand(
+    pub async fn stand(
         &self,
         projection: Projection,
         stream: &StreamId,
@@ -108,7 +122,7 @@ impl Freshness {
     }
 
     /// Waits until a projection has applied all of a stream's shard that was acknowledged before `at`.
-    pub(crate) async fn level(
+    pub async fn level(
         &self,
         projection: Projection,
         stream: &StreamId,
@@ -125,8 +139,22 @@ impl Freshness {
         is_level(&self.applied.borrow()).then_some(())
     }
 
+    /// Refuses a position that cannot be, where nothing is to be waited for.
+    ///
+    /// # Errors
+    /// 400.
+    pub fn admit(
+        &self,
+        projections: &[Projection],
+        AtLeast(wanted): &AtLeast,
+    ) -> Result<(), Problem> {
+        coverage(&self.applied.borrow(), projections, wanted)?;
+        Ok(())
+    }
+
     /// The position that all of these projections have applied.
-    pub(crate) fn position(&self, projections: &[Projection]) -> Position {
+    #[must_use]
+    pub fn position(&self, projections: &[Projection]) -> Position {
         self.applied.borrow().position(projections)
     }
 

@@ -7,11 +7,14 @@ use domain::{
     id::StreamId,
     shard::{ShardId, shard_of},
 };
-use infra::{http::problem::Problem, log::Offset, position::Position};
 use tokio::time::Instant;
 
-use super::applied::Projection;
-use crate::read_model::PositionRow;
+use super::{PositionRow, Projection};
+use crate::{
+    http::problem::Problem,
+    log::Offset,
+    position::{Entry, Position},
+};
 
 /// Records that a shard gains in a second at most, far more than any log takes: a position beyond
 /// that was given out by nobody.
@@ -54,7 +57,11 @@ impl From<Impossible> for Problem {
 
 impl Looks {
     /// `asked_at`: before the database was asked for the rows.
-    pub(super) fn of(rows: &[PositionRow], asked_at: Instant) -> Self {
+    pub(super) fn of(
+        projections: &'static [Projection],
+        rows: &[PositionRow],
+        asked_at: Instant,
+    ) -> Self {
         let mut looks = Self::default();
         for row in rows {
             let Ok(shard) = u32::try_from(row.shard).map(ShardId::new) else { continue };
@@ -64,7 +71,7 @@ impl Looks {
                 let end = looks.ends.entry(shard).or_insert(End { offset: 0, seen_at });
                 end.offset = end.offset.max(row.log_end);
             }
-            let projection = Projection::of(&row.projection);
+            let projection = Projection::find(projections, &row.projection);
             if let (Some(projection), Some(at)) = (projection, ago(asked_at, row.level_seconds)) {
                 looks.level.insert((projection, shard), at);
             }
@@ -84,7 +91,7 @@ impl Looks {
 
     /// Whether all of the position may exist, by what is known of the log.
     pub(super) fn check(&self, wanted: &Position, now: Instant) -> Result<(), Impossible> {
-        let may_exist = |entry: infra::position::Entry| {
+        let may_exist = |entry: Entry| {
             let is_shard = self.shard_count.is_none_or(|count| entry.shard.index() < count);
             let is_far = self.ends.get(&entry.shard).is_some_and(|end| {
                 let age = now.saturating_duration_since(end.seen_at) + LOOK_WAIT_MAX;

@@ -3,26 +3,17 @@
 use std::collections::BTreeMap;
 
 use domain::shard::ShardId;
-use infra::{
-    log::{LogId, Offset},
-    position::{Entry, Position},
-};
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use super::looks::{Impossible, Looks};
-use crate::read_model::PositionRow;
-
-/// The projections that are read here. Others exist; nobody waits for them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Projection {
-    ApiKeys,
-    Carts,
-    Orders,
-    Products,
-    Sales,
-    Stock,
-}
+use super::{
+    PositionRow, Projection,
+    looks::{Impossible, Looks},
+};
+use crate::{
+    log::{LogId, Offset},
+    position::{Entry, Position},
+};
 
 /// How far the live version of each projection is, as last heard.
 ///
@@ -30,7 +21,9 @@ pub(crate) enum Projection {
 /// [`Applied::replace`] alone changes the version or the log, because only the database knows which
 /// of them is live.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Applied {
+pub struct Applied {
+    /// Those that are read here. Others exist; nobody waits for them.
+    projections: &'static [Projection],
     live: BTreeMap<Projection, Live>,
     pub(super) looks: Looks,
 }
@@ -93,33 +86,18 @@ impl Notice {
     }
 }
 
-impl Projection {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::ApiKeys, Self::Carts, Self::Orders, Self::Products, Self::Sales, Self::Stock];
-
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::ApiKeys => "api_keys",
-            Self::Carts => "carts",
-            Self::Orders => "orders",
-            Self::Products => "products",
-            Self::Sales => "sales",
-            Self::Stock => "stock",
-        }
-    }
-
-    pub(super) fn of(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|projection| projection.name() == name)
-    }
-}
-
 impl Applied {
     /// What the database says, which it said after everything that was heard so far, and after
     /// `asked_at`.
-    pub(super) fn replace(rows: &[PositionRow], asked_at: Instant) -> Self {
-        let mut applied = Self { live: BTreeMap::new(), looks: Looks::of(rows, asked_at) };
+    pub(super) fn replace(
+        projections: &'static [Projection],
+        rows: &[PositionRow],
+        asked_at: Instant,
+    ) -> Self {
+        let looks = Looks::of(projections, rows, asked_at);
+        let mut applied = Self { projections, live: BTreeMap::new(), looks };
         for row in rows {
-            let Some(projection) = Projection::of(&row.projection) else { continue };
+            let Some(projection) = Projection::find(projections, &row.projection) else { continue };
             let live = applied.live.entry(projection).or_default();
             live.version = row.version;
             // A shard without a log has nothing applied yet.
@@ -131,7 +109,8 @@ impl Applied {
     }
 
     pub(super) fn advance(&mut self, notice: &Notice) -> Noticed {
-        let Some(projection) = Projection::of(&notice.projection) else { return Noticed::Nothing };
+        let projection = Projection::find(self.projections, &notice.projection);
+        let Some(projection) = projection else { return Noticed::Nothing };
         let Some(live) = self.live.get_mut(&projection).filter(|it| it.version == notice.version)
         else {
             return Noticed::Unfamiliar;

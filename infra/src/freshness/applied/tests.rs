@@ -1,12 +1,14 @@
 use chrono::DateTime;
-use infra::log::Nonce;
 use proptest::prelude::*;
 
 use super::*;
+use crate::log::Nonce;
 
 const LOG: u64 = 7;
-const ORDERS: &[Projection] = &[Projection::Orders];
-const BOTH: &[Projection] = &[Projection::Products, Projection::Stock];
+const ORDERS: &[Projection] = &[Projection("orders")];
+const BOTH: &[Projection] = &[Projection("products"), Projection("stock")];
+const READ: &[Projection] =
+    &[Projection("carts"), Projection("orders"), Projection("products"), Projection("stock")];
 
 fn row(
     projection: &str,
@@ -32,7 +34,7 @@ fn row(
 }
 
 fn replace(rows: &[PositionRow]) -> Applied {
-    Applied::replace(rows, Instant::now())
+    Applied::replace(READ, rows, Instant::now())
 }
 
 fn coverage(
@@ -115,10 +117,10 @@ fn a_projection_is_as_fresh_as_the_last_look_that_it_has_passed() {
     let asked_at = Instant::now();
     let level = PositionRow { level_seconds: Some(2.0), ..row("orders", 1, 0, Some(LOG), 5) };
     let behind = PositionRow { level_seconds: None, ..row("stock", 1, 0, Some(LOG), 5) };
-    let applied = Applied::replace(&[level, behind], asked_at);
+    let applied = Applied::replace(READ, &[level, behind], asked_at);
     let at = |projection| applied.looks.level_at(projection, ShardId::new(0));
-    assert_eq!(at(Projection::Orders), Some(asked_at - std::time::Duration::from_secs(2)));
-    assert_eq!(at(Projection::Stock), None);
+    assert_eq!(at(ORDERS[0]), Some(asked_at - std::time::Duration::from_secs(2)));
+    assert_eq!(at(BOTH[1]), None);
 }
 
 #[test]
@@ -180,7 +182,7 @@ proptest! {
     ) {
         let rows: Vec<_> = rows
             .into_iter()
-            .map(|(of, shard, log, offset)| row(BOTH[of].name(), 1, shard, Some(log), offset))
+            .map(|(of, shard, log, offset)| row(BOTH[of].0, 1, shard, Some(log), offset))
             .collect();
         let applied = replace(&rows);
         let position = applied.position(BOTH);

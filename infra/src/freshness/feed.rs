@@ -3,42 +3,43 @@
 
 use std::{collections::BTreeSet, pin::pin, time::Duration};
 
-use infra::{
-    http::health::Condition,
-    postgres::{Heard, Listener},
-    telemetry::emit,
-};
 use tokio::{
     sync::watch,
-    time::{Instant, MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval, timeout},
 };
 
-use super::applied::{Applied, Noticed, Stranger, Told};
+use super::{
+    Projection,
+    applied::{Applied, Noticed, Stranger, Told},
+    events::{PositionsKnown, PositionsLost},
+    positions::{PositionRow, missing, positions},
+};
 use crate::{
-    metrics::{PositionsKnown, PositionsLost},
-    read_model::{ReadError, ReadModel},
+    http::health::Condition,
+    postgres::{Heard, Listener, Pool},
+    telemetry::emit,
 };
 
 const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
 /// Strange news make the database be asked at most this often.
 const REFRESH_WAIT_MIN: Duration = Duration::from_millis(100);
 
-/// The views that this release reads.
-const VIEWS: [&str; 9] = [
-    "api_keys",
-    "carts",
-    "orders",
-    "parked_streams",
-    "positions",
-    "products",
-    "sales",
-    "sales_totals",
-    "stock",
-];
+/// How long the database may take to answer; what takes longer is asked again.
+const READ_WAIT_MAX: Duration = Duration::from_secs(8);
+
+/// What a service reads of the read models.
+#[derive(Clone, Copy, Debug)]
+pub struct Reads {
+    /// Whose positions are told.
+    pub projections: &'static [Projection],
+    /// What has to be there before anything can be read.
+    pub views: &'static [&'static str],
+}
 
 /// The one writer of what is applied.
-pub(crate) struct Feed {
-    read_model: ReadModel,
+pub struct Feed {
+    pool: Pool,
+    reads: Reads,
     applied: watch::Sender<Applied>,
     condition: Condition,
     refreshed_at: Instant,
@@ -49,18 +50,17 @@ pub(crate) struct Feed {
 }
 
 impl Feed {
-    pub(crate) fn new(
-        read_model: ReadModel,
-        condition: Condition,
-    ) -> (Self, watch::Receiver<Applied>) {
+    /// The condition holds while the views are there and the database tells of them.
+    #[must_use]
+    pub fn new(pool: Pool, reads: Reads, condition: Condition) -> (Self, watch::Receiver<Applied>) {
         let (applied, told) = watch::channel(Applied::default());
         let refreshed_at = Instant::now();
         let strangers = BTreeSet::new();
-        (Self { read_model, applied, condition, refreshed_at, known: None, strangers }, told)
+        (Self { pool, reads, applied, condition, refreshed_at, known: None, strangers }, told)
     }
 
     /// Runs until nobody asks any more.
-    pub(crate) async fn run(mut self, mut listener: Listener) {
+    pub async fn run(mut self, mut listener: Listener) {
         let mut ticks = interval(REFRESH_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let applied = self.applied.clone();
@@ -130,9 +130,10 @@ impl Feed {
         self.known = Some(is_known);
     }
 
-    async fn read(&self) -> Result<Applied, ReadError> {
-        let missing = self.read_model.missing(&VIEWS).await.inspect_err(|error| {
-            self.condition.unmet(error.to_string());
+    async fn read(&self) -> Result<Applied, sqlx::Error> {
+        let Reads { projections, views } = self.reads;
+        let missing = in_time(missing(&self.pool, views)).await.inspect_err(|_| {
+            self.condition.unmet("the read models cannot be reached");
         })?;
         if missing.is_empty() {
             self.condition.met();
@@ -141,6 +142,12 @@ impl Feed {
             self.condition.unmet(format!("waiting for the projector to make: {names}"));
         }
         let asked_at = Instant::now();
-        Ok(Applied::replace(&self.read_model.positions().await?, asked_at))
+        let rows: Vec<PositionRow> = in_time(positions(&self.pool)).await?;
+        Ok(Applied::replace(projections, &rows, asked_at))
     }
+}
+
+async fn in_time<T>(read: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+    let late = |_elapsed| sqlx::Error::Io(std::io::ErrorKind::TimedOut.into());
+    timeout(READ_WAIT_MAX, read).await.map_err(late)?
 }

@@ -3,8 +3,9 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use infra::auth::Client;
 use rustc_hash::FxHashMap;
+
+use crate::auth::Client;
 
 /// Requests that wait at once. More of them are told to come back.
 const PLACES_MAX: usize = 1024;

@@ -14,7 +14,7 @@ fn at(offset: i64) -> AtLeast {
 }
 
 fn applied_up_to(offset: i64) -> Applied {
-    let row = crate::read_model::PositionRow {
+    let row = PositionRow {
         projection: "orders".to_owned(),
         version: 1,
         shard: 0,
@@ -28,7 +28,7 @@ fn applied_up_to(offset: i64) -> Applied {
         end_seconds: None,
         shard_count: None,
     };
-    Applied::replace(&[row], Instant::now())
+    Applied::replace(ORDERS, &[row], Instant::now())
 }
 
 #[tokio::test(start_paused = true)]
