@@ -15,12 +15,10 @@ mod looks;
 mod places;
 mod positions;
 
-use std::time::Duration;
-
 use domain::id::StreamId;
 use tokio::{
     sync::watch,
-    time::{Instant, timeout},
+    time::{Instant, timeout_at},
 };
 
 pub use applied::Applied;
@@ -30,7 +28,7 @@ pub use positions::{PositionRow, positions};
 use crate::{
     auth::Client,
     http::{
-        headers::{AtLeast, POSITION, PreferWait},
+        headers::{AtLeast, POSITION},
         problem::Problem,
     },
     position::{Entry, Position},
@@ -82,14 +80,14 @@ impl Freshness {
         &self,
         projections: &[Projection],
         wanted: &AtLeast,
-        PreferWait(patience): PreferWait,
+        until: Instant,
         client: Client,
     ) -> Result<Position, Problem> {
         let AtLeast(wanted) = wanted;
         let behind =
             |applied: &Applied| coverage(applied, projections, wanted) == Ok(Coverage::Behind);
         if !wanted.is_empty() {
-            self.wait(client, patience, |applied| !behind(applied)).await;
+            self.wait(client, until, |applied| !behind(applied)).await;
             let reached = coverage(&self.applied.borrow(), projections, wanted)?;
             if reached == Coverage::Behind {
                 let position = self.position(projections).header_value();
@@ -108,13 +106,13 @@ impl Freshness {
         stream: &StreamId,
         seen: &Position,
         client: Client,
-        patience: Duration,
+        until: Instant,
     ) -> Option<Stand> {
         let shard = self.applied.borrow().looks.shard_of(stream)?;
         let seen = seen.in_shard(shard);
         let behind =
             |applied: &Applied| coverage(applied, &[projection], &seen) == Ok(Coverage::Behind);
-        self.wait(client, patience, |applied| !behind(applied)).await;
+        self.wait(client, until, |applied| !behind(applied)).await;
         let applied = self.applied.borrow();
         let as_of = applied.looks.level_at(projection, shard)?;
         let stand = Stand { as_of, seen: applied.entry(projection, shard) };
@@ -128,14 +126,14 @@ impl Freshness {
         stream: &StreamId,
         at: Instant,
         client: Client,
-        patience: Duration,
+        until: Instant,
     ) -> Option<()> {
         let is_level = |applied: &Applied| {
             let shard = applied.looks.shard_of(stream);
             let level_at = shard.and_then(|shard| applied.looks.level_at(projection, shard));
             level_at.is_some_and(|level_at| level_at >= at)
         };
-        self.wait(client, patience, is_level).await;
+        self.wait(client, until, is_level).await;
         is_level(&self.applied.borrow()).then_some(())
     }
 
@@ -159,7 +157,7 @@ impl Freshness {
     }
 
     /// Waits until it is settled, unless there is no place to wait or it takes too long.
-    async fn wait(&self, client: Client, patience: Duration, settled: impl Fn(&Applied) -> bool) {
+    async fn wait(&self, client: Client, until: Instant, settled: impl Fn(&Applied) -> bool) {
         if settled(&self.applied.borrow()) {
             return;
         }
@@ -167,7 +165,7 @@ impl Freshness {
         let started = Instant::now();
         let mut applied = self.applied.clone();
         // It also ends, unreached, when nobody tells positions any more: then we shut down.
-        let waited = timeout(patience, applied.wait_for(settled)).await;
+        let waited = timeout_at(until, applied.wait_for(settled)).await;
         let reached = waited.is_ok_and(|it| it.is_ok());
         emit(Waited { reached, elapsed: started.elapsed() });
     }

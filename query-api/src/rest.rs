@@ -72,7 +72,7 @@ impl AppState {
     /// now reflects.
     async fn reach(&self, projections: &[Projection], asked: &Asked) -> Result<Position, Problem> {
         let client = Client::from(&asked.caller);
-        self.0.freshness.reach(projections, &asked.at_least, asked.patience, client).await
+        self.0.freshness.reach(projections, &asked.at_least, asked.until, client).await
     }
 }
 

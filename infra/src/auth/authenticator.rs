@@ -52,8 +52,8 @@ pub struct Inquiry<'r> {
     text: &'r str,
     /// What the client has seen: the key must be judged by no less.
     pub at_least: Position,
-    /// How long it would wait for that.
-    pub patience: Duration,
+    /// How long it would wait for all of this.
+    pub until: Instant,
     pub client: Client,
     pub asked_at: Instant,
 }
@@ -102,13 +102,12 @@ impl<'r> Inquiry<'r> {
     fn of(parts: &'r Parts, text: &'r str, hash: KeyHash) -> Option<Self> {
         // One that cannot be read is told to those who may come in, and is nothing to wait for.
         let AtLeast(at_least) = AtLeast::from_headers(&parts.headers).unwrap_or_default();
-        let PreferWait(patience) = PreferWait::from_headers(&parts.headers);
         Some(Self {
             id: ApiKey::id_of(text)?,
             hash,
             text,
             at_least,
-            patience,
+            until: PreferWait::from_headers(&parts.headers).until(),
             client: Client::of_connection(parts),
             asked_at: Instant::now(),
         })

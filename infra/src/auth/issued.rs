@@ -52,9 +52,9 @@ impl<R: IssuedRows> KeyDirectory for IssuedKeys<R> {
         if !is_news || self.signing.as_ref().is_some_and(|signing| !inquiry.is_signed(signing)) {
             return Ok(found);
         }
-        let (client, patience, stream) = (inquiry.client, inquiry.patience, inquiry.id.stream());
+        let (client, until, stream) = (inquiry.client, inquiry.until, inquiry.id.stream());
         let asked_at = inquiry.asked_at;
-        let level = self.freshness.level(API_KEYS, &stream, asked_at, client, patience).await;
+        let level = self.freshness.level(API_KEYS, &stream, asked_at, client, until).await;
         level.ok_or(Unavailable::Stale)?;
         self.find_at_least(inquiry).await
     }
@@ -63,9 +63,9 @@ impl<R: IssuedRows> KeyDirectory for IssuedKeys<R> {
 impl<R: IssuedRows> IssuedKeys<R> {
     /// What is there once the client's position is applied in the shard of the key.
     async fn find_at_least(&self, inquiry: &Inquiry<'_>) -> Result<Found, Unavailable> {
-        let (client, patience, stream) = (inquiry.client, inquiry.patience, inquiry.id.stream());
+        let (client, until, stream) = (inquiry.client, inquiry.until, inquiry.id.stream());
         let at_least = &inquiry.at_least;
-        let stand = self.freshness.stand(API_KEYS, &stream, at_least, client, patience).await;
+        let stand = self.freshness.stand(API_KEYS, &stream, at_least, client, until).await;
         let stand = stand.ok_or(Unavailable::Stale)?;
         let record = match self.rows.issued(inquiry.id).await.map_err(Unavailable::Away)? {
             Some(Issued::Known(record)) => Some(record),
@@ -136,3 +136,6 @@ impl Row {
 fn roles(names: &[String]) -> BTreeSet<Role> {
     names.iter().filter_map(|name| role_from_name(name)).collect()
 }
+
+#[cfg(test)]
+mod tests;

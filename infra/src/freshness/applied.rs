@@ -89,7 +89,7 @@ impl Notice {
 impl Applied {
     /// What the database says, which it said after everything that was heard so far, and after
     /// `asked_at`.
-    pub(super) fn replace(
+    pub(crate) fn replace(
         projections: &'static [Projection],
         rows: &[PositionRow],
         asked_at: Instant,

@@ -1,12 +1,12 @@
 use std::time::Duration;
 
 use domain::shard::ShardId;
-use infra::{log::Nonce, task};
 
 use super::*;
+use crate::{log::Nonce, task};
 
-const ORDERS: &[Projection] = &[Projection::Orders];
-const PATIENCE: PreferWait = PreferWait(Duration::from_secs(2));
+const ORDERS: &[Projection] = &[Projection("orders")];
+const PATIENCE: Duration = Duration::from_secs(2);
 const CLIENT: Client = Client::Unknown;
 
 fn at(offset: i64) -> AtLeast {
@@ -35,7 +35,10 @@ fn applied_up_to(offset: i64) -> Applied {
 async fn what_is_applied_needs_no_wait() {
     let (_feed, told) = watch::channel(applied_up_to(5));
     let started = Instant::now();
-    let position = Freshness::new(told).reach(ORDERS, &at(5), PATIENCE, CLIENT).await.unwrap();
+    let position = Freshness::new(told)
+        .reach(ORDERS, &at(5), Instant::now() + PATIENCE, CLIENT)
+        .await
+        .unwrap();
     assert_eq!(position, at(5).0);
     assert_eq!(started.elapsed(), Duration::ZERO);
 }
@@ -46,10 +49,9 @@ async fn a_wait_ends_when_the_position_is_applied() {
     let freshness = Freshness::new(told);
     let waiting = {
         let freshness = freshness.clone();
-        task::spawn(
-            "reader",
-            async move { freshness.reach(ORDERS, &at(7), PATIENCE, CLIENT).await },
-        )
+        task::spawn("reader", async move {
+            freshness.reach(ORDERS, &at(7), Instant::now() + PATIENCE, CLIENT).await
+        })
     };
     for offset in [6, 7] {
         tokio::task::yield_now().await;
@@ -63,8 +65,11 @@ async fn a_wait_ends_when_the_position_is_applied() {
 async fn an_impatient_wait_is_stale_and_tells_where_it_stands() {
     let (_feed, told) = watch::channel(applied_up_to(5));
     let started = Instant::now();
-    let problem = Freshness::new(told).reach(ORDERS, &at(7), PATIENCE, CLIENT).await.unwrap_err();
-    assert_eq!(started.elapsed(), PATIENCE.0);
+    let problem = Freshness::new(told)
+        .reach(ORDERS, &at(7), Instant::now() + PATIENCE, CLIENT)
+        .await
+        .unwrap_err();
+    assert_eq!(started.elapsed(), PATIENCE);
     assert_eq!((problem.status().as_u16(), problem.code()), (503, "stale"));
     let answer = axum::response::IntoResponse::into_response(problem);
     assert_eq!(answer.headers()[POSITION], at(5).0.to_string());
@@ -76,11 +81,9 @@ async fn a_log_that_turns_out_to_be_another_ends_the_wait() {
     let (feed, told) = watch::channel(Applied::default());
     let freshness = Freshness::new(told);
     let wanted = AtLeast(Position::of(ShardId::new(0), Nonce(8), 1));
-    let waiting =
-        task::spawn(
-            "reader",
-            async move { freshness.reach(ORDERS, &wanted, PATIENCE, CLIENT).await },
-        );
+    let waiting = task::spawn("reader", async move {
+        freshness.reach(ORDERS, &wanted, Instant::now() + PATIENCE, CLIENT).await
+    });
     tokio::task::yield_now().await;
     feed.send_replace(applied_up_to(1));
     assert_eq!(waiting.await.unwrap().unwrap_err().code(), "unknown_log");
@@ -92,14 +95,13 @@ async fn more_waits_of_a_client_than_its_share_are_stale_at_once_and_others_wait
     let freshness = Freshness::new(told);
     let _places: Vec<_> = (0..64).map(|_| freshness.places.enter(CLIENT).unwrap()).collect();
     let started = Instant::now();
-    let problem = freshness.reach(ORDERS, &at(7), PATIENCE, CLIENT).await.unwrap_err();
+    let problem =
+        freshness.reach(ORDERS, &at(7), Instant::now() + PATIENCE, CLIENT).await.unwrap_err();
     assert_eq!((problem.code(), started.elapsed()), ("stale", Duration::ZERO));
     let other = Client::Network(std::net::IpAddr::from(std::net::Ipv4Addr::LOCALHOST).into());
-    let waiting =
-        task::spawn(
-            "reader",
-            async move { freshness.reach(ORDERS, &at(7), PATIENCE, other).await },
-        );
+    let waiting = task::spawn("reader", async move {
+        freshness.reach(ORDERS, &at(7), Instant::now() + PATIENCE, other).await
+    });
     tokio::task::yield_now().await;
     feed.send_replace(applied_up_to(7));
     assert_eq!(waiting.await.unwrap().unwrap(), at(7).0);

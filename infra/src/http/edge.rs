@@ -124,10 +124,8 @@ where
 
     fn call(&mut self, mut request: Request) -> Self::Future {
         let started = Instant::now();
-        let context = RequestContext {
-            trace: TraceContext::from_headers(request.headers()),
-            deadline: started + self.shared.limits.request_wait_max,
-        };
+        let trace = TraceContext::from_headers(request.headers());
+        let context = RequestContext::new(trace, started, self.shared.limits.request_wait_max);
         let request_id = request_id(request.headers(), context);
         let method = request.method().clone();
         let path = enabled!(Level::DEBUG).then(|| request.uri().path().to_owned());
@@ -167,8 +165,8 @@ where
 
 /// The answer to a request that is not let in.
 pub(super) fn refusal(headers: &HeaderMap, problem: Problem) -> Response {
-    let context =
-        RequestContext { trace: TraceContext::from_headers(headers), deadline: Instant::now() };
+    let trace = TraceContext::from_headers(headers);
+    let context = RequestContext::new(trace, Instant::now(), Duration::ZERO);
     let mut response = context.sync_scope(|| problem.into_response());
     sign(response.headers_mut(), request_id(headers, context), context);
     polish(&mut response);

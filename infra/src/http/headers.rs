@@ -8,12 +8,14 @@ use axum::{
     response::{IntoResponseParts, ResponseParts},
 };
 use domain::envelope::Revision;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
     etag,
     problem::Problem,
     syntax::{list, parameter, split},
+    trace::RequestContext,
 };
 use crate::position::Position;
 
@@ -169,13 +171,15 @@ impl PreferWait {
         // What is not understood is not preferred (RFC 7240).
         Self(wait.map_or(Self::DEFAULT, Duration::from_secs).min(Self::MAX))
     }
-}
 
-impl<S: Send + Sync> FromRequestParts<S> for PreferWait {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(Self::from_headers(&parts.headers))
+    /// When the client has waited for so long: one moment for all that its request waits for, and not
+    /// after its answer has to be there.
+    #[must_use]
+    pub fn until(self) -> Instant {
+        match RequestContext::current() {
+            Some(RequestContext { began, deadline, .. }) => (began + self.0).min(deadline),
+            None => Instant::now() + self.0,
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! The ids live in a task-local, so that a problem or a log line finds them without anybody
 //! handing them down.
 
-use std::{convert::Infallible, fmt, sync::Arc};
+use std::{convert::Infallible, fmt, sync::Arc, time::Duration};
 
 use axum::{
     extract::FromRequestParts,
@@ -32,6 +32,7 @@ pub struct TraceContext {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestContext {
     pub trace: TraceContext,
+    pub began: Instant,
     /// When the answer has to be there. What waits for something waits no longer.
     pub deadline: Instant,
 }
@@ -104,6 +105,11 @@ impl fmt::Display for TraceId {
 }
 
 impl RequestContext {
+    #[must_use]
+    pub fn new(trace: TraceContext, began: Instant, wait_max: Duration) -> Self {
+        Self { trace, began, deadline: began + wait_max }
+    }
+
     /// The context of the request that this task answers, if it answers one.
     #[must_use]
     pub fn current() -> Option<Self> {
@@ -127,15 +133,15 @@ impl RequestContext {
 }
 
 /// How long a request may take that came through no server, as in a unit test.
-const UNSERVED_WAIT_MAX: std::time::Duration = std::time::Duration::from_secs(10);
+const UNSERVED_WAIT_MAX: Duration = Duration::from_secs(10);
 
 impl<S: Send + Sync> FromRequestParts<S> for RequestContext {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(Self::current().unwrap_or_else(|| Self {
-            trace: TraceContext::from_headers(&parts.headers),
-            deadline: Instant::now() + UNSERVED_WAIT_MAX,
+        Ok(Self::current().unwrap_or_else(|| {
+            let trace = TraceContext::from_headers(&parts.headers);
+            Self::new(trace, Instant::now(), UNSERVED_WAIT_MAX)
         }))
     }
 }

@@ -12,6 +12,7 @@ use infra::{
     },
 };
 use serde::Deserialize;
+use tokio::time::Instant;
 use utoipa::IntoParams;
 
 use super::AppState;
@@ -21,7 +22,8 @@ pub(super) struct Asked {
     /// Whose token was sent, whoever the caller is.
     pub(super) open_cart: Option<CartId>,
     pub(super) at_least: AtLeast,
-    pub(super) patience: PreferWait,
+    /// How long the client would wait for that.
+    pub(super) until: Instant,
     pub(super) known: IfNoneMatch,
 }
 
@@ -31,10 +33,10 @@ impl FromRequestParts<AppState> for Asked {
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
         let caller = Caller::from_request_parts(parts, state).await?;
         let at_least = AtLeast::from_request_parts(parts, state).await?;
-        let Ok(patience) = PreferWait::from_request_parts(parts, state).await;
+        let until = PreferWait::from_headers(&parts.headers).until();
         let Ok(known) = IfNoneMatch::from_request_parts(parts, state).await;
         let Ok(OpenCart(open_cart)) = OpenCart::from_request_parts(parts, state).await;
-        Ok(Self { caller, open_cart, at_least, patience, known })
+        Ok(Self { caller, open_cart, at_least, until, known })
     }
 }
 

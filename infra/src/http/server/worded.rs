@@ -7,6 +7,7 @@ use std::{
     io::{self, IoSlice},
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::{Buf, Bytes};
@@ -127,7 +128,7 @@ fn words_for(bytes: &[u8]) -> Option<Bytes> {
 
 fn written(problem: &Problem) -> Bytes {
     let trace = TraceContext::from_headers(&axum::http::HeaderMap::new());
-    let context = RequestContext { trace, deadline: Instant::now() };
+    let context = RequestContext::new(trace, Instant::now(), Duration::ZERO);
     let body = context.sync_scope(|| problem.to_json().to_string());
     let (length, id) = (body.len(), trace.trace_id());
     let status = problem.status();

@@ -1,0 +1,100 @@
+use std::{sync::Arc, time::Duration};
+
+use axum::http::{Request, header, request::Parts};
+use chrono::DateTime;
+use domain::shard::{ShardId, shard_of};
+use tokio::{sync::watch, time::Instant};
+
+use super::*;
+use crate::{
+    auth::{ApiKey, Authenticator, Client},
+    clock::Clock,
+    freshness::{Applied, PositionRow},
+    http::{
+        headers::{AtLeast, POSITION, PREFER, PreferWait},
+        trace::{RequestContext, TraceContext},
+    },
+    log::Nonce,
+    position::Position,
+    task,
+};
+
+const SIGNING: &str = "what keys are signed with";
+const SHARDS: i32 = 2;
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Nobody has issued any.
+struct Nothing;
+
+#[async_trait]
+impl IssuedRows for Nothing {
+    async fn issued(&self, _: ApiKeyId) -> Result<Option<Issued>, BoxError> {
+        Ok(None)
+    }
+}
+
+/// Both shards, applied up to there and level as of a moment ago.
+fn applied_up_to(next_offset: i64) -> Applied {
+    let row = |shard| PositionRow {
+        projection: API_KEYS.0.to_owned(),
+        version: 1,
+        shard,
+        log_id: Some(Nonce(7).to_string()),
+        next_offset,
+        log_end: next_offset,
+        lag_records: 0,
+        lag_seconds: 0.0,
+        applied_at: DateTime::UNIX_EPOCH,
+        level_seconds: Some(3.0),
+        end_seconds: Some(1.0),
+        shard_count: Some(SHARDS),
+    };
+    let rows: Vec<_> = (0..SHARDS).map(row).collect();
+    Applied::replace(&[API_KEYS], &rows, Instant::now())
+}
+
+fn at(shard: ShardId, next_offset: i64) -> Position {
+    Position::of(shard, Nonce(7), next_offset)
+}
+
+fn request(key: &ApiKey, at: &Position) -> Parts {
+    let request = Request::builder()
+        .header(header::AUTHORIZATION, format!("Bearer {}", key.expose()))
+        .header(POSITION, at.to_string())
+        .header(PREFER, "wait=2");
+    request.body(()).unwrap().into_parts().0
+}
+
+/// As the edge begins a request that a service may take long for.
+fn context() -> RequestContext {
+    let trace = TraceContext::from_headers(&axum::http::HeaderMap::new());
+    RequestContext::new(trace, Instant::now(), Duration::from_mins(1))
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_waits_of_a_request_end_at_one_moment() {
+    let (feed, told) = watch::channel(applied_up_to(5));
+    let freshness = Freshness::new(told);
+    let signing = Some(SecretString::from(SIGNING));
+    let keys = IssuedKeys { rows: Nothing, freshness: freshness.clone(), signing };
+    let authenticator = Authenticator::new(None, Arc::new(keys), Clock::System, None);
+    let key = ApiKey::generate(ApiKeyId::new(Uuid::nil()), &SIGNING.into()).unwrap();
+    let shard = shard_of(&key.id.stream(), u32::try_from(SHARDS).unwrap());
+    let began = Instant::now();
+    let asking = context().scope(async move {
+        let parts = request(&key, &at(shard, 6));
+        // For the position of the key's shard, then for whether it was issued a moment ago.
+        let problem = authenticator.authenticate(&parts).await.unwrap_err();
+        assert_eq!((problem.code(), began.elapsed()), ("stale", PATIENCE));
+        // And for what it reads, had it come so far.
+        let until = PreferWait::from_headers(&parts.headers).until();
+        let wanted = AtLeast(at(shard, 9));
+        let read = freshness.reach(&[API_KEYS], &wanted, until, Client::Unknown).await;
+        assert_eq!((read.unwrap_err().code(), began.elapsed()), ("stale", PATIENCE));
+    });
+    let asking = task::spawn("a request", asking);
+    tokio::task::yield_now().await;
+    tokio::time::advance(Duration::from_millis(1500)).await;
+    feed.send_replace(applied_up_to(6));
+    asking.await.unwrap();
+}
