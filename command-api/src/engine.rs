@@ -98,6 +98,15 @@ pub struct Answer {
     pub position: Position,
 }
 
+/// What a read shows of one shard.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Shown {
+    /// In the order asked.
+    pub snapshots: Vec<Snapshot>,
+    /// How far they reach.
+    pub at: Position,
+}
+
 /// How new the states have to be that a read shows. Confirmed by the log they are always.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -259,6 +268,20 @@ impl Engine {
         snapshots.pop().ok_or(SubmitError::NotOwner)
     }
 
+    /// [`Engine::read`], and how far in the log it reaches.
+    ///
+    /// # Errors
+    /// As [`Engine::read`].
+    pub async fn show(
+        &self,
+        stream: &StreamId,
+        consistency: Consistency,
+    ) -> Result<(Snapshot, Position), SubmitError> {
+        let mut shown =
+            self.read_shard(self.shard_of(stream), vec![stream.clone()], consistency).await?;
+        Ok((shown.snapshots.pop().ok_or(SubmitError::NotOwner)?, shown.at))
+    }
+
     /// [`Engine::read`] of several streams, one round per shard; in the order asked.
     ///
     /// # Errors
@@ -272,22 +295,32 @@ impl Engine {
         for (place, stream) in streams.iter().enumerate() {
             by_shard.entry(self.shard_of(stream)).or_default().push(place);
         }
-        let deadline = Instant::now() + READ_WAIT_MAX;
         let rounds = by_shard.into_iter().map(|(shard, places)| {
             let wanted = places.iter().filter_map(|&place| streams.get(place).cloned());
-            let read = Read { shard, streams: wanted.collect(), consistency };
+            let wanted = wanted.collect();
             async move {
-                match self.ask_owner(shard, deadline, read).await {
-                    Ok(snapshots) => Ok(places.into_iter().zip(snapshots)),
-                    // A read that was not answered has left nothing behind.
-                    Err(SubmitError::Unknown) => Err(SubmitError::NotOwner),
-                    Err(error) => Err(error),
-                }
+                let shown = self.read_shard(shard, wanted, consistency).await?;
+                Ok(places.into_iter().zip(shown.snapshots))
             }
         });
         let rounds = try_join_all(rounds).await?;
         let found: BTreeMap<usize, Snapshot> = rounds.into_iter().flatten().collect();
         Ok(found.into_values().collect())
+    }
+
+    async fn read_shard(
+        &self,
+        shard: ShardId,
+        streams: Vec<StreamId>,
+        consistency: Consistency,
+    ) -> Result<Shown, SubmitError> {
+        let deadline = Instant::now() + READ_WAIT_MAX;
+        let read = Read { shard, streams, consistency };
+        self.ask_owner(shard, deadline, read).await.map_err(|error| match error {
+            // A read that was not answered has left nothing behind.
+            SubmitError::Unknown => SubmitError::NotOwner,
+            error => error,
+        })
     }
 
     /// [`Engine::read_many`] of one shard's streams, for another node.
@@ -299,7 +332,7 @@ impl Engine {
         shard: ShardId,
         streams: Vec<StreamId>,
         consistency: Consistency,
-    ) -> Result<Vec<Snapshot>, SubmitError> {
+    ) -> Result<Shown, SubmitError> {
         let (reply, answer) = oneshot::channel();
         let request = shard::Request::Read { streams, consistency, reply };
         self.handle(shard).requests.try_send(request).map_err(refused)?;

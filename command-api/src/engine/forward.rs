@@ -18,7 +18,7 @@ use infra::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::time::Instant;
 
-use super::{Answer, Consistency, Engine, ShardStatus, Snapshot, Submission, SubmitError};
+use super::{Answer, Consistency, Engine, ShardStatus, Shown, Submission, SubmitError};
 
 /// A node that does not take the connection within this is taken for gone.
 const CONNECT_WAIT_MAX: Duration = Duration::from_millis(500);
@@ -57,7 +57,7 @@ pub trait Peers: Send + Sync + 'static {
         streams: &[StreamId],
         consistency: Consistency,
         wait: Duration,
-    ) -> Result<Vec<Snapshot>, PeerError>;
+    ) -> Result<Shown, PeerError>;
 
     async fn shards(&self, peer: &Member, wait: Duration) -> Result<Vec<ShardStatus>, PeerError>;
 }
@@ -134,11 +134,11 @@ pub(super) struct Read {
 
 #[async_trait]
 impl Question for Read {
-    type Answer = Vec<Snapshot>;
+    type Answer = Shown;
 
     const NAME: &'static str = "read";
 
-    async fn ask_here(&self, engine: &Engine, _: Instant) -> Result<Vec<Snapshot>, SubmitError> {
+    async fn ask_here(&self, engine: &Engine, _: Instant) -> Result<Shown, SubmitError> {
         engine.read_here(self.shard, self.streams.clone(), self.consistency).await
     }
 
@@ -147,7 +147,7 @@ impl Question for Read {
         peers: &dyn Peers,
         peer: &Member,
         deadline: Instant,
-    ) -> Result<Vec<Snapshot>, PeerError> {
+    ) -> Result<Shown, PeerError> {
         peers.read(peer, &self.streams, self.consistency, left(deadline)).await
     }
 }
@@ -276,7 +276,7 @@ impl Peers for HttpPeers {
         streams: &[StreamId],
         consistency: Consistency,
         wait: Duration,
-    ) -> Result<Vec<Snapshot>, PeerError> {
+    ) -> Result<Shown, PeerError> {
         self.ask(peer, READ_PATH, &ReadRequest { streams, consistency }, None, wait).await
     }
 
@@ -300,7 +300,7 @@ impl Peers for NoPeers {
         _: &[StreamId],
         _: Consistency,
         _: Duration,
-    ) -> Result<Vec<Snapshot>, PeerError> {
+    ) -> Result<Shown, PeerError> {
         Err(SubmitError::NotOwner.into())
     }
 

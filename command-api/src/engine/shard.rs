@@ -34,7 +34,7 @@ use tokio::{
 use stored::Failures;
 
 use super::{
-    Answer, Cluster, Consistency, Node, ShardStatus, Snapshot, Submission, SubmitError,
+    Answer, Cluster, Consistency, Node, ShardStatus, Shown, Submission, SubmitError,
     effect::{Effect, Input, RequestId, TakeOverReason},
     events::{
         CacheAsked, EntryUnreadable, EpochEnded, GroupReported, GroupSent, PhaseChanged,
@@ -90,7 +90,7 @@ pub(super) struct SubmitReply {
     pub(super) joined: Arc<AtomicBool>,
 }
 
-type ReadReply = oneshot::Sender<Result<Vec<Snapshot>, SubmitError>>;
+type ReadReply = oneshot::Sender<Result<Shown, SubmitError>>;
 
 /// Why a shard cannot go on. The process ends: a half-alive node is worse than a dead one.
 #[derive(Debug, thiserror::Error)]
@@ -425,9 +425,11 @@ impl Shard {
     }
 
     fn show(&mut self, streams: &[StreamId], reply: ReadReply) {
-        let snapshots = streams.iter().map(|stream| self.machine.snapshot(stream)).collect();
+        let snapshots = streams.iter().map(|stream| self.machine.snapshot(stream));
+        let snapshots = snapshots.collect::<Result<_, _>>();
+        let shown = snapshots.map(|snapshots| Shown { snapshots, at: self.machine.position() });
         // A caller that went away needs no answer.
-        reply.send(snapshots).ok();
+        reply.send(shown).ok();
     }
 
     /// A fresh writer and a claim through it.

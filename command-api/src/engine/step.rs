@@ -349,12 +349,18 @@ impl Machine {
     }
 
     fn answer(&self, outcome: Outcome, replayed: bool, next_offset: Offset) -> Answer {
-        let position = self
-            .reader
-            .log_id()
-            .map(|log_id| Position::of(self.shard, log_id, next_offset))
-            .unwrap_or_default();
-        Answer { outcome, replayed, position }
+        Answer { outcome, replayed, position: self.position_at(next_offset) }
+    }
+
+    /// How far what is shown has come: nothing that was answered before it is missing.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.position_at(self.reader.next_offset())
+    }
+
+    fn position_at(&self, next_offset: Offset) -> Position {
+        let log_id = self.reader.log_id();
+        log_id.map(|id| Position::of(self.shard, id, next_offset)).unwrap_or_default()
     }
 }
 

@@ -4,6 +4,11 @@
 //! where the answer can be yes: what a confirmed state of the key says against it is final, for a hash
 //! never changes and nothing takes a revocation back, and a key that nobody issued is told from one
 //! that was issued a moment ago by its signature. Whoever makes keys up costs the log nothing.
+//!
+//! What was read so stays true for a while (`proofs`): a confirmed state that reaches as far as the
+//! client has seen, and says nothing against the key, needs no other proof meanwhile.
+
+mod proofs;
 
 use async_trait::async_trait;
 use domain::{State, id::StreamId};
@@ -11,17 +16,16 @@ use infra::auth::{Found, Inquiry, KeyDirectory, KeyRecord, Unavailable};
 use secrecy::SecretString;
 use tokio::time::Instant;
 
-use super::{
-    admission::Admission,
-    state::{EngineSlot, read_one},
-};
-use crate::engine::{Consistency, Engine};
+use super::{admission::Admission, state::EngineSlot};
+use crate::engine::{Consistency, Engine, SubmitError};
+use proofs::Proofs;
 
 pub(super) struct EngineDirectory {
-    pub(super) engine: EngineSlot,
-    pub(super) admission: Admission,
+    engine: EngineSlot,
+    admission: Admission,
     /// What keys are signed with.
-    pub(super) signing: SecretString,
+    signing: SecretString,
+    proofs: Proofs,
 }
 
 #[async_trait]
@@ -31,33 +35,50 @@ impl KeyDirectory for EngineDirectory {
             return Err(Unavailable::Away("no event log yet".into()));
         };
         let stream = inquiry.id.stream();
-        let as_of = Instant::now();
-        let found = |record| Found { record, as_of, seen: None };
-        let known = self.look(engine, &stream, Consistency::Serializable).await?;
-        let may_hold = match &known {
+        let known = self.look(engine, &stream, Consistency::Serializable).await.map_err(away)?;
+        let may_hold = match &known.record {
             Some(record) => record.hash.matches(&inquiry.hash) && !record.revoked,
             None => inquiry.is_signed(&self.signing),
         };
         if !may_hold {
-            return Ok(found(known));
+            return Ok(known);
         }
-        self.look(engine, &stream, Consistency::Linearizable).await.map(found)
+        let proof = self.proofs.of(inquiry.id);
+        if let Some(as_of) = proof.still_holds()
+            && known.record.is_some()
+            && inquiry.is_seen_by(known.seen)
+        {
+            return Ok(Found { as_of, ..known });
+        }
+        let read = || self.look(engine, &stream, Consistency::Linearizable);
+        proof.since(inquiry.asked_at, read).await.map_err(away)
     }
 }
 
 impl EngineDirectory {
+    pub(super) fn new(engine: EngineSlot, admission: Admission, signing: SecretString) -> Self {
+        Self { engine, admission, signing, proofs: Proofs::default() }
+    }
+
     async fn look(
         &self,
         engine: &Engine,
         stream: &StreamId,
         consistency: Consistency,
-    ) -> Result<Option<KeyRecord>, Unavailable> {
-        let read = read_one(engine, &self.admission, stream, consistency).await;
-        let snapshot = read.map_err(|error| Unavailable::Away(Box::new(error)))?;
-        let State::ApiKey(key) = snapshot.state else { return Ok(None) };
-        let Some(issued) = key.issued else { return Ok(None) };
-        let hash = issued.hash.parse().map_err(|error| Unavailable::Away(Box::new(error)))?;
+    ) -> Result<Found, SubmitError> {
+        let as_of = Instant::now();
+        let _place = self.admission.enter(engine, engine.shard_of(stream), 1)?;
+        let (snapshot, at) = engine.show(stream, consistency).await?;
+        let found = |record| Found { record, as_of, seen: at.entries().next() };
+        let State::ApiKey(key) = snapshot.state else { return Ok(found(None)) };
+        let Some(issued) = key.issued else { return Ok(found(None)) };
         let (roles, expires_at) = (issued.roles, issued.expires_at);
-        Ok(Some(KeyRecord { hash, roles, expires_at, revoked: key.revoked }))
+        // A hash that is none was written by nobody that we know.
+        let hash = issued.hash.parse().map_err(|_invalid| SubmitError::StreamUnreadable)?;
+        Ok(found(Some(KeyRecord { hash, roles, expires_at, revoked: key.revoked })))
     }
+}
+
+fn away(error: SubmitError) -> Unavailable {
+    Unavailable::Away(Box::new(error))
 }

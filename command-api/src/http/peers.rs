@@ -21,7 +21,7 @@ use tokio::time::Instant;
 
 use super::state::AppState;
 use crate::engine::{
-    Answer, ShardStatus, Snapshot, Submission, SubmitError,
+    Answer, ShardStatus, Shown, Submission, SubmitError,
     forward::{
         ANSWER_SEAL, BODY_BYTES_MAX, READ_PATH, ReadRequest, SEAL, SHARDS_PATH, SUBMIT_PATH,
         SubmitRequest,
@@ -116,9 +116,9 @@ async fn submit(
 async fn read(
     State(app): State<AppState>,
     Json(request): Json<ReadRequest<Vec<StreamId>>>,
-) -> Asked<Vec<Snapshot>> {
+) -> Asked<Shown> {
     let engine = app.engine.get()?;
-    let Some(first) = request.streams.first() else { return Ok(Json(Ok(Vec::new()))) };
+    let Some(first) = request.streams.first() else { return Ok(Json(Ok(Shown::default()))) };
     let shard = engine.shard_of(first);
     if request.streams.iter().any(|stream| engine.shard_of(stream) != shard) {
         return Err(Problem::bad_request("several_shards", "the streams are of several shards"));

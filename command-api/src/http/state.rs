@@ -77,11 +77,8 @@ impl AppState {
         let Ingredients { engine, clock, auth, desk, webhook_secret, gate, .. } = ingredients;
         let admission = Admission::new(ingredients.requests_max);
         let secret = auth.cart_token_secret;
-        let directory = Arc::new(EngineDirectory {
-            engine: engine.clone(),
-            admission: admission.clone(),
-            signing: secret.clone(),
-        });
+        let directory = EngineDirectory::new(engine.clone(), admission.clone(), secret.clone());
+        let directory = Arc::new(directory);
         let authenticator = Authenticator::new(
             auth.operator_key_sha256,
             directory,
@@ -146,7 +143,7 @@ impl AppState {
     }
 }
 
-pub(super) async fn read_one(
+async fn read_one(
     engine: &Engine,
     admission: &Admission,
     stream: &StreamId,

@@ -2,7 +2,8 @@
 //!
 //! Who asks is a key that holds, else a cart's token together with the address it comes from, else the
 //! address: a token alone is nobody, for it costs nothing to make up. A key that has not been seen to
-//! hold costs its address a little of what it has for guesses.
+//! hold costs its address a little of what it has for guesses, unless nobody can say whether it does: then
+//! it is the address that asks.
 //!
 //! There are [`CLIENTS_MAX`] buckets of each kind at most. Beyond it those that were not asked for lately
 //! are forgotten: such a client begins with a full one.
@@ -34,6 +35,7 @@ use crate::{
 };
 use bucket::{Buckets, Standing};
 
+use ticket::Asks;
 pub use ticket::Ticket;
 pub use weight::Weight;
 
@@ -89,11 +91,14 @@ impl Limiter {
         let address = address.map(|ConnectInfo(address)| Network::from(address.ip()));
         let key = request.headers().get(header::AUTHORIZATION);
         let key = key.map(|key| self.hasher.hash_one(key.as_bytes()));
-        let ticket = Ticket::new(Arc::clone(self), weight, key);
-        let entered = match key {
-            Some(key) => self.suspect(key, address),
-            None => self.guest(address, request.headers(), weight),
+        let (guess, entered) = match key {
+            Some(key) => match self.suspect(key, address) {
+                Ok(guess) => (guess, Ok(None)),
+                Err(empty) => (None, Err(empty)),
+            },
+            None => (None, self.guest(address, request.headers(), weight)),
         };
+        let ticket = Ticket::new(Arc::clone(self), Asks { address, weight, key, guess });
         let refused = ticket.note(entered);
         (ticket, refused)
     }
@@ -110,16 +115,26 @@ impl Limiter {
         Ok(cart.or(address.flatten()))
     }
 
-    /// A key that is known to hold is judged by its own bucket, later.
-    fn suspect(&self, key: u64, address: Option<Network>) -> Result<Option<Standing>, Empty> {
+    /// A key that is known to hold is judged by its own bucket, later. Tells whose guess it is, if it
+    /// was paid for as one.
+    fn suspect(&self, key: u64, address: Option<Network>) -> Result<Option<Network>, Empty> {
         let judgement = self.judged.get(&key);
         let paid = matches!(judgement, Some(Judgement::Holds | Judgement::Asked));
         let Some(address) = address.filter(|_| !paid) else { return Ok(None) };
-        self.guesses.take(address, 1)?;
+        self.guesses.take_one(address)?;
         if judgement.is_none() {
             self.judged.insert(key, Judgement::Asked);
         }
-        Ok(None)
+        Ok(Some(address))
+    }
+
+    /// Nobody could say whether the key holds: no guess was answered, and nobody in particular asks.
+    fn unjudged(&self, asks: &Asks) -> Result<Option<Standing>, Empty> {
+        if let Some(guess) = &asks.guess {
+            self.guesses.give_back(guess);
+        }
+        let Some(address) = asks.address else { return Ok(None) };
+        self.addresses.take(address, asks.weight)
     }
 
     fn holder(&self, caller: &Caller, weight: u32) -> Result<Option<Standing>, Empty> {

@@ -29,8 +29,8 @@ use tokio::{
 
 use super::{
     super::{
-        Answer, Cluster, Consistency, Engine, Node, Shard, ShardStatus, Snapshot, Stores,
-        Submission, SubmitError,
+        Answer, Cluster, Consistency, Engine, Node, Shard, ShardStatus, Shown, Stores, Submission,
+        SubmitError,
         forward::{PeerError, Peers},
         ownership::Ownership,
     },
@@ -71,7 +71,7 @@ impl Peers for LocalPeers {
         streams: &[StreamId],
         consistency: Consistency,
         _: Duration,
-    ) -> Result<Vec<Snapshot>, PeerError> {
+    ) -> Result<Shown, PeerError> {
         let engine = self.engine(peer)?;
         let shard = engine.shard_of(&streams[0]);
         Ok(engine.read_here(shard, streams.to_vec(), consistency).await?)

@@ -1,8 +1,16 @@
 //! API keys, from issue to revocation.
 
-use domain::{id::ApiKeyId, shard::ShardId};
-use infra::auth::ApiKey;
+use domain::{
+    id::ApiKeyId,
+    shard::{ShardId, shard_of},
+};
+use futures_util::future::join_all;
+use infra::{
+    auth::ApiKey,
+    position::{Entry, Position},
+};
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::testing::{SECRET, Seen, World, bearer, new_uuid};
 
@@ -85,4 +93,79 @@ async fn a_key_with_our_signature_is_looked_for_in_the_log_itself() {
     let after = records(&world).await;
     receive(&world, signed.expose()).await.expect_problem(401, "invalid_key");
     assert_eq!(records(&world).await, after, "it is remembered as unknown");
+}
+
+/// A key of staff, a SKU whose stock lies in the key's shard, and where the key was issued in it.
+async fn key_and_neighbour(world: &World) -> (String, String, Entry) {
+    let body = json!({"name": "warehouse", "roles": ["staff"]});
+    let issued = world.staff("POST", "/v1/api-keys", body).await.expect(201);
+    let id = issued.body["id"].as_str().unwrap().parse::<ApiKeyId>().unwrap();
+    let shard = shard_of(&id.stream(), world.log.shard_count());
+    let is_near = |sku: &String| {
+        let sku = sku.parse::<domain::id::Sku>().unwrap();
+        shard_of(&sku.stock_stream(), world.log.shard_count()) == shard
+    };
+    let sku = (0..).map(|number| format!("SKU-{number}")).find(is_near).unwrap();
+    let at = Position::parse(issued.header("tradewind-position")).unwrap();
+    (issued.body["key"].as_str().unwrap().to_owned(), sku, at.entries().next().unwrap())
+}
+
+async fn receive_at(world: &World, key: &str, sku: &str, at: &str) -> Seen {
+    let request = World::request("POST", &format!("/v1/stock/{sku}/receive"));
+    let request = request.header("authorization", bearer(key)).header("tradewind-position", at);
+    world.send(request.body("{\"quantity\": 1}".into()).unwrap()).await
+}
+
+async fn total(world: &World) -> i64 {
+    records(world).await.into_iter().sum()
+}
+
+#[tokio::test]
+async fn a_client_that_sends_the_position_of_each_answer_costs_the_log_its_commands_alone() {
+    let world = World::start();
+    let (key, sku, _) = key_and_neighbour(&world).await;
+    let mut at = receive(&world, &key).await.expect(200).header("tradewind-position").to_owned();
+    let (before, began) = (total(&world).await, Instant::now());
+    for _ in 0..50 {
+        let answer = receive_at(&world, &key, &sku, &at).await.expect(200);
+        answer.header("tradewind-position").clone_into(&mut at);
+    }
+    // What is known of the key is read anew every two seconds, whatever is sent.
+    let reads = i64::try_from(began.elapsed().as_secs()).unwrap() / 2 + 1;
+    let cost = total(&world).await - before;
+    assert!(cost <= 50 + reads, "{cost} records for 50 commands in {:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_flood_of_positions_that_nobody_has_seen_costs_the_log_little() {
+    let world = World::start();
+    let (key, _, at) = key_and_neighbour(&world).await;
+    receive(&world, &key).await.expect(200);
+    let far = Position::of(at.shard, at.log_id, 1_000_000).to_string();
+    let before = total(&world).await;
+    let (world, key, far) = (&world, &key, &far);
+    // What they ask for is refused, so that it costs no record.
+    let ask = async || {
+        let request = World::request("POST", "/v1/stock/A/adjust");
+        let request =
+            request.header("authorization", bearer(key)).header("tradewind-position", far);
+        world.send(request.body("{}".into()).unwrap()).await.expect(422);
+    };
+    let began = Instant::now();
+    join_all((0..200).map(|_| ask())).await;
+    let cost = total(world).await - before;
+    let reads = i64::try_from(began.elapsed().as_millis()).unwrap() / 100 + 2;
+    assert!(cost <= reads.min(20), "{cost} records in {:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_revocation_bites_at_once_for_whoever_has_seen_it() {
+    let world = World::start();
+    let (key, sku, _) = key_and_neighbour(&world).await;
+    receive(&world, &key).await.expect(200);
+    let id = key[3..35].parse::<ApiKeyId>().unwrap();
+    let path = format!("/v1/api-keys/{id}");
+    let revoked = world.staff("DELETE", &path, json!({})).await.expect(200);
+    let at = revoked.header("tradewind-position");
+    receive_at(&world, &key, &sku, at).await.expect_problem(401, "invalid_key");
 }

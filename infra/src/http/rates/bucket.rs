@@ -1,6 +1,15 @@
 //! The buckets of one kind of client.
 
-use std::{fmt, hash::Hash, num::NonZeroU32, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    hash::Hash,
+    num::NonZeroU32,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::http::HeaderValue;
 use governor::{
@@ -16,7 +25,11 @@ use tokio::time::Instant;
 use super::{CLIENTS_MAX, Empty};
 use crate::config::Rate;
 
-type Bucket = RateLimiter<NotKeyed, InMemoryState, Time, StateInformationMiddleware>;
+struct Bucket {
+    limiter: RateLimiter<NotKeyed, InMemoryState, Time, StateInformationMiddleware>,
+    /// What was given back, a unit each.
+    returned: AtomicU32,
+}
 
 /// Tokio's time, which tests can stop.
 #[derive(Clone, Copy, Debug)]
@@ -82,7 +95,7 @@ impl<K: Hash + Eq + Clone> Buckets<K> {
             remaining,
             wait,
         };
-        match bucket.check_n(weight) {
+        match bucket.limiter.check_n(weight) {
             Ok(Ok(state)) => {
                 let remaining = state.remaining_burst_capacity();
                 let missing = rate.burst.get().saturating_sub(remaining);
@@ -95,11 +108,28 @@ impl<K: Hash + Eq + Clone> Buckets<K> {
         }
     }
 
+    /// Takes one unit, and may give it back.
+    pub(super) fn take_one(&self, client: K) -> Result<(), Empty> {
+        let returned = self.clients.get(&client).is_some_and(|bucket| {
+            let less = |returned: u32| returned.checked_sub(1);
+            bucket.returned.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
+        });
+        if returned { Ok(()) } else { self.take(client, 1).map(drop) }
+    }
+
+    /// What was taken was not owed. A bucket that was forgotten meanwhile is full anyway.
+    pub(super) fn give_back(&self, client: &K) {
+        let (Some(rate), Some(bucket)) = (self.rate, self.clients.get(client)) else { return };
+        let more = |returned: u32| (returned < rate.burst.get()).then(|| returned + 1);
+        bucket.returned.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok();
+    }
+
     /// Of two that come at once, one may begin with a bucket that the other does not share.
     fn fill(&self, client: K, rate: Rate) -> Arc<Bucket> {
         let quota = Quota::per_second(rate.per_second).allow_burst(rate.burst);
-        let bucket = RateLimiter::direct_with_clock(quota, self.time);
-        let bucket = Arc::new(bucket.with_middleware::<StateInformationMiddleware>());
+        let limiter = RateLimiter::direct_with_clock(quota, self.time);
+        let limiter = limiter.with_middleware::<StateInformationMiddleware>();
+        let bucket = Arc::new(Bucket { limiter, returned: AtomicU32::new(0) });
         self.clients.insert(client, Arc::clone(&bucket));
         bucket
     }

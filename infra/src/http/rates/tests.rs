@@ -35,6 +35,7 @@ async fn judge(State(()): State<()>, request: Request<Body>) -> Result<String, P
             let id = ApiKeyId::new(Uuid::new_v5(&Uuid::NAMESPACE_OID, key.as_bytes()));
             Ok(Caller::Key { id, roles: BTreeSet::from([role]).into() })
         }
+        Some(key) if key.starts_with("unseen") => Err(Problem::key_unknown_yet()),
         Some(_) => Err(Problem::invalid_key()),
     };
     let ticket = parts.extensions.get::<Ticket>().unwrap();
@@ -147,6 +148,23 @@ async fn guesses_are_few_and_lock_no_key_out_that_holds() {
     assert_eq!(with("good newcomer").await, 429);
     advance(Duration::from_secs(1)).await;
     assert_eq!(with("good newcomer").await, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_nobody_can_judge_is_no_guess_and_its_address_asks() {
+    let shop = shop(Rates { unknown_keys: rate(1, 2), addresses: rate(1, 9), ..Rates::NONE });
+    let with =
+        async |key: &str| ask(&shop, "192.0.2.1", "GET /products", &[("authorization", key)]).await;
+    for r in (0..9).rev() {
+        let limit = format!("\"address\";r={r};t={}", 9 - r);
+        // The same one again, or always another.
+        let key = if r % 2 == 0 { "unseen".to_owned() } else { format!("unseen {r}") };
+        check(&with(&key).await, 503, &limit);
+    }
+    check(&with("unseen").await, 429, "\"address\";r=0;t=1");
+    for (guess, status) in [("wrong", 401), ("another", 401), ("a third", 429)] {
+        assert_eq!(with(guess).await.status, status, "{guess}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

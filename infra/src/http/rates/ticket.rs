@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use super::{Empty, Judgement, Limiter, Standing};
 use crate::{
     auth::Caller,
-    http::{events::RequestThrottled, problem::Problem},
+    http::{client::Network, events::RequestThrottled, problem::Problem},
     telemetry::emit,
 };
 
@@ -25,22 +25,33 @@ pub struct Ticket(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     limiter: Arc<Limiter>,
-    weight: u32,
-    /// Hash of what it brings as a key.
-    key: Option<u64>,
+    asks: Asks,
     state: Mutex<State>,
+}
+
+/// What a request asks, and for whom.
+#[derive(Debug)]
+pub(super) struct Asks {
+    pub(super) address: Option<Network>,
+    pub(super) weight: u32,
+    /// Hash of what it brings as a key.
+    pub(super) key: Option<u64>,
+    /// Who has paid for it as for a guess.
+    pub(super) guess: Option<Network>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     standing: Option<Standing>,
     /// Somebody has looked at the key.
+    looked: bool,
+    /// And it is known whether it holds.
     judged: bool,
 }
 
 impl Ticket {
-    pub(super) fn new(limiter: Arc<Limiter>, weight: u32, key: Option<u64>) -> Self {
-        Self(Arc::new(Inner { limiter, weight, key, state: Mutex::default() }))
+    pub(super) fn new(limiter: Arc<Limiter>, asks: Asks) -> Self {
+        Self(Arc::new(Inner { limiter, asks, state: Mutex::default() }))
     }
 
     /// Takes note of what has come of the key: a caller who has used up what it may ask is refused.
@@ -49,8 +60,9 @@ impl Ticket {
     /// # Errors
     /// 429, or the problem that there is.
     pub fn judge(&self, found: Result<Caller, Problem>) -> Result<Caller, Problem> {
-        let Inner { limiter, weight, key: Some(key), .. } = &*self.0 else { return found };
-        if self.state().judged {
+        let Inner { limiter, asks, .. } = &*self.0;
+        let Asks { weight, key: Some(key), .. } = asks else { return found };
+        if std::mem::replace(&mut self.state().looked, true) {
             return found;
         }
         match &found {
@@ -69,7 +81,10 @@ impl Ticket {
                 limiter.judged.insert(*key, Judgement::Wrong);
                 found
             }
-            Err(_) => found,
+            Err(_) => match self.note(limiter.unjudged(asks)) {
+                Some(refused) => Err(refused),
+                None => found,
+            },
         }
     }
 
@@ -99,8 +114,8 @@ impl Ticket {
                 headers.insert(RATE_LIMIT, told);
             }
         }
-        // Where nobody looks at keys, none has been paid for.
-        if let (Some(key), false) = (&self.0.key, state.judged) {
+        // Where nobody looks at keys, or can tell, none has been paid for.
+        if let (Some(key), false) = (&self.0.asks.key, state.judged) {
             self.0.limiter.judged.remove_if(key, |it| *it == Judgement::Asked);
         }
     }

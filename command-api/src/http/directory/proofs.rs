@@ -1,0 +1,141 @@
+//! What was read of keys in the log itself, so that it is not read for each request.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use domain::id::ApiKeyId;
+use infra::auth::Found;
+use rustc_hash::FxHashMap;
+use tokio::time::{Instant, sleep_until};
+
+use crate::engine::SubmitError;
+
+/// How long a read of the log stays a proof, if nothing newer speaks against it.
+const PROOF_AGE_MAX: Duration = Duration::from_secs(2);
+/// Between two reads of one key: whoever asks meanwhile waits for the next, together.
+const READ_INTERVAL: Duration = Duration::from_millis(100);
+/// Keys remembered at once. A full memory is emptied, which only costs reads.
+const KEYS_MAX: usize = 10_000;
+
+#[derive(Default)]
+pub(super) struct Proofs(Mutex<FxHashMap<ApiKeyId, Arc<Proof>>>);
+
+/// Of one key.
+#[derive(Default)]
+pub(super) struct Proof {
+    last: Mutex<Option<Read>>,
+    /// Held by the one that reads.
+    reading: tokio::sync::Mutex<()>,
+}
+
+/// A read of the log, and what came of it.
+#[derive(Clone)]
+struct Read {
+    began: Instant,
+    ended: Instant,
+    result: Result<Found, SubmitError>,
+}
+
+impl Proofs {
+    pub(super) fn of(&self, id: ApiKeyId) -> Arc<Proof> {
+        let mut proofs = lock(&self.0);
+        if proofs.len() >= KEYS_MAX && !proofs.contains_key(&id) {
+            proofs.clear();
+        }
+        Arc::clone(proofs.entry(id).or_default())
+    }
+}
+
+impl Proof {
+    /// As of when the key was last seen to be issued, if that was not long ago.
+    pub(super) fn still_holds(&self) -> Option<Instant> {
+        let found = lock(&self.last).clone()?.result.ok()?;
+        let is_proof = found.record.is_some() && found.as_of.elapsed() < PROOF_AGE_MAX;
+        is_proof.then_some(found.as_of)
+    }
+
+    /// What a read tells that began after this moment. All who ask while one is under way, or shortly
+    /// after it, share the next.
+    pub(super) async fn since<F>(
+        &self,
+        moment: Instant,
+        read: impl FnOnce() -> F,
+    ) -> Result<Found, SubmitError>
+    where
+        F: Future<Output = Result<Found, SubmitError>>,
+    {
+        let _reading = self.reading.lock().await;
+        let last = lock(&self.last).clone();
+        if let Some(last) = last {
+            if last.answers(moment) {
+                return last.result;
+            }
+            sleep_until(last.began + READ_INTERVAL).await;
+        }
+        let began = Instant::now();
+        let result = read().await;
+        *lock(&self.last) = Some(Read { began, ended: Instant::now(), result: result.clone() });
+        result
+    }
+}
+
+impl Read {
+    /// Whether it tells what one would that begins at this moment. That the log did not answer is
+    /// told to all who have waited for it.
+    fn answers(&self, moment: Instant) -> bool {
+        let as_of = if self.result.is_ok() { self.began } else { self.ended };
+        as_of >= moment
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures_util::future::join_all;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn many_who_ask_at_once_share_a_read_and_there_are_few_reads_in_a_time() {
+        let (proof, reads) = (Proof::default(), AtomicUsize::new(0));
+        let read = || async {
+            reads.fetch_add(1, Ordering::Relaxed);
+            let as_of = Instant::now();
+            tokio::time::advance(Duration::from_millis(1)).await;
+            Ok(Found { record: None, as_of, seen: None })
+        };
+        let began = Instant::now();
+        for rounds in 1..=10 {
+            let asked = Instant::now();
+            for told in join_all((0..100).map(|_| proof.since(asked, read))).await {
+                assert!(told.unwrap().as_of >= asked);
+            }
+            assert_eq!(reads.load(Ordering::Relaxed), rounds, "one read for all of a round");
+        }
+        assert!(began.elapsed() >= READ_INTERVAL * 9, "{:?}", began.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_log_that_does_not_answer_lets_nobody_wait_twice() {
+        let (proof, wait_max) = (Proof::default(), Duration::from_secs(5));
+        let read = || async {
+            tokio::time::sleep(wait_max).await;
+            Err(SubmitError::NotOwner)
+        };
+        let began = Instant::now();
+        let later = async {
+            tokio::time::sleep(wait_max / 2).await;
+            proof.since(Instant::now(), read).await
+        };
+        let (first, later) = tokio::join!(proof.since(began, read), later);
+        assert!(first.is_err() && later.is_err());
+        assert_eq!(began.elapsed(), wait_max);
+    }
+}
