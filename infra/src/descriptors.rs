@@ -44,6 +44,12 @@ pub fn for_ops() -> usize {
     (limit() / 16).max(8)
 }
 
+/// For connections to one other node, which lets in as many of all: two nodes leave it a quarter.
+#[must_use]
+pub fn for_peer() -> usize {
+    for_ops() / 8 * 3
+}
+
 /// For files of state that are kept open between two uses.
 #[must_use]
 pub fn for_files() -> usize {

@@ -4,6 +4,8 @@
 //! not the owner. Asking again is harmless, however the first time ended: a command keeps its id,
 //! under which the log holds one outcome.
 
+mod under_way;
+
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
@@ -11,6 +13,7 @@ use axum::http::{StatusCode, header::CONTENT_TYPE};
 use bytes::Bytes;
 use domain::{capability::capabilities, id::StreamId, shard::ShardId};
 use infra::{
+    descriptors,
     http::trace::TRACEPARENT,
     log::BoxError,
     membership::{Member, seal::Sealer},
@@ -19,6 +22,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::time::Instant;
 
 use super::{Answer, Consistency, Engine, ShardStatus, Shown, Submission, SubmitError};
+use under_way::UnderWay;
 
 /// A node that does not take the connection within this is taken for gone.
 const CONNECT_WAIT_MAX: Duration = Duration::from_millis(500);
@@ -26,7 +30,7 @@ const CONNECT_WAIT_MAX: Duration = Duration::from_millis(500);
 /// How much longer an answer is waited for than the other node takes to make one.
 const ANSWER_WAIT_MAX: Duration = Duration::from_millis(250);
 
-/// Connections to another node that are kept while nothing is sent.
+/// Connections to another node that are kept while nothing is sent, if there may be as many.
 const IDLE_CONNECTIONS_MAX: usize = 256;
 
 /// Paths under which nodes ask each other.
@@ -173,19 +177,28 @@ pub struct ReadRequest<S> {
 pub struct HttpPeers {
     client: reqwest::Client,
     sealer: Sealer,
+    under_way: UnderWay,
 }
 
 impl HttpPeers {
     /// # Errors
     /// The client cannot be made.
     pub fn new(sealer: Sealer) -> Result<Self, reqwest::Error> {
+        Self::bounded(sealer, descriptors::for_peer())
+    }
+
+    /// With so many requests to a node under way at most.
+    ///
+    /// # Errors
+    /// As [`HttpPeers::new`].
+    pub fn bounded(sealer: Sealer, under_way_max: usize) -> Result<Self, reqwest::Error> {
         let client = reqwest::Client::builder()
             .connect_timeout(CONNECT_WAIT_MAX)
-            .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
+            .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX.min(under_way_max))
             .tcp_nodelay(true)
             .no_proxy()
             .build()?;
-        Ok(Self { client, sealer })
+        Ok(Self { client, sealer, under_way: UnderWay::new(under_way_max) })
     }
 
     async fn ask<T: DeserializeOwned>(
@@ -200,6 +213,9 @@ impl HttpPeers {
         if body.len() > BODY_BYTES_MAX {
             return Err(SubmitError::TooLarge.into());
         }
+        let deadline = Instant::now() + wait;
+        let _place = self.under_way.enter(peer, wait).await?;
+        let wait = left(deadline);
         let (status, answer) =
             self.exchange(peer, path, body, traceparent, wait).await.map_err(unreachable)?;
         if let Some(final_word) = final_word(status) {

@@ -17,6 +17,9 @@ use axum::{
 };
 use serde::Serialize;
 
+/// Where health is asked for.
+pub(super) const PATHS: [&str; 2] = ["/livez", "/readyz"];
+
 type Reason = Cow<'static, str>;
 
 /// The conditions of one service. Cheap to clone.
@@ -95,8 +98,8 @@ impl Readiness {
     pub(super) fn routes(self) -> Router {
         let ready = move || async move { self.report().into_response() };
         Router::new()
-            .route("/livez", get(|| async { Json(serde_json::json!({ "alive": true })) }))
-            .route("/readyz", get(ready))
+            .route(PATHS[0], get(|| async { Json(serde_json::json!({ "alive": true })) }))
+            .route(PATHS[1], get(ready))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

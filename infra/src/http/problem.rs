@@ -106,6 +106,11 @@ impl Problem {
         self
     }
 
+    /// When the client should try again, if it was told.
+    pub(in crate::http) fn retry_after_seconds(&self) -> Option<&str> {
+        self.0.headers.get(header::RETRY_AFTER)?.to_str().ok()
+    }
+
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.0.status

@@ -3,6 +3,7 @@
 mod connections;
 mod front;
 mod shares;
+mod slots;
 mod steady;
 mod worded;
 

@@ -9,7 +9,8 @@ use std::{
 };
 
 use axum::{Router, http::StatusCode, middleware::from_fn_with_state, routing::post};
-use domain::capability::Capabilities;
+use domain::{capability::Capabilities, shard::ShardId};
+use futures_util::future::join_all;
 use infra::{
     clock::Clock,
     log::{EventLog, Nonce, memory::MemoryLog},
@@ -27,7 +28,7 @@ use tokio::{
 use super::{
     super::{
         Cluster, Engine, Node, Stores, SubmitError,
-        forward::{HttpPeers, SUBMIT_PATH},
+        forward::{HttpPeers, PeerError, Peers, SUBMIT_PATH},
     },
     receive,
 };
@@ -111,4 +112,31 @@ async fn a_command_that_its_owner_does_not_know_is_not_sent() {
     let fewer = Capabilities::from(["Stock.Receive".to_owned()]);
     let asked = asked_of("the nodes' secret", &[StatusCode::OK], Some(fewer)).await;
     assert_eq!(asked, (SubmitError::OwnerOutdated, 0));
+}
+
+#[tokio::test]
+async fn a_node_holds_so_many_connections_to_another_and_no_more() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let mut roster = Roster::default();
+    let beat = Some(Beat::new(&url, Nonce(1), false));
+    roster.hear(Heard { node: "other".to_owned(), beat, at: 0 });
+    let peer = roster.view().owner(ShardId::new(0)).cloned().unwrap();
+    let taken = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&taken);
+    // It takes what comes, and never answers.
+    let _peer = task::spawn("peer", async move {
+        let mut held = vec![];
+        while let Ok((stream, _)) = listener.accept().await {
+            held.push(stream);
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    let sealer = Sealer::new(key("the nodes' secret"), "this", Clock::System);
+    let peers = HttpPeers::bounded(sealer, 2).unwrap();
+    let ask = || peers.shards(&peer, Duration::from_millis(200));
+    let answers = join_all((0..10).map(|_| ask())).await;
+    let is_busy = |it: &&Result<_, _>| matches!(it, Err(PeerError::Refused(SubmitError::Busy)));
+    assert_eq!(answers.iter().filter(is_busy).count(), 8, "nothing was sent: {answers:?}");
+    assert_eq!(taken.load(Ordering::Relaxed), 2);
 }

@@ -158,6 +158,14 @@ impl Problem {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail).retry_after(wait)
     }
 
+    /// 429: the client's address has its share of connections.
+    #[must_use]
+    pub(in crate::http) fn too_many_connections() -> Self {
+        let detail = "your address has its share of connections; use those that it has";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_connections", detail)
+            .retry_after(RETRY_WAIT)
+    }
+
     /// 431.
     #[must_use]
     pub fn head_too_large(bytes_max: usize) -> Self {

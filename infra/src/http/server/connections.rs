@@ -17,7 +17,6 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
     time::timeout,
 };
@@ -25,8 +24,9 @@ use tokio::{
 use super::{
     front::Front,
     shares::{Share, Shares},
+    slots::{Slot, Slots},
     steady::{Bodies, SteadyStream},
-    worded::Worded,
+    worded::{Worded, written},
 };
 use crate::{
     config, descriptors,
@@ -34,6 +34,7 @@ use crate::{
         client::Proxies,
         edge::refusal,
         events::{AcceptFailed, ConnectionCut, Draining},
+        health,
         problem::Problem,
     },
     shutdown::Shutdown,
@@ -48,8 +49,11 @@ pub(super) const URI_BYTES_MAX: usize = 8 << 10;
 /// say otherwise.
 const SHARE: usize = 4;
 const SHARE_OF_LOCAL: usize = 2;
-/// What a client is told that has its share already.
-const SHARE_TAKEN: &str = r#"{"type":"urn:tradewind:problem:too_many_connections","title":"Too many connections","status":429,"code":"too_many_connections","detail":"your address has its share of connections; use those that it has"}"#;
+/// Connections beyond the limit of the listener for operations that are served all the same, for one
+/// question after health each.
+const BRIEF_MAX: usize = 8;
+/// How long such a connection may take over anything.
+const BRIEF_WAIT_MAX: Duration = Duration::from_secs(1);
 /// A pause after a failure to accept, which is mostly a lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -57,6 +61,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Clone, Debug)]
 pub(super) struct Bounds {
     connections_max: usize,
+    /// Served briefly when those are taken.
+    brief_max: usize,
     per_address_max: usize,
     per_local_address_max: usize,
     client_wait_max: Duration,
@@ -71,6 +77,7 @@ impl Bounds {
         let share = |part| per_address_max.unwrap_or(connections_max / part).max(1);
         Self {
             connections_max,
+            brief_max: 0,
             per_address_max: share(SHARE),
             per_local_address_max: share(SHARE_OF_LOCAL),
             client_wait_max: settings.client_wait_max,
@@ -78,11 +85,13 @@ impl Bounds {
         }
     }
 
-    /// As many as requests are let in: nodes send each other what clients ask of them.
+    /// As many as requests are let in: nodes send each other what clients ask of them. Whoever asks
+    /// after health is answered although they hold all of them.
     pub(super) fn of_ops(settings: &config::Http) -> Self {
         let connections_max = settings.requests_max.min(descriptors::for_ops()).max(8);
         Self {
             connections_max,
+            brief_max: BRIEF_MAX,
             per_address_max: usize::MAX,
             per_local_address_max: usize::MAX,
             ..Self::of_clients(settings)
@@ -94,7 +103,7 @@ pub(super) struct Connections {
     front: Front,
     bounds: Arc<Bounds>,
     shares: Shares,
-    slots: Arc<Semaphore>,
+    slots: Slots,
     open: JoinSet<()>,
     closing: Shutdown,
 }
@@ -109,12 +118,11 @@ pub struct StillOpen {
 
 impl Connections {
     pub(super) fn new(front: Front, bounds: Bounds) -> Self {
-        let slots = bounds.connections_max.min(Semaphore::MAX_PERMITS);
         Self {
             front,
             shares: Shares::new(bounds.per_address_max, bounds.per_local_address_max),
+            slots: Slots::new(bounds.connections_max, bounds.brief_max),
             bounds: Arc::new(bounds),
-            slots: Arc::new(Semaphore::new(slots)),
             open: JoinSet::new(),
             closing: Shutdown::new(),
         }
@@ -122,10 +130,9 @@ impl Connections {
 
     /// Accepts for ever. Safe to drop at any await.
     pub(super) async fn accept(&mut self, listener: &TcpListener) {
-        // The semaphore is never closed.
-        while let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await {
+        while let Some(slot) = self.slots.next().await {
             match listener.accept().await {
-                Ok((stream, peer)) => self.open(stream, peer, slot),
+                Ok((stream, peer)) => self.open(stream, peer, self.slots.better(slot)),
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
                     emit(AcceptFailed { error });
@@ -137,12 +144,13 @@ impl Connections {
         }
     }
 
-    fn open(&mut self, stream: TcpStream, peer: SocketAddr, slot: OwnedSemaphorePermit) {
+    fn open(&mut self, stream: TcpStream, peer: SocketAddr, slot: Slot) {
         let share = match self.share(peer.ip()) {
             Ok(share) => share,
             Err(()) => return refuse(&stream),
         };
-        let asked = Asked { front: self.front.clone(), peer, bounds: Arc::clone(&self.bounds) };
+        let (front, bounds) = (self.front.clone(), Arc::clone(&self.bounds));
+        let asked = Asked { front, peer, bounds, is_brief: slot.is_brief };
         let closing = self.closing.clone();
         self.open.spawn(async move {
             serve(stream, asked, closing).await;
@@ -171,10 +179,7 @@ impl Connections {
 /// Says why and hangs up. Nobody waits for a client that does not want to hear it.
 fn refuse(stream: &TcpStream) {
     emit(ConnectionCut { reason: "share" });
-    let head = "HTTP/1.1 429 Too Many Requests\r\ncontent-type: application/problem+json\r\n\
-                retry-after: 1\r\nconnection: close\r\ncontent-length:";
-    let answer = format!("{head} {}\r\n\r\n{SHARE_TAKEN}", SHARE_TAKEN.len());
-    stream.try_write(answer.as_bytes()).ok();
+    stream.try_write(&written(&Problem::too_many_connections())).ok();
 }
 
 /// What all requests of a connection have in common.
@@ -183,10 +188,13 @@ struct Asked {
     front: Front,
     peer: SocketAddr,
     bounds: Arc<Bounds>,
+    is_brief: bool,
 }
 
 async fn serve(stream: TcpStream, asked: Asked, closing: Shutdown) {
+    let is_brief = asked.is_brief;
     let wait_max = asked.bounds.client_wait_max;
+    let wait_max = if is_brief { wait_max.min(BRIEF_WAIT_MAX) } else { wait_max };
     // Answers are written whole, so waiting for more to send only delays them. A failure means
     // that the client is gone, which the connection will find out by itself.
     stream.set_nodelay(true).ok();
@@ -196,6 +204,7 @@ async fn serve(stream: TcpStream, asked: Asked, closing: Shutdown) {
     let service = service_fn(move |request| call(asked.clone(), bodies.clone(), request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
+        .keep_alive(!is_brief)
         .header_read_timeout(wait_max)
         .max_buf_size(HEAD_BYTES_MAX)
         .serve_connection(TokioIo::new(Worded::new(stream)), service)
@@ -230,7 +239,10 @@ async fn call(
     bodies: Bodies,
     request: Request<Incoming>,
 ) -> Result<Response, Infallible> {
-    let Asked { mut front, peer, bounds } = asked;
+    let Asked { mut front, peer, bounds, is_brief } = asked;
+    if is_brief && !health::PATHS.contains(&request.uri().path()) {
+        return Ok(refusal(request.headers(), Problem::overloaded()));
+    }
     let mut request = request.map(|body| Body::new(bodies.of(body)));
     if uri_bytes(&request) > URI_BYTES_MAX {
         return Ok(refusal(request.headers(), Problem::uri_too_long(URI_BYTES_MAX)));

@@ -126,16 +126,19 @@ fn words_for(bytes: &[u8]) -> Option<Bytes> {
     Some(written(&problem))
 }
 
-fn written(problem: &Problem) -> Bytes {
+/// The whole answer for a problem that no request has been read for.
+pub(super) fn written(problem: &Problem) -> Bytes {
     let trace = TraceContext::from_headers(&axum::http::HeaderMap::new());
     let context = RequestContext::new(trace, Instant::now(), Duration::ZERO);
     let body = context.sync_scope(|| problem.to_json().to_string());
     let (length, id) = (body.len(), trace.trace_id());
     let status = problem.status();
+    let retry = problem.retry_after_seconds();
+    let retry = retry.map_or_else(String::new, |seconds| format!("retry-after: {seconds}\r\n"));
     format!(
         "HTTP/1.1 {status}\r\ncontent-type: application/problem+json\r\ncontent-length: {length}\r\n\
          x-content-type-options: nosniff\r\nx-request-id: {id}\r\ntraceparent: {trace}\r\n\
-         connection: close\r\n\r\n{body}"
+         {retry}connection: close\r\n\r\n{body}"
     )
     .into()
 }

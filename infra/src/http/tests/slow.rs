@@ -159,9 +159,46 @@ async fn an_address_has_its_share_of_connections_and_no_more() {
     let refused = rest_of(TcpStream::connect(running.address).await.unwrap()).await;
     assert!(refused.starts_with("HTTP/1.1 429 "), "{refused}");
     assert!(refused.contains("retry-after: 1\r\n"), "{refused}");
-    let (_, body) = refused.split_once("\r\n\r\n").unwrap();
+    assert!(refused.contains("x-content-type-options: nosniff\r\n"), "{refused}");
+    let (head, body) = refused.split_once("\r\n\r\n").unwrap();
     let body: serde_json::Value = serde_json::from_str(body).unwrap();
     assert_eq!((&body["status"], &body["code"]), (&429.into(), &"too_many_connections".into()));
+    assert!(head.contains(body["trace_id"].as_str().expect("a trace id")), "{refused}");
+}
+
+#[tokio::test]
+async fn whoever_asks_after_health_is_answered_whatever_holds_the_connections_of_operators() {
+    let settings = config::Http { requests_max: 8, ..config::Http::local() };
+    let running = start(&settings);
+    let mut held = Vec::new();
+    for _ in 0..8 {
+        // As other nodes keep theirs open between two requests.
+        let mut stream = ask(running.ops, "/livez").await;
+        let mut head = [0; 12];
+        stream.read_exact(&mut head).await.unwrap();
+        assert_eq!(&head, b"HTTP/1.1 200");
+        held.push(stream);
+    }
+    let request = |path: &str| format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n");
+    for _ in 0..20 {
+        assert_eq!(status(running.ops, &request("/livez")).await, "200");
+        assert_eq!(status(running.ops, &request("/readyz")).await, "200");
+    }
+    assert_eq!(status(running.ops, &request("/metrics")).await, "503");
+    // Nor do those that come on top and say nothing.
+    let mut silent = Vec::new();
+    for _ in 0..20 {
+        silent.push(connect(running.ops, "").await);
+    }
+    assert_eq!(status(running.ops, &request("/livez")).await, "200");
+    drop(held);
+    let whole = async {
+        while status(running.ops, "GET /metrics HTTP/1.1\r\nconnection: close\r\nhost: x\r\n\r\n")
+            .await
+            != "200"
+        {}
+    };
+    timeout(SOON, whole).await.expect("there is room again");
 }
 
 #[tokio::test]
