@@ -6,6 +6,7 @@
 
 pub mod bounded;
 pub mod client;
+mod demand;
 pub mod docs;
 pub mod edge;
 pub mod etag;

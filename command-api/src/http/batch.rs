@@ -70,8 +70,9 @@ pub(super) fn routes(app: AppState, routes: Router) -> OpenApiRouter {
 
 /// Send many commands
 ///
-/// A line `{"idempotency_key", "method", "path", "if_match"?, "body"}` is one command, answered by
-/// a line `{"index", "status", "body"}` in the same order, while the request is still being sent.
+/// A line `{"idempotency_key", "method", "path", "if_match"?, "if_none_match"?, "body"}` is one command,
+/// answered by a line `{"index", "status", "body"}` in the same order, while the request is still being
+/// sent.
 ///
 /// Lines that name the same cart, product or SKU run one after the other; those that follow one
 /// another on different ones of the same kind run side by side; a change of the kind (from

@@ -26,6 +26,7 @@ use tower::{Layer, Service};
 use tracing::{Level, debug, enabled};
 
 use super::{
+    demand::Demand,
     events::{HandlerPanicked, REQUEST_SECONDS, RequestShed},
     negotiate::Produced,
     problem::Problem,
@@ -131,6 +132,7 @@ where
         let path = enabled!(Level::DEBUG).then(|| request.uri().path().to_owned());
         self.series.name(&request);
         let (ticket, refused) = self.enter(&mut request);
+        let demand = Demand::of(&request);
         let series = Arc::clone(&self.series);
         let slot = Slot::take(&self.shared);
         let fit = refused.map_or_else(|| self.shared.produced.check(&request), Err);
@@ -147,6 +149,9 @@ where
                 }
             };
             drop(slot);
+            if let Some(demand) = demand {
+                response = demand.met_by(response);
+            }
             polish(&mut response);
             if let Some(ticket) = ticket {
                 ticket.end(response.headers_mut());

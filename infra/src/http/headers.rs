@@ -94,16 +94,22 @@ impl Conditions {
     /// A header that is no list of entity tags, or has too many.
     pub fn of(headers: &HeaderMap) -> Result<Self, Problem> {
         Ok(Self {
-            // RFC 9110, 13.1.1: compared strongly, so a weak tag matches nothing.
-            if_match: Tags::of(headers, &header::IF_MATCH, "invalid_if_match", |tag| {
-                (!tag.starts_with("W/")).then_some(tag)
-            })?,
+            if_match: Self::if_match(headers)?,
             if_none_match: Tags::of(
                 headers,
                 &header::IF_NONE_MATCH,
                 "invalid_if_none_match",
                 |tag| Some(tag.strip_prefix("W/").unwrap_or(tag)),
             )?,
+        })
+    }
+
+    /// # Errors
+    /// As [`Conditions::of`].
+    pub(super) fn if_match(headers: &HeaderMap) -> Result<Option<Tags>, Problem> {
+        // RFC 9110, 13.1.1: compared strongly, so a weak tag matches nothing.
+        Tags::of(headers, &header::IF_MATCH, "invalid_if_match", |tag| {
+            (!tag.starts_with("W/")).then_some(tag)
         })
     }
 }

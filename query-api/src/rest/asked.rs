@@ -65,6 +65,9 @@ pub(super) struct ReadHeaders {
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "it documents what `Asked` reads")]
 pub(super) struct EntityHeaders {
+    /// As an `ETag` gave it, one or several, or `*`: 412 if it is another one by now.
+    #[param(rename = "If-Match", example = "\"3\"")]
+    if_match: Option<String>,
     /// As an `ETag` gave it: 304 if nothing has changed.
     #[param(rename = "If-None-Match", example = "\"3\"")]
     if_none_match: Option<String>,

@@ -5,7 +5,7 @@ use axum::{
     body::Body,
     http::{
         HeaderValue, Method, Request, Uri,
-        header::{AUTHORIZATION, CONTENT_TYPE, IF_MATCH},
+        header::{AUTHORIZATION, CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH},
     },
     response::{IntoResponse, Response},
 };
@@ -48,6 +48,7 @@ struct Text {
     method: String,
     path: String,
     if_match: Option<String>,
+    if_none_match: Option<String>,
     body: Option<Box<RawValue>>,
 }
 
@@ -69,7 +70,7 @@ pub(super) struct Line {
 /// # Errors
 /// What is wrong with the line itself, before any route has seen it.
 pub(super) fn parse(line: Bytes) -> Result<Line, Problem> {
-    let Text { idempotency_key, method, path, if_match, body } =
+    let Text { idempotency_key, method, path, if_match, if_none_match, body } =
         Payload::<Text>::parse(line)?.value;
     let json = body.as_ref().and_then(|body| serde_json::from_str(body.get()).ok());
     let touches = Touches::of(&path, json.as_ref());
@@ -79,8 +80,11 @@ pub(super) fn parse(line: Bytes) -> Result<Line, Problem> {
     *request.uri_mut() = path.parse::<Uri>().map_err(|error| unfit("/path", &error))?;
     let headers = request.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let named =
-        [(IDEMPOTENCY_KEY, idempotency_key, "/idempotency_key"), (IF_MATCH, if_match, "/if_match")];
+    let named = [
+        (IDEMPOTENCY_KEY, idempotency_key, "/idempotency_key"),
+        (IF_MATCH, if_match, "/if_match"),
+        (IF_NONE_MATCH, if_none_match, "/if_none_match"),
+    ];
     for (name, value, at) in named {
         if let Some(value) = value {
             headers.insert(name, HeaderValue::try_from(value).map_err(|error| unfit(at, &error))?);

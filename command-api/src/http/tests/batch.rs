@@ -1,6 +1,7 @@
 //! Many commands in one request.
 
 use axum::body::Body;
+use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 
 use crate::testing::{OPERATOR, Seen, World, bearer, checkout, new_uuid};
@@ -169,4 +170,61 @@ async fn all_may_be_sent_before_anything_is_read() {
     let rest = futures_util::StreamExt::collect::<Vec<_>>(answers).await;
     assert!(first.is_some());
     assert_eq!(rest.len(), 4_999);
+}
+
+#[tokio::test]
+async fn a_line_may_ask_that_there_is_nothing_yet() {
+    let world = World::start();
+    let receive = |key: &str, conditions: Value| {
+        let mut line = json!({"method": "POST", "path": "/v1/stock/A/receive"});
+        line["idempotency_key"] = key.into();
+        line["body"] = json!({"quantity": 1});
+        line.as_object_mut().unwrap().extend(conditions.as_object().unwrap().clone());
+        format!("{line}\n")
+    };
+    let body = [
+        receive("a", json!({"if_none_match": "*"})),
+        receive("b", json!({"if_none_match": "*"})),
+        receive("c", json!({"if_match": "*"})),
+        receive("d", json!({"if_match": "*", "if_none_match": "*"})),
+        receive("e", json!({"if_none_match": "x"})),
+    ];
+    let (_, answers) = send(&world, body.concat()).await;
+    let statuses: Vec<_> =
+        answers.iter().map(|answer| answer["status"].as_u64().unwrap()).collect();
+    assert_eq!(statuses, [200, 412, 200, 400, 400], "{answers:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn lines_after_the_revocation_of_their_key_are_refused() {
+    let world = World::start();
+    let body = json!({"name": "warehouse", "roles": ["staff"]});
+    let issued = world.staff("POST", "/v1/api-keys", body).await.expect(201);
+    let (id, key) = (issued.body["id"].as_str().unwrap(), issued.body["key"].as_str().unwrap());
+    let (lines, sent) = tokio::sync::mpsc::channel::<String>(8);
+    let stream = stream::unfold(sent, async |mut sent| {
+        Some((Ok::<_, std::io::Error>(sent.recv().await?), sent))
+    });
+    let request = World::request("POST", "/v1/batch").header("authorization", bearer(key));
+    let mut request = request.body(Body::from_stream(stream)).unwrap();
+    request.headers_mut().insert("content-type", "application/x-ndjson".parse().unwrap());
+    let mut answers = world.respond(request).await.into_body().into_data_stream();
+    let mut run = async |number: u32| {
+        let receive = json!({"quantity": 1});
+        let line = line(&format!("k-{number}"), "POST", "/v1/stock/A/receive", &receive);
+        lines.send(line).await.unwrap();
+        let answer = answers.next().await.unwrap().unwrap();
+        serde_json::from_slice::<Value>(&answer).unwrap()
+    };
+    assert_eq!(run(0).await["status"], 200);
+    world.staff("DELETE", &format!("/v1/api-keys/{id}"), json!({})).await.expect(200);
+    tokio::time::advance(infra::auth::KEY_AGE_MAX).await;
+    for number in 1..4 {
+        let answer = run(number).await;
+        assert_eq!(
+            (&answer["status"], &answer["body"]["code"]),
+            (&401.into(), &"invalid_key".into())
+        );
+    }
+    assert_eq!(world.stock("A").await.on_hand(), 1);
 }

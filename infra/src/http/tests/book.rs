@@ -1,17 +1,22 @@
 //! HTTP by the book: what a client may ask of any path, and what every answer says.
 
 use axum::{
+    Router,
     body::Body,
     http::{Method, Request, StatusCode},
+    response::IntoResponse,
+    routing::get,
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::http::{
     docs::About,
     edge::Limits,
+    etag::{ETag, IfNoneMatch, not_modified},
     health::Readiness,
+    problem::Problem,
     server::App,
-    testing::{Answer, send},
+    testing::{Answer, app_with, send},
 };
 
 #[utoipa::path(
@@ -126,4 +131,46 @@ async fn no_answer_is_to_be_guessed_at() {
     }
     let refused = ask(Method::PUT, "/livez", &[]).await;
     assert_eq!(refused.header("x-content-type-options"), "nosniff");
+}
+
+#[tokio::test]
+async fn a_read_shows_what_if_match_names_or_nothing() {
+    let tagged = async |known: IfNoneMatch| match known.matches(7) {
+        true => not_modified(7),
+        false => (ETag(7), "shown").into_response(),
+    };
+    let routes = Router::new()
+        .route("/tagged", get(tagged).post(async || (ETag(8), "done")))
+        .route("/list", get(async || "shown"))
+        .route("/missing", get(async || Problem::not_found("there is no such thing")));
+    let app = app_with(routes, Limits::default());
+    for (method, path, if_match, if_none_match, status) in [
+        (Method::GET, "/tagged", "\"7\"", "", 200),
+        (Method::GET, "/tagged", "\"6\", \"7\"", "", 200),
+        (Method::GET, "/tagged", "*", "", 200),
+        (Method::GET, "/tagged", "\"6\"", "", 412),
+        (Method::GET, "/tagged", "\"67\"", "", 412),
+        (Method::HEAD, "/tagged", "\"6\"", "", 412),
+        (Method::GET, "/tagged", "W/\"7\"", "", 412),
+        (Method::GET, "/tagged", "7", "", 400),
+        (Method::GET, "/tagged", "\"6\"", "\"7\"", 412),
+        (Method::GET, "/tagged", "\"7\"", "\"7\"", 304),
+        (Method::GET, "/list", "*", "", 200),
+        (Method::GET, "/list", "\"1\"", "", 412),
+        (Method::GET, "/missing", "\"6\"", "", 404),
+        (Method::POST, "/tagged", "\"6\"", "", 200),
+    ] {
+        let mut request = Request::builder().method(&method).uri(path).header("if-match", if_match);
+        if !if_none_match.is_empty() {
+            request = request.header("if-none-match", if_none_match);
+        }
+        let answer = send(&app, request.body(Body::empty()).unwrap()).await;
+        assert_eq!(answer.status.as_u16(), status, "{method} {path} {if_match} {if_none_match}");
+        if status == 412 {
+            let code = if method == Method::HEAD { "" } else { "precondition_failed" };
+            assert_eq!(answer.code(), code);
+            let tag = if path == "/tagged" { "\"7\"" } else { "" };
+            assert_eq!(answer.header("etag"), tag);
+        }
+    }
 }
