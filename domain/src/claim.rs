@@ -1,8 +1,10 @@
 //! Who has a unique code: claimed for now, held for good, or free again.
 //!
-//! An owner claims a code before it comes about, and confirms the claim when it has. A claim that
-//! nobody confirms runs out; who withdraws or goes frees the code at once. So a code never belongs
-//! to something that does not exist, whoever died on the way.
+//! An owner claims a code before it comes about. What the owner does with it later confirms the claim;
+//! who withdraws or goes frees the code at once. A claim of which nothing more is heard lapses: then
+//! somebody has to look whether the owner is there, and confirms or withdraws in its name. So a code
+//! never belongs to something that does not exist, whoever died on the way, and one whose owner exists
+//! is never given away meanwhile.
 //!
 //! **Invariant:** at most one owner has a code at a time, and only the one who has it frees it.
 
@@ -15,8 +17,8 @@ use crate::timestamp::Timestamp;
 #[cfg(test)]
 mod tests;
 
-/// How long a claim waits for its owner. Longer than any request takes; and an owner who comes later
-/// still gets the code, unless somebody else has it by then.
+/// How long a claim waits for its owner. Longer than any request takes; and an owner who comes later,
+/// when it has been withdrawn, still gets the code, unless somebody else has it by then.
 pub const CONFIRM_WAIT: Duration = Duration::from_secs(60);
 
 /// The claim of one code by owners that `O` tells apart.
@@ -30,6 +32,10 @@ pub enum Claim<O> {
     Reserved {
         owner: O,
         expires_at: Timestamp,
+    },
+    /// Nothing was heard of the owner in time: it may be there or not. Nobody else gets the code.
+    Lapsed {
+        owner: O,
     },
     Held {
         owner: O,
@@ -54,8 +60,8 @@ pub enum Change<O> {
     Released {
         owner: O,
     },
-    /// Its owner has not come about in time.
-    Expired {
+    /// Nothing was heard of its owner in time.
+    Lapsed {
         owner: O,
     },
 }
@@ -75,7 +81,9 @@ impl<O: Copy + PartialEq> Claim<O> {
     pub const fn owner(&self) -> Option<O> {
         match self {
             Self::Free { .. } => None,
-            Self::Reserved { owner, .. } | Self::Held { owner } => Some(*owner),
+            Self::Reserved { owner, .. } | Self::Lapsed { owner } | Self::Held { owner } => {
+                Some(*owner)
+            }
         }
     }
 
@@ -84,12 +92,18 @@ impl<O: Copy + PartialEq> Claim<O> {
         matches!(self, Self::Held { owner: held } if *held == owner)
     }
 
-    /// When it runs out, if it does.
+    /// It is the owner's, and nobody has to look whether the owner is there.
+    #[must_use]
+    pub fn stands_for(&self, owner: O) -> bool {
+        self.owner() == Some(owner) && !matches!(self, Self::Lapsed { .. })
+    }
+
+    /// When it lapses, if it does.
     #[must_use]
     pub const fn expires_at(&self) -> Option<Timestamp> {
         match self {
             Self::Reserved { expires_at, .. } => Some(*expires_at),
-            Self::Free { .. } | Self::Held { .. } => None,
+            Self::Free { .. } | Self::Lapsed { .. } | Self::Held { .. } => None,
         }
     }
 
@@ -108,7 +122,7 @@ impl<O: Copy + PartialEq> Claim<O> {
         }
     }
 
-    /// The owner has come about. One whose claim has run out gets the code all the same, unless
+    /// The owner has come about. One whose claim was withdrawn gets the code all the same, unless
     /// somebody else has it; one that has gone meanwhile gets nothing.
     ///
     /// # Errors
@@ -117,12 +131,14 @@ impl<O: Copy + PartialEq> Claim<O> {
         match self {
             Self::Free { gone: Some(gone) } if *gone == owner => Ok(None),
             Self::Held { owner: held } if *held == owner => Ok(None),
-            Self::Reserved { owner: other, .. } | Self::Held { owner: other }
+            Self::Reserved { owner: other, .. }
+            | Self::Lapsed { owner: other }
+            | Self::Held { owner: other }
                 if *other != owner =>
             {
                 Err(Taken)
             }
-            Self::Free { .. } | Self::Reserved { .. } | Self::Held { .. } => {
+            Self::Free { .. } | Self::Reserved { .. } | Self::Lapsed { .. } | Self::Held { .. } => {
                 Ok(Some(Change::Confirmed { owner }))
             }
         }
@@ -131,7 +147,7 @@ impl<O: Copy + PartialEq> Claim<O> {
     /// The owner does not come about: frees what is not confirmed, and nothing else.
     #[must_use]
     pub fn withdraw(&self, owner: O) -> Option<Change<O>> {
-        let is_own = matches!(self, Self::Reserved { owner: other, .. } if *other == owner);
+        let is_own = self.owner() == Some(owner) && !self.is_held_by(owner);
         is_own.then_some(Change::Withdrawn { owner })
     }
 
@@ -141,14 +157,16 @@ impl<O: Copy + PartialEq> Claim<O> {
         (self.owner() == Some(owner)).then_some(Change::Released { owner })
     }
 
-    /// Frees a claim whose time has come.
+    /// Has somebody look after a claim whose time has come.
     #[must_use]
-    pub fn expire(&self, now: Timestamp) -> Option<Change<O>> {
+    pub fn lapse(&self, now: Timestamp) -> Option<Change<O>> {
         match *self {
             Self::Reserved { owner, expires_at } if expires_at <= now => {
-                Some(Change::Expired { owner })
+                Some(Change::Lapsed { owner })
             }
-            Self::Free { .. } | Self::Reserved { .. } | Self::Held { .. } => None,
+            Self::Free { .. } | Self::Reserved { .. } | Self::Lapsed { .. } | Self::Held { .. } => {
+                None
+            }
         }
     }
 
@@ -157,8 +175,9 @@ impl<O: Copy + PartialEq> Claim<O> {
         *self = match change {
             Change::Reserved { owner, expires_at } => Self::Reserved { owner, expires_at },
             Change::Confirmed { owner } => Self::Held { owner },
+            Change::Lapsed { owner } => Self::Lapsed { owner },
             Change::Released { owner } => Self::Free { gone: Some(owner) },
-            Change::Withdrawn { .. } | Change::Expired { .. } => Self::default(),
+            Change::Withdrawn { .. } => Self::default(),
         };
     }
 }

@@ -18,7 +18,7 @@ mod tests;
 ///
 /// A state stored by another version is folded anew from the log. Whoever changes a `state.rs` or
 /// what an `evolve` does raises it; a test of the state store tells when that was forgotten.
-pub const FOLD_VERSION: u32 = 2;
+pub const FOLD_VERSION: u32 = 3;
 
 macro_rules! aggregates {
     ($($variant:ident = $text:literal in $module:ident as $state:ident),+ $(,)?) => {
@@ -67,7 +67,7 @@ macro_rules! aggregates {
                 match kind {
                     StreamType::Cart => Some(Self::Cart(crate::cart::Command::Expire)),
                     StreamType::Payment => Some(Self::Payment(crate::payment::Command::Expire)),
-                    StreamType::Sku => Some(Self::Sku(crate::sku::Command::Expire)),
+                    StreamType::Sku => Some(Self::Sku(crate::sku::Command::Lapse)),
                     StreamType::Stock => Some(Self::Stock(crate::stock::Command::Expire)),
                     StreamType::ApiKey
                     | StreamType::Order

@@ -4,8 +4,9 @@
 //! what it costs. The product's stream holds the answer under the Idempotency-Key; the steps on
 //! the `sku` have ids derived from the command's, so a retry after a crash repeats nothing.
 //!
-//! A code is claimed for a product that is about to be created, and confirmed once it is. What a
-//! handler that died left undone, time (a claim runs out) and the catalogue process complete.
+//! A code is claimed for a product that is about to be created, and confirmed when that is listed. What
+//! a handler that died left undone, and a product that is not listed soon, time (a claim lapses) and the
+//! catalogue process complete.
 
 mod body;
 
@@ -13,11 +14,13 @@ use axum::response::IntoResponse;
 use axum::{extract::State, response::Response};
 use domain::{
     Command, State as Aggregate,
+    claim::CONFIRM_WAIT,
     id::{ProductId, Sku},
     product::{self, Details, Patch},
     sku,
 };
 use infra::http::{extract::Path, problem::Problem};
+use tokio::time::Instant;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
@@ -63,10 +66,11 @@ async fn create(
     let id = ProductId::new(body.id.unwrap_or_else(|| origin.new_id("product")));
     let stream = id.stream();
     let claims = is_first(&app, &origin, id).await?;
-    let mut sku_taken = false;
+    let (began, mut claimed_now, mut sku_taken) = (Instant::now(), false, false);
     if claims {
         let claim = Command::Sku(sku::Command::Claim { product_id: id });
         let claimed = origin.submit_first(&app, &stream, "claim", body.sku.stream(), claim).await?;
+        claimed_now = matches!(claimed.outcome, Outcome::Committed { .. }) && !claimed.replayed;
         // The product's stream says no, so that the key has its answer there.
         sku_taken = matches!(claimed.outcome, Outcome::Rejected { .. });
     }
@@ -79,6 +83,8 @@ async fn create(
     let command = product::Command::Create { sku: sku.clone(), details, price, sku_taken };
     let answer = origin.submit(&app, stream.clone(), Command::Product(command)).await?;
     match answer.outcome {
+        // The claim cannot have lapsed, and whoever looks after it finds the product.
+        Outcome::Committed { .. } if claimed_now && began.elapsed() < CONFIRM_WAIT / 2 => {}
         // Of a replay, too: whether the code is the product's is not the first answer's to say alone.
         Outcome::Committed { .. } => confirm(&app, &origin, id, &sku).await?,
         Outcome::Rejected { .. } if claims && !sku_taken => {

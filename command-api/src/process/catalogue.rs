@@ -1,7 +1,8 @@
 //! Keeps the code of a product, and what carts may copy of it, in step with the product.
 //!
-//! Handlers claim, confirm and list before they answer; this finds what they left undone when they
-//! died between two steps. A SKU ignores what it knows already, so both may come in any order.
+//! Handlers claim and list before they answer; this finds what they left undone when they died between
+//! two steps. A SKU ignores what it knows already, so both may come in any order. A claim lapses if its
+//! product is not listed within a minute; then it is confirmed if the product is there, or else freed.
 //!
 //! A product whose code has gone to another one while nobody could confirm it is archived, with
 //! that reason: no product is there without its code.
@@ -64,7 +65,7 @@ pub(super) fn react(
         return Plan::of(left.into_iter().map(|it| tell("release", &entry.sku, it)).collect());
     }
     let sku = entry.sku.clone();
-    if !claim.claim.is_held_by(product_id) {
+    if !claim.claim.stands_for(product_id) {
         let confirm = tell("confirm", &sku, sku::Command::Confirm { product_id });
         return next(vec![confirm], Next::Tell { product_id, sku, command: told, revision });
     }
@@ -74,6 +75,17 @@ pub(super) fn react(
         }
         Some(_) | None => Plan::default(),
     }
+}
+
+/// What becomes of a claim that has lapsed; `product` as it is now, not as it was.
+pub(super) fn look_after(product_id: ProductId, sku: &Sku, product: &Product) -> Plan {
+    let is_there = product.status != Status::Archived
+        && product.entry.as_ref().is_some_and(|entry| entry.sku == *sku);
+    if is_there {
+        let confirm = tell("confirm", sku, sku::Command::Confirm { product_id });
+        return next(vec![confirm], Next::Keep { product_id });
+    }
+    Plan::of(vec![tell("withdraw", sku, sku::Command::Withdraw { product_id })])
 }
 
 /// What the outcomes of a plan's steps lead to.
@@ -177,12 +189,22 @@ mod tests {
         check(Status::Draft, &held(ID, 0), &[]);
     }
 
+    fn lapsed(owner: ProductId) -> SkuClaim {
+        SkuClaim { claim: Claim::Lapsed { owner }, ..SkuClaim::default() }
+    }
+
     #[test]
-    fn a_product_whose_code_is_not_its_own_yet_confirms_it_and_then_lists() {
-        for claim in [SkuClaim::default(), reserved(ID), reserved(OTHER), held(OTHER, 5)] {
+    fn a_product_that_is_listed_needs_no_other_confirmation() {
+        check(Status::Draft, &reserved(ID), &[]);
+        check(Status::Published, &reserved(ID), &["list 2"]);
+    }
+
+    #[test]
+    fn a_product_whose_code_is_not_its_own_confirms_it_and_then_lists() {
+        for claim in [SkuClaim::default(), lapsed(ID), reserved(OTHER), held(OTHER, 5)] {
             check(Status::Draft, &claim, &["confirm"]);
         }
-        let plan = react(ID, &product(Status::Published), 2, &reserved(ID));
+        let plan = react(ID, &product(Status::Published), 2, &lapsed(ID));
         let checkout::Next::Catalogue(after) = plan.next else { panic!("{plan:?}") };
         let plan = proceed(after, &[Outcome::Done]);
         assert_eq!(names(&plan), ["list 2"]);
@@ -201,6 +223,21 @@ mod tests {
     }
 
     #[test]
+    fn a_claim_that_lapses_is_its_products_or_nobodys() {
+        let (sku, other): (Sku, Sku) = ("T-1".parse().unwrap(), "T-2".parse().unwrap());
+        for status in [Status::Draft, Status::Published, Status::Unpublished] {
+            assert_eq!(names(&look_after(ID, &sku, &product(status))), ["confirm"]);
+        }
+        for (sku, product) in [
+            (&sku, Product::default()),
+            (&sku, product(Status::Archived)),
+            (&other, product(Status::Draft)),
+        ] {
+            assert_eq!(names(&look_after(ID, sku, &product)), ["withdraw"]);
+        }
+    }
+
+    #[test]
     fn a_step_that_an_operator_skips_archives_nothing() {
         let skipped = Outcome::Refused { code: "step.skipped".into(), detail: String::new() };
         let keep = Next::Keep { product_id: ID };
@@ -209,7 +246,7 @@ mod tests {
 
     #[test]
     fn an_archived_product_gives_back_what_is_its_own() {
-        for claim in [held(ID, 1), reserved(ID)] {
+        for claim in [held(ID, 1), reserved(ID), lapsed(ID)] {
             check(Status::Archived, &claim, &["release"]);
         }
         for claim in [SkuClaim::default(), held(OTHER, 5)] {

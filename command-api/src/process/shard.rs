@@ -216,6 +216,7 @@ fn matters(event: &EventRecord) -> bool {
         StreamType::Order | StreamType::Payment | StreamType::Product => true,
         StreamType::Cart => is(&[".checked_out."]),
         StreamType::Process => is(&[".step_retried.", ".step_skipped."]),
-        StreamType::ApiKey | StreamType::Sku | StreamType::Stock => false,
+        StreamType::Sku => is(&[".lapsed."]),
+        StreamType::ApiKey | StreamType::Stock => false,
     }
 }

@@ -11,9 +11,9 @@ use std::{future::Future, sync::Arc, time::Duration};
 use domain::{
     Command, Event, State,
     envelope::{Recorded, Revision},
-    id::{CausationId, CommandId, CorrelationId, EventId, ProductId, StepId, StreamId},
+    id::{CausationId, CommandId, CorrelationId, EventId, ProductId, Sku, StepId, StreamId},
     order::Order,
-    payment,
+    payment, sku,
 };
 use futures_util::future::join_all;
 use infra::{
@@ -81,7 +81,7 @@ pub(crate) fn actor(process: &str) -> Arc<str> {
 
 pub(super) const fn process_of(event: &Event) -> &'static str {
     match event {
-        Event::Product(_) => "catalogue",
+        Event::Product(_) | Event::Sku(_) => "catalogue",
         _ => "checkout",
     }
 }
@@ -154,6 +154,7 @@ impl Managers {
     async fn plan(&self, event: &Recorded) -> Result<Plan, Failed> {
         match &event.event {
             Event::Product(_) => self.catalogue(event).await,
+            Event::Sku(sku::Event::Lapsed { product_id }) => self.lapsed(event, *product_id).await,
             _ => self.checkout(event).await,
         }
     }
@@ -201,18 +202,37 @@ impl Managers {
         })
     }
 
+    /// A product that does not stand in the log by now did not come about in time.
+    async fn lapsed(&self, event: &Recorded, product_id: ProductId) -> Result<Plan, Failed> {
+        let Ok(sku) = event.stream.key().parse::<Sku>() else { return Ok(Plan::default()) };
+        let now = Consistency::Linearizable;
+        Ok(match self.read_as(&product_id.stream(), 0, now).await?.state {
+            State::Product(product) => catalogue::look_after(product_id, &sku, &product),
+            _ => Plan::default(),
+        })
+    }
+
     /// A stream that has reached `revision`; that is all the news it needs.
     pub(super) async fn read(
         &self,
         stream: &StreamId,
         revision: Revision,
     ) -> Result<Snapshot, Failed> {
+        self.read_as(stream, revision, Consistency::Serializable).await
+    }
+
+    async fn read_as(
+        &self,
+        stream: &StreamId,
+        revision: Revision,
+        consistency: Consistency,
+    ) -> Result<Snapshot, Failed> {
         let may_retry = |error: &ReadFailed| match error {
             ReadFailed::Engine(error) => !is_for_good(*error),
             ReadFailed::Behind => true,
         };
         let read = until_done(may_retry, || async {
-            let snapshot = self.engine.read(stream, Consistency::Serializable).await?;
+            let snapshot = self.engine.read(stream, consistency).await?;
             if snapshot.revision >= revision { Ok(snapshot) } else { Err(ReadFailed::Behind) }
         });
         read.await.map_err(|error| {

@@ -29,6 +29,6 @@ pub enum Command {
     Release {
         product_id: ProductId,
     },
-    /// Time has come: the product has not been created.
-    Expire,
+    /// Time has come: nothing was heard of the product.
+    Lapse,
 }

@@ -20,7 +20,7 @@ impl Decide for SkuClaim {
             Command::Confirm { product_id } => events(self.claim.confirm(product_id)),
             Command::Withdraw { product_id } => events(Ok(self.claim.withdraw(product_id))),
             Command::Release { product_id } => events(Ok(self.claim.release(product_id))),
-            Command::Expire => events(Ok(self.claim.expire(now))),
+            Command::Lapse => events(Ok(self.claim.lapse(now))),
             Command::List { ref listing } => {
                 self.check_owner(listing.product_id)?;
                 let event = Event::Listed { listing: listing.clone() };

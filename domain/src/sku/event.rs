@@ -9,12 +9,12 @@ use crate::{claim::Change, id::ProductId, money::Money, timestamp::Timestamp};
 pub enum Event {
     Claimed {
         product_id: ProductId,
-        /// When it is free again unless it is confirmed before. `None`, as releases before this
+        /// When it lapses unless the product is heard of before. `None`, as releases before this
         /// field wrote it: the claim needs no confirmation.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expires_at: Option<Timestamp>,
     },
-    /// The product behind the code can be sold, with these facts.
+    /// The product behind the code can be sold, with these facts; so the code is its own.
     Listed {
         listing: Listing,
     },
@@ -33,7 +33,11 @@ pub enum Event {
     Released {
         product_id: ProductId,
     },
-    /// Nobody confirmed the claim in time: the code is free.
+    /// Nothing was heard of the product in time: it is looked for.
+    Lapsed {
+        product_id: ProductId,
+    },
+    /// As an earlier release freed a code of whose product nothing was heard.
     Expired {
         product_id: ProductId,
     },
@@ -48,7 +52,7 @@ impl From<Change<ProductId>> for Event {
             Change::Confirmed { owner } => Self::Confirmed { product_id: owner },
             Change::Withdrawn { owner } => Self::Withdrawn { product_id: owner },
             Change::Released { owner } => Self::Released { product_id: owner },
-            Change::Expired { owner } => Self::Expired { product_id: owner },
+            Change::Lapsed { owner } => Self::Lapsed { product_id: owner },
         }
     }
 }

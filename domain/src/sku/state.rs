@@ -49,8 +49,10 @@ impl Evolve for SkuClaim {
                 self.change(Change::Withdrawn { owner: *product_id });
             }
             Event::Released { product_id } => self.change(Change::Released { owner: *product_id }),
-            Event::Expired { product_id } => self.change(Change::Expired { owner: *product_id }),
+            Event::Lapsed { product_id } => self.change(Change::Lapsed { owner: *product_id }),
+            Event::Expired { product_id } => self.change(Change::Withdrawn { owner: *product_id }),
             Event::Listed { listing } => {
+                self.change(Change::Confirmed { owner: listing.product_id });
                 self.product_revision = listing.product_revision;
                 self.listing = Some(listing.clone());
             }

@@ -49,6 +49,10 @@ fn expired(n: u128) -> Event {
     Event::Expired { product_id: product(n) }
 }
 
+fn lapsed(n: u128) -> Event {
+    Event::Lapsed { product_id: product(n) }
+}
+
 fn listed(product_revision: u64) -> Event {
     Event::Listed { listing: listing(1, product_revision) }
 }
@@ -96,15 +100,33 @@ fn a_claim_waits_for_its_product() {
 }
 
 #[test]
-fn a_claim_whose_product_does_not_come_is_given_up() {
+fn a_claim_of_whose_product_nothing_is_heard_is_looked_after() {
     let deadline = NOW.plus(CONFIRM_WAIT);
     assert_eq!(fold::<SkuClaim>([reserved(1)]).next_deadline(), Some(deadline));
-    given::<SkuClaim>([reserved(1)]).when(Command::Expire, NOW).then([]);
-    given::<SkuClaim>([reserved(1)]).when(Command::Expire, deadline).then([expired(1)]);
+    given::<SkuClaim>([reserved(1)]).when(Command::Lapse, NOW).then([]);
+    given::<SkuClaim>([reserved(1)]).when(Command::Lapse, deadline).then([lapsed(1)]);
+    assert_eq!(fold::<SkuClaim>([reserved(1), lapsed(1)]).next_deadline(), None);
+    let given_lapsed = || given::<SkuClaim>([reserved(1), lapsed(1)]);
+    given_lapsed().when(claim(2), NOW).then_rejected(Rejection::Taken);
+    given_lapsed().when(confirm(1), NOW).then([confirmed(1)]);
+    given_lapsed().when(withdraw(1), NOW).then([withdrawn(1)]);
+}
+
+#[test]
+fn a_claim_whose_product_does_not_come_is_given_up() {
     given::<SkuClaim>([reserved(1)]).when(withdraw(1), NOW).then([withdrawn(1)]);
     for end in [expired(1), withdrawn(1)] {
         given::<SkuClaim>([reserved(1), end.clone()]).when(claim(2), NOW).then([reserved(2)]);
         given::<SkuClaim>([reserved(1), end]).when(confirm(1), NOW).then([confirmed(1)]);
+    }
+}
+
+#[test]
+fn a_product_that_is_listed_has_its_code() {
+    for before in [vec![reserved(1)], vec![reserved(1), lapsed(1)]] {
+        given::<SkuClaim>(before.clone()).when(list(1, 2), NOW).then([listed(2)]);
+        let state: SkuClaim = fold(before.into_iter().chain([listed(2)]));
+        assert_eq!((state.next_deadline(), state.claim.is_held_by(product(1))), (None, true));
     }
 }
 
@@ -179,7 +201,7 @@ proptest! {
             (1..3_u128).prop_map(confirm),
             (1..3_u128).prop_map(withdraw),
             (1..3_u128).prop_map(release),
-            Just(Command::Expire),
+            Just(Command::Lapse),
             (1..3_u128, 1..9_u64).prop_map(|(n, revision)| list(n, revision)),
             (1..3_u128, 1..9_u64).prop_map(|(n, revision)| delist(n, revision)),
         ], 0..30),

@@ -236,6 +236,7 @@ pub fn sku_claim() -> Vec<sku::Event> {
         Event::Delisted { product_revision: 3 },
         Event::Withdrawn { product_id },
         Event::Released { product_id },
+        Event::Lapsed { product_id },
         Event::Expired { product_id },
     ]
 }
