@@ -6,14 +6,14 @@
 
 use std::{
     collections::BTreeSet,
-    fmt,
     sync::{Arc, LazyLock},
 };
 
 use serde::{
     Deserialize, Deserializer,
     de::{
-        DeserializeSeed, EnumAccess, Error as _, IntoDeserializer, VariantAccess, Visitor, value,
+        DeserializeSeed, EnumAccess, Error as _, IntoDeserializer, MapAccess, SeqAccess,
+        VariantAccess, Visitor, value,
     },
     forward_to_deserialize_any,
 };
@@ -21,8 +21,14 @@ use serde_json::Value;
 
 use crate::Command;
 
-/// Commands and their fields, such as `Stock.Receive` and `Stock.Receive.quantity`.
+/// Commands, their fields, and the fields of those, such as `Product.Price`, `Product.Price.price` and
+/// `Product.Price.price.amount`.
 pub type Capabilities = BTreeSet<String>;
+
+/// Steps into a command, far more than any has.
+const DEPTH_MAX: usize = 8;
+/// Stands for what is passed over. It is a text of many kinds.
+const ANY: &str = "A";
 
 /// All that this release knows.
 #[must_use]
@@ -42,51 +48,77 @@ impl Command {
         let mut needs = Capabilities::new();
         let Ok(Value::Object(command)) = serde_json::to_value(self) else { return needs };
         for (aggregate, command) in command {
-            match command {
-                Value::String(unit) => drop(needs.insert(format!("{aggregate}.{unit}"))),
-                Value::Object(command) => {
-                    for (name, fields) in command {
-                        let name = format!("{aggregate}.{name}");
-                        if let Value::Object(fields) = fields {
-                            needs.extend(fields.keys().map(|field| format!("{name}.{field}")));
-                        }
-                        needs.insert(name);
-                    }
-                }
-                Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => {}
-            }
+            find(&aggregate, &command, &mut needs);
         }
         needs
     }
 }
 
-/// Adds the commands that one aggregate's type reads.
+/// Adds what of a value has a name: whoever reads it must know the names that this release does. Others
+/// are keys of a map, which anybody reads.
+fn find(at: &str, value: &Value, needs: &mut Capabilities) {
+    let named = |name: &str| Some(format!("{at}.{name}")).filter(|it| capabilities().contains(it));
+    match value {
+        Value::String(unit) => needs.extend(named(unit)),
+        Value::Array(values) => values.iter().for_each(|value| find(at, value, needs)),
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                let below = named(name);
+                find(below.as_deref().unwrap_or(at), value, needs);
+                needs.extend(below);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// Adds the commands that one aggregate's type reads, and what they are read from.
 pub(crate) fn ask<'de, C: Deserialize<'de>>(aggregate: &str, known: &mut Capabilities) {
-    for index in 0.. {
-        let mut told = Told::default();
-        // What it becomes does not matter: what it would be read from does.
-        C::deserialize(Question { index, told: &mut told }).ok();
-        let Some(name) = told.name else { return };
-        let name = format!("{aggregate}.{name}");
-        known.extend(told.fields.iter().map(|field| format!("{name}.{field}")));
+    explore::<C>(aggregate, &mut Vec::new(), known);
+}
+
+/// What is below a place in `C`: its path is the index of a variant or of a field at each step.
+fn explore<'de, C: Deserialize<'de>>(at: &str, path: &mut Vec<usize>, known: &mut Capabilities) {
+    if path.len() >= DEPTH_MAX {
+        return;
+    }
+    let mut names: &'static [&'static str] = &[];
+    // What it becomes does not matter: what it would be read from does.
+    C::deserialize(Question { path: path.as_slice(), names: &mut names }).ok();
+    for (index, name) in names.iter().enumerate() {
+        let name = format!("{at}.{name}");
+        path.push(index);
+        explore::<C>(&name, path, known);
+        path.pop();
         known.insert(name);
     }
 }
 
-#[derive(Default)]
-struct Told {
-    name: Option<&'static str>,
-    fields: &'static [&'static str],
-}
-
-/// Asks for one variant of an enum, or for the fields of a struct.
+/// Asks for the names at the end of a path. Lists, maps and options are passed through: what one of
+/// them holds is named as if it stood there itself, and so is the last member of a tuple.
 struct Question<'a> {
-    index: usize,
-    told: &'a mut Told,
+    path: &'a [usize],
+    names: &'a mut &'static [&'static str],
 }
 
 fn enough() -> value::Error {
     value::Error::custom("no more is needed")
+}
+
+impl<'a> Question<'a> {
+    /// One of these names is the next step; at the end of the path they are the answer.
+    fn step(self, names: &'static [&'static str]) -> Result<Step<'a>, value::Error> {
+        let Some((index, path)) = self.path.split_first() else {
+            *self.names = names;
+            return Err(enough());
+        };
+        let name = names.get(*index).copied().ok_or_else(enough)?;
+        Ok(Step { name, over: 0, next: Some(Question { path, names: self.names }) })
+    }
+
+    fn within(self, over: usize) -> Step<'a> {
+        Step { name: ANY, over, next: Some(self) }
+    }
 }
 
 impl<'de> Deserializer<'de> for Question<'_> {
@@ -102,28 +134,67 @@ impl<'de> Deserializer<'de> for Question<'_> {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, value::Error> {
-        let Some(&name) = variants.get(self.index) else { return Err(enough()) };
-        self.told.name = Some(name);
-        visitor.visit_enum(self)
+        visitor.visit_enum(self.step(variants)?)
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         _: &'static str,
         fields: &'static [&'static str],
-        _: V,
+        visitor: V,
     ) -> Result<V::Value, value::Error> {
-        self.told.fields = fields;
-        Err(enough())
+        visitor.visit_map(self.step(fields)?)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, value::Error> {
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, value::Error> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, value::Error> {
+        visitor.visit_seq(self.within(0))
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, value::Error> {
+        visitor.visit_map(self.within(0))
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(
+        self,
+        length: usize,
+        visitor: V,
+    ) -> Result<V::Value, value::Error> {
+        visitor.visit_seq(self.within(length.saturating_sub(1)))
     }
 
     forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option
-        unit unit_struct newtype_struct seq tuple tuple_struct map identifier ignored_any
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf
+        unit unit_struct tuple_struct identifier ignored_any
     }
 }
 
-impl<'de> EnumAccess<'de> for Question<'_> {
+/// Into a variant, a field, or what a list or a map holds.
+struct Step<'a> {
+    name: &'static str,
+    /// Members of a tuple that are passed over.
+    over: usize,
+    next: Option<Question<'a>>,
+}
+
+impl<'a> Step<'a> {
+    fn go(&mut self) -> Result<Question<'a>, value::Error> {
+        self.next.take().ok_or_else(enough)
+    }
+}
+
+impl<'de> EnumAccess<'de> for Step<'_> {
     type Error = value::Error;
     type Variant = Self;
 
@@ -131,12 +202,11 @@ impl<'de> EnumAccess<'de> for Question<'_> {
         self,
         seed: S,
     ) -> Result<(S::Value, Self), value::Error> {
-        let name = self.told.name.unwrap_or_default();
-        seed.deserialize(name.into_deserializer()).map(|variant| (variant, self))
+        seed.deserialize(self.name.into_deserializer()).map(|variant| (variant, self))
     }
 }
 
-impl<'de> VariantAccess<'de> for Question<'_> {
+impl<'de> VariantAccess<'de> for Step<'_> {
     type Error = value::Error;
 
     fn unit_variant(self) -> Result<(), value::Error> {
@@ -144,10 +214,10 @@ impl<'de> VariantAccess<'de> for Question<'_> {
     }
 
     fn newtype_variant_seed<S: DeserializeSeed<'de>>(
-        self,
+        mut self,
         seed: S,
     ) -> Result<S::Value, value::Error> {
-        seed.deserialize(Question { index: 0, told: self.told })
+        seed.deserialize(self.go()?)
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, _: usize, _: V) -> Result<V::Value, value::Error> {
@@ -155,25 +225,58 @@ impl<'de> VariantAccess<'de> for Question<'_> {
     }
 
     fn struct_variant<V: Visitor<'de>>(
-        self,
+        mut self,
         fields: &'static [&'static str],
-        _: V,
+        visitor: V,
     ) -> Result<V::Value, value::Error> {
-        self.told.fields = fields;
-        Err(enough())
+        visitor.visit_map(self.go()?.step(fields)?)
     }
 }
 
-impl fmt::Debug for Question<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Question").field("index", &self.index).finish_non_exhaustive()
+impl<'de> MapAccess<'de> for Step<'_> {
+    type Error = value::Error;
+
+    fn next_key_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<Option<S::Value>, value::Error> {
+        seed.deserialize(self.name.into_deserializer()).map(Some)
+    }
+
+    fn next_value_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<S::Value, value::Error> {
+        seed.deserialize(self.go()?)
+    }
+}
+
+impl<'de> SeqAccess<'de> for Step<'_> {
+    type Error = value::Error;
+
+    fn next_element_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<Option<S::Value>, value::Error> {
+        match self.over.checked_sub(1) {
+            Some(left) => {
+                self.over = left;
+                seed.deserialize(ANY.into_deserializer()).map(Some)
+            }
+            None => seed.deserialize(self.go()?).map(Some),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{StreamType, stock};
+    use crate::{
+        StreamType,
+        money::{Currency, Money},
+        product::{self, Details},
+        stock,
+    };
 
     #[test]
     fn a_release_knows_what_its_own_commands_need() {
@@ -189,11 +292,47 @@ mod tests {
     }
 
     #[test]
+    fn fields_of_fields_are_known_wherever_they_stand() {
+        for name in [
+            "Product.Create.price.amount",
+            "Product.Create.details.attributes",
+            "Cart.Create.lines.quantity",
+            "Cart.Create.lines.adjustments.reason",
+            "Cart.CheckOut.terms.shipping_address.postal_code",
+            "Cart.CheckOut.terms.listings.product_id",
+            "ApiKey.Issue.roles.staff",
+        ] {
+            assert!(capabilities().contains(name), "{name}: {:#?}", capabilities());
+        }
+    }
+
+    #[test]
+    fn whoever_does_not_know_a_field_of_a_field_cannot_carry_out_what_has_it() {
+        let (sku, price) = ("A".parse().unwrap(), Money::new(9, Currency::EUR));
+        let attribute = serde_json::from_value(serde_json::json!("large")).unwrap();
+        let attributes = [("amount".to_owned(), attribute)].into();
+        let details = Details { attributes, ..Details::default() };
+        let create = product::Command::Create { sku, details, price, sku_taken: false };
+        let needs = Command::Product(create).needs();
+        assert!(capabilities().is_superset(&needs), "{needs:?}");
+        let mut fewer = Capabilities::clone(capabilities());
+        assert!(fewer.remove("Product.Create.price.currency"));
+        assert!(!fewer.is_superset(&needs), "{needs:?}");
+        // What a map holds has names of its own, which nobody must know.
+        assert!(!needs.contains("Product.Create.details.attributes.amount"));
+    }
+
+    #[test]
     fn all_aggregates_have_commands() {
         let of = |aggregate: &str| {
             let begins = |name: &&String| name.starts_with(&format!("{aggregate}."));
             capabilities().iter().filter(begins).count()
         };
+        eprintln!(
+            "SIZE {} {}",
+            capabilities().len(),
+            serde_json::to_string(&**capabilities()).unwrap().len()
+        );
         for aggregate in ["ApiKey", "Cart", "Order", "Payment", "Product", "Sku", "Stock"] {
             assert!(of(aggregate) > 1, "{aggregate}: {:?}", capabilities());
         }
