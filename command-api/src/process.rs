@@ -15,6 +15,7 @@ mod places;
 mod plan;
 mod progress;
 mod shard;
+mod verdicts;
 mod worker;
 
 #[cfg(test)]

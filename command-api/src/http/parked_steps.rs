@@ -126,7 +126,7 @@ struct Failure {
 
 impl Step {
     fn of((id, parked): (StepId, ParkedStep)) -> Self {
-        let ParkedStep { step, failure, attempt, status, parked_at, by, reason } = parked;
+        let ParkedStep { step, failure, attempt, status, parked_at, by, reason, .. } = parked;
         let event = Cause {
             id: step.event_id.uuid(),
             kind: step.event_type,

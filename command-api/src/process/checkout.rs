@@ -325,8 +325,8 @@ fn record(payment_id: PaymentId, outcomes: &[Outcome]) -> Plan {
 fn compensate(sale: &Sale, committed: &[Outcome], reasons: Vec<Reason>) -> Plan {
     let done = sale.lines.iter().zip(committed).filter(|(_, outcome)| **outcome == Outcome::Done);
     let put_back = done.map(|((sku, quantity), _)| {
-        let reason = format!("order {} rejected", sale.order_id);
-        let command = stock::Command::Adjust { delta: i64::from(*quantity), reason };
+        let reservation_id = reservation(sale.order_id, sku);
+        let command = stock::Command::Return { reservation_id, quantity: *quantity };
         submit_stock("put back", sku, command)
     });
     let steps = put_back.chain([void(sale.payment_id)]).collect();
@@ -364,7 +364,7 @@ pub(crate) fn payment_of(order_id: OrderId) -> PaymentId {
     PaymentId::new(order_id.derive("payment"))
 }
 
-fn reservation(order_id: OrderId, sku: &Sku) -> ReservationId {
+pub(super) fn reservation(order_id: OrderId, sku: &Sku) -> ReservationId {
     ReservationId::new(order_id.derive(sku.as_str()))
 }
 

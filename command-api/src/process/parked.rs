@@ -2,16 +2,17 @@
 //!
 //! A parked step is an event in the stream of its shard's processes ([`domain::process`]), which holds
 //! where the event stands that asked for it. Once an operator has it tried again or skipped, that
-//! event is run again, with the operators' verdicts on its steps: what was done is found done, a step
-//! that is tried again has a new command id, for the old one's refusal is kept for a day.
+//! event is run again, with the operators' verdicts on its steps. What was done of it is not done again:
+//! it stands beside the parked step, for the engine knows a command id for a day only. A step that is
+//! tried again has a new command id, for the old one's refusal is kept as long.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::ops::Range;
 
 use domain::{
     Command, Event, State,
     envelope::Recorded,
     id::{CausationId, CommandId, EventId, StepId},
-    process::{self, Failure, ParkedStep, Process, Status},
+    process::{self, Failure, Process, Status},
     shard::ShardId,
 };
 use infra::{
@@ -26,16 +27,14 @@ use uuid::Uuid;
 use super::{
     Managers,
     places::Place,
-    plan::Failed,
+    plan::{Failed, Unfinished},
+    verdicts::Verdicts,
     worker::{actor, process_of},
 };
 use crate::{
-    engine::{Consistency, Outcome, Precondition, Submission, SubmitError},
+    engine::{self, Consistency, Precondition, Submission, SubmitError},
     metrics::{EventsSettled, StepParked},
 };
-
-/// The code of a step that an operator has skipped: a no that every plan takes.
-pub(super) const SKIPPED: &str = "step.skipped";
 
 /// The step that makes an event of a record.
 const DECODE: &str = "decode";
@@ -49,59 +48,6 @@ pub(super) struct Delivered {
     pub(super) event: EventRecord,
     pub(super) shard: ShardId,
     pub(super) span: Range<Offset>,
-}
-
-/// What operators said of an event's steps.
-#[derive(Default)]
-pub(super) struct Verdicts(BTreeMap<StepId, Verdict>);
-
-struct Verdict {
-    attempt: u32,
-    status: Status,
-    failure: Failure,
-    /// Why it was skipped.
-    reason: String,
-}
-
-impl Verdicts {
-    pub(super) fn of(process: &Process, event_id: EventId) -> Self {
-        let verdicts = process.decided(event_id).map(|(step_id, parked)| {
-            let ParkedStep { attempt, status, failure, reason, .. } = parked.clone();
-            let reason = reason.unwrap_or_default();
-            (*step_id, Verdict { attempt, status, failure, reason })
-        });
-        Self(verdicts.collect())
-    }
-
-    /// Why a step was skipped, if it was.
-    pub(super) fn skipped(&self, step_id: StepId) -> Option<&str> {
-        let verdict = self.0.get(&step_id)?;
-        (verdict.status == Status::Skipped).then_some(&*verdict.reason)
-    }
-
-    pub(super) fn skips(&self, event_id: EventId, failed: &Failed) -> bool {
-        let step_id = StepId::of(event_id, &failed.name, failed.target.as_ref());
-        self.skipped(step_id).is_some()
-    }
-
-    /// Why a step waits that nobody has decided about yet. It is not tried on the side: whoever
-    /// decides about it later must know what has become of it.
-    pub(super) fn waits(&self, step_id: StepId) -> Option<&Failure> {
-        let verdict = self.0.get(&step_id)?;
-        (verdict.status == Status::Parked).then_some(&verdict.failure)
-    }
-
-    /// What makes the command's id of a step.
-    pub(super) fn name(&self, step_id: StepId, name: &str) -> String {
-        match self.attempt(step_id) {
-            0 => name.to_owned(),
-            attempt => format!("{name}#{attempt}"),
-        }
-    }
-
-    fn attempt(&self, step_id: StepId) -> u32 {
-        self.0.get(&step_id).map_or(0, |verdict| verdict.attempt)
-    }
 }
 
 impl Managers {
@@ -138,7 +84,7 @@ impl Managers {
         if verdicts.skips(delivered.event.id, &failed) {
             return true;
         }
-        self.park_all(delivered, "unknown", vec![failed], verdicts, place).await;
+        self.park_all(delivered, "unknown", failed.into(), verdicts, place).await;
         false
     }
 
@@ -164,9 +110,9 @@ impl Managers {
         verdicts: &Verdicts,
         place: &mut Place,
     ) -> bool {
-        let Err(failed) = self.run(recorded, verdicts, place).await else { return true };
+        let Err(unfinished) = self.run(recorded, verdicts, place).await else { return true };
         let process = process_of(&recorded.event);
-        self.park_all(delivered, process, failed, verdicts, place).await;
+        self.park_all(delivered, process, unfinished, verdicts, place).await;
         false
     }
 
@@ -194,7 +140,9 @@ impl Managers {
                 let step = Box::new(step.clone());
                 let attempt = parked.attempt;
                 let step_id = *step_id;
-                let command = process::Command::Park { step_id, step, failure, attempt };
+                // What it had come to stands where it was parked before.
+                let taken = parked.taken.clone();
+                let command = process::Command::Park { step_id, step, failure, attempt, taken };
                 place.outside(self.put_aside(event.id, &parked.step, command)).await;
                 false
             }
@@ -219,11 +167,12 @@ impl Managers {
         &self,
         delivered: &Delivered,
         process: &str,
-        failed: Vec<Failed>,
+        unfinished: Unfinished,
         verdicts: &Verdicts,
         place: &mut Place,
     ) {
         let event = &delivered.event;
+        let Unfinished { failed, mut taken } = unfinished;
         for Failed { name, target, failure } in failed {
             let step_id = StepId::of(event.id, &name, target.as_ref());
             if verdicts.waits(step_id).is_some() {
@@ -243,8 +192,10 @@ impl Managers {
                 offset_end: delivered.span.end,
             };
             let attempt = verdicts.attempt(step_id);
-            let command =
-                process::Command::Park { step_id, step: Box::new(step.clone()), failure, attempt };
+            // Told once: all that is known of an event's steps is read together.
+            let taken = std::mem::take(&mut taken);
+            let boxed = Box::new(step.clone());
+            let command = process::Command::Park { step_id, step: boxed, failure, attempt, taken };
             // Without the place: where too many are parked it waits for operators, who need places.
             place.outside(self.put_aside(event.id, &step, command)).await;
         }
@@ -261,8 +212,8 @@ impl Managers {
                 let command_id = CommandId::new(Uuid::now_v7());
                 let submission = Submission { command_id, ..submission.clone() };
                 match self.submit(submission).await?.outcome {
-                    Outcome::Rejected { .. } => Err(NotParked::Full),
-                    Outcome::Committed { .. } | Outcome::Unchanged { .. } => Ok(()),
+                    engine::Outcome::Rejected { .. } => Err(NotParked::Full),
+                    engine::Outcome::Committed { .. } | engine::Outcome::Unchanged { .. } => Ok(()),
                 }
             },
         );

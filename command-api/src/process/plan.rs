@@ -2,8 +2,8 @@
 
 use domain::{
     Command,
-    id::{PaymentId, StreamId},
-    process::Failure,
+    id::{EventId, PaymentId, StepId, StreamId},
+    process::{Failure, Taken},
 };
 
 use super::checkout::Next;
@@ -66,6 +66,43 @@ pub(super) struct Failed {
     pub(super) failure: Failure,
 }
 
+/// An event that is not done with.
+#[derive(Debug)]
+pub(super) struct Unfinished {
+    /// The steps that cannot be done.
+    pub(super) failed: Vec<Failed>,
+    /// The others, as far as it came.
+    pub(super) taken: Vec<Taken>,
+}
+
+impl Outcome {
+    /// As it is kept for as long as another step of its event is parked. What the outside said is
+    /// asked again, for its payment knows whether it still waits.
+    pub(super) fn kept(&self, step_id: StepId) -> Option<Taken> {
+        match self {
+            Self::Done => Some(Taken { step_id, refused: None }),
+            Self::Refused { code, detail } => {
+                let (code, detail) = (code.clone(), detail.clone());
+                Some(Taken { step_id, refused: Some(Failure { code, detail }) })
+            }
+            Self::Decided(_) | Self::Silence => None,
+        }
+    }
+
+    pub(super) fn of(taken: &Taken) -> Self {
+        match taken.refused.clone() {
+            Some(Failure { code, detail }) => Self::Refused { code, detail },
+            None => Self::Done,
+        }
+    }
+}
+
+impl From<Failed> for Unfinished {
+    fn from(failed: Failed) -> Self {
+        Self { failed: vec![failed], taken: vec![] }
+    }
+}
+
 impl Failed {
     pub(super) fn new(
         name: impl Into<String>,
@@ -91,6 +128,11 @@ impl Plan {
 impl Step {
     pub(super) fn submit(name: impl Into<String>, stream: StreamId, command: Command) -> Self {
         Self { name: name.into(), action: Action::Submit { stream, command: Box::new(command) } }
+    }
+
+    /// Among all steps of all events.
+    pub(super) fn id(&self, event_id: EventId) -> StepId {
+        StepId::of(event_id, &self.name, self.target())
     }
 
     /// The stream that the step tells something.

@@ -17,9 +17,10 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::{
     Managers,
-    parked::{Delivered, Verdicts},
+    parked::Delivered,
     places::{Place, Places},
     progress::{BatchId, Progress},
+    verdicts::Verdicts,
 };
 use crate::metrics::{FollowInterrupted, ProgressStored, ProgressUnstored};
 

@@ -1,5 +1,8 @@
 //! Whole checkouts over a log in memory.
 
+mod rig;
+mod taken_up;
+
 use std::sync::{
     Arc, Mutex,
     atomic::{AtomicUsize, Ordering},

@@ -11,7 +11,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 use domain::{
     Command, Event, State,
     envelope::{Recorded, Revision},
-    id::{CausationId, CommandId, CorrelationId, EventId, ProductId, Sku, StepId, StreamId},
+    id::{CausationId, CommandId, CorrelationId, EventId, ProductId, Sku, StreamId},
     order::Order,
     payment, sku,
 };
@@ -25,9 +25,9 @@ use tokio::time::Instant;
 
 use super::{
     Managers, catalogue, checkout,
-    parked::{SKIPPED, Verdicts},
     places::Place,
-    plan::{Action, Failed, Outcome, Plan, Step},
+    plan::{Action, Failed, Outcome, Plan, Step, Unfinished},
+    verdicts::{SKIPPED, Verdicts},
 };
 use crate::{
     engine::{self, Answer, Consistency, Precondition, Snapshot, Submission, SubmitError},
@@ -116,20 +116,21 @@ impl Managers {
     /// Does all that an event asks for.
     ///
     /// # Errors
-    /// The steps that cannot be done, none of which were told of by `verdicts` to be left out.
+    /// The steps that cannot be done, none of which `verdicts` told to be left out.
     pub(super) async fn run(
         &self,
         event: &Recorded,
         verdicts: &Verdicts,
         place: &mut Place,
-    ) -> Result<(), Vec<Failed>> {
+    ) -> Result<(), Unfinished> {
         let began = Instant::now();
         let cause = Cause::of(event);
         let mut plan = match self.plan(event).await {
             Ok(plan) => plan,
             Err(failed) if verdicts.skips(event.id, &failed) => Plan::default(),
-            Err(failed) => return Err(vec![failed]),
+            Err(failed) => return Err(failed.into()),
         };
+        let mut kept = Vec::new();
         while !plan.steps.is_empty() {
             let Plan { steps, next } = plan;
             let taking = join_all(steps.iter().map(|step| self.step(&cause, verdicts, step)));
@@ -138,12 +139,15 @@ impl Managers {
             let (mut known, mut failed) = (Vec::new(), Vec::new());
             for (step, outcome) in steps.iter().zip(outcomes) {
                 match outcome.and_then(|outcome| taken(outcome, step, &next)) {
-                    Ok(outcome) => known.push(outcome),
+                    Ok(outcome) => {
+                        kept.extend(outcome.kept(step.id(event.id)));
+                        known.push(outcome);
+                    }
                     Err(error) => failed.push(error),
                 }
             }
             if !failed.is_empty() {
-                return Err(failed);
+                return Err(Unfinished { failed, taken: kept });
             }
             plan = checkout::proceed(next, &known);
         }
@@ -246,13 +250,16 @@ impl Managers {
         verdicts: &Verdicts,
         step: &Step,
     ) -> Result<Outcome, Failed> {
-        let step_id = StepId::of(cause.event_id, &step.name, step.target());
+        let step_id = step.id(cause.event_id);
         if let Some(reason) = verdicts.skipped(step_id) {
             return Ok(Outcome::Refused { code: SKIPPED.to_owned(), detail: reason.to_owned() });
         }
         if let Some(failure) = verdicts.waits(step_id) {
             let (name, target) = (step.name.clone(), step.target().cloned());
             return Err(Failed { name, target, failure: failure.clone() });
+        }
+        if let Some(outcome) = verdicts.taken(step_id) {
+            return Ok(outcome);
         }
         match &step.action {
             Action::Submit { stream, command } => {

@@ -4,7 +4,7 @@
 use crate::{
     aggregate::Decide,
     id::StepId,
-    process::{Command, Event, Failure, ParkedStep, Process, Rejection, Status, Step},
+    process::{Command, Event, Failure, ParkedStep, Process, Rejection, Status, Step, Taken},
     timestamp::Timestamp,
 };
 
@@ -18,8 +18,8 @@ impl Decide for Process {
 
     fn decide(&self, command: &Command, now: Timestamp) -> Result<Vec<Event>, Rejection> {
         match command {
-            Command::Park { step_id, step, failure, attempt } => {
-                self.park(*step_id, step, failure, *attempt, now)
+            Command::Park { step_id, step, failure, attempt, taken } => {
+                self.park(*step_id, step, failure, *attempt, taken, now)
             }
             Command::Retry { step_id, by } => self.retry(*step_id, by),
             Command::Skip { step_id, reason, by } => self.skip(*step_id, reason, by),
@@ -38,6 +38,7 @@ impl Process {
         step: &Step,
         failure: &Failure,
         attempt: u32,
+        taken: &[Taken],
         now: Timestamp,
     ) -> Result<Vec<Event>, Rejection> {
         match self.step(step_id) {
@@ -48,8 +49,8 @@ impl Process {
             }
             None | Some(_) => {}
         }
-        let (step, failure) = (step.clone(), failure.clone());
-        Ok(vec![Event::StepParked { step_id, step, failure, attempt, parked_at: now }])
+        let (step, failure, taken) = (Box::new(step.clone()), failure.clone(), taken.to_vec());
+        Ok(vec![Event::StepParked { step_id, step, failure, attempt, parked_at: now, taken }])
     }
 
     fn retry(&self, step_id: StepId, by: &str) -> Result<Vec<Event>, Rejection> {

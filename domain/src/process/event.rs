@@ -12,11 +12,15 @@ use crate::{
 pub enum Event {
     StepParked {
         step_id: StepId,
-        step: Step,
+        step: Box<Step>,
         failure: Failure,
         /// 0 for the first; the same again after as many retries.
         attempt: u32,
         parked_at: Timestamp,
+        /// What has become of the event's other steps, unless that was told when another one of them
+        /// was parked: the engine forgets it before an operator comes.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        taken: Vec<Taken>,
     },
     StepRetried {
         step_id: StepId,
@@ -52,6 +56,15 @@ pub struct Step {
     /// The event stands in the log from here on, and before `offset_end`.
     pub offset: i64,
     pub offset_end: i64,
+}
+
+/// A step that need not be taken again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Taken {
+    pub step_id: StepId,
+    /// The no that its process goes on from; without one it was done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Failure>,
 }
 
 /// Why a step cannot be done.

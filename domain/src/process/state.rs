@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     aggregate::Evolve,
     id::{EventId, StepId},
-    process::{Event, Failure, Step},
+    process::{Event, Failure, Step, Taken},
     timestamp::Timestamp,
 };
 
@@ -33,6 +33,8 @@ pub struct ParkedStep {
     pub by: Option<String>,
     /// Why it was skipped.
     pub reason: Option<String>,
+    /// What had become of the event's other steps.
+    pub taken: Vec<Taken>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,15 +90,16 @@ impl Evolve for Process {
 
     fn evolve(&mut self, event: &Event) {
         match event {
-            Event::StepParked { step_id, step, failure, attempt, parked_at } => {
+            Event::StepParked { step_id, step, failure, attempt, parked_at, taken } => {
                 let parked = ParkedStep {
-                    step: step.clone(),
+                    step: Step::clone(step),
                     failure: failure.clone(),
                     attempt: *attempt,
                     status: Status::Parked,
                     parked_at: *parked_at,
                     by: None,
                     reason: None,
+                    taken: taken.clone(),
                 };
                 self.steps.insert(*step_id, parked);
             }
@@ -117,7 +120,11 @@ impl Evolve for Process {
             Event::EventSettled { event_id } => {
                 let of_event =
                     |_: &StepId, parked: &mut ParkedStep| parked.step.event_id == *event_id;
-                self.settled.extend(self.steps.extract_if(.., of_event));
+                let done_with = self.steps.extract_if(.., of_event);
+                // Where an event has ended is told by what it has led to.
+                let known =
+                    done_with.map(|(id, parked)| (id, ParkedStep { taken: vec![], ..parked }));
+                self.settled.extend(known);
                 while self.settled.len() > SETTLED_MAX {
                     self.settled.pop_front();
                 }

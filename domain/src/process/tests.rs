@@ -16,7 +16,7 @@ fn failure() -> Failure {
 
 fn park(n: u128, attempt: u32) -> Command {
     let step = Box::new(sample::step());
-    Command::Park { step_id: id(n), step, failure: failure(), attempt }
+    Command::Park { step_id: id(n), step, failure: failure(), attempt, taken: sample::taken() }
 }
 
 fn retry(n: u128) -> Command {
@@ -32,8 +32,9 @@ fn settle() -> Command {
 }
 
 fn parked(n: u128, attempt: u32) -> Event {
-    let step = sample::step();
-    Event::StepParked { step_id: id(n), step, failure: failure(), attempt, parked_at: NOW }
+    let step = Box::new(sample::step());
+    let (failure, taken) = (failure(), sample::taken());
+    Event::StepParked { step_id: id(n), step, failure, attempt, parked_at: NOW, taken }
 }
 
 fn retried(n: u128, attempt: u32) -> Event {
@@ -91,6 +92,18 @@ fn an_event_that_is_done_with_leaves_nothing_behind() {
     assert_eq!(process.decided(event_id).count(), 2, "it may be delivered again");
     let other = EventId::new(uuid(77));
     given::<Process>([parked(1, 0)]).when(Command::Settle { event_id: other }, NOW).then([]);
+}
+
+#[test]
+fn what_has_become_of_the_other_steps_is_known_until_the_event_is_done_with() {
+    let event_id = sample::step().event_id;
+    let taken = |process: &Process| -> Vec<Taken> {
+        process.decided(event_id).flat_map(|(_, parked)| parked.taken.clone()).collect()
+    };
+    let retried: Process = fold([parked(1, 0), retried(1, 1)]);
+    assert_eq!(taken(&retried), sample::taken());
+    let settled: Process = fold([parked(1, 0), skipped(1), settled()]);
+    assert_eq!(taken(&settled), []);
 }
 
 #[test]

@@ -26,6 +26,11 @@ pub enum Command {
     Commit {
         reservation_id: ReservationId,
     },
+    /// Puts units back that were committed: their order came to nothing after all.
+    Return {
+        reservation_id: ReservationId,
+        quantity: u32,
+    },
     /// Time has come for every hold whose `expires_at` is not after now.
     Expire,
 }

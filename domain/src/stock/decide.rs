@@ -41,6 +41,7 @@ impl Decide for Stock {
                 Ok(self.release(reservation_id, reason))
             }
             Command::Commit { reservation_id } => self.commit(reservation_id),
+            Command::Return { reservation_id, quantity } => self.put_back(reservation_id, quantity),
             Command::Expire => Ok(self.expire(now)),
         }
     }
@@ -75,8 +76,8 @@ impl Stock {
             return if same { Ok(vec![]) } else { Err(Rejection::HeldDifferently) };
         }
         match self.ended(reservation_id) {
-            Some(End::Committed) => return Ok(vec![]),
-            Some(End::Returned) => return Err(Rejection::ReservationGone),
+            Some(End::Committed { .. }) => return Ok(vec![]),
+            Some(End::Released | End::Returned) => return Err(Rejection::ReservationGone),
             None => {}
         }
         if quantity == 0 {
@@ -111,9 +112,31 @@ impl Stock {
             (Some(hold), _) => {
                 Ok(vec![Event::Committed { reservation_id, quantity: hold.quantity }])
             }
-            (None, Some(End::Committed)) => Ok(vec![]),
-            (None, Some(End::Returned) | None) => Err(Rejection::ReservationGone),
+            (None, Some(End::Committed { .. })) => Ok(vec![]),
+            (None, Some(End::Released | End::Returned) | None) => Err(Rejection::ReservationGone),
         }
+    }
+
+    /// What a busy stock no longer knows to be committed it believes the process, which has seen it
+    /// committed; what was returned it knows itself.
+    fn put_back(
+        &self,
+        reservation_id: ReservationId,
+        quantity: u32,
+    ) -> Result<Vec<Event>, Rejection> {
+        match (self.hold(reservation_id), self.ended(reservation_id)) {
+            // Nothing has left the house, or it has come back.
+            (Some(_), _) | (None, Some(End::Released | End::Returned)) => return Ok(vec![]),
+            (None, Some(End::Committed { quantity: committed })) if committed != quantity => {
+                return Err(Rejection::HeldDifferently);
+            }
+            (None, Some(End::Committed { .. }) | None) => {}
+        }
+        if quantity == 0 {
+            return Err(Rejection::QuantityZero);
+        }
+        self.check_change(i64::from(quantity))?;
+        Ok(vec![Event::Returned { reservation_id, quantity }])
     }
 
     fn expire(&self, now: Timestamp) -> Vec<Event> {

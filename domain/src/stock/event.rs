@@ -34,6 +34,11 @@ pub enum Event {
         reservation_id: ReservationId,
         quantity: u32,
     },
+    /// Its order came to nothing after all.
+    Returned {
+        reservation_id: ReservationId,
+        quantity: u32,
+    },
     /// The hold ran out before the order was confirmed.
     Expired {
         reservation_id: ReservationId,

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::*;
+use super::{state::RETURNED_MAX, *};
 use crate::{
     aggregate::Decide,
     id::{OrderId, ReservationId},
@@ -36,6 +36,10 @@ fn committed(n: u128, quantity: u32) -> Event {
     Event::Committed { reservation_id: reservation(n), quantity }
 }
 
+fn returned(n: u128, quantity: u32) -> Event {
+    Event::Returned { reservation_id: reservation(n), quantity }
+}
+
 fn expired(n: u128, quantity: u32) -> Event {
     Event::Expired { reservation_id: reservation(n), quantity }
 }
@@ -62,6 +66,15 @@ fn release(n: u128) -> Command {
 
 fn commit(n: u128) -> Command {
     Command::Commit { reservation_id: reservation(n) }
+}
+
+fn put_back(n: u128, quantity: u32) -> Command {
+    Command::Return { reservation_id: reservation(n), quantity }
+}
+
+/// As many reservations of others as no stock remembers.
+fn busy_days() -> impl Iterator<Item = Event> {
+    (1_000..1_100).flat_map(|n| [reserved(n, 1), released(n, 1)])
 }
 
 #[test]
@@ -206,6 +219,55 @@ fn commit_is_possible_until_the_expiry_is_recorded() {
 }
 
 #[test]
+fn what_was_sold_is_put_back_once_however_late_somebody_asks_again() {
+    let sold = [received(5), reserved(1, 2), committed(1, 2)];
+    given::<Stock>(sold.clone()).when(put_back(1, 2), NOW).then([returned(1, 2)]);
+    let back = sold.into_iter().chain([returned(1, 2)]);
+    given::<Stock>(back.clone()).when(put_back(1, 2), NOW).then([]);
+    let later: Stock = fold(back.chain(busy_days()));
+    assert_eq!((later.on_hand(), later.ended(reservation(1))), (5, Some(End::Returned)));
+    assert_eq!(later.decide(&put_back(1, 2), NOW), Ok(vec![]));
+    assert_eq!(later.decide(&commit(1), NOW), Err(Rejection::ReservationGone));
+    assert_eq!(later.decide(&reserve(1, 2), NOW), Err(Rejection::ReservationGone));
+}
+
+#[test]
+fn a_sale_that_a_busy_stock_has_forgotten_is_put_back_all_the_same() {
+    let sold = [received(5), reserved(1, 2), committed(1, 2)];
+    given::<Stock>(sold.into_iter().chain(busy_days()))
+        .when(put_back(1, 2), NOW)
+        .then([returned(1, 2)]);
+}
+
+#[test]
+fn what_has_not_left_the_house_is_not_put_back() {
+    let held = [received(5), reserved(1, 2)];
+    given::<Stock>(held.clone()).when(put_back(1, 2), NOW).then([]);
+    for ended in [released(1, 2), expired(1, 2)] {
+        let history = held.iter().cloned().chain([ended]);
+        given::<Stock>(history).when(put_back(1, 2), NOW).then([]);
+    }
+}
+
+#[test]
+fn no_more_is_put_back_than_was_sold_nor_than_there_is_room_for() {
+    let sold = || [received(5), reserved(1, 2), committed(1, 2)];
+    given::<Stock>(sold()).when(put_back(1, 3), NOW).then_rejected(Rejection::HeldDifferently);
+    given::<Stock>([]).when(put_back(1, 0), NOW).then_rejected(Rejection::QuantityZero);
+    given::<Stock>(sold().into_iter().chain([received(ON_HAND_MAX - 3)]))
+        .when(put_back(1, 2), NOW)
+        .then_rejected(Rejection::LimitReached);
+}
+
+#[test]
+fn a_stock_remembers_a_bounded_number_of_returns() {
+    let count = u128::try_from(RETURNED_MAX).unwrap();
+    let stock: Stock = fold((0..=count).map(|n| returned(n, 1)));
+    assert_eq!(stock.ended(reservation(0)), None);
+    assert_eq!(stock.ended(reservation(1)), Some(End::Returned));
+}
+
+#[test]
 fn expire_ends_all_holds_whose_time_has_come() {
     let later = Event::Reserved {
         reservation_id: reservation(3),
@@ -238,8 +300,8 @@ fn the_next_deadline_is_that_of_the_earliest_hold() {
 fn ended_reservations_are_forgotten_in_their_order() {
     let ended = (0..100).flat_map(|n| [reserved(n, 1), released(n, 1)]);
     let stock: Stock = fold([received(5)].into_iter().chain(ended));
-    assert_eq!(stock.ended(reservation(99)), Some(End::Returned));
-    assert_eq!(stock.ended(reservation(68)), Some(End::Returned));
+    assert_eq!(stock.ended(reservation(99)), Some(End::Released));
+    assert_eq!(stock.ended(reservation(68)), Some(End::Released));
     assert_eq!(stock.ended(reservation(67)), None);
 }
 
@@ -250,7 +312,8 @@ fn commands() -> impl Strategy<Value = Command> {
         (-20..20_i64).prop_map(adjust),
         (id.clone(), 0..8_u32).prop_map(|(n, quantity)| reserve(n, quantity)),
         id.clone().prop_map(release),
-        id.prop_map(commit),
+        id.clone().prop_map(commit),
+        (id, 0..8_u32).prop_map(|(n, quantity)| put_back(n, quantity)),
         Just(Command::Expire),
     ]
 }

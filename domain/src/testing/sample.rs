@@ -174,10 +174,36 @@ pub fn process() -> Vec<process::Event> {
     };
     let by: String = "key:00000000-0000-0000-0000-000000000001".into();
     vec![
-        Event::StepParked { step_id, step: step(), failure, attempt: 0, parked_at: NOW },
+        Event::StepParked {
+            step_id,
+            step: Box::new(step()),
+            failure: failure.clone(),
+            attempt: 0,
+            parked_at: NOW,
+            taken: vec![],
+        },
+        Event::StepParked {
+            step_id,
+            step: Box::new(step()),
+            failure,
+            attempt: 0,
+            parked_at: NOW,
+            taken: taken(),
+        },
         Event::StepRetried { step_id, attempt: 1, by: by.clone() },
         Event::StepSkipped { step_id, reason: "sold out anyway".into(), by },
         Event::EventSettled { event_id: step().event_id },
+    ]
+}
+
+/// A step that was done beside [`step`], and one that was refused.
+#[must_use]
+pub fn taken() -> Vec<process::Taken> {
+    let refused =
+        process::Failure { code: "stock.insufficient".into(), detail: "only 1 available".into() };
+    vec![
+        process::Taken { step_id: StepId::new(uuid(8)), refused: None },
+        process::Taken { step_id: StepId::new(uuid(9)), refused: Some(refused) },
     ]
 }
 
@@ -265,6 +291,7 @@ pub fn stock() -> Vec<stock::Event> {
         Event::Reserved { reservation_id, order_id, quantity: 2, expires_at },
         Event::Released { reservation_id, quantity: 2, reason: "order_rejected".into() },
         Event::Committed { reservation_id, quantity: 2 },
+        Event::Returned { reservation_id, quantity: 2 },
         Event::Expired { reservation_id, quantity: 2 },
     ]
 }

@@ -63,7 +63,7 @@ impl StreamFold for Stocks {
     ) -> Result<Option<Stock>, Inapplicable> {
         let (on_hand, reserved) = row.map_or((0, 0), |row| (row.on_hand, row.reserved));
         let (on_hand, reserved) = match *event {
-            Event::Received { quantity, .. } => {
+            Event::Received { quantity, .. } | Event::Returned { quantity, .. } => {
                 (on_hand.checked_add(quantity.into()), Some(reserved))
             }
             Event::Adjusted { delta, .. } => (on_hand.checked_add(delta), Some(reserved)),

@@ -224,6 +224,9 @@ fn a_paid_order_takes_its_stock_and_is_confirmed() {
 fn stock_that_is_gone_takes_everything_back_before_the_rejection() {
     let plan = proceed(Next::Commit(sale()), &[Outcome::Done, no()]);
     assert_eq!(names(&plan), ["put back A", "void"]);
+    let reservation_id = reservation(ORDER, &sku("A"));
+    let command = Command::Stock(stock::Command::Return { reservation_id, quantity: 2 });
+    assert_eq!(plan.steps[0], Step::submit("put back A", sku("A").stock_stream(), command));
     let plan = proceed(plan.next, &[Outcome::Done, Outcome::Done]);
     assert_eq!(plan, Plan::of(vec![reject(ORDER, why(Some("B")))]));
 }

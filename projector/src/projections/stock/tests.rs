@@ -36,6 +36,8 @@ fn quantities_follow_the_goods() {
     check(&[received(10), reserved(4), ended("released", 4)], 10, 0);
     check(&[received(10), reserved(4), ended("expired", 4)], 10, 0);
     check(&[received(10), reserved(4), ended("committed", 4)], 6, 0);
+    let returned = [ended("committed", 4), ended("returned", 4)];
+    check(&[vec![received(10), reserved(4)], returned.to_vec()].concat(), 10, 0);
 }
 
 #[test]

@@ -78,6 +78,8 @@ pub(super) struct Fold {
     pub(super) carts: BTreeMap<String, Cart>,
     /// Units that left each stock for an order, without those that were put back.
     pub(super) taken: BTreeMap<String, i64>,
+    /// Units that left a stock under a reservation and have not been put back.
+    committed: HashMap<(String, String), i64>,
     /// Money that providers hold, by payment, with its order.
     pub(super) held: BTreeMap<String, String>,
     /// Steps of processes that nobody could do, and what operators have not settled of them.
@@ -178,11 +180,11 @@ impl Fold {
         let quantity = number("quantity");
         match record.event_type.as_str() {
             "tradewind.stock.received.v1" => stock.on_hand += quantity,
-            "tradewind.stock.adjusted.v1" => {
-                stock.on_hand += number("delta");
-                if puts_back(&record.value) {
-                    *self.taken.entry(sku.to_owned()).or_default() -= number("delta");
-                }
+            "tradewind.stock.adjusted.v1" => stock.on_hand += number("delta"),
+            "tradewind.stock.returned.v1" => {
+                stock.on_hand += quantity;
+                *self.taken.entry(sku.to_owned()).or_default() -= quantity;
+                self.faults.extend(put_back(&mut self.committed, sku, &record.value));
             }
             "tradewind.stock.reserved.v1" => stock.reserved += quantity,
             "tradewind.stock.released.v1" | "tradewind.stock.expired.v1" => {
@@ -192,6 +194,8 @@ impl Fold {
                 stock.on_hand -= quantity;
                 stock.reserved -= quantity;
                 *self.taken.entry(sku.to_owned()).or_default() += quantity;
+                let reservation = record.value["reservation_id"].to_string();
+                self.committed.insert((sku.to_owned(), reservation), quantity);
             }
             other => self.faults.push(format!("stock/{sku}: an event of type {other}")),
         }
@@ -264,10 +268,17 @@ impl Order {
     }
 }
 
-/// Whether an adjustment gives back what was taken for an order that came to nothing.
-fn puts_back(adjusted: &Value) -> bool {
-    let reason = adjusted["reason"].as_str().unwrap_or_default();
-    reason.starts_with("order ") && reason.ends_with(" rejected")
+/// What is wrong if units come back of what was not taken, or once more.
+fn put_back(
+    committed: &mut HashMap<(String, String), i64>,
+    sku: &str,
+    returned: &Value,
+) -> Option<String> {
+    let reservation = returned["reservation_id"].to_string();
+    let taken = committed.remove(&(sku.to_owned(), reservation.clone())).unwrap_or_default();
+    let quantity = returned["quantity"].as_i64().unwrap_or_default();
+    let told = format!("stock/{sku}: {quantity} units put back of {reservation}, {taken} taken");
+    (taken != quantity).then_some(told)
 }
 
 /// SKU, quantity and total of a line, in an event or in a read model.

@@ -31,7 +31,6 @@ fn sound() -> Story {
     let quantity = |quantity: i64| json!({ "quantity": quantity });
     let order_id = |number| json!({ "order_id": id(number) });
     let refused = json!({"order_id": id(11), "code": "order.exists", "detail": "taken"});
-    let put_back = json!({"delta": 1, "reason": format!("order {} rejected", id(13))});
     let paid = json!({"paid": {"amount": 450, "currency": "USD"}});
     let parked = json!({"step_id": id(90), "step": {"event_id": id(91)}});
     vec![
@@ -53,7 +52,7 @@ fn sound() -> Story {
         (tea(), "stock.reserved", quantity(1)),
         (stream("payment", 23), "payment.authorised", order_id(13)),
         (tea(), "stock.committed", quantity(1)),
-        (tea(), "stock.adjusted", put_back),
+        (tea(), "stock.returned", quantity(1)),
         (stream("payment", 23), "payment.voided", json!({"reason": "order rejected"})),
         (stream("order", 13), "order.rejected", json!({"reasons": []})),
         // Parked, and settled by an operator.
@@ -157,8 +156,16 @@ fn an_order_that_stays_pending_is_found() {
 #[test]
 fn units_that_were_sold_without_being_taken_are_found() {
     without("stock.committed", 0, "stock/tea: 2 units confirmed, 0 taken");
-    without("stock.adjusted", 0, "stock/tea: 2 units confirmed, 3 taken");
+    without("stock.returned", 0, "stock/tea: 2 units confirmed, 3 taken");
     without("order.confirmed", 0, "stock/tea: 0 units confirmed, 2 taken");
+}
+
+#[test]
+fn units_that_are_put_back_twice_are_found() {
+    let mut story = sound();
+    let returned = story.iter().position(|(_, it, _)| *it == "stock.returned").unwrap();
+    story.insert(returned, story[returned].clone());
+    found(&violations(story, &commands()), "units put back");
 }
 
 #[test]

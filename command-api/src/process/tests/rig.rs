@@ -1,0 +1,176 @@
+//! An engine, and a process manager that follows no log: the test says what it reads, and what it knows
+//! of that.
+
+use std::sync::Arc;
+
+use domain::{
+    Command, Event, State,
+    cart::{Checkout, Line},
+    envelope::{Provenance, Recorded},
+    id::{CausationId, CommandId, CorrelationId, EventId, OrderId, Sku, StepId, StreamId},
+    order::Order,
+    process::{self, Failure, Process, Taken},
+    stock::{self, Stock},
+    testing::{fold, sample},
+};
+use infra::{
+    clock::{Clock, ManualClock},
+    log::{EventLog, memory::MemoryLog, progress::Progress, record::RequestHash},
+    shutdown::Shutdown,
+    task::{self, Task},
+};
+use tokio::time::{Duration, Instant};
+use uuid::Uuid;
+
+use crate::{
+    engine::{
+        Cluster, Consistency, Engine, Node, Outcome, Precondition, Shard, Stores, Submission,
+    },
+    payment::{Desk, Sandbox},
+    process::{Managers, checkout::reservation, places::Places, verdicts::Verdicts},
+    testing::moving_clock,
+};
+
+pub(super) const EVENT: EventId = EventId::new(Uuid::from_u128(9));
+pub(super) const ORDER: OrderId = OrderId::new(Uuid::from_u128(2));
+
+pub(super) struct Rig {
+    managers: Managers,
+    pub(super) clock: ManualClock,
+    _tasks: Vec<Task<()>>,
+}
+
+impl Rig {
+    pub(super) fn start() -> Self {
+        let (manual, time) = moving_clock();
+        let clock = Clock::from(manual.clone());
+        let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new(4));
+        let node = Node { name: "test".to_owned(), url: "http://127.0.0.1".to_owned() };
+        let (cluster, stores) = (Cluster::alone(&node), Stores::in_memory());
+        let (engine, shards) = Engine::new(&log, &node, &clock, cluster, &stores);
+        let shutdown = Shutdown::new();
+        let run = |shard: Shard| {
+            let run = shard.run(shutdown.clone());
+            task::spawn("shard", async { run.await.unwrap() })
+        };
+        let desk = Desk::new(Arc::new(Sandbox::new(clock.clone())), 8);
+        let progress = Progress::in_memory();
+        let managers = Managers { engine, log, progress, desk, clock };
+        let tasks = shards.into_iter().map(run).chain([time]).collect();
+        Self { managers, clock: manual, _tasks: tasks }
+    }
+
+    pub(super) async fn submit(&self, stream: StreamId, command: Command) {
+        let id = Uuid::now_v7();
+        let submission = Submission {
+            stream,
+            command,
+            command_id: CommandId::new(id),
+            request_hash: RequestHash::of(&[id.as_bytes()]),
+            precondition: Precondition::None,
+            actor: "test".into(),
+            correlation_id: CorrelationId::new(id),
+            causation_id: CausationId::new(id),
+            traceparent: None,
+        };
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let answer = self.managers.engine.submit(submission, deadline).await.unwrap();
+        assert!(matches!(answer.outcome, Outcome::Committed { .. }), "{answer:?}");
+    }
+
+    pub(super) async fn tell_stock(&self, sku: &Sku, command: stock::Command) {
+        self.submit(sku.stock_stream(), Command::Stock(command)).await;
+    }
+
+    pub(super) async fn receive(&self, sku: &Sku, quantity: u32) {
+        self.tell_stock(sku, stock::Command::Receive { quantity, reference: None }).await;
+    }
+
+    pub(super) async fn reserve(&self, sku: &Sku, order_id: OrderId, quantity: u32) {
+        let reservation_id = reservation(order_id, sku);
+        self.tell_stock(sku, stock::Command::Reserve { reservation_id, order_id, quantity }).await;
+    }
+
+    pub(super) async fn read(&self, stream: &StreamId) -> State {
+        self.managers.engine.read(stream, Consistency::Linearizable).await.unwrap().state
+    }
+
+    pub(super) async fn stock(&self, sku: &Sku) -> Stock {
+        let State::Stock(stock) = self.read(&sku.stock_stream()).await else { panic!() };
+        *stock
+    }
+
+    pub(super) async fn order(&self) -> Order {
+        let State::Order(order) = self.read(&ORDER.stream()).await else { panic!() };
+        *order
+    }
+
+    /// Runs an event with what is known of it. What had become of its steps if one of them cannot be
+    /// done.
+    pub(super) async fn run(&self, event: &Recorded, process: &Process) -> Option<Vec<Taken>> {
+        let mut place = Places::new(1).try_take().unwrap();
+        let verdicts = Verdicts::of(process, event.id);
+        self.managers.run(event, &verdicts, &mut place).await.err().map(|it| it.taken)
+    }
+}
+
+pub(super) fn tea() -> Sku {
+    "tea".parse().unwrap()
+}
+
+pub(super) fn milk() -> Sku {
+    "milk".parse().unwrap()
+}
+
+/// Two units of tea and two of milk.
+pub(super) fn agreed() -> Checkout {
+    let checkout = sample::checkout();
+    let line = |sku| Line { sku, quantity: 2, ..checkout.lines[0].clone() };
+    Checkout { lines: vec![line(tea()), line(milk())], ..checkout.clone() }
+}
+
+pub(super) fn recorded(stream: StreamId, revision: u64, event: Event) -> Recorded {
+    Recorded {
+        id: EVENT,
+        stream,
+        revision,
+        recorded_at: agreed().placed_at,
+        provenance: Provenance {
+            command_id: CommandId::new(Uuid::nil()),
+            correlation_id: CorrelationId::new(Uuid::nil()),
+            causation_id: CausationId::new(Uuid::nil()),
+            actor: "guest".into(),
+            traceparent: None,
+        },
+        event,
+    }
+}
+
+/// A step of the event is parked; that is what had become of the others.
+fn step_parked(name: &str, target: &StreamId, taken: Vec<Taken>) -> process::Event {
+    let step = process::Step {
+        name: name.to_owned(),
+        target: Some(target.clone()),
+        event_id: EVENT,
+        ..sample::step()
+    };
+    process::Event::StepParked {
+        step_id: StepId::of(EVENT, name, Some(target)),
+        step: Box::new(step),
+        failure: Failure { code: "stream_unreadable".to_owned(), detail: String::new() },
+        attempt: 0,
+        parked_at: agreed().placed_at,
+        taken,
+    }
+}
+
+pub(super) fn parked(name: &str, target: &StreamId) -> Process {
+    fold([step_parked(name, target, vec![])])
+}
+
+/// An operator has it tried again.
+pub(super) fn retried(name: &str, target: &StreamId, taken: Vec<Taken>) -> Process {
+    let step_id = StepId::of(EVENT, name, Some(target));
+    let retried = process::Event::StepRetried { step_id, attempt: 1, by: "key:1".to_owned() };
+    fold([step_parked(name, target, taken), retried])
+}
