@@ -43,15 +43,10 @@ impl KeyDirectory for EngineDirectory {
         if !may_hold {
             return Ok(known);
         }
-        let proof = self.proofs.of(inquiry.id);
-        if let Some(as_of) = proof.still_holds()
-            && known.record.is_some()
-            && inquiry.is_seen_by(known.seen)
-        {
-            return Ok(Found { as_of, ..known });
-        }
+        let speaks_for_it = known.record.is_some() && inquiry.is_seen_by(known.seen);
+        let known = Some(&known).filter(|_| speaks_for_it);
         let read = || self.look(engine, &stream, Consistency::Linearizable);
-        proof.since(inquiry.asked_at, read).await.map_err(away)
+        self.proofs.of(inquiry.id).of(known, inquiry.asked_at, read).await.map_err(away)
     }
 }
 

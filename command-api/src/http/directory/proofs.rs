@@ -49,24 +49,26 @@ impl Proofs {
 }
 
 impl Proof {
-    /// As of when the key was last seen to be issued, if that was not long ago.
-    pub(super) fn still_holds(&self) -> Option<Instant> {
-        let found = lock(&self.last).clone()?.result.ok()?;
-        let is_proof = found.record.is_some() && found.as_of.elapsed() < PROOF_AGE_MAX;
-        is_proof.then_some(found.as_of)
-    }
-
-    /// What a read tells that began after this moment. All who ask while one is under way, or shortly
-    /// after it, share the next.
-    pub(super) async fn since<F>(
+    /// What is known of the key, if it was read not long ago that it was issued and this speaks for it;
+    /// else what a read tells that began after this moment. All who ask while one is under way, or
+    /// shortly after it, share the next.
+    pub(super) async fn of<F>(
         &self,
+        known: Option<&Found>,
         moment: Instant,
         read: impl FnOnce() -> F,
     ) -> Result<Found, SubmitError>
     where
         F: Future<Output = Result<Found, SubmitError>>,
     {
+        if let Some(proven) = self.proven(known) {
+            return Ok(proven);
+        }
         let _reading = self.reading.lock().await;
+        // It may have been proven meanwhile.
+        if let Some(proven) = self.proven(known) {
+            return Ok(proven);
+        }
         let last = lock(&self.last).clone();
         if let Some(last) = last {
             if last.answers(moment) {
@@ -78,6 +80,17 @@ impl Proof {
         let result = read().await;
         *lock(&self.last) = Some(Read { began, ended: Instant::now(), result: result.clone() });
         result
+    }
+}
+
+impl Proof {
+    fn proven(&self, known: Option<&Found>) -> Option<Found> {
+        let known = known?;
+        let read = lock(&self.last).clone()?.result.ok()?;
+        // What is known may be older than the read: a revocation that was read stays one.
+        let held = read.record.is_some_and(|record| !record.revoked);
+        let is_proof = held && read.as_of.elapsed() < PROOF_AGE_MAX;
+        is_proof.then(|| Found { as_of: read.as_of, ..known.clone() })
     }
 }
 
@@ -96,11 +109,20 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::{
+        collections::BTreeSet,
+        sync::atomic::{AtomicUsize, Ordering},
+    };
 
     use futures_util::future::join_all;
+    use infra::auth::{KeyHash, KeyRecord};
 
     use super::*;
+
+    fn key() -> KeyRecord {
+        let (hash, roles) = (KeyHash::of("a key"), BTreeSet::new());
+        KeyRecord { hash, roles, expires_at: None, revoked: false }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn many_who_ask_at_once_share_a_read_and_there_are_few_reads_in_a_time() {
@@ -114,12 +136,51 @@ mod tests {
         let began = Instant::now();
         for rounds in 1..=10 {
             let asked = Instant::now();
-            for told in join_all((0..100).map(|_| proof.since(asked, read))).await {
+            for told in join_all((0..100).map(|_| proof.of(None, asked, read))).await {
                 assert!(told.unwrap().as_of >= asked);
             }
             assert_eq!(reads.load(Ordering::Relaxed), rounds, "one read for all of a round");
         }
         assert!(began.elapsed() >= READ_INTERVAL * 9, "{:?}", began.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_comes_while_it_is_read_what_is_known_anyway_waits_for_nothing_more() {
+        let found = || Found { record: Some(key()), as_of: Instant::now(), seen: None };
+        let (proof, known, read_time) = (Proof::default(), found(), Duration::from_millis(10));
+        let read = || async {
+            let found = found();
+            tokio::time::sleep(read_time).await;
+            Ok(found)
+        };
+        let began = Instant::now();
+        let later = async {
+            tokio::time::sleep(read_time / 2).await;
+            proof.of(Some(&known), Instant::now(), read).await
+        };
+        let (first, later) = tokio::join!(proof.of(Some(&known), began, read), later);
+        assert_eq!((first.unwrap().as_of, later.unwrap().as_of), (began, began));
+        assert_eq!(began.elapsed(), read_time);
+        // It is a proof for two seconds, and then it is read anew.
+        tokio::time::advance(PROOF_AGE_MAX / 10 * 9).await;
+        let told = proof.of(Some(&known), Instant::now(), read).await;
+        assert_eq!(told.unwrap().as_of, began);
+        tokio::time::advance(PROOF_AGE_MAX / 5).await;
+        let now = Instant::now();
+        assert_eq!(proof.of(Some(&known), now, read).await.unwrap().as_of, now);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_known_does_not_stand_against_a_revocation_that_was_read() {
+        let record = |revoked| KeyRecord { revoked, ..key() };
+        let found =
+            |revoked| Found { record: Some(record(revoked)), as_of: Instant::now(), seen: None };
+        let (proof, known) = (Proof::default(), found(false));
+        for _ in 0..2 {
+            tokio::time::advance(READ_INTERVAL).await;
+            let told = proof.of(Some(&known), Instant::now(), || async { Ok(found(true)) }).await;
+            assert!(told.unwrap().record.unwrap().revoked);
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -132,9 +193,9 @@ mod tests {
         let began = Instant::now();
         let later = async {
             tokio::time::sleep(wait_max / 2).await;
-            proof.since(Instant::now(), read).await
+            proof.of(None, Instant::now(), read).await
         };
-        let (first, later) = tokio::join!(proof.since(began, read), later);
+        let (first, later) = tokio::join!(proof.of(None, began, read), later);
         assert!(first.is_err() && later.is_err());
         assert_eq!(began.elapsed(), wait_max);
     }
