@@ -17,5 +17,7 @@ simulate: (check "simulate")
 
 end-to-end: (check "end_to_end")
 
+contract: (check "contract")
+
 doc:
     cargo doc --workspace --no-deps

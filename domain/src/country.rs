@@ -15,7 +15,12 @@ const CODES: &str = "AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE
 /// Whether this is the code of a country or territory, in capital letters.
 #[must_use]
 pub fn is_country(code: &str) -> bool {
-    CODES.split_ascii_whitespace().any(|known| known == code)
+    codes().any(|known| known == code)
+}
+
+/// All codes that there are.
+pub fn codes() -> impl Iterator<Item = &'static str> {
+    CODES.split_ascii_whitespace()
 }
 
 #[cfg(test)]
@@ -32,6 +37,6 @@ mod tests {
         {
             assert!(!is_country(code), "{code}");
         }
-        assert_eq!(CODES.split_ascii_whitespace().count(), 249);
+        assert_eq!(codes().count(), 249);
     }
 }

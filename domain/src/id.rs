@@ -12,7 +12,7 @@ macro_rules! uuid_ids {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(transparent)]
-        pub struct $name(Uuid);
+        pub struct $name(#[serde(deserialize_with = "uuid")] Uuid);
 
         impl $name {
             #[must_use]
@@ -39,10 +39,10 @@ macro_rules! uuid_ids {
         }
 
         impl FromStr for $name {
-            type Err = uuid::Error;
+            type Err = InvalidUuid;
 
-            fn from_str(text: &str) -> Result<Self, Self::Err> {
-                Uuid::parse_str(text).map(Self)
+            fn from_str(text: &str) -> Result<Self, InvalidUuid> {
+                parse_uuid(text).map(Self)
             }
         }
     )+};
@@ -65,6 +65,49 @@ uuid_ids! {
     ReservationId,
     /// A step of a process: UUIDv5 of the event that asked for it, its name and whom it tells.
     StepId,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be a UUID such as 0198c0de-0000-7000-8000-000000000001")]
+pub struct InvalidUuid;
+
+/// A UUID as RFC 9562 writes it, in letters of either size. The library would also take braces, a
+/// `urn:uuid:` before it and none of its hyphens: four names for one thing, of which contracts know one.
+///
+/// # Errors
+/// If it is written in another way.
+pub fn parse_uuid(text: &str) -> Result<Uuid, InvalidUuid> {
+    /// Digits and hyphens. No other form has this length.
+    const LENGTH: usize = 36;
+    let written = Some(text).filter(|text| text.len() == LENGTH);
+    written.and_then(|text| Uuid::try_parse(text).ok()).ok_or(InvalidUuid)
+}
+
+fn uuid<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Uuid, D::Error> {
+    if deserializer.is_human_readable() {
+        deserializer.deserialize_str(Written)
+    } else {
+        deserializer.deserialize_bytes(Written)
+    }
+}
+
+/// Text is for readers, bytes are for stores.
+struct Written;
+
+impl de::Visitor<'_> for Written {
+    type Value = Uuid;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a UUID")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Uuid, E> {
+        parse_uuid(text).map_err(E::custom)
+    }
+
+    fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Uuid, E> {
+        Uuid::from_slice(bytes).map_err(E::custom)
+    }
 }
 
 /// A client's request as its caller named it: what the ids of its commands and of the things that it
@@ -354,6 +397,24 @@ mod tests {
         for good in ["A", ".a", "a.", "-", "_", "..a.."] {
             assert!(good.parse::<Sku>().unwrap().fits_a_path(), "{good}");
         }
+    }
+
+    #[test]
+    fn a_uuid_is_written_in_one_way() {
+        let written = "0198C0DE-0000-7000-8000-00000000000a";
+        let id: CartId = written.parse().unwrap();
+        assert_eq!(id.to_string(), written.to_lowercase());
+        let simple = written.replace('-', "");
+        let urn = format!("urn:uuid:{written}");
+        let braced = format!("{{{written}}}");
+        let moved = "0198c0de0-000-7000-8000-00000000000a";
+        for bad in ["", &simple, &urn, &braced, moved, &format!(" {written}")] {
+            assert_eq!(bad.parse::<CartId>(), Err(InvalidUuid), "{bad}");
+            let json = serde_json::json!(bad);
+            assert!(serde_json::from_value::<CartId>(json).is_err(), "{bad}");
+        }
+        let read: CartId = serde_json::from_value(serde_json::json!(written)).unwrap();
+        assert_eq!(read, id);
     }
 
     #[test]

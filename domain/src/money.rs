@@ -26,6 +26,11 @@ impl Currency {
     pub const EUR: Self = Self(*b"EUR");
     pub const USD: Self = Self(*b"USD");
 
+    /// All codes that there are.
+    pub fn codes() -> impl Iterator<Item = &'static str> {
+        CODES.split_ascii_whitespace()
+    }
+
     #[must_use]
     pub fn as_str(&self) -> &str {
         // The bytes come from `CODES`, so they are ASCII.
@@ -43,7 +48,7 @@ impl FromStr for Currency {
             .copied()
             .filter(|_| text.len() == 3)
             .ok_or(InvalidCurrency)?;
-        let known = CODES.split_ascii_whitespace().any(|known| known.as_bytes() == code);
+        let known = Self::codes().any(|known| known.as_bytes() == code);
         if known { Ok(Self(code)) } else { Err(InvalidCurrency) }
     }
 }

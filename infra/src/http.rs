@@ -20,8 +20,10 @@ pub mod page;
 pub mod problem;
 pub mod rates;
 pub mod server;
+pub mod shapes;
 pub mod syntax;
 pub mod trace;
+pub mod values;
 
 #[cfg(test)]
 mod testing;

@@ -48,7 +48,13 @@ pub(crate) fn app(
     readiness: Readiness,
 ) -> App {
     let authenticator = keys.authenticator(operator_key);
-    let api = OpenApiRouter::new()
+    let api = routes().route_layer(from_fn_with_state(keys.freshness(), keys::admit));
+    let api = guard(api, authenticator.clone()).with_state(Doors { authenticator, control });
+    App::new(&ABOUT, api, readiness, http.into())
+}
+
+fn routes() -> OpenApiRouter<Doors> {
+    OpenApiRouter::new()
         .routes(routes!(status))
         .routes(routes!(versions::rebuild))
         .routes(routes!(versions::pause))
@@ -59,9 +65,6 @@ pub(crate) fn app(
         .routes(routes!(verifications::order))
         .routes(routes!(verifications::by_id))
         .merge(dead_letters::routes())
-        .route_layer(from_fn_with_state(keys.freshness(), keys::admit));
-    let api = guard(api, authenticator.clone()).with_state(Doors { authenticator, control });
-    App::new(&ABOUT, api, readiness, http.into())
 }
 
 /// How far each version of each projection is in each shard
@@ -78,4 +81,21 @@ async fn status(State(doors): State<Doors>) -> Result<Json<Status>, Problem> {
         Problem::unavailable("unavailable", "PostgreSQL does not answer").caused_by(error)
     })?;
     Ok(Json(status))
+}
+
+#[cfg(test)]
+mod tests {
+    use infra::http::docs;
+
+    use super::*;
+
+    #[test]
+    fn the_contract_is_as_published() {
+        let contract = docs::complete(routes().into_openapi(), &ABOUT);
+        let found = docs::unbounded(&serde_json::to_value(&contract).unwrap());
+        assert_eq!(found, [""; 0]);
+        let json = serde_json::to_string_pretty(&contract).unwrap() + "\n";
+        let json = json.replace(ABOUT.version, "0.0.0");
+        expect_test::expect_file!["../openapi.json"].assert_eq(&json);
+    }
 }

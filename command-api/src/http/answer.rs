@@ -10,6 +10,7 @@ use infra::{
         etag::ETag,
         headers::{IDEMPOTENCY_REPLAYED, POSITION},
         problem::Problem,
+        shapes,
     },
     position::Position,
 };
@@ -22,8 +23,8 @@ use crate::engine::{Answer, Outcome};
 /// A command that was accepted.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Accepted {
-    /// Of the thing that the command went to: a UUID, or the SKU of a stock.
-    #[schema(example = "0198c0de-0000-7000-8000-000000000001")]
+    /// Of the thing that the command went to.
+    #[schema(value_type = Uuid, example = "0198c0de-0000-7000-8000-000000000001")]
     id: String,
     /// The stream that it went to.
     #[schema(example = "cart/0198c0de-0000-7000-8000-000000000001")]
@@ -34,6 +35,36 @@ pub(super) struct Accepted {
     events: Vec<EventBody>,
     /// Send it to a query as `Tradewind-Position` and it sees this command.
     position: String,
+}
+
+macro_rules! accepted_of {
+    ($($(#[$doc:meta])* $name:ident { $(#[$id_doc:meta])* id: $id:ty })+) => {$(
+        $(#[$doc])*
+        #[derive(ToSchema)]
+        #[expect(dead_code, reason = "it documents what `Accepted` is of other things")]
+        pub(super) struct $name {
+            $(#[$id_doc])*
+            id: $id,
+            /// The stream that it went to.
+            stream: String,
+            /// Of the stream afterwards; also the `ETag`.
+            revision: u64,
+            /// What happened; nothing if it was so already.
+            events: Vec<EventBody>,
+            /// Send it to a query as `Tradewind-Position` and it sees this command.
+            position: String,
+        }
+    )+};
+}
+
+accepted_of! {
+    /// A command on a stock that was accepted.
+    AcceptedOfStock { id: shapes::Sku }
+    /// A command on a parked step that was accepted.
+    AcceptedOfStep {
+        /// The shard whose events the process follows.
+        id: String
+    }
 }
 
 #[derive(Serialize, ToSchema)]

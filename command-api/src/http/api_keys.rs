@@ -19,6 +19,7 @@ use infra::{
         extract::Path,
         fields::{Fields, Validate},
         problem::Problem,
+        shapes,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -28,7 +29,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     answer::{Accepted, Reply},
     incoming::{Incoming, Operator},
-    shapes::{CommandHeaders, Empty, SHORT_CHARS_MAX},
+    shapes::{CommandHeaders, Empty, Short},
     state::AppState,
 };
 
@@ -54,18 +55,18 @@ enum RoleName {
 #[serde(deny_unknown_fields)]
 struct NewKey {
     /// Who uses it.
-    name: String,
+    name: Short,
     /// Of `customer`, `staff`, `analyst` and `operator`; at least one.
     #[schema(value_type = RoleNames, example = json!(["staff"]))]
     roles: Bounded<Role, ROLES_MAX, 1>,
     /// Never, if it is left out. Of the years 1 to 9999 in UTC, cut to microseconds.
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(value_type = Option<shapes::Instant>)]
     expires_at: Option<Timestamp>,
 }
 
 impl Validate for NewKey {
     fn validate(&self, fields: &mut Fields) {
-        fields.text("/name", &self.name, SHORT_CHARS_MAX);
+        fields.value("/name", &self.name);
     }
 }
 
@@ -107,6 +108,7 @@ async fn issue(
     let id = ApiKeyId::new(origin.new_id("api_key"));
     let key = ApiKey::generate(id, &app.cart_token_secret).map_err(Problem::internal)?;
     let NewKey { name, roles, expires_at } = body;
+    let name = name.into_string();
     let roles: BTreeSet<Role> = roles.into_vec().into_iter().collect();
     let command = api_key::Command::Issue {
         name: name.clone(),

@@ -24,7 +24,7 @@ use domain::{
 };
 use infra::{
     auth::{Caller, cart_token},
-    http::{bounded::Bounded, extract::Path, problem::Problem},
+    http::{extract::Path, problem::Problem, shapes},
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -33,7 +33,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     answer::{Accepted, Reply},
     incoming::{Incoming, Origin},
-    shapes::{CommandHeaders, Empty},
+    shapes::{CommandHeaders, Empty, into_adjustments},
     state::AppState,
 };
 use body::{AllLines, LineBody, LineChange, NewCart};
@@ -78,7 +78,7 @@ async fn create(
     Incoming { origin, body }: Incoming<NewCart>,
 ) -> Result<Response, Problem> {
     check_key(&origin)?;
-    let id = CartId::new(body.id.unwrap_or_else(|| origin.new_id("cart")));
+    let id = body.id.unwrap_or_else(|| CartId::new(origin.new_id("cart")));
     let staff = origin.is_staff();
     let lines = look_up(&app, body.lines.into_vec()).await?;
     let command = Command::Cart(cart::Command::Create { currency: body.currency, staff, lines });
@@ -144,7 +144,7 @@ async fn replace_lines(
 #[utoipa::path(
     patch, path = "/v1/carts/{id}/lines/{sku}", operation_id = "change_cart_line",
     tag = "carts", security((), ("api_key" = [])),
-    params(("id" = Uuid, Path), ("sku" = String, Path), CartHeaders, CommandHeaders),
+    params(("id" = Uuid, Path), ("sku" = inline(shapes::Sku), Path), CartHeaders, CommandHeaders),
     request_body = LineChange,
     responses((status = 200, description = "Changed", body = Accepted)),
 )]
@@ -155,7 +155,7 @@ async fn change_line(
 ) -> Result<Response, Problem> {
     admit(&origin, id)?;
     let LineChange { quantity, adjustments } = body;
-    let adjustments = adjustments.map(Bounded::into_vec);
+    let (quantity, adjustments) = (quantity.get(), adjustments.map(into_adjustments));
     change(&app, &origin, id, cart::Command::ChangeLine { sku, quantity, adjustments }).await
 }
 
@@ -163,7 +163,7 @@ async fn change_line(
 #[utoipa::path(
     delete, path = "/v1/carts/{id}/lines/{sku}", operation_id = "remove_cart_line",
     tag = "carts", security((), ("api_key" = [])),
-    params(("id" = Uuid, Path), ("sku" = String, Path), CartHeaders, CommandHeaders),
+    params(("id" = Uuid, Path), ("sku" = inline(shapes::Sku), Path), CartHeaders, CommandHeaders),
     responses((status = 200, description = "Removed", body = Accepted)),
 )]
 async fn remove_line(
@@ -219,7 +219,8 @@ async fn look_up(
     let listings = listings(app, lines.iter().map(|line| &line.sku)).await?;
     let with_listing = |LineBody { sku, quantity, adjustments }| {
         let listing = listings.get(&sku).cloned();
-        NewLine { sku, quantity, adjustments: adjustments.into_vec(), listing }
+        let (quantity, adjustments) = (quantity.get(), into_adjustments(adjustments));
+        NewLine { sku, quantity, adjustments, listing }
     };
     Ok(lines.into_iter().map(with_listing).collect())
 }

@@ -9,6 +9,7 @@ use axum::{
 use domain::{
     Command,
     api_key::Role,
+    envelope::Revision,
     id::{CartId, CausationId, CommandId, RequestId, StreamId},
 };
 use infra::{
@@ -58,7 +59,7 @@ where
         let (mut parts, body) = request.into_parts();
         let caller = caller(&mut parts, app).await?;
         let key = <Option<IdempotencyKey>>::from_request_parts(&mut parts, app).await?;
-        let precondition = precondition(Conditions::of(&parts.headers)?)?;
+        let precondition = precondition(Conditions::of(&parts.headers)?);
         let Ok(context) = RequestContext::from_request_parts(&mut parts, app).await;
         let Ok(OpenCart(open_cart)) = OpenCart::from_request_parts(&mut parts, app).await;
         let head = (parts.method.clone(), parts.uri.path().to_owned());
@@ -191,21 +192,33 @@ impl Origin {
     }
 }
 
-/// What the headers ask of the stream.
-fn precondition(conditions: Conditions) -> Result<Precondition, Problem> {
+/// What the headers ask of the stream: both have to hold where both are sent (RFC 9110, 13.2.2).
+fn precondition(conditions: Conditions) -> Precondition {
     let Conditions { if_match, if_none_match } = conditions;
-    Ok(match (if_match, if_none_match) {
+    match (if_match, if_none_match) {
         (None, None) => Precondition::None,
         (Some(Tags::Any), None) => Precondition::Exists,
         (Some(Tags::These(revisions)), None) => Precondition::AnyOf(revisions),
         (None, Some(Tags::Any)) => Precondition::Absent,
         (None, Some(Tags::These(revisions))) => Precondition::NoneOf(revisions),
-        (Some(_), Some(_)) => {
-            let detail = "send either If-Match or If-None-Match";
-            return Err(Problem::bad_request("conflicting_preconditions", detail));
+        (Some(Tags::Any), Some(Tags::Any)) => Precondition::AnyOf(vec![]),
+        (Some(Tags::Any), Some(Tags::These(mut others))) => {
+            others.push(NOTHING);
+            Precondition::NoneOf(others)
         }
-    })
+        (Some(Tags::These(mut revisions)), Some(Tags::Any)) => {
+            revisions.retain(|revision| *revision == NOTHING);
+            Precondition::AnyOf(revisions)
+        }
+        (Some(Tags::These(mut revisions)), Some(Tags::These(others))) => {
+            revisions.retain(|revision| !others.contains(revision));
+            Precondition::AnyOf(revisions)
+        }
+    }
 }
+
+/// The revision of a stream that does not exist yet.
+const NOTHING: Revision = 0;
 
 /// The caller, resolved once per request.
 async fn caller(parts: &mut Parts, app: &AppState) -> Result<Caller, Problem> {

@@ -20,6 +20,8 @@ use infra::http::{
     fields::{Fields, Validate},
     page::{Listing, ListingBody, Page},
     problem::Problem,
+    shapes,
+    values::Text,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -27,14 +29,11 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use super::{
-    answer::{Accepted, Reply},
+    answer::{AcceptedOfStep, Reply},
     incoming::{Incoming, Operator},
     shapes::{CommandHeaders, Empty},
     state::AppState,
 };
-
-/// Characters of a reason.
-const REASON_CHARS_MAX: usize = 1_000;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
@@ -49,10 +48,11 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 #[into_params(parameter_in = Query)]
 struct ListParameters {
     /// Steps of one page: 1 to 200, 50 by default.
-    #[param(value_type = Option<u8>, minimum = 1, maximum = 200)]
+    #[param(inline, value_type = Option<shapes::PageLimit>)]
     #[expect(dead_code, reason = "`Page` reads it")]
     limit: Option<String>,
     /// The `next` of the page before.
+    #[param(inline, value_type = Option<shapes::CursorText>)]
     #[expect(dead_code, reason = "`Page` reads it")]
     cursor: Option<String>,
 }
@@ -64,13 +64,12 @@ impl Validate for ListParameters {}
 #[schema(as = StepSkip)]
 struct SkipBody {
     /// Why nobody waits for it any more; the events keep it.
-    #[schema(min_length = 1, max_length = 1000)]
-    reason: String,
+    reason: Text<1_000>,
 }
 
 impl Validate for SkipBody {
     fn validate(&self, fields: &mut Fields) {
-        fields.text("/reason", &self.reason, REASON_CHARS_MAX);
+        fields.value("/reason", &self.reason);
     }
 }
 
@@ -200,7 +199,7 @@ async fn show(
     post, path = "/v1/admin/parked-steps/{id}/retry", operation_id = "retry_parked_step",
     tag = "parked-steps", security(("api_key" = ["operator"])),
     params(("id" = Uuid, Path), CommandHeaders), request_body = Option<Empty>,
-    responses((status = 202, description = "It is being tried again", body = Accepted)),
+    responses((status = 202, description = "It is being tried again", body = AcceptedOfStep)),
 )]
 async fn retry(
     _: Operator,
@@ -221,7 +220,7 @@ async fn retry(
     post, path = "/v1/admin/parked-steps/{id}/skip", operation_id = "skip_parked_step",
     tag = "parked-steps", security(("api_key" = ["operator"])),
     params(("id" = Uuid, Path), CommandHeaders), request_body = SkipBody,
-    responses((status = 202, description = "Its process goes on", body = Accepted)),
+    responses((status = 202, description = "Its process goes on", body = AcceptedOfStep)),
 )]
 async fn skip(
     _: Operator,
@@ -230,7 +229,7 @@ async fn skip(
     Incoming { origin, body }: Incoming<SkipBody>,
 ) -> Result<Response, Problem> {
     let by = origin.caller.actor().to_string();
-    let command = process::Command::Skip { step_id: id, reason: body.reason, by };
+    let command = process::Command::Skip { step_id: id, reason: body.reason.into_string(), by };
     settle(&app, &origin, id, command).await
 }
 

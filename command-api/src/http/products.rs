@@ -16,8 +16,7 @@ use domain::{
     Command, State as Aggregate,
     claim::CONFIRM_WAIT,
     id::{ProductId, Sku},
-    product::{self, Details, Patch},
-    sku,
+    product, sku,
 };
 use infra::http::{extract::Path, problem::Problem};
 use tokio::time::Instant;
@@ -63,7 +62,7 @@ async fn create(
     _: Staff,
     Incoming { origin, body }: Incoming<NewProduct>,
 ) -> Result<Reply, Problem> {
-    let id = ProductId::new(body.id.unwrap_or_else(|| origin.new_id("product")));
+    let id = body.id.unwrap_or_else(|| ProductId::new(origin.new_id("product")));
     let stream = id.stream();
     let claims = is_first(&app, &origin, id).await?;
     let (began, mut claimed_now, mut sku_taken) = (Instant::now(), false, false);
@@ -74,12 +73,7 @@ async fn create(
         // The product's stream says no, so that the key has its answer there.
         sku_taken = matches!(claimed.outcome, Outcome::Rejected { .. });
     }
-    let NewProduct { sku, name, description, department, category, product_type, brand, .. } = body;
-    let attributes = body.attributes.into_iter();
-    let attributes = attributes.filter_map(|(name, value)| Some((name, value?.0))).collect();
-    let details =
-        Details { name, description, department, category, product_type, brand, attributes };
-    let price = body.price;
+    let (sku, details, price) = body.into_parts();
     let command = product::Command::Create { sku: sku.clone(), details, price, sku_taken };
     let answer = origin.submit(&app, stream.clone(), Command::Product(command)).await?;
     match answer.outcome {
@@ -150,13 +144,7 @@ async fn update(
     Path(id): Path<ProductId>,
     Incoming { origin, body }: Incoming<ProductPatch>,
 ) -> Result<Response, Problem> {
-    let ProductPatch { name, description, department, category, product_type, brand, attributes } =
-        body;
-    // `null` removes an attribute.
-    let attributes = attributes.into_iter().map(|(name, value)| (name, value.map(|it| it.0)));
-    let attributes = attributes.collect();
-    let patch = Patch { name, description, department, category, product_type, brand, attributes };
-    change(&app, &origin, id, product::Command::Update { patch }).await
+    change(&app, &origin, id, product::Command::Update { patch: body.into_patch() }).await
 }
 
 /// Change a product's price
@@ -172,7 +160,8 @@ async fn change_price(
     Path(id): Path<ProductId>,
     Incoming { origin, body }: Incoming<NewPrice>,
 ) -> Result<Response, Problem> {
-    change(&app, &origin, id, product::Command::ChangePrice { price: body.price }).await
+    let price = body.price.into_money();
+    change(&app, &origin, id, product::Command::ChangePrice { price }).await
 }
 
 /// Publish a product

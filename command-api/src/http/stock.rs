@@ -6,15 +6,17 @@ use infra::http::{
     extract::Path,
     fields::{Fields, Validate},
     problem::Problem,
+    shapes,
+    values::{Text, Whole},
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    answer::{Accepted, Reply},
+    answer::{AcceptedOfStock, Reply},
     incoming::{Incoming, Origin, Staff},
-    shapes::{CommandHeaders, SHORT_CHARS_MAX, check_new_sku},
+    shapes::{CommandHeaders, Short, check_new_sku},
     state::AppState,
 };
 
@@ -22,21 +24,20 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(receive)).routes(routes!(adjust))
 }
 
+type Units = Whole<u32, 1, 4_294_967_295>;
+
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Receipt {
-    #[schema(minimum = 1)]
-    quantity: u32,
+    quantity: Units,
     /// Of the delivery, say.
-    reference: Option<String>,
+    reference: Option<Short>,
 }
 
 impl Validate for Receipt {
     fn validate(&self, fields: &mut Fields) {
-        fields.range("/quantity", self.quantity, 1..=u32::MAX);
-        if let Some(reference) = &self.reference {
-            fields.text("/reference", reference, SHORT_CHARS_MAX);
-        }
+        fields.value("/quantity", &self.quantity);
+        fields.value("/reference", &self.reference);
     }
 }
 
@@ -45,14 +46,15 @@ impl Validate for Receipt {
 struct Correction {
     /// What to add; negative takes away.
     #[schema(example = -3)]
-    delta: i64,
+    delta: shapes::Any64,
     #[schema(example = "broken in the warehouse")]
-    reason: String,
+    reason: Short,
 }
 
 impl Validate for Correction {
     fn validate(&self, fields: &mut Fields) {
-        fields.text("/reason", &self.reason, SHORT_CHARS_MAX);
+        fields.value("/delta", &self.delta);
+        fields.value("/reason", &self.reason);
     }
 }
 
@@ -60,8 +62,8 @@ impl Validate for Correction {
 #[utoipa::path(
     post, path = "/v1/stock/{sku}/receive", operation_id = "receive_stock",
     tag = "stock", security(("api_key" = ["staff"])),
-    params(("sku" = String, Path), CommandHeaders), request_body = Receipt,
-    responses((status = 200, description = "Received", body = Accepted)),
+    params(("sku" = inline(shapes::NewSku), Path), CommandHeaders), request_body = Receipt,
+    responses((status = 200, description = "Received", body = AcceptedOfStock)),
 )]
 async fn receive(
     State(app): State<AppState>,
@@ -70,6 +72,7 @@ async fn receive(
     Incoming { origin, body }: Incoming<Receipt>,
 ) -> Result<Reply, Problem> {
     let Receipt { quantity, reference } = body;
+    let (quantity, reference) = (quantity.get(), reference.map(Text::into_string));
     change(&app, &origin, &sku, stock::Command::Receive { quantity, reference }).await
 }
 
@@ -79,8 +82,8 @@ async fn receive(
 #[utoipa::path(
     post, path = "/v1/stock/{sku}/adjust", operation_id = "adjust_stock",
     tag = "stock", security(("api_key" = ["staff"])),
-    params(("sku" = String, Path), CommandHeaders), request_body = Correction,
-    responses((status = 200, description = "Corrected", body = Accepted)),
+    params(("sku" = inline(shapes::NewSku), Path), CommandHeaders), request_body = Correction,
+    responses((status = 200, description = "Corrected", body = AcceptedOfStock)),
 )]
 async fn adjust(
     State(app): State<AppState>,
@@ -89,6 +92,7 @@ async fn adjust(
     Incoming { origin, body }: Incoming<Correction>,
 ) -> Result<Reply, Problem> {
     let Correction { delta, reason } = body;
+    let (delta, reason) = (delta.get(), reason.into_string());
     change(&app, &origin, &sku, stock::Command::Adjust { delta, reason }).await
 }
 

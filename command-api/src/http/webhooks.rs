@@ -20,6 +20,7 @@ use infra::{
         extract::{Path, Payload, read_body},
         fields::{Fields, Validate},
         problem::Problem,
+        shapes,
         trace::RequestContext,
     },
     telemetry::emit,
@@ -27,12 +28,11 @@ use infra::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
-use uuid::Uuid;
 
 use super::{
     answer::{Accepted, Reply},
     incoming::Origin,
-    shapes::SHORT_CHARS_MAX,
+    shapes::{Short, ShortOrBlank},
     state::AppState,
 };
 use crate::{engine::Outcome, metrics::WebhookIgnored, payment::SignatureError};
@@ -55,23 +55,25 @@ enum PaymentWebhook {
 #[derive(Serialize, Deserialize, ToSchema)]
 #[schema(as = PaymentAuthorised)]
 struct Authorised {
-    payment_id: Uuid,
-    reference: String,
+    #[schema(value_type = Uuid)]
+    payment_id: PaymentId,
+    reference: Short,
 }
 
 #[derive(Serialize, Deserialize, ToSchema)]
 #[schema(as = PaymentDeclined)]
 struct Declined {
-    payment_id: Uuid,
-    code: String,
-    detail: String,
+    #[schema(value_type = Uuid)]
+    payment_id: PaymentId,
+    code: Short,
+    detail: ShortOrBlank,
 }
 
 /// What any webhook tells of itself.
 #[derive(Serialize, Deserialize)]
 struct Envelope {
     #[serde(rename = "type")]
-    kind: String,
+    kind: Short,
 }
 
 /// A webhook whose type is known. Read apart from the type, which may come behind it.
@@ -82,35 +84,37 @@ struct Known<D> {
 
 impl Validate for Envelope {
     fn validate(&self, fields: &mut Fields) {
-        fields.text("/type", &self.kind, SHORT_CHARS_MAX);
+        fields.value("/type", &self.kind);
     }
 }
 
 impl Validate for Known<Authorised> {
     fn validate(&self, fields: &mut Fields) {
-        fields.text("/data/reference", &self.data.reference, SHORT_CHARS_MAX);
+        fields.value("/data/reference", &self.data.reference);
     }
 }
 
 impl Validate for Known<Declined> {
     fn validate(&self, fields: &mut Fields) {
-        fields.text("/data/code", &self.data.code, SHORT_CHARS_MAX);
-        fields.text_or_empty("/data/detail", &self.data.detail, SHORT_CHARS_MAX);
+        fields.value("/data/code", &self.data.code);
+        fields.value("/data/detail", &self.data.detail);
     }
 }
 
 /// What a webhook asks for. `None`: it is of a type that means nothing here.
 fn command(provider: &str, body: &Bytes) -> Result<Option<(PaymentId, payment::Command)>, Problem> {
     let Envelope { kind } = Payload::parse_known(body.clone())?.value;
-    let (payment_id, command) = match kind.as_str() {
+    let (payment_id, command) = match &*kind {
         "payment.authorised" => {
             let Known { data: Authorised { payment_id, reference } } =
                 Payload::parse_known(body.clone())?.value;
+            let reference = reference.into_string();
             (payment_id, payment::Command::RecordAuthorisation { reference })
         }
         "payment.declined" => {
             let Known { data: Declined { payment_id, code, detail } } =
                 Payload::parse_known(body.clone())?.value;
+            let (code, detail) = (code.into_string(), detail.into_string());
             (payment_id, payment::Command::RecordDecline { code, detail })
         }
         kind => {
@@ -118,7 +122,7 @@ fn command(provider: &str, body: &Bytes) -> Result<Option<(PaymentId, payment::C
             return Ok(None);
         }
     };
-    Ok(Some((PaymentId::new(payment_id), command)))
+    Ok(Some((payment_id, command)))
 }
 
 /// Take a payment provider's webhook
@@ -126,7 +130,7 @@ fn command(provider: &str, body: &Bytes) -> Result<Option<(PaymentId, payment::C
     post, path = "/v1/webhooks/payments/{provider}", operation_id = "take_payment_webhook",
     tag = "webhooks",
     params(
-        ("provider" = String, Path, example = "sandbox"),
+        ("provider" = inline(shapes::PartName), Path, example = "sandbox"),
         ("webhook-id" = String, Header),
         ("webhook-timestamp" = i64, Header, description = "Unix time in seconds, ±5 minutes"),
         ("webhook-signature" = String, Header, description = "`v1,<base64>`, several with spaces"),

@@ -68,6 +68,24 @@ impl Number {
         serde_json::Number::from_f64(double).map(Self).ok_or(InvalidNumber::OutOfRange)
     }
 
+    /// Whether a JSON text names a whole number, however it is written and however large it is.
+    #[must_use]
+    pub fn is_whole(text: &str) -> bool {
+        match Decimal::of(text) {
+            Ok(decimal) => decimal.exponent >= 0,
+            // One with an exponent that is beyond all bounds.
+            Err(InvalidNumber::OutOfRange) => !text.contains("e-") && !text.contains("E-"),
+            Err(_) => false,
+        }
+    }
+
+    /// The whole number that a JSON text names, if it is one and 64 bits hold it.
+    #[must_use]
+    pub fn whole(text: &str) -> Option<i64> {
+        let decimal = Decimal::of(text).ok()?;
+        if decimal.digits.is_empty() { Some(0) } else { decimal.whole() }
+    }
+
     /// What earlier releases accepted may be a double of any size, in which whole numbers have more
     /// than one form.
     fn stored(double: f64) -> Option<Self> {

@@ -6,6 +6,7 @@
 
 #[cfg(any(test, feature = "testing"))]
 mod bounds;
+mod given;
 
 use axum::{
     Router,
@@ -57,7 +58,12 @@ pub fn complete(mut api: OpenApi, about: &About) -> OpenApi {
     components.schemas.insert(FieldError::name().into_owned(), FieldError::schema());
     let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(PROBLEM))).build();
     let problem = ResponseBuilder::new()
-        .description("It did not work; `code` says why")
+        .description(
+            "It did not work; `code` says why. A request that is as this contract has it is refused only \
+             for what depends on who asks, on state or on time: with 401, 403, 404, 409, 412, 429 or 503, \
+             with 400 for a position or cursor that was not given out here, with 413 or 414 for its size, \
+             or with 422 and a code other than `invalid_field`",
+        )
         .content("application/problem+json", content)
         .build();
     components.responses.insert(PROBLEM.to_owned(), problem.into());
@@ -67,6 +73,7 @@ pub fn complete(mut api: OpenApi, about: &About) -> OpenApi {
         .build();
     components.security_schemes.insert(API_KEY.to_owned(), SecurityScheme::Http(bearer).into());
     for operation in api.paths.paths.values_mut().flat_map(operations) {
+        given::tidy(operation);
         let problem = RefOr::Ref(Ref::from_response_name(PROBLEM));
         operation.responses.responses.entry("default".to_owned()).or_insert(problem);
     }

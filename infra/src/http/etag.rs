@@ -59,11 +59,31 @@ pub fn not_modified(revision: Revision) -> Response {
     (StatusCode::NOT_MODIFIED, ETag(revision), ()).into_response()
 }
 
-/// An entity tag, weak or strong, be it one of ours or not.
-pub(super) fn is_tag(tag: &str) -> bool {
-    let opaque = tag.strip_prefix("W/").unwrap_or(tag);
-    let inner = opaque.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-    inner.is_some_and(|inner| !inner.contains('"'))
+/// The entity tags of a list, weak or strong, be they ours or not; `None` if something else stands there.
+/// Nothing is escaped in a tag, so a backslash is a letter like any other (RFC 9110, 8.8.3).
+pub(super) fn tags(list: &str) -> Option<Vec<&str>> {
+    const BLANK: [char; 2] = [' ', '\t'];
+    let is_tag_letter = |byte: u8| matches!(byte, b'!' | b'#'..=b'~');
+    let mut tags = Vec::new();
+    let mut rest = list;
+    loop {
+        // Elements may be empty.
+        rest = rest.trim_start_matches([' ', '\t', ',']);
+        if rest.is_empty() {
+            return Some(tags);
+        }
+        let opaque = rest.strip_prefix("W/").unwrap_or(rest).strip_prefix('"')?;
+        let (inner, after) = opaque.split_once('"')?;
+        if !inner.bytes().all(is_tag_letter) {
+            return None;
+        }
+        let length = rest.len().checked_sub(after.len())?;
+        tags.push(rest.get(..length)?);
+        rest = after.trim_start_matches(BLANK);
+        if !rest.is_empty() && !rest.starts_with(',') {
+            return None;
+        }
+    }
 }
 
 /// The revision in `"<digits>"`.

@@ -11,7 +11,7 @@ mod shape;
 
 pub use body::{BODY_BYTES_MAX, is_stalled, read_body};
 pub use json::{Json, Payload};
-pub use parameters::{Path, Query};
+pub use parameters::{Id, Path, Query};
 
 #[cfg(test)]
 mod tests;

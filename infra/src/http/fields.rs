@@ -1,6 +1,6 @@
 //! Errors of single fields, gathered so that a client learns of all of them at once.
 
-use std::{borrow::Cow, fmt::Display};
+use std::borrow::Cow;
 
 use serde::Serialize;
 
@@ -87,41 +87,6 @@ impl Fields {
     ) {
         if !holds {
             self.add(pointer, code, detail);
-        }
-    }
-
-    /// A number must lie within a range.
-    pub fn range<T: PartialOrd + Display>(
-        &mut self,
-        pointer: impl Into<Cow<'static, str>>,
-        value: T,
-        range: std::ops::RangeInclusive<T>,
-    ) {
-        if !range.contains(&value) {
-            let detail = format!("must be between {} and {}", range.start(), range.end());
-            self.add(pointer, "out_of_range", detail);
-        }
-    }
-
-    /// A text must have 1 to `chars_max` characters that are not all blank.
-    pub fn text(&mut self, pointer: impl Into<Cow<'static, str>>, text: &str, chars_max: usize) {
-        if text.trim().is_empty() {
-            self.add(pointer, "required", "must not be empty");
-        } else {
-            self.text_or_empty(pointer, text, chars_max);
-        }
-    }
-
-    /// A text may have up to `chars_max` characters.
-    pub fn text_or_empty(
-        &mut self,
-        pointer: impl Into<Cow<'static, str>>,
-        text: &str,
-        chars_max: usize,
-    ) {
-        // Bytes are never fewer than characters, so most texts need no count.
-        if text.len() > chars_max && text.chars().count() > chars_max {
-            self.add(pointer, "too_long", format!("must have at most {chars_max} characters"));
         }
     }
 

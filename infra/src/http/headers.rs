@@ -7,9 +7,8 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts},
     response::{IntoResponseParts, ResponseParts},
 };
-use domain::envelope::Revision;
+use domain::{envelope::Revision, id::parse_uuid};
 use tokio::time::Instant;
-use uuid::Uuid;
 
 use super::{
     etag,
@@ -52,7 +51,7 @@ pub struct AtLeast(pub Position);
 pub struct PreferWait(pub Duration);
 
 impl IdempotencyKey {
-    const LENGTH_MAX: usize = 255;
+    pub(super) const LENGTH_MAX: usize = 255;
 
     /// # Errors
     /// It is empty, too long, or has characters that cannot be seen.
@@ -74,7 +73,7 @@ impl IdempotencyKey {
     /// Whether it is a UUID of a kind that nobody guesses.
     #[must_use]
     pub fn is_random_uuid(&self) -> bool {
-        let uuid = Uuid::try_parse(&self.0).ok();
+        let uuid = parse_uuid(&self.0).ok();
         uuid.is_some_and(|uuid| matches!(uuid.get_version_num(), 4 | 7))
     }
 }
@@ -115,7 +114,7 @@ impl Conditions {
 }
 
 impl Tags {
-    const TAGS_MAX: usize = 100;
+    pub(super) const TAGS_MAX: usize = 100;
 
     fn of(
         headers: &HeaderMap,
@@ -126,17 +125,16 @@ impl Tags {
         if !headers.contains_key(name) {
             return Ok(None);
         }
-        let tags: Vec<&str> = list(headers, name).take(Self::TAGS_MAX + 1).collect();
-        if tags == ["*"] {
+        let texts = headers.get_all(name).iter().map(|value| value.to_str().ok());
+        let text = texts.collect::<Option<Vec<&str>>>().unwrap_or_default().join(",");
+        if text.trim() == "*" {
             return Ok(Some(Self::Any));
         }
-        if tags.is_empty()
-            || tags.len() > Self::TAGS_MAX
-            || !tags.iter().all(|tag| etag::is_tag(tag))
-        {
+        let tags = etag::tags(&text).filter(|tags| (1..=Self::TAGS_MAX).contains(&tags.len()));
+        let Some(tags) = tags else {
             let detail = format!("{name} takes `*`, or entity tags as an ETag header gave them");
             return Err(Problem::bad_request(code, detail));
-        }
+        };
         let ours = tags.into_iter().filter_map(|tag| etag::parse(compared(tag)?));
         Ok(Some(Self::These(ours.collect())))
     }
@@ -253,10 +251,13 @@ mod tests {
         check_tags(header::IF_MATCH, "*", Some(Tags::Any));
         check_tags(header::IF_MATCH, "\"1\", W/\"2\",, \"a,b\" , \"3\"", these(&[1, 3]));
         check_tags(header::IF_MATCH, "W/\"12\"", these(&[]));
+        check_tags(header::IF_MATCH, "\"a\\\", \"3\"", these(&[3]));
         check_tags(header::IF_NONE_MATCH, "W/\"1\", \"2\"", these(&[1, 2]));
         check_tags(header::IF_NONE_MATCH, "*", Some(Tags::Any));
         let many = vec!["\"1\""; 101].join(",");
-        for bad in ["12", "\"1", "*, \"1\"", "w/\"1\"", "\"1\" \"2\"", "", ",", &many] {
+        for bad in
+            ["12", "\"1", "*, \"1\"", "w/\"1\"", "\"1\" \"2\"", "\"a b\"", "\"\t\"", "", ",", &many]
+        {
             let headers = HeaderMap::from_iter([(header::IF_MATCH, bad.parse().unwrap())]);
             let error = Conditions::of(&headers).unwrap_err();
             assert_eq!(error.code(), "invalid_if_match", "{bad}");

@@ -12,7 +12,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Serialize, de::DeserializeOwned};
 use url::form_urlencoded;
 
-use super::{extract::document, fields::Fields, problem::Problem};
+use super::{extract::document, fields::Fields, problem::Problem, shapes::CursorText};
 
 /// What `?limit=` and `?cursor=` ask for.
 #[derive(Clone, Debug)]
@@ -38,13 +38,15 @@ pub struct Listing<T> {
 pub struct ListingBody<T> {
     items: Vec<T>,
     /// Send it back as `?cursor=` for the next page; null on the last one.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<CursorText>)]
     next: Option<Cursor>,
 }
 
 impl Page {
     const LIMIT_DEFAULT: u16 = 50;
-    const LIMIT_MAX: u16 = 200;
+    pub(super) const LIMIT_MAX: u16 = 200;
+    /// Bytes of a cursor. What a page ends with is shorter by far.
+    pub(super) const CURSOR_BYTES_MAX: usize = 2048;
 
     /// Rows of one page.
     #[must_use]
@@ -104,7 +106,8 @@ impl Cursor {
             let mut fields = Fields::default();
             document::check(key, &mut fields).is_ok() && fields.is_empty()
         };
-        let key = URL_SAFE_NO_PAD.decode(&self.0).ok().filter(is_plain);
+        let text = Some(&self.0).filter(|text| text.len() <= Page::CURSOR_BYTES_MAX);
+        let key = text.and_then(|text| URL_SAFE_NO_PAD.decode(text).ok()).filter(is_plain);
         key.and_then(|key| serde_json::from_slice(&key).ok()).ok_or_else(|| {
             let detail = "send back the `next` of the page before, unchanged, with the same query";
             Problem::bad_request("invalid_cursor", detail)

@@ -7,10 +7,12 @@ use domain::timestamp::Timestamp;
 use infra::{
     auth::Caller,
     http::{
-        extract::{self, Path, Query},
+        extract::{self, Id, Path, Query},
         fields::{Fields, Validate},
         page::{Listing, ListingBody, Page},
         problem::Problem,
+        shapes,
+        values::Text,
     },
     task,
 };
@@ -26,8 +28,8 @@ use crate::dead_letters::{
     self, Act, DeadLetter, Detail, Filter, SettleError, Settled, State as LetterState,
 };
 
-/// Characters of a reason.
-const REASON_CHARS_MAX: usize = 1_000;
+type Reason = Text<1_000>;
+type ReasonOrNone = Text<1_000, 0>;
 
 #[must_use]
 pub(super) fn routes() -> OpenApiRouter<Doors> {
@@ -39,6 +41,9 @@ pub(super) fn routes() -> OpenApiRouter<Doors> {
         .routes(routes!(skip))
 }
 
+/// Of a projection.
+type Name = Text<64, 0>;
+
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -47,24 +52,29 @@ struct ListParameters {
     #[param(inline)]
     state: Option<LetterState>,
     /// Only letters of this projection.
-    #[param(example = "orders")]
-    projection: Option<String>,
+    #[param(inline, example = "orders")]
+    projection: Option<Name>,
     /// Letters of one page: 1 to 200, 50 by default.
-    #[param(value_type = Option<u8>, minimum = 1, maximum = 200)]
+    #[param(inline, value_type = Option<shapes::PageLimit>)]
     #[expect(dead_code, reason = "`Page` reads it")]
     limit: Option<String>,
     /// The `next` of the page before.
+    #[param(inline, value_type = Option<shapes::CursorText>)]
     #[expect(dead_code, reason = "`Page` reads it")]
     cursor: Option<String>,
 }
 
-impl Validate for ListParameters {}
+impl Validate for ListParameters {
+    fn validate(&self, fields: &mut Fields) {
+        fields.value("/projection", &self.projection);
+    }
+}
 
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = DeadLetterRetry)]
 struct RetryBody {
-    reason: Option<String>,
+    reason: Option<ReasonOrNone>,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -72,35 +82,33 @@ struct RetryBody {
 #[schema(as = DeadLetterEdit)]
 struct EditBody {
     /// What the projection is to read instead of the event's data.
-    #[schema(value_type = Object)]
+    #[schema(value_type = shapes::Json)]
     data: Value,
-    reason: String,
+    reason: Reason,
 }
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = DeadLetterSkip)]
 struct SkipBody {
-    reason: String,
+    reason: Reason,
 }
 
 impl Validate for RetryBody {
     fn validate(&self, fields: &mut Fields) {
-        if let Some(reason) = &self.reason {
-            fields.text_or_empty("/reason", reason, REASON_CHARS_MAX);
-        }
+        fields.value("/reason", &self.reason);
     }
 }
 
 impl Validate for EditBody {
     fn validate(&self, fields: &mut Fields) {
-        fields.text("/reason", &self.reason, REASON_CHARS_MAX);
+        fields.value("/reason", &self.reason);
     }
 }
 
 impl Validate for SkipBody {
     fn validate(&self, fields: &mut Fields) {
-        fields.text("/reason", &self.reason, REASON_CHARS_MAX);
+        fields.value("/reason", &self.reason);
     }
 }
 
@@ -136,7 +144,7 @@ async fn list(
     let after: Option<(Timestamp, Uuid)> = page.after()?;
     let after = after.map(|(parked_at, id)| (parked_at.to_datetime(), id));
     let ListParameters { state, projection, .. } = parameters;
-    let filter = Filter { state, projection };
+    let filter = Filter { state, projection: projection.map(Text::into_string) };
     let rows_max = i64::from(page.limit()) + 1;
     let letters = dead_letters::list(&doors.control.pool, &filter, after, rows_max).await;
     Ok(page.listing(letters.map_err(away)?, |last| (Timestamp::from(last.parked_at), last.id)))
@@ -152,8 +160,8 @@ async fn list(
     security(("api_key" = ["operator"])),
     responses((status = 200, body = Detail)),
 )]
-async fn show(State(doors): State<Doors>, Path(id): Path<Uuid>) -> Result<Json<Detail>, Problem> {
-    Ok(Json(find(&doors, id).await?))
+async fn show(State(doors): State<Doors>, Path(id): Path<Id>) -> Result<Json<Detail>, Problem> {
+    Ok(Json(find(&doors, id.0).await?))
 }
 
 /// Apply the key's events again, in order
@@ -172,10 +180,11 @@ async fn show(State(doors): State<Doors>, Path(id): Path<Uuid>) -> Result<Json<D
 async fn retry(
     caller: Caller,
     State(doors): State<Doors>,
-    Path(id): Path<Uuid>,
+    Path(id): Path<Id>,
     extract::Json(RetryBody { reason }): extract::Json<RetryBody>,
 ) -> Result<Json<Outcome>, Problem> {
-    settle(&caller, &doors, id, Act::Retry { reason }).await
+    let reason = reason.map(Text::into_string);
+    settle(&caller, &doors, id.0, Act::Retry { reason }).await
 }
 
 /// Have the projection read other data for the event, and apply the key's events
@@ -194,10 +203,10 @@ async fn retry(
 async fn edit(
     caller: Caller,
     State(doors): State<Doors>,
-    Path(id): Path<Uuid>,
+    Path(id): Path<Id>,
     extract::Json(EditBody { data, reason }): extract::Json<EditBody>,
 ) -> Result<Json<Outcome>, Problem> {
-    settle(&caller, &doors, id, Act::Edit { data, reason }).await
+    settle(&caller, &doors, id.0, Act::Edit { data, reason: reason.into_string() }).await
 }
 
 /// Have the projection pass over the event, and apply those behind it
@@ -216,10 +225,10 @@ async fn edit(
 async fn skip(
     caller: Caller,
     State(doors): State<Doors>,
-    Path(id): Path<Uuid>,
+    Path(id): Path<Id>,
     extract::Json(SkipBody { reason }): extract::Json<SkipBody>,
 ) -> Result<Json<Outcome>, Problem> {
-    settle(&caller, &doors, id, Act::Skip { reason }).await
+    settle(&caller, &doors, id.0, Act::Skip { reason: reason.into_string() }).await
 }
 
 /// Runs to its end even if the caller hangs up: a transaction that is dropped half-way would hold

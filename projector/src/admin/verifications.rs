@@ -2,33 +2,35 @@
 
 use axum::{Json, extract::State, http::StatusCode};
 use infra::http::{
-    extract::{Json as Body, Path},
+    extract::{Id, Json as Body, Path},
     fields::{Fields, Validate},
     problem::Problem,
+    shapes,
+    values::Whole,
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
-use uuid::Uuid;
 
 use super::Doors;
 use crate::verify::Verification;
+
+type Sample = Whole<i32, 1, 2_147_483_647>;
 
 /// What is to be verified.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Verify {
     /// The number of a version; the live one without it.
-    version: Option<i32>,
+    version: Option<shapes::Version>,
     /// Look at about so many keys, taken at random; at all without it.
-    #[schema(minimum = 1, example = 1_000)]
-    sample: Option<i32>,
+    #[schema(example = 1_000)]
+    sample: Option<Sample>,
 }
 
 impl Validate for Verify {
     fn validate(&self, fields: &mut Fields) {
-        if let Some(sample) = self.sample {
-            fields.range("/sample", sample, 1..=i32::MAX);
-        }
+        fields.value("/version", &self.version);
+        fields.value("/sample", &self.sample);
     }
 }
 
@@ -39,8 +41,8 @@ impl Validate for Verify {
     operation_id = "verify_projection",
     tag = "Verifications",
     security(("api_key" = ["operator"])),
-    params(("name" = String, Path, example = "orders")),
-    request_body = Verify,
+    params(("name" = inline(shapes::PartName), Path, example = "orders")),
+    request_body = Option<Verify>,
     responses((status = ACCEPTED, description = "It waits for its turn", body = Verification)),
 )]
 pub(super) async fn order(
@@ -48,6 +50,7 @@ pub(super) async fn order(
     Path(name): Path<String>,
     Body(Verify { version, sample }): Body<Verify>,
 ) -> Result<(StatusCode, Json<Verification>), Problem> {
+    let (version, sample) = (version.map(Whole::get), sample.map(Whole::get));
     let verification = doors.control.verify(&name, version, sample).await?;
     Ok((StatusCode::ACCEPTED, Json(verification)))
 }
@@ -64,7 +67,7 @@ pub(super) async fn order(
 )]
 pub(super) async fn by_id(
     State(doors): State<Doors>,
-    Path(id): Path<Uuid>,
+    Path(id): Path<Id>,
 ) -> Result<Json<Verification>, Problem> {
-    Ok(Json(doors.control.verification(id).await?))
+    Ok(Json(doors.control.verification(id.0).await?))
 }

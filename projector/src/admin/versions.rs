@@ -5,6 +5,8 @@ use infra::http::{
     extract::{Json as Body, Path},
     fields::{Fields, Validate},
     problem::Problem,
+    shapes,
+    values::Whole,
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -15,13 +17,15 @@ use crate::{
     versions::Version,
 };
 
+type Throttle = Whole<i32, 1, 2_147_483_647>;
+
 /// How a new version is to be built.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Rebuild {
     /// Records of the log per second, of all shards together; as fast as it goes without it.
-    #[schema(minimum = 1, example = 50_000)]
-    throttle: Option<i32>,
+    #[schema(example = 50_000)]
+    throttle: Option<Throttle>,
     /// Verify it when it has caught up.
     #[serde(default)]
     verify: bool,
@@ -36,9 +40,7 @@ pub(super) struct Rebuild {
 
 impl Validate for Rebuild {
     fn validate(&self, fields: &mut Fields) {
-        if let Some(throttle) = self.throttle {
-            fields.range("/throttle", throttle, 1..=i32::MAX);
-        }
+        fields.value("/throttle", &self.throttle);
     }
 }
 
@@ -47,10 +49,20 @@ impl Validate for Rebuild {
 #[serde(deny_unknown_fields)]
 pub(super) struct Which {
     /// Its number; without it, the one that is meant where there is but one.
-    version: Option<i32>,
+    version: Option<shapes::Version>,
 }
 
-impl Validate for Which {}
+impl Validate for Which {
+    fn validate(&self, fields: &mut Fields) {
+        fields.value("/version", &self.version);
+    }
+}
+
+impl Which {
+    fn number(&self) -> Option<i32> {
+        self.version.map(Whole::get)
+    }
+}
 
 /// Build a new version beside the live one
 ///
@@ -61,8 +73,8 @@ impl Validate for Which {}
     operation_id = "rebuild_projection",
     tag = "Versions",
     security(("api_key" = ["operator"])),
-    params(("name" = String, Path, example = "orders")),
-    request_body = Rebuild,
+    params(("name" = inline(shapes::PartName), Path, example = "orders")),
+    request_body = Option<Rebuild>,
     responses((status = ACCEPTED, description = "It has begun", body = Version)),
 )]
 pub(super) async fn rebuild(
@@ -70,6 +82,7 @@ pub(super) async fn rebuild(
     Path(name): Path<String>,
     Body(Rebuild { throttle, verify, switch, forget_corrections }): Body<Rebuild>,
 ) -> Result<(StatusCode, Json<Version>), Problem> {
+    let throttle = throttle.map(Whole::get);
     let order = Order { throttle, verify, switch, forget_corrections };
     Ok((StatusCode::ACCEPTED, Json(doors.control.rebuild(&name, order).await?)))
 }
@@ -81,16 +94,16 @@ pub(super) async fn rebuild(
     operation_id = "pause_projection",
     tag = "Versions",
     security(("api_key" = ["operator"])),
-    params(("name" = String, Path, example = "orders")),
-    request_body = Which,
+    params(("name" = inline(shapes::PartName), Path, example = "orders")),
+    request_body = Option<Which>,
     responses((status = OK, description = "It does not go on", body = Version)),
 )]
 pub(super) async fn pause(
     State(doors): State<Doors>,
     Path(name): Path<String>,
-    Body(Which { version }): Body<Which>,
+    Body(which): Body<Which>,
 ) -> Result<Json<Version>, Problem> {
-    Ok(Json(doors.control.pause(&name, version).await?))
+    Ok(Json(doors.control.pause(&name, which.number()).await?))
 }
 
 /// Let it go on, also after a problem
@@ -100,16 +113,16 @@ pub(super) async fn pause(
     operation_id = "resume_projection",
     tag = "Versions",
     security(("api_key" = ["operator"])),
-    params(("name" = String, Path, example = "orders")),
-    request_body = Which,
+    params(("name" = inline(shapes::PartName), Path, example = "orders")),
+    request_body = Option<Which>,
     responses((status = OK, description = "It goes on", body = Version)),
 )]
 pub(super) async fn resume(
     State(doors): State<Doors>,
     Path(name): Path<String>,
-    Body(Which { version }): Body<Which>,
+    Body(which): Body<Which>,
 ) -> Result<Json<Version>, Problem> {
-    Ok(Json(doors.control.resume(&name, version).await?))
+    Ok(Json(doors.control.resume(&name, which.number()).await?))
 }
 
 /// Show readers the newest version, or the one that is named
@@ -121,16 +134,16 @@ pub(super) async fn resume(
     operation_id = "switch_projection",
     tag = "Versions",
     security(("api_key" = ["operator"])),
-    params(("name" = String, Path, example = "orders")),
-    request_body = Which,
+    params(("name" = inline(shapes::PartName), Path, example = "orders")),
+    request_body = Option<Which>,
     responses((status = OK, description = "It is live", body = Version)),
 )]
 pub(super) async fn switch(
     State(doors): State<Doors>,
     Path(name): Path<String>,
-    Body(Which { version }): Body<Which>,
+    Body(which): Body<Which>,
 ) -> Result<Json<Version>, Problem> {
-    Ok(Json(doors.control.switch(&name, Target::Forward(version)).await?))
+    Ok(Json(doors.control.switch(&name, Target::Forward(which.number())).await?))
 }
 
 /// Show readers the version again that was live before
@@ -140,7 +153,7 @@ pub(super) async fn switch(
     operation_id = "rollback_projection",
     tag = "Versions",
     security(("api_key" = ["operator"])),
-    params(("name" = String, Path, example = "orders")),
+    params(("name" = inline(shapes::PartName), Path, example = "orders")),
     responses((status = OK, description = "It is live again", body = Version)),
 )]
 pub(super) async fn rollback(
@@ -157,14 +170,14 @@ pub(super) async fn rollback(
     operation_id = "drop_projection",
     tag = "Versions",
     security(("api_key" = ["operator"])),
-    params(("name" = String, Path, example = "orders")),
-    request_body = Which,
+    params(("name" = inline(shapes::PartName), Path, example = "orders")),
+    request_body = Option<Which>,
     responses((status = OK, description = "It is gone", body = Version)),
 )]
 pub(super) async fn drop_version(
     State(doors): State<Doors>,
     Path(name): Path<String>,
-    Body(Which { version }): Body<Which>,
+    Body(which): Body<Which>,
 ) -> Result<Json<Version>, Problem> {
-    Ok(Json(doors.control.drop(&name, version).await?))
+    Ok(Json(doors.control.drop(&name, which.number()).await?))
 }

@@ -9,6 +9,7 @@ use infra::{
         fields::Validate,
         headers::{AtLeast, PreferWait},
         problem::Problem,
+        shapes,
     },
 };
 use serde::Deserialize;
@@ -53,8 +54,8 @@ impl Validate for NoParameters {}
 #[expect(dead_code, reason = "it documents what `Asked` reads")]
 pub(super) struct ReadHeaders {
     /// See at least this far: as the answer of a command gave it, several joined by commas.
-    #[param(rename = "Tradewind-Position")]
-    tradewind_position: Option<String>,
+    #[param(rename = "Tradewind-Position", inline)]
+    tradewind_position: Option<shapes::PositionTokens>,
     /// `wait=N`: seconds to wait for that position, 2 by default and 30 at most.
     #[param(rename = "Prefer", example = "wait=5")]
     prefer: Option<String>,
@@ -66,8 +67,8 @@ pub(super) struct ReadHeaders {
 #[expect(dead_code, reason = "it documents what `Asked` reads")]
 pub(super) struct EntityHeaders {
     /// As an `ETag` gave it, one or several, or `*`: 412 if it is another one by now.
-    #[param(rename = "If-Match", example = "\"3\"")]
-    if_match: Option<String>,
+    #[param(rename = "If-Match", inline)]
+    if_match: Option<shapes::EntityTags>,
     /// As an `ETag` gave it: 304 if nothing has changed.
     #[param(rename = "If-None-Match", example = "\"3\"")]
     if_none_match: Option<String>,

@@ -10,6 +10,8 @@ use infra::{
         fields::{Fields, Validate},
         page::{ListingBody, Page},
         problem::Problem,
+        shapes,
+        values::Text,
     },
 };
 use serde::Deserialize;
@@ -28,31 +30,36 @@ use crate::{
 const READS: &[Projection] = &[ORDERS];
 const READERS: [Role; 3] = [Role::Staff, Role::Analyst, Role::Operator];
 
+type Reference = Text<200, 0>;
+
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ListParameters {
     #[param(inline)]
     status: Option<Status>,
-    #[param(example = "household-1")]
-    customer_reference: Option<String>,
+    #[param(inline, example = "household-1")]
+    customer_reference: Option<Reference>,
     /// Only orders that were placed later than this.
-    #[param(value_type = Option<String>, format = DateTime)]
+    #[param(inline, value_type = Option<shapes::Instant>)]
     placed_after: Option<Timestamp>,
     /// Only orders that were placed earlier than this.
-    #[param(value_type = Option<String>, format = DateTime)]
+    #[param(inline, value_type = Option<shapes::Instant>)]
     placed_before: Option<Timestamp>,
     /// Orders of one page: 1 to 200, 50 by default.
-    #[param(value_type = Option<u8>, minimum = 1, maximum = 200)]
+    #[param(inline, value_type = Option<shapes::PageLimit>)]
     #[expect(dead_code, reason = "`Page` reads it")]
     limit: Option<String>,
     /// The `next` of the page before.
+    #[param(inline, value_type = Option<shapes::CursorText>)]
     #[expect(dead_code, reason = "`Page` reads it")]
     cursor: Option<String>,
 }
 
 impl Validate for ListParameters {
-    fn validate(&self, _: &mut Fields) {}
+    fn validate(&self, fields: &mut Fields) {
+        fields.value("/customer_reference", &self.customer_reference);
+    }
 }
 
 #[derive(Clone, Copy, Deserialize, ToSchema)]
@@ -115,6 +122,7 @@ impl ListParameters {
     fn filter(self) -> OrderFilter {
         let Self { status, customer_reference, placed_after, placed_before, .. } = self;
         let status = status.map(Status::as_str);
+        let customer_reference = customer_reference.map(Text::into_string);
         OrderFilter { status, customer_reference, placed_after, placed_before }
     }
 }

@@ -12,6 +12,8 @@ use infra::{
         fields::{Fields, Validate},
         page::{ListingBody, Page},
         problem::Problem,
+        shapes,
+        values::{Text, Whole, from_text},
     },
 };
 use serde::Deserialize;
@@ -30,19 +32,27 @@ const READS: &[Projection] = &[PRODUCTS];
 /// Whether something is in stock is another projection's to say.
 const READS_WITH_STOCK: &[Projection] = &[PRODUCTS, STOCK];
 
+/// What products have in common. Theirs have 200 characters at most.
+type Word = Text<200, 0>;
+
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ListParameters {
-    department: Option<String>,
-    category: Option<String>,
-    brand: Option<String>,
+    #[param(inline)]
+    department: Option<Word>,
+    #[param(inline)]
+    category: Option<Word>,
+    #[param(inline)]
+    brand: Option<Word>,
     /// In minor units of each product's own currency, included.
-    #[param(minimum = 0)]
-    min_price: Option<i64>,
-    /// In minor units of each product's own currency, included.
-    #[param(minimum = 0)]
-    max_price: Option<i64>,
+    #[serde(default, deserialize_with = "from_text")]
+    #[param(inline)]
+    min_price: Option<shapes::Natural>,
+    /// In minor units of each product's own currency, included; not below `min_price`.
+    #[serde(default, deserialize_with = "from_text")]
+    #[param(inline)]
+    max_price: Option<shapes::Natural>,
     /// True: only what can be sold now; false: only what cannot.
     in_stock: Option<bool>,
     /// `newest` by default.
@@ -50,22 +60,26 @@ pub(super) struct ListParameters {
     #[param(inline, required = false)]
     sort: ProductSort,
     /// Products of one page: 1 to 200, 50 by default.
-    #[param(value_type = Option<u8>, minimum = 1, maximum = 200)]
+    #[param(inline, value_type = Option<shapes::PageLimit>)]
     #[expect(dead_code, reason = "`Page` reads it")]
     limit: Option<String>,
     /// The `next` of the page before.
+    #[param(inline, value_type = Option<shapes::CursorText>)]
     #[expect(dead_code, reason = "`Page` reads it")]
     cursor: Option<String>,
 }
 
 impl Validate for ListParameters {
     fn validate(&self, fields: &mut Fields) {
-        let bounds = [("/min_price", self.min_price), ("/max_price", self.max_price)];
-        for (pointer, bound) in bounds {
-            fields.range(pointer, bound.unwrap_or_default(), 0..=i64::MAX);
+        let words = [&self.department, &self.category, &self.brand];
+        for (pointer, word) in ["/department", "/category", "/brand"].into_iter().zip(words) {
+            fields.value(pointer, word);
         }
+        fields.value("/min_price", &self.min_price);
+        fields.value("/max_price", &self.max_price);
         if let (Some(min), Some(max)) = (self.min_price, self.max_price) {
-            fields.check("/max_price", "out_of_range", min <= max, "must not be below `min_price`");
+            let ordered = min.get() <= max.get();
+            fields.check("/max_price", "out_of_range", ordered, "must not be below `min_price`");
         }
     }
 }
@@ -107,6 +121,9 @@ pub(super) async fn list(
 impl ListParameters {
     fn filter(self, published_only: bool) -> ProductFilter {
         let Self { department, category, brand, min_price, max_price, in_stock, .. } = self;
+        let [department, category, brand] =
+            [department, category, brand].map(|word| word.map(Text::into_string));
+        let [min_price, max_price] = [min_price, max_price].map(|price| price.map(Whole::get));
         ProductFilter {
             published_only,
             department,
@@ -153,7 +170,7 @@ pub(super) async fn by_id(
     operation_id = "get_product_by_sku",
     path = "/v1/products/by-sku/{sku}",
     tag = "catalogue",
-    params(("sku" = String, Path), ReadHeaders, EntityHeaders),
+    params(("sku" = inline(shapes::Sku), Path), ReadHeaders, EntityHeaders),
     responses(
         (status = OK, body = Product, headers(
             ("ETag" = String, description = "Revision of the product"),

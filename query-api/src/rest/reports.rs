@@ -11,10 +11,17 @@ use infra::{
         fields::{Fields, Validate},
         page::Page,
         problem::Problem,
+        shapes,
     },
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::SerializeMap};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::{
+    IntoParams, PartialSchema, ToSchema,
+    openapi::{
+        RefOr, Schema,
+        schema::{ArrayBuilder, ObjectBuilder, Type},
+    },
+};
 
 use super::{
     AppState, answer,
@@ -36,21 +43,22 @@ pub(super) struct Parameters {
     /// Any of `department`, `week`, `day`, `month`, `channel`, joined by commas; the items are sorted
     /// by them in this order. Without any there is one item per currency.
     #[serde(default)]
-    #[param(value_type = Option<String>, example = "department,week")]
+    #[param(inline, value_type = Option<GroupNames>, style = Form, explode = false,
+        example = json!(["department", "week"]))]
     group_by: Groups,
     /// The first day (UTC), included.
-    #[param(value_type = Option<String>, format = Date, example = "2017-01-01")]
+    #[param(inline, value_type = Option<shapes::CalendarDay>, example = "2017-01-01")]
     from: Option<Day>,
     /// The last day (UTC), included.
-    #[param(value_type = Option<String>, format = Date, example = "2017-01-31")]
+    #[param(inline, value_type = Option<shapes::CalendarDay>, example = "2017-01-31")]
     to: Option<Day>,
-    /// `web` or `pos`.
-    #[param(value_type = Option<String>, example = "pos")]
+    #[param(inline, value_type = Option<ChannelName>, example = "pos")]
     channel: Option<Channel>,
     /// Items of one page: 1 to 200. Without it the report comes whole.
-    #[param(value_type = Option<u8>, minimum = 1, maximum = 200)]
+    #[param(inline, value_type = Option<shapes::PageLimit>)]
     limit: Option<String>,
     /// The `next` of the page before.
+    #[param(inline, value_type = Option<shapes::CursorText>)]
     cursor: Option<String>,
 }
 
@@ -64,8 +72,30 @@ impl Validate for Parameters {
     }
 }
 
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "it documents `domain::cart::Channel`")]
+enum ChannelName {
+    Web,
+    Pos,
+}
+
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Groups(Vec<Group>);
+
+/// Documents it.
+struct GroupNames;
+
+impl PartialSchema for GroupNames {
+    fn schema() -> RefOr<Schema> {
+        let names = ObjectBuilder::new().schema_type(Type::String);
+        let names = names.enum_values(Some(Group::ALL.map(Group::name)));
+        let list = ArrayBuilder::new().items(names).unique_items(true);
+        list.max_items(Some(Group::ALL.len())).into()
+    }
+}
+
+impl ToSchema for GroupNames {}
 
 /// A report. An item has the groups that were asked for, and no others.
 #[derive(ToSchema)]
@@ -183,7 +213,7 @@ impl FromStr for Groups {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let mut groups = Vec::new();
-        for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        for name in text.split(',').filter(|_| !text.is_empty()) {
             let group = Group::ALL.into_iter().find(|group| group.name() == name);
             let group = group.ok_or_else(|| {
                 let names = Group::ALL.map(Group::name).join(", ");

@@ -7,6 +7,7 @@ use infra::{
     http::{
         extract::{Path, Query},
         problem::Problem,
+        shapes,
     },
 };
 
@@ -24,7 +25,7 @@ const READS: &[Projection] = &[STOCK];
     operation_id = "get_stock",
     path = "/v1/stock/{sku}",
     tag = "stock",
-    params(("sku" = String, Path), ReadHeaders, EntityHeaders),
+    params(("sku" = inline(shapes::Sku), Path), ReadHeaders, EntityHeaders),
     responses(
         (status = OK, body = Stock, headers(
             ("ETag" = String, description = "Revision of the stock"),

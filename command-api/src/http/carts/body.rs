@@ -1,27 +1,37 @@
 //! What requests for carts must look like.
 
-use domain::{cart::LINES_MAX, id::Sku, money::Currency};
+use domain::{
+    cart::{LINES_MAX, QUANTITY_MAX},
+    id::{CartId, Sku},
+    money::Currency,
+};
 use infra::http::{
     bounded::Bounded,
     fields::{Fields, Validate},
+    shapes,
+    values::Whole,
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
-use uuid::Uuid;
 
-use crate::http::shapes::{AdjustmentShapes, Adjustments, check_adjustments};
+use crate::http::shapes::{Adjustments, check_adjustments};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewCart {
     /// Made by the server if it is left out.
-    pub(super) id: Option<Uuid>,
-    /// ISO 4217.
-    #[schema(value_type = String, example = "USD")]
+    #[schema(value_type = Option<Uuid>)]
+    pub(super) id: Option<CartId>,
+    #[schema(value_type = shapes::CurrencyCode)]
     pub(super) currency: Currency,
     #[serde(default)]
     pub(super) lines: Lines,
 }
+
+/// Of one SKU, in any cart.
+const QUANTITIES_MAX: i64 = QUANTITY_MAX as i64;
+type Quantity = Whole<u32, 1, QUANTITIES_MAX>;
+type QuantityOrNone = Whole<u32, 0, QUANTITIES_MAX>;
 
 /// Lines of one request, before those of one SKU are added up.
 pub(super) type Lines = Bounded<LineBody, LINES_MAX>;
@@ -36,20 +46,18 @@ impl Validate for NewCart {
 #[schema(as = CartLine)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LineBody {
-    #[schema(value_type = String, example = "1082185")]
+    #[schema(value_type = shapes::Sku)]
     pub(super) sku: Sku,
-    /// At most 10,000 in a guest's cart, 1,000,000 in one made by staff.
-    #[schema(minimum = 1)]
-    pub(super) quantity: u32,
+    /// At most 10,000 in a guest's cart.
+    pub(super) quantity: Quantity,
     /// On carts made by staff only.
     #[serde(default)]
-    #[schema(value_type = AdjustmentShapes)]
     pub(super) adjustments: Adjustments,
 }
 
 impl LineBody {
     fn check(&self, fields: &mut Fields, at: &str) {
-        fields.range(format!("{at}/quantity"), self.quantity, 1..=u32::MAX);
+        fields.value(format!("{at}/quantity"), &self.quantity);
         check_adjustments(fields, at, &self.adjustments);
     }
 }
@@ -82,14 +90,14 @@ fn check_lines(fields: &mut Fields, lines: &[LineBody]) {
 #[serde(deny_unknown_fields)]
 pub(super) struct LineChange {
     /// 0 removes the line.
-    pub(super) quantity: u32,
+    pub(super) quantity: QuantityOrNone,
     /// Left out keeps them.
-    #[schema(value_type = Option<AdjustmentShapes>)]
     pub(super) adjustments: Option<Adjustments>,
 }
 
 impl Validate for LineChange {
     fn validate(&self, fields: &mut Fields) {
+        fields.value("/quantity", &self.quantity);
         check_adjustments(fields, "", self.adjustments.as_deref().unwrap_or_default());
     }
 }

@@ -13,6 +13,8 @@ use infra::{
         extract::Path,
         fields::{Fields, Validate},
         problem::Problem,
+        shapes,
+        values::{Email, Text},
     },
     position::Position,
 };
@@ -26,7 +28,7 @@ use crate::{
     http::{
         answer::{Accepted, Reply},
         incoming::{Incoming, Origin},
-        shapes::{AddressBody, CommandHeaders, SHORT_CHARS_MAX, check_email},
+        shapes::{AddressBody, CommandHeaders, Short},
         state::{AppState, unfinished},
     },
     process::{
@@ -39,28 +41,37 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub(super) struct Checkout {
     /// Needed on the web.
-    email: Option<String>,
+    email: Option<Email>,
     /// Needed on the web.
     shipping_address: Option<AddressBody>,
     payment: PaymentBody,
     /// For staff; it follows from the cart's id if it is left out.
-    order_id: Option<Uuid>,
+    #[schema(value_type = Option<Uuid>)]
+    order_id: Option<OrderId>,
     /// Take the prices as they are now, if they have changed since the lines were added.
     #[serde(default)]
     accept_price_changes: bool,
     /// `pos` is for carts made by staff.
     #[serde(default = "web")]
-    #[schema(value_type = String, example = "web")]
+    #[schema(value_type = ChannelName)]
     channel: Channel,
     /// When the sale took place; at the till only. Of the years 1 to 9999 in UTC, cut to microseconds.
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(value_type = Option<shapes::Instant>)]
     occurred_at: Option<Timestamp>,
     /// Who bought, in the words of another system; for staff.
-    customer_reference: Option<String>,
+    customer_reference: Option<Short>,
 }
 
 const fn web() -> Channel {
     Channel::Web
+}
+
+#[derive(ToSchema)]
+#[schema(as = Channel, rename_all = "snake_case")]
+#[expect(dead_code, reason = "it documents `domain::cart::Channel`")]
+enum ChannelName {
+    Web,
+    Pos,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -69,21 +80,17 @@ const fn web() -> Channel {
 struct PaymentBody {
     /// What the payment provider's form gave; `cash` at the till.
     #[schema(example = "tok_ok")]
-    method_token: String,
+    method_token: Short,
 }
 
 impl Validate for Checkout {
     fn validate(&self, fields: &mut Fields) {
-        if let Some(email) = &self.email {
-            check_email(fields, "/email", email);
-        }
+        fields.value("/email", &self.email);
         if let Some(address) = &self.shipping_address {
             address.check(fields, "/shipping_address");
         }
-        if let Some(reference) = &self.customer_reference {
-            fields.text("/customer_reference", reference, SHORT_CHARS_MAX);
-        }
-        fields.text("/payment/method_token", &self.payment.method_token, SHORT_CHARS_MAX);
+        fields.value("/customer_reference", &self.customer_reference);
+        fields.value("/payment/method_token", &self.payment.method_token);
     }
 }
 
@@ -123,7 +130,7 @@ pub(super) async fn check_out(
     admit(&origin, id)?;
     check_staffs_own(&origin, &body)?;
     app.open_checkouts.admit(app.engine.get()?, &origin.caller).await?;
-    let order_id = body.order_id.map_or_else(|| id.order_id(), OrderId::new);
+    let order_id = body.order_id.unwrap_or_else(|| id.order_id());
     let terms = terms(&app, id, order_id, body).await?;
     let command = cart::Command::CheckOut { order_id, terms };
     let answer = origin.submit(&app, id.stream(), Command::Cart(command)).await?;
@@ -214,9 +221,9 @@ async fn terms(
     Ok(Terms {
         channel: body.channel,
         occurred_at: body.occurred_at,
-        method_token: body.payment.method_token,
-        customer_reference: body.customer_reference,
-        email: body.email,
+        method_token: body.payment.method_token.into_string(),
+        customer_reference: body.customer_reference.map(Text::into_string),
+        email: body.email.map(Email::into_string),
         shipping_address: body.shipping_address.map(AddressBody::into_address),
         accept_price_changes: body.accept_price_changes,
         order_exists,

@@ -3,11 +3,15 @@
 use std::{borrow::Cow, collections::BTreeMap};
 
 use domain::{
-    id::Sku,
+    id::{ProductId, Sku},
     money::Money,
-    product::{Attribute, Number},
+    product::{Attribute, Details, Number, Patch},
 };
-use infra::http::fields::{Fields, Validate};
+use infra::http::{
+    fields::{Fields, Validate},
+    shapes,
+    values::{Fault, Text, Value},
+};
 use serde::{
     Deserialize, Deserializer,
     de::{Error, Unexpected},
@@ -16,16 +20,16 @@ use serde_json::value::RawValue;
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
-        RefOr, Schema,
-        schema::{ObjectBuilder, SchemaType, Type},
+        Ref, RefOr, Schema,
+        schema::{ObjectBuilder, OneOfBuilder, Type},
     },
 };
-use uuid::Uuid;
 
-use crate::http::shapes::{MoneyShape, SHORT_CHARS_MAX, check_new_sku, check_price, nullable};
+use crate::http::shapes::{Price, Short, ShortOrBlank, check_new_sku, nullable};
 
-/// Characters of a long text.
-const DESCRIPTION_CHARS_MAX: usize = 10_000;
+type Description = Text<10_000>;
+/// Characters of an attribute that is a text.
+const ATTRIBUTE_CHARS_MAX: usize = 10_000;
 /// Attributes that one request may name.
 const ATTRIBUTES_MAX: usize = 100;
 
@@ -33,43 +37,58 @@ const ATTRIBUTES_MAX: usize = 100;
 #[serde(deny_unknown_fields)]
 pub(super) struct NewProduct {
     /// Made by the server if it is left out.
-    pub(super) id: Option<Uuid>,
+    #[schema(value_type = Option<Uuid>)]
+    pub(super) id: Option<ProductId>,
     /// 1 to 64 characters of `A-Z a-z 0-9 . _ -`, not dots alone; no other product has it.
-    #[schema(value_type = String, example = "1082185", max_length = 64,
-        pattern = "^\\.*[A-Za-z0-9_-][A-Za-z0-9._-]*$")]
+    #[schema(value_type = shapes::NewSku)]
     pub(super) sku: Sku,
-    pub(super) name: String,
-    pub(super) description: Option<String>,
-    pub(super) department: Option<String>,
-    pub(super) category: Option<String>,
-    pub(super) product_type: Option<String>,
-    pub(super) brand: Option<String>,
+    pub(super) name: Short,
+    pub(super) description: Option<Description>,
+    pub(super) department: Option<Short>,
+    pub(super) category: Option<Short>,
+    pub(super) product_type: Option<Short>,
+    pub(super) brand: Option<Short>,
     /// A number is whole and within 64 bits, or has at most 15 digits and 22 decimal places. `null` is
     /// as absent.
     #[serde(default)]
-    #[schema(value_type = BTreeMap<String, AttributeShape>)]
-    pub(super) attributes: BTreeMap<String, Option<AttributeBody>>,
-    #[schema(value_type = MoneyShape)]
-    pub(super) price: Money,
+    pub(super) attributes: Attributes,
+    pub(super) price: Price,
 }
 
 impl Validate for NewProduct {
     fn validate(&self, fields: &mut Fields) {
-        fields.text("/name", &self.name, SHORT_CHARS_MAX);
-        for (at, text, chars_max) in [
-            ("/description", &self.description, DESCRIPTION_CHARS_MAX),
-            ("/department", &self.department, SHORT_CHARS_MAX),
-            ("/category", &self.category, SHORT_CHARS_MAX),
-            ("/product_type", &self.product_type, SHORT_CHARS_MAX),
-            ("/brand", &self.brand, SHORT_CHARS_MAX),
+        fields.value("/name", &self.name);
+        fields.value("/description", &self.description);
+        for (at, text) in [
+            ("/department", &self.department),
+            ("/category", &self.category),
+            ("/product_type", &self.product_type),
+            ("/brand", &self.brand),
         ] {
-            if let Some(text) = text {
-                fields.text(at, text, chars_max);
-            }
+            fields.value(at, text);
         }
-        check_attributes(fields, &self.attributes);
+        self.attributes.check(fields);
         check_new_sku(fields, "/sku", &self.sku);
-        check_price(fields, "/price/amount", self.price);
+        self.price.check(fields, "/price");
+    }
+}
+
+impl NewProduct {
+    pub(super) fn into_parts(self) -> (Sku, Details, Money) {
+        let Self { sku, name, description, department, category, product_type, brand, .. } = self;
+        let [department, category, product_type, brand] =
+            [department, category, product_type, brand].map(|text| text.map(Text::into_string));
+        let attributes = self.attributes.into_values();
+        let details = Details {
+            name: name.into_string(),
+            description: description.map(Text::into_string),
+            department,
+            category,
+            product_type,
+            brand,
+            attributes: attributes.filter_map(|(name, value)| Some((name, value?))).collect(),
+        };
+        (sku, details, self.price.into_money())
     }
 }
 
@@ -77,78 +96,149 @@ impl Validate for NewProduct {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ProductPatch {
-    pub(super) name: Option<String>,
+    pub(super) name: Option<Short>,
     #[serde(default, deserialize_with = "nullable")]
-    #[schema(value_type = Option<String>)]
-    pub(super) description: Option<Option<String>>,
+    #[schema(value_type = Option<Description>)]
+    pub(super) description: Option<Option<Description>>,
     #[serde(default, deserialize_with = "nullable")]
-    #[schema(value_type = Option<String>)]
-    pub(super) department: Option<Option<String>>,
+    #[schema(value_type = Option<Short>)]
+    pub(super) department: Option<Option<Short>>,
     #[serde(default, deserialize_with = "nullable")]
-    #[schema(value_type = Option<String>)]
-    pub(super) category: Option<Option<String>>,
+    #[schema(value_type = Option<Short>)]
+    pub(super) category: Option<Option<Short>>,
     #[serde(default, deserialize_with = "nullable")]
-    #[schema(value_type = Option<String>)]
-    pub(super) product_type: Option<Option<String>>,
+    #[schema(value_type = Option<Short>)]
+    pub(super) product_type: Option<Option<Short>>,
     #[serde(default, deserialize_with = "nullable")]
-    #[schema(value_type = Option<String>)]
-    pub(super) brand: Option<Option<String>>,
+    #[schema(value_type = Option<Short>)]
+    pub(super) brand: Option<Option<Short>>,
     /// As in a new product; `null` removes one.
     #[serde(default)]
-    #[schema(value_type = BTreeMap<String, AttributeShape>)]
-    pub(super) attributes: BTreeMap<String, Option<AttributeBody>>,
+    pub(super) attributes: Attributes,
 }
 
 impl Validate for ProductPatch {
     fn validate(&self, fields: &mut Fields) {
-        if let Some(name) = &self.name {
-            fields.text("/name", name, SHORT_CHARS_MAX);
-        }
-        for (at, text, chars_max) in [
-            ("/description", &self.description, DESCRIPTION_CHARS_MAX),
-            ("/department", &self.department, SHORT_CHARS_MAX),
-            ("/category", &self.category, SHORT_CHARS_MAX),
-            ("/product_type", &self.product_type, SHORT_CHARS_MAX),
-            ("/brand", &self.brand, SHORT_CHARS_MAX),
+        fields.value("/name", &self.name);
+        fields.value("/description", &self.description);
+        for (at, text) in [
+            ("/department", &self.department),
+            ("/category", &self.category),
+            ("/product_type", &self.product_type),
+            ("/brand", &self.brand),
         ] {
-            if let Some(Some(text)) = text {
-                fields.text(at, text, chars_max);
-            }
+            fields.value(at, text);
         }
-        check_attributes(fields, &self.attributes);
+        self.attributes.check(fields);
+    }
+}
+
+impl ProductPatch {
+    pub(super) fn into_patch(self) -> Patch {
+        let Self { name, description, department, category, product_type, brand, attributes } =
+            self;
+        let [department, category, product_type, brand] =
+            [department, category, product_type, brand]
+                .map(|change| change.map(|text| text.map(Text::into_string)));
+        Patch {
+            name: name.map(Text::into_string),
+            description: description.map(|text| text.map(Text::into_string)),
+            department,
+            category,
+            product_type,
+            brand,
+            // `null` removes one.
+            attributes: attributes.into_values().collect(),
+        }
     }
 }
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewPrice {
-    #[schema(value_type = MoneyShape)]
-    pub(super) price: Money,
+    pub(super) price: Price,
 }
 
 impl Validate for NewPrice {
     fn validate(&self, fields: &mut Fields) {
-        check_price(fields, "/price/amount", self.price);
+        self.price.check(fields, "/price");
+    }
+}
+
+/// Attributes by name.
+#[derive(Default, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Attributes(BTreeMap<ShortOrBlank, Option<AttributeBody>>);
+
+impl Attributes {
+    fn check(&self, fields: &mut Fields) {
+        let detail = format!("must have at most {ATTRIBUTES_MAX} members");
+        fields.check("/attributes", "too_many", self.0.len() <= ATTRIBUTES_MAX, detail);
+        for (name, value) in &self.0 {
+            // RFC 6901 escapes these two in a pointer.
+            let at = format!("/attributes/{}", name.replace('~', "~0").replace('/', "~1"));
+            fields.value(at.clone(), name);
+            fields.value(at, value);
+        }
+    }
+
+    /// `None` stands where `null` did.
+    pub(super) fn into_values(self) -> impl Iterator<Item = (String, Option<Attribute>)> {
+        self.0.into_iter().map(|(name, value)| (name.into_string(), value.map(|value| value.0)))
+    }
+}
+
+impl PartialSchema for Attributes {
+    fn schema() -> RefOr<Schema> {
+        let values = ObjectBuilder::new().schema_type(Type::Object);
+        let values =
+            values.additional_properties(Some(Ref::from_schema_name(AttributeBody::name())));
+        let values = match ShortOrBlank::schema() {
+            RefOr::T(names) => values.property_names(Some(names)),
+            RefOr::Ref(_) => values,
+        };
+        values.max_properties(Some(ATTRIBUTES_MAX)).into()
+    }
+}
+
+impl ToSchema for Attributes {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((AttributeBody::name().into_owned(), AttributeBody::schema()));
+        AttributeBody::schemas(schemas);
     }
 }
 
 /// An attribute as it was sent, which the types of a parser would have rounded already.
-pub(super) struct AttributeBody(pub(super) Attribute);
+pub(super) struct AttributeBody(Attribute);
 
-/// Documents it.
-pub(super) struct AttributeShape;
+type AttributeText = Text<ATTRIBUTE_CHARS_MAX, 0>;
 
-impl PartialSchema for AttributeShape {
+impl PartialSchema for AttributeBody {
     fn schema() -> RefOr<Schema> {
-        let scalars = [Type::String, Type::Number, Type::Boolean, Type::Null];
-        let scalar = ObjectBuilder::new().schema_type(SchemaType::from_iter(scalars));
-        scalar.max_length(Some(DESCRIPTION_CHARS_MAX)).into()
+        let plain = |kind: Type| ObjectBuilder::new().schema_type(kind);
+        // Whole numbers have 64 bits, and a decimal with 15 digits is not larger. No keyword counts digits.
+        let number = plain(Type::Number).minimum(Some(i64::MIN)).maximum(Some(i64::MAX));
+        let one_of = OneOfBuilder::new().item(Ref::from_schema_name(AttributeText::name()));
+        one_of.item(number).item(plain(Type::Boolean)).item(plain(Type::Null)).into()
     }
 }
 
-impl ToSchema for AttributeShape {
+impl ToSchema for AttributeBody {
     fn name() -> Cow<'static, str> {
         "Attribute".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((AttributeText::name().into_owned(), AttributeText::schema()));
+    }
+}
+
+impl Value for AttributeBody {
+    fn fault(&self) -> Option<Fault> {
+        match &self.0 {
+            Attribute::Text(text) => AttributeText::judge(text),
+            Attribute::Bool(_) | Attribute::Number(_) => None,
+        }
     }
 }
 
@@ -167,19 +257,5 @@ impl<'de> Deserialize<'de> for AttributeBody {
             }
         };
         attribute.map(Self).map_err(D::Error::custom)
-    }
-}
-
-fn check_attributes(fields: &mut Fields, attributes: &BTreeMap<String, Option<AttributeBody>>) {
-    let count = attributes.len();
-    let detail = format!("must have at most {ATTRIBUTES_MAX} members");
-    fields.check("/attributes", "too_many", count <= ATTRIBUTES_MAX, detail);
-    for (name, value) in attributes {
-        // RFC 6901 escapes these two in a pointer.
-        let at = format!("/attributes/{}", name.replace('~', "~0").replace('/', "~1"));
-        fields.text_or_empty(at.clone(), name, SHORT_CHARS_MAX);
-        if let Some(AttributeBody(Attribute::Text(text))) = value {
-            fields.text_or_empty(at, text, DESCRIPTION_CHARS_MAX);
-        }
     }
 }

@@ -114,6 +114,35 @@ async fn a_condition_may_be_that_something_exists_or_does_not() {
 }
 
 #[tokio::test]
+async fn two_conditions_have_to_hold_both() {
+    let world = World::start();
+    let id = world.product("A-1", 0).await;
+    let send = async |if_match: &str, if_none_match: &str| {
+        let request = World::request("POST", &format!("/v1/products/{id}/publish"))
+            .header("authorization", bearer(OPERATOR))
+            .header("if-match", if_match)
+            .header("if-none-match", if_none_match);
+        world.send(request.body("{}".into()).unwrap()).await.status.as_u16()
+    };
+    for (if_match, if_none_match, status) in [
+        ("\"2\"", "\"1\"", 200),
+        ("\"2\"", "\"2\"", 412),
+        ("\"1\", \"2\"", "\"1\"", 200),
+        ("\"1\"", "\"3\"", 412),
+        ("*", "\"1\"", 200),
+        ("*", "W/\"2\"", 412),
+        ("\"2\"", "*", 412),
+        ("*", "*", 412),
+    ] {
+        assert_eq!(
+            send(if_match, if_none_match).await,
+            status,
+            "{if_match} but not {if_none_match}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_sku_belongs_to_one_product() {
     let world = World::start();
     world.product("A-1", 0).await;

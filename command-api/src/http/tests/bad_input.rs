@@ -249,6 +249,23 @@ async fn paths_and_methods_that_are_not_there() {
 }
 
 #[tokio::test]
+async fn a_uuid_is_taken_in_one_way_of_writing_it() {
+    let world = World::start();
+    let id = world.product("A-1", 0).await;
+    let upper = format!("/v1/products/{}/publish", id.to_string().to_uppercase());
+    world.staff("POST", &upper, json!({})).await.expect(200);
+    let simple = id.to_string().replace('-', "");
+    for other in [simple, format!("urn:uuid:{id}"), format!("%7B{id}%7D")] {
+        let path = format!("/v1/products/{other}/publish");
+        let seen = world.staff("POST", &path, json!({})).await.expect_problem(422, "invalid_field");
+        assert_eq!(seen.body["errors"][0]["pointer"], "/id", "{path}: {}", seen.text);
+        let cart = json!({"id": other.replace("%7B", "{").replace("%7D", "}"), "currency": "USD"});
+        let seen = world.staff("POST", "/v1/carts", cart).await;
+        seen.expect_problem(422, "invalid_field");
+    }
+}
+
+#[tokio::test]
 async fn an_idempotency_key_is_visible_and_short() {
     let world = World::start();
     let long = "x".repeat(256);

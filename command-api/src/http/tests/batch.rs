@@ -192,7 +192,7 @@ async fn a_line_may_ask_that_there_is_nothing_yet() {
     let (_, answers) = send(&world, body.concat()).await;
     let statuses: Vec<_> =
         answers.iter().map(|answer| answer["status"].as_u64().unwrap()).collect();
-    assert_eq!(statuses, [200, 412, 200, 400, 400], "{answers:?}");
+    assert_eq!(statuses, [200, 412, 200, 412, 400], "{answers:?}");
 }
 
 #[tokio::test(start_paused = true)]

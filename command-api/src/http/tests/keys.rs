@@ -163,7 +163,7 @@ async fn a_revocation_bites_at_once_for_whoever_has_seen_it() {
     let world = World::start();
     let (key, sku, _) = key_and_neighbour(&world).await;
     receive(&world, &key).await.expect(200);
-    let id = key[3..35].parse::<ApiKeyId>().unwrap();
+    let id = ApiKeyId::new(uuid::Uuid::try_parse(&key[3..35]).unwrap());
     let path = format!("/v1/api-keys/{id}");
     let revoked = world.staff("DELETE", &path, json!({})).await.expect(200);
     let at = revoked.header("tradewind-position");

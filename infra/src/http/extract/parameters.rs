@@ -1,11 +1,18 @@
 //! Parameters of the path and the query.
 
+use std::borrow::Cow;
+
 use axum::{
     extract::{FromRequestParts, RawPathParams, path::ErrorKind, rejection::PathRejection},
     http::request::Parts,
 };
-use serde::de::DeserializeOwned;
+use domain::id::parse_uuid;
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, DeserializeOwned},
+};
 use url::form_urlencoded;
+use uuid::Uuid;
 
 use super::{document, pointer};
 use crate::http::{
@@ -20,6 +27,17 @@ pub struct Query<T>(pub T);
 /// The path's parameters.
 #[derive(Clone, Copy, Debug)]
 pub struct Path<T>(pub T);
+
+/// A UUID in the path, of what has no id of its own kind.
+#[derive(Clone, Copy, Debug)]
+pub struct Id(pub Uuid);
+
+impl<'de> Deserialize<'de> for Id {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<'de, str>::deserialize(deserializer)?;
+        parse_uuid(&text).map(Self).map_err(de::Error::custom)
+    }
+}
 
 impl<S, T> FromRequestParts<S> for Query<T>
 where
