@@ -215,7 +215,7 @@ async fn retry(
 /// Skip a parked step
 ///
 /// It counts as refused, and its process goes on from there: an order whose stock cannot be reserved
-/// is rejected, say.
+/// is rejected, say. If what it was to do stands by then, done by somebody else, it counts as done.
 #[utoipa::path(
     post, path = "/v1/admin/parked-steps/{id}/skip", operation_id = "skip_parked_step",
     tag = "parked-steps", security(("api_key" = ["operator"])),

@@ -44,7 +44,7 @@ pub(super) enum Next {
     /// A no with one of these codes says that it has been settled otherwise.
     Settled(&'static [&'static str]),
     /// The order was to be placed.
-    Place { cart_id: CartId, order_id: OrderId },
+    Place { cart_id: CartId, order_id: OrderId, checkout: Box<Checkout> },
     /// The stock of these lines was asked for.
     Reserve { order_id: OrderId, skus: Vec<Sku> },
     /// The payment was to be requested.
@@ -106,8 +106,9 @@ pub(super) fn react(event: &Recorded, order: &Order, provider: &str) -> Plan {
     match &event.event {
         Event::Cart(cart::Event::CheckedOut { order_id, checkout }) => {
             let Ok(cart_id) = event.stream.key().parse() else { return Plan::default() };
-            Plan::of(vec![place(cart_id, *order_id, checkout.clone())])
-                .then(Next::Place { cart_id, order_id: *order_id })
+            let (order_id, checkout) = (*order_id, Box::new(checkout.clone()));
+            Plan::of(vec![place(cart_id, order_id, *checkout.clone())])
+                .then(Next::Place { cart_id, order_id, checkout })
         }
         Event::Order(happened) => {
             let Ok(order_id) = event.stream.key().parse() else { return Plan::default() };
@@ -246,10 +247,10 @@ fn pay(order_id: OrderId, payment_id: PaymentId, paid: Money, order: &Order) -> 
 pub(super) fn proceed(next: Next, outcomes: &[Outcome]) -> Plan {
     match next {
         Next::Nothing | Next::Settled(_) => Plan::default(),
-        Next::Place { cart_id, order_id } => match outcomes {
+        Next::Place { cart_id, order_id, checkout } => match outcomes {
             [Outcome::Refused { code, detail }] => {
                 let (code, detail) = (code.clone(), detail.clone());
-                let command = cart::Command::RefuseCheckout { order_id, code, detail };
+                let command = cart::Command::RefuseCheckout { order_id, checkout, code, detail };
                 let command = Command::Cart(command);
                 Plan::of(vec![Step::submit("refuse checkout", cart_id.stream(), command)])
             }

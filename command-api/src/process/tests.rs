@@ -1,6 +1,7 @@
 //! Whole checkouts over a log in memory.
 
 mod rig;
+mod skipped;
 mod taken_up;
 
 use std::sync::{

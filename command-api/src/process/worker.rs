@@ -252,6 +252,9 @@ impl Managers {
     ) -> Result<Outcome, Failed> {
         let step_id = step.id(cause.event_id);
         if let Some(reason) = verdicts.skipped(step_id) {
+            if self.stands(step).await {
+                return Ok(Outcome::Done);
+            }
             return Ok(Outcome::Refused { code: SKIPPED.to_owned(), detail: reason.to_owned() });
         }
         if let Some(failure) = verdicts.waits(step_id) {
@@ -276,6 +279,19 @@ impl Managers {
                 })
             }
         }
+    }
+
+    /// Whether all that a step asks for is so already: somebody else may have done it meanwhile, as a
+    /// client does that tries its checkout again. To go on as if it were refused would undo half of it.
+    async fn stands(&self, step: &Step) -> bool {
+        let Action::Submit { stream, command } = &step.action else { return false };
+        let may_retry = |error: &SubmitError| !is_for_good(*error);
+        let read =
+            until_done(may_retry, || self.engine.read(stream, Consistency::Linearizable)).await;
+        // What cannot be read is for the operator alone to judge.
+        read.is_ok_and(|snapshot| {
+            snapshot.state.decide(command, self.clock.now()).is_ok_and(|events| events.is_empty())
+        })
     }
 
     async fn take(&self, name: &str, submission: Submission) -> Result<Outcome, Failed> {

@@ -50,17 +50,22 @@ impl Cart {
         Ok(vec![Event::CheckedOut { order_id, checkout }])
     }
 
-    /// Nothing to do where the cart has gone on since, be it open or checked out as another order.
+    /// Nothing to do where the cart has gone on since, be it open or checked out once more, as the
+    /// same order or another one.
     pub(super) fn refuse_checkout(
         &self,
         order_id: OrderId,
+        checkout: &Checkout,
         code: &str,
         detail: &str,
         now: Timestamp,
     ) -> Result<Vec<Event>, Rejection> {
         match self.status {
             _ if self.currency.is_none() => Err(Rejection::NotFound),
-            Status::CheckedOut if self.order_id == Some(order_id) => {
+            Status::CheckedOut
+                if self.order_id == Some(order_id)
+                    && self.checkout().as_ref() == Some(checkout) =>
+            {
                 let (code, detail) = (code.to_owned(), detail.to_owned());
                 Ok(vec![Event::CheckoutRefused {
                     order_id,

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    cart::{Address, Adjustment, Channel},
+    cart::{Address, Adjustment, Channel, Checkout},
     id::{OrderId, Sku},
     money::Currency,
     sku::Listing,
@@ -38,9 +38,10 @@ pub enum Command {
         order_id: OrderId,
         terms: Terms,
     },
-    /// The order that the cart was to become could not be placed.
+    /// The order that the cart was to become could not be placed, of which this was agreed.
     RefuseCheckout {
         order_id: OrderId,
+        checkout: Box<Checkout>,
         code: String,
         detail: String,
     },

@@ -39,8 +39,8 @@ impl Decide for Cart {
             }
             Command::ReplaceLines { lines } => self.replace_lines(lines, now),
             Command::CheckOut { order_id, terms } => self.check_out(*order_id, terms, now),
-            Command::RefuseCheckout { order_id, code, detail } => {
-                self.refuse_checkout(*order_id, code, detail, now)
+            Command::RefuseCheckout { order_id, checkout, code, detail } => {
+                self.refuse_checkout(*order_id, checkout, code, detail, now)
             }
             Command::Expire => Ok(self.expire(now)),
         }

@@ -174,3 +174,11 @@ pub(super) fn retried(name: &str, target: &StreamId, taken: Vec<Taken>) -> Proce
     let retried = process::Event::StepRetried { step_id, attempt: 1, by: "key:1".to_owned() };
     fold([step_parked(name, target, taken), retried])
 }
+
+/// An operator has skipped it.
+pub(super) fn skipped(name: &str, target: &StreamId) -> Process {
+    let step_id = StepId::of(EVENT, name, Some(target));
+    let (reason, by) = ("nobody waits for it".to_owned(), "key:1".to_owned());
+    let skipped = process::Event::StepSkipped { step_id, reason, by };
+    fold([step_parked(name, target, vec![]), skipped])
+}

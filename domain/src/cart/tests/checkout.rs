@@ -135,8 +135,12 @@ fn check_out_as_the_order_of_another_cart_is_rejected() {
 }
 
 fn refuse(n: u128) -> Command {
+    refuse_of(n, at_price(129))
+}
+
+fn refuse_of(n: u128, checkout: Checkout) -> Command {
     let (code, detail) = ("order.exists".into(), "taken".into());
-    Command::RefuseCheckout { order_id: order(n), code, detail }
+    Command::RefuseCheckout { order_id: order(n), checkout: Box::new(checkout), code, detail }
 }
 
 fn refusal(n: u128) -> Event {
@@ -161,6 +165,15 @@ fn a_refusal_that_comes_late_changes_nothing() {
     given::<Cart>([shown_at(129)]).when(refuse(2), NOW).then([]);
     given::<Cart>([shown_at(129), checked_out(at_price(129))]).when(refuse(3), NOW).then([]);
     given::<Cart>([]).when(refuse(2), NOW).then_rejected(Rejection::NotFound);
+}
+
+#[test]
+fn a_refusal_of_an_earlier_checkout_as_the_same_order_changes_nothing() {
+    let again = Checkout { placed_at: NOW.plus(Duration::from_secs(60)), ..at_price(129) };
+    let history =
+        [shown_at(129), checked_out(at_price(129)), refusal(2), checked_out(again.clone())];
+    given::<Cart>(history.clone()).when(refuse(2), NOW).then([]);
+    given::<Cart>(history).when(refuse_of(2, again), NOW).then([refusal(2)]);
 }
 
 #[test]
