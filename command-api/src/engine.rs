@@ -46,7 +46,7 @@ use domain::{
     shard::{ShardId, shard_of},
 };
 use events::Forwarded;
-use forward::{NoPeers, PeerError, Peers, Question, Read, Submit};
+use forward::{Knows, NoPeers, PeerError, Peers, Question, Read, Submit};
 use futures_util::future::{join_all, try_join_all};
 use infra::{
     clock::Clock,
@@ -149,6 +149,19 @@ pub enum SubmitError {
 }
 
 impl SubmitError {
+    /// Nothing came of the command, and trying again would give the same answer.
+    pub(crate) const fn is_final(self) -> bool {
+        match self {
+            Self::KeyReused | Self::StreamUnreadable | Self::TooLarge | Self::NotTaken => true,
+            Self::Busy
+            | Self::NotOwner
+            | Self::Unknown
+            | Self::UnderWay
+            | Self::OwnerOutdated
+            | Self::ShuttingDown => false,
+        }
+    }
+
     /// What holds of a command that an earlier try may have brought to somebody: that this try
     /// came to nothing says nothing of that one.
     fn after(self, maybe_reached: bool) -> Self {
@@ -340,6 +353,44 @@ impl Engine {
             Ok(Ok(result)) => result,
             Ok(Err(_closed)) => Err(SubmitError::NotOwner),
             Err(_elapsed) => Err(SubmitError::NotOwner),
+        }
+    }
+
+    /// Whether a command for this stream has been decided under this id and is remembered, or is about
+    /// to be: then [`Engine::submit`] answers it from there, whatever holds of the stream by now.
+    ///
+    /// # Errors
+    /// When the shard is not served.
+    pub async fn knows(
+        &self,
+        stream: &StreamId,
+        command_id: CommandId,
+    ) -> Result<bool, SubmitError> {
+        let shard = self.shard_of(stream);
+        let asked =
+            self.ask_owner(shard, Instant::now() + READ_WAIT_MAX, Knows { shard, command_id });
+        // A question that was not answered has left nothing behind.
+        asked.await.map_err(|error| match error {
+            SubmitError::Unknown => SubmitError::NotOwner,
+            error => error,
+        })
+    }
+
+    /// [`Engine::knows`], for another node.
+    ///
+    /// # Errors
+    /// As there; [`SubmitError::NotOwner`] if the shard is not served here.
+    pub async fn knows_here(
+        &self,
+        shard: ShardId,
+        command_id: CommandId,
+    ) -> Result<bool, SubmitError> {
+        let (reply, answer) = oneshot::channel();
+        let request = shard::Request::Knows { command_id, reply };
+        self.handle(shard).requests.try_send(request).map_err(refused)?;
+        match tokio::time::timeout(READ_WAIT_MAX, answer).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) | Err(_) => Err(SubmitError::NotOwner),
         }
     }
 

@@ -8,7 +8,7 @@
 //!
 //! **Invariant:** at most one owner has a code at a time, and only the one who has it frees it.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -21,13 +21,22 @@ mod tests;
 /// when it has been withdrawn, still gets the code, unless somebody else has it by then.
 pub const CONFIRM_WAIT: Duration = Duration::from_secs(60);
 
+/// Owners that have gone and are remembered, the latest: a confirmation of theirs that comes late, past
+/// claims of others that came and went, must not bring them back.
+const GONE_MAX: usize = 8;
+
 /// The claim of one code by owners that `O` tells apart.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim<O> {
+    standing: Standing<O>,
+    /// The oldest first.
+    gone: VecDeque<O>,
+}
+
+/// Who has the code now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Claim<O> {
-    /// `gone` had it last, and a confirmation of it that comes late must not bring it back.
-    Free {
-        gone: Option<O>,
-    },
+pub enum Standing<O> {
+    Free,
     /// For an owner that may not come about.
     Reserved {
         owner: O,
@@ -72,38 +81,50 @@ pub struct Taken;
 
 impl<O> Default for Claim<O> {
     fn default() -> Self {
-        Self::Free { gone: None }
+        Standing::Free.into()
+    }
+}
+
+/// With nobody who has gone.
+impl<O> From<Standing<O>> for Claim<O> {
+    fn from(standing: Standing<O>) -> Self {
+        Self { standing, gone: VecDeque::new() }
     }
 }
 
 impl<O: Copy + PartialEq> Claim<O> {
     #[must_use]
+    pub const fn standing(&self) -> Standing<O> {
+        self.standing
+    }
+
+    #[must_use]
     pub const fn owner(&self) -> Option<O> {
-        match self {
-            Self::Free { .. } => None,
-            Self::Reserved { owner, .. } | Self::Lapsed { owner } | Self::Held { owner } => {
-                Some(*owner)
-            }
+        match self.standing {
+            Standing::Free => None,
+            Standing::Reserved { owner, .. }
+            | Standing::Lapsed { owner }
+            | Standing::Held { owner } => Some(owner),
         }
     }
 
     #[must_use]
     pub fn is_held_by(&self, owner: O) -> bool {
-        matches!(self, Self::Held { owner: held } if *held == owner)
+        self.standing == Standing::Held { owner }
     }
 
     /// It is the owner's, and nobody has to look whether the owner is there.
     #[must_use]
     pub fn stands_for(&self, owner: O) -> bool {
-        self.owner() == Some(owner) && !matches!(self, Self::Lapsed { .. })
+        self.owner() == Some(owner) && !matches!(self.standing, Standing::Lapsed { .. })
     }
 
     /// When it lapses, if it does.
     #[must_use]
     pub const fn expires_at(&self) -> Option<Timestamp> {
-        match self {
-            Self::Reserved { expires_at, .. } => Some(*expires_at),
-            Self::Free { .. } | Self::Lapsed { .. } | Self::Held { .. } => None,
+        match self.standing {
+            Standing::Reserved { expires_at, .. } => Some(expires_at),
+            Standing::Free | Standing::Lapsed { .. } | Standing::Held { .. } => None,
         }
     }
 
@@ -128,19 +149,11 @@ impl<O: Copy + PartialEq> Claim<O> {
     /// # Errors
     /// Somebody else has it.
     pub fn confirm(&self, owner: O) -> Result<Option<Change<O>>, Taken> {
-        match self {
-            Self::Free { gone: Some(gone) } if *gone == owner => Ok(None),
-            Self::Held { owner: held } if *held == owner => Ok(None),
-            Self::Reserved { owner: other, .. }
-            | Self::Lapsed { owner: other }
-            | Self::Held { owner: other }
-                if *other != owner =>
-            {
-                Err(Taken)
-            }
-            Self::Free { .. } | Self::Reserved { .. } | Self::Lapsed { .. } | Self::Held { .. } => {
-                Ok(Some(Change::Confirmed { owner }))
-            }
+        match self.owner() {
+            Some(other) if other != owner => Err(Taken),
+            Some(_) if self.is_held_by(owner) => Ok(None),
+            None if self.gone.contains(&owner) => Ok(None),
+            Some(_) | None => Ok(Some(Change::Confirmed { owner })),
         }
     }
 
@@ -160,24 +173,39 @@ impl<O: Copy + PartialEq> Claim<O> {
     /// Has somebody look after a claim whose time has come.
     #[must_use]
     pub fn lapse(&self, now: Timestamp) -> Option<Change<O>> {
-        match *self {
-            Self::Reserved { owner, expires_at } if expires_at <= now => {
+        match self.standing {
+            Standing::Reserved { owner, expires_at } if expires_at <= now => {
                 Some(Change::Lapsed { owner })
             }
-            Self::Free { .. } | Self::Reserved { .. } | Self::Lapsed { .. } | Self::Held { .. } => {
-                None
-            }
+            Standing::Free
+            | Standing::Reserved { .. }
+            | Standing::Lapsed { .. }
+            | Standing::Held { .. } => None,
         }
     }
 
     /// Copies what happened.
     pub fn evolve(&mut self, change: Change<O>) {
-        *self = match change {
-            Change::Reserved { owner, expires_at } => Self::Reserved { owner, expires_at },
-            Change::Confirmed { owner } => Self::Held { owner },
-            Change::Lapsed { owner } => Self::Lapsed { owner },
-            Change::Released { owner } => Self::Free { gone: Some(owner) },
-            Change::Withdrawn { .. } => Self::default(),
+        self.standing = match change {
+            Change::Reserved { owner, expires_at } => Standing::Reserved { owner, expires_at },
+            Change::Confirmed { owner } => {
+                self.gone.retain(|gone| *gone != owner);
+                Standing::Held { owner }
+            }
+            Change::Lapsed { owner } => Standing::Lapsed { owner },
+            Change::Released { owner } => {
+                self.remember(owner);
+                Standing::Free
+            }
+            Change::Withdrawn { .. } => Standing::Free,
         };
+    }
+
+    fn remember(&mut self, gone: O) {
+        self.gone.retain(|it| *it != gone);
+        if self.gone.len() >= GONE_MAX {
+            self.gone.pop_front();
+        }
+        self.gone.push_back(gone);
     }
 }

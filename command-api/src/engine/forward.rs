@@ -11,7 +11,11 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use axum::http::{StatusCode, header::CONTENT_TYPE};
 use bytes::Bytes;
-use domain::{capability::capabilities, id::StreamId, shard::ShardId};
+use domain::{
+    capability::capabilities,
+    id::{CommandId, StreamId},
+    shard::ShardId,
+};
 use infra::{
     descriptors,
     http::trace::TRACEPARENT,
@@ -36,6 +40,7 @@ const IDLE_CONNECTIONS_MAX: usize = 256;
 /// Paths under which nodes ask each other.
 pub const SUBMIT_PATH: &str = "/internal/v1/submit";
 pub const READ_PATH: &str = "/internal/v1/read";
+pub const KNOWS_PATH: &str = "/internal/v1/knows";
 pub const SHARDS_PATH: &str = "/internal/v1/shards";
 
 /// What a request and its answer bear, as [`infra::membership::seal`] makes it.
@@ -62,6 +67,14 @@ pub trait Peers: Send + Sync + 'static {
         consistency: Consistency,
         wait: Duration,
     ) -> Result<Shown, PeerError>;
+
+    async fn knows(
+        &self,
+        peer: &Member,
+        shard: ShardId,
+        command_id: CommandId,
+        wait: Duration,
+    ) -> Result<bool, PeerError>;
 
     async fn shards(&self, peer: &Member, wait: Duration) -> Result<Vec<ShardStatus>, PeerError>;
 }
@@ -156,6 +169,31 @@ impl Question for Read {
     }
 }
 
+pub(super) struct Knows {
+    pub(super) shard: ShardId,
+    pub(super) command_id: CommandId,
+}
+
+#[async_trait]
+impl Question for Knows {
+    type Answer = bool;
+
+    const NAME: &'static str = "knows";
+
+    async fn ask_here(&self, engine: &Engine, _: Instant) -> Result<bool, SubmitError> {
+        engine.knows_here(self.shard, self.command_id).await
+    }
+
+    async fn ask(
+        &self,
+        peers: &dyn Peers,
+        peer: &Member,
+        deadline: Instant,
+    ) -> Result<bool, PeerError> {
+        peers.knows(peer, self.shard, self.command_id, left(deadline)).await
+    }
+}
+
 fn left(deadline: Instant) -> Duration {
     deadline.saturating_duration_since(Instant::now())
 }
@@ -171,6 +209,12 @@ pub struct SubmitRequest<S> {
 pub struct ReadRequest<S> {
     pub streams: S,
     pub consistency: Consistency,
+}
+
+#[derive(Serialize, Deserialize)]
+pub struct KnowsRequest {
+    pub shard: u32,
+    pub command_id: CommandId,
 }
 
 /// Over HTTP, each request and each answer with a MAC under the secret that all nodes share.
@@ -296,6 +340,17 @@ impl Peers for HttpPeers {
         self.ask(peer, READ_PATH, &ReadRequest { streams, consistency }, None, wait).await
     }
 
+    async fn knows(
+        &self,
+        peer: &Member,
+        shard: ShardId,
+        command_id: CommandId,
+        wait: Duration,
+    ) -> Result<bool, PeerError> {
+        let body = KnowsRequest { shard: shard.index(), command_id };
+        self.ask(peer, KNOWS_PATH, &body, None, wait).await
+    }
+
     async fn shards(&self, peer: &Member, wait: Duration) -> Result<Vec<ShardStatus>, PeerError> {
         self.ask(peer, SHARDS_PATH, &(), None, wait).await
     }
@@ -317,6 +372,16 @@ impl Peers for NoPeers {
         _: Consistency,
         _: Duration,
     ) -> Result<Shown, PeerError> {
+        Err(SubmitError::NotOwner.into())
+    }
+
+    async fn knows(
+        &self,
+        _: &Member,
+        _: ShardId,
+        _: CommandId,
+        _: Duration,
+    ) -> Result<bool, PeerError> {
         Err(SubmitError::NotOwner.into())
     }
 

@@ -12,7 +12,10 @@ use std::{
     time::Duration,
 };
 
-use domain::{id::StreamId, shard::ShardId};
+use domain::{
+    id::{CommandId, StreamId},
+    shard::ShardId,
+};
 use infra::{
     clock::Clock,
     log::{
@@ -71,6 +74,7 @@ const DRAIN_WAIT_MAX: Duration = Duration::from_secs(10);
 pub(super) enum Request {
     Submit { submission: Arc<Submission>, reply: SubmitReply },
     Read { streams: Vec<StreamId>, consistency: Consistency, reply: ReadReply },
+    Knows { command_id: CommandId, reply: oneshot::Sender<Result<bool, SubmitError>> },
 }
 
 impl Request {
@@ -79,6 +83,7 @@ impl Request {
         match self {
             Self::Submit { reply, .. } => drop(reply.sender.send(Err(error))),
             Self::Read { reply, .. } => drop(reply.send(Err(error))),
+            Self::Knows { reply, .. } => drop(reply.send(Err(error))),
         }
     }
 }
@@ -412,6 +417,10 @@ impl Shard {
                     let request = self.next_request();
                     self.reads.insert(request, (streams, reply));
                     self.machine.step(Input::Asked { request, now }, effects);
+                }
+                Request::Knows { command_id, reply } => {
+                    // A caller that went away needs no answer.
+                    reply.send(self.machine.knows(command_id, now)).ok();
                 }
             }
             taken += 1;

@@ -79,7 +79,8 @@ pub(super) fn routes(app: AppState, routes: Router) -> OpenApiRouter {
 /// `/v1/stock` to `/v1/carts`, say) waits for everything before it. A line that would have waited
 /// for one that got 503 gets 503, too. At most 100,000 lines of at most 1 MiB, 256 MiB together, within
 /// ten minutes; what comes on top is told by a last line. Lines without a key have the request's own,
-/// with their index behind it. Answers up to 64 MiB are kept for who sends all before reading any.
+/// with their index behind it (`key-17`; where that is longer than 255 characters, its UUID of version
+/// 5 in the namespace of URLs). Answers up to 64 MiB are kept for who sends all before reading any.
 #[utoipa::path(
     post, path = "/v1/batch", operation_id = "send_batch",
     tag = "batch", security(("api_key" = ["staff"])),

@@ -27,7 +27,7 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::state::{AppState, problem, unfinished};
-use crate::engine::{Answer, Precondition, Submission};
+use crate::engine::{Answer, Precondition, Submission, SubmitError};
 
 /// A request for a command, checked as far as that needs no state.
 pub(super) struct Incoming<T> {
@@ -122,6 +122,19 @@ impl Origin {
         self.request_id.creates(kind).unwrap_or_else(Uuid::now_v7)
     }
 
+    /// Whether an earlier request under the same key has asked for something of this stream: the engine
+    /// has its answer, or that it is another request, and what holds by now does not matter.
+    pub(super) async fn is_replay(
+        &self,
+        app: &AppState,
+        stream: &StreamId,
+    ) -> Result<bool, Problem> {
+        if !self.request_id.is_keyed() {
+            return Ok(false);
+        }
+        app.knows(stream, self.request_id.command(stream)).await
+    }
+
     /// Hands what the request asks of a stream to the engine.
     pub(super) async fn submit(
         &self,
@@ -129,12 +142,22 @@ impl Origin {
         stream: StreamId,
         command: Command,
     ) -> Result<Answer, Problem> {
+        self.try_submit(app, stream, command).await.map_err(problem)
+    }
+
+    /// [`Origin::submit`], for who has something to do when there is no answer.
+    pub(super) async fn try_submit(
+        &self,
+        app: &AppState,
+        stream: StreamId,
+        command: Command,
+    ) -> Result<Answer, SubmitError> {
         let command_id = self.request_id.command(&stream);
         let submission = Submission {
             precondition: self.precondition.clone(),
             ..self.submission(command_id, command_id, stream, command)
         };
-        self.hand_over(app, submission).await
+        app.submit(submission, self.request.deadline).await
     }
 
     /// Hands a further command to the engine that the request leads to after the one of `main`. What has
@@ -147,10 +170,7 @@ impl Origin {
         stream: StreamId,
         command: Command,
     ) -> Result<Answer, Problem> {
-        let command_id = self.request_id.step(main, step, &stream);
-        let cause = self.request_id.command(main);
-        let submission = self.submission(command_id, cause, stream, command);
-        app.submit(submission, self.request.deadline).await.map_err(unfinished)
+        self.try_step(app, main, step, stream, command).await.map_err(unfinished)
     }
 
     /// Hands a command to the engine that has to come before the one of `main`.
@@ -162,13 +182,21 @@ impl Origin {
         stream: StreamId,
         command: Command,
     ) -> Result<Answer, Problem> {
-        let command_id = self.request_id.step(main, step, &stream);
-        let cause = self.request_id.command(main);
-        self.hand_over(app, self.submission(command_id, cause, stream, command)).await
+        self.try_step(app, main, step, stream, command).await.map_err(problem)
     }
 
-    async fn hand_over(&self, app: &AppState, submission: Submission) -> Result<Answer, Problem> {
-        app.submit(submission, self.request.deadline).await.map_err(problem)
+    async fn try_step(
+        &self,
+        app: &AppState,
+        main: &StreamId,
+        step: &str,
+        stream: StreamId,
+        command: Command,
+    ) -> Result<Answer, SubmitError> {
+        let command_id = self.request_id.step(main, step, &stream);
+        let cause = self.request_id.command(main);
+        let submission = self.submission(command_id, cause, stream, command);
+        app.submit(submission, self.request.deadline).await
     }
 
     fn submission(

@@ -239,11 +239,27 @@ async fn settle(
     id: StepId,
     command: process::Command,
 ) -> Result<Response, Problem> {
-    let (_, parked) = find(app, id).await?;
-    let stream = ShardId::new(parked.step.shard).process_stream();
+    let stream = match find(app, id).await {
+        Ok((_, parked)) => ShardId::new(parked.step.shard).process_stream(),
+        // It may be done with because of an earlier request under this key.
+        Err(not_found) => answered(app, origin).await?.ok_or(not_found)?,
+    };
     let answer = origin.submit(app, stream.clone(), Command::Process(command)).await?;
     let location = format!("/v1/admin/parked-steps/{id}");
     Ok(Reply::of(&stream, &answer)?.begun(location).into_response())
+}
+
+/// The stream that has an answer to this request.
+async fn answered(
+    app: &AppState,
+    origin: &super::incoming::Origin,
+) -> Result<Option<StreamId>, Problem> {
+    for stream in streams(app)? {
+        if origin.is_replay(app, &stream).await? {
+            return Ok(Some(stream));
+        }
+    }
+    Ok(None)
 }
 
 async fn find(app: &AppState, id: StepId) -> Result<(StepId, ParkedStep), Problem> {
@@ -257,11 +273,15 @@ async fn find(app: &AppState, id: StepId) -> Result<(StepId, ParkedStep), Proble
 
 /// Of all shards.
 async fn all(app: &AppState) -> Result<Vec<(StepId, ParkedStep)>, Problem> {
-    let streams = (0..app.shard_count()?).map(|index| ShardId::new(index).process_stream());
-    let snapshots = app.read_many(streams.collect()).await?;
+    let snapshots = app.read_many(streams(app)?.collect()).await?;
     let steps = snapshots.into_values().flat_map(|snapshot| match snapshot.state {
         Aggregate::Process(process) => process.into_steps(),
         _ => Default::default(),
     });
     Ok(steps.collect())
+}
+
+/// One per shard.
+fn streams(app: &AppState) -> Result<impl Iterator<Item = StreamId>, Problem> {
+    Ok((0..app.shard_count()?).map(|index| ShardId::new(index).process_stream()))
 }

@@ -11,7 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::post,
 };
-use domain::id::StreamId;
+use domain::{id::StreamId, shard::ShardId};
 use infra::{
     http::problem::Problem,
     membership::seal::{Doubt, Gate, Tag},
@@ -23,8 +23,8 @@ use super::state::AppState;
 use crate::engine::{
     Answer, ShardStatus, Shown, Submission, SubmitError,
     forward::{
-        ANSWER_SEAL, BODY_BYTES_MAX, READ_PATH, ReadRequest, SEAL, SHARDS_PATH, SUBMIT_PATH,
-        SubmitRequest,
+        ANSWER_SEAL, BODY_BYTES_MAX, KNOWS_PATH, KnowsRequest, READ_PATH, ReadRequest, SEAL,
+        SHARDS_PATH, SUBMIT_PATH, SubmitRequest,
     },
 };
 
@@ -95,6 +95,7 @@ pub(super) fn routes(gate: Option<Arc<Gate>>) -> Router<AppState> {
     Router::new()
         .route(SUBMIT_PATH, post(submit))
         .route(READ_PATH, post(read))
+        .route(KNOWS_PATH, post(knows))
         .route(SHARDS_PATH, post(shards))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(from_fn_with_state(gate, guard))
@@ -128,6 +129,22 @@ async fn read(
         Err(busy) => return Ok(Json(Err(busy))),
     };
     Ok(Json(engine.read_here(shard, request.streams, request.consistency).await))
+}
+
+async fn knows(
+    State(app): State<AppState>,
+    Json(KnowsRequest { shard, command_id }): Json<KnowsRequest>,
+) -> Asked<bool> {
+    let engine = app.engine.get()?;
+    if shard >= engine.shard_count() {
+        return Err(Problem::bad_request("unknown_shard", "there is no such shard"));
+    }
+    let shard = ShardId::new(shard);
+    let _place = match app.admission.enter(engine, shard, 1) {
+        Ok(place) => place,
+        Err(busy) => return Ok(Json(Err(busy))),
+    };
+    Ok(Json(engine.knows_here(shard, command_id).await))
 }
 
 async fn shards(State(app): State<AppState>) -> Asked<Vec<ShardStatus>> {

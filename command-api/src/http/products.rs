@@ -26,7 +26,7 @@ use super::{
     answer::{Accepted, Reply},
     incoming::{Incoming, Origin, Staff},
     shapes::{CommandHeaders, Empty},
-    state::AppState,
+    state::{AppState, problem},
 };
 use body::{NewPrice, NewProduct, ProductPatch};
 
@@ -75,7 +75,16 @@ async fn create(
     }
     let (sku, details, price) = body.into_parts();
     let command = product::Command::Create { sku: sku.clone(), details, price, sku_taken };
-    let answer = origin.submit(&app, stream.clone(), Command::Product(command)).await?;
+    let created = origin.try_submit(&app, stream.clone(), Command::Product(command)).await;
+    if let Err(error) = created
+        && error.is_final()
+        && claims
+        && !sku_taken
+    {
+        // Whoever waits for the code need not wait until the claim lapses, which it does in any case.
+        withdraw(&app, &origin, id, &sku).await.ok();
+    }
+    let answer = created.map_err(problem)?;
     match answer.outcome {
         // The claim cannot have lapsed, and whoever looks after it finds the product.
         Outcome::Committed { .. } if claimed_now && began.elapsed() < CONFIRM_WAIT / 2 => {}

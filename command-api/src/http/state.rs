@@ -6,7 +6,10 @@ use std::{
 };
 
 use axum::{extract::FromRef, http::StatusCode};
-use domain::{envelope::Revision, id::StreamId};
+use domain::{
+    envelope::Revision,
+    id::{CommandId, StreamId},
+};
 use infra::{auth::Authenticator, clock::Clock, http::problem::Problem, membership::seal::Gate};
 use secrecy::SecretString;
 use tokio::time::Instant;
@@ -106,6 +109,18 @@ impl AppState {
         let Ok(engine) = self.engine.get() else { return Err(SubmitError::NotOwner) };
         let _place = self.admission.enter(engine, engine.shard_of(&submission.stream), 1)?;
         engine.submit(submission, deadline).await
+    }
+
+    /// [`Engine::knows`].
+    pub(super) async fn knows(
+        &self,
+        stream: &StreamId,
+        command_id: CommandId,
+    ) -> Result<bool, Problem> {
+        let engine = self.engine.get()?;
+        let place = self.admission.enter(engine, engine.shard_of(stream), 1);
+        let _place = place.map_err(problem)?;
+        engine.knows(stream, command_id).await.map_err(problem)
     }
 
     pub(super) fn shard_count(&self) -> Result<u32, Problem> {

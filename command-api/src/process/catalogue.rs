@@ -124,7 +124,7 @@ fn next(steps: Vec<Step>, next: Next) -> Plan {
 #[cfg(test)]
 mod tests {
     use domain::{
-        claim::Claim,
+        claim::Standing,
         money::{Currency, Money},
         product::{Details, Entry},
     };
@@ -165,12 +165,12 @@ mod tests {
     const OTHER: ProductId = ProductId::new(Uuid::max());
 
     fn held(owner: ProductId, product_revision: u64) -> SkuClaim {
-        SkuClaim { claim: Claim::Held { owner }, product_revision, listing: None }
+        SkuClaim { claim: Standing::Held { owner }.into(), product_revision, listing: None }
     }
 
     fn reserved(owner: ProductId) -> SkuClaim {
         let expires_at = domain::timestamp::Timestamp::default();
-        SkuClaim { claim: Claim::Reserved { owner, expires_at }, ..SkuClaim::default() }
+        SkuClaim { claim: Standing::Reserved { owner, expires_at }.into(), ..SkuClaim::default() }
     }
 
     fn names(plan: &Plan) -> Vec<&str> {
@@ -190,7 +190,7 @@ mod tests {
     }
 
     fn lapsed(owner: ProductId) -> SkuClaim {
-        SkuClaim { claim: Claim::Lapsed { owner }, ..SkuClaim::default() }
+        SkuClaim { claim: Standing::Lapsed { owner }.into(), ..SkuClaim::default() }
     }
 
     #[test]

@@ -107,8 +107,11 @@ pub(super) fn react(event: &Recorded, order: &Order, provider: &str) -> Plan {
         Event::Cart(cart::Event::CheckedOut { order_id, checkout }) => {
             let Ok(cart_id) = event.stream.key().parse() else { return Plan::default() };
             let (order_id, checkout) = (*order_id, Box::new(checkout.clone()));
-            Plan::of(vec![place(cart_id, order_id, *checkout.clone())])
-                .then(Next::Place { cart_id, order_id, checkout })
+            Plan::of(vec![place(cart_id, order_id, *checkout.clone())]).then(Next::Place {
+                cart_id,
+                order_id,
+                checkout,
+            })
         }
         Event::Order(happened) => {
             let Ok(order_id) = event.stream.key().parse() else { return Plan::default() };

@@ -232,7 +232,7 @@ impl Managers {
         consistency: Consistency,
     ) -> Result<Snapshot, Failed> {
         let may_retry = |error: &ReadFailed| match error {
-            ReadFailed::Engine(error) => !is_for_good(*error),
+            ReadFailed::Engine(error) => !error.is_final(),
             ReadFailed::Behind => true,
         };
         let read = until_done(may_retry, || async {
@@ -285,7 +285,7 @@ impl Managers {
     /// client does that tries its checkout again. To go on as if it were refused would undo half of it.
     async fn stands(&self, step: &Step) -> bool {
         let Action::Submit { stream, command } = &step.action else { return false };
-        let may_retry = |error: &SubmitError| !is_for_good(*error);
+        let may_retry = |error: &SubmitError| !error.is_final();
         let read =
             until_done(may_retry, || self.engine.read(stream, Consistency::Linearizable)).await;
         // What cannot be read is for the operator alone to judge.
@@ -317,7 +317,7 @@ impl Managers {
     /// # Errors
     /// Those that are for good.
     pub(super) async fn submit(&self, submission: Submission) -> Result<Answer, SubmitError> {
-        let may_retry = |error: &SubmitError| !is_for_good(*error);
+        let may_retry = |error: &SubmitError| !error.is_final();
         until_done(may_retry, || {
             self.engine.submit(submission.clone(), Instant::now() + SUBMIT_WAIT_MAX)
         })
@@ -341,22 +341,6 @@ fn taken(outcome: Outcome, step: &Step, next: &checkout::Next) -> Result<Outcome
             Err(Failed::new(&step.name, step.target().cloned(), &code, detail))
         }
         outcome => Ok(outcome),
-    }
-}
-
-/// Whether trying again would give the same answer.
-const fn is_for_good(error: SubmitError) -> bool {
-    match error {
-        SubmitError::KeyReused
-        | SubmitError::StreamUnreadable
-        | SubmitError::TooLarge
-        | SubmitError::NotTaken => true,
-        SubmitError::Busy
-        | SubmitError::NotOwner
-        | SubmitError::Unknown
-        | SubmitError::UnderWay
-        | SubmitError::OwnerOutdated
-        | SubmitError::ShuttingDown => false,
     }
 }
 

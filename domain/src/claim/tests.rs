@@ -6,15 +6,15 @@ use crate::testing::NOW;
 const DEADLINE: Timestamp = Timestamp::from_micros(NOW.as_micros() + 60_000_000);
 
 fn reserved(owner: u8) -> Claim<u8> {
-    Claim::Reserved { owner, expires_at: DEADLINE }
+    Standing::Reserved { owner, expires_at: DEADLINE }.into()
 }
 
 fn lapsed(owner: u8) -> Claim<u8> {
-    Claim::Lapsed { owner }
+    Standing::Lapsed { owner }.into()
 }
 
 fn held(owner: u8) -> Claim<u8> {
-    Claim::Held { owner }
+    Standing::Held { owner }.into()
 }
 
 #[test]
@@ -64,6 +64,44 @@ fn an_owner_who_has_gone_does_not_come_back() {
 }
 
 #[test]
+fn an_owner_who_has_gone_does_not_come_back_past_others_that_came_and_went() {
+    let reserved = |owner| Change::Reserved { owner, expires_at: DEADLINE };
+    let others = [
+        vec![reserved(2), Change::Withdrawn { owner: 2 }],
+        vec![reserved(2), Change::Lapsed { owner: 2 }, Change::Withdrawn { owner: 2 }],
+        vec![Change::Confirmed { owner: 2 }, Change::Released { owner: 2 }],
+    ];
+    for changes in others {
+        let mut claim = held(1);
+        claim.evolve(Change::Released { owner: 1 });
+        for change in changes.clone() {
+            claim.evolve(change);
+        }
+        assert_eq!((claim.owner(), claim.confirm(1)), (None, Ok(None)), "{changes:?}");
+    }
+}
+
+#[test]
+fn an_owner_who_has_gone_may_claim_the_code_anew() {
+    let mut claim = held(1);
+    claim.evolve(Change::Released { owner: 1 });
+    let change = claim.reserve(1, NOW).unwrap().unwrap();
+    claim.evolve(change);
+    assert_eq!(claim.confirm(1), Ok(Some(Change::Confirmed { owner: 1 })));
+}
+
+#[test]
+fn of_those_who_have_gone_the_latest_are_remembered() {
+    let mut claim = Claim::default();
+    for owner in 0..20 {
+        claim.evolve(Change::Confirmed { owner });
+        claim.evolve(Change::Released { owner });
+    }
+    assert_eq!((claim.confirm(19), claim.confirm(12)), (Ok(None), Ok(None)));
+    assert_eq!(claim.confirm(11), Ok(Some(Change::Confirmed { owner: 11 })));
+}
+
+#[test]
 fn who_does_not_come_about_frees_nothing_that_is_confirmed() {
     for claim in [reserved(1), lapsed(1)] {
         assert_eq!(claim.withdraw(1), Some(Change::Withdrawn { owner: 1 }));
@@ -89,7 +127,7 @@ proptest! {
                 3 => claim.release(owner),
                 _ => claim.lapse(now),
             };
-            let before = claim;
+            let before = claim.clone();
             if let Some(change) = change {
                 claim.evolve(change);
             }

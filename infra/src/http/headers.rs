@@ -9,6 +9,7 @@ use axum::{
 };
 use domain::{envelope::Revision, id::parse_uuid};
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::{
     etag,
@@ -68,6 +69,17 @@ impl IdempotencyKey {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The key of a part of the request: the part's number stands behind it. Where that would be too
+    /// long for a key, it is the UUID (version 5, in the namespace of URLs) of the same text.
+    #[must_use]
+    pub fn of_part(&self, number: usize) -> Self {
+        let text = format!("{}-{number}", self.0);
+        if text.len() <= Self::LENGTH_MAX {
+            return Self(text.into());
+        }
+        Self(Uuid::new_v5(&Uuid::NAMESPACE_URL, text.as_bytes()).to_string().into())
     }
 
     /// Whether it is a UUID of a kind that nobody guesses.
@@ -232,6 +244,24 @@ mod tests {
         assert_eq!(IdempotencyKey::parse("basket-1~2").unwrap().as_str(), "basket-1~2");
         for bad in ["", "a b", "ü", "a\u{7f}", &"x".repeat(256)] {
             assert_eq!(IdempotencyKey::parse(bad).unwrap_err().code(), "invalid_idempotency_key");
+        }
+    }
+
+    #[test]
+    fn the_key_of_a_part_is_a_key_whatever_the_requests_own() {
+        let key = |text: &str| IdempotencyKey::parse(text).unwrap();
+        assert_eq!(key("basket").of_part(17).as_str(), "basket-17");
+        let fits = "x".repeat(253);
+        assert_eq!(key(&fits).of_part(7).as_str(), format!("{fits}-7"));
+        let mut parts: Vec<IdempotencyKey> = vec![];
+        for length in [253, 254, 255] {
+            let long = key(&"x".repeat(length));
+            parts.extend([10, 11, 99_999].map(|number| long.of_part(number)));
+            assert_eq!(long.of_part(10), long.of_part(10));
+        }
+        for (index, part) in parts.iter().enumerate() {
+            assert_eq!(IdempotencyKey::parse(part.as_str()).unwrap(), *part);
+            assert_eq!(parts.iter().position(|it| it == part), Some(index), "each its own");
         }
     }
 

@@ -81,6 +81,20 @@ impl Machine {
         self.decide_undecided(effects);
     }
 
+    /// Whether a command has been decided under this id and is remembered, or is about to be.
+    ///
+    /// # Errors
+    /// That cannot be told here, or not now.
+    pub fn knows(&mut self, command_id: CommandId, now: Timestamp) -> Result<bool, SubmitError> {
+        self.advance(now);
+        let decided = self.dedup.get(command_id, self.now).map_err(no_memory)?.is_some();
+        if decided || self.commands.contains_key(&command_id) {
+            return Ok(true);
+        }
+        // Before it serves, a machine may not have seen all of the log.
+        if self.is_serving() { Ok(false) } else { Err(SubmitError::NotOwner) }
+    }
+
     /// Decides what waits, in order, if this is the time for it.
     pub(super) fn decide_undecided(&mut self, effects: &mut Vec<Effect>) {
         while self.is_serving() {

@@ -10,7 +10,10 @@ use std::{
 };
 
 use async_trait::async_trait;
-use domain::{id::StreamId, shard::ShardId};
+use domain::{
+    id::{CommandId, StreamId},
+    shard::ShardId,
+};
 use futures_util::future::join_all;
 use infra::{
     clock::Clock,
@@ -75,6 +78,16 @@ impl Peers for LocalPeers {
         let engine = self.engine(peer)?;
         let shard = engine.shard_of(&streams[0]);
         Ok(engine.read_here(shard, streams.to_vec(), consistency).await?)
+    }
+
+    async fn knows(
+        &self,
+        peer: &Member,
+        shard: ShardId,
+        command_id: CommandId,
+        _: Duration,
+    ) -> Result<bool, PeerError> {
+        Ok(self.engine(peer)?.knows_here(shard, command_id).await?)
     }
 
     async fn shards(&self, peer: &Member, _: Duration) -> Result<Vec<ShardStatus>, PeerError> {

@@ -114,7 +114,7 @@ impl Line {
         }
         if let Some(key) = &origin.key
             && !headers.contains_key(IDEMPOTENCY_KEY)
-            && let Ok(key) = HeaderValue::try_from(format!("{}-{index}", key.as_str()))
+            && let Ok(key) = HeaderValue::try_from(key.of_part(index).as_str())
         {
             headers.insert(IDEMPOTENCY_KEY, key);
         }

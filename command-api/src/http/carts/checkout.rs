@@ -129,7 +129,12 @@ pub(super) async fn check_out(
 ) -> Result<Response, Problem> {
     admit(&origin, id)?;
     check_staffs_own(&origin, &body)?;
-    app.open_checkouts.admit(app.engine.get()?, &origin.caller).await?;
+    // What was answered before opens nothing.
+    if let Err(full) = app.open_checkouts.admit(app.engine.get()?, &origin.caller).await
+        && !origin.is_replay(&app, &id.stream()).await?
+    {
+        return Err(full);
+    }
     let order_id = body.order_id.unwrap_or_else(|| id.order_id());
     let terms = terms(&app, id, order_id, body).await?;
     let command = cart::Command::CheckOut { order_id, terms };

@@ -185,3 +185,33 @@ async fn who_settles_what_they_check_out_never_meets_the_limit() {
         world.settled(order_id).await;
     }
 }
+
+#[tokio::test]
+async fn what_was_answered_of_a_checkout_is_answered_again_at_the_limit() {
+    let world = World::with_open_checkouts(1);
+    world.product("tea", 100).await;
+    let check_out = async |cart: &str, token: &str, key: &str, method: &str| {
+        let request = World::request("POST", &format!("{cart}/checkout"))
+            .header("tradewind-cart-token", token)
+            .header("idempotency-key", key);
+        world.send(request.body(checkout(method).to_string().into()).unwrap()).await
+    };
+    let (empty, empty_token) = guest_cart(&world).await;
+    let refused = check_out(&empty, &empty_token, "no", "tok_3ds").await;
+    let code = refused.body["code"].as_str().unwrap().to_owned();
+    let refused = refused.expect_problem(422, &code);
+    let (cart, token) = guest_cart(&world).await;
+    let line = json!({"sku": "tea", "quantity": 1});
+    with_token(&world, &token, "POST", &format!("{cart}/lines"), line).await.expect(200);
+    let first = check_out(&cart, &token, "yes", "tok_3ds").await.expect(202);
+    world.try_to_buy("tea", 1, "tok_3ds").await.expect_problem(429, "too_many_open_checkouts");
+
+    let again = check_out(&cart, &token, "yes", "tok_3ds").await.expect(202);
+    assert_eq!(again.header("idempotency-replayed"), "true");
+    assert_eq!(again.body, first.body);
+    let again = check_out(&empty, &empty_token, "no", "tok_3ds").await;
+    assert_eq!(again.header("idempotency-replayed"), "true");
+    assert_eq!(again.expect_problem(422, &code).body["detail"], refused.body["detail"]);
+    let other = check_out(&cart, &token, "yes", "tok_ok").await;
+    other.expect_problem(422, "idempotency_key_reused");
+}

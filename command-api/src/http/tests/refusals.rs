@@ -170,6 +170,28 @@ async fn a_step_on_an_unreadable_stream_is_parked_and_skipping_it_rejects_the_or
 }
 
 #[tokio::test]
+async fn what_was_said_of_a_step_is_answered_again_when_it_is_done_with() {
+    let (world, order_id, step) = stuck().await;
+    let path = format!("/v1/admin/parked-steps/{}", step["id"].as_str().unwrap());
+    let skip = format!("{path}/skip");
+    let send = async |key: &str, reason: &str| {
+        world.keyed(key, "POST", &skip, json!({"reason": reason})).await
+    };
+    let first = send("k", "the stock is lost").await.expect(202);
+    world.settled(order_id).await;
+    eventually("nothing is left of it", || async {
+        let seen = world.staff("GET", &path, json!({})).await;
+        (seen.status == 404).then_some(())
+    })
+    .await;
+    let again = send("k", "the stock is lost").await.expect(202);
+    assert_eq!(again.header("idempotency-replayed"), "true");
+    assert_eq!(again.body["events"], first.body["events"]);
+    send("k", "for another reason").await.expect_problem(422, "idempotency_key_reused");
+    send("l", "the stock is lost").await.expect_problem(404, "step.not_found");
+}
+
+#[tokio::test]
 async fn a_retried_step_that_fails_again_is_parked_again() {
     let (world, _, step) = stuck().await;
     let path = format!("/v1/admin/parked-steps/{}", step["id"].as_str().unwrap());

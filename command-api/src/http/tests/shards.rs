@@ -30,7 +30,8 @@ async fn an_operator_sees_who_serves_each_shard() {
 #[tokio::test]
 async fn without_the_nodes_secret_there_is_nothing_to_ask() {
     let world = World::start();
-    for path in ["/internal/v1/submit", "/internal/v1/read", "/internal/v1/shards"] {
+    let paths = ["submit", "read", "knows", "shards"].map(|name| format!("/internal/v1/{name}"));
+    for path in &paths {
         let request = || {
             let request = World::request("POST", path).header("authorization", bearer(OPERATOR));
             request.body(Body::from("{}")).unwrap()

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use domain::{
     Command, State,
-    claim::{CONFIRM_WAIT, Claim},
+    claim::{CONFIRM_WAIT, Standing},
     id::{CausationId, CommandId, CorrelationId, ProductId, Sku, StreamId},
     money::{Currency, Money},
     product::{self, Details, Product, Status},
@@ -64,9 +64,9 @@ impl World {
         }
     }
 
-    async fn eventually_claimed(&self, sku: &str, expected: Claim<ProductId>) {
+    async fn eventually_claimed(&self, sku: &str, expected: Standing<ProductId>) {
         eventually(&format!("{sku} is {expected:?}"), || async {
-            (self.claim_of(sku).await.claim == expected).then_some(())
+            (self.claim_of(sku).await.claim.standing() == expected).then_some(())
         })
         .await;
     }
@@ -91,13 +91,28 @@ fn stream(sku: &str) -> StreamId {
     sku.parse::<Sku>().unwrap().stream()
 }
 
-#[tokio::test]
-async fn a_product_that_is_refused_leaves_its_sku_free() {
-    let world = World::start();
-    let mut large = product(&uuid(1), "T-1");
+fn too_large(id: &str, sku: &str) -> Value {
+    let mut large = product(id, sku);
     let text = "x".repeat(10_000);
     let attributes = (0..60).map(|n| (format!("text-{n}"), text.clone().into()));
     large["attributes"] = Value::Object(attributes.collect());
+    large
+}
+
+#[tokio::test]
+async fn a_creation_under_a_key_that_was_used_leaves_its_sku_free() {
+    let world = World::start();
+    let first = world.keyed("k", "POST", "/v1/products", too_large(ID, "T-1")).await;
+    first.expect_problem(422, "product.too_large");
+    let reused = world.keyed("k", "POST", "/v1/products", product(ID, "T-2")).await;
+    reused.expect_problem(422, "idempotency_key_reused");
+    world.staff("POST", "/v1/products", product(&uuid(2), "T-2")).await.expect(201);
+}
+
+#[tokio::test]
+async fn a_product_that_is_refused_leaves_its_sku_free() {
+    let world = World::start();
+    let large = too_large(&uuid(1), "T-1");
     let refused = world.keyed("large", "POST", "/v1/products", large.clone()).await;
     refused.expect_problem(422, "product.too_large");
     world.staff("POST", "/v1/products", product(&uuid(2), "T-1")).await.expect(201);
@@ -146,7 +161,7 @@ async fn two_creations_of_one_id_with_one_sku_leave_it_to_the_product_there_is()
         assert!(world.claim_of(&sku).await.claim.stands_for(owner));
         let path = format!("/v1/products/{owner}/publish");
         world.staff("POST", &path, json!({})).await.expect(200);
-        assert_eq!(world.claim_of(&sku).await.claim, Claim::Held { owner });
+        assert_eq!(world.claim_of(&sku).await.claim.standing(), Standing::Held { owner });
     }
 }
 
@@ -191,9 +206,9 @@ async fn a_draft_keeps_its_sku_for_good() {
     let world = World::over(Arc::new(MemoryLog::new(4)), manual.into());
     world.staff("POST", "/v1/products", product(ID, "T-1")).await.expect(201);
     let owner: ProductId = ID.parse().unwrap();
-    assert!(matches!(world.claim_of("T-1").await.claim, Claim::Reserved { .. }));
+    assert!(matches!(world.claim_of("T-1").await.claim.standing(), Standing::Reserved { .. }));
     tokio::time::sleep(CONFIRM_WAIT).await;
-    world.eventually_claimed("T-1", Claim::Held { owner }).await;
+    world.eventually_claimed("T-1", Standing::Held { owner }).await;
     let other = product(&uuid(2), "T-1");
     world.staff("POST", "/v1/products", other).await.expect_problem(409, "sku.taken");
 }
@@ -207,7 +222,7 @@ async fn what_a_dead_handler_left_of_a_creation_is_completed() {
     world.step(owner.stream(), Command::Product(product::Command::Publish)).await;
     eventually("it is listed", || async { world.claim_of("T-1").await.listing }).await;
     world.step(owner.stream(), Command::Product(product::Command::Archive)).await;
-    world.eventually_claimed("T-1", Claim::Free { gone: Some(owner) }).await;
+    world.eventually_claimed("T-1", Standing::Free).await;
 }
 
 #[tokio::test]

@@ -60,8 +60,7 @@ fn listing() -> Listing {
 async fn checked_out_cart() -> (Rig, cart::Checkout) {
     let rig = Rig::start();
     let line = NewLine { sku: tea(), quantity: 1, adjustments: vec![], listing: Some(listing()) };
-    let create =
-        cart::Command::Create { currency: Currency::USD, staff: false, lines: vec![line] };
+    let create = cart::Command::Create { currency: Currency::USD, staff: false, lines: vec![line] };
     rig.submit(CART.stream(), Command::Cart(create)).await;
     let checkout = check_out(&rig).await;
     (rig, checkout)
