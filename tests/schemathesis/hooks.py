@@ -13,7 +13,7 @@ from schemathesis.openapi.checks import RejectedPositiveData
 # Codes of refusals that depend on something that no schema sees.
 DEPENDS = {
     # On the revision of the stream.
-    412: {"revision_mismatch"},
+    412: {"revision_mismatch", "precondition_failed"},
     # On the tokens that were given out: for clients they are opaque.
     400: {"invalid_cursor", "invalid_position"},
     # On how large all of it is together.
