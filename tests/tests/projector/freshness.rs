@@ -226,6 +226,14 @@ async fn a_key_that_was_issued_a_moment_ago_is_waited_for_without_its_position()
     let projector = rig.projector();
     known(&projector, &first).await;
     let nowhere = Position::default();
+    // Nor is any key called wrong before all is applied that came before the question.
+    let asked_at = now(&rig).await;
+    let told = ask_at(&projector, 1, new_key().expose(), &nowhere).await;
+    assert_eq!(told, (401, "invalid_key".to_owned()));
+    let sql = "SELECT level_at FROM read.positions WHERE projection = 'api_keys'";
+    let level: Option<DateTime<Utc>> =
+        sqlx::query_scalar(sql).fetch_one(&rig.pool).await.expect("a position");
+    assert!(level >= Some(asked_at), "{level:?} < {asked_at}");
     let (told, _) = tokio::join!(ask_at(&projector, 1, second.expose(), &nowhere), async {
         owner.commit(&[issued(&second, &["operator"])])
     });

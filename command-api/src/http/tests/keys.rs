@@ -152,7 +152,9 @@ async fn a_flood_of_positions_that_nobody_has_seen_costs_the_log_little() {
         world.send(request.body("{}".into()).unwrap()).await.expect(422);
     };
     let began = Instant::now();
-    join_all((0..200).map(|_| ask())).await;
+    for _ in 0..10 {
+        join_all((0..20).map(|_| ask())).await;
+    }
     let cost = total(world).await - before;
     let reads = i64::try_from(began.elapsed().as_millis()).unwrap() / 100 + 2;
     assert!(cost <= reads.min(20), "{cost} records in {:?}", began.elapsed());
