@@ -101,13 +101,19 @@ impl AppState {
         }
     }
 
+    /// For the lines of batches, which wait for room.
+    #[must_use]
+    pub(super) fn patient(&self) -> Self {
+        Self { admission: self.admission.patient(), ..self.clone() }
+    }
+
     pub(super) async fn submit(
         &self,
         submission: Submission,
         deadline: Instant,
     ) -> Result<Answer, SubmitError> {
         let Ok(engine) = self.engine.get() else { return Err(SubmitError::NotOwner) };
-        let _place = self.admission.enter(engine, engine.shard_of(&submission.stream), 1)?;
+        let _place = self.admission.enter(engine, engine.shard_of(&submission.stream), 1).await?;
         engine.submit(submission, deadline).await
     }
 
@@ -118,7 +124,7 @@ impl AppState {
         command_id: CommandId,
     ) -> Result<bool, Problem> {
         let engine = self.engine.get()?;
-        let place = self.admission.enter(engine, engine.shard_of(stream), 1);
+        let place = self.admission.enter(engine, engine.shard_of(stream), 1).await;
         let _place = place.map_err(problem)?;
         engine.knows(stream, command_id).await.map_err(problem)
     }
@@ -180,8 +186,11 @@ async fn read(
     for stream in &streams {
         *weights.entry(engine.shard_of(stream)).or_default() += 1;
     }
-    let enter = |(shard, weight)| admission.enter(engine, shard, weight);
-    let _places = weights.into_iter().map(enter).collect::<Result<Vec<_>, _>>()?;
+    let mut places = Vec::with_capacity(weights.len());
+    // All in one order, so that nobody waits for who waits for them.
+    for (shard, weight) in weights {
+        places.push(admission.enter(engine, shard, weight).await?);
+    }
     let streams: Vec<StreamId> = streams.into_iter().collect();
     let found = engine.read_many(&streams, consistency).await?;
     Ok(streams.into_iter().zip(found).collect())

@@ -19,7 +19,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::testing::{Seen, World};
+use crate::testing::{OPERATOR, Seen, World, bearer};
 
 const SHARDS: u32 = 4;
 const LIMITS: Limits = Limits {
@@ -160,6 +160,29 @@ async fn a_request_weighs_as_much_as_the_streams_that_it_asks_for() {
         }
         assert!(timeout(Duration::from_millis(50), waiting.next()).await.is_err());
     }
+}
+
+#[tokio::test]
+async fn lines_of_a_batch_wait_for_room() {
+    let limits = Limits { requests_max: 64, ..LIMITS };
+    let world = World::limited(Gated::new(), limits);
+    let crowded = ShardId::new(0);
+    receive(&world, &skus(&world, crowded).next().unwrap()).await.expect(200);
+    let line = |(n, sku): (usize, String)| {
+        let path = format!("/v1/stock/{sku}/receive");
+        let body = json!({"quantity": 1});
+        let line =
+            json!({"idempotency_key": n.to_string(), "method": "POST", "path": path, "body": body});
+        line.to_string() + "\n"
+    };
+    let body: String = skus(&world, crowded).take(60).enumerate().map(line).collect();
+    let request = World::request("POST", "/v1/batch").header("authorization", bearer(OPERATOR));
+    let mut request = request.body(body.into()).unwrap();
+    request.headers_mut().insert("content-type", "application/x-ndjson".parse().unwrap());
+    let seen = world.send(request).await;
+    let answers = seen.text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let statuses: Vec<_> = answers.map(|answer| answer["status"].as_u64().unwrap()).collect();
+    assert_eq!(statuses, [200; 60]);
 }
 
 #[tokio::test]

@@ -68,10 +68,20 @@ impl Client {
             node = node % self.load.fronts.len() + 1;
             let url = format!("{}/v1/webhooks/payments/sandbox", self.load.fronts[node - 1]);
             let request = signed_webhook(&self.load.http, &url, &self.load.webhook_secret, &told);
-            match client::try_send(request.timeout(ANSWER_WAIT_MAX)).await {
+            let came = client::try_send(request.timeout(ANSWER_WAIT_MAX)).await;
+            match &came {
                 Ok(answer) if matches!(answer.status, 200 | 409) => return,
                 Ok(answer) if answer.status == 404 && self.is_rejected(&order_id).await => return,
-                Ok(_) | Err(_) if self.load.has_given_up() => return,
+                Ok(_) | Err(_) if self.load.has_given_up() => {
+                    let last = came.map_or_else(
+                        |error| error.to_string(),
+                        |answer| format!("{} {}", answer.status, answer.body),
+                    );
+                    let complaint = format!(
+                        "the buyer of order {order_id} could not act until the end: {last}"
+                    );
+                    return self.load.history.record(|entries| entries.complaints.push(complaint));
+                }
                 Ok(_) | Err(_) => {
                     let wait = self.random.random_range(RETRY_WAIT_MS);
                     pass(Duration::from_millis(wait)).await;
