@@ -215,14 +215,18 @@ async fn terms(
     order_id: OrderId,
     body: Checkout,
 ) -> Result<Terms, Problem> {
-    let Aggregate::Cart(cart) = app.read(&id.stream()).await?.state else {
+    // An id that follows from the cart's own is nobody else's.
+    let chosen = body.order_id.is_some();
+    let order_exists = async { Ok(chosen && is_anothers(app, order_id, id).await?) };
+    let stream = id.stream();
+    // Side by side: each is a round through the log.
+    let (read, order_exists) = tokio::try_join!(app.read(&stream), order_exists)?;
+    let Aggregate::Cart(cart) = read.state else {
         return Err(Problem::internal("the stream of a cart holds something else"));
     };
     let skus = || cart.lines().iter().map(|line| &line.sku);
     let mut listed = listings(app, skus()).await?;
     let listings = skus().map(|sku| (sku.clone(), listed.remove(sku))).collect();
-    // An id that follows from the cart's own is nobody else's.
-    let order_exists = body.order_id.is_some() && is_anothers(app, order_id, id).await?;
     Ok(Terms {
         channel: body.channel,
         occurred_at: body.occurred_at,
