@@ -86,7 +86,7 @@ fn malformed_data_is_refused_with_the_reason() {
     expect!["an event of type \"tradewind.stock.received.v1\" cannot be read: missing field `quantity` at line 1 column 2"].assert_eq(&error(received, "{}"));
     expect!["an event of type \"tradewind.stock.received.v1\" cannot be read: trailing characters at line 1 column 15"].assert_eq(&error(received, r#"{"quantity":5},"#));
     expect!["an event of type \"tradewind.stock.received.v1\" cannot be read: EOF while parsing a value at line 1 column 0"].assert_eq(&error(received, ""));
-    expect!["an event of type \"tradewind.stock.melted.v1\" cannot be read: unknown variant `melted`, expected one of `received`, `adjusted`, `reserved`, `released`, `committed`, `expired`"].assert_eq(&error("tradewind.stock.melted.v1", "{}"));
+    expect!["an event of type \"tradewind.stock.melted.v1\" cannot be read: unknown variant `melted`, expected one of `received`, `adjusted`, `reserved`, `released`, `committed`, `returned`, `expired`"].assert_eq(&error("tradewind.stock.melted.v1", "{}"));
 }
 
 /// Every stored shape, of every version, can be read; and the newest is what is written.
