@@ -150,10 +150,12 @@ impl<O: Copy + PartialEq> Claim<O> {
     /// Somebody else has it.
     pub fn confirm(&self, owner: O) -> Result<Option<Change<O>>, Taken> {
         match self.owner() {
-            Some(other) if other != owner => Err(Taken),
-            Some(_) if self.is_held_by(owner) => Ok(None),
-            None if self.gone.contains(&owner) => Ok(None),
-            Some(_) | None => Ok(Some(Change::Confirmed { owner })),
+            Some(known) if known == owner => {
+                Ok((!self.is_held_by(owner)).then_some(Change::Confirmed { owner }))
+            }
+            Some(_) | None if self.gone.contains(&owner) => Ok(None),
+            Some(_) => Err(Taken),
+            None => Ok(Some(Change::Confirmed { owner })),
         }
     }
 

@@ -64,66 +64,98 @@ impl Admission {
         Self { inner: Arc::clone(&self.inner), is_patient: true }
     }
 
+    /// Places in all of these shards, or in none: nobody holds room in one while waiting for another.
+    ///
     /// Whoever comes while there is room gets it, however much it needs: so what is heavier than a
     /// share is served too, and a shard's share is exceeded by one request at most.
     ///
     /// # Errors
-    /// [`SubmitError::Busy`]: the shard's share is taken.
+    /// [`SubmitError::Busy`]: the share of one of them is taken.
     pub(super) async fn enter(
         &self,
         engine: &Engine,
-        shard: ShardId,
-        weight: usize,
-    ) -> Result<Place, SubmitError> {
-        let inner = &self.inner;
-        let (crowd, share) = inner.crowd(engine, shard).ok_or(SubmitError::NotOwner)?;
-        if crowd.take(share, weight) {
-            return Ok(Place { inner: Arc::clone(inner), shard, weight });
-        }
-        if let Some(request) = RequestContext::current().filter(|_| self.is_patient) {
-            while timeout_at(request.deadline, crowd.left.notified()).await.is_ok() {
-                if crowd.take(share, weight) {
+        wanted: &[(ShardId, usize)],
+    ) -> Result<Vec<Place>, SubmitError> {
+        let mut told_of = None;
+        loop {
+            let taken = wanted.iter().map(|(shard, weight)| self.take(engine, *shard, *weight));
+            let full = match taken.collect::<Result<Vec<_>, Refused>>() {
+                Ok(places) => {
                     // There may be room for more than one.
-                    crowd.left.notify_one();
-                    return Ok(Place { inner: Arc::clone(inner), shard, weight });
+                    self.pass_on(told_of);
+                    return Ok(places);
                 }
+                Err(Refused::Unknown) => return Err(SubmitError::NotOwner),
+                Err(Refused::Full(shard)) => shard,
+            };
+            if told_of != Some(full) {
+                self.pass_on(told_of);
             }
+            let request = RequestContext::current().filter(|_| self.is_patient);
+            let crowd = self.inner.crowd(full);
+            let (Some(request), Some(crowd)) = (request, crowd) else { return Err(busy(full)) };
+            if timeout_at(request.deadline, crowd.left.notified()).await.is_err() {
+                return Err(busy(full));
+            }
+            told_of = Some(full);
         }
-        emit(ShardCrowded { shard });
-        Err(SubmitError::Busy)
+    }
+
+    fn take(&self, engine: &Engine, shard: ShardId, weight: usize) -> Result<Place, Refused> {
+        let share = self.inner.share(engine);
+        // Who waits comes at once when somebody leaves: the others need room of their own.
+        let share = if self.is_patient { share - share / 4 } else { share };
+        let crowd = self.inner.crowd(shard).ok_or(Refused::Unknown)?;
+        let more = |before: usize| (before < share).then(|| before.saturating_add(weight));
+        let taken = crowd.weight.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        taken.map_err(|_full| Refused::Full(shard))?;
+        Ok(Place { inner: Arc::clone(&self.inner), shard, weight })
+    }
+
+    /// Wakes the next one who waits for a shard about whose room this one was told.
+    fn pass_on(&self, told_of: Option<ShardId>) {
+        if let Some(crowd) = told_of.and_then(|shard| self.inner.crowd(shard)) {
+            crowd.left.notify_one();
+        }
+    }
+
+    /// For those who wait for room at another node, too, which cannot tell when there is some.
+    pub(super) const fn is_patient(&self) -> bool {
+        self.is_patient
     }
 }
 
+/// Why there is no place.
+enum Refused {
+    Unknown,
+    Full(ShardId),
+}
+
+fn busy(shard: ShardId) -> SubmitError {
+    emit(ShardCrowded { shard });
+    SubmitError::Busy
+}
+
 impl Inner {
-    /// And how much of it there may be.
-    fn crowd(&self, engine: &Engine, shard: ShardId) -> Option<(&Crowd, usize)> {
+    fn share(&self, engine: &Engine) -> usize {
         let crowds = self.shards.get_or_init(|| {
             let crowds = (0..engine.shard_count()).map(|_| Crowd::default());
             crowds.collect()
         });
-        let share = (self.requests_max / crowds.len().max(1)).max(1);
-        Some((crowds.get(usize::try_from(shard.index()).ok()?)?, share))
-    }
-}
-
-impl Crowd {
-    fn take(&self, share: usize, weight: usize) -> bool {
-        let more = |before: usize| (before < share).then(|| before.saturating_add(weight));
-        self.weight.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+        (self.requests_max / crowds.len().max(1)).max(1)
     }
 
-    fn leave(&self, weight: usize) {
-        self.weight.fetch_sub(weight, Ordering::Relaxed);
-        self.left.notify_one();
+    /// Of a shard that there is, once [`Inner::share`] has been asked for.
+    fn crowd(&self, shard: ShardId) -> Option<&Crowd> {
+        self.shards.get()?.get(usize::try_from(shard.index()).ok()?)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let crowds = self.inner.shards.get();
-        let index = usize::try_from(self.shard.index()).ok();
-        if let Some(crowd) = crowds.zip(index).and_then(|(crowds, index)| crowds.get(index)) {
-            crowd.leave(self.weight);
+        if let Some(crowd) = self.inner.crowd(self.shard) {
+            crowd.weight.fetch_sub(self.weight, Ordering::Relaxed);
+            crowd.left.notify_one();
         }
     }
 }

@@ -62,7 +62,7 @@ impl EngineDirectory {
         consistency: Consistency,
     ) -> Result<Found, SubmitError> {
         let as_of = Instant::now();
-        let _place = self.admission.enter(engine, engine.shard_of(stream), 1).await?;
+        let _place = self.admission.enter(engine, &[(engine.shard_of(stream), 1)]).await?;
         let (snapshot, at) = engine.show(stream, consistency).await?;
         let found = |record| Found { record, as_of, seen: at.entries().next() };
         let State::ApiKey(key) = snapshot.state else { return Ok(found(None)) };

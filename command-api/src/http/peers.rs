@@ -107,7 +107,8 @@ async fn submit(
 ) -> Asked<Answer> {
     let wait = Duration::from_millis(request.wait_millis).min(WAIT_MAX);
     let (engine, submission) = (app.engine.get()?, Arc::new(request.submission));
-    let _place = match app.admission.enter(engine, engine.shard_of(&submission.stream), 1).await {
+    let shard = engine.shard_of(&submission.stream);
+    let _place = match app.admission.enter(engine, &[(shard, 1)]).await {
         Ok(place) => place,
         Err(busy) => return Ok(Json(Err(busy))),
     };
@@ -124,7 +125,7 @@ async fn read(
     if request.streams.iter().any(|stream| engine.shard_of(stream) != shard) {
         return Err(Problem::bad_request("several_shards", "the streams are of several shards"));
     }
-    let _place = match app.admission.enter(engine, shard, request.streams.len()).await {
+    let _place = match app.admission.enter(engine, &[(shard, request.streams.len())]).await {
         Ok(place) => place,
         Err(busy) => return Ok(Json(Err(busy))),
     };
@@ -140,7 +141,7 @@ async fn knows(
         return Err(Problem::bad_request("unknown_shard", "there is no such shard"));
     }
     let shard = ShardId::new(shard);
-    let _place = match app.admission.enter(engine, shard, 1).await {
+    let _place = match app.admission.enter(engine, &[(shard, 1)]).await {
         Ok(place) => place,
         Err(busy) => return Ok(Json(Err(busy))),
     };

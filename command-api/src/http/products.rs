@@ -65,6 +65,8 @@ async fn create(
     let id = body.id.unwrap_or_else(|| ProductId::new(origin.new_id("product")));
     let stream = id.stream();
     let claims = is_first(&app, &origin, id).await?;
+    // Whoever claims the code by this very request may give it back; whoever finds it claimed may not,
+    // for another request for the same product goes by that claim.
     let (began, mut claimed_now, mut sku_taken) = (Instant::now(), false, false);
     if claims {
         let claim = Command::Sku(sku::Command::Claim { product_id: id });
@@ -78,8 +80,7 @@ async fn create(
     let created = origin.try_submit(&app, stream.clone(), Command::Product(command)).await;
     if let Err(error) = created
         && error.is_final()
-        && claims
-        && !sku_taken
+        && claimed_now
     {
         // Whoever waits for the code need not wait until the claim lapses, which it does in any case.
         withdraw(&app, &origin, id, &sku).await.ok();
@@ -90,9 +91,7 @@ async fn create(
         Outcome::Committed { .. } if claimed_now && began.elapsed() < CONFIRM_WAIT / 2 => {}
         // Of a replay, too: whether the code is the product's is not the first answer's to say alone.
         Outcome::Committed { .. } => confirm(&app, &origin, id, &sku).await?,
-        Outcome::Rejected { .. } if claims && !sku_taken => {
-            withdraw(&app, &origin, id, &sku).await?
-        }
+        Outcome::Rejected { .. } if claimed_now => withdraw(&app, &origin, id, &sku).await?,
         Outcome::Unchanged { .. } | Outcome::Rejected { .. } => {}
     }
     Ok(Reply::of(&stream, &answer)?.created(format!("/v1/products/{id}")))

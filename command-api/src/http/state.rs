@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use axum::{extract::FromRef, http::StatusCode};
@@ -10,15 +11,23 @@ use domain::{
     envelope::Revision,
     id::{CommandId, StreamId},
 };
-use infra::{auth::Authenticator, clock::Clock, http::problem::Problem, membership::seal::Gate};
+use infra::{
+    auth::Authenticator,
+    clock::Clock,
+    http::{problem::Problem, trace::RequestContext},
+    membership::seal::Gate,
+};
 use secrecy::SecretString;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::{admission::Admission, directory::EngineDirectory, open_checkouts::OpenCheckouts};
 use crate::{
     engine::{Answer, Consistency, Engine, Snapshot, Submission, SubmitError},
     payment::{Desk, WebhookSecret},
 };
+
+/// How long who is patient waits until it asks another node again that has no room.
+const BUSY_WAIT: Duration = Duration::from_millis(50);
 
 /// The engine, once the log has been reached. Until then every command is a 503.
 #[derive(Clone, Default)]
@@ -113,8 +122,12 @@ impl AppState {
         deadline: Instant,
     ) -> Result<Answer, SubmitError> {
         let Ok(engine) = self.engine.get() else { return Err(SubmitError::NotOwner) };
-        let _place = self.admission.enter(engine, engine.shard_of(&submission.stream), 1).await?;
-        engine.submit(submission, deadline).await
+        let shard = engine.shard_of(&submission.stream);
+        until_room(&self.admission, || async {
+            let _place = self.admission.enter(engine, &[(shard, 1)]).await?;
+            engine.submit(submission.clone(), deadline).await
+        })
+        .await
     }
 
     /// [`Engine::knows`].
@@ -124,7 +137,7 @@ impl AppState {
         command_id: CommandId,
     ) -> Result<bool, Problem> {
         let engine = self.engine.get()?;
-        let place = self.admission.enter(engine, engine.shard_of(stream), 1).await;
+        let place = self.admission.enter(engine, &[(engine.shard_of(stream), 1)]).await;
         let _place = place.map_err(problem)?;
         engine.knows(stream, command_id).await.map_err(problem)
     }
@@ -186,14 +199,35 @@ async fn read(
     for stream in &streams {
         *weights.entry(engine.shard_of(stream)).or_default() += 1;
     }
-    let mut places = Vec::with_capacity(weights.len());
-    // All in one order, so that nobody waits for who waits for them.
-    for (shard, weight) in weights {
-        places.push(admission.enter(engine, shard, weight).await?);
-    }
+    let weights: Vec<_> = weights.into_iter().collect();
     let streams: Vec<StreamId> = streams.into_iter().collect();
-    let found = engine.read_many(&streams, consistency).await?;
+    let found = until_room(admission, || async {
+        let _places = admission.enter(engine, &weights).await?;
+        engine.read_many(&streams, consistency).await
+    });
+    let found = found.await?;
     Ok(streams.into_iter().zip(found).collect())
+}
+
+/// Lines of batches ask again while there is no room, as the node tells that serves the shard.
+async fn until_room<T, F>(
+    admission: &Admission,
+    ask: impl Fn() -> F + Send,
+) -> Result<T, SubmitError>
+where
+    F: Future<Output = Result<T, SubmitError>> + Send,
+{
+    let request = RequestContext::current().filter(|_| admission.is_patient());
+    loop {
+        match (ask().await, request) {
+            (Err(SubmitError::Busy), Some(request))
+                if Instant::now() + BUSY_WAIT < request.deadline =>
+            {
+                sleep(BUSY_WAIT).await;
+            }
+            (answered, _) => return answered,
+        }
+    }
 }
 
 impl FromRef<AppState> for Authenticator {

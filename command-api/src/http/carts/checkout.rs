@@ -24,7 +24,7 @@ use uuid::Uuid;
 
 use super::{CartHeaders, admit, listings};
 use crate::{
-    engine::Outcome,
+    engine::{Outcome, SubmitError},
     http::{
         answer::{Accepted, Reply},
         incoming::{Incoming, Origin},
@@ -187,7 +187,11 @@ async fn place(
                 actor: process::actor("checkout"),
             };
             let placement = placement(&cause, id, order_id, checkout);
-            app.submit(placement, origin.request.deadline).await.map_err(unfinished)?
+            match app.submit(placement, origin.request.deadline).await {
+                // This checkout was refused, and the cart has been checked out on other terms since.
+                Err(SubmitError::KeyReused) => return Err(refused(&cart, order_id)),
+                placed => placed.map_err(unfinished)?,
+            }
         }
         // An earlier request has checked it out, under whatever key.
         _ => {

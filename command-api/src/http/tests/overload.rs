@@ -162,27 +162,71 @@ async fn a_request_weighs_as_much_as_the_streams_that_it_asks_for() {
     }
 }
 
-#[tokio::test]
-async fn lines_of_a_batch_wait_for_room() {
-    let limits = Limits { requests_max: 64, ..LIMITS };
-    let world = World::limited(Gated::new(), limits);
-    let crowded = ShardId::new(0);
-    receive(&world, &skus(&world, crowded).next().unwrap()).await.expect(200);
-    let line = |(n, sku): (usize, String)| {
-        let path = format!("/v1/stock/{sku}/receive");
-        let body = json!({"quantity": 1});
-        let line =
-            json!({"idempotency_key": n.to_string(), "method": "POST", "path": path, "body": body});
-        line.to_string() + "\n"
-    };
-    let body: String = skus(&world, crowded).take(60).enumerate().map(line).collect();
+const BATCH_LIMITS: Limits = Limits { requests_max: 64, ..LIMITS };
+
+fn line(number: usize, path: &str, body: &Value) -> String {
+    let key = number.to_string();
+    json!({"idempotency_key": key, "method": "POST", "path": path, "body": body}).to_string() + "\n"
+}
+
+/// Receives units of one SKU after another.
+fn receipts(skus: impl Iterator<Item = String>) -> String {
+    let path = |sku| format!("/v1/stock/{sku}/receive");
+    skus.enumerate().map(|(n, sku)| line(n, &path(sku), &json!({"quantity": 1}))).collect()
+}
+
+/// The statuses of a batch's lines.
+async fn send(world: &World, body: String) -> Vec<u64> {
     let request = World::request("POST", "/v1/batch").header("authorization", bearer(OPERATOR));
     let mut request = request.body(body.into()).unwrap();
     request.headers_mut().insert("content-type", "application/x-ndjson".parse().unwrap());
     let seen = world.send(request).await;
     let answers = seen.text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let statuses: Vec<_> = answers.map(|answer| answer["status"].as_u64().unwrap()).collect();
+    answers.map(|answer| answer["status"].as_u64().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn lines_of_a_batch_wait_for_room_and_leave_some_to_others() {
+    let log = Gated::new();
+    let world = World::limited(log.clone(), BATCH_LIMITS);
+    let crowded = ShardId::new(0);
+    let wanted: Vec<String> = skus(&world, crowded).take(60).collect();
+    receive(&world, &wanted[0]).await.expect(200);
+    log.gate(crowded).send_replace(false);
+    let batch = send(&world, receipts(wanted.iter().cloned()));
+    let mut batch = std::pin::pin!(batch);
+    assert!(timeout(Duration::from_millis(50), &mut batch).await.is_err(), "it waits");
+    let mut alone = std::pin::pin!(receive(&world, &wanted[0]));
+    assert!(timeout(Duration::from_millis(50), &mut alone).await.is_err(), "it is let in");
+    log.gate(crowded).send_replace(true);
+    let (statuses, alone) = tokio::join!(batch, alone);
+    alone.expect(200);
     assert_eq!(statuses, [200; 60]);
+}
+
+#[tokio::test]
+async fn lines_that_wait_for_a_slow_shard_hold_nothing_of_the_others() {
+    let log = Gated::new();
+    let world = World::limited(log.clone(), BATCH_LIMITS);
+    let (slow, other) = (ShardId::new(3), ShardId::new(0));
+    for shard in [slow, other] {
+        receive(&world, &skus(&world, shard).next().unwrap()).await.expect(200);
+    }
+    log.gate(slow).send_replace(false);
+    let of = |shard| codes(&world, shard).next().unwrap();
+    let cart = cart([of(slow), of(other)].into_iter());
+    let body = (0..60).map(|n| line(n, "/v1/carts", &cart)).collect();
+    let mut batch = std::pin::pin!(send(&world, body));
+    assert!(timeout(Duration::from_millis(50), &mut batch).await.is_err(), "it waits");
+    let served = async {
+        for sku in skus(&world, other).take(20) {
+            timeout(SOON, receive(&world, &sku)).await.expect("a quick yes").expect(200);
+        }
+    };
+    tokio::select! {
+        () = served => {}
+        _ = &mut batch => panic!("it waits"),
+    }
 }
 
 #[tokio::test]

@@ -166,6 +166,30 @@ async fn two_creations_of_one_id_with_one_sku_leave_it_to_the_product_there_is()
 }
 
 #[tokio::test]
+async fn a_creation_that_is_refused_takes_no_claim_of_another_along() {
+    let world = World::start();
+    let owner: ProductId = ID.parse().unwrap();
+    // Another request for the same product has come as far as this.
+    world.step(stream("T-1"), claim(owner)).await;
+    let mut large = product(ID, "T-1");
+    let attributes = (0..60).map(|n| (format!("text-{n}"), "x".repeat(10_000).into()));
+    large["attributes"] = Value::Object(attributes.collect());
+    let refused = world.staff("POST", "/v1/products", large).await;
+    refused.expect_problem(422, "product.too_large");
+    assert!(world.claim_of("T-1").await.claim.stands_for(owner));
+}
+
+#[tokio::test]
+async fn a_replayed_creation_is_answered_as_before_whoever_has_its_sku_by_then() {
+    let world = World::start();
+    let first = world.keyed("first", "POST", "/v1/products", product(ID, "T-1")).await.expect(201);
+    world.staff("POST", &format!("/v1/products/{ID}/archive"), json!({})).await.expect(200);
+    world.staff("POST", "/v1/products", product(&uuid(2), "T-1")).await.expect(201);
+    let again = world.keyed("first", "POST", "/v1/products", product(ID, "T-1")).await.expect(201);
+    assert_eq!((again.header("idempotency-replayed"), &again.body), ("true", &first.body));
+}
+
+#[tokio::test]
 async fn an_archived_product_gives_its_sku_to_a_new_one() {
     let world = World::start();
     for _ in 0..3 {
