@@ -46,10 +46,11 @@ async fn an_idle_log_is_known_to_be_idle_as_long_as_somebody_looks() {
     rig.applied_to(0, owner.commit(&[received("A", 1, 7)])).await;
     level_since(&rig, now(&rig).await).await;
     projector.stop().await;
-    // Nobody looks: what is acknowledged from here on, nobody knows.
+    // Nobody looks: what is acknowledged from here on, nobody knows. Less may be known than before.
     let stopped = level_at(&rig).await;
     owner.commit(&[received("B", 1, 7)]);
-    assert_eq!(level_at(&rig).await, stopped);
+    let known = level_at(&rig).await;
+    assert!(known <= stopped, "{known:?} after {stopped:?}");
     let projector = rig.projector();
     rig.applied_to(0, rig.log_end(0).await).await;
     level_since(&rig, now(&rig).await).await;
