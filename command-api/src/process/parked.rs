@@ -162,7 +162,8 @@ impl Managers {
         }
     }
 
-    /// Puts steps aside that are not there yet.
+    /// Puts steps aside that are not there yet, and with them, or with one that waits already, what has
+    /// become of the others.
     async fn park_all(
         &self,
         delivered: &Delivered,
@@ -173,12 +174,19 @@ impl Managers {
     ) {
         let event = &delivered.event;
         let Unfinished { failed, mut taken } = unfinished;
+        taken.retain(|taken| verdicts.taken(taken.step_id).is_none());
         for Failed { name, target, failure } in failed {
             let step_id = StepId::of(event.id, &name, target.as_ref());
-            if verdicts.waits(step_id).is_some() {
-                continue;
+            match verdicts.waits(step_id) {
+                Some(_) if taken.is_empty() => continue,
+                Some(_) => {}
+                None => emit(StepParked {
+                    process,
+                    step: &name,
+                    stream: &event.stream,
+                    failure: &failure,
+                }),
             }
-            emit(StepParked { process, step: &name, stream: &event.stream, failure: &failure });
             let step = process::Step {
                 process: process.to_owned(),
                 name,

@@ -41,16 +41,32 @@ impl Process {
         taken: &[Taken],
         now: Timestamp,
     ) -> Result<Vec<Event>, Rejection> {
-        match self.step(step_id) {
+        let before = self.step(step_id);
+        let mut all_taken = before.map(|parked| parked.taken.clone()).unwrap_or_default();
+        let is_told = |id| {
+            self.of_event(step.event_id)
+                .any(|(_, parked)| parked.taken.iter().any(|t| t.step_id == id))
+        };
+        let told_before = all_taken.len();
+        all_taken.extend(taken.iter().filter(|taken| !is_told(taken.step_id)).cloned());
+        let (failure, parked_at) = match before {
+            // The event is done with: what is told of late brings nothing back.
+            None if self.is_settled_after(step_id, attempt) => return Ok(vec![]),
             None if self.steps().len() >= OPEN_MAX => return Err(Rejection::Full),
-            // An earlier attempt that is told of late or again.
-            Some(parked) if attempt < parked.attempt || parked.status != Status::Retried => {
-                return Ok(vec![]);
-            }
-            None | Some(_) => {}
-        }
-        let (step, failure, taken) = (Box::new(step.clone()), failure.clone(), taken.to_vec());
-        Ok(vec![Event::StepParked { step_id, step, failure, attempt, parked_at: now, taken }])
+            None => (failure, now),
+            // An earlier attempt that is told of late.
+            Some(parked) if attempt < parked.attempt => return Ok(vec![]),
+            Some(parked) => match parked.status {
+                Status::Retried => (failure, now),
+                // It waits on, and knows more of the others.
+                Status::Parked if all_taken.len() > told_before => {
+                    (&parked.failure, parked.parked_at)
+                }
+                Status::Parked | Status::Skipped => return Ok(vec![]),
+            },
+        };
+        let (step, failure) = (Box::new(step.clone()), failure.clone());
+        Ok(vec![Event::StepParked { step_id, step, failure, attempt, parked_at, taken: all_taken }])
     }
 
     fn retry(&self, step_id: StepId, by: &str) -> Result<Vec<Event>, Rejection> {

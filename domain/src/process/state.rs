@@ -79,6 +79,12 @@ impl Process {
             .chain(self.of_event(event_id))
     }
 
+    /// Whether the step's event was done with after somebody had decided about this attempt.
+    pub(super) fn is_settled_after(&self, step_id: StepId, attempt: u32) -> bool {
+        let mut settled = self.settled.iter().filter(|(id, _)| *id == step_id);
+        settled.any(|(_, parked)| parked.status == Status::Skipped || parked.attempt > attempt)
+    }
+
     /// The steps that one event asked for.
     pub fn of_event(&self, event_id: EventId) -> impl Iterator<Item = (&StepId, &ParkedStep)> {
         self.steps.iter().filter(move |(_, parked)| parked.step.event_id == event_id)

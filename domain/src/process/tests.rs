@@ -4,6 +4,7 @@ use super::*;
 use crate::{
     id::{EventId, StepId},
     testing::{NOW, decide_twice, fold, given, golden, sample, uuid},
+    timestamp::Timestamp,
 };
 
 fn id(n: u128) -> StepId {
@@ -104,6 +105,36 @@ fn what_has_become_of_the_other_steps_is_known_until_the_event_is_done_with() {
     assert_eq!(taken(&retried), sample::taken());
     let settled: Process = fold([parked(1, 0), skipped(1), settled()]);
     assert_eq!(taken(&settled), []);
+}
+
+#[test]
+fn a_step_that_waits_learns_what_becomes_of_the_others() {
+    let later = Taken { step_id: id(50), refused: None };
+    let told = |taken: Vec<Taken>| {
+        let Command::Park { step_id, step, failure, attempt, .. } = park(1, 0) else {
+            unreachable!("it is one")
+        };
+        Command::Park { step_id, step, failure, attempt, taken }
+    };
+    let mut all = sample::taken();
+    all.push(later.clone());
+    let Event::StepParked { step_id, step, failure, attempt, parked_at, .. } = parked(1, 0) else {
+        unreachable!("it is one")
+    };
+    let knows_more = Event::StepParked { step_id, step, failure, attempt, parked_at, taken: all };
+    let at_a_later_time = Timestamp::from_micros(NOW.as_micros() + 1);
+    given::<Process>([parked(1, 0)])
+        .when(told(vec![later.clone()]), at_a_later_time)
+        .then([knows_more.clone()]);
+    given::<Process>([parked(1, 0), knows_more]).when(told(vec![later]), NOW).then([]);
+}
+
+#[test]
+fn what_is_told_late_of_an_event_that_is_done_with_brings_nothing_back() {
+    let tried_again = [parked(1, 0), retried(1, 1), settled()];
+    given::<Process>(tried_again.clone()).when(park(1, 0), NOW).then([]);
+    given::<Process>(tried_again).when(park(1, 1), NOW).then([parked(1, 1)]);
+    given::<Process>([parked(1, 0), skipped(1), settled()]).when(park(1, 0), NOW).then([]);
 }
 
 #[test]

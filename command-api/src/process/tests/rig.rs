@@ -15,7 +15,13 @@ use domain::{
 };
 use infra::{
     clock::{Clock, ManualClock},
-    log::{EventLog, memory::MemoryLog, progress::Progress, record::RequestHash},
+    codec,
+    log::{
+        EventLog, EventRecord, Nonce,
+        memory::MemoryLog,
+        progress::Progress,
+        record::{Place, RequestHash},
+    },
     shutdown::Shutdown,
     task::{self, Task},
 };
@@ -27,7 +33,9 @@ use crate::{
         Cluster, Consistency, Engine, Node, Outcome, Precondition, Shard, Stores, Submission,
     },
     payment::{Desk, Sandbox},
-    process::{Managers, checkout::reservation, places::Places, verdicts::Verdicts},
+    process::{
+        Managers, checkout::reservation, parked::Delivered, places::Places, verdicts::Verdicts,
+    },
     testing::moving_clock,
 };
 
@@ -111,6 +119,48 @@ impl Rig {
         let mut place = Places::new(1).try_take().unwrap();
         let verdicts = Verdicts::of(process, event.id);
         self.managers.run(event, &verdicts, &mut place).await.err().map(|it| it.taken)
+    }
+
+    /// Runs an event as it comes from the log, with what is known of it, and parks what cannot be done.
+    pub(super) async fn deliver(&self, event: &Recorded) {
+        let (event_type, value) = codec::encode(&event.event);
+        let shard = self.managers.engine.shard_of(&event.stream);
+        let delivered = Delivered {
+            event: EventRecord {
+                place: Place { epoch: 0, claim: Nonce::random(), seq: 1, index: 0, count: 1 },
+                id: event.id,
+                event_type,
+                stream: event.stream.clone(),
+                revision: event.revision,
+                recorded_at: event.recorded_at,
+                provenance: event.provenance.clone(),
+                request_hash: None,
+                value,
+            },
+            shard,
+            span: 1..2,
+        };
+        let verdicts = Verdicts::of(&self.parked(event).await, event.id);
+        let place = Places::new(1).try_take().unwrap();
+        self.managers.handle(&delivered, &verdicts, place).await;
+    }
+
+    /// What the log holds of parked steps of an event's shard.
+    pub(super) async fn parked(&self, event: &Recorded) -> Process {
+        self.managers.decided(self.managers.engine.shard_of(&event.stream)).await
+    }
+
+    /// Parks a step of an event and tells nothing else.
+    pub(super) async fn park(&self, event: &Recorded, name: &str, target: &StreamId) {
+        let step_id = StepId::of(EVENT, name, Some(target));
+        let process::Event::StepParked { step, failure, attempt, taken, .. } =
+            step_parked(name, target, vec![])
+        else {
+            unreachable!("it is one")
+        };
+        let command = process::Command::Park { step_id, step, failure, attempt, taken };
+        let stream = self.managers.engine.shard_of(&event.stream).process_stream();
+        self.submit(stream, Command::Process(command)).await;
     }
 }
 

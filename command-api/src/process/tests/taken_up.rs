@@ -4,7 +4,7 @@
 use domain::{
     Command, Event,
     envelope::Recorded,
-    id::{CartId, OrderId, PaymentId, Sku},
+    id::{CartId, OrderId, PaymentId, Sku, StepId},
     order::{self, Status},
     payment,
     process::Process,
@@ -111,4 +111,19 @@ async fn what_a_busy_stock_has_forgotten_is_put_back_days_later() {
     assert_eq!(rig.run(&authorised(), &retried("put back tea", &stock, taken)).await, None);
     assert_eq!(rig.order().await.status, Status::Rejected);
     assert_eq!(rig.stock(&tea()).await.on_hand(), 5);
+}
+
+#[tokio::test]
+async fn a_step_that_waits_for_an_operator_keeps_what_has_become_of_the_others() {
+    let rig = paid_order(&[tea(), milk()]).await;
+    let (event, tea_stock) = (authorised(), tea().stock_stream());
+    rig.park(&event, "commit tea", &tea_stock).await;
+    rig.deliver(&event).await;
+    assert_eq!(rig.stock(&milk()).await.on_hand(), 3, "taken");
+
+    let process = rig.parked(&event).await;
+    let step = |name: &str, target| StepId::of(event.id, name, Some(target));
+    let waits = process.step(step("commit tea", &tea_stock)).expect("it waits");
+    let taken: Vec<StepId> = waits.taken.iter().map(|taken| taken.step_id).collect();
+    assert_eq!(taken, [step("commit milk", &milk().stock_stream())]);
 }
