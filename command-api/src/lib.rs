@@ -79,6 +79,7 @@ impl Service {
             draining: Shutdown::new(),
             store,
             snapshots,
+            requests_max: http.requests_max,
             clock,
             engine,
             desk,

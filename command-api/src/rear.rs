@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use infra::{
     clock::Clock,
-    config,
+    config, descriptors,
     http::health::Condition,
     log::{
         EventLog,
@@ -47,6 +47,8 @@ pub(crate) struct Rear {
     pub(crate) draining: Shutdown,
     pub(crate) store: config::Store,
     pub(crate) snapshots: config::Snapshots,
+    /// That other nodes let in, as this one does.
+    pub(crate) requests_max: usize,
     pub(crate) clock: Clock,
     /// Filled once the log has been reached.
     pub(crate) engine: EngineSlot,
@@ -108,7 +110,8 @@ impl Rear {
         let beats = KafkaBeats::open(&self.kafka, &meeting.topic, key.clone(), clock.clone());
         let beats = Box::new(beats.await?);
         let (ownership, view) = Ownership::new(beats, self.node.clone());
-        let peers = Arc::new(HttpPeers::new(Sealer::new(key, &self.node.name, clock))?);
+        let sealer = Sealer::new(key, &self.node.name, clock);
+        let peers = Arc::new(HttpPeers::new(sealer, descriptors::for_peer(self.requests_max))?);
         let standby_replicas = meeting.standby_replicas;
         Ok((Cluster { view, peers, standby_replicas }, ownership))
     }

@@ -38,16 +38,16 @@ pub fn for_clients() -> usize {
     (limit() / 2).max(1)
 }
 
-/// For connections of operators and other nodes.
+/// For connections of operators and other nodes, to one that lets in so many requests.
 #[must_use]
-pub fn for_ops() -> usize {
-    (limit() / 16).max(8)
+pub fn for_ops(requests_max: usize) -> usize {
+    (limit() / 16).min(requests_max).max(8)
 }
 
 /// For connections to one other node, which lets in as many of all: two nodes leave it a quarter.
 #[must_use]
-pub fn for_peer() -> usize {
-    for_ops() / 8 * 3
+pub fn for_peer(requests_max: usize) -> usize {
+    for_ops(requests_max) / 8 * 3
 }
 
 /// For files of state that are kept open between two uses.
@@ -65,6 +65,6 @@ mod tests {
         let limit = limit();
         let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
         assert!(soft == hard || soft >= LIMIT_MAX, "{soft} of {hard}");
-        assert!(for_clients() + for_ops() + for_files() <= limit / 4 * 3, "of {limit}");
+        assert!(for_clients() + for_ops(usize::MAX) + for_files() <= limit / 4 * 3, "of {limit}");
     }
 }

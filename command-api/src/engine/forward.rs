@@ -17,7 +17,6 @@ use domain::{
     shard::ShardId,
 };
 use infra::{
-    descriptors,
     http::trace::TRACEPARENT,
     log::BoxError,
     membership::{Member, seal::Sealer},
@@ -225,17 +224,11 @@ pub struct HttpPeers {
 }
 
 impl HttpPeers {
-    /// # Errors
-    /// The client cannot be made.
-    pub fn new(sealer: Sealer) -> Result<Self, reqwest::Error> {
-        Self::bounded(sealer, descriptors::for_peer())
-    }
-
     /// With so many requests to a node under way at most.
     ///
     /// # Errors
-    /// As [`HttpPeers::new`].
-    pub fn bounded(sealer: Sealer, under_way_max: usize) -> Result<Self, reqwest::Error> {
+    /// The client cannot be made.
+    pub fn new(sealer: Sealer, under_way_max: usize) -> Result<Self, reqwest::Error> {
         let client = reqwest::Client::builder()
             .connect_timeout(CONNECT_WAIT_MAX)
             .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX.min(under_way_max))

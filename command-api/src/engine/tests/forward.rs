@@ -69,7 +69,7 @@ async fn asked_of(
     roster.hear(Heard { node: "other".to_owned(), beat: Some(beat), at: 0 });
     let (_never_changes, view) = watch::channel(roster.view());
     let sealer = Sealer::new(key("the nodes' secret"), "this", Clock::System);
-    let peers = Arc::new(HttpPeers::new(sealer).unwrap());
+    let peers = Arc::new(HttpPeers::new(sealer, 64).unwrap());
     let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new(1));
     let node = Node { name: "this".to_owned(), url: "http://this".to_owned() };
     let cluster = Cluster { view, peers, standby_replicas: 0 };
@@ -133,7 +133,7 @@ async fn a_node_holds_so_many_connections_to_another_and_no_more() {
         }
     });
     let sealer = Sealer::new(key("the nodes' secret"), "this", Clock::System);
-    let peers = HttpPeers::bounded(sealer, 2).unwrap();
+    let peers = HttpPeers::new(sealer, 2).unwrap();
     let ask = || peers.shards(&peer, Duration::from_millis(200));
     let answers = join_all((0..10).map(|_| ask())).await;
     let is_busy = |it: &&Result<_, _>| matches!(it, Err(PeerError::Refused(SubmitError::Busy)));

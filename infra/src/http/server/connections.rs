@@ -88,7 +88,7 @@ impl Bounds {
     /// As many as requests are let in: nodes send each other what clients ask of them. Whoever asks
     /// after health is answered although they hold all of them.
     pub(super) fn of_ops(settings: &config::Http) -> Self {
-        let connections_max = settings.requests_max.min(descriptors::for_ops()).max(8);
+        let connections_max = descriptors::for_ops(settings.requests_max);
         Self {
             connections_max,
             brief_max: BRIEF_MAX,
