@@ -19,6 +19,7 @@ use super::{
     follow::{self, Follower},
     sample,
 };
+use crate::retry::{Policy, retry};
 
 const SHARD: ShardId = ShardId::new(0);
 /// Long enough for a busy machine; nothing here waits it out.
@@ -254,8 +255,10 @@ fn seq_of(record: &LogRecord) -> u64 {
     }
 }
 
+/// A topic that was made a moment ago may have no leader yet, which whoever asks waits for.
 async fn end(log: &dyn EventLog, shard: ShardId) -> Offset {
-    log.range(shard).await.expect("a range").end
+    let may_retry = |error: &ReadError| matches!(error, ReadError::Unavailable(_));
+    retry(Policy::PATIENT, may_retry, || log.range(shard)).await.expect("a range").end
 }
 
 async fn open_writer(
