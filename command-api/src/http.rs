@@ -87,7 +87,7 @@ fn inner(state: &AppState, limits: Limits) -> Router {
         .fallback(async || Problem::not_found("there is nothing at this path"))
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(EdgeLayer::new(Limits { rates: Rates::NONE, ..limits }))
-        .with_state(state.patient())
+        .with_state(state.clone())
 }
 
 #[cfg(test)]

@@ -24,12 +24,24 @@ use crate::{
     metrics::ShardCrowded,
 };
 
+tokio::task_local! {
+    static PATIENT: ();
+}
+
+/// Whatever `future` asks for waits until there is room, or the request's time is over.
+pub(super) async fn patiently<F: Future>(future: F) -> F::Output {
+    PATIENT.scope((), future).await
+}
+
+/// The request that this task answers, if it waits until there is room: also for room at another node,
+/// which cannot tell when there is some.
+pub(super) fn patient_request() -> Option<RequestContext> {
+    PATIENT.try_with(|()| ()).ok().and_then(|()| RequestContext::current())
+}
+
 /// Counts who waits. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Admission {
-    inner: Arc<Inner>,
-    is_patient: bool,
-}
+pub(super) struct Admission(Arc<Inner>);
 
 struct Inner {
     requests_max: usize,
@@ -54,14 +66,7 @@ pub(super) struct Place {
 
 impl Admission {
     pub(super) fn new(requests_max: usize) -> Self {
-        let inner = Arc::new(Inner { requests_max, shards: OnceLock::new() });
-        Self { inner, is_patient: false }
-    }
-
-    /// For those who wait until there is room, or the request's time is over.
-    #[must_use]
-    pub(super) fn patient(&self) -> Self {
-        Self { inner: Arc::clone(&self.inner), is_patient: true }
+        Self(Arc::new(Inner { requests_max, shards: OnceLock::new() }))
     }
 
     /// Places in all of these shards, or in none: nobody holds room in one while waiting for another.
@@ -78,8 +83,7 @@ impl Admission {
     ) -> Result<Vec<Place>, SubmitError> {
         let mut told_of = None;
         loop {
-            let taken = wanted.iter().map(|(shard, weight)| self.take(engine, *shard, *weight));
-            let full = match taken.collect::<Result<Vec<_>, Refused>>() {
+            let full = match self.take_all(engine, wanted) {
                 Ok(places) => {
                     // There may be room for more than one.
                     self.pass_on(told_of);
@@ -91,9 +95,9 @@ impl Admission {
             if told_of != Some(full) {
                 self.pass_on(told_of);
             }
-            let request = RequestContext::current().filter(|_| self.is_patient);
-            let crowd = self.inner.crowd(full);
-            let (Some(request), Some(crowd)) = (request, crowd) else { return Err(busy(full)) };
+            let (Some(request), Some(crowd)) = (patient_request(), self.0.crowd(full)) else {
+                return Err(busy(full));
+            };
             if timeout_at(request.deadline, crowd.left.notified()).await.is_err() {
                 return Err(busy(full));
             }
@@ -101,27 +105,45 @@ impl Admission {
         }
     }
 
+    /// [`Admission::enter`] without waiting, whoever asks.
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) fn try_enter(
+        &self,
+        engine: &Engine,
+        wanted: &[(ShardId, usize)],
+    ) -> Result<Vec<Place>, SubmitError> {
+        self.take_all(engine, wanted).map_err(|refused| match refused {
+            Refused::Unknown => SubmitError::NotOwner,
+            Refused::Full(shard) => busy(shard),
+        })
+    }
+
+    fn take_all(
+        &self,
+        engine: &Engine,
+        wanted: &[(ShardId, usize)],
+    ) -> Result<Vec<Place>, Refused> {
+        wanted.iter().map(|(shard, weight)| self.take(engine, *shard, *weight)).collect()
+    }
+
     fn take(&self, engine: &Engine, shard: ShardId, weight: usize) -> Result<Place, Refused> {
-        let share = self.inner.share(engine);
+        let share = self.0.share(engine);
         // Who waits comes at once when somebody leaves: the others need room of their own.
-        let share = if self.is_patient { share - share / 4 } else { share };
-        let crowd = self.inner.crowd(shard).ok_or(Refused::Unknown)?;
+        let share = if patient_request().is_some() { share - share / 4 } else { share };
+        let crowd = self.0.crowd(shard).ok_or(Refused::Unknown)?;
         let more = |before: usize| (before < share).then(|| before.saturating_add(weight));
         let taken = crowd.weight.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
         taken.map_err(|_full| Refused::Full(shard))?;
-        Ok(Place { inner: Arc::clone(&self.inner), shard, weight })
+        Ok(Place { inner: Arc::clone(&self.0), shard, weight })
     }
 
     /// Wakes the next one who waits for a shard about whose room this one was told.
     fn pass_on(&self, told_of: Option<ShardId>) {
-        if let Some(crowd) = told_of.and_then(|shard| self.inner.crowd(shard)) {
+        if let Some(crowd) = told_of.and_then(|shard| self.0.crowd(shard)) {
             crowd.left.notify_one();
         }
-    }
-
-    /// For those who wait for room at another node, too, which cannot tell when there is some.
-    pub(super) const fn is_patient(&self) -> bool {
-        self.is_patient
     }
 }
 

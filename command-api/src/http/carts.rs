@@ -9,7 +9,7 @@
 mod body;
 mod checkout;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use axum::{
     extract::State,
@@ -19,7 +19,7 @@ use axum::{
 use domain::{
     Command, State as Aggregate,
     cart::{self, NewLine},
-    id::{CartId, Sku},
+    id::{CartId, Sku, StreamId},
     sku::Listing,
 };
 use infra::{
@@ -38,7 +38,7 @@ use super::{
 };
 use body::{AllLines, LineBody, LineChange, NewCart};
 
-use crate::engine::Outcome;
+use crate::engine::{Outcome, Snapshot};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
@@ -216,25 +216,19 @@ async fn look_up(
     lines: impl IntoIterator<Item = LineBody>,
 ) -> Result<Vec<NewLine>, Problem> {
     let lines: Vec<LineBody> = lines.into_iter().collect();
-    let listings = listings(app, lines.iter().map(|line| &line.sku)).await?;
+    let found = app.read_many(lines.iter().map(|line| line.sku.stream()).collect()).await?;
     let with_listing = |LineBody { sku, quantity, adjustments }| {
-        let listing = listings.get(&sku).cloned();
+        let listing = listing(&found, &sku);
         let (quantity, adjustments) = (quantity.get(), into_adjustments(adjustments));
         NewLine { sku, quantity, adjustments, listing }
     };
     Ok(lines.into_iter().map(with_listing).collect())
 }
 
-/// What is for sale now, of these.
-async fn listings(
-    app: &AppState,
-    skus: impl Iterator<Item = &Sku>,
-) -> Result<BTreeMap<Sku, Listing>, Problem> {
-    let skus: BTreeSet<&Sku> = skus.collect();
-    let mut found = app.read_many(skus.iter().map(|sku| sku.stream()).collect()).await?;
-    let listed = |sku: &Sku| match found.remove(&sku.stream())?.state {
-        Aggregate::Sku(claim) => Some((sku.clone(), claim.listing?)),
+/// What is for sale now under this code, as it was found.
+fn listing(found: &BTreeMap<StreamId, Snapshot>, sku: &Sku) -> Option<Listing> {
+    match &found.get(&sku.stream())?.state {
+        Aggregate::Sku(claim) => claim.listing.clone(),
         _ => None,
-    };
-    Ok(skus.into_iter().filter_map(listed).collect())
+    }
 }

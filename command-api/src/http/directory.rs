@@ -16,7 +16,10 @@ use infra::auth::{Found, Inquiry, KeyDirectory, KeyRecord, Unavailable};
 use secrecy::SecretString;
 use tokio::time::Instant;
 
-use super::{admission::Admission, state::EngineSlot};
+use super::{
+    admission::Admission,
+    state::{EngineSlot, until_room},
+};
 use crate::engine::{Consistency, Engine, SubmitError};
 use proofs::Proofs;
 
@@ -34,8 +37,19 @@ impl KeyDirectory for EngineDirectory {
         let Ok(engine) = self.engine.get() else {
             return Err(Unavailable::Away("no event log yet".into()));
         };
+        // Who waits for room holds no proof that others wait for.
+        until_room(|| self.find_now(engine, inquiry)).await.map_err(away)
+    }
+}
+
+impl EngineDirectory {
+    pub(super) fn new(engine: EngineSlot, admission: Admission, signing: SecretString) -> Self {
+        Self { engine, admission, signing, proofs: Proofs::default() }
+    }
+
+    async fn find_now(&self, engine: &Engine, inquiry: &Inquiry<'_>) -> Result<Found, SubmitError> {
         let stream = inquiry.id.stream();
-        let known = self.look(engine, &stream, Consistency::Serializable).await.map_err(away)?;
+        let known = self.look(engine, &stream, Consistency::Serializable).await?;
         let may_hold = match &known.record {
             Some(record) => record.hash.matches(&inquiry.hash) && !record.revoked,
             None => inquiry.is_signed(&self.signing),
@@ -46,13 +60,7 @@ impl KeyDirectory for EngineDirectory {
         let speaks_for_it = known.record.is_some() && inquiry.is_seen_by(known.seen);
         let known = Some(&known).filter(|_| speaks_for_it);
         let read = || self.look(engine, &stream, Consistency::Linearizable);
-        self.proofs.of(inquiry.id).of(known, inquiry.asked_at, read).await.map_err(away)
-    }
-}
-
-impl EngineDirectory {
-    pub(super) fn new(engine: EngineSlot, admission: Admission, signing: SecretString) -> Self {
-        Self { engine, admission, signing, proofs: Proofs::default() }
+        self.proofs.of(inquiry.id).of(known, inquiry.asked_at, read).await
     }
 
     async fn look(
@@ -62,7 +70,7 @@ impl EngineDirectory {
         consistency: Consistency,
     ) -> Result<Found, SubmitError> {
         let as_of = Instant::now();
-        let _place = self.admission.enter(engine, &[(engine.shard_of(stream), 1)]).await?;
+        let _place = self.admission.try_enter(engine, &[(engine.shard_of(stream), 1)])?;
         let (snapshot, at) = engine.show(stream, consistency).await?;
         let found = |record| Found { record, as_of, seen: at.entries().next() };
         let State::ApiKey(key) = snapshot.state else { return Ok(found(None)) };

@@ -8,19 +8,19 @@ use std::{
 
 use axum::{extract::FromRef, http::StatusCode};
 use domain::{
+    State,
     envelope::Revision,
     id::{CommandId, StreamId},
 };
-use infra::{
-    auth::Authenticator,
-    clock::Clock,
-    http::{problem::Problem, trace::RequestContext},
-    membership::seal::Gate,
-};
+use infra::{auth::Authenticator, clock::Clock, http::problem::Problem, membership::seal::Gate};
 use secrecy::SecretString;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
-use super::{admission::Admission, directory::EngineDirectory, open_checkouts::OpenCheckouts};
+use super::{
+    admission::{Admission, patient_request},
+    directory::EngineDirectory,
+    open_checkouts::OpenCheckouts,
+};
 use crate::{
     engine::{Answer, Consistency, Engine, Snapshot, Submission, SubmitError},
     payment::{Desk, WebhookSecret},
@@ -28,6 +28,9 @@ use crate::{
 
 /// How long who is patient waits until it asks another node again that has no room.
 const BUSY_WAIT: Duration = Duration::from_millis(50);
+
+/// How long a glance may take: less than what it spares.
+const GLANCE_WAIT_MAX: Duration = Duration::from_millis(50);
 
 /// The engine, once the log has been reached. Until then every command is a 503.
 #[derive(Clone, Default)]
@@ -110,12 +113,6 @@ impl AppState {
         }
     }
 
-    /// For the lines of batches, which wait for room.
-    #[must_use]
-    pub(super) fn patient(&self) -> Self {
-        Self { admission: self.admission.patient(), ..self.clone() }
-    }
-
     pub(super) async fn submit(
         &self,
         submission: Submission,
@@ -123,7 +120,7 @@ impl AppState {
     ) -> Result<Answer, SubmitError> {
         let Ok(engine) = self.engine.get() else { return Err(SubmitError::NotOwner) };
         let shard = engine.shard_of(&submission.stream);
-        until_room(&self.admission, || async {
+        until_room(|| async {
             let _place = self.admission.enter(engine, &[(shard, 1)]).await?;
             engine.submit(submission.clone(), deadline).await
         })
@@ -166,6 +163,16 @@ impl AppState {
         }
     }
 
+    /// What a stream was a moment ago, for a guess that is looked at again: without a round through the
+    /// log, if this node serves it.
+    pub(super) async fn glance(&self, stream: &StreamId) -> Option<State> {
+        let engine = self.engine.get().ok()?;
+        let (shard, streams) = (engine.shard_of(stream), vec![stream.clone()]);
+        let read = engine.read_here(shard, streams, Consistency::Serializable);
+        let shown = timeout(GLANCE_WAIT_MAX, read).await.ok()?.ok()?;
+        Some(shown.snapshots.into_iter().next()?.state)
+    }
+
     /// All of these streams, or none: each is asked for once, however often it is named.
     pub(super) async fn read_many(
         &self,
@@ -201,7 +208,7 @@ async fn read(
     }
     let weights: Vec<_> = weights.into_iter().collect();
     let streams: Vec<StreamId> = streams.into_iter().collect();
-    let found = until_room(admission, || async {
+    let found = until_room(|| async {
         let _places = admission.enter(engine, &weights).await?;
         engine.read_many(&streams, consistency).await
     });
@@ -210,16 +217,12 @@ async fn read(
 }
 
 /// Lines of batches ask again while there is no room, as the node tells that serves the shard.
-async fn until_room<T, F>(
-    admission: &Admission,
-    ask: impl Fn() -> F + Send,
-) -> Result<T, SubmitError>
+pub(super) async fn until_room<T, F>(ask: impl Fn() -> F + Send) -> Result<T, SubmitError>
 where
     F: Future<Output = Result<T, SubmitError>> + Send,
 {
-    let request = RequestContext::current().filter(|_| admission.is_patient());
     loop {
-        match (ask().await, request) {
+        match (ask().await, patient_request()) {
             (Err(SubmitError::Busy), Some(request))
                 if Instant::now() + BUSY_WAIT < request.deadline =>
             {

@@ -22,7 +22,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tower::ServiceExt;
 
-use super::order::Touches;
+use super::{super::admission::patiently, order::Touches};
 
 /// Who sends the batch, in which request.
 #[derive(Clone)]
@@ -72,8 +72,8 @@ pub(super) struct Line {
 pub(super) fn parse(line: Bytes) -> Result<Line, Problem> {
     let Text { idempotency_key, method, path, if_match, if_none_match, body } =
         Payload::<Text>::parse(line)?.value;
-    let json = body.as_ref().and_then(|body| serde_json::from_str(body.get()).ok());
-    let touches = Touches::of(&path, json.as_ref());
+    let named = body.as_ref().and_then(|body| serde_json::from_str(body.get()).ok());
+    let touches = Touches::of(&path, named.unwrap_or_default());
     let body = body.map(|body| Bytes::from(String::from(Box::<str>::from(body))));
     let mut request = Request::new(Body::from(body.unwrap_or_default()));
     *request.method_mut() = method.parse::<Method>().map_err(|error| unfit("/method", &error))?;
@@ -118,7 +118,7 @@ impl Line {
         {
             headers.insert(IDEMPOTENCY_KEY, key);
         }
-        let response = match routes.oneshot(request).await {
+        let response = match patiently(routes.oneshot(request)).await {
             Ok(response) => response,
             Err(never) => match never {},
         };

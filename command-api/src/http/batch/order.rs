@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 
 use futures_util::{FutureExt, future::Shared};
 use rustc_hash::FxHashSet;
+use serde::Deserialize;
 use serde_json::Value;
 use tokio::{sync::oneshot, task::coop};
 use uuid::Uuid;
@@ -28,13 +29,11 @@ pub(super) struct Touches {
 
 impl Touches {
     /// What the path names, and the body of what it creates.
-    pub(super) fn of(path: &str, body: Option<&Value>) -> Self {
+    pub(super) fn of(path: &str, body: Named) -> Self {
         let path = path.split('?').next().unwrap_or_default();
         let mut parts = path.split('/').skip(2);
         let kind = parts.next().unwrap_or_default().to_owned();
-        let in_body = |field: &str| body?.get(field)?.as_str();
-        let named = [parts.next(), in_body("id"), in_body("sku")];
-        let named = named.into_iter().flatten();
+        let named = parts.next().into_iter().chain(body.texts());
         // A SKU may be spelt in many ways once it is escaped.
         let names = (!path.contains('%')).then(|| named.map(spelling).collect());
         Self { kind, names }
@@ -47,6 +46,19 @@ impl Touches {
             }
             _ => true,
         }
+    }
+}
+
+/// What a body names. Other members are passed over.
+#[derive(Default, Deserialize)]
+pub(super) struct Named {
+    id: Option<Value>,
+    sku: Option<Value>,
+}
+
+impl Named {
+    fn texts(&self) -> impl Iterator<Item = &str> {
+        [&self.id, &self.sku].into_iter().flatten().filter_map(Value::as_str)
     }
 }
 
@@ -156,7 +168,8 @@ mod tests {
 
     #[track_caller]
     fn check(earlier: (&str, Value), later: (&str, Value), expected: bool) {
-        let [earlier, later] = [earlier, later].map(|(path, body)| Touches::of(path, Some(&body)));
+        let [earlier, later] = [earlier, later]
+            .map(|(path, body)| Touches::of(path, serde_json::from_value(body).unwrap()));
         assert_eq!(later.depends_on(&earlier), expected, "{later:?} after {earlier:?}");
     }
 
@@ -184,9 +197,9 @@ mod tests {
     #[tokio::test]
     async fn a_turn_comes_when_what_it_waits_for_has_ended() {
         let mut order = Order::new(8);
-        let first = order.turn(Touches::of("/v1/carts/a", None));
-        let other = order.turn(Touches::of("/v1/carts/b", None));
-        let second = order.turn(Touches::of("/v1/carts/a/lines", None));
+        let first = order.turn(Touches::of("/v1/carts/a", Named::default()));
+        let other = order.turn(Touches::of("/v1/carts/b", Named::default()));
+        let second = order.turn(Touches::of("/v1/carts/a/lines", Named::default()));
         other.come().await.unwrap().end();
         let mut second = std::pin::pin!(second.come());
         assert!(futures_util::poll!(&mut second).is_pending());
@@ -197,28 +210,28 @@ mod tests {
     #[tokio::test]
     async fn a_line_that_has_ended_is_not_lost_to_a_task_without_budget() {
         let mut order = Order::new(1);
-        order.turn(Touches::of("/v1/carts/a", None)).come().await.unwrap().end();
+        order.turn(Touches::of("/v1/carts/a", Named::default())).come().await.unwrap().end();
         while coop::has_budget_remaining() {
             coop::consume_budget().now_or_never();
         }
-        let next = order.turn(Touches::of("/v1/carts/a/lines", None));
+        let next = order.turn(Touches::of("/v1/carts/a/lines", Named::default()));
         assert!(next.come().await.is_ok());
     }
 
     #[tokio::test]
     async fn what_follows_a_lost_line_is_lost_too_however_late_it_comes() {
         let mut order = Order::new(2);
-        let lost = order.turn(Touches::of("/v1/carts/a", None));
-        let soon = order.turn(Touches::of("/v1/carts/a/lines", None));
+        let lost = order.turn(Touches::of("/v1/carts/a", Named::default()));
+        let soon = order.turn(Touches::of("/v1/carts/a/lines", Named::default()));
         drop(lost.come().await);
         assert_eq!(soon.come().await.err(), Some(EarlierLost));
         for _ in 0..5 {
-            let other = order.turn(Touches::of("/v1/carts/b/lines", None));
+            let other = order.turn(Touches::of("/v1/carts/b/lines", Named::default()));
             other.come().await.unwrap().end();
         }
-        let late = order.turn(Touches::of("/v1/carts/a/checkout", None));
+        let late = order.turn(Touches::of("/v1/carts/a/checkout", Named::default()));
         assert_eq!(late.come().await.err(), Some(EarlierLost));
-        let another_kind = order.turn(Touches::of("/v1/stock/x/receive", None));
+        let another_kind = order.turn(Touches::of("/v1/stock/x/receive", Named::default()));
         assert_eq!(another_kind.come().await.err(), Some(EarlierLost));
     }
 }

@@ -4,7 +4,7 @@ use axum::{extract::State, http::StatusCode, response::Response};
 use domain::{
     Command, State as Aggregate,
     cart::{self, Cart, Channel, Terms},
-    id::{CartId, OrderId},
+    id::{CartId, OrderId, Sku},
     order,
     timestamp::Timestamp,
 };
@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{CartHeaders, admit, listings};
+use super::{CartHeaders, admit, listing};
 use crate::{
     engine::{Outcome, SubmitError},
     http::{
@@ -219,18 +219,25 @@ async fn terms(
     order_id: OrderId,
     body: Checkout,
 ) -> Result<Terms, Problem> {
+    let (stream, order_stream) = (id.stream(), order_id.stream());
     // An id that follows from the cart's own is nobody else's.
-    let chosen = body.order_id.is_some();
-    let order_exists = async { Ok(chosen && is_anothers(app, order_id, id).await?) };
-    let stream = id.stream();
-    // Side by side: each is a round through the log.
-    let (read, order_exists) = tokio::try_join!(app.read(&stream), order_exists)?;
-    let Aggregate::Cart(cart) = read.state else {
+    let chosen = body.order_id.is_some().then(|| order_stream.clone());
+    // Each round through the log takes its time, so all is asked for in one: the lines that the cart
+    // had a moment ago are mostly those that it has.
+    let lines_before: Vec<_> = match app.glance(&stream).await {
+        Some(Aggregate::Cart(cart)) => skus_of(&cart).map(Sku::stream).collect(),
+        _ => vec![],
+    };
+    let wanted = lines_before.into_iter().chain(chosen).chain([stream.clone()]);
+    let mut found = app.read_many(wanted.collect()).await?;
+    let order_exists = found.remove(&order_stream).is_some_and(|read| is_anothers(&read.state, id));
+    let Some(Aggregate::Cart(cart)) = found.remove(&stream).map(|read| read.state) else {
         return Err(Problem::internal("the stream of a cart holds something else"));
     };
-    let skus = || cart.lines().iter().map(|line| &line.sku);
-    let mut listed = listings(app, skus()).await?;
-    let listings = skus().map(|sku| (sku.clone(), listed.remove(sku))).collect();
+    let added = skus_of(&cart).map(Sku::stream).filter(|stream| !found.contains_key(stream));
+    let added = app.read_many(added.collect()).await?;
+    found.extend(added);
+    let listings = skus_of(&cart).map(|sku| (sku.clone(), listing(&found, sku))).collect();
     Ok(Terms {
         channel: body.channel,
         occurred_at: body.occurred_at,
@@ -244,10 +251,12 @@ async fn terms(
     })
 }
 
-/// Whether another cart has become this order.
-async fn is_anothers(app: &AppState, order_id: OrderId, cart: CartId) -> Result<bool, Problem> {
-    Ok(match app.read(&order_id.stream()).await?.state {
-        Aggregate::Order(order) => order.placed.is_some_and(|placed| placed.cart_id != cart),
-        _ => false,
-    })
+fn skus_of(cart: &Cart) -> impl Iterator<Item = &Sku> {
+    cart.lines().iter().map(|line| &line.sku)
+}
+
+/// Whether this is an order, and of another cart.
+fn is_anothers(order: &Aggregate, cart: CartId) -> bool {
+    let Aggregate::Order(order) = order else { return false };
+    order.placed.as_ref().is_some_and(|placed| placed.cart_id != cart)
 }

@@ -177,7 +177,11 @@ fn receipts(skus: impl Iterator<Item = String>) -> String {
 
 /// The statuses of a batch's lines.
 async fn send(world: &World, body: String) -> Vec<u64> {
-    let request = World::request("POST", "/v1/batch").header("authorization", bearer(OPERATOR));
+    send_as(OPERATOR, world, body).await
+}
+
+async fn send_as(key: &str, world: &World, body: String) -> Vec<u64> {
+    let request = World::request("POST", "/v1/batch").header("authorization", bearer(key));
     let mut request = request.body(body.into()).unwrap();
     request.headers_mut().insert("content-type", "application/x-ndjson".parse().unwrap());
     let seen = world.send(request).await;
@@ -202,6 +206,16 @@ async fn lines_of_a_batch_wait_for_room_and_leave_some_to_others() {
     let (statuses, alone) = tokio::join!(batch, alone);
     alone.expect(200);
     assert_eq!(statuses, [200; 60]);
+}
+
+#[tokio::test]
+async fn lines_of_a_batch_wait_for_room_to_have_their_key_looked_at() {
+    let world = World::limited(Gated::new(), BATCH_LIMITS);
+    let body = json!({"name": "import", "roles": ["staff"]});
+    let issued = world.staff("POST", "/v1/api-keys", body).await.expect(201);
+    let key = issued.body["key"].as_str().unwrap();
+    let receipts = receipts(skus(&world, ShardId::new(0)).take(60));
+    assert_eq!(send_as(key, &world, receipts).await, [200; 60]);
 }
 
 #[tokio::test]
