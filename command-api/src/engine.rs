@@ -73,6 +73,9 @@ pub use streams::Snapshot;
 /// Requests that wait before a shard; beyond it callers are told [`SubmitError::Busy`] at once.
 const REQUESTS_WAITING_MAX: usize = 4_096;
 
+/// What the names of process managers begin with, as actors.
+pub const PROCESS_ACTORS: &str = "process:";
+
 /// A command on its way to its stream.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Submission {

@@ -85,6 +85,8 @@ pub struct Machine {
     /// What the clock showed last.
     clock: Timestamp,
     mistakes: Mistakes,
+    /// Whether all records are read back before they are appended, also those for which a sample will do.
+    reads_all_back: bool,
     #[cfg(feature = "simulation")]
     kept: mistaken::Kept,
 }
@@ -149,9 +151,16 @@ impl Machine {
             now: Timestamp::default(),
             clock: Timestamp::default(),
             mistakes: Mistakes::default(),
+            reads_all_back: cfg!(debug_assertions),
             #[cfg(feature = "simulation")]
             kept: mistaken::Kept::default(),
         }
+    }
+
+    /// Reads all records back before they are appended, in releases, too.
+    #[cfg(feature = "simulation")]
+    pub fn read_all_back(&mut self) {
+        self.reads_all_back = true;
     }
 
     /// Takes one input and adds what is to be done to `effects`, in order.

@@ -30,7 +30,9 @@ use super::{
     verdicts::{SKIPPED, Verdicts},
 };
 use crate::{
-    engine::{self, Answer, Consistency, Precondition, Snapshot, Submission, SubmitError},
+    engine::{
+        self, Answer, Consistency, PROCESS_ACTORS, Precondition, Snapshot, Submission, SubmitError,
+    },
     metrics::Reacted,
     payment::{Authorisation, CallFailed},
 };
@@ -76,7 +78,7 @@ impl Cause {
 
 /// As events name a process that acts.
 pub(crate) fn actor(process: &str) -> Arc<str> {
-    format!("process:{process}").into()
+    format!("{PROCESS_ACTORS}{process}").into()
 }
 
 pub(super) const fn process_of(event: &Event) -> &'static str {

@@ -36,7 +36,8 @@ impl Disk {
         if self.store.is_broken.load(Ordering::Relaxed) {
             self.discard();
         }
-        let machine = Machine::new(ShardId::new(0), self.store.clone(), CACHE_BYTES);
+        let mut machine = Machine::new(ShardId::new(0), self.store.clone(), CACHE_BYTES);
+        machine.read_all_back();
         let mut machine = machine.with_mistakes(mistakes);
         machine.step(Input::Resigned, &mut Vec::new());
         machine

@@ -34,6 +34,20 @@ fn what_nobody_could_read_is_refused_and_never_appended() {
 }
 
 #[test]
+fn a_release_reads_back_what_strangers_write_and_a_sample_of_what_follows() {
+    let (client, process) = ("key:1", "process:checkout");
+    for (key, actor, refused) in [(1, client, 1), (1, process, 0), (16, process, 1)] {
+        let mut world = World::serving();
+        world.machine.reads_all_back = false;
+        let stream = StreamId::new(StreamType::Stock, "");
+        let actor = actor.into();
+        world.send(Submission { stream, actor, ..submission(key, receive(5)) });
+        world.deliver_all();
+        assert_eq!(world.not_readable.len(), refused, "{key}");
+    }
+}
+
+#[test]
 fn decisions_run_ahead_of_the_log() {
     let mut world = World::serving();
     let (first, second) = (world.submit(1, receive(5)), world.submit(2, adjust(-5)));
