@@ -16,7 +16,7 @@
 //! `epoch`, `claim` and `last_seq` are compared as well as the offset: the reader machine cannot
 //! resume without them, so a row that somebody edited by hand must stop us, not be overwritten.
 
-use std::str::FromStr;
+use std::{collections::BTreeSet, str::FromStr};
 
 use chrono::{DateTime, Utc};
 use domain::shard::ShardId;
@@ -42,12 +42,12 @@ pub(crate) struct Stand {
 }
 
 /// A step forward, and what is told along with it.
-#[derive(Clone, Debug)]
-pub(crate) struct Advance<'c> {
-    pub from: &'c Checkpoint,
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Advance {
+    pub from: Checkpoint,
     /// The state of the dead letters that the batch was made with.
     pub letters: i64,
-    pub to: &'c Checkpoint,
+    pub to: Checkpoint,
     /// When the last event behind `to` was recorded.
     pub recorded_at: DateTime<Utc>,
     pub log_end: i64,
@@ -111,7 +111,7 @@ impl CheckpointRow {
     pub(crate) async fn advance(
         &self,
         tx: &mut PgConnection,
-        step: &Advance<'_>,
+        step: &Advance,
     ) -> Result<bool, sqlx::Error> {
         let Advance { from, to, .. } = step;
         let moved = sqlx::query(
@@ -231,6 +231,69 @@ impl CheckpointRow {
     pub(crate) fn shard_column(&self) -> i32 {
         shard_column(self.shard)
     }
+}
+
+/// Moves checkpoints whose rows nobody holds, and tells which. One that is not among them may be held, or
+/// be elsewhere, as [`CheckpointRow::advance`] tells.
+///
+/// # Errors
+/// If PostgreSQL cannot answer.
+pub(crate) async fn advance_free(
+    connection: &mut PgConnection,
+    steps: &[(CheckpointRow, Advance)],
+) -> Result<BTreeSet<(String, i32, i32)>, sqlx::Error> {
+    fn column<T>(
+        steps: &[(CheckpointRow, Advance)],
+        of: impl Fn(&CheckpointRow, &Advance) -> T,
+    ) -> Vec<T> {
+        steps.iter().map(|(row, step)| of(row, step)).collect()
+    }
+    let log_id = |at: &Checkpoint| at.log_id.map(|id| id.to_string());
+    let claim = |at: &Checkpoint| at.claim.map(|claim| claim.to_string());
+    let moved: Vec<(String, i32, i32)> = sqlx::query_as(
+        "WITH steps AS (
+            SELECT * FROM UNNEST($1::text[], $2::int[], $3::int[], $4::text[], $5::bigint[],
+                $6::bigint[], $7::text[], $8::bigint[], $9::text[], $10::bigint[], $11::bigint[],
+                $12::text[], $13::bigint[], $14::timestamptz[], $15::bigint[], $16::bigint[])
+            AS step (projection, version, shard, log_id, next_offset, epoch, claim, last_seq,
+                to_log_id, to_next_offset, to_epoch, to_claim, to_last_seq, recorded_at, log_end,
+                letters)
+         ), free AS (
+            SELECT row.projection, row.version, row.shard
+            FROM projection.checkpoints AS row JOIN steps USING (projection, version, shard)
+            FOR UPDATE OF row SKIP LOCKED
+         )
+         UPDATE projection.checkpoints AS row SET
+            log_id = to_log_id, next_offset = to_next_offset, epoch = to_epoch, claim = to_claim,
+            last_seq = to_last_seq, last_event_at = recorded_at, log_end = steps.log_end,
+            applied_at = now(), seen_at = now(), halted = NULL
+         FROM steps JOIN free USING (projection, version, shard)
+         WHERE row.projection = steps.projection AND row.version = steps.version
+            AND row.shard = steps.shard AND row.log_id IS NOT DISTINCT FROM steps.log_id
+            AND row.next_offset = steps.next_offset AND row.epoch = steps.epoch
+            AND row.claim IS NOT DISTINCT FROM steps.claim AND row.last_seq = steps.last_seq
+            AND row.letters = steps.letters
+         RETURNING row.projection, row.version, row.shard",
+    )
+    .bind(column(steps, |row, _| row.projection))
+    .bind(column(steps, |row, _| row.version))
+    .bind(column(steps, |row, _| row.shard_column()))
+    .bind(column(steps, |_, step| log_id(&step.from)))
+    .bind(column(steps, |_, step| step.from.next_offset))
+    .bind(column(steps, |_, step| step.from.epoch))
+    .bind(column(steps, |_, step| claim(&step.from)))
+    .bind(column(steps, |_, step| seq_column(step.from.last_seq)))
+    .bind(column(steps, |_, step| log_id(&step.to)))
+    .bind(column(steps, |_, step| step.to.next_offset))
+    .bind(column(steps, |_, step| step.to.epoch))
+    .bind(column(steps, |_, step| claim(&step.to)))
+    .bind(column(steps, |_, step| seq_column(step.to.last_seq)))
+    .bind(column(steps, |_, step| step.recorded_at))
+    .bind(column(steps, |_, step| step.log_end))
+    .bind(column(steps, |_, step| step.letters))
+    .fetch_all(connection)
+    .await?;
+    Ok(moved.into_iter().collect())
 }
 
 /// The checkpoints of a version, by shard.

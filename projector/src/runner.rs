@@ -28,6 +28,7 @@ mod renumbered;
 mod shard;
 mod shared;
 mod sharing;
+mod together;
 mod trouble;
 mod write;
 

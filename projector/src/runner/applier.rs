@@ -1,7 +1,9 @@
 //! Carries one projection through one shard, batch by batch.
 //!
-//! A batch is what has arrived, up to a bound: nobody lingers for events, so a lone one becomes
-//! visible at once, and under load batches grow by themselves. `write` takes it from there.
+//! A batch is what has arrived, up to a bound: a lone event becomes visible at once. Under load batches
+//! grow by themselves, for whoever has written a batch gathers the next one for some times as long as
+//! that took: where a transaction is dear because the machine is busy, there are fewer and larger ones.
+//! `write` takes it from there.
 //!
 //! **Invariant:** one projection's trouble is its own. While it cannot go on it takes nothing, and the
 //! feed of the others leaves it behind.
@@ -34,6 +36,10 @@ const BATCH_EVENTS_MAX: usize = 5_000;
 /// How long commits without an event for this projection may wait for company. Every commit moves
 /// every checkpoint, and most commits concern few projections.
 const QUIET_WAIT_MAX: Duration = Duration::from_millis(20);
+/// How long events wait for company, in times of what the last batch took to write.
+const COMPANY_WAIT: u32 = 3;
+/// At most.
+const COMPANY_WAIT_MAX: Duration = Duration::from_millis(25);
 
 pub(super) struct Applier {
     pub writer: Writer,
@@ -43,6 +49,8 @@ pub(super) struct Applier {
     pub stop: Shutdown,
     /// Between tries to read alone.
     pub waits: Waits,
+    /// Until when the next batch gathers.
+    pub gathers_until: Instant,
 }
 
 /// How an applier ends by itself.
@@ -67,7 +75,12 @@ impl Applier {
                 deliveries = self.gather() => deliveries,
             };
             let commits = self.ahead(&deliveries);
-            let Err(failed) = self.writer.apply(&commits).await else { continue };
+            let began = Instant::now();
+            let Err(failed) = self.writer.apply(&commits).await else {
+                let wait = (began.elapsed() * COMPANY_WAIT).min(COMPANY_WAIT_MAX);
+                self.gathers_until = Instant::now() + wait;
+                continue;
+            };
             let reason = match failed {
                 Failed::Stopped => return Ended::Stopped,
                 Failed::Lost => return Ended::Lost,
@@ -137,17 +150,19 @@ impl Applier {
             self.lane = Lane::Off;
             return Vec::new();
         };
-        let deadline = Instant::now() + QUIET_WAIT_MAX;
+        let quiet_until = Instant::now() + QUIET_WAIT_MAX;
         let mut gathered = events(&first);
         let mut deliveries = vec![first];
         while gathered < BATCH_EVENTS_MAX {
             let next = match inbox.try_recv() {
                 Ok(next) => next,
-                Err(_) if gathered > 0 => break,
-                Err(_) => match timeout_at(deadline, inbox.recv()).await {
-                    Ok(Some(next)) => next,
-                    Ok(None) | Err(_) => break,
-                },
+                Err(_) => {
+                    let until = if gathered > 0 { self.gathers_until } else { quiet_until };
+                    match timeout_at(until, inbox.recv()).await {
+                        Ok(Some(next)) => next,
+                        Ok(None) | Err(_) => break,
+                    }
+                }
             };
             gathered += events(&next);
             deliveries.push(next);

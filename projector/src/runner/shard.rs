@@ -233,7 +233,8 @@ impl Beginning<'_> {
                 phase: Phase::Following,
             };
             let (joins, stop) = (self.joins.clone(), self.stop.clone());
-            let applier = Applier { writer, lane, joins, stop, waits: RETRY.waits() };
+            let (waits, gathers_until) = (RETRY.waits(), Instant::now());
+            let applier = Applier { writer, lane, joins, stop, waits, gathers_until };
             appliers.push(task::spawn("projector applier", applier.run()));
         }
         (appliers, inboxes)

@@ -10,7 +10,7 @@ use infra::{
     postgres::{self, InvalidUrl, Pool},
 };
 
-use super::{notices::Notices, trouble::Trouble};
+use super::{notices::Notices, together::Together, trouble::Trouble};
 use crate::versions::Served;
 
 /// Cheap to clone.
@@ -26,6 +26,8 @@ pub(crate) struct Shared {
     pub postgres: Arc<Trouble<(&'static str, ShardId)>>,
     /// By projection: the shards in which it does not go on.
     pub halted: Arc<BTreeMap<&'static str, Trouble<ShardId>>>,
+    /// Checkpoints of projections for which nothing happened.
+    pub together: Arc<Together>,
     /// How far the read models are, to be told to query nodes.
     pub notices: Arc<Notices>,
     /// What is fed.
@@ -51,6 +53,7 @@ impl Shared {
             unreadable: Trouble::none(readiness.condition("kafka")).into(),
             postgres: Trouble::none(readiness.condition("postgres")).into(),
             halted: Arc::new(projections.into_iter().map(halted).collect()),
+            together: Arc::default(),
             notices: Arc::default(),
             served: Vec::new(),
             progress: None,

@@ -203,14 +203,17 @@ impl Writer {
         let Some(last) = commits.last() else { return Ok(Added::default()) };
         let started = Instant::now();
         let step = Advance {
-            from: &self.checkpoint,
+            from: self.checkpoint,
             letters: self.letters.changes,
-            to: &last.checkpoint,
+            to: last.checkpoint,
             recorded_at: last.recorded_at,
             log_end: self.horizon.log_end(last.checkpoint.next_offset),
         };
         if batch.is_empty() && self.phase == Phase::Following {
-            // One statement is a transaction of its own, and most batches are no more than that.
+            if self.shared.together.advance(&self.shared.pool, self.row, step).await {
+                return Ok(Added::default());
+            }
+            // One statement is a transaction of its own.
             let mut connection = self.shared.pool.acquire().await?;
             let moved = self.row.advance(&mut connection, &step).await?;
             return if moved { Ok(Added::default()) } else { Err(Failed::Lost) };

@@ -166,3 +166,27 @@ async fn nobody_sees_half_a_commit() {
     projector.stop().await;
     rig.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_that_somebody_holds_keeps_no_other_from_moving() {
+    let rig = Rig::start(1).await;
+    let mut owner = Owner::claim(&rig.log, 0);
+    owner.commit(&[received("A", 1, 7)]);
+    let projector = rig.projector();
+    rig.applied_to(0, 2).await;
+
+    let mut held = rig.pool.begin().await.expect("a transaction");
+    let hold = "SELECT FROM projection.checkpoints WHERE projection = 'carts' FOR UPDATE";
+    sqlx::query(hold).execute(&mut *held).await.expect("a lock");
+    owner.commit(&[received("A", 2, 1)]);
+    let behind = || rig.number("SELECT count(*) FROM projection.checkpoints WHERE next_offset < 3");
+    eventually("the others to move", WAIT_MAX, || async {
+        let behind = behind().await;
+        if behind == 1 { Ok(()) } else { Err(behind) }
+    })
+    .await;
+    held.commit().await.expect("a commit");
+    rig.applied_to(0, 3).await;
+    projector.stop().await;
+    rig.end().await;
+}
