@@ -54,9 +54,10 @@ const COMMANDS_PENDING_MAX: usize = 10_000;
 /// refused at once instead of waiting for their deadline.
 const STALLED_AFTER: Duration = Duration::from_secs(2);
 
-/// After this long the writer is given up. Longer than the producer's own delivery timeout, so
-/// that it acts only if the producer breaks its promise to report.
-const SILENCE_MAX: Duration = Duration::from_secs(90);
+/// After this long the writer, or the reading of what it needs, is given up for a fresh one. The
+/// producer itself goes on for a minute, most of which it has been seen to spend in silence although
+/// the brokers were back; a claim costs no more than a round trip and is safe at any time.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
 
 /// One shard's machine.
 pub struct Machine {
@@ -79,7 +80,8 @@ pub struct Machine {
     unsaved_bytes_max: usize,
     /// The store could not even tell how far it goes.
     failure: Option<StoreError>,
-    /// When the log last told something while it had something to tell, a claim's report included.
+    /// When the log last told what was waited for, or nothing was: a claim's report and records that are
+    /// fetched included.
     heard_at: Timestamp,
     now: Timestamp,
     /// What the clock showed last.
@@ -188,7 +190,10 @@ impl Machine {
             }
             Input::Reported { report } => self.reported(report, effects),
             Input::AppendFailed => self.take_over(TakeOverReason::AppendFailed, effects),
-            Input::Fetched { records } => self.fetched(records, effects),
+            Input::Fetched { records } => {
+                self.heard_at = self.now;
+                self.fetched(records, effects);
+            }
             Input::Drained { now } => {
                 self.advance(now);
                 self.send_group(effects);
@@ -300,12 +305,16 @@ impl Machine {
     }
 
     fn watch(&mut self, effects: &mut Vec<Effect>) {
-        let awaits_report = match &self.mode {
+        let waits_for_log = match &self.mode {
             Mode::Claiming { .. } => true,
+            // A replay also waits for the store.
+            Mode::Replaying { .. } => !self.is_saturated(),
             Mode::Serving(serving) => serving.batch.has_in_flight(),
-            Mode::Idle | Mode::Replaying { .. } => false,
+            Mode::Idle => false,
         };
-        if awaits_report && self.now.since(self.heard_at) >= SILENCE_MAX {
+        if !waits_for_log {
+            self.heard_at = self.now;
+        } else if self.now.since(self.heard_at) >= SILENCE_MAX {
             self.take_over(TakeOverReason::Watchdog, effects);
         }
     }

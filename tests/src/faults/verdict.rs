@@ -20,6 +20,7 @@ use super::history::Entries;
 use super::plan::Kind;
 use super::site::Site;
 use crate::audit::{Audit, audit_with};
+use availability::Answers;
 use fold::Fold;
 
 /// Sentences that a report has room for; the rest is counted.
@@ -47,7 +48,9 @@ pub(super) async fn reach(site: &Site, entries: &Entries) -> Result<Verdict> {
     looks::check(&entries.reads, &fold, &mut verdict.violations);
     sales::check(&entries.commands, &fold, &mut verdict.violations);
     models::check(site, &fold, &mut verdict.violations).await?;
-    verdict.longest_unavailable_ms = availability::longest(&entries.commands, &entries.faults);
+    let answers = Answers::of(&entries.commands);
+    availability::check(&answers, &entries.faults, &mut verdict.violations);
+    verdict.longest_unavailable_ms = availability::longest(&answers, &entries.faults);
     Ok(verdict)
 }
 

@@ -174,8 +174,40 @@ fn a_claim_that_is_never_reported_is_given_up() {
     let now = domain::timestamp::Timestamp::from_micros(1_000_000);
     world.machine.step(Input::AppendFailed, &mut effects);
     world.machine.step(Input::ClaimSent { nonce: infra::log::Nonce(9), now }, &mut effects);
-    world.pass(std::time::Duration::from_secs(89));
+    world.pass(std::time::Duration::from_millis(4_900));
     assert_eq!(world.take_overs, []);
-    world.pass(std::time::Duration::from_secs(1));
+    world.pass(std::time::Duration::from_millis(100));
     assert_eq!(world.take_overs, [TakeOverReason::Watchdog]);
+}
+
+#[test]
+fn a_replay_whose_records_do_not_come_is_given_up() {
+    let mut next = World::after(&World::serving());
+    next.reading_hangs = true;
+    next.claim();
+    next.pass(std::time::Duration::from_millis(4_900));
+    assert_eq!(next.take_overs, []);
+    next.pass(std::time::Duration::from_millis(100));
+    assert_eq!(next.take_overs, [TakeOverReason::Watchdog]);
+    next.reading_hangs = false;
+    next.claim();
+    assert!(next.machine.is_serving());
+}
+
+#[test]
+fn a_hole_whose_records_do_not_come_is_given_up() {
+    let mut world = World::serving();
+    let request = world.submit(1, receive(1));
+    world.drain();
+    world.foreign_claim();
+    world.reading_hangs = true;
+    world.deliver();
+    world.pass(std::time::Duration::from_millis(4_900));
+    assert_eq!(world.take_overs, []);
+    world.pass(std::time::Duration::from_millis(100));
+    assert_eq!(world.take_overs, [TakeOverReason::Watchdog]);
+    world.reading_hangs = false;
+    world.claim();
+    world.deliver_all();
+    assert_eq!(world.committed_at(request), 1);
 }

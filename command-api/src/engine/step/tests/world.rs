@@ -35,6 +35,8 @@ pub(super) struct World {
     pub(super) let_gos: u32,
     /// What commands were refused for because nobody could have read it.
     pub(super) not_readable: Vec<StreamId>,
+    /// What is to be fetched never comes.
+    pub(super) reading_hangs: bool,
     now: Timestamp,
     requests: u64,
     claims: u64,
@@ -70,6 +72,7 @@ impl World {
             take_overs: Vec::new(),
             let_gos: 0,
             not_readable: Vec::new(),
+            reading_hangs: false,
             now: Timestamp::from_micros(1_000_000),
             requests: 0,
         }
@@ -263,6 +266,7 @@ impl World {
                 Effect::Append { records } => self.wire.extend(records),
                 Effect::TakeOver { reason } => self.take_overs.push(reason),
                 Effect::LetGo => self.let_gos += 1,
+                Effect::Fetch { .. } if self.reading_hangs => {}
                 Effect::Fetch { from, to } => {
                     let range = usize::try_from(from).unwrap()..usize::try_from(to).unwrap();
                     let records = self.partition[range].to_vec();
