@@ -18,6 +18,7 @@ pub mod effect;
 mod events;
 pub mod forward;
 mod hand_over;
+mod listener;
 mod outcome;
 pub mod ownership;
 mod precondition;
@@ -50,7 +51,7 @@ use forward::{Knows, NoPeers, PeerError, Peers, Question, Read, Submit};
 use futures_util::future::{join_all, try_join_all};
 use infra::{
     clock::Clock,
-    log::{EventLog, record::RequestHash},
+    log::{EventLog, Offset, record::RequestHash},
     membership::{Member, View},
     position::Position,
     retry::Policy,
@@ -62,6 +63,7 @@ use tokio::{
     time::Instant,
 };
 
+pub use listener::{Emitted, Listening};
 pub use outcome::{EventRef, Outcome};
 pub use precondition::Precondition;
 pub use shard::{Shard, ShardError};
@@ -464,6 +466,21 @@ impl Engine {
                 return Err(SubmitError::NotOwner.after(maybe_reached));
             }
         }
+    }
+
+    /// What the shard's machine emits from now on, if it serves the shard here. As many commits may
+    /// wait for the listener; one that falls further behind is told no more.
+    pub async fn listen(&self, shard: ShardId, commits_max: usize) -> Option<Listening> {
+        let (reply, listening) = oneshot::channel();
+        let request = shard::Request::Listen { commits_max, reply };
+        self.handle(shard).requests.try_send(request).ok()?;
+        listening.await.ok()
+    }
+
+    /// How far this node has read a shard's log.
+    #[must_use]
+    pub fn next_offset(&self, shard: ShardId) -> Offset {
+        self.handle(shard).status.borrow().next_offset
     }
 
     /// How each shard stands.

@@ -24,6 +24,10 @@ static INTERRUPTIONS: Counter = Counter::new(
     "tradewind_process_interruptions_total",
     "Times that a shard could not be followed or progress not be stored",
 );
+static FELL_BEHIND: Counter = Counter::new(
+    "tradewind_process_fell_behind_total",
+    "Times that process managers fell behind their node's machine and went on from the log, by shard",
+);
 static PARKED: Counter = Counter::new(
     "tradewind_process_parked_steps_total",
     "Times that a step was parked because it cannot be done, by process",
@@ -93,6 +97,17 @@ pub(crate) struct Reacted {
 impl Event for Reacted {
     fn emit(self) {
         REACTION_SECONDS.record(&[("process", self.process)], self.elapsed.as_secs_f64());
+    }
+}
+
+/// The machine tells its follower no more, which reads the log instead.
+pub(crate) struct FellBehind {
+    pub(crate) shard: ShardId,
+}
+
+impl Event for FellBehind {
+    fn emit(self) {
+        FELL_BEHIND.add(&label(self.shard), 1);
     }
 }
 

@@ -10,6 +10,7 @@
 
 pub(crate) mod catalogue;
 pub(crate) mod checkout;
+mod feed;
 mod parked;
 mod places;
 mod plan;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use domain::{id::StreamId, timestamp::Timestamp};
-use infra::log::{DeliveryError, LogRecord, Nonce, Offset, OutgoingRecord, Report, Ticket};
+use infra::log::{Checkpoint, Commit, DeliveryError, LogRecord, Nonce, Offset, OutgoingRecord, Report, Ticket};
 
 use super::{Answer, Submission, SubmitError};
 
@@ -93,6 +93,11 @@ pub enum Effect {
     Fetch {
         from: Offset,
         to: Offset,
+    },
+    /// For who listens to this machine.
+    Emitted {
+        commit: Commit,
+        checkpoint: Checkpoint,
     },
     Reply {
         request: RequestId,

@@ -44,6 +44,7 @@ use super::{
         RecordNotReadable, RecordsRead, RoleChanged, StreamUnreadable, TakingOver, Ticked,
         WriterFailed,
     },
+    listener::{Listener, Listening},
     ownership::Role,
     saver::Saver,
     snapshots::Uploader,
@@ -75,6 +76,7 @@ pub(super) enum Request {
     Submit { submission: Arc<Submission>, reply: SubmitReply },
     Read { streams: Vec<StreamId>, consistency: Consistency, reply: ReadReply },
     Knows { command_id: CommandId, reply: oneshot::Sender<Result<bool, SubmitError>> },
+    Listen { commits_max: usize, reply: oneshot::Sender<Listening> },
 }
 
 impl Request {
@@ -84,6 +86,7 @@ impl Request {
             Self::Submit { reply, .. } => drop(reply.sender.send(Err(error))),
             Self::Read { reply, .. } => drop(reply.send(Err(error))),
             Self::Knows { reply, .. } => drop(reply.send(Err(error))),
+            Self::Listen { reply, .. } => drop(reply),
         }
     }
 }
@@ -134,6 +137,7 @@ pub struct Shard {
     next_request: u64,
     writer: Option<Writer>,
     fetch: Option<Fetch>,
+    listener: Option<Listener>,
     claim_at: Option<Instant>,
     claim_waits: Waits,
 }
@@ -201,6 +205,7 @@ impl Shard {
             next_request: 0,
             writer: None,
             fetch: None,
+            listener: None,
             claim_at: None,
             claim_waits: Policy::PATIENT.waits(),
         };
@@ -422,10 +427,24 @@ impl Shard {
                     // A caller that went away needs no answer.
                     reply.send(self.machine.knows(command_id, now)).ok();
                 }
+                Request::Listen { commits_max, reply } if self.machine.is_serving() => {
+                    let (listener, listening) =
+                        Listener::new(self.machine.checkpoint(), commits_max);
+                    // A follower that went away is found out with the next commit.
+                    reply.send(listening).ok();
+                    self.hear(Some(listener));
+                }
+                // Who does not serve the shard is no place to listen at.
+                Request::Listen { reply, .. } => drop(reply),
             }
             taken += 1;
             next = if taken < BURST_MAX { self.requests.try_recv().ok() } else { None };
         }
+    }
+
+    fn hear(&mut self, listener: Option<Listener>) {
+        self.machine.tell_commits(listener.is_some());
+        self.listener = listener;
     }
 
     fn next_request(&mut self) -> RequestId {
@@ -520,6 +539,11 @@ impl Shard {
                 Some(following) if following.to.is_none() => following.to = Some(to),
                 _ => self.fetch = Some(self.fetch(from, Some(to))),
             },
+            Effect::Emitted { commit, checkpoint } => {
+                if self.listener.as_ref().is_some_and(|it| !it.tell(commit, checkpoint)) {
+                    self.hear(None);
+                }
+            }
             Effect::LetGo => self.drop_writer(),
             Effect::TakeOver { reason } => {
                 emit(EpochEnded { shard: self.id, reason });

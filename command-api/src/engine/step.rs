@@ -87,6 +87,8 @@ pub struct Machine {
     /// What the clock showed last.
     clock: Timestamp,
     mistakes: Mistakes,
+    /// Whether somebody listens to what is emitted.
+    has_listener: bool,
     /// Whether all records are read back before they are appended, also those for which a sample will do.
     reads_all_back: bool,
     #[cfg(feature = "simulation")]
@@ -153,6 +155,7 @@ impl Machine {
             now: Timestamp::default(),
             clock: Timestamp::default(),
             mistakes: Mistakes::default(),
+            has_listener: false,
             reads_all_back: cfg!(debug_assertions),
             #[cfg(feature = "simulation")]
             kept: mistaken::Kept::default(),
@@ -163,6 +166,17 @@ impl Machine {
     #[cfg(feature = "simulation")]
     pub fn read_all_back(&mut self) {
         self.reads_all_back = true;
+    }
+
+    /// Tells each commit from now on in [`Effect::Emitted`], or no more.
+    pub fn tell_commits(&mut self, has_listener: bool) {
+        self.has_listener = has_listener;
+    }
+
+    /// Where a reader of the log goes on that has read as far as this machine.
+    #[must_use]
+    pub fn checkpoint(&self) -> Checkpoint {
+        self.reader.checkpoint()
     }
 
     /// Takes one input and adds what is to be done to `effects`, in order.

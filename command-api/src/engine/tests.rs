@@ -2,6 +2,7 @@
 
 mod cluster;
 mod forward;
+mod listening;
 mod metrics;
 mod restart;
 mod snapshots;
@@ -18,7 +19,7 @@ use domain::{
 use infra::{
     clock::Clock,
     config,
-    log::{CommitBody, EventLog, Offset, RequestHash, follow::Follower, memory::MemoryLog},
+    log::{Checkpoint, Commit, CommitBody, EventLog, Offset, RequestHash, follow::Follower, memory::MemoryLog},
     shutdown::Shutdown,
     task::{self, Task},
 };

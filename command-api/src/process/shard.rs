@@ -6,8 +6,7 @@ use domain::{StreamType, process::Process, shard::ShardId};
 use futures_util::{Stream, StreamExt, stream, stream::FuturesUnordered};
 use infra::{
     log::{
-        Checkpoint, Commit, CommitBody, EventRecord, ReadError, follow::Follower,
-        progress::ProgressError,
+        Checkpoint, Commit, CommitBody, EventRecord, ReadError, progress::ProgressError,
     },
     retry::Policy,
     shutdown::Shutdown,
@@ -17,6 +16,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::{
     Managers,
+    feed::Feed,
     parked::Delivered,
     places::{Place, Places},
     progress::{BatchId, Progress},
@@ -107,13 +107,13 @@ impl Follow {
             Ok(checkpoint) => checkpoint,
             Err(error) => return Interrupted::Progress(error),
         };
-        let log = &*self.managers.log;
-        let follower = match Follower::open(log, self.shard, checkpoint).await {
-            Ok(follower) => follower,
+        let Managers { engine, log, .. } = &self.managers;
+        let feed = match Feed::open(engine, log, self.shard, checkpoint).await {
+            Ok(feed) => feed,
             Err(error) => return Interrupted::Read(error),
         };
         let decided = self.managers.decided(self.shard).await;
-        let mut batches = pin!(batches(self.shard, follower));
+        let mut batches = pin!(batches(self.shard, feed));
         let mut progress = Progress::default();
         let mut under_way = FuturesUnordered::new();
         // One at most; what is under way goes on meanwhile.
@@ -178,13 +178,13 @@ impl Follow {
 /// The events that a manager may react to, batch by batch, each with the checkpoint behind it.
 fn batches(
     shard: ShardId,
-    follower: Follower,
+    feed: Feed,
 ) -> impl Stream<Item = Result<(Vec<Delivered>, Checkpoint), ReadError>> {
-    stream::unfold(Some((shard, follower)), async |state| {
-        let (shard, mut follower) = state?;
+    stream::unfold(Some((shard, feed)), async |state| {
+        let (shard, mut feed) = state?;
         loop {
-            let mut start = follower.checkpoint().next_offset;
-            match follower.next(RECORDS_MAX).await {
+            let mut start = feed.checkpoint().next_offset;
+            match feed.next(RECORDS_MAX).await {
                 Ok(commits) if commits.is_empty() => {}
                 Ok(commits) => {
                     let delivered = commits.into_iter().flat_map(|commit| {
@@ -194,8 +194,8 @@ fn batches(
                         of_managers.map(move |event| Delivered { event, shard, span: span.clone() })
                     });
                     let delivered = delivered.collect();
-                    let checkpoint = follower.checkpoint();
-                    return Some((Ok((delivered, checkpoint)), Some((shard, follower))));
+                    let checkpoint = feed.checkpoint();
+                    return Some((Ok((delivered, checkpoint)), Some((shard, feed))));
                 }
                 Err(error) => return Some((Err(error), None)),
             }

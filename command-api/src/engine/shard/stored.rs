@@ -163,6 +163,7 @@ impl Shard {
 
     /// Closes the store, and with it all that was made of it.
     async fn forget(&mut self) {
+        self.listener = None;
         let machine = std::mem::replace(&mut self.machine, without_store(self.id));
         let uploader = self.uploader.take();
         if let Some(saver) = self.saver.take() {

@@ -60,6 +60,10 @@ impl Machine {
     }
 
     fn emitted(&mut self, commit: Commit, effects: &mut Vec<Effect>) {
+        if self.has_listener {
+            let (commit, checkpoint) = (commit.clone(), self.reader.checkpoint());
+            effects.push(Effect::Emitted { commit, checkpoint });
+        }
         let own = match &mut self.mode {
             Mode::Serving(serving) => serving.batch.settle(commit.seq),
             Mode::Idle | Mode::Claiming { .. } | Mode::Replaying { .. } => None,

@@ -271,6 +271,8 @@ impl Shell<'_> {
             Effect::Unreadable { stream, detail } | Effect::NotReadable { stream, detail } => {
                 return Err(Violation::new("readable", format!("{stream}: {detail}")));
             }
+            // Nobody listens here.
+            Effect::Emitted { .. } => {}
             Effect::Halt { reason } => return Err(Violation::new("no halt", reason)),
         }
         Ok(())

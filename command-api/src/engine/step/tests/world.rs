@@ -10,7 +10,7 @@ use domain::{
     timestamp::Timestamp,
 };
 use infra::log::{
-    ClaimInfo, ClaimRecord, CommitBody, DeliveryError, LogRecord, Nonce, OutgoingRecord, Reader,
+    Checkpoint, ClaimInfo, ClaimRecord, Commit, CommitBody, DeliveryError, LogRecord, Nonce, OutgoingRecord, Reader,
     Report, RequestHash, Stepped, Ticket,
 };
 use uuid::Uuid;
@@ -35,6 +35,8 @@ pub(super) struct World {
     pub(super) let_gos: u32,
     /// What commands were refused for because nobody could have read it.
     pub(super) not_readable: Vec<StreamId>,
+    /// What a listener is told.
+    pub(super) told: Vec<(Commit, Checkpoint)>,
     /// What is to be fetched never comes.
     pub(super) reading_hangs: bool,
     now: Timestamp,
@@ -72,6 +74,7 @@ impl World {
             take_overs: Vec::new(),
             let_gos: 0,
             not_readable: Vec::new(),
+            told: Vec::new(),
             reading_hangs: false,
             now: Timestamp::from_micros(1_000_000),
             requests: 0,
@@ -262,6 +265,7 @@ impl World {
             match effect {
                 Effect::Reply { request, result } => self.replies.push((request.0, result)),
                 Effect::Joined { .. } => {}
+                Effect::Emitted { commit, checkpoint } => self.told.push((commit, checkpoint)),
                 Effect::ReplyRead { request, result } => self.reads.push((request.0, result)),
                 Effect::Append { records } => self.wire.extend(records),
                 Effect::TakeOver { reason } => self.take_overs.push(reason),
