@@ -107,7 +107,7 @@ pub struct Answer {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Shown {
     /// In the order asked.
-    pub snapshots: Vec<Snapshot>,
+    pub snapshots: Vec<Arc<Snapshot>>,
     /// How far they reach.
     pub at: Position,
 }
@@ -281,7 +281,7 @@ impl Engine {
         &self,
         stream: &StreamId,
         consistency: Consistency,
-    ) -> Result<Snapshot, SubmitError> {
+    ) -> Result<Arc<Snapshot>, SubmitError> {
         let mut snapshots = self.read_many(std::slice::from_ref(stream), consistency).await?;
         snapshots.pop().ok_or(SubmitError::NotOwner)
     }
@@ -294,7 +294,7 @@ impl Engine {
         &self,
         stream: &StreamId,
         consistency: Consistency,
-    ) -> Result<(Snapshot, Position), SubmitError> {
+    ) -> Result<(Arc<Snapshot>, Position), SubmitError> {
         let mut shown =
             self.read_shard(self.shard_of(stream), vec![stream.clone()], consistency).await?;
         Ok((shown.snapshots.pop().ok_or(SubmitError::NotOwner)?, shown.at))
@@ -308,7 +308,7 @@ impl Engine {
         &self,
         streams: &[StreamId],
         consistency: Consistency,
-    ) -> Result<Vec<Snapshot>, SubmitError> {
+    ) -> Result<Vec<Arc<Snapshot>>, SubmitError> {
         let mut by_shard: BTreeMap<ShardId, Vec<usize>> = BTreeMap::new();
         for (place, stream) in streams.iter().enumerate() {
             by_shard.entry(self.shard_of(stream)).or_default().push(place);
@@ -322,7 +322,7 @@ impl Engine {
             }
         });
         let rounds = try_join_all(rounds).await?;
-        let found: BTreeMap<usize, Snapshot> = rounds.into_iter().flatten().collect();
+        let found: BTreeMap<usize, Arc<Snapshot>> = rounds.into_iter().flatten().collect();
         Ok(found.into_values().collect())
     }
 

@@ -249,7 +249,7 @@ impl World {
     }
 
     pub(crate) async fn read(&self, stream: &StreamId) -> State {
-        self.engine.read(stream, Consistency::Linearizable).await.unwrap().state
+        self.engine.read(stream, Consistency::Linearizable).await.unwrap().state.clone()
     }
 
     pub(crate) async fn stock(&self, sku: &str) -> Stock {

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use domain::{id::StreamId, timestamp::Timestamp};
-use infra::log::{Checkpoint, Commit, DeliveryError, LogRecord, Nonce, Offset, OutgoingRecord, Report, Ticket};
+use infra::log::{
+    Checkpoint, Commit, DeliveryError, LogRecord, Nonce, Offset, OutgoingRecord, Report, Ticket,
+};
 
 use super::{Answer, Submission, SubmitError};
 

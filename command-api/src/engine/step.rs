@@ -228,12 +228,12 @@ impl Machine {
     ///
     /// # Errors
     /// The stream holds an event that this release cannot read, or the store cannot.
-    pub fn snapshot(&mut self, stream: &StreamId) -> Result<Snapshot, SubmitError> {
+    pub fn snapshot(&mut self, stream: &StreamId) -> Result<Arc<Snapshot>, SubmitError> {
         #[cfg(feature = "simulation")]
         if self.mistakes.has(Mistake::ReadsShowSpeculation) {
             return self.newest(stream);
         }
-        self.streams.confirmed(stream).map(Arc::unwrap_or_clone).map_err(no_state)
+        self.streams.confirmed(stream).map_err(no_state)
     }
 
     /// Whether the state is that of an owner: before, reads would show a past without a bound.

@@ -19,7 +19,10 @@ use domain::{
 use infra::{
     clock::Clock,
     config,
-    log::{Checkpoint, Commit, CommitBody, EventLog, Offset, RequestHash, follow::Follower, memory::MemoryLog},
+    log::{
+        Checkpoint, Commit, CommitBody, EventLog, Offset, RequestHash, follow::Follower,
+        memory::MemoryLog,
+    },
     shutdown::Shutdown,
     task::{self, Task},
 };
@@ -114,7 +117,7 @@ async fn an_acknowledged_command_is_read_and_survives_a_restart() {
         .read(&receive("A", 1).stream, Consistency::Linearizable)
         .await
         .expect("a state");
-    let State::Stock(stock) = snapshot.state else { panic!("a stock") };
+    let State::Stock(stock) = &snapshot.state else { panic!("a stock") };
     assert_eq!((stock.on_hand(), snapshot.revision), (1, 1));
     second.stop().await;
 }

@@ -9,7 +9,7 @@
 mod body;
 mod checkout;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     extract::State,
@@ -226,7 +226,7 @@ async fn look_up(
 }
 
 /// What is for sale now under this code, as it was found.
-fn listing(found: &BTreeMap<StreamId, Snapshot>, sku: &Sku) -> Option<Listing> {
+fn listing(found: &BTreeMap<StreamId, Arc<Snapshot>>, sku: &Sku) -> Option<Listing> {
     match &found.get(&sku.stream())?.state {
         Aggregate::Sku(claim) => claim.listing.clone(),
         _ => None,

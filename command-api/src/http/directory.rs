@@ -73,9 +73,9 @@ impl EngineDirectory {
         let _place = self.admission.try_enter(engine, &[(engine.shard_of(stream), 1)])?;
         let (snapshot, at) = engine.show(stream, consistency).await?;
         let found = |record| Found { record, as_of, seen: at.entries().next() };
-        let State::ApiKey(key) = snapshot.state else { return Ok(found(None)) };
-        let Some(issued) = key.issued else { return Ok(found(None)) };
-        let (roles, expires_at) = (issued.roles, issued.expires_at);
+        let State::ApiKey(key) = &snapshot.state else { return Ok(found(None)) };
+        let Some(issued) = &key.issued else { return Ok(found(None)) };
+        let (roles, expires_at) = (issued.roles.clone(), issued.expires_at);
         // A hash that is none was written by nobody that we know.
         let hash = issued.hash.parse().map_err(|_invalid| SubmitError::StreamUnreadable)?;
         Ok(found(Some(KeyRecord { hash, roles, expires_at, revoked: key.revoked })))

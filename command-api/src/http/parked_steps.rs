@@ -274,8 +274,8 @@ async fn find(app: &AppState, id: StepId) -> Result<(StepId, ParkedStep), Proble
 /// Of all shards.
 async fn all(app: &AppState) -> Result<Vec<(StepId, ParkedStep)>, Problem> {
     let snapshots = app.read_many(streams(app)?.collect()).await?;
-    let steps = snapshots.into_values().flat_map(|snapshot| match snapshot.state {
-        Aggregate::Process(process) => process.into_steps(),
+    let steps = snapshots.into_values().flat_map(|snapshot| match &snapshot.state {
+        Aggregate::Process(process) => process.clone().into_steps(),
         _ => Default::default(),
     });
     Ok(steps.collect())

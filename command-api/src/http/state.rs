@@ -8,7 +8,6 @@ use std::{
 
 use axum::{extract::FromRef, http::StatusCode};
 use domain::{
-    State,
     envelope::Revision,
     id::{CommandId, StreamId},
 };
@@ -143,7 +142,7 @@ impl AppState {
         Ok(self.engine.get()?.shard_count())
     }
 
-    pub(super) async fn read(&self, stream: &StreamId) -> Result<Snapshot, Problem> {
+    pub(super) async fn read(&self, stream: &StreamId) -> Result<Arc<Snapshot>, Problem> {
         let engine = self.engine.get()?;
         let read = read_one(engine, &self.admission, stream, Consistency::Linearizable).await;
         read.map_err(problem)
@@ -155,7 +154,7 @@ impl AppState {
         &self,
         stream: &StreamId,
         revision: Revision,
-    ) -> Result<Snapshot, Problem> {
+    ) -> Result<Arc<Snapshot>, Problem> {
         let engine = self.engine.get()?;
         match engine.read(stream, Consistency::Serializable).await {
             Ok(snapshot) if snapshot.revision >= revision => Ok(snapshot),
@@ -165,19 +164,19 @@ impl AppState {
 
     /// What a stream was a moment ago, for a guess that is looked at again: without a round through the
     /// log, if this node serves it.
-    pub(super) async fn glance(&self, stream: &StreamId) -> Option<State> {
+    pub(super) async fn glance(&self, stream: &StreamId) -> Option<Arc<Snapshot>> {
         let engine = self.engine.get().ok()?;
         let (shard, streams) = (engine.shard_of(stream), vec![stream.clone()]);
         let read = engine.read_here(shard, streams, Consistency::Serializable);
         let shown = timeout(GLANCE_WAIT_MAX, read).await.ok()?.ok()?;
-        Some(shown.snapshots.into_iter().next()?.state)
+        shown.snapshots.into_iter().next()
     }
 
     /// All of these streams, or none: each is asked for once, however often it is named.
     pub(super) async fn read_many(
         &self,
         streams: BTreeSet<StreamId>,
-    ) -> Result<BTreeMap<StreamId, Snapshot>, Problem> {
+    ) -> Result<BTreeMap<StreamId, Arc<Snapshot>>, Problem> {
         let engine = self.engine.get()?;
         let read = read(engine, &self.admission, streams, Consistency::Linearizable).await;
         read.map_err(problem)
@@ -189,7 +188,7 @@ async fn read_one(
     admission: &Admission,
     stream: &StreamId,
     consistency: Consistency,
-) -> Result<Snapshot, SubmitError> {
+) -> Result<Arc<Snapshot>, SubmitError> {
     let streams = BTreeSet::from([stream.clone()]);
     let mut found = read(engine, admission, streams, consistency).await?;
     found.remove(stream).ok_or(SubmitError::NotOwner)
@@ -201,7 +200,7 @@ async fn read(
     admission: &Admission,
     streams: BTreeSet<StreamId>,
     consistency: Consistency,
-) -> Result<BTreeMap<StreamId, Snapshot>, SubmitError> {
+) -> Result<BTreeMap<StreamId, Arc<Snapshot>>, SubmitError> {
     let mut weights = BTreeMap::<_, usize>::new();
     for stream in &streams {
         *weights.entry(engine.shard_of(stream)).or_default() += 1;

@@ -70,7 +70,8 @@ impl Feed {
         loop {
             match &mut self.source {
                 Source::Log { follower, ahead } => {
-                    if ahead.is_none() && is_near(&self.engine, self.shard, follower.next_offset()) {
+                    if ahead.is_none() && is_near(&self.engine, self.shard, follower.next_offset())
+                    {
                         *ahead = self.engine.listen(self.shard, self.commits_max).await;
                     }
                     let reached = self.checkpoint.next_offset;

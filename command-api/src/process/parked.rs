@@ -32,7 +32,7 @@ use super::{
     worker::{actor, process_of},
 };
 use crate::{
-    engine::{self, Consistency, Precondition, Submission, SubmitError},
+    engine::{self, Consistency, Precondition, Snapshot, Submission, SubmitError},
     metrics::{EventsSettled, StepParked},
 };
 
@@ -96,8 +96,8 @@ impl Managers {
             |_: &SubmitError| true,
             || self.engine.read(&stream, Consistency::Linearizable),
         );
-        match read.await.map(|snapshot| snapshot.state) {
-            Ok(State::Process(process)) => *process,
+        match read.await.as_deref() {
+            Ok(Snapshot { state: State::Process(process), .. }) => Process::clone(process),
             // It is asked until it answers, and holds nothing else.
             Ok(_) | Err(_) => Process::default(),
         }
@@ -125,11 +125,11 @@ impl Managers {
         };
         // Processes write this stream with this release, so it can be read.
         let Ok(snapshot) = self.read(&event.stream, event.revision).await else { return };
-        let State::Process(process) = snapshot.state else { return };
+        let State::Process(process) = &snapshot.state else { return };
         // Otherwise the event is settled by now.
         let Some(parked) = process.step(*step_id) else { return };
         let step = &parked.step;
-        let verdicts = Verdicts::of(&process, step.event_id);
+        let verdicts = Verdicts::of(process, step.event_id);
         let done = match self.find(step).await {
             Some(delivered) => self.again(&delivered, &verdicts, place).await,
             // Nothing can be done about an event that the log no longer has.

@@ -5,9 +5,7 @@ use std::{pin::pin, time::Duration};
 use domain::{StreamType, process::Process, shard::ShardId};
 use futures_util::{Stream, StreamExt, stream, stream::FuturesUnordered};
 use infra::{
-    log::{
-        Checkpoint, Commit, CommitBody, EventRecord, ReadError, progress::ProgressError,
-    },
+    log::{Checkpoint, Commit, CommitBody, EventRecord, ReadError, progress::ProgressError},
     retry::Policy,
     shutdown::Shutdown,
     telemetry::emit,

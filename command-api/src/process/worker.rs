@@ -11,7 +11,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 use domain::{
     Command, Event, State,
     envelope::{Recorded, Revision},
-    id::{CausationId, CommandId, CorrelationId, EventId, ProductId, Sku, StreamId},
+    id::{CausationId, CommandId, CorrelationId, EventId, OrderId, ProductId, Sku, StreamId},
     order::Order,
     payment, sku,
 };
@@ -167,8 +167,8 @@ impl Managers {
 
     async fn checkout(&self, event: &Recorded) -> Result<Plan, Failed> {
         if let Event::Payment(payment::Event::AskedAgain { attempt, .. }) = &event.event {
-            return Ok(match self.read(&event.stream, event.revision).await?.state {
-                State::Payment(payment) => checkout::ask_again(event, &payment, *attempt),
+            return Ok(match &self.read(&event.stream, event.revision).await?.state {
+                State::Payment(payment) => checkout::ask_again(event, payment, *attempt),
                 _ => Plan::default(),
             });
         }
@@ -176,34 +176,30 @@ impl Managers {
             && payment::settled_reference(method_token, *amount).is_none()
         {
             // Delivered again, it may have been answered: another answer would contradict that one.
-            return Ok(match self.read(&event.stream, event.revision).await?.state {
-                State::Payment(payment) => checkout::ask_again(event, &payment, 1),
+            return Ok(match &self.read(&event.stream, event.revision).await?.state {
+                State::Payment(payment) => checkout::ask_again(event, payment, 1),
                 _ => Plan::default(),
             });
         }
-        let order = match checkout::order_of(event) {
-            Some(order_id) => self.order(event, &order_id.stream()).await?,
-            None => Order::default(),
+        let desk = self.desk.name();
+        let Some(stream) = checkout::order_of(event).map(OrderId::stream) else {
+            return Ok(checkout::react(event, &Order::default(), desk));
         };
-        Ok(checkout::react(event, &order, self.desk.name()))
-    }
-
-    async fn order(&self, event: &Recorded, stream: &StreamId) -> Result<Order, Failed> {
         // An order that another stream's event names has been placed before.
-        let revision = if event.stream == *stream { event.revision } else { 1 };
-        Ok(match self.read(stream, revision).await?.state {
-            State::Order(order) => *order,
-            _ => Order::default(),
+        let revision = if event.stream == stream { event.revision } else { 1 };
+        Ok(match &self.read(&stream, revision).await?.state {
+            State::Order(order) => checkout::react(event, order, desk),
+            _ => checkout::react(event, &Order::default(), desk),
         })
     }
 
     async fn catalogue(&self, event: &Recorded) -> Result<Plan, Failed> {
         let Ok(id) = event.stream.key().parse::<ProductId>() else { return Ok(Plan::default()) };
-        let Snapshot { state, revision } = self.read(&event.stream, event.revision).await?;
-        let State::Product(product) = state else { return Ok(Plan::default()) };
+        let snapshot = self.read(&event.stream, event.revision).await?;
+        let State::Product(product) = &snapshot.state else { return Ok(Plan::default()) };
         let Some(entry) = &product.entry else { return Ok(Plan::default()) };
-        Ok(match self.read(&entry.sku.stream(), 0).await?.state {
-            State::Sku(claim) => catalogue::react(id, &product, revision, &claim),
+        Ok(match &self.read(&entry.sku.stream(), 0).await?.state {
+            State::Sku(claim) => catalogue::react(id, product, snapshot.revision, claim),
             _ => Plan::default(),
         })
     }
@@ -212,8 +208,8 @@ impl Managers {
     async fn lapsed(&self, event: &Recorded, product_id: ProductId) -> Result<Plan, Failed> {
         let Ok(sku) = event.stream.key().parse::<Sku>() else { return Ok(Plan::default()) };
         let now = Consistency::Linearizable;
-        Ok(match self.read_as(&product_id.stream(), 0, now).await?.state {
-            State::Product(product) => catalogue::look_after(product_id, &sku, &product),
+        Ok(match &self.read_as(&product_id.stream(), 0, now).await?.state {
+            State::Product(product) => catalogue::look_after(product_id, &sku, product),
             _ => Plan::default(),
         })
     }
@@ -223,7 +219,7 @@ impl Managers {
         &self,
         stream: &StreamId,
         revision: Revision,
-    ) -> Result<Snapshot, Failed> {
+    ) -> Result<Arc<Snapshot>, Failed> {
         self.read_as(stream, revision, Consistency::Serializable).await
     }
 
@@ -232,7 +228,7 @@ impl Managers {
         stream: &StreamId,
         revision: Revision,
         consistency: Consistency,
-    ) -> Result<Snapshot, Failed> {
+    ) -> Result<Arc<Snapshot>, Failed> {
         let may_retry = |error: &ReadFailed| match error {
             ReadFailed::Engine(error) => !error.is_final(),
             ReadFailed::Behind => true,

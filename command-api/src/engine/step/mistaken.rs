@@ -45,9 +45,9 @@ impl Machine {
         self
     }
 
-    pub(super) fn newest(&mut self, stream: &StreamId) -> Result<Snapshot, SubmitError> {
+    pub(super) fn newest(&mut self, stream: &StreamId) -> Result<Arc<Snapshot>, SubmitError> {
         self.streams
-            .decide(stream, |state, revision| Snapshot { state: state.clone(), revision })
+            .decide(stream, |state, revision| Arc::new(Snapshot { state: state.clone(), revision }))
             .map_err(no_state)
     }
 
@@ -289,8 +289,7 @@ impl Machine {
                 changed.deadline = None;
             }
             if self.mistakes.has(Mistake::SpeculationSaved) {
-                changed.snapshot =
-                    self.newest(&changed.stream).map(Arc::new).map_err(|_why| Unread::Unknown);
+                changed.snapshot = self.newest(&changed.stream).map_err(|_why| Unread::Unknown);
             }
         }
         if self.mistakes.has(Mistake::ForgottenWhenTaken) {

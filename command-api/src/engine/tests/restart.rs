@@ -70,7 +70,7 @@ pub(super) async fn on_hand(running: &Running) -> u32 {
         .read(&receive("A", 0).stream, Consistency::Linearizable)
         .await
         .expect("a state");
-    let State::Stock(stock) = snapshot.state else { panic!("a stock") };
+    let State::Stock(stock) = &snapshot.state else { panic!("a stock") };
     stock.on_hand()
 }
 

@@ -24,7 +24,7 @@ use uuid::Uuid;
 
 use super::{CartHeaders, admit, listing};
 use crate::{
-    engine::{Outcome, SubmitError},
+    engine::{Outcome, Snapshot, SubmitError},
     http::{
         answer::{Accepted, Reply},
         incoming::{Incoming, Origin},
@@ -172,11 +172,12 @@ async fn place(
     order_id: OrderId,
     outcome: &Outcome,
 ) -> Result<Position, Problem> {
-    let Aggregate::Cart(cart) = app.read_from(&id.stream(), outcome.revision()).await?.state else {
+    let snapshot = app.read_from(&id.stream(), outcome.revision()).await?;
+    let Aggregate::Cart(cart) = &snapshot.state else {
         return Err(Problem::internal("the stream of a cart holds something else"));
     };
     let Some(checkout) = cart.checkout().filter(|_| cart.order_id == Some(order_id)) else {
-        return Err(refused(&cart, order_id));
+        return Err(refused(cart, order_id));
     };
     let placed = match outcome {
         Outcome::Committed { events: happened, .. } if let Some(event) = happened.last() => {
@@ -224,20 +225,23 @@ async fn terms(
     let chosen = body.order_id.is_some().then(|| order_stream.clone());
     // Each round through the log takes its time, so all is asked for in one: the lines that the cart
     // had a moment ago are mostly those that it has.
-    let lines_before: Vec<_> = match app.glance(&stream).await {
-        Some(Aggregate::Cart(cart)) => skus_of(&cart).map(Sku::stream).collect(),
+    let lines_before: Vec<_> = match app.glance(&stream).await.as_deref() {
+        Some(Snapshot { state: Aggregate::Cart(cart), .. }) => {
+            skus_of(cart).map(Sku::stream).collect()
+        }
         _ => vec![],
     };
     let wanted = lines_before.into_iter().chain(chosen).chain([stream.clone()]);
     let mut found = app.read_many(wanted.collect()).await?;
     let order_exists = found.remove(&order_stream).is_some_and(|read| is_anothers(&read.state, id));
-    let Some(Aggregate::Cart(cart)) = found.remove(&stream).map(|read| read.state) else {
+    let read = found.remove(&stream);
+    let Some(Snapshot { state: Aggregate::Cart(cart), .. }) = read.as_deref() else {
         return Err(Problem::internal("the stream of a cart holds something else"));
     };
-    let added = skus_of(&cart).map(Sku::stream).filter(|stream| !found.contains_key(stream));
+    let added = skus_of(cart).map(Sku::stream).filter(|stream| !found.contains_key(stream));
     let added = app.read_many(added.collect()).await?;
     found.extend(added);
-    let listings = skus_of(&cart).map(|sku| (sku.clone(), listing(&found, sku))).collect();
+    let listings = skus_of(cart).map(|sku| (sku.clone(), listing(&found, sku))).collect();
     Ok(Terms {
         channel: body.channel,
         occurred_at: body.occurred_at,

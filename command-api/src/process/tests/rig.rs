@@ -100,7 +100,7 @@ impl Rig {
     }
 
     pub(super) async fn read(&self, stream: &StreamId) -> State {
-        self.managers.engine.read(stream, Consistency::Linearizable).await.unwrap().state
+        self.managers.engine.read(stream, Consistency::Linearizable).await.unwrap().state.clone()
     }
 
     pub(super) async fn stock(&self, sku: &Sku) -> Stock {

@@ -57,7 +57,7 @@ fn a_checkpoint_never_lies_within_a_commit() {
     world.land(second);
     world.crash();
     world.claim();
-    let State::Stock(stock) = world.machine.snapshot(&stream()).unwrap().state else { panic!() };
+    let State::Stock(stock) = &world.machine.snapshot(&stream()).unwrap().state else { panic!() };
     assert_eq!(stock.reserved(), 0);
 }
 

@@ -10,8 +10,8 @@ use domain::{
     timestamp::Timestamp,
 };
 use infra::log::{
-    Checkpoint, ClaimInfo, ClaimRecord, Commit, CommitBody, DeliveryError, LogRecord, Nonce, OutgoingRecord, Reader,
-    Report, RequestHash, Stepped, Ticket,
+    Checkpoint, ClaimInfo, ClaimRecord, Commit, CommitBody, DeliveryError, LogRecord, Nonce,
+    OutgoingRecord, Reader, Report, RequestHash, Stepped, Ticket,
 };
 use uuid::Uuid;
 
