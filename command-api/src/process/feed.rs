@@ -35,7 +35,7 @@ pub(super) struct Feed {
 
 enum Source {
     Log {
-        follower: Follower,
+        follower: Box<Follower>,
         /// What the machine emits meanwhile.
         ahead: Option<Listening>,
     },
@@ -58,7 +58,7 @@ impl Feed {
             shard,
             checkpoint: follower.checkpoint(),
             commits_max: COMMITS_MAX,
-            source: Source::Log { follower, ahead: None },
+            source: Source::Log { follower: Box::new(follower), ahead: None },
         })
     }
 
@@ -91,7 +91,7 @@ impl Feed {
                     emit(FellBehind { shard: self.shard });
                     let (log, checkpoint) = (&*self.log, Some(self.checkpoint));
                     let follower = Follower::open(log, self.shard, checkpoint).await?;
-                    self.source = Source::Log { follower, ahead: None };
+                    self.source = Source::Log { follower: Box::new(follower), ahead: None };
                 }
             }
         }

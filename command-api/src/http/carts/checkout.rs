@@ -190,7 +190,7 @@ async fn place(
             let placement = placement(&cause, id, order_id, checkout);
             match app.submit(placement, origin.request.deadline).await {
                 // This checkout was refused, and the cart has been checked out on other terms since.
-                Err(SubmitError::KeyReused) => return Err(refused(&cart, order_id)),
+                Err(SubmitError::KeyReused) => return Err(refused(cart, order_id)),
                 placed => placed.map_err(unfinished)?,
             }
         }

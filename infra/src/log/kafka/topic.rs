@@ -12,7 +12,11 @@ use rdkafka::{
 use tokio::runtime::Handle;
 
 use super::{BoxError, Quiet, REQUEST_WAIT_MAX, base};
-use crate::{config, task};
+use crate::{
+    config,
+    retry::{Policy, retry},
+    task,
+};
 
 /// How long the cluster may take to make a topic.
 const CREATE_WAIT_MAX: Duration = Duration::from_secs(10);
@@ -123,10 +127,8 @@ async fn check(admin: &AdminClient<Quiet>, topic: &str, spec: TopicSpec) -> Resu
         let (topic, found, expected) = (topic.to_owned(), found.to_owned(), expected.to_owned());
         Err(TopicError::Mismatch { topic, setting, found, expected })
     };
-    let metadata =
-        admin.inner().fetch_metadata(Some(topic), REQUEST_WAIT_MAX).map_err(unavailable)?;
-    let found = metadata.topics().iter().find(|found| found.name() == topic);
-    let partitions = found.map_or(0, |found| found.partitions().len()).to_string();
+    let count = || async { partition_count(admin, topic) };
+    let partitions = retry(Policy::QUICK, |_| true, count).await?.to_string();
     let expected = spec.partitions.to_string();
     if partitions != expected {
         return mismatch("the number of partitions", &partitions, &expected);
@@ -144,6 +146,18 @@ async fn check(admin: &AdminClient<Quiet>, topic: &str, spec: TopicSpec) -> Resu
         }
     }
     Ok(())
+}
+
+/// # Errors
+/// Among others, the broker that was asked has not heard of a topic that was made a moment ago.
+fn partition_count(admin: &AdminClient<Quiet>, topic: &str) -> Result<usize, TopicError> {
+    let metadata = admin.inner().fetch_metadata(Some(topic), REQUEST_WAIT_MAX);
+    let metadata = metadata.map_err(|error| TopicError::Unavailable(error.into()))?;
+    let found = metadata.topics().iter().find(|found| found.name() == topic);
+    match found.map_or(0, |found| found.partitions().len()) {
+        0 => Err(TopicError::Unavailable("the broker does not know the topic yet".into())),
+        count => Ok(count),
+    }
 }
 
 fn value_of<'a>(settings: &'a ConfigResource, name: &str) -> &'a str {
