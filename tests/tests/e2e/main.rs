@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod checkout;
+mod commands;
 mod idempotency;
 mod last_units;
 mod poison;

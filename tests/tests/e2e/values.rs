@@ -79,7 +79,7 @@ async fn shown(stack: &Stack, created: &Answer) -> BTreeMap<String, Box<RawValue
     serde_json::from_str::<Product>(&text).expect(&text).attributes
 }
 
-async fn verify(stack: &Stack, projection: &str) {
+pub(crate) async fn verify(stack: &Stack, projection: &str) {
     let projector = stack.projector();
     let path = format!("/v1/admin/projections/{projection}/verify");
     let ordered = projector.post(&path, &json!({})).await.expect(202);
