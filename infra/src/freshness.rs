@@ -97,44 +97,28 @@ impl Freshness {
         Ok(self.position(projections))
     }
 
-    /// Waits until a projection has applied what a client has seen of a stream's shard, and tells how
-    /// far it is then; nothing if that is not known. A position that cannot be is not waited for:
-    /// whoever may come in will be told.
+    /// Waits until a projection has applied what a client has seen of a stream's shard, and is known to
+    /// be level with it as of a moment that is recent enough; tells how far it is then. A position that
+    /// cannot be is not waited for: whoever may come in will be told.
     pub async fn stand(
         &self,
         projection: Projection,
         stream: &StreamId,
         seen: &Position,
+        is_recent: impl Fn(Instant) -> bool,
         client: Client,
         until: Instant,
     ) -> Option<Stand> {
-        let shard = self.applied.borrow().looks.shard_of(stream)?;
-        let seen = seen.in_shard(shard);
-        let behind =
-            |applied: &Applied| coverage(applied, &[projection], &seen) == Ok(Coverage::Behind);
-        self.wait(client, until, |applied| !behind(applied)).await;
-        let applied = self.applied.borrow();
-        let as_of = applied.looks.level_at(projection, shard)?;
-        let stand = Stand { as_of, seen: applied.entry(projection, shard) };
-        (!behind(&applied)).then_some(stand)
-    }
-
-    /// Waits until a projection has applied all of a stream's shard that was acknowledged before `at`.
-    pub async fn level(
-        &self,
-        projection: Projection,
-        stream: &StreamId,
-        at: Instant,
-        client: Client,
-        until: Instant,
-    ) -> Option<()> {
-        let is_level = |applied: &Applied| {
-            let shard = applied.looks.shard_of(stream);
-            let level_at = shard.and_then(|shard| applied.looks.level_at(projection, shard));
-            level_at.is_some_and(|level_at| level_at >= at)
+        let stand = |applied: &Applied| {
+            let shard = applied.looks.shard_of(stream)?;
+            let as_of = applied.looks.level_at(projection, shard).filter(|at| is_recent(*at))?;
+            let behind =
+                coverage(applied, &[projection], &seen.in_shard(shard)) == Ok(Coverage::Behind);
+            let seen = applied.entry(projection, shard);
+            (!behind).then_some(Stand { as_of, seen })
         };
-        self.wait(client, until, is_level).await;
-        is_level(&self.applied.borrow()).then_some(())
+        self.wait(client, until, |applied| stand(applied).is_some()).await;
+        stand(&self.applied.borrow())
     }
 
     /// Refuses a position that cannot be, where nothing is to be waited for.

@@ -11,7 +11,9 @@ use std::{future::Future, sync::Arc, time::Duration};
 use domain::{
     Command, Event, State,
     envelope::{Recorded, Revision},
-    id::{CausationId, CommandId, CorrelationId, EventId, OrderId, ProductId, Sku, StreamId},
+    id::{
+        CausationId, CommandId, CorrelationId, EventId, OrderId, ProductId, Sku, StepId, StreamId,
+    },
     order::Order,
     payment, sku,
 };
@@ -135,14 +137,16 @@ impl Managers {
         let mut kept = Vec::new();
         while !plan.steps.is_empty() {
             let Plan { steps, next } = plan;
-            let taking = join_all(steps.iter().map(|step| self.step(&cause, verdicts, step)));
+            let ids: Vec<_> = steps.iter().map(|step| step.id(event.id)).collect();
+            let taking = steps.iter().zip(&ids);
+            let taking = join_all(taking.map(|(step, id)| self.step(&cause, verdicts, step, *id)));
             let is_outside = steps.iter().any(|step| step.action.is_outside());
             let outcomes = if is_outside { place.outside(taking).await } else { taking.await };
             let (mut known, mut failed) = (Vec::new(), Vec::new());
-            for (step, outcome) in steps.iter().zip(outcomes) {
+            for ((step, id), outcome) in steps.iter().zip(ids).zip(outcomes) {
                 match outcome.and_then(|outcome| taken(outcome, step, &next)) {
                     Ok(outcome) => {
-                        kept.extend(outcome.kept(step.id(event.id)));
+                        kept.extend(outcome.kept(id));
                         known.push(outcome);
                     }
                     Err(error) => failed.push(error),
@@ -247,8 +251,8 @@ impl Managers {
         cause: &Cause,
         verdicts: &Verdicts,
         step: &Step,
+        step_id: StepId,
     ) -> Result<Outcome, Failed> {
-        let step_id = step.id(cause.event_id);
         if let Some(reason) = verdicts.skipped(step_id) {
             if self.stands(step).await {
                 return Ok(Outcome::Done);

@@ -52,7 +52,7 @@ pub struct Inquiry<'r> {
     text: &'r str,
     /// What the client has seen: the key must be judged by no less.
     pub at_least: Position,
-    /// How long it would wait for all of this.
+    /// How long it would wait for all of this. Who is believed anyway does not wait.
     pub until: Instant,
     pub client: Client,
     pub asked_at: Instant,
@@ -162,11 +162,11 @@ impl Authenticator {
         {
             return Ok(caller.clone());
         }
-        let inquiry = Inquiry::of(parts, text, hash).ok_or_else(Problem::invalid_key)?;
+        let mut inquiry = Inquiry::of(parts, text, hash).ok_or_else(Problem::invalid_key)?;
         let known = match self.0.memory.fresh(&inquiry) {
             Some(known) => known,
             None if self.0.memory.is_refused(&inquiry) => return Err(Problem::invalid_key()),
-            None => self.0.look_up(&inquiry).await?,
+            None => self.0.look_up(&mut inquiry).await?,
         };
         if self.0.is_over(known.expires_at) {
             return Err(Problem::invalid_key());
@@ -190,7 +190,10 @@ impl Authenticator {
 }
 
 impl Inner {
-    async fn look_up(&self, inquiry: &Inquiry<'_>) -> Result<Known, Problem> {
+    async fn look_up(&self, inquiry: &mut Inquiry<'_>) -> Result<Known, Problem> {
+        if self.memory.believed(inquiry).is_some() {
+            inquiry.until = inquiry.asked_at;
+        }
         match self.directory.find(inquiry).await {
             Ok(found) if found.as_of.elapsed() < KEY_AGE_MAX => self.judge(inquiry, found),
             Ok(_) => self.fall_back(inquiry, Unavailable::Stale),

@@ -23,7 +23,7 @@ use utoipa::openapi::{
 use utoipa_axum::router::OpenApiRouter;
 
 use super::{Authenticator, Caller, role_from_name};
-use crate::http::{docs::API_KEY, problem::Problem, rates::Ticket};
+use crate::http::{docs::API_KEY, headers::AtLeast, problem::Problem, rates::Ticket};
 
 /// Puts the gate around the routes that are there so far.
 #[must_use]
@@ -62,6 +62,8 @@ async fn enter(
     let caller = gate.authenticator.caller(&mut parts).await?;
     let path = path.as_ref().map_or("", MatchedPath::as_str);
     gate.doors.door(path, &parts.method).admit(&caller)?;
+    // Also where nothing waits for it: whoever sends one relies on it.
+    let _position = AtLeast::from_headers(&parts.headers)?;
     Ok(next.run(Request::from_parts(parts, body)).await)
 }
 

@@ -6,9 +6,10 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use domain::{api_key::Role, id::ApiKeyId};
 use secrecy::SecretString;
+use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{Found, Inquiry, KeyDirectory, KeyRecord, Unavailable, role_from_name};
+use super::{Found, Inquiry, KEY_AGE_MAX, KeyDirectory, KeyRecord, Unavailable, role_from_name};
 use crate::{
     freshness::{Freshness, Projection},
     log::BoxError,
@@ -45,29 +46,32 @@ pub struct IssuedKeys<R> {
 #[async_trait]
 impl<R: IssuedRows> KeyDirectory for IssuedKeys<R> {
     async fn find(&self, inquiry: &Inquiry<'_>) -> Result<Found, Unavailable> {
-        let found = self.find_at_least(inquiry).await?;
+        let found = self.find_as_of(inquiry, |as_of| as_of.elapsed() < KEY_AGE_MAX).await?;
         // It may have been issued a moment ago. Nobody else could have signed it, so none but those
         // who were given a key wait here.
-        let is_news = found.record.is_none() && found.as_of < inquiry.asked_at;
+        let asked_at = inquiry.asked_at;
+        let is_news = found.record.is_none() && found.as_of < asked_at;
         if !is_news || self.signing.as_ref().is_some_and(|signing| !inquiry.is_signed(signing)) {
             return Ok(found);
         }
-        let (client, until, stream) = (inquiry.client, inquiry.until, inquiry.id.stream());
-        let asked_at = inquiry.asked_at;
-        let level = self.freshness.level(API_KEYS, &stream, asked_at, client, until).await;
-        level.ok_or(Unavailable::Stale)?;
-        self.find_at_least(inquiry).await
+        self.find_as_of(inquiry, |as_of| as_of >= asked_at).await
     }
 }
 
 impl<R: IssuedRows> IssuedKeys<R> {
-    /// What is there once the client's position is applied in the shard of the key.
-    async fn find_at_least(&self, inquiry: &Inquiry<'_>) -> Result<Found, Unavailable> {
-        let (client, until, stream) = (inquiry.client, inquiry.until, inquiry.id.stream());
-        let at_least = &inquiry.at_least;
-        let stand = self.freshness.stand(API_KEYS, &stream, at_least, client, until).await;
+    /// What is there once the client's position is applied in the shard of the key, and all that was
+    /// acknowledged before a moment that is recent enough.
+    async fn find_as_of(
+        &self,
+        inquiry: &Inquiry<'_>,
+        is_recent: impl Fn(Instant) -> bool + Send + Sync,
+    ) -> Result<Found, Unavailable> {
+        let Inquiry { id, at_least, client, until, .. } = inquiry;
+        let stream = id.stream();
+        let stand =
+            self.freshness.stand(API_KEYS, &stream, at_least, is_recent, *client, *until).await;
         let stand = stand.ok_or(Unavailable::Stale)?;
-        let record = match self.rows.issued(inquiry.id).await.map_err(Unavailable::Away)? {
+        let record = match self.rows.issued(*id).await.map_err(Unavailable::Away)? {
             Some(Issued::Known(record)) => Some(record),
             Some(Issued::Parked) => return Err(Unavailable::Stale),
             None => None,

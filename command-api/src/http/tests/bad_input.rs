@@ -276,6 +276,22 @@ async fn an_idempotency_key_is_visible_and_short() {
 }
 
 #[tokio::test]
+async fn what_is_no_position_is_refused_also_where_nothing_waits_for_it() {
+    let world = World::start();
+    let receive = |key: Option<&str>| {
+        let request = World::request("POST", "/v1/stock/A/receive");
+        let request = request.header("tradewind-position", "latest");
+        let request = match key {
+            Some(key) => request.header("authorization", bearer(key)),
+            None => request,
+        };
+        world.send(request.body(json!({"quantity": 1}).to_string().into()).unwrap())
+    };
+    receive(Some(OPERATOR)).await.expect_problem(400, "invalid_position");
+    receive(None).await.expect_problem(401, "unauthenticated");
+}
+
+#[tokio::test]
 async fn a_refused_request_appends_nothing_and_keeps_its_key() {
     let world = World::start();
     world.product("A-1", 0).await;

@@ -7,7 +7,7 @@ use tokio::{sync::watch, time::Instant};
 
 use super::*;
 use crate::{
-    auth::{ApiKey, Authenticator, Client},
+    auth::{ApiKey, Authenticator, Client, KeyHash},
     clock::Clock,
     freshness::{Applied, PositionRow},
     http::{
@@ -33,8 +33,24 @@ impl IssuedRows for Nothing {
     }
 }
 
+/// One key, whatever its id.
+struct One(KeyHash);
+
+#[async_trait]
+impl IssuedRows for One {
+    async fn issued(&self, _: ApiKeyId) -> Result<Option<Issued>, BoxError> {
+        let roles = BTreeSet::from([Role::Staff]);
+        Ok(Some(Issued::Known(KeyRecord { hash: self.0, roles, expires_at: None, revoked: false })))
+    }
+}
+
 /// Both shards, applied up to there and level as of a moment ago.
 fn applied_up_to(next_offset: i64) -> Applied {
+    applied(next_offset, Some(3.0))
+}
+
+/// Nobody knows how level, unless told how many seconds ago they were.
+fn applied(next_offset: i64, level_seconds: Option<f64>) -> Applied {
     let row = |shard| PositionRow {
         projection: API_KEYS.0.to_owned(),
         version: 1,
@@ -45,7 +61,7 @@ fn applied_up_to(next_offset: i64) -> Applied {
         lag_records: 0,
         lag_seconds: 0.0,
         applied_at: DateTime::UNIX_EPOCH,
-        level_seconds: Some(3.0),
+        level_seconds,
         end_seconds: Some(1.0),
         shard_count: Some(SHARDS),
     };
@@ -97,4 +113,41 @@ async fn all_waits_of_a_request_end_at_one_moment() {
     tokio::time::advance(Duration::from_millis(1500)).await;
     feed.send_replace(applied_up_to(6));
     asking.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_waits_until_its_shard_is_known_to_be_level_unless_it_is_believed_anyway() {
+    let (feed, told) = watch::channel(Applied::default());
+    let key = ApiKey::generate(ApiKeyId::new(Uuid::nil()), &SIGNING.into()).unwrap();
+    let keys = IssuedKeys {
+        rows: One(key.hash),
+        freshness: Freshness::new(told),
+        signing: Some(SecretString::from(SIGNING)),
+    };
+    let authenticator = Authenticator::new(None, Arc::new(keys), Clock::System, None);
+    let shard = shard_of(&key.id.stream(), u32::try_from(SHARDS).unwrap());
+    let parts = request(&key, &at(shard, 5));
+    let began = Instant::now();
+    // Nothing is known at first, then how far the shards are, then a level that is too old.
+    let later = [(5, None), (5, Some(60.0)), (5, Some(0.5))];
+    let telling = async {
+        for (next_offset, level_seconds) in later {
+            tokio::time::sleep(PATIENCE / 4).await;
+            feed.send_replace(applied(next_offset, level_seconds));
+        }
+    };
+    let (caller, ()) = tokio::join!(authenticator.authenticate(&parts), telling);
+    caller.unwrap();
+    assert_eq!(began.elapsed(), PATIENCE / 4 * 3);
+
+    // Of what was found a moment ago nobody doubts, so that none waits for what is not told now.
+    feed.send_replace(applied(5, None));
+    tokio::time::advance(Duration::from_secs(3)).await;
+    let asked_at = Instant::now();
+    authenticator.authenticate(&parts).await.unwrap();
+    assert_eq!(asked_at.elapsed(), Duration::ZERO);
+    tokio::time::advance(Duration::from_secs(2)).await;
+    let asked_at = Instant::now();
+    let problem = authenticator.authenticate(&parts).await.unwrap_err();
+    assert_eq!((problem.code(), asked_at.elapsed()), ("stale", PATIENCE));
 }

@@ -86,7 +86,7 @@ impl<'a> Cart<'a> {
     /// What the cart's owner finds at that position.
     pub(super) async fn shows(&self, accepted: &Answer, status: &str) {
         let path = format!("/v1/carts/{}", self.id);
-        let shown = read(|| self.signed(self.client.query(&path)), accepted).await;
+        let shown = read(self.signed(self.client.query(&path)), accepted).await;
         let expected = json!({
             "id": self.id, "status": status, "currency": self.shelf.currency, "staff": self.staff,
             "lines": self.lines, "totals": self.shelf.totals(&self.lines),

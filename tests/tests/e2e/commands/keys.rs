@@ -76,5 +76,5 @@ pub(super) async fn try_all(tried: &Tried<'_>) {
 
 /// How the query API receives a key at the position of an answer.
 async fn knocks(client: &Client, accepted: &Answer) -> Answer {
-    told(|| client.query("/v1/positions"), accepted).await
+    told(client.query("/v1/positions"), accepted).await
 }

@@ -67,7 +67,7 @@ impl<'a> Tried<'a> {
 
     /// The document at the position of an answer, as staff see it.
     pub(super) async fn shown(&self, path: &str, accepted: &Answer) -> Value {
-        read(|| self.stack.staff().query(path), accepted).await
+        read(self.stack.staff().query(path), accepted).await
     }
 
     /// Every command of the contract was tried, and enough of each was accepted.
@@ -123,21 +123,14 @@ impl<'a> Tried<'a> {
 }
 
 /// The document at the position of an answer.
-pub(super) async fn read(request: impl Fn() -> RequestBuilder, accepted: &Answer) -> Value {
+pub(super) async fn read(request: RequestBuilder, accepted: &Answer) -> Value {
     told(request, accepted).await.expect(200).body
 }
 
-/// What the query API tells at the position of an answer, once it can: it cannot while it does not know
-/// how fresh its keys are, as in the first moments of a shard.
-pub(super) async fn told(request: impl Fn() -> RequestBuilder, accepted: &Answer) -> Answer {
-    let position = accepted.header("Tradewind-Position");
-    let request = &request;
-    eventually("the query API can tell", SETTLE_WAIT_MAX, || async {
-        let request = request().header("Tradewind-Position", position);
-        let answer = send(request.header("Prefer", "wait=30")).await;
-        if answer.status == 503 { Err(answer.body) } else { Ok(answer) }
-    })
-    .await
+/// What the query API tells at the position of an answer.
+pub(super) async fn told(request: RequestBuilder, accepted: &Answer) -> Answer {
+    let request = request.header("Tradewind-Position", accepted.header("Tradewind-Position"));
+    send(request.header("Prefer", "wait=30")).await
 }
 
 /// What processes wait for an operator with.
