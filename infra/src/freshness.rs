@@ -15,6 +15,8 @@ mod looks;
 mod places;
 mod positions;
 
+use std::sync::OnceLock;
+
 use domain::id::StreamId;
 use tokio::{
     sync::watch,
@@ -66,6 +68,7 @@ pub struct Stand {
 }
 
 impl Freshness {
+    /// Places to wait at are its own: who shall not take them from each other has another.
     #[must_use]
     pub fn new(applied: watch::Receiver<Applied>) -> Self {
         Self { applied, places: Places::default() }
@@ -109,11 +112,13 @@ impl Freshness {
         client: Client,
         until: Instant,
     ) -> Option<Stand> {
+        let seen_in_shard = OnceLock::new();
         let stand = |applied: &Applied| {
             let shard = applied.looks.shard_of(stream)?;
+            // Once, for a position may be long, and this is asked at each change.
+            let seen = seen_in_shard.get_or_init(|| seen.in_shard(shard));
             let as_of = applied.looks.level_at(projection, shard).filter(|at| is_recent(*at))?;
-            let behind =
-                coverage(applied, &[projection], &seen.in_shard(shard)) == Ok(Coverage::Behind);
+            let behind = coverage(applied, &[projection], seen) == Ok(Coverage::Behind);
             let seen = applied.entry(projection, shard);
             (!behind).then_some(Stand { as_of, seen })
         };

@@ -64,9 +64,10 @@ impl Service {
         let readiness = Readiness::new();
         let condition = readiness.condition("read_models");
         let (feed, applied) = Feed::new(reading, projections::READS, condition);
-        let freshness = Freshness::new(applied);
+        // Keys of a shard that is not known to be level take no place from reads.
+        let (freshness, of_keys) = (Freshness::new(applied.clone()), Freshness::new(applied));
         let (rows, signing) = (read_model.clone(), Some(auth.cart_token_secret.clone()));
-        let keys = IssuedKeys { rows, freshness: freshness.clone(), signing };
+        let keys = IssuedKeys { rows, freshness: of_keys, signing };
         let authenticator = Authenticator::new(
             auth.operator_key_sha256,
             Arc::new(keys),

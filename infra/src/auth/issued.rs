@@ -46,7 +46,7 @@ pub struct IssuedKeys<R> {
 #[async_trait]
 impl<R: IssuedRows> KeyDirectory for IssuedKeys<R> {
     async fn find(&self, inquiry: &Inquiry<'_>) -> Result<Found, Unavailable> {
-        let found = self.find_as_of(inquiry, |as_of| as_of.elapsed() < KEY_AGE_MAX).await?;
+        let found = self.find_since(inquiry, None).await?;
         // It may have been issued a moment ago. Nobody else could have signed it, so none but those
         // who were given a key wait here.
         let asked_at = inquiry.asked_at;
@@ -54,19 +54,22 @@ impl<R: IssuedRows> KeyDirectory for IssuedKeys<R> {
         if !is_news || self.signing.as_ref().is_some_and(|signing| !inquiry.is_signed(signing)) {
             return Ok(found);
         }
-        self.find_as_of(inquiry, |as_of| as_of >= asked_at).await
+        self.find_since(inquiry, Some(asked_at)).await
     }
 }
 
 impl<R: IssuedRows> IssuedKeys<R> {
-    /// What is there once the client's position is applied in the shard of the key, and all that was
-    /// acknowledged before a moment that is recent enough.
-    async fn find_as_of(
+    /// What is there once the client's position is applied in the shard of the key, and as much as has
+    /// to be known: what was acknowledged [`KEY_AGE_MAX`] ago, or even a moment ago.
+    async fn find_since(
         &self,
         inquiry: &Inquiry<'_>,
-        is_recent: impl Fn(Instant) -> bool + Send + Sync,
+        moment: Option<Instant>,
     ) -> Result<Found, Unavailable> {
         let Inquiry { id, at_least, client, until, .. } = inquiry;
+        let is_recent = |as_of: Instant| {
+            as_of.elapsed() < KEY_AGE_MAX && moment.is_none_or(|moment| as_of >= moment)
+        };
         let stream = id.stream();
         let stand =
             self.freshness.stand(API_KEYS, &stream, at_least, is_recent, *client, *until).await;
