@@ -41,6 +41,10 @@ use crate::{
     telemetry::emit,
 };
 
+/// The kernel gives up a client that takes nothing for so long, whatever else it does: longer than a
+/// client may send without taking answers, as one does that reads when all of its batch is sent.
+const UNTAKEN_WAIT_MAX: Duration = Duration::from_mins(11);
+
 /// Bytes of a request's head. More get 431.
 pub(super) const HEAD_BYTES_MAX: usize = 64 << 10;
 /// Bytes of a request's path and query. More get 414.
@@ -198,8 +202,7 @@ async fn serve(stream: TcpStream, asked: Asked, closing: Shutdown) {
     // Answers are written whole, so waiting for more to send only delays them. A failure means
     // that the client is gone, which the connection will find out by itself.
     stream.set_nodelay(true).ok();
-    // The kernel gives a client up that acknowledges nothing, whatever is left to be written.
-    SockRef::from(&stream).set_tcp_user_timeout(Some(wait_max)).ok();
+    SockRef::from(&stream).set_tcp_user_timeout(Some(UNTAKEN_WAIT_MAX.max(wait_max))).ok();
     let (stream, bodies) = SteadyStream::new(stream, wait_max);
     let service = service_fn(move |request| call(asked.clone(), bodies.clone(), request));
     let connection = http1::Builder::new()

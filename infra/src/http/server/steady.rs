@@ -34,20 +34,27 @@ const REST_WAIT_MAX: Duration = Duration::from_secs(5);
 #[error("the client has not gone on for {0:?}")]
 pub(crate) struct Stalled(Duration);
 
-/// Runs while nothing goes on.
+/// Runs while nothing goes on, neither here nor in the other direction: one who takes answers may wait
+/// for them before it sends more, and one who sends may take its answers later.
 #[derive(Debug)]
 struct Patience {
     wait_max: Duration,
     stalled: Option<Pin<Box<Sleep>>>,
+    opposite: Moved,
+    seen: u64,
 }
 
 impl Patience {
-    fn new(wait_max: Duration) -> Self {
-        Self { wait_max, stalled: None }
+    fn new(wait_max: Duration, opposite: Moved) -> Self {
+        Self { wait_max, stalled: None, seen: opposite.get(), opposite }
     }
 
     /// Lets what happens pass, and ends the wait for what does not.
     fn watch<T>(&mut self, cx: &mut Context<'_>, polled: Poll<T>) -> Poll<Result<T, Stalled>> {
+        let moved = self.opposite.get();
+        if std::mem::replace(&mut self.seen, moved) != moved {
+            self.stalled = None;
+        }
         if let Poll::Ready(value) = polled {
             self.stalled = None;
             return Poll::Ready(Ok(value));
@@ -59,15 +66,13 @@ impl Patience {
     }
 }
 
-/// Bytes that the client has taken. One who takes answers may wait for them before it sends more.
+/// Bytes that went in one direction.
 #[derive(Clone, Debug, Default)]
-struct Taken(Arc<AtomicU64>);
+struct Moved(Arc<AtomicU64>);
 
-impl Taken {
-    fn add(&self, written: &Poll<io::Result<usize>>) {
-        if let Poll::Ready(Ok(bytes)) = written {
-            self.0.fetch_add(u64::try_from(*bytes).unwrap_or(u64::MAX), Ordering::Relaxed);
-        }
+impl Moved {
+    fn add(&self, bytes: usize) {
+        self.0.fetch_add(u64::try_from(bytes).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     fn get(&self) -> u64 {
@@ -90,7 +95,8 @@ impl Unread {
 pub(super) struct SteadyStream {
     stream: TcpStream,
     writing: Patience,
-    taken: Taken,
+    taken: Moved,
+    sent: Moved,
     unread: Unread,
     rest: Option<Rest>,
 }
@@ -106,16 +112,32 @@ struct Rest {
 #[derive(Clone, Debug)]
 pub(super) struct Bodies {
     wait_max: Duration,
-    taken: Taken,
+    taken: Moved,
     unread: Unread,
 }
 
 impl SteadyStream {
     pub(super) fn new(stream: TcpStream, wait_max: Duration) -> (Self, Bodies) {
-        let (taken, unread) = (Taken::default(), Unread::default());
+        let (taken, sent, unread) = (Moved::default(), Moved::default(), Unread::default());
         let bodies = Bodies { wait_max, taken: taken.clone(), unread: unread.clone() };
-        let writing = Patience::new(wait_max);
-        (Self { stream, writing, taken, unread, rest: None }, bodies)
+        let writing = Patience::new(wait_max, sent.clone());
+        (Self { stream, writing, taken, sent, unread, rest: None }, bodies)
+    }
+
+    fn watch(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(bytes)) = &written {
+            self.taken.add(*bytes);
+        }
+        let watched = ready!(self.writing.watch(cx, written));
+        if watched.is_err() {
+            // Else the kernel would go on trying to hand over what nobody takes.
+            self.stream.set_zero_linger().ok();
+        }
+        Poll::Ready(settle(watched))
     }
 }
 
@@ -127,7 +149,9 @@ impl AsyncRead for SteadyStream {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
-        self.unread.set(buffer.filled().len() > before);
+        let read = buffer.filled().len() - before;
+        self.sent.add(read);
+        self.unread.set(read > 0);
         Poll::Ready(Ok(()))
     }
 }
@@ -139,8 +163,7 @@ impl AsyncWrite for SteadyStream {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.taken.add(&polled);
-        self.writing.watch(cx, polled).map(settle)
+        self.watch(cx, polled)
     }
 
     fn poll_write_vectored(
@@ -149,8 +172,7 @@ impl AsyncWrite for SteadyStream {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        self.taken.add(&polled);
-        self.writing.watch(cx, polled).map(settle)
+        self.watch(cx, polled)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -192,9 +214,8 @@ fn settle(written: Result<io::Result<usize>, Stalled>) -> io::Result<usize> {
 impl Bodies {
     pub(super) fn of(&self, body: Incoming) -> SteadyBody {
         self.unread.set(!body.is_end_stream());
-        let (taken, unread) = (self.taken.clone(), self.unread.clone());
-        let (reading, taken_before) = (Patience::new(self.wait_max), taken.get());
-        SteadyBody { body, reading, taken, taken_before, unread }
+        let reading = Patience::new(self.wait_max, self.taken.clone());
+        SteadyBody { body, reading, unread: self.unread.clone() }
     }
 }
 
@@ -203,8 +224,6 @@ impl Bodies {
 pub(super) struct SteadyBody {
     body: Incoming,
     reading: Patience,
-    taken: Taken,
-    taken_before: u64,
     unread: Unread,
 }
 
@@ -217,10 +236,6 @@ impl Body for SteadyBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
-        let taken = self.taken.get();
-        if std::mem::replace(&mut self.taken_before, taken) != taken {
-            self.reading.stalled = None;
-        }
         let frame = match ready!(self.reading.watch(cx, polled)) {
             Ok(frame) => frame,
             Err(stalled) => return Poll::Ready(Some(Err(stalled.into()))),

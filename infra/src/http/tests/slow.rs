@@ -19,6 +19,7 @@ use super::serving::{Running, ask, start_with};
 use crate::{
     config,
     http::{client::Proxies, extract::read_body},
+    task,
 };
 
 /// More than the kernel holds for a client that does not take it.
@@ -33,10 +34,16 @@ fn start(settings: &config::Http) -> Running {
     let read = async |headers: HeaderMap, body: Body| {
         read_body(&headers, body).await.map(|body| body.len().to_string())
     };
+    // Answers while it is still read, as a batch does.
+    let both = async |headers: HeaderMap, body: Body| {
+        task::spawn("reads", async move { read_body(&headers, body).await.ok() }).detach();
+        vec![b'x'; LARGE]
+    };
     let who = async |ConnectInfo(peer): ConnectInfo<SocketAddr>| peer.ip().to_string();
     let routes = Router::new()
         .route("/large", get(async || vec![b'x'; LARGE]))
         .route("/read", post(read))
+        .route("/both", post(both))
         .route("/who", get(who));
     start_with(settings, routes)
 }
@@ -89,6 +96,22 @@ async fn a_client_that_takes_its_answer_slowly_gets_all_of_it() {
         }
     }
     assert!(taken > LARGE, "{taken}");
+}
+
+#[tokio::test]
+async fn a_client_that_still_sends_may_take_its_answer_later() {
+    let running = start(&impatient());
+    let head =
+        "POST /both HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-length: 60\r\n\r\n";
+    let mut stream = connect(running.address, head).await;
+    // Longer than the server waits for a client that does nothing.
+    let mut pace = interval(Duration::from_millis(20));
+    for _ in 0..60 {
+        pace.tick().await;
+        stream.write_all(b"a").await.unwrap();
+    }
+    let answer = rest_of(stream).await;
+    assert!(answer.len() > LARGE, "{}", answer.len());
 }
 
 #[tokio::test]
