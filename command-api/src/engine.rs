@@ -243,11 +243,12 @@ impl Engine {
     /// certain that the command reached nobody.
     pub async fn submit(
         &self,
-        submission: Submission,
+        submission: impl Into<Arc<Submission>>,
         deadline: Instant,
     ) -> Result<Answer, SubmitError> {
+        let submission = submission.into();
         let shard = self.shard_of(&submission.stream);
-        self.ask_owner(shard, deadline, Submit(Arc::new(submission))).await
+        self.ask_owner(shard, deadline, Submit(submission)).await
     }
 
     /// [`Engine::submit`] for another node: without asking a third one.

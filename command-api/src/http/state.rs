@@ -119,9 +119,10 @@ impl AppState {
     ) -> Result<Answer, SubmitError> {
         let Ok(engine) = self.engine.get() else { return Err(SubmitError::NotOwner) };
         let shard = engine.shard_of(&submission.stream);
+        let submission = Arc::new(submission);
         until_room(|| async {
             let _place = self.admission.enter(engine, &[(shard, 1)]).await?;
-            engine.submit(submission.clone(), deadline).await
+            engine.submit(Arc::clone(&submission), deadline).await
         })
         .await
     }

@@ -319,9 +319,10 @@ impl Managers {
     /// # Errors
     /// Those that are for good.
     pub(super) async fn submit(&self, submission: Submission) -> Result<Answer, SubmitError> {
+        let submission = Arc::new(submission);
         let may_retry = |error: &SubmitError| !error.is_final();
         until_done(may_retry, || {
-            self.engine.submit(submission.clone(), Instant::now() + SUBMIT_WAIT_MAX)
+            self.engine.submit(Arc::clone(&submission), Instant::now() + SUBMIT_WAIT_MAX)
         })
         .await
     }

@@ -10,7 +10,7 @@ mod pointer;
 mod shape;
 
 pub use body::{BODY_BYTES_MAX, is_stalled, read_body};
-pub use json::{Json, Payload};
+pub use json::{Json, PartOfChecked, Payload};
 pub use parameters::{Id, Path, Query};
 
 #[cfg(test)]

@@ -180,7 +180,15 @@ async fn a_checkpoint_that_somebody_holds_keeps_no_other_from_moving() {
     sqlx::query(hold).execute(&mut *held).await.expect("a lock");
     owner.commit(&[received("A", 2, 1)]);
     let behind = || rig.number("SELECT count(*) FROM projection.checkpoints WHERE next_offset < 3");
+    let waiting = || {
+        rig.number(
+            "SELECT count(*) FROM pg_stat_activity
+             WHERE datname = current_database() AND wait_event_type = 'Lock'
+                AND query LIKE 'WITH steps%'",
+        )
+    };
     eventually("the others to move", WAIT_MAX, || async {
+        assert_eq!(waiting().await, 0, "the common statement waits for who holds one of them");
         let behind = behind().await;
         if behind == 1 { Ok(()) } else { Err(behind) }
     })

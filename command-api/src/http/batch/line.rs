@@ -12,7 +12,7 @@ use axum::{
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use infra::http::{
-    extract::Payload,
+    extract::{PartOfChecked, Payload},
     fields::{Fields, Validate},
     headers::{IDEMPOTENCY_KEY, IdempotencyKey},
     problem::Problem,
@@ -78,6 +78,7 @@ pub(super) fn parse(line: Bytes) -> Result<Line, Problem> {
     let mut request = Request::new(Body::from(body.unwrap_or_default()));
     *request.method_mut() = method.parse::<Method>().map_err(|error| unfit("/method", &error))?;
     *request.uri_mut() = path.parse::<Uri>().map_err(|error| unfit("/path", &error))?;
+    request.extensions_mut().insert(PartOfChecked);
     let headers = request.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let named = [

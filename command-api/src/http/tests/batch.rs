@@ -92,6 +92,36 @@ async fn a_bad_line_fails_alone() {
 }
 
 #[tokio::test]
+async fn what_no_type_sees_of_a_line_is_refused_with_its_place() {
+    let world = World::start();
+    let line = |body: &str| {
+        format!("{{\"method\": \"POST\", \"path\": \"/v1/stock/A/receive\", \"body\": {body}}}\n")
+    };
+    let body = [
+        line("{\"quantity\": 1, \"quantity\": 2}"),
+        line("{\"quantity\": 1e400}"),
+        line("{\"quantity\": 1, \"reference\": \"a\\u0000\"}"),
+        line("{\"quantity\": 0}"),
+    ];
+    let (_, answers) = send(&world, body.concat()).await;
+    let told: Vec<_> = answers
+        .iter()
+        .map(|answer| {
+            let error = &answer["body"]["errors"][0];
+            (answer["status"].as_u64(), error["pointer"].as_str(), error["code"].as_str())
+        })
+        .collect();
+    let expected = [
+        (Some(422), Some("/body/quantity"), Some("duplicate")),
+        (Some(422), Some("/body/quantity"), Some("out_of_range")),
+        (Some(422), Some("/body/reference"), Some("control_character")),
+        (Some(422), Some("/quantity"), Some("out_of_range")),
+    ];
+    assert_eq!(told, expected);
+    assert_eq!(world.stock("A").await.on_hand(), 0);
+}
+
+#[tokio::test]
 async fn answers_come_while_the_batch_is_being_sent() {
     let world = World::start();
     let (lines, sent) = tokio::sync::mpsc::channel::<String>(1);

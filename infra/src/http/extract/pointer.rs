@@ -75,7 +75,13 @@ pub(super) fn push(pointer: &mut String, key: &str) {
     let end = key.floor_char_boundary(POINTER_BYTES_MAX);
     let (shown, rest) = key.split_at(end);
     pointer.push('/');
-    pointer.push_str(&shown.replace('~', "~0").replace('/', "~1"));
+    for c in shown.chars() {
+        match c {
+            '~' => pointer.push_str("~0"),
+            '/' => pointer.push_str("~1"),
+            c => pointer.push(c),
+        }
+    }
     // One more, so that whoever cuts it sees that there was more.
     pointer.extend(rest.chars().next());
 }
