@@ -59,15 +59,18 @@ impl Managers {
         verdicts: &Verdicts,
         mut place: Place,
     ) {
+        // Boxed is what hardly ever happens: every event would have to bring the room for it.
         match codec::recorded(&delivered.event) {
             Ok(recorded) => match &recorded.event {
-                Event::Process(happened) => self.resume(&recorded, happened, &mut place).await,
+                Event::Process(happened) => {
+                    Box::pin(self.resume(&recorded, happened, &mut place)).await;
+                }
                 _ => {
                     self.run_or_park(delivered, &recorded, verdicts, &mut place).await;
                 }
             },
             Err(error) => {
-                self.unreadable(delivered, &error, verdicts, &mut place).await;
+                Box::pin(self.unreadable(delivered, &error, verdicts, &mut place)).await;
             }
         }
     }
@@ -112,7 +115,7 @@ impl Managers {
     ) -> bool {
         let Err(unfinished) = self.run(recorded, verdicts, place).await else { return true };
         let process = process_of(&recorded.event);
-        self.park_all(delivered, process, unfinished, verdicts, place).await;
+        Box::pin(self.park_all(delivered, process, unfinished, verdicts, place)).await;
         false
     }
 
