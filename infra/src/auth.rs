@@ -25,7 +25,7 @@ use uuid::Uuid;
 pub use authenticator::{
     Authenticator, Found, Inquiry, KEY_AGE_MAX, KeyDirectory, KeyRecord, Unavailable,
 };
-pub use cart_token::{CART_TOKEN, OpenCart, cart_of_token, cart_token};
+pub use cart_token::{OpenCart, cart_of_token, cart_token};
 pub use client::Client;
 pub use gate::guard;
 pub use issued::{API_KEYS, Issued, IssuedKeys, IssuedRows, issued_keys};

@@ -17,13 +17,13 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
-    ApiKey, CART_TOKEN, Caller, Client, KeyHash, ROLES, cart_of_token,
+    ApiKey, Caller, Client, KeyHash, ROLES, cart_of_token,
     memory::{Known, Memory},
 };
 use crate::{
     clock::Clock,
     http::{
-        headers::{AtLeast, PreferWait},
+        headers::{AtLeast, CART_TOKEN, PreferWait},
         problem::Problem,
     },
     position::{Entry, Position},

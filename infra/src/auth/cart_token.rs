@@ -5,7 +5,7 @@ use std::convert::Infallible;
 
 use axum::{
     extract::{FromRef, FromRequestParts},
-    http::{HeaderName, request::Parts},
+    http::request::Parts,
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::id::CartId;
@@ -15,8 +15,6 @@ use sha2::Sha256;
 use uuid::Uuid;
 
 use super::Authenticator;
-
-pub const CART_TOKEN: HeaderName = HeaderName::from_static("tradewind-cart-token");
 
 /// The cart whose token came with the request, whoever the caller is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

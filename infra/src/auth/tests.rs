@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::*;
 use crate::{
     clock::{Clock, ManualClock},
-    http::headers::POSITION,
+    http::headers::{CART_TOKEN, POSITION},
     log::Nonce,
     position::{Entry, Position},
 };

@@ -23,6 +23,13 @@ pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key
 pub const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 pub const POSITION: HeaderName = HeaderName::from_static("tradewind-position");
 pub const PREFER: HeaderName = HeaderName::from_static("prefer");
+/// The way to a cart for whoever made it.
+pub const CART_TOKEN: HeaderName = HeaderName::from_static("tradewind-cart-token");
+
+/// Headers that are no lists. Two values would leave open which one counts, here and for whoever read
+/// the request on its way.
+const SINGLE: [HeaderName; 5] =
+    [header::HOST, header::AUTHORIZATION, header::CONTENT_TYPE, IDEMPOTENCY_KEY, CART_TOKEN];
 
 /// A client's name for one request: 1 to 255 visible characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,8 +102,8 @@ impl<S: Send + Sync> axum::extract::OptionalFromRequestParts<S> for IdempotencyK
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Problem> {
-        let Some(text) = one(&parts.headers, &IDEMPOTENCY_KEY)? else { return Ok(None) };
-        Self::parse(text).map(Some)
+        let Some(value) = parts.headers.get(&IDEMPOTENCY_KEY) else { return Ok(None) };
+        Self::parse(text(&IDEMPOTENCY_KEY, value)?).map(Some)
     }
 }
 
@@ -218,14 +225,19 @@ impl Position {
     }
 }
 
-/// The only value of a header. Two of them would leave open which one counts.
-fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Problem> {
-    let mut values = headers.get_all(name).into_iter();
-    let Some(value) = values.next() else { return Ok(None) };
-    if values.next().is_some() {
-        return Err(Problem::bad_request("duplicate_header", format!("{name} was sent twice")));
+/// # Errors
+/// A header was sent twice that may be there once.
+pub(super) fn check_single(headers: &HeaderMap) -> Result<(), Problem> {
+    // Of most requests nothing was.
+    if headers.len() == headers.keys_len() {
+        return Ok(());
     }
-    text(name, value).map(Some)
+    match SINGLE.iter().find(|name| headers.get_all(*name).iter().nth(1).is_some()) {
+        Some(name) => {
+            Err(Problem::bad_request("duplicate_header", format!("{name} was sent twice")))
+        }
+        None => Ok(()),
+    }
 }
 
 fn text<'a>(name: &HeaderName, value: &'a HeaderValue) -> Result<&'a str, Problem> {

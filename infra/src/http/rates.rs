@@ -28,9 +28,9 @@ use axum::{
 use domain::id::ApiKeyId;
 use quick_cache::sync::Cache;
 
-use super::{client::Network, problem::Problem};
+use super::{client::Network, headers::CART_TOKEN, problem::Problem};
 use crate::{
-    auth::{CART_TOKEN, Caller},
+    auth::Caller,
     config::{Rate, Rates},
 };
 use bucket::{Buckets, Standing};

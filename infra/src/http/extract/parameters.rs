@@ -1,6 +1,6 @@
 //! Parameters of the path and the query.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use axum::{
     extract::{FromRequestParts, RawPathParams, path::ErrorKind, rejection::PathRejection},
@@ -49,8 +49,12 @@ where
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let query = parts.uri.query().unwrap_or_default().as_bytes();
         let mut fields = Fields::default();
+        let mut names = BTreeSet::new();
         for (name, value) in form_urlencoded::parse(query) {
             document::check_parameter(&name, &value, &mut fields);
+            if let Some(name) = names.replace(name) {
+                return Err(pointer::parameter_twice(&name));
+            }
         }
         let pairs = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query));
         let value: T = serde_path_to_error::deserialize(pairs)

@@ -52,6 +52,13 @@ pub(super) fn parameter_error(name: &str, message: &str) -> Problem {
     Problem::invalid_field(at, "invalid", sentence(expected).into_owned())
 }
 
+/// The 422 for a parameter that is there twice.
+pub(super) fn parameter_twice(name: &str) -> Problem {
+    let mut at = String::new();
+    push(&mut at, name);
+    Problem::invalid_field(at, "duplicate", "must be given only once")
+}
+
 /// RFC 6901.
 fn pointer(path: &Path) -> String {
     let mut pointer = String::new();

@@ -334,6 +334,13 @@ async fn parameters_are_checked() {
     )
     .await;
     check_path(
+        "/orders?min=3&min=4",
+        expect![[r#"
+            422 invalid_field
+            /min duplicate: must be given only once"#]],
+    )
+    .await;
+    check_path(
         "/orders?min=three",
         expect![[r#"
             422 invalid_field

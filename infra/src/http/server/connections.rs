@@ -11,7 +11,12 @@ use std::{
     time::Duration,
 };
 
-use axum::{body::Body, extract::ConnectInfo, http::Request, response::Response};
+use axum::{
+    body::Body,
+    extract::ConnectInfo,
+    http::{Request, Version, header},
+    response::Response,
+};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
@@ -253,9 +258,18 @@ async fn call(
     if head_bytes(&request) > HEAD_BYTES_MAX {
         return Ok(refusal(request.headers(), Problem::head_too_large(HEAD_BYTES_MAX)));
     }
+    if !has_host(&request) {
+        let detail = "a request of HTTP/1.1 says in Host whom it asks";
+        return Ok(refusal(request.headers(), Problem::bad_request("malformed_request", detail)));
+    }
     let client = bounds.proxies.client(peer.ip(), request.headers());
     request.extensions_mut().insert(ConnectInfo(SocketAddr::new(client, peer.port())));
     front.call(request).await
+}
+
+/// RFC 9112, 3.2: asked of everybody since HTTP/1.1.
+fn has_host<B>(request: &Request<B>) -> bool {
+    request.version() < Version::HTTP_11 || request.headers().contains_key(header::HOST)
 }
 
 fn uri_bytes<B>(request: &Request<B>) -> usize {

@@ -69,6 +69,8 @@ async fn what_the_library_refuses_is_a_problem_too() {
         ("GET / HTTP/9.9\r\n\r\n".to_owned(), 400, "malformed_request"),
         ("G\u{1}T / HTTP/1.1\r\n\r\n".to_owned(), 400, "malformed_request"),
         ("GET / HTTP/1.1\r\nhost test\r\n\r\n".to_owned(), 400, "malformed_request"),
+        ("GET / HTTP/1.1\r\nconnection: close\r\n\r\n".to_owned(), 400, "malformed_request"),
+        (format!("GET / HTTP/1.1\r\nhost: other\r\n{CLOSE}"), 400, "duplicate_header"),
         (format!("GET / HTTP/1.1\r\nx: {long}\r\n\r\n"), 431, "head_too_large"),
         (format!("GET /{long} HTTP/1.1\r\n\r\n"), 431, "head_too_large"),
         (format!("GET /{} HTTP/1.1\r\n{CLOSE}", "x".repeat(8 << 10)), 414, "uri_too_long"),
