@@ -10,6 +10,7 @@ use domain::{
     money::Currency,
     timestamp::Timestamp,
 };
+use expect_test::{Expect, expect};
 use uuid::Uuid;
 
 use super::*;
@@ -25,24 +26,24 @@ fn sku(text: &str) -> Sku {
     text.parse().unwrap()
 }
 
-fn line(code: &str) -> Line {
+fn line(code: &str, quantity: u32) -> Line {
     Line {
         sku: sku(code),
         product_id: domain::id::ProductId::new(Uuid::nil()),
         name: code.to_owned(),
         department: None,
-        quantity: 2,
+        quantity,
         unit_price: usd(5),
         adjustments: vec![],
-        total: usd(10),
+        total: usd(5 * i64::from(quantity)),
     }
 }
 
-/// An order of two units of each of A and B.
+/// An order of two units of A and three of B, with a discount.
 fn order(status: Status) -> Order {
     let checkout = Checkout {
-        lines: vec![line("A"), line("B")],
-        totals: Totals { subtotal: usd(20), discount: usd(0), total: usd(20) },
+        lines: vec![line("A", 2), line("B", 3)],
+        totals: Totals { subtotal: usd(25), discount: usd(-4), total: usd(21) },
         channel: Channel::Web,
         placed_at: Timestamp::default(),
         method_token: "tok_ok".to_owned(),
@@ -79,17 +80,31 @@ fn of_payment(event: payment::Event, status: Status) -> Plan {
     react(&recorded(PAYMENT.stream(), Event::Payment(event)), &order(status), "sandbox")
 }
 
-fn names(plan: &Plan) -> Vec<&str> {
-    plan.steps.iter().map(|step| step.name.as_str()).collect()
+/// Each step: its name, whom it tells, and what.
+#[track_caller]
+fn check(plan: &Plan, expected: Expect) {
+    let told = plan.steps.iter().map(|step| {
+        let name = &step.name;
+        match &step.action {
+            Action::Submit { stream, command } => {
+                let command = serde_json::to_string(command).unwrap();
+                format!("{name}: {stream} {command}\n")
+            }
+            Action::Authorise(request) => {
+                let Authorisation { payment_id, amount, method_token, expires_at } = request;
+                let Money { amount, currency } = amount;
+                format!(
+                    "{name}: {payment_id} {amount} {currency} {method_token} until {expires_at}\n"
+                )
+            }
+            Action::Void(payment_id) => format!("{name}: {payment_id}\n"),
+        }
+    });
+    expected.assert_eq(&told.collect::<String>());
 }
 
 fn no() -> Outcome {
     Outcome::Refused { code: "stock.insufficient".to_owned(), detail: "only 1".to_owned() }
-}
-
-fn why(sku: Option<&str>) -> Vec<Reason> {
-    let sku = sku.map(|sku| sku.parse().unwrap());
-    vec![Reason { sku, code: "stock.insufficient".to_owned(), detail: "only 1".to_owned() }]
 }
 
 fn placed() -> order::Event {
@@ -97,20 +112,87 @@ fn placed() -> order::Event {
     order::Event::Placed { cart_id, checkout }
 }
 
+/// Of another amount than the order's, to tell them apart.
 fn authorised() -> payment::Event {
-    payment::Event::Authorised { order_id: ORDER, amount: usd(20), reference: "r".to_owned() }
+    payment::Event::Authorised { order_id: ORDER, amount: usd(19), reference: "r".to_owned() }
+}
+
+fn requested(amount: i64, token: &str) -> payment::Event {
+    payment::Event::Requested {
+        order_id: ORDER,
+        amount: usd(amount),
+        provider: "sandbox".to_owned(),
+        method_token: token.to_owned(),
+        expires_at: Timestamp::from_micros(60_000_000),
+        ask_again_at: Some(Timestamp::from_micros(10_000_000)),
+    }
+}
+
+fn declined() -> payment::Event {
+    payment::Event::Declined {
+        order_id: ORDER,
+        code: "card_declined".to_owned(),
+        detail: "ask the bank".to_owned(),
+    }
 }
 
 fn sale() -> Sale {
-    let lines = vec![(sku("A"), 2), (sku("B"), 2)];
-    Sale { order_id: ORDER, payment_id: PAYMENT, paid: usd(20), lines }
+    let lines = vec![(sku("A"), 2), (sku("B"), 3)];
+    Sale { order_id: ORDER, payment_id: PAYMENT, paid: usd(19), lines }
+}
+
+#[test]
+fn a_checked_out_cart_becomes_an_order_or_is_open_again() {
+    let order::Placed { cart_id, checkout } = order(Status::Pending).placed.unwrap();
+    let event = cart::Event::CheckedOut { order_id: ORDER, checkout };
+    let event = recorded(cart_id.stream(), Event::Cart(event));
+    let plan = react(&event, &Order::default(), "sandbox");
+    check(
+        &plan,
+        expect![[r#"
+        place: order/00000000-0000-0000-0000-000000000001 {"Order":{"Place":{"cart_id":"00000000-0000-0000-0000-000000000000","checkout":{"lines":[{"sku":"A","product_id":"00000000-0000-0000-0000-000000000000","name":"A","quantity":2,"unit_price":{"amount":5,"currency":"USD"},"total":{"amount":10,"currency":"USD"}},{"sku":"B","product_id":"00000000-0000-0000-0000-000000000000","name":"B","quantity":3,"unit_price":{"amount":5,"currency":"USD"},"total":{"amount":15,"currency":"USD"}}],"totals":{"subtotal":{"amount":25,"currency":"USD"},"discount":{"amount":-4,"currency":"USD"},"total":{"amount":21,"currency":"USD"}},"channel":"web","placed_at":"1970-01-01T00:00:00.000000Z","method_token":"tok_ok"}}}}
+    "#]],
+    );
+    check(
+        &proceed(plan.next, &[no()]),
+        expect![[r#"
+        refuse checkout: cart/00000000-0000-0000-0000-000000000000 {"Cart":{"RefuseCheckout":{"order_id":"00000000-0000-0000-0000-000000000001","checkout":{"lines":[{"sku":"A","product_id":"00000000-0000-0000-0000-000000000000","name":"A","quantity":2,"unit_price":{"amount":5,"currency":"USD"},"total":{"amount":10,"currency":"USD"}},{"sku":"B","product_id":"00000000-0000-0000-0000-000000000000","name":"B","quantity":3,"unit_price":{"amount":5,"currency":"USD"},"total":{"amount":15,"currency":"USD"}}],"totals":{"subtotal":{"amount":25,"currency":"USD"},"discount":{"amount":-4,"currency":"USD"},"total":{"amount":21,"currency":"USD"}},"channel":"web","placed_at":"1970-01-01T00:00:00.000000Z","method_token":"tok_ok"},"code":"stock.insufficient","detail":"only 1"}}}
+    "#]],
+    );
+    let placed = react(&event, &Order::default(), "sandbox");
+    assert_eq!(proceed(placed.next, &[Outcome::Done]), Plan::default());
 }
 
 #[test]
 fn a_placed_order_reserves_all_lines_side_by_side() {
     let plan = of_order(placed(), Status::Pending);
-    assert_eq!(names(&plan), ["reserve A", "reserve B"]);
-    assert_eq!(plan.next, Next::Reserve { order_id: ORDER, skus: vec![sku("A"), sku("B")] });
+    check(
+        &plan,
+        expect![[r#"
+        reserve A: stock/A {"Stock":{"Reserve":{"reservation_id":"d8f2baa1-5568-5e40-bcbf-9a24362adbd9","order_id":"00000000-0000-0000-0000-000000000001","quantity":2}}}
+        reserve B: stock/B {"Stock":{"Reserve":{"reservation_id":"b895b67f-fe35-54c3-b7de-68c172f95067","order_id":"00000000-0000-0000-0000-000000000001","quantity":3}}}
+    "#]],
+    );
+    check(
+        &proceed(plan.next, &[Outcome::Done, Outcome::Done]),
+        expect![[r#"
+        record reserved: order/00000000-0000-0000-0000-000000000001 {"Order":"RecordStockReserved"}
+    "#]],
+    );
+    let plan = of_order(placed(), Status::Pending);
+    check(
+        &proceed(plan.next, &[Outcome::Done, no()]),
+        expect![[r#"
+        reject: order/00000000-0000-0000-0000-000000000001 {"Order":{"Reject":{"reasons":[{"sku":"B","code":"stock.insufficient","detail":"only 1"}]}}}
+    "#]],
+    );
+    let plan = of_order(placed(), Status::Pending);
+    check(
+        &proceed(plan.next, &[no(), no()]),
+        expect![[r#"
+        reject: order/00000000-0000-0000-0000-000000000001 {"Order":{"Reject":{"reasons":[{"sku":"A","code":"stock.insufficient","detail":"only 1"},{"sku":"B","code":"stock.insufficient","detail":"only 1"}]}}}
+    "#]],
+    );
 }
 
 #[test]
@@ -118,73 +200,63 @@ fn an_order_that_moved_on_reserves_nothing_again() {
     for status in [Status::Confirmed, Status::Rejected] {
         assert_eq!(of_order(placed(), status), Plan::default());
     }
-}
-
-#[test]
-fn one_line_that_cannot_be_reserved_rejects_the_order_with_its_reason() {
-    let next = || Next::Reserve { order_id: ORDER, skus: vec![sku("A"), sku("B")] };
-    let plan = proceed(next(), &[Outcome::Done, no()]);
-    assert_eq!(plan, Plan::of(vec![reject(ORDER, why(Some("B")))]));
-    let plan = proceed(next(), &[Outcome::Done, Outcome::Done]);
-    assert_eq!(names(&plan), ["record reserved"]);
+    let order = Order { stock_reserved: true, ..order(Status::Pending) };
+    let event = recorded(ORDER.stream(), Event::Order(placed()));
+    assert_eq!(react(&event, &order, "sandbox"), Plan::default());
 }
 
 #[test]
 fn reserved_stock_asks_for_the_total() {
     let plan = of_order(order::Event::StockReserved {}, Status::Pending);
-    let [Step { action: Action::Submit { command, .. }, .. }] = &plan.steps[..] else {
-        panic!("{plan:?}");
-    };
-    let Command::Payment(payment::Command::Request { amount, provider, .. }) = &**command else {
-        panic!("{plan:?}");
-    };
-    assert_eq!((*amount, provider.as_str()), (usd(20), "sandbox"));
+    check(
+        &plan,
+        expect![[r#"
+        request: payment/c14c3469-f156-5225-83a0-ef96ba61d6b2 {"Payment":{"Request":{"order_id":"00000000-0000-0000-0000-000000000001","amount":{"amount":21,"currency":"USD"},"provider":"sandbox","method_token":"tok_ok"}}}
+    "#]],
+    );
+    check(
+        &proceed(plan.next, &[no()]),
+        expect![[r#"
+        reject: order/00000000-0000-0000-0000-000000000001 {"Order":{"Reject":{"reasons":[{"code":"stock.insufficient","detail":"only 1"}]}}}
+    "#]],
+    );
 }
 
 #[test]
 fn the_provider_is_asked_unless_no_money_has_to_move() {
-    let requested = |amount, token: &str| payment::Event::Requested {
-        order_id: ORDER,
-        amount: usd(amount),
-        provider: "sandbox".to_owned(),
-        method_token: token.to_owned(),
-        expires_at: Timestamp::default(),
-        ask_again_at: None,
-    };
-    assert_eq!(names(&of_payment(requested(20, "tok_ok"), Status::Pending)), ["authorise"]);
+    check(
+        &of_payment(requested(21, "tok_ok"), Status::Pending),
+        expect![[r#"
+        authorise: 00000000-0000-0000-0000-000000000002 21 USD tok_ok until 1970-01-01T00:01:00.000000Z
+    "#]],
+    );
     assert_eq!(of_payment(requested(0, "tok_ok"), Status::Pending), Plan::default());
-    assert_eq!(of_payment(requested(20, "cash"), Status::Pending), Plan::default());
+    assert_eq!(of_payment(requested(21, "cash"), Status::Pending), Plan::default());
 }
 
 #[test]
 fn a_payment_is_asked_for_again_while_its_provider_is_awaited() {
-    let requested = payment::Event::Requested {
-        order_id: ORDER,
-        amount: usd(20),
-        provider: "sandbox".to_owned(),
-        method_token: "tok_ok".to_owned(),
-        expires_at: Timestamp::default(),
-        ask_again_at: Some(Timestamp::default()),
-    };
     let again = payment::Event::AskedAgain { attempt: 2, ask_again_at: None };
     let event = recorded(PAYMENT.stream(), Event::Payment(again.clone()));
     let of = |more: &[payment::Event], attempt| {
         let mut payment = Payment::default();
-        for event in [&requested, &again].into_iter().chain(more) {
+        for event in [&requested(21, "tok_ok"), &again].into_iter().chain(more) {
             payment.evolve(event);
         }
         ask_again(&event, &payment, attempt)
     };
-    assert_eq!(names(&of(&[], 2)), ["authorise"]);
-    assert_eq!(of(&[], 1), Plan::default(), "a later attempt is under way");
-    let (declined, action) = (
-        payment::Event::Declined { order_id: ORDER, code: String::new(), detail: String::new() },
-        payment::Event::ActionRequired {
-            reference: "r".to_owned(),
-            expires_at: Timestamp::default(),
-        },
+    check(
+        &of(&[], 2),
+        expect![[r#"
+        authorise: 00000000-0000-0000-0000-000000000002 21 USD tok_ok until 1970-01-01T00:01:00.000000Z
+    "#]],
     );
-    for answer in [authorised(), declined, action] {
+    assert_eq!(of(&[], 1), Plan::default(), "a later attempt is under way");
+    let action = payment::Event::ActionRequired {
+        reference: "r".to_owned(),
+        expires_at: Timestamp::default(),
+    };
+    for answer in [authorised(), declined(), action] {
         assert_eq!(of(&[answer], 2), Plan::default());
     }
 }
@@ -193,77 +265,160 @@ fn a_payment_is_asked_for_again_while_its_provider_is_awaited() {
 fn what_the_provider_says_is_recorded() {
     let next = || Next::Decide { payment_id: PAYMENT };
     let reference = || "r".to_owned();
-    let yes = Outcome::Decided(Decision::Authorised { reference: reference() });
-    let plan = proceed(next(), &[yes]);
-    assert_eq!(
-        (names(&plan), &plan.next),
-        (vec!["record"], &Next::Authorise { payment_id: PAYMENT })
+    let plan =
+        proceed(next(), &[Outcome::Decided(Decision::Authorised { reference: reference() })]);
+    check(
+        &plan,
+        expect![[r#"
+        record: payment/00000000-0000-0000-0000-000000000002 {"Payment":{"RecordAuthorisation":{"reference":"r"}}}
+    "#]],
     );
-    let ask = Outcome::Decided(Decision::ActionRequired { reference: reference() });
-    assert_eq!(names(&proceed(next(), &[ask])), ["record"]);
+    assert_eq!(plan.next, Next::Authorise { payment_id: PAYMENT });
+    let no = Decision::Declined { code: "card_declined".to_owned(), detail: "ask".to_owned() };
+    check(
+        &proceed(next(), &[Outcome::Decided(no)]),
+        expect![[r#"
+        record: payment/00000000-0000-0000-0000-000000000002 {"Payment":{"RecordDecline":{"code":"card_declined","detail":"ask"}}}
+    "#]],
+    );
+    let ask = Decision::ActionRequired { reference: reference() };
+    check(
+        &proceed(next(), &[Outcome::Decided(ask)]),
+        expect![[r#"
+        record: payment/00000000-0000-0000-0000-000000000002 {"Payment":{"RequireAction":{"reference":"r"}}}
+    "#]],
+    );
     assert_eq!(proceed(next(), &[Outcome::Silence]), Plan::default());
 }
 
 #[test]
 fn a_yes_that_is_refused_is_given_back() {
-    let plan = proceed(Next::Authorise { payment_id: PAYMENT }, &[no()]);
-    assert_eq!(plan, Plan::of(vec![Step::void(PAYMENT)]));
+    check(
+        &proceed(Next::Authorise { payment_id: PAYMENT }, &[no()]),
+        expect![[r#"
+        void at provider: 00000000-0000-0000-0000-000000000002
+    "#]],
+    );
     assert_eq!(proceed(Next::Authorise { payment_id: PAYMENT }, &[Outcome::Done]), Plan::default());
 }
 
 #[test]
-fn a_paid_order_takes_its_stock_and_is_confirmed() {
+fn a_paid_order_takes_its_stock_and_is_confirmed_with_what_was_paid() {
     let plan = of_payment(authorised(), Status::Pending);
-    assert_eq!(names(&plan), ["commit A", "commit B"]);
+    check(
+        &plan,
+        expect![[r#"
+        commit A: stock/A {"Stock":{"Commit":{"reservation_id":"d8f2baa1-5568-5e40-bcbf-9a24362adbd9"}}}
+        commit B: stock/B {"Stock":{"Commit":{"reservation_id":"b895b67f-fe35-54c3-b7de-68c172f95067"}}}
+    "#]],
+    );
     let plan = proceed(plan.next, &[Outcome::Done, Outcome::Done]);
-    assert_eq!(names(&plan), ["confirm"]);
+    check(
+        &plan,
+        expect![[r#"
+        confirm: order/00000000-0000-0000-0000-000000000001 {"Order":{"Confirm":{"payment_id":"00000000-0000-0000-0000-000000000002","paid":{"amount":19,"currency":"USD"}}}}
+    "#]],
+    );
     assert_eq!(proceed(plan.next, &[Outcome::Done]), Plan::default());
 }
 
 #[test]
 fn stock_that_is_gone_takes_everything_back_before_the_rejection() {
     let plan = proceed(Next::Commit(sale()), &[Outcome::Done, no()]);
-    assert_eq!(names(&plan), ["put back A", "void"]);
-    let reservation_id = reservation(ORDER, &sku("A"));
-    let command = Command::Stock(stock::Command::Return { reservation_id, quantity: 2 });
-    assert_eq!(plan.steps[0], Step::submit("put back A", sku("A").stock_stream(), command));
-    let plan = proceed(plan.next, &[Outcome::Done, Outcome::Done]);
-    assert_eq!(plan, Plan::of(vec![reject(ORDER, why(Some("B")))]));
+    check(
+        &plan,
+        expect![[r#"
+        put back A: stock/A {"Stock":{"Return":{"reservation_id":"d8f2baa1-5568-5e40-bcbf-9a24362adbd9","quantity":2}}}
+        void: payment/00000000-0000-0000-0000-000000000002 {"Payment":{"Void":{"reason":"order rejected"}}}
+    "#]],
+    );
+    check(
+        &proceed(plan.next, &[Outcome::Done, Outcome::Done]),
+        expect![[r#"
+        reject: order/00000000-0000-0000-0000-000000000001 {"Order":{"Reject":{"reasons":[{"sku":"B","code":"stock.insufficient","detail":"only 1"}]}}}
+    "#]],
+    );
 }
 
 #[test]
 fn an_order_that_will_not_be_confirmed_takes_everything_back() {
     let plan = proceed(Next::Confirm(sale()), &[no()]);
-    assert_eq!(names(&plan), ["put back A", "put back B", "void"]);
-    assert_eq!(plan.next, Next::Compensate { order_id: ORDER, reasons: why(None) });
+    check(
+        &plan,
+        expect![[r#"
+        put back A: stock/A {"Stock":{"Return":{"reservation_id":"d8f2baa1-5568-5e40-bcbf-9a24362adbd9","quantity":2}}}
+        put back B: stock/B {"Stock":{"Return":{"reservation_id":"b895b67f-fe35-54c3-b7de-68c172f95067","quantity":3}}}
+        void: payment/00000000-0000-0000-0000-000000000002 {"Payment":{"Void":{"reason":"order rejected"}}}
+    "#]],
+    );
+    check(
+        &proceed(plan.next, &[Outcome::Done, Outcome::Done, Outcome::Done]),
+        expect![[r#"
+        reject: order/00000000-0000-0000-0000-000000000001 {"Order":{"Reject":{"reasons":[{"code":"stock.insufficient","detail":"only 1"}]}}}
+    "#]],
+    );
 }
 
 #[test]
 fn money_for_a_rejected_order_is_given_back_and_for_a_confirmed_one_kept() {
-    assert_eq!(names(&of_payment(authorised(), Status::Rejected)), ["void"]);
+    check(
+        &of_payment(authorised(), Status::Rejected),
+        expect![[r#"
+        void: payment/00000000-0000-0000-0000-000000000002 {"Payment":{"Void":{"reason":"order rejected"}}}
+    "#]],
+    );
     assert_eq!(of_payment(authorised(), Status::Confirmed), Plan::default());
+    check(
+        &of_payment(payment::Event::Voided { reason: String::new() }, Status::Rejected),
+        expect![[r#"
+            void at provider: 00000000-0000-0000-0000-000000000002
+        "#]],
+    );
 }
 
 #[test]
 fn a_payment_that_fails_rejects_the_order() {
-    let declined = payment::Event::Declined {
-        order_id: ORDER,
-        code: "stock.insufficient".to_owned(),
-        detail: "only 1".to_owned(),
-    };
-    let plan = of_payment(declined, Status::Pending);
-    assert_eq!(plan, Plan::of(vec![reject(ORDER, why(None))]));
-    let plan = of_payment(payment::Event::Expired { order_id: ORDER }, Status::Pending);
-    assert_eq!(names(&plan), ["reject", "void at provider"]);
+    check(
+        &of_payment(declined(), Status::Pending),
+        expect![[r#"
+        reject: order/00000000-0000-0000-0000-000000000001 {"Order":{"Reject":{"reasons":[{"code":"card_declined","detail":"ask the bank"}]}}}
+    "#]],
+    );
+    let expired = payment::Event::Expired { order_id: ORDER };
+    check(
+        &of_payment(expired, Status::Pending),
+        expect![[r#"
+        reject: order/00000000-0000-0000-0000-000000000001 {"Order":{"Reject":{"reasons":[{"code":"payment.expired","detail":"the payment was not authorised in time"}]}}}
+        void at provider: 00000000-0000-0000-0000-000000000002
+    "#]],
+    );
 }
 
 #[test]
 fn a_rejected_order_releases_all_lines() {
     let plan = of_order(order::Event::Rejected { reasons: vec![] }, Status::Rejected);
-    assert_eq!(names(&plan), ["release A", "release B"]);
+    check(
+        &plan,
+        expect![[r#"
+        release A: stock/A {"Stock":{"Release":{"reservation_id":"d8f2baa1-5568-5e40-bcbf-9a24362adbd9","reason":"order rejected"}}}
+        release B: stock/B {"Stock":{"Release":{"reservation_id":"b895b67f-fe35-54c3-b7de-68c172f95067","reason":"order rejected"}}}
+    "#]],
+    );
 }
 
+/// A step is done once because its command's id is the same each time, on every node and in every
+/// release.
 #[test]
-fn the_same_event_asks_for_the_same() {
-    assert_eq!(of_order(placed(), Status::Pending), of_order(placed(), Status::Pending));
+fn the_same_step_is_the_same_command_for_ever() {
+    let event = recorded(ORDER.stream(), Event::Order(placed()));
+    let plan = react(&event, &order(Status::Pending), "sandbox");
+    let ids = plan.steps.iter().map(|step| {
+        let stream = step.target().unwrap();
+        format!("{}: {}\n", step.name, CommandId::of_step(event.id, &step.name, stream))
+    });
+    expect![[r#"
+        reserve A: 9804c5c2-229f-5327-8b7a-db486bf2eda4
+        reserve B: 928c90c3-dc0e-51aa-9042-cb46efdff605
+    "#]]
+    .assert_eq(&ids.collect::<String>());
 }
