@@ -7,6 +7,8 @@
 //! Orders wait in a table; any projector of the right release takes the next one. Who dies over one
 //! leaves it to another, from its start.
 //!
+//! **Invariant:** what has ended never goes on again, whoever is at it still.
+//!
 //! **Invariant:** memory is bounded, whatever the number of rows: the keys are taken in parts, and
 //! the log is read once for each part.
 
@@ -157,17 +159,21 @@ impl Verification {
         .await
     }
 
-    async fn set_progress(&self, pool: &Pool, progress: f64) -> Result<(), sqlx::Error> {
-        sqlx::query(
-            "UPDATE projection.verifications SET state = 'running', progress = $2 WHERE id = $1",
+    /// Whether it is still to be done: another projector may have read the line before this one took
+    /// it out, or the other way round.
+    async fn set_progress(&self, pool: &Pool, progress: f64) -> Result<bool, sqlx::Error> {
+        let told = sqlx::query(
+            "UPDATE projection.verifications SET state = 'running', progress = $2
+             WHERE id = $1 AND finished_at IS NULL",
         )
         .bind(self.id)
         .bind(progress)
         .execute(pool)
         .await?;
-        Ok(())
+        Ok(told.rows_affected() > 0)
     }
 
+    /// The first end stands.
     async fn finish(
         &self,
         pool: &Pool,
@@ -178,7 +184,7 @@ impl Verification {
         sqlx::query(
             "UPDATE projection.verifications
              SET state = $2, report = $3, problem = $4, progress = 1, finished_at = now()
-             WHERE id = $1",
+             WHERE id = $1 AND finished_at IS NULL",
         )
         .bind(self.id)
         .bind(state.as_str())

@@ -28,7 +28,6 @@ use tracing::{Level, debug, enabled};
 use super::{
     demand::Demand,
     events::{HandlerPanicked, REQUEST_SECONDS, RequestShed},
-    headers::check_single,
     negotiate::Produced,
     problem::Problem,
     rates::{Limiter, Ticket, Weight},
@@ -136,9 +135,7 @@ where
         let demand = Demand::of(&request);
         let series = Arc::clone(&self.series);
         let slot = Slot::take(&self.shared);
-        let fit = refused.map_or(Ok(()), Err);
-        let fit = fit.and_then(|()| check_single(request.headers()));
-        let fit = fit.and_then(|()| self.shared.produced.check(&request));
+        let fit = refused.map_or_else(|| self.shared.produced.check(&request), Err);
         // The service that is ready is the one to call; its clone may not be.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);

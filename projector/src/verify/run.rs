@@ -294,12 +294,16 @@ impl<'v> Progress<'v> {
         Self { verification, all: all.max(1.0), passed: 0.0, told_at }
     }
 
-    async fn pass(&mut self, everything: &Everything, records: i64) -> Result<(), sqlx::Error> {
+    /// # Errors
+    /// PostgreSQL cannot be told, or another projector has ended the verification.
+    async fn pass(&mut self, everything: &Everything, records: i64) -> Result<(), Failed> {
         self.passed += as_float(records);
         if self.told_at.elapsed() >= PROGRESS_INTERVAL {
             self.told_at = Instant::now();
             let progress = (self.passed / self.all).min(1.0);
-            self.verification.set_progress(&everything.shared.pool, progress).await?;
+            if !self.verification.set_progress(&everything.shared.pool, progress).await? {
+                return Err(Failed::Elsewhere);
+            }
         }
         Ok(())
     }

@@ -1,11 +1,12 @@
 //! Proofs find what is not as the log makes it, and name it.
 
 use serde_json::json;
+use tests::eventually::eventually;
 
 use crate::{
     exactly_once::sell,
     history::Owner,
-    rig::{Projector, Rig},
+    rig::{Projector, Rig, WAIT_MAX},
 };
 
 async fn check(rig: &Rig, projector: &Projector, name: &str, sql: &'static str) -> String {
@@ -65,6 +66,43 @@ async fn it_works_while_events_flow_and_on_a_sample() {
     let (refused, problem) =
         projector.ask("projections/orders/verify", Some(json!({ "sample": 0 }))).await;
     assert_eq!((refused, &problem["code"]), (422, &json!("invalid_field")), "{problem}");
+    projector.stop().await;
+    rig.end().await;
+}
+
+/// Another projector may have ended what this one has read from the line and comes to now.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_ended_stays_as_it_ended() {
+    let rig = Rig::start(1).await;
+    let mut owner = Owner::claim(&rig.log, 0);
+    sell(&mut owner, 0, 1..=10);
+    let projector = rig.projector();
+    rig.applied().await;
+    let mut held = rig.pool.begin().await.expect("a transaction");
+    let hold = "LOCK TABLE products_v1.products IN ACCESS EXCLUSIVE MODE";
+    sqlx::query(hold).execute(&mut *held).await.expect("a lock");
+    let both =
+        "INSERT INTO projection.verifications (id, projection, version, state, created_at) VALUES
+        (gen_random_uuid(), 'products', 1, 'waiting', now() - interval '1 second'),
+        (gen_random_uuid(), 'stock', 1, 'waiting', now())";
+    sqlx::query(both).execute(&rig.pool).await.expect("a line of two");
+    eventually("the first of them to be under way", WAIT_MAX, || async {
+        let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted
+            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+            AND relation = 'products_v1.products'::regclass AND mode = 'AccessShareLock'";
+        if rig.number(waiting).await == 1 { Ok(()) } else { Err("nobody waits") }
+    })
+    .await;
+    let end = "UPDATE projection.verifications SET state = 'different', finished_at = now()
+        WHERE projection = 'stock'";
+    sqlx::query(end).execute(&rig.pool).await.expect("an end by somebody else");
+    held.rollback().await.expect("its end");
+    // Those in line are taken one after the other.
+    let next = projector.verify("stock", json!({})).await;
+    assert_eq!(next["state"], "equal", "{next}");
+    let as_it_ended = "SELECT count(*) FROM projection.verifications
+        WHERE projection = 'stock' AND state = 'different' AND report IS NULL";
+    assert_eq!(rig.number(as_it_ended).await, 1);
     projector.stop().await;
     rig.end().await;
 }

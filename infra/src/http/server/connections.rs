@@ -39,6 +39,7 @@ use crate::{
         client::Proxies,
         edge::refusal,
         events::{AcceptFailed, ConnectionCut, Draining},
+        headers::check_single,
         health,
         problem::Problem,
     },
@@ -261,6 +262,9 @@ async fn call(
     if !has_host(&request) {
         let detail = "a request of HTTP/1.1 says in Host whom it asks";
         return Ok(refusal(request.headers(), Problem::bad_request("malformed_request", detail)));
+    }
+    if let Err(problem) = check_single(request.headers()) {
+        return Ok(refusal(request.headers(), problem));
     }
     let client = bounds.proxies.client(peer.ip(), request.headers());
     request.extensions_mut().insert(ConnectInfo(SocketAddr::new(client, peer.port())));

@@ -80,16 +80,6 @@ async fn what_the_client_cannot_read_is_not_answered_and_does_not_happen() {
 }
 
 #[tokio::test]
-async fn a_header_that_is_no_list_comes_once() {
-    for name in ["authorization", "content-type", "idempotency-key", "tradewind-cart-token"] {
-        let answer = ask(Method::GET, "/things/1", &[(name, "a"), (name, "a")]).await;
-        assert_eq!((answer.status.as_u16(), answer.code()), (400, "duplicate_header"), "{name}");
-    }
-    let lists = [("prefer", "wait=1"), ("prefer", "wait=2"), ("x-other", "a"), ("x-other", "b")];
-    assert_eq!(ask(Method::GET, "/things/1", &lists).await.status, StatusCode::OK);
-}
-
-#[tokio::test]
 async fn a_body_that_is_encoded_is_refused() {
     for (coding, code) in [
         ("gzip", "unsupported_content_encoding"),
