@@ -14,6 +14,7 @@ use domain::{
     shard::ShardId,
     stock::Stock,
 };
+use futures_util::future::join_all;
 use http_body_util::BodyExt;
 use infra::{
     auth::KeyHash,
@@ -21,7 +22,8 @@ use infra::{
     codec, config,
     http::{edge::Limits, health::Readiness},
     log::{
-        CommitBody, EventLog, EventRecord, follow::Follower, memory::MemoryLog, progress::Progress,
+        CommitBody, EventLog, EventRecord, Offset, follow::Follower, memory::MemoryLog,
+        progress::Progress,
     },
     shutdown::Shutdown,
     task::{self, Task},
@@ -31,7 +33,7 @@ use tower::ServiceExt;
 use uuid::Uuid;
 
 use crate::{
-    engine::{Cluster, Consistency, Engine, Node, Stores},
+    engine::{Cluster, Consistency, Engine, Node, ShardStatus, Stores},
     http::{self, AppState, EngineSlot, Ingredients},
     payment::{Desk, PaymentProvider, Sandbox, WebhookSecret},
     process::Managers,
@@ -84,6 +86,28 @@ impl Seen {
 impl World {
     pub(crate) fn start() -> Self {
         Self::over(Arc::new(MemoryLog::new(SHARDS)), Clock::System)
+    }
+
+    /// Where all is written that a start writes: each shard's claim, and the barriers of the first reads
+    /// of the processes. Whoever counts records begins here.
+    pub(crate) async fn begun() -> Self {
+        let world = Self::start();
+        eventually("every shard is served and followed", || async {
+            let shards = world.engine.status();
+            let is_served = shards.iter().all(ShardStatus::serves);
+            // Each shard's process has read its stream, which lies in any shard.
+            let streams: usize = shards.iter().map(|shard| shard.streams).sum();
+            (is_served && streams == shards.len()).then_some(())
+        })
+        .await;
+        world
+    }
+
+    /// So many each shard's log has.
+    pub(crate) async fn records(&self) -> Vec<Offset> {
+        let shards = (0..self.log.shard_count()).map(ShardId::new);
+        let ranges = join_all(shards.map(|shard| self.log.range(shard))).await;
+        ranges.into_iter().map(|range| range.unwrap().end).collect()
     }
 
     pub(crate) fn over(log: Arc<dyn EventLog>, clock: Clock) -> Self {

@@ -1,7 +1,6 @@
 //! Input that is refused, with its status and code, and nothing appended.
 
 use axum::http::Request;
-use domain::shard::ShardId;
 use serde_json::{Value, json};
 
 use crate::testing::{OPERATOR, Seen, World, bearer, new_uuid};
@@ -293,16 +292,8 @@ async fn what_is_no_position_is_refused_also_where_nothing_waits_for_it() {
 
 #[tokio::test]
 async fn a_refused_request_appends_nothing_and_keeps_its_key() {
-    let world = World::start();
-    world.product("A-1", 0).await;
-    let ends = async || {
-        let mut ends = vec![];
-        for shard in 0..world.log.shard_count() {
-            ends.push(world.log.range(ShardId::new(shard)).await.unwrap().end);
-        }
-        ends
-    };
-    let before = ends().await;
+    let world = World::begun().await;
+    let before = world.records().await;
     let path = "/v1/stock/A-1/receive";
     world.keyed("k", "POST", path, json!({"quantity": 0})).await.expect(422);
     world.keyed("k", "POST", path, json!({"amount": 1})).await.expect(422);
@@ -310,6 +301,6 @@ async fn a_refused_request_appends_nothing_and_keeps_its_key() {
     let nobodys = format!("/v1/carts/{}/lines", new_uuid());
     let line = json!({"sku": "A-1", "quantity": 1});
     world.guest("POST", &nobodys, line).await.expect_problem(404, "cart.not_found");
-    assert_eq!(ends().await, before);
+    assert_eq!(world.records().await, before);
     world.keyed("k", "POST", path, json!({"quantity": 1})).await.expect(200);
 }

@@ -1,9 +1,6 @@
 //! API keys, from issue to revocation.
 
-use domain::{
-    id::ApiKeyId,
-    shard::{ShardId, shard_of},
-};
+use domain::{id::ApiKeyId, shard::shard_of};
 use futures_util::future::join_all;
 use infra::{
     auth::ApiKey,
@@ -48,14 +45,6 @@ async fn a_key_needs_a_role_that_there_is() {
     }
 }
 
-async fn records(world: &World) -> Vec<i64> {
-    let mut ends = vec![];
-    for shard in 0..world.log.shard_count() {
-        ends.push(world.log.range(ShardId::new(shard)).await.unwrap().end);
-    }
-    ends
-}
-
 async fn receive(world: &World, key: &str) -> Seen {
     let request = World::request("POST", "/v1/stock/A/receive");
     let request = request.header("authorization", bearer(key));
@@ -64,13 +53,13 @@ async fn receive(world: &World, key: &str) -> Seen {
 
 #[tokio::test]
 async fn wrong_keys_cost_no_record_in_the_log() {
-    let world = World::start();
+    let world = World::begun().await;
     let body = json!({"name": "warehouse", "roles": ["staff"]});
     let issued = world.staff("POST", "/v1/api-keys", body).await.expect(201);
     let (id, key) = (issued.body["id"].as_str().unwrap(), issued.body["key"].as_str().unwrap());
     receive(&world, key).await.expect(200);
     world.staff("DELETE", &format!("/v1/api-keys/{id}"), json!({})).await.expect(200);
-    let before = records(&world).await;
+    let before = world.records().await;
     for number in 0..1_000 {
         let unknown = format!("tw_{:032x}_{number:0>43}", 7_919 * number);
         receive(&world, &unknown).await.expect_problem(401, "invalid_key");
@@ -78,21 +67,20 @@ async fn wrong_keys_cost_no_record_in_the_log() {
     // Neither does the secret of another key, nor a key that is known as revoked.
     let other = format!("{}{:0>43}", &key[..36], 1);
     receive(&world, &other).await.expect_problem(401, "invalid_key");
-    assert_eq!(records(&world).await, before);
+    assert_eq!(world.records().await, before);
 }
 
 #[tokio::test]
 async fn a_key_with_our_signature_is_looked_for_in_the_log_itself() {
-    let world = World::start();
-    world.product("A", 0).await;
-    let before = records(&world).await;
+    let world = World::begun().await;
+    let before = world.records().await;
     let id = new_uuid().parse::<ApiKeyId>().unwrap();
     let signed = ApiKey::generate(id, &SECRET.into()).unwrap();
     receive(&world, signed.expose()).await.expect_problem(401, "invalid_key");
-    assert_ne!(records(&world).await, before, "it may have been issued elsewhere a moment ago");
-    let after = records(&world).await;
+    assert_ne!(world.records().await, before, "it may have been issued elsewhere a moment ago");
+    let after = world.records().await;
     receive(&world, signed.expose()).await.expect_problem(401, "invalid_key");
-    assert_eq!(records(&world).await, after, "it is remembered as unknown");
+    assert_eq!(world.records().await, after, "it is remembered as unknown");
 }
 
 /// A key of staff, a SKU whose stock lies in the key's shard, and where the key was issued in it.
@@ -117,12 +105,12 @@ async fn receive_at(world: &World, key: &str, sku: &str, at: &str) -> Seen {
 }
 
 async fn total(world: &World) -> i64 {
-    records(world).await.into_iter().sum()
+    world.records().await.into_iter().sum()
 }
 
 #[tokio::test]
 async fn a_client_that_sends_the_position_of_each_answer_costs_the_log_its_commands_alone() {
-    let world = World::start();
+    let world = World::begun().await;
     let (key, sku, _) = key_and_neighbour(&world).await;
     let mut at = receive(&world, &key).await.expect(200).header("tradewind-position").to_owned();
     let (before, began) = (total(&world).await, Instant::now());
@@ -138,7 +126,7 @@ async fn a_client_that_sends_the_position_of_each_answer_costs_the_log_its_comma
 
 #[tokio::test]
 async fn a_flood_of_positions_that_nobody_has_seen_costs_the_log_little() {
-    let world = World::start();
+    let world = World::begun().await;
     let (key, _, at) = key_and_neighbour(&world).await;
     receive(&world, &key).await.expect(200);
     let far = Position::of(at.shard, at.log_id, 1_000_000).to_string();
