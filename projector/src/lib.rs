@@ -1,8 +1,7 @@
 //! The projector: folds the event log into PostgreSQL read models, each commit exactly once.
 //!
-//! `projection` says what a read model is, `projections` has one file for each, `runner` carries
-//! them through the shards, `rows` reads and writes what they fold into, and `checkpoint` is what
-//! makes it exactly once. `versions` are what may stand side by side of one projection, `rebuild`
+//! The crate `read_models` says what is folded into what; `runner` carries it through the shards,
+//! `rows` reads and writes what comes of it, and `checkpoint` is what makes it exactly once. `versions` are what may stand side by side of one projection, `rebuild`
 //! makes them and switches between them, `verify` proves them. `dead_letters` is where events wait
 //! that do not apply. `admin` and `cli` are the operators' doors.
 //!
@@ -14,8 +13,6 @@ mod checkpoint;
 pub mod cli;
 pub mod dead_letters;
 mod metrics;
-mod projection;
-mod projections;
 mod rebuild;
 mod rows;
 mod runner;
@@ -41,10 +38,9 @@ use infra::{
 
 use admin::Keys;
 use futures_util::FutureExt;
+use read_models::Projection;
 use rebuild::{Control, conduct};
-#[cfg(feature = "testing")]
-use runner::Renumbered;
-use runner::{Everything, Fold, Shared};
+use runner::{Everything, Shared};
 use startup::prepare;
 use versions::Watch;
 
@@ -60,7 +56,7 @@ pub struct Service {
     settings: Settings,
     source: Source,
     pool: Pool,
-    projections: Vec<Arc<dyn Fold>>,
+    projections: Vec<Projection>,
     versions: Watch,
     progress: Progress,
     shards: Shards,
@@ -87,7 +83,7 @@ impl Service {
     /// # Errors
     /// What a restart would not mend.
     pub fn bind(settings: Settings, source: Source) -> Result<Self, StartError> {
-        Self::bind_with(settings, source, projections::all())
+        Self::bind_with(settings, source, read_models::ALL.into())
     }
 
     /// As a release in which the code of a projection has this number.
@@ -101,10 +97,10 @@ impl Service {
         projection: &str,
         version: i32,
     ) -> Result<Self, StartError> {
-        let renumbered = |fold: Arc<dyn Fold>| -> Arc<dyn Fold> {
-            if fold.name() == projection { Arc::new(Renumbered { fold, version }) } else { fold }
-        };
-        let projections = projections::all().into_iter().map(renumbered).collect();
+        let mut projections = read_models::ALL.to_vec();
+        for renumbered in projections.iter_mut().filter(|it| it.name == projection) {
+            renumbered.version = version;
+        }
         Self::bind_with(settings, source, projections)
     }
 
@@ -114,15 +110,15 @@ impl Service {
     /// As [`Service::bind`].
     #[cfg(feature = "testing")]
     pub fn bind_example(settings: Settings, source: Source) -> Result<Self, StartError> {
-        let mut projections = projections::all();
-        projections.push(projections::example());
+        let mut projections = read_models::ALL.to_vec();
+        projections.push(read_models::demand::DEMAND);
         Self::bind_with(settings, source, projections)
     }
 
     fn bind_with(
         settings: Settings,
         source: Source,
-        projections: Vec<Arc<dyn Fold>>,
+        projections: Vec<Projection>,
     ) -> Result<Self, StartError> {
         let (listening, working) = settings.postgres.with_listener();
         let (pool, listening) = (runner::pool(&working)?, runner::pool(&listening)?);
@@ -191,7 +187,7 @@ impl Service {
                 (log, ()) = async { tokio::join!(connected, prepared) } => log,
                 () = shutdown.requested() => return Ok(()),
             };
-            let names = projections.iter().map(|fold| fold.name());
+            let names = projections.iter().map(|projection| projection.name);
             let shared = Shared::new(log, pool, names, &settings.projector, &readiness);
             let shared = shared.telling(progress);
             let everything = Arc::new(Everything::new(shared, projections, versions));

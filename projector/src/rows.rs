@@ -2,80 +2,123 @@
 //!
 //! Rows that are known to be new are copied in, binary; those that are stored already are updated,
 //! all of a batch in one statement. A few new ones take a statement, too: a copy costs more answers
-//! of the server than it saves.
+//! of the server than it saves. Sums are added to the stored ones, all of a table in one statement.
 
 mod copy;
 
-use sqlx::{AssertSqlSafe, PgConnection, Postgres, postgres::PgArguments, query::Query};
+use domain::shard::ShardId;
+use read_models::{Cell, Column, Fold, Kind, Slot, Sums, Table};
+use sqlx::{
+    AssertSqlSafe, PgConnection, Postgres, Row,
+    postgres::{PgArguments, PgRow},
+    query::Query,
+};
 
-use crate::projection::{Cell, Changes, Column, Kind, Row, StreamFold, Table, Tables};
+use crate::checkpoint::shard_column;
 
 /// New rows from which on they are copied.
 const COPIED_MIN: usize = 64;
 
-/// Writes what a batch leaves behind.
-pub(crate) async fn store<S: StreamFold>(
-    tables: &mut Tables<'_>,
-    changes: Changes<S>,
-) -> Result<(), sqlx::Error> {
-    let Changes { created, updated, deleted, additions } = changes;
-    let (table, schema) = (S::Row::TABLE, tables.schema().to_owned());
-    if created.len() >= COPIED_MIN {
-        let rows = created.iter().map(Row::cells);
-        copy::rows(tables.connection(), &schema, &table, rows).await?;
-    } else if !created.is_empty() {
-        let sql = insert(&schema, &table);
-        write(tables.connection(), sql, &table, &created).await?;
-    }
-    if !updated.is_empty() {
-        let sql = update(&schema, &table);
-        write(tables.connection(), sql, &table, &updated).await?;
-    }
-    if !deleted.is_empty() {
-        delete::<S>(tables, &deleted).await?;
-    }
-    S::add(tables, &additions).await
+/// What a loaded row's key is called beside its columns.
+const KEY: &str = "stream_key";
+
+/// The tables of one version of a projection, inside the transaction of one batch of one shard.
+pub(crate) struct Tables<'t> {
+    connection: &'t mut PgConnection,
+    schema: &'t str,
+    shard: ShardId,
 }
 
-/// The rows of these keys that exist.
-pub(crate) async fn load<S: StreamFold>(
-    tables: &mut Tables<'_>,
-    keys: &[S::Key],
-) -> Result<Vec<S::Row>, sqlx::Error> {
-    let sql = format!("SELECT * FROM {}", with_key::<S>(tables));
-    sqlx::query_as(AssertSqlSafe(sql)).bind(keys).fetch_all(tables.connection()).await
+/// What a batch leaves behind: the last state of each row that it touched.
+#[derive(Default)]
+pub(crate) struct Changes<'s> {
+    /// Rows that were not stored before.
+    pub created: Vec<&'s dyn Slot>,
+    /// Rows that were, as they are now.
+    pub updated: Vec<&'s dyn Slot>,
+    /// Keys of rows that were stored before the batch and are no more.
+    pub deleted: Vec<&'s str>,
 }
 
-async fn delete<S: StreamFold>(
-    tables: &mut Tables<'_>,
-    keys: &[S::Key],
-) -> Result<(), sqlx::Error> {
-    let sql = format!("DELETE FROM {}", with_key::<S>(tables));
-    sqlx::query(AssertSqlSafe(sql)).bind(keys).execute(tables.connection()).await?;
-    Ok(())
-}
-
-/// The table that has a row per stream, where its key is one of those that are bound first.
-fn with_key<S: StreamFold>(tables: &Tables<'_>) -> String {
-    let Table { name, columns, .. } = S::Row::TABLE;
-    // A stream's key is the first column.
-    let key = columns.first().map_or("", |column| column.name);
-    format!("{}.{name} WHERE {key} = ANY($1)", tables.schema())
-}
-
-async fn write<R: Row>(
-    connection: &mut PgConnection,
-    sql: String,
-    table: &Table,
-    rows: &[R],
-) -> Result<(), sqlx::Error> {
-    let rows: Vec<_> = rows.iter().map(Row::cells).collect();
-    let mut query = sqlx::query(AssertSqlSafe(sql));
-    for (index, column) in table.columns.iter().enumerate() {
-        query = bind(query, column, rows.iter().map(|cells| &cells[index]));
+impl<'t> Tables<'t> {
+    pub(crate) fn new(connection: &'t mut PgConnection, schema: &'t str, shard: ShardId) -> Self {
+        Self { connection, schema, shard }
     }
-    query.execute(connection).await?;
-    Ok(())
+
+    /// Writes what a batch leaves behind.
+    pub(crate) async fn store(
+        &mut self,
+        fold: &Fold,
+        changes: Changes<'_>,
+        sums: &Sums,
+    ) -> Result<(), sqlx::Error> {
+        let Changes { created, updated, deleted } = changes;
+        let (table, schema) = ((fold.table)(), self.schema);
+        if created.len() >= COPIED_MIN {
+            let rows = created.iter().map(|slot| slot.cells());
+            copy::rows(self.connection, schema, &table, rows).await?;
+        } else if !created.is_empty() {
+            self.write(insert(schema, &table), &table, &cells(&created)?).await?;
+        }
+        if !updated.is_empty() {
+            self.write(update(schema, &table), &table, &cells(&updated)?).await?;
+        }
+        if !deleted.is_empty() {
+            let sql = format!("DELETE FROM {}", with_key(schema, &table));
+            sqlx::query(AssertSqlSafe(sql)).bind(deleted).execute(&mut *self.connection).await?;
+        }
+        for table in fold.sums {
+            let table = table();
+            let rows: Vec<_> = sums.rows(&table, shard_column(self.shard)).collect();
+            if !rows.is_empty() {
+                self.write(add(schema, &table), &table, &rows).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The rows of these keys that exist, each with its key.
+    pub(crate) async fn load(
+        &mut self,
+        fold: &Fold,
+        keys: &[&str],
+    ) -> Result<Vec<(String, PgRow)>, sqlx::Error> {
+        let table = (fold.table)();
+        let (key, rows) = (key_of(&table).name, with_key(self.schema, &table));
+        let sql = format!("SELECT {key}::text AS {KEY}, * FROM {rows}");
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(keys);
+        let rows = query.fetch_all(&mut *self.connection).await?;
+        rows.into_iter().map(|row| Ok((row.try_get(KEY)?, row))).collect()
+    }
+
+    async fn write(
+        &mut self,
+        sql: String,
+        table: &Table,
+        rows: &[Vec<Cell<'_>>],
+    ) -> Result<(), sqlx::Error> {
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for (index, column) in table.columns.iter().enumerate() {
+            query = bind(query, *column, rows.iter().filter_map(|cells| cells.get(index)))?;
+        }
+        query.execute(&mut *self.connection).await?;
+        Ok(())
+    }
+}
+
+fn cells<'s>(slots: &[&'s dyn Slot]) -> Result<Vec<Vec<Cell<'s>>>, sqlx::Error> {
+    slots.iter().map(|slot| slot.cells()).collect()
+}
+
+/// The column that the stream's key stands in.
+fn key_of(table: &Table) -> Column {
+    table.columns.first().copied().unwrap_or(Column { name: "", kind: Kind::Text })
+}
+
+/// The table that has a row per stream, where its key is one of those that are bound first, as text.
+fn with_key(schema: &str, table: &Table) -> String {
+    let Column { name: key, kind } = key_of(table);
+    format!("{schema}.{} WHERE {key} = ANY($1::text[]::{}[])", table.name, kind.sql())
 }
 
 fn insert(schema: &str, table: &Table) -> String {
@@ -100,13 +143,32 @@ fn update(schema: &str, table: &Table) -> String {
     )
 }
 
+/// What is not part of the key is added to what is there.
+fn add(schema: &str, table: &Table) -> String {
+    let (keys, sums) = table.columns.split_at(table.keys);
+    let keys: Vec<_> = keys.iter().map(|column| column.name).collect();
+    let sums: Vec<_> = sums
+        .iter()
+        .map(|Column { name, .. }| format!("{name} = kept.{name} + excluded.{name}"))
+        .collect();
+    format!(
+        "INSERT INTO {schema}.{} AS kept ({}) SELECT * FROM UNNEST({}) \
+         ON CONFLICT ({}) DO UPDATE SET {}",
+        table.name,
+        names(table),
+        arrays(table),
+        keys.join(", "),
+        sums.join(", "),
+    )
+}
+
 fn names(table: &Table) -> String {
     let names: Vec<_> = table.columns.iter().map(|column| column.name).collect();
     names.join(", ")
 }
 
 fn arrays(table: &Table) -> String {
-    let arrays = (1..).zip(table.columns);
+    let arrays = (1..).zip(&table.columns);
     let arrays: Vec<_> =
         arrays.map(|(index, column)| format!("${index}::{}[]", column.kind.sql())).collect();
     arrays.join(", ")
@@ -115,20 +177,27 @@ fn arrays(table: &Table) -> String {
 type Statement<'q> = Query<'q, Postgres, PgArguments>;
 
 /// One column of all rows as an array of its own type.
+///
+/// # Errors
+/// If a cell is of another type: nothing is written rather than nulls.
 fn bind<'q, 'c: 'q>(
     query: Statement<'q>,
-    column: &Column,
+    column: Column,
     cells: impl Iterator<Item = &'c Cell<'c>>,
-) -> Statement<'q> {
+) -> Result<Statement<'q>, sqlx::Error> {
     macro_rules! array {
-        ($($pattern:pat => $value:expr),+) => {
-            query.bind(cells.map(|cell| match cell { $($pattern => Some($value),)+ _ => None })
-                .collect::<Vec<_>>())
-        };
+        ($pattern:pat => $value:expr) => {{
+            let values = cells.map(|cell| match cell {
+                Cell::Null => Ok(None),
+                $pattern => Ok(Some($value)),
+                other => Err(mistyped(column, other)),
+            });
+            query.bind(values.collect::<Result<Vec<_>, _>>()?)
+        }};
     }
-    match column.kind {
+    Ok(match column.kind {
         Kind::Uuid => array!(Cell::Uuid(value) => *value),
-        Kind::Text => array!(Cell::Text(value) => value.to_string()),
+        Kind::Text => array!(Cell::Text(value) => &**value),
         Kind::Int => array!(Cell::Int(value) => *value),
         Kind::Long => array!(Cell::Long(value) => *value),
         // As text: the statement makes a number of it.
@@ -136,8 +205,12 @@ fn bind<'q, 'c: 'q>(
         Kind::Time => array!(Cell::Time(value) => *value),
         Kind::Date => array!(Cell::Date(value) => *value),
         // As text: the statement makes JSON of it.
-        Kind::Json => array!(Cell::Json(value) => value.clone()),
-    }
+        Kind::Json => array!(Cell::Json(value) => &**value),
+    })
+}
+
+fn mistyped(Column { name, kind }: Column, cell: &Cell<'_>) -> sqlx::Error {
+    sqlx::Error::Encode(format!("{cell:?} is no {} for column {name}", kind.sql()).into())
 }
 
 #[cfg(test)]

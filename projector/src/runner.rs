@@ -23,8 +23,6 @@ mod isolate;
 mod lane;
 pub(crate) mod meter;
 mod notices;
-#[cfg(feature = "testing")]
-mod renumbered;
 mod shard;
 mod shared;
 mod sharing;
@@ -43,11 +41,8 @@ use infra::{
 };
 
 pub(crate) use commit::{Commit, Fact, decode};
-pub(crate) use fold::{AnyStreamFold, Fold, Streams};
 pub(crate) use groups::{Everything, fold_of};
 pub(crate) use isolate::{Isolation, Misfit, is_about_data};
-#[cfg(feature = "testing")]
-pub(crate) use renumbered::Renumbered;
 pub(crate) use shared::{Shared, pool};
 pub(crate) use write::{Failed, Phase, Writer, is_transient};
 

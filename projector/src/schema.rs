@@ -3,9 +3,8 @@
 //! The first version of a projection is live at once. A release that makes other rows of the same
 //! events builds a version of its own beside the live one, which goes on being read.
 
-use std::sync::Arc;
-
 use infra::{config::Rebuild, postgres::Pool, telemetry::emit};
+use read_models::Projection;
 use sqlx::{AssertSqlSafe, PgConnection};
 
 use crate::{
@@ -14,7 +13,6 @@ use crate::{
         Refused,
         begin::{Order, begin, begin_live, locked},
     },
-    runner::Fold,
     versions::{RELEASE, State, Version, views},
 };
 
@@ -25,70 +23,70 @@ const LOCK: i64 = 0x7472_6164_6577;
 /// PostgreSQL is away, or the foundation of infra's migrations is missing.
 pub(crate) async fn ensure(
     pool: &Pool,
-    projections: &[Arc<dyn Fold>],
+    projections: &[Projection],
     rebuild: Rebuild,
 ) -> Result<(), sqlx::Error> {
     let mut tx = pool.begin().await?;
     sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LOCK).execute(&mut *tx).await?;
-    for fold in projections {
+    for projection in projections {
         // From here on nobody switches: what is shown stays what is live.
-        let versions = locked(&mut tx, fold.name()).await?;
+        let versions = locked(&mut tx, projection.name).await?;
         let there = versions.iter().filter(|version| version.state != State::Dropped);
-        ensure_one(&mut tx, fold.as_ref(), &there.collect::<Vec<_>>(), rebuild).await?;
+        ensure_one(&mut tx, projection, &there.collect::<Vec<_>>(), rebuild).await?;
     }
     tx.commit().await
 }
 
 async fn ensure_one(
     tx: &mut PgConnection,
-    fold: &dyn Fold,
+    projection: &Projection,
     versions: &[&Version],
     rebuild: Rebuild,
 ) -> Result<(), sqlx::Error> {
     let newest = versions.iter().map(|version| version.fold).max();
     let Some(newest) = newest else {
-        let first = begin_live(tx, fold).await?;
-        return show(tx, &views(fold, first.version).0).await;
+        let first = begin_live(tx, projection).await?;
+        return show(tx, &views(projection, first.version).0).await;
     };
     let mut is_fed = false;
-    for version in versions.iter().filter(|version| version.fold == fold.version()) {
+    for version in versions.iter().filter(|version| version.fold == projection.version) {
         is_fed = true;
         // Names of views and columns may change while the rows stay what they are.
-        let kept = keep_views(tx, fold, version).await?;
+        let kept = keep_views(tx, projection, version).await?;
         if version.state == State::Live && kept {
-            show(tx, &views(fold, version.version).0).await?;
+            show(tx, &views(projection, version.version).0).await?;
         }
     }
     if is_fed {
         return Ok(());
     }
     // An older release that starts once more must not undo what a newer one has begun.
-    if rebuild == Rebuild::Auto && fold.version() > newest {
+    if rebuild == Rebuild::Auto && projection.version > newest {
         let order = Order { switch: true, ..Order::default() };
-        match begin(tx, fold, order).await {
+        match begin(tx, projection, order).await {
             Ok(_) => return Ok(()),
             Err(Refused::Database(error)) => return Err(error),
             // Another release builds; this one is told below that nothing of it is fed.
             Err(_) => {}
         }
     }
-    emit(NoVersion { projection: fold.name(), fold: fold.version() });
+    emit(NoVersion { projection: projection.name, fold: projection.version });
     Ok(())
 }
 
 /// True if the stored views were others, and not those of a newer release.
 async fn keep_views(
     tx: &mut PgConnection,
-    fold: &dyn Fold,
+    projection: &Projection,
     version: &Version,
 ) -> Result<bool, sqlx::Error> {
     let changed = sqlx::query(
         "UPDATE projection.versions SET views = $3, views_release = $4
          WHERE projection = $1 AND version = $2 AND views <> $3 AND views_release <= $4",
     )
-    .bind(fold.name())
+    .bind(projection.name)
     .bind(version.version)
-    .bind(views(fold, version.version))
+    .bind(views(projection, version.version))
     .bind(&RELEASE[..])
     .execute(tx)
     .await?;

@@ -13,10 +13,11 @@ use infra::{
     postgres::Pool,
     telemetry::{chain, emit},
 };
+use read_models::Projection;
 
 use crate::{
     metrics::{NotConnected, NotPrepared},
-    runner::{Fold, RETRY},
+    runner::RETRY,
     schema,
 };
 
@@ -69,7 +70,7 @@ impl Source {
 /// Makes the tables that are missing, however long PostgreSQL is away.
 pub(crate) async fn prepare(
     pool: &Pool,
-    projections: &[Arc<dyn Fold>],
+    projections: &[Projection],
     rebuild: Rebuild,
     condition: Condition,
 ) {

@@ -25,8 +25,7 @@ use sqlx::types::Json;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-pub(crate) use compare::{instant, key_of};
-pub(crate) use expected::{Columns, Expect, Expected};
+use compare::{instant, key_of};
 pub use report::{Difference, Report, TableReport};
 pub(crate) use run::run;
 

@@ -14,17 +14,14 @@
 
 mod watch;
 
-use std::sync::Arc;
-
 use chrono::{DateTime, Utc};
+use read_models::Projection;
 use serde::{Deserialize, Serialize};
-use sqlx::{AssertSqlSafe, PgExecutor, types::Json};
+use sqlx::{AssertSqlSafe, PgExecutor, SqlSafeStr, SqlStr, types::Json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 pub(crate) use watch::Watch;
-
-use crate::runner::Fold;
 
 /// The columns of a [`Version`]. Not `*`: a release that adds one would change the answers to statements
 /// that older ones have prepared.
@@ -165,29 +162,35 @@ pub(crate) fn schema_of(projection: &str, version: i32) -> String {
     format!("{projection}_v{version}")
 }
 
+/// Puts the schema's name where the text says `{schema}`. Both come from this program's constants.
+#[must_use]
+pub(crate) fn in_schema(text: &'static str, schema: &str) -> SqlStr {
+    AssertSqlSafe(text.replace("{schema}", schema)).into_sql_str()
+}
+
 /// The views of a version as they are kept beside it: whoever switches to it later may run other
 /// code than the one that made it.
 #[must_use]
-pub(crate) fn views(fold: &dyn Fold, version: i32) -> Json<Vec<(String, String)>> {
-    let schema = schema_of(fold.name(), version);
+pub(crate) fn views(projection: &Projection, version: i32) -> Json<Vec<(String, String)>> {
+    let schema = schema_of(projection.name, version);
     let view = |(name, query): &(&str, &'static str)| {
-        let query = crate::projection::in_schema(query, &schema);
+        let query = in_schema(query, &schema);
         ((*name).to_owned(), query.as_str().to_owned())
     };
-    Json(fold.views().iter().map(view).collect())
+    Json(projection.views.iter().map(view).collect())
 }
 
 /// A version that this code can feed.
 #[derive(Clone)]
 pub(crate) struct Served {
-    pub fold: Arc<dyn Fold>,
+    pub projection: Projection,
     pub version: i32,
 }
 
 impl Served {
     #[must_use]
     pub(crate) fn name(&self) -> &'static str {
-        self.fold.name()
+        self.projection.name
     }
 }
 

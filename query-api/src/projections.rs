@@ -1,29 +1,26 @@
-//! The projections whose read models are read here. Others exist; nobody waits for them.
+//! The projections that requests may wait for, and the views that are read: all read models of this
+//! release.
 
-use infra::{
-    auth::API_KEYS,
-    freshness::{Projection, Reads},
-};
+use infra::freshness::{Projection, Reads};
 
-pub(crate) const CARTS: Projection = Projection("carts");
-pub(crate) const ORDERS: Projection = Projection("orders");
-pub(crate) const PRODUCTS: Projection = Projection("products");
-pub(crate) const SALES: Projection = Projection("sales");
-pub(crate) const STOCK: Projection = Projection("stock");
+pub(crate) const ALL: &[Projection] = &shown();
 
-pub(crate) const ALL: &[Projection] = &[API_KEYS, CARTS, ORDERS, PRODUCTS, SALES, STOCK];
+/// What migrations make.
+const VIEWS: [&str; 2] = ["parked_streams", "positions"];
 
-pub(crate) const READS: Reads = Reads {
-    projections: ALL,
-    views: &[
-        "api_keys",
-        "carts",
-        "orders",
-        "parked_streams",
-        "positions",
-        "products",
-        "sales",
-        "sales_totals",
-        "stock",
-    ],
-};
+const fn shown() -> [Projection; read_models::ALL.len()] {
+    let mut shown = [Projection(""); read_models::ALL.len()];
+    let mut index = 0;
+    while index < shown.len() {
+        shown[index] = read_models::ALL[index].shown();
+        index += 1;
+    }
+    shown
+}
+
+pub(crate) fn reads() -> Reads {
+    let made = read_models::ALL.iter().flat_map(|projection| projection.views);
+    let mut views: Vec<_> = made.map(|(name, _)| *name).chain(VIEWS).collect();
+    views.sort_unstable();
+    Reads { projections: ALL, views }
+}

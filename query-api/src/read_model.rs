@@ -1,8 +1,8 @@
 //! The read models in PostgreSQL: SQL goes out, typed rows come back.
 //!
 //! Reads of one thing by its key share statements (`batch`); lists and reports are statements of
-//! their own. A document that the projector made goes out as the text that PostgreSQL keeps, never
-//! parsed on the way (`document`).
+//! their own. What a row is, and the document in it, the crate `read_models` says; a document goes out as
+//! the text that PostgreSQL keeps, never parsed on the way.
 //!
 //! **Invariant:** only schema `read` is read, whose views stay where they are when a projection
 //! changes its version. Nothing is written.
@@ -28,10 +28,9 @@ pub(crate) use document::Entity;
 pub(crate) use error::ReadError;
 pub(crate) use orders::{Found as FoundOrder, OrderFilter};
 pub(crate) use products::{
-    After as ProductAfter, Found as FoundProduct, Money, Product, ProductFilter, ProductSort,
+    After as ProductAfter, Found as FoundProduct, ProductFilter, ProductSort,
 };
 pub(crate) use sales::{Group, SalesFilter, SalesRow};
-pub(crate) use stock::Stock;
 
 use batch::Loader;
 use infra::postgres::Pool;

@@ -13,7 +13,6 @@ mod orders;
 mod positions;
 mod products;
 mod reports;
-mod shapes;
 mod stock;
 
 use std::sync::Arc;

@@ -63,7 +63,7 @@ impl Service {
 
         let readiness = Readiness::new();
         let condition = readiness.condition("read_models");
-        let (feed, applied) = Feed::new(reading, projections::READS, condition);
+        let (feed, applied) = Feed::new(reading, projections::reads(), condition);
         // Keys of a shard that is not known to be level take no place from reads.
         let (freshness, of_keys) = (Freshness::new(applied.clone()), Freshness::new(applied));
         let (rows, signing) = (read_model.clone(), Some(auth.cart_token_secret.clone()));

@@ -28,12 +28,12 @@ const REFRESH_WAIT_MIN: Duration = Duration::from_millis(100);
 const READ_WAIT_MAX: Duration = Duration::from_secs(8);
 
 /// What a service reads of the read models.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Reads {
     /// Whose positions are told.
     pub projections: &'static [Projection],
     /// What has to be there before anything can be read.
-    pub views: &'static [&'static str],
+    pub views: Vec<&'static str>,
 }
 
 /// The one writer of what is applied.
@@ -131,7 +131,7 @@ impl Feed {
     }
 
     async fn read(&self) -> Result<Applied, sqlx::Error> {
-        let Reads { projections, views } = self.reads;
+        let Reads { projections, views } = &self.reads;
         let missing = in_time(missing(&self.pool, views)).await.inspect_err(|_| {
             self.condition.unmet("the read models cannot be reached");
         })?;

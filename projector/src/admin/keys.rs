@@ -14,8 +14,7 @@ use infra::{
 };
 
 const PROJECTIONS: &[Projection] = &[API_KEYS];
-const READS: Reads =
-    Reads { projections: PROJECTIONS, views: &["api_keys", "parked_streams", "positions"] };
+const VIEWS: [&str; 3] = ["api_keys", "parked_streams", "positions"];
 
 /// What the door knows of keys, and what tells it.
 pub(crate) struct Keys {
@@ -31,7 +30,8 @@ impl Keys {
     pub(crate) fn new(pool: Pool, listening: Pool) -> Self {
         // Whoever makes the read models is ready before they are there.
         let condition = Readiness::new().condition("read_models");
-        let (feed, applied) = Feed::new(pool.clone(), READS, condition);
+        let reads = Reads { projections: PROJECTIONS, views: VIEWS.into() };
+        let (feed, applied) = Feed::new(pool.clone(), reads, condition);
         let listener = Listener::new(listening, POSITIONS_CHANNEL);
         Self { freshness: Freshness::new(applied), feed, listener, pool }
     }

@@ -7,7 +7,7 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::Corrections;
-use crate::{checkpoint::CheckpointRow, projection::column, runner::Fact};
+use crate::{checkpoint::CheckpointRow, runner::Fact};
 
 /// Namespace of the ids of dead letters: the same event gets the same one if it is parked again.
 const IDS: Uuid = Uuid::from_u128(0x2f1d_9c70_6b0e_4f5a_8c3e_7a54_90d1_e6b3);
@@ -253,4 +253,9 @@ pub(crate) async fn forget_version(
 #[must_use]
 pub(super) fn storable(error: &str) -> String {
     error.chars().filter(|&c| c != '\0').take(ERROR_CHARS_MAX).collect()
+}
+
+/// One column of many rows, to be bound as an array for `UNNEST`.
+fn column<'r, R, T>(rows: &'r [R], field: impl Fn(&'r R) -> T) -> Vec<T> {
+    rows.iter().map(field).collect()
 }

@@ -15,6 +15,7 @@ use domain::{
     shard::ShardId,
 };
 use infra::telemetry::emit;
+use read_models::Projection;
 use serde_json::{Value, json};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
@@ -27,7 +28,7 @@ use super::{
 use crate::{
     checkpoint::CheckpointRow,
     metrics::TwinNotSettled,
-    runner::{Fact, Fold, Isolation, Misfit, decode},
+    runner::{Fact, Isolation, Misfit, decode},
 };
 
 /// Corrections of one projection in one shard; every applier holds them in memory.
@@ -92,7 +93,7 @@ struct Letter {
 /// database nobody knows: the letter's state tells.
 pub(crate) async fn settle(
     pool: &PgPool,
-    projections: &[Arc<dyn Fold>],
+    projections: &[Projection],
     id: Uuid,
     act: &Act,
     actor: &str,
@@ -128,7 +129,7 @@ async fn twins(pool: &PgPool, id: Uuid) -> Result<Vec<Uuid>, sqlx::Error> {
 
 async fn settle_one(
     pool: &PgPool,
-    projections: &[Arc<dyn Fold>],
+    projections: &[Projection],
     id: Uuid,
     act: &Act,
     actor: &str,
@@ -166,7 +167,7 @@ async fn settle_one(
 /// Applies the key's events in order, up to one that does not apply.
 async fn apply(
     tx: &mut PgConnection,
-    projection: &dyn Fold,
+    projection: &Projection,
     row: &CheckpointRow,
     letter: &Letter,
 ) -> Result<Settled, SettleError> {
@@ -279,8 +280,8 @@ impl Letter {
     async fn served_by<'p>(
         &self,
         tx: &mut PgConnection,
-        projections: &'p [Arc<dyn Fold>],
-    ) -> Result<(&'p dyn Fold, CheckpointRow), SettleError> {
+        projections: &'p [Projection],
+    ) -> Result<(&'p Projection, CheckpointRow), SettleError> {
         let made_by: Option<i32> = sqlx::query_scalar(
             "SELECT fold FROM projection.versions
              WHERE projection = $1 AND version = $2 AND state <> 'dropped'",
@@ -289,14 +290,13 @@ impl Letter {
         .bind(self.version)
         .fetch_optional(tx)
         .await?;
-        let found = projections
-            .iter()
-            .find(|fold| fold.name() == self.projection && Some(fold.version()) == made_by);
-        let (Some(fold), Ok(shard)) = (found, u32::try_from(self.shard)) else {
+        let found =
+            projections.iter().find(|it| it.name == self.projection && Some(it.version) == made_by);
+        let (Some(code), Ok(shard)) = (found, u32::try_from(self.shard)) else {
             return Err(self.not_served());
         };
-        let (projection, version, shard) = (fold.name(), self.version, ShardId::new(shard));
-        Ok((&**fold, CheckpointRow { projection, version, shard }))
+        let (projection, version, shard) = (code.name, self.version, ShardId::new(shard));
+        Ok((code, CheckpointRow { projection, version, shard }))
     }
 
     fn not_served(&self) -> SettleError {

@@ -1,13 +1,10 @@
 //! Makes the schema of a new version: the first of a projection, or one to be built beside others.
 
+use read_models::Projection;
 use sqlx::{AssertSqlSafe, Executor, PgConnection, types::Json};
 
 use super::Refused;
-use crate::{
-    projection::in_schema,
-    runner::Fold,
-    versions::{COLUMNS, RELEASE, State, Version, schema_of, views},
-};
+use crate::versions::{COLUMNS, RELEASE, State, Version, in_schema, schema_of, views};
 
 /// What is asked of a build.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,10 +30,10 @@ const FIRST: i32 = 1;
 /// If one is under way already, or PostgreSQL cannot answer.
 pub(crate) async fn begin(
     tx: &mut PgConnection,
-    fold: &dyn Fold,
+    projection: &Projection,
     order: Order,
 ) -> Result<Version, Refused> {
-    let name = fold.name();
+    let name = projection.name;
     let versions = locked(tx, name).await?;
     if versions.is_empty() {
         // The first version is live from the start, and made when a projector starts.
@@ -52,10 +49,10 @@ pub(crate) async fn begin(
     }
     // Those that were dropped count, too: a number never means two things.
     let number = versions.last().map_or(FIRST, |last| last.version.saturating_add(1));
-    let schema = make_tables(tx, fold, number).await?;
+    let schema = make_tables(tx, projection, number).await?;
     let indexes = without_indexes(tx, &schema).await?;
     not_logged(tx, &schema).await?;
-    insert(tx, fold, number, State::Copying, &indexes, order).await.map_err(Refused::from)
+    insert(tx, projection, number, State::Copying, &indexes, order).await.map_err(Refused::from)
 }
 
 /// Makes the first version, which is live from the start.
@@ -64,10 +61,10 @@ pub(crate) async fn begin(
 /// If PostgreSQL cannot answer.
 pub(crate) async fn begin_live(
     tx: &mut PgConnection,
-    fold: &dyn Fold,
+    projection: &Projection,
 ) -> Result<Version, sqlx::Error> {
-    make_tables(tx, fold, FIRST).await?;
-    insert(tx, fold, FIRST, State::Live, &[], Order::default()).await
+    make_tables(tx, projection, FIRST).await?;
+    insert(tx, projection, FIRST, State::Live, &[], Order::default()).await
 }
 
 /// All versions of a projection, dropped ones included; nobody else changes them until the
@@ -87,12 +84,12 @@ pub(crate) async fn locked(
 
 async fn make_tables(
     tx: &mut PgConnection,
-    fold: &dyn Fold,
+    projection: &Projection,
     version: i32,
 ) -> Result<String, sqlx::Error> {
-    let schema = schema_of(fold.name(), version);
+    let schema = schema_of(projection.name, version);
     tx.execute(AssertSqlSafe(format!("CREATE SCHEMA {schema}"))).await?;
-    sqlx::raw_sql(in_schema(fold.tables(), &schema)).execute(&mut *tx).await?;
+    sqlx::raw_sql(in_schema(projection.tables, &schema)).execute(&mut *tx).await?;
     Ok(schema)
 }
 
@@ -143,7 +140,7 @@ pub(super) async fn tables(
 
 async fn insert(
     tx: &mut PgConnection,
-    fold: &dyn Fold,
+    projection: &Projection,
     version: i32,
     state: State,
     indexes: &[String],
@@ -158,14 +155,14 @@ async fn insert(
          RETURNING {COLUMNS}"
     );
     sqlx::query_as(AssertSqlSafe(sql))
-        .bind(fold.name())
+        .bind(projection.name)
         .bind(version)
-        .bind(fold.version())
+        .bind(projection.version)
         .bind(state.as_str())
         .bind(order.throttle)
         .bind(order.verify)
         .bind(order.switch)
-        .bind(views(fold, version))
+        .bind(views(projection, version))
         .bind(Json(indexes))
         .bind(&RELEASE[..])
         .bind(order.forget_corrections)

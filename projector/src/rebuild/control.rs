@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use infra::postgres::Pool;
+use read_models::Projection;
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
@@ -13,7 +14,7 @@ use super::{
     switch::{Target, switch},
 };
 use crate::{
-    runner::{Fold, fold_of},
+    runner::fold_of,
     verify::Verification,
     versions::{COLUMNS, State, Version, Watch},
 };
@@ -22,16 +23,16 @@ use crate::{
 #[derive(Clone)]
 pub(crate) struct Control {
     pub pool: Pool,
-    pub projections: Arc<[Arc<dyn Fold>]>,
+    pub projections: Arc<[Projection]>,
     pub versions: Watch,
 }
 
 impl Control {
     pub(crate) async fn rebuild(&self, name: &str, order: Order) -> Result<Version, Refused> {
-        let fold = self.projections.iter().find(|fold| fold.name() == name);
-        let fold = fold.ok_or_else(|| Refused::NoProjection(name.to_owned()))?;
+        let projection = self.projections.iter().find(|it| it.name == name);
+        let projection = projection.ok_or_else(|| Refused::NoProjection(name.to_owned()))?;
         let mut tx = self.pool.begin().await?;
-        let version = begin(&mut tx, fold.as_ref(), order).await?;
+        let version = begin(&mut tx, projection, order).await?;
         tx.commit().await?;
         self.versions.hurry();
         Ok(version)
@@ -136,7 +137,7 @@ impl Control {
 
     /// A projection that this release has, or of which an older one has left versions.
     async fn check_name(&self, name: &str) -> Result<(), Refused> {
-        let mut known: Vec<_> = self.projections.iter().map(|it| it.name().to_owned()).collect();
+        let mut known: Vec<_> = self.projections.iter().map(|it| it.name.to_owned()).collect();
         if known.iter().any(|it| it == name) {
             return Ok(());
         }

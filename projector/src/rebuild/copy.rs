@@ -136,9 +136,9 @@ impl Copy {
         let meter = meter::run(Arc::clone(&self.shared), self.row.shard, Arc::clone(&horizon));
         let _meter = task::spawn("projector meter", meter);
         let throttle = Throttle::new(rate_max, self.shared.log.shard_count());
-        let (log, streams) = (&self.shared.log, self.served.fold.streams());
+        let (log, projection) = (&self.shared.log, self.served.projection);
         let events_max = throttle.batch_max();
-        let opened = Source::open(log, self.row.shard, checkpoint, streams, events_max).await;
+        let opened = Source::open(log, self.row.shard, checkpoint, projection, events_max).await;
         let source = match opened {
             Ok(source) => source,
             Err(error) => {
@@ -148,7 +148,7 @@ impl Copy {
         };
         let writer = Writer {
             shared: Arc::clone(&self.shared),
-            projection: Arc::clone(&self.served.fold),
+            projection,
             row: self.row,
             checkpoint,
             letters,

@@ -1,9 +1,8 @@
 //! `COPY … FROM STDIN` in PostgreSQL's binary form.
 
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
+use read_models::{Cell, Table};
 use sqlx::PgConnection;
-
-use crate::projection::{Cell, Table};
 
 use super::names;
 
@@ -20,7 +19,7 @@ pub(super) async fn rows<'r>(
     connection: &mut PgConnection,
     schema: &str,
     table: &Table,
-    rows: impl Iterator<Item = Vec<Cell<'r>>>,
+    rows: impl Iterator<Item = Result<Vec<Cell<'r>>, sqlx::Error>>,
 ) -> Result<(), sqlx::Error> {
     let (name, columns) = (table.name, names(table));
     let copy = format!("COPY {schema}.{name} ({columns}) FROM STDIN (FORMAT binary)");
@@ -28,7 +27,7 @@ pub(super) async fn rows<'r>(
     let mut buffer = Vec::with_capacity(CHUNK_BYTES + CHUNK_BYTES / 4);
     buffer.extend_from_slice(HEADER);
     for cells in rows {
-        put_row(&mut buffer, &cells);
+        put_row(&mut buffer, &cells?);
         if buffer.len() >= CHUNK_BYTES {
             copy.send(&*buffer).await?;
             buffer.clear();

@@ -140,9 +140,9 @@ impl Applier {
     }
 
     async fn gather_fed(&mut self) -> Vec<Delivery> {
-        let streams = self.writer.projection.streams();
+        let projection = self.writer.projection;
         let events = |commits: &[Commit]| -> usize {
-            commits.iter().map(|commit| wanted(commit, streams).count()).sum()
+            commits.iter().map(|commit| wanted(commit, projection).count()).sum()
         };
         let Lane::Fed(inbox) = &mut self.lane else { return Vec::new() };
         let Some(first) = inbox.recv().await else {

@@ -2,9 +2,10 @@
 
 use super::{
     commit::{Commit, Fact},
-    fold::Streams,
     isolate::Misfit,
 };
+use read_models::Projection;
+
 use crate::dead_letters::{Letters, NewLetter, Parcel, Parking, Place, Seen};
 
 /// The events of some commits, in the order of the log.
@@ -18,11 +19,11 @@ pub(super) struct Batch<'c> {
 
 impl<'c> Batch<'c> {
     #[must_use]
-    pub(super) fn of(commits: &[&'c Commit], streams: Streams, letters: &'c Letters) -> Self {
+    pub(super) fn of(commits: &[&'c Commit], projection: Projection, letters: &'c Letters) -> Self {
         let mut batch = Self { facts: Vec::new(), places: Vec::new(), waiting: Vec::new() };
         for commit in commits {
             let commit_end = commit.checkpoint.next_offset;
-            for (index, fact) in wanted(commit, streams) {
+            for (index, fact) in wanted(commit, projection) {
                 let place = Place { commit_end, index };
                 if letters.holds(&fact.stream) {
                     batch.waiting.push(Parcel { place, fact });
@@ -58,6 +59,9 @@ impl<'c> Batch<'c> {
 }
 
 /// The commit's events for a projection, with their indexes.
-pub(super) fn wanted(commit: &Commit, streams: Streams) -> impl Iterator<Item = (i32, &Fact)> {
-    (0..).zip(&commit.facts).filter(move |(_, fact)| streams.want(fact.stream.stream_type()))
+pub(super) fn wanted(
+    commit: &Commit,
+    projection: Projection,
+) -> impl Iterator<Item = (i32, &Fact)> {
+    (0..).zip(&commit.facts).filter(move |(_, fact)| projection.wants(fact.stream.stream_type()))
 }

@@ -14,9 +14,10 @@ use infra::{
     shutdown::Shutdown,
     task::{self, Task, TaskFailed},
 };
+use read_models::Projection;
 use tokio::sync::watch;
 
-use super::{Fold, shard, shared::Shared};
+use super::{shard, shared::Shared};
 use crate::{
     rebuild::copy,
     versions::{Served, State, Version, Watch},
@@ -26,7 +27,7 @@ use crate::{
 pub(crate) struct Everything {
     /// How the live versions are fed; others get a copy of their own.
     pub shared: Shared,
-    pub projections: Vec<Arc<dyn Fold>>,
+    pub projections: Vec<Projection>,
     pub versions: Watch,
     /// Projections that a projector of another release can feed as well, and does.
     ceded: watch::Sender<BTreeSet<&'static str>>,
@@ -86,7 +87,7 @@ pub(super) async fn run(
 }
 
 /// What this code can feed of the versions that there are.
-fn plan(versions: &[Version], projections: &[Arc<dyn Fold>]) -> Vec<Group> {
+fn plan(versions: &[Version], projections: &[Projection]) -> Vec<Group> {
     let mut live = BTreeMap::new();
     let mut groups = Vec::new();
     for version in versions.iter().filter(|version| fold_of(projections, version).is_some()) {
@@ -114,16 +115,14 @@ fn plan(versions: &[Version], projections: &[Arc<dyn Fold>]) -> Vec<Group> {
 
 /// The code that made a version, if this is it.
 pub(crate) fn fold_of<'p>(
-    projections: &'p [Arc<dyn Fold>],
+    projections: &'p [Projection],
     version: &Version,
-) -> Option<&'p Arc<dyn Fold>> {
-    projections
-        .iter()
-        .find(|fold| fold.name() == version.projection && fold.version() == version.fold)
+) -> Option<&'p Projection> {
+    projections.iter().find(|it| it.name == version.projection && it.version == version.fold)
 }
 
 impl Everything {
-    pub(crate) fn new(shared: Shared, projections: Vec<Arc<dyn Fold>>, versions: Watch) -> Self {
+    pub(crate) fn new(shared: Shared, projections: Vec<Projection>, versions: Watch) -> Self {
         Self { shared, projections, versions, ceded: watch::Sender::default() }
     }
 
@@ -136,15 +135,15 @@ impl Everything {
         });
     }
 
-    fn own(&self, ceded: &BTreeSet<&'static str>) -> Vec<Arc<dyn Fold>> {
-        let is_own = |fold: &&Arc<dyn Fold>| !ceded.contains(fold.name());
-        self.projections.iter().filter(is_own).cloned().collect()
+    fn own(&self, ceded: &BTreeSet<&'static str>) -> Vec<Projection> {
+        let is_own = |it: &&Projection| !ceded.contains(it.name);
+        self.projections.iter().filter(is_own).copied().collect()
     }
 
     fn start(&self, group: &Group, shard: ShardId, stop: Shutdown) -> Running {
         let served = |name: &str, version: i32| {
-            let fold = self.projections.iter().find(|fold| fold.name() == name)?;
-            Some(Served { fold: Arc::clone(fold), version })
+            let projection = *self.projections.iter().find(|it| it.name == name)?;
+            Some(Served { projection, version })
         };
         let shared = Arc::new(match group {
             Group::Live(live) => {
@@ -195,7 +194,6 @@ async fn end(running: Vec<Running>, shard: ShardId) -> Result<(), TaskFailed> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::projections;
 
     fn version(projection: &str, version: i32, fold: i32, state: State) -> Version {
         Version {
@@ -234,6 +232,6 @@ mod tests {
             Group::Copying("orders".to_owned(), 3, None),
             Group::Live(live.into()),
         ];
-        assert_eq!(plan(&known, &projections::all()), expected);
+        assert_eq!(plan(&known, read_models::ALL), expected);
     }
 }

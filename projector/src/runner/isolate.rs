@@ -7,14 +7,15 @@ use std::collections::hash_map::Entry;
 
 use domain::id::StreamId;
 use infra::telemetry::chain;
+use read_models::Projection;
 use rustc_hash::FxHashMap;
 use sqlx::{Connection, PgConnection};
 
-use super::fold::{Fold, FoldError};
+use super::fold::{FoldError, fold};
 use crate::{
     checkpoint::CheckpointRow,
     dead_letters::{Place, Seen},
-    projection::Tables,
+    rows::Tables,
 };
 
 /// The first event of a key that does not apply.
@@ -28,7 +29,7 @@ pub(crate) struct Misfit {
 
 /// Facts to be folded into the tables of a version in a shard, and where they stand.
 pub(crate) struct Isolation<'i> {
-    pub projection: &'i dyn Fold,
+    pub projection: &'i Projection,
     pub row: &'i CheckpointRow,
     pub facts: &'i [Seen<'i>],
     pub places: &'i [Place],
@@ -127,7 +128,7 @@ impl Isolation<'_> {
         let schema = self.row.schema();
         let mut savepoint = tx.begin().await?;
         let mut tables = Tables::new(&mut savepoint, &schema, self.row.shard);
-        match self.projection.streams().fold(&mut tables, &facts).await {
+        match fold(self.projection, &mut tables, &facts).await {
             Ok(()) => Ok(savepoint.commit().await?),
             Err(error) => {
                 savepoint.rollback().await?;

@@ -15,6 +15,7 @@ use infra::{
     task::{self, Task, TaskFailed},
     telemetry::{chain, emit},
 };
+use read_models::Projection;
 use tokio::{
     sync::mpsc,
     time::{Instant, MissedTickBehavior, interval},
@@ -24,7 +25,6 @@ use super::{
     RETRY,
     applier::{Applier, Ended},
     feed::{DELIVERIES_MAX, Feed, Inbox, JOINS_MAX, Join},
-    fold::Fold,
     horizon::Horizon,
     lane::Lane,
     meter,
@@ -174,7 +174,7 @@ async fn any_goes_on(shared: &Shared, halted: &[CheckpointRow]) {
 
 /// Where a projection stands in the shard.
 struct Place {
-    projection: Arc<dyn Fold>,
+    projection: Projection,
     row: CheckpointRow,
     checkpoint: Checkpoint,
     letters: Letters,
@@ -187,7 +187,7 @@ async fn places(shared: &Shared, shard: ShardId) -> Result<Vec<Place>, sqlx::Err
         let Stand { checkpoint, letters } = row.read(&shared.pool).await?;
         let letters = Letters::load(&shared.pool, &row, letters).await?;
         shared.postgres.clear(&(row.projection, shard));
-        places.push(Place { projection: Arc::clone(&served.fold), row, checkpoint, letters });
+        places.push(Place { projection: served.projection, row, checkpoint, letters });
     }
     Ok(places)
 }

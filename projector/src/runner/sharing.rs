@@ -48,7 +48,7 @@ struct Sharing {
 /// # Errors
 /// If one of its tasks panics.
 pub(super) async fn run(everything: Arc<Everything>, shutdown: Shutdown) -> Result<(), TaskFailed> {
-    let feeds = Feeds::of(everything.projections.iter().map(|fold| (fold.name(), fold.version())));
+    let feeds = Feeds::of(everything.projections.iter().map(|it| (it.name, it.version)));
     let (running, shards) = (BTreeMap::new(), Shards::new());
     let mut sharing = Sharing { everything, feeds, session: None, running, shards };
     let mut beats = interval(BEAT);

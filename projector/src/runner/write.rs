@@ -17,6 +17,7 @@ use infra::{
     shutdown::Shutdown,
     telemetry::emit,
 };
+use read_models::Projection;
 use sqlx::{AssertSqlSafe, PgConnection};
 use tokio::time::Instant;
 
@@ -24,7 +25,7 @@ use super::{
     RETRY,
     batch::Batch,
     commit::Commit,
-    fold::{Fold, FoldError},
+    fold::{FoldError, fold},
     horizon::Horizon,
     isolate::{Isolation, Misfit, is_about_data},
     shard::RECREATED,
@@ -34,8 +35,8 @@ use crate::{
     checkpoint::{Advance, CheckpointRow, Stand},
     dead_letters::{Added, Letters, Parking},
     metrics::{Applied, ApplyFailed, Halted, Parked, ParkedCount, Resumed},
-    projection::Tables,
     rebuild::copy::is_marked,
+    rows::Tables,
 };
 use failed::is_timeout;
 pub(crate) use failed::{Failed, is_transient};
@@ -45,7 +46,7 @@ const BULK_WAIT_MAX: Duration = Duration::from_secs(300);
 
 pub(crate) struct Writer {
     pub shared: Arc<Shared>,
-    pub projection: Arc<dyn Fold>,
+    pub projection: Projection,
     pub row: CheckpointRow,
     pub checkpoint: Checkpoint,
     pub letters: Letters,
@@ -187,7 +188,7 @@ impl Writer {
     }
 
     async fn write(&self, commits: &[&Commit]) -> Result<Added, Failed> {
-        let batch = Batch::of(commits, self.projection.streams(), &self.letters);
+        let batch = Batch::of(commits, self.projection, &self.letters);
         match self.transact(commits, &batch, Care::Trusting).await {
             Err(Failed::Unfit) => self.transact(commits, &batch, Care::Isolating).await,
             written => written,
@@ -263,13 +264,12 @@ impl Writer {
         if facts.is_empty() {
             return Ok(Vec::new());
         }
-        let (projection, row) = (&*self.projection, &self.row);
+        let (projection, row) = (&self.projection, &self.row);
         if care == Care::Isolating {
             return Ok(Isolation { projection, row, facts, places }.run(tx).await?);
         }
         let schema = row.schema();
-        let folded =
-            projection.streams().fold(&mut Tables::new(tx, &schema, row.shard), facts).await;
+        let folded = fold(projection, &mut Tables::new(tx, &schema, row.shard), facts).await;
         folded.map(|()| Vec::new()).map_err(|error| match error {
             FoldError::Inapplicable(_) => Failed::Unfit,
             FoldError::Database(error) if is_about_data(&error) => Failed::Unfit,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use read_models::{Kind, Table};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -10,7 +11,6 @@ use super::{
     expected::Columns,
     report::{Difference, Report, TableReport},
 };
-use crate::projection::{Kind, Table};
 
 /// One table, while its stored rows come in.
 pub(super) struct Comparing<'t> {
@@ -48,7 +48,7 @@ impl<'t> Comparing<'t> {
             return;
         }
         self.result.rows_differing += 1;
-        for column in self.table.columns {
+        for column in &self.table.columns {
             let (expected, found) = (expected.get(column.name), row.get(column.name));
             if expected != found {
                 report.name(Difference {
@@ -135,20 +135,19 @@ fn count(rows: usize) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use read_models::Column;
     use serde_json::json;
 
     use super::*;
-    use crate::projection::Column;
 
-    const TABLE: Table = Table {
-        name: "stock",
-        keys: 1,
-        columns: &[
+    fn table() -> Table {
+        let columns = [
             Column { name: "sku", kind: Kind::Text },
             Column { name: "on_hand", kind: Kind::Long },
             Column { name: "updated_at", kind: Kind::Time },
-        ],
-    };
+        ];
+        Table { name: "stock", keys: 1, columns: columns.into() }
+    }
 
     fn row(sku: &str, on_hand: i64, updated_at: &str) -> Columns {
         let row = json!({ "sku": sku, "on_hand": on_hand, "updated_at": updated_at });
@@ -157,8 +156,9 @@ mod tests {
 
     fn compare(expected: &[Columns], found: &[Columns]) -> Report {
         let mut report = Report::default();
-        let expected = expected.iter().map(|row| (key_of(&TABLE, row), row.clone())).collect();
-        let mut comparing = Comparing::new(&TABLE, expected);
+        let table = table();
+        let expected = expected.iter().map(|row| (key_of(&table, row), row.clone())).collect();
+        let mut comparing = Comparing::new(&table, expected);
         for row in found {
             comparing.found(row.clone(), &mut report);
         }

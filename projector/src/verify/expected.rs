@@ -2,102 +2,161 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use crate::{
-    dead_letters::Seen,
-    projection::{Origin, Row, StreamFold, Table, cells_to_json},
-};
+use read_models::{Cell, Fold, Slot, Sums, Table};
+use serde_json::Value;
+
+use super::{instant, key_of};
+use crate::dead_letters::Seen;
 
 /// A row as JSON, by column.
-pub(crate) type Columns = serde_json::Map<String, serde_json::Value>;
-
-/// Any fold of streams, as a verification runs it.
-pub(crate) trait Expect: Send {
-    /// Takes the next event of a stream. False if it does not fit, now or before.
-    fn take(&mut self, seen: &Seen<'_>, shard: i32) -> bool;
-
-    /// The table that has a row per stream, with the rows of the streams that were taken since the
-    /// last call, and how many of them stopped at an event which does not fit. They are forgotten:
-    /// a stream is taken whole between two calls.
-    fn end_part(&mut self) -> (Made, usize);
-
-    /// The tables whose rows many streams share, once all streams have been taken.
-    fn into_shared(self: Box<Self>) -> Vec<Made>;
-}
+pub(crate) type Columns = serde_json::Map<String, Value>;
 
 /// A table, with the rows that have been made for it, by primary key.
 pub(crate) type Made = (Table, BTreeMap<String, Columns>);
 
-pub(crate) struct Expected<S: StreamFold> {
-    rows: HashMap<S::Key, S::Row>,
-    stopped: HashSet<S::Key>,
-    additions: BTreeMap<i32, S::Additions>,
+/// A fold of streams, as a verification runs it.
+pub(crate) struct Expected {
+    pub fold: &'static Fold,
+    rows: HashMap<String, Box<dyn Slot>>,
+    stopped: HashSet<String>,
+    sums: BTreeMap<i32, Sums>,
 }
 
-impl<S: StreamFold> Default for Expected<S> {
-    fn default() -> Self {
-        Self {
-            rows: HashMap::default(),
-            stopped: HashSet::default(),
-            additions: BTreeMap::default(),
-        }
+impl Expected {
+    /// Knows no event yet.
+    #[must_use]
+    pub(crate) fn of(fold: &'static Fold) -> Self {
+        let (rows, stopped, sums) = (HashMap::new(), HashSet::new(), BTreeMap::new());
+        Self { fold, rows, stopped, sums }
     }
-}
 
-impl<S: StreamFold> Expect for Expected<S> {
-    fn take(&mut self, seen: &Seen<'_>, shard: i32) -> bool {
-        let Ok(key) = seen.fact.stream.key().parse::<S::Key>() else { return false };
-        if self.stopped.contains(&key) {
+    /// Takes the next event of a stream. False if it does not fit, now or before.
+    pub(crate) fn take(&mut self, seen: &Seen<'_>, shard: i32) -> bool {
+        let key = seen.fact.stream.key();
+        let slot = self.rows.get(key).map(|slot| slot.copy());
+        let Some(slot) = slot.or_else(|| self.fold.slot(key)) else { return false };
+        if self.stopped.contains(key) {
             return false;
         }
-        let fits = self.evolve(&key, seen, shard).is_some();
+        let fits = self.evolve(slot, seen, shard).is_some();
         if !fits {
-            self.stopped.insert(key);
+            self.stopped.insert(key.to_owned());
         }
         fits
     }
 
-    fn end_part(&mut self) -> (Made, usize) {
-        let table = S::Row::TABLE;
-        let rows = std::mem::take(&mut self.rows).into_values();
-        let rows = rows.map(|row| cells_to_json(&table, row.cells())).collect();
-        ((table, rows), std::mem::take(&mut self.stopped).len())
+    /// The table that has a row per stream, with the rows of the streams that were taken since the
+    /// last call, and how many of them stopped at an event which does not fit. They are forgotten:
+    /// a stream is taken whole between two calls.
+    ///
+    /// # Errors
+    /// If a row cannot be written.
+    pub(crate) fn end_part(&mut self) -> Result<(Made, usize), sqlx::Error> {
+        let table = (self.fold.table)();
+        let slots = std::mem::take(&mut self.rows).into_values();
+        let rows = slots.map(|slot| Ok(to_json(&table, slot.cells()?)));
+        let rows = rows.collect::<Result<_, sqlx::Error>>()?;
+        Ok(((table, rows), std::mem::take(&mut self.stopped).len()))
     }
 
-    fn into_shared(self: Box<Self>) -> Vec<Made> {
-        let mut tables: Vec<Made> = S::SHARED.iter().map(|it| (*it, BTreeMap::new())).collect();
-        for (shard, additions) in &self.additions {
-            for ((table, rows), made) in tables.iter_mut().zip(S::shared(additions, *shard)) {
-                rows.extend(made.into_iter().map(|cells| cells_to_json(table, cells)));
-            }
-        }
-        tables
+    /// The tables whose rows many streams share, once all streams have been taken.
+    pub(crate) fn into_shared(self) -> Vec<Made> {
+        let made = |table: &fn() -> Table| {
+            let table = table();
+            let rows = self.sums.iter().flat_map(|(shard, sums)| sums.rows(&table, *shard));
+            let rows = rows.map(|cells| to_json(&table, cells)).collect();
+            (table, rows)
+        };
+        self.fold.sums.iter().map(made).collect()
     }
-}
 
-impl<S: StreamFold> Expected<S> {
     /// `None` if the event does not fit; then everything is as it was.
-    fn evolve(&mut self, key: &S::Key, seen: &Seen<'_>, shard: i32) -> Option<()> {
+    fn evolve(&mut self, mut slot: Box<dyn Slot>, seen: &Seen<'_>, shard: i32) -> Option<()> {
         let Seen { fact, event, after_skipped } = *seen;
-        let event = S::select(event.as_ref().ok()?)?;
-        let row = self.rows.get(key).cloned();
-        if let Some(row) = &row {
-            let next = row.revision().checked_add(1)?;
+        let event = event.as_ref().ok()?;
+        if let Some(row) = slot.revision() {
+            let next = row.checked_add(1)?;
             let follows = next == fact.revision || (after_skipped && next < fact.revision);
             if !follows {
                 return None;
             }
         }
-        let origin =
-            Origin { key: key.clone(), revision: fact.revision, recorded_at: fact.recorded_at };
         // What an event adds before it turns out not to fit must not count.
-        let mut added = S::Additions::default();
-        let row = S::evolve(row, event, &origin, &mut added).ok()?;
-        S::merge(self.additions.entry(shard).or_default(), added)?;
+        let mut added = Sums::default();
+        slot.evolve(event, fact.revision, fact.recorded_at, &mut added).ok()?;
+        self.sums.entry(shard).or_default().merge(added).ok()?;
         // Of a row that is taken away nothing is kept: there may be many of them.
-        match row {
-            Some(row) => drop(self.rows.insert(key.clone(), row)),
+        let key = fact.stream.key();
+        match slot.revision() {
+            Some(_) => drop(self.rows.insert(key.to_owned(), slot)),
             None => drop(self.rows.remove(key)),
         }
         Some(())
+    }
+}
+
+/// A row as a verification compares it, by its primary key.
+fn to_json(table: &Table, cells: Vec<Cell<'_>>) -> (String, Columns) {
+    let names = table.columns.iter().map(|column| column.name.to_owned());
+    let row: Columns = names.zip(cells.into_iter().map(value)).collect();
+    (key_of(table, &row), row)
+}
+
+/// As `to_jsonb` shows it, instants aside.
+fn value(cell: Cell<'_>) -> Value {
+    match cell {
+        Cell::Null => Value::Null,
+        Cell::Uuid(value) => value.to_string().into(),
+        Cell::Text(value) => value.into(),
+        Cell::Int(value) => value.into(),
+        Cell::Long(value) => value.into(),
+        // Beyond 64 bits as a double, which is what becomes of the stored number, too.
+        Cell::Whole(value) => serde_json::from_str(&value.to_string()).unwrap_or_default(),
+        Cell::Time(value) => instant(value).into(),
+        Cell::Date(value) => value.to_string().into(),
+        Cell::Json(value) => serde_json::from_str(&value).unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use read_models::sales::SALES;
+    use serde_json::json;
+
+    use super::*;
+    use crate::dead_letters::{Corrections, testing::fact};
+
+    #[test]
+    fn a_verification_adds_up_over_all_parts() {
+        let mut expected = Expected::of(&SALES.folds[0]);
+        let usd = |amount: i64| json!({ "amount": amount, "currency": "USD" });
+        let line = |sku: &str, department: &str| {
+            json!({
+                "sku": sku, "product_id": uuid::Uuid::from_u128(7), "name": sku,
+                "department": department, "quantity": 1, "unit_price": usd(5), "total": usd(5),
+            })
+        };
+        let placed = json!({
+            "cart_id": uuid::Uuid::from_u128(8), "lines": [line("A", "DAIRY"), line("B", "DELI")],
+            "totals": { "subtotal": usd(10), "discount": usd(0), "total": usd(10) },
+            "channel": "pos", "placed_at": "2026-01-30T23:30:00Z", "method_token": "cash",
+        });
+        let confirmed = json!({ "payment_id": uuid::Uuid::from_u128(9), "paid": usd(10) });
+        for id in [1, 2] {
+            let stream = format!("order/{}", uuid::Uuid::from_u128(id));
+            let events = [("placed", &placed), ("confirmed", &confirmed)];
+            for (revision, (kind, event)) in (1..).zip(events) {
+                let fact = fact(&stream, revision, kind, event.to_string().leak());
+                assert!(expected.take(&Corrections::default().see(&fact).unwrap(), 0), "{fact:?}");
+            }
+            let ((pending, rows), stopped) = expected.end_part().unwrap();
+            assert_eq!((pending.name, rows.len(), stopped), ("pending", 0, 0));
+        }
+        let orders = expected.into_shared().into_iter().map(|(table, rows)| {
+            (table.name, rows.values().map(|row| row["orders"].clone()).collect())
+        });
+        let expected: [(_, Vec<Value>); 2] =
+            [("sales", vec![2.into(), 2.into()]), ("sales_totals", vec![2.into()])];
+        assert_eq!(orders.collect::<Vec<_>>(), expected);
     }
 }

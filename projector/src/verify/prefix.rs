@@ -6,8 +6,7 @@ use domain::shard::ShardId;
 use infra::log::{
     Checkpoint, Commit, CommitBody, EventLog, EventRecord, Offset, ReadError, follow::Follower,
 };
-
-use crate::runner::Streams;
+use read_models::Projection;
 
 const RECORDS_MAX: usize = 2_000;
 
@@ -15,7 +14,7 @@ const RECORDS_MAX: usize = 2_000;
 pub(super) struct Prefix {
     follower: Follower,
     end: Checkpoint,
-    streams: Streams,
+    projection: Projection,
 }
 
 impl Prefix {
@@ -23,12 +22,12 @@ impl Prefix {
         log: &Arc<dyn EventLog>,
         shard: ShardId,
         end: Checkpoint,
-        streams: Streams,
+        projection: Projection,
     ) -> Result<Self, ReadError> {
         // Of the same log, or what it makes says nothing about the rows.
         let start = Checkpoint { log_id: end.log_id, ..Checkpoint::START };
         let follower = Follower::open(&**log, shard, Some(start)).await?;
-        Ok(Self { follower, end, streams })
+        Ok(Self { follower, end, projection })
     }
 
     /// Records of the shard that have been passed.
@@ -46,7 +45,8 @@ impl Prefix {
         }
         for commit in self.follower.next(RECORDS_MAX).await? {
             if commit.next_offset <= self.end.next_offset {
-                wanted(&commit, self.streams).for_each(|record| take(record, commit.next_offset));
+                wanted(&commit, self.projection)
+                    .for_each(|record| take(record, commit.next_offset));
             }
         }
         Ok(true)
@@ -54,10 +54,10 @@ impl Prefix {
 }
 
 /// The events of a commit that a projection of such streams wants.
-fn wanted(commit: &Commit, streams: Streams) -> impl Iterator<Item = &EventRecord> {
+fn wanted(commit: &Commit, projection: Projection) -> impl Iterator<Item = &EventRecord> {
     let records: &[EventRecord] = match &commit.body {
         CommitBody::Events(records) => records,
         CommitBody::Barrier(_) => &[],
     };
-    records.iter().filter(move |record| streams.want(record.stream.stream_type()))
+    records.iter().filter(move |record| projection.wants(record.stream.stream_type()))
 }

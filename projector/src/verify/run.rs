@@ -13,13 +13,14 @@ use infra::{
     shutdown::Shutdown,
     telemetry::{chain, emit},
 };
+use read_models::{Projection, Table};
 use sqlx::{AssertSqlSafe, PgConnection, Postgres, Transaction, types::Json};
 use tokio::time::{Instant, timeout};
 
 use super::{
     Verification, VerificationState,
     compare::{Comparing, key_of},
-    expected::{Columns, Made},
+    expected::{Columns, Expected, Made},
     prefix::Prefix,
     report::Report,
 };
@@ -27,8 +28,7 @@ use crate::{
     checkpoint::all_of,
     dead_letters::{Corrections, first_parked},
     metrics::Verified,
-    projection::Table,
-    runner::{Everything, Fact, Fold, fold_of, is_transient},
+    runner::{Everything, Fact, fold_of, is_transient},
     versions::{Version, lock_key, schema_of},
 };
 
@@ -67,7 +67,7 @@ async fn take_all(everything: &Everything) {
         let ended = match version {
             None => Err(Failed::Gone),
             Some(version) => match fold_of(&everything.projections, version) {
-                Some(fold) => verify(everything, &verification, fold.as_ref()).await,
+                Some(fold) => verify(everything, &verification, fold).await,
                 None => continue,
             },
         };
@@ -118,29 +118,28 @@ async fn settle(
 async fn verify(
     everything: &Everything,
     verification: &Verification,
-    fold: &dyn Fold,
+    projection: &Projection,
 ) -> Result<Report, Failed> {
     let mut tx = snapshot(everything, verification).await?;
     let schema = schema_of(&verification.projection, verification.version);
     let ends = all_of(&mut tx, &verification.projection, verification.version).await?;
-    let streams = fold.streams();
-    let parts = Parts::plan(&mut tx, &schema, fold, verification.sample).await?;
+    let parts = Parts::plan(&mut tx, &schema, projection, verification.sample).await?;
     // What waits has not been applied, and what operators have corrected is read as they said.
     let parked = first_parked(&mut tx, &verification.projection, verification.version).await?;
     let mut corrections = Vec::new();
     for (shard, _) in &ends {
-        let Verification { projection, version, .. } = verification;
-        corrections.push(Corrections::load(&mut *tx, projection, *version, *shard).await?);
+        let (name, version) = (projection.name, verification.version);
+        corrections.push(Corrections::load(&mut *tx, name, version, *shard).await?);
     }
     let stopped = u64::try_from(parked.len()).unwrap_or(u64::MAX);
     let mut report = Report { stopped, ..Report::default() };
     let mut progress = Progress::new(verification, &ends, parts.taken());
-    let mut expected = streams.expect();
+    let mut expected: Vec<_> = projection.folds.iter().map(Expected::of).collect();
     for part in 0..parts.taken() {
         for ((shard, end), corrections) in ends.iter().zip(&corrections) {
             let log = &everything.shared.log;
             let number = crate::checkpoint::shard_column(*shard);
-            let mut prefix = Prefix::open(log, *shard, *end, streams).await?;
+            let mut prefix = Prefix::open(log, *shard, *end, *projection).await?;
             let mut before = 0;
             while prefix
                 .next(|record, commit_end| {
@@ -150,8 +149,8 @@ async fn verify(
                         let fact = Fact::decode(record);
                         if let Some(seen) = corrections.see(&fact) {
                             report.events += 1;
-                            for (stream, expected) in &mut expected {
-                                if *stream == fact.stream.stream_type() {
+                            for expected in &mut expected {
+                                if expected.fold.stream == fact.stream.stream_type() {
                                     expected.take(&seen, number);
                                 }
                             }
@@ -167,17 +166,17 @@ async fn verify(
                 before = passed;
             }
         }
-        for (_, expected) in &mut expected {
-            let (made, stopped) = expected.end_part();
+        for expected in &mut expected {
+            let (made, stopped) = expected.end_part()?;
             report.stopped += u64::try_from(stopped).unwrap_or(u64::MAX);
-            let table = made.0;
+            let table = made.0.clone();
             let own = |row: &Columns| parts.has(part, &key_of(&table, row));
             compare(&mut tx, &schema, made, own, &mut report).await?;
         }
     }
     // Rows that many streams share are complete when all streams are.
     if parts.are_all() {
-        for made in expected.into_iter().flat_map(|(_, expected)| expected.into_shared()) {
+        for made in expected.into_iter().flat_map(Expected::into_shared) {
             compare(&mut tx, &schema, made, |_| true, &mut report).await?;
         }
     }
@@ -243,11 +242,11 @@ impl Parts {
     async fn plan(
         tx: &mut PgConnection,
         schema: &str,
-        fold: &dyn Fold,
+        projection: &Projection,
         sample: Option<i32>,
     ) -> Result<Self, sqlx::Error> {
         let (mut rows, mut bytes) = (0, 0);
-        for Table { name, .. } in fold.streams().tables() {
+        for Table { name, .. } in projection.folds.iter().map(|fold| (fold.table)()) {
             let size = format!(
                 "SELECT count(*), coalesce(sum(octet_length(kept::text)), 0)::bigint
                  FROM {schema}.{name} AS kept"

@@ -2,13 +2,10 @@
 
 use domain::id::CartId;
 use infra::postgres::Pool;
+use read_models::carts::Cart;
 use uuid::Uuid;
 
-use super::{
-    Entity, ReadError, ReadModel,
-    batch::Lookup,
-    document::{revision, with_members},
-};
+use super::{Entity, ReadError, ReadModel, batch::Lookup};
 
 pub(super) struct ById;
 
@@ -18,23 +15,13 @@ impl Lookup for ById {
     type Row = Entity;
 
     async fn find(pool: &Pool, ids: &[Uuid]) -> Result<Vec<(Uuid, Entity)>, sqlx::Error> {
-        let rows: Vec<(Uuid, String, String, i64)> = sqlx::query_as(
-            "SELECT id, status, doc::text, revision FROM read.carts WHERE id = ANY($1)",
-        )
-        .bind(ids)
-        .fetch_all(pool)
-        .await?;
-        rows.into_iter().map(entity).collect()
+        let carts: Vec<Cart> =
+            sqlx::query_as("SELECT id, status, doc, revision FROM read.carts WHERE id = ANY($1)")
+                .bind(ids)
+                .fetch_all(pool)
+                .await?;
+        carts.iter().map(|cart| Ok((cart.head.id, Entity::shown(cart)?))).collect()
     }
-}
-
-fn entity(
-    (id, status, doc, at): (Uuid, String, String, i64),
-) -> Result<(Uuid, Entity), sqlx::Error> {
-    // The status is one of the projector's words, so it needs no escaping.
-    let members = format!(r#""id":"{id}","status":"{status}","revision":{at}"#);
-    let body = with_members(&members, &doc)?;
-    Ok((id, Entity { revision: revision(at)?, body: body.into() }))
 }
 
 impl ReadModel {

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use domain::envelope::Revision;
+use read_models::Shown;
 use serde::Serialize;
 
 /// One thing with its revision.
@@ -17,13 +18,12 @@ impl Entity {
         let body = serde_json::to_vec(value).map_err(undecodable)?;
         Ok(Self { revision, body: body.into() })
     }
-}
 
-/// A stored document with members put at its front, without parsing it.
-pub(super) fn with_members(members: &str, document: &str) -> Result<String, sqlx::Error> {
-    let rest = document.strip_prefix('{').ok_or_else(|| undecodable("not an object"))?;
-    let separator = if rest.trim_start().starts_with('}') { "" } else { "," };
-    Ok(format!("{{{members}{separator}{rest}"))
+    /// A stored document, which is not parsed.
+    pub(super) fn shown<H: Serialize, T>(shown: &Shown<H, T>) -> Result<Self, sqlx::Error> {
+        let body = shown.to_json().map_err(undecodable)?;
+        Ok(Self { revision: revision(shown.revision)?, body: body.into() })
+    }
 }
 
 /// A revision as a column holds it.
@@ -36,17 +36,4 @@ pub(super) fn undecodable(
     cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
 ) -> sqlx::Error {
     sqlx::Error::Decode(cause.into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn members_come_first() {
-        let joined = with_members(r#""id":"x","revision":2"#, r#"{"lines": []}"#).unwrap();
-        assert_eq!(joined, r#"{"id":"x","revision":2,"lines": []}"#);
-        assert_eq!(with_members(r#""id":1"#, "{}").unwrap(), r#"{"id":1}"#);
-        assert!(with_members(r#""id":1"#, "[]").is_err());
-    }
 }

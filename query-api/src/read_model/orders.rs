@@ -6,17 +6,13 @@ use domain::{
     timestamp::Timestamp,
 };
 use infra::postgres::Pool;
+use read_models::orders::{CART_ID, Order};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use sqlx::{Postgres, QueryBuilder};
+use sqlx::{AssertSqlSafe, FromRow, Postgres, QueryBuilder};
 use uuid::Uuid;
 
-use super::{
-    Entity, ReadError, ReadModel,
-    batch::Lookup,
-    document::{revision, undecodable, with_members},
-    error::in_time,
-};
+use super::{Entity, ReadError, ReadModel, batch::Lookup, document::undecodable, error::in_time};
 
 pub(super) struct ById;
 
@@ -34,27 +30,26 @@ impl Lookup for ById {
     type Row = Found;
 
     async fn find(pool: &Pool, ids: &[Uuid]) -> Result<Vec<(Uuid, Found)>, sqlx::Error> {
-        let rows: Vec<(Uuid, String, i64, Option<Uuid>)> = sqlx::query_as(
-            "SELECT id, doc::text, revision, (doc->>'cart_id')::uuid
-             FROM read.orders WHERE id = ANY($1)",
-        )
-        .bind(ids)
-        .fetch_all(pool)
-        .await?;
-        rows.into_iter().map(found).collect()
+        let sql = format!(
+            "SELECT id, doc, revision, {CART_ID} AS cart FROM read.orders WHERE id = ANY($1)"
+        );
+        let rows: Vec<Row> = sqlx::query_as(AssertSqlSafe(sql)).bind(ids).fetch_all(pool).await?;
+        rows.into_iter().map(Row::found).collect()
     }
 }
 
-fn found(
-    (id, doc, at, cart): (Uuid, String, i64, Option<Uuid>),
-) -> Result<(Uuid, Found), sqlx::Error> {
-    let body = with_members(&members(id, at), &doc)?;
-    let entity = Entity { revision: revision(at)?, body: body.into() };
-    Ok((id, Found { entity, cart: cart.map(CartId::new) }))
+#[derive(FromRow)]
+struct Row {
+    #[sqlx(flatten)]
+    order: Order,
+    cart: Option<Uuid>,
 }
 
-fn members(id: Uuid, revision: i64) -> String {
-    format!(r#""id":"{id}","revision":{revision}"#)
+impl Row {
+    fn found(self) -> Result<(Uuid, Found), sqlx::Error> {
+        let (entity, cart) = (Entity::shown(&self.order)?, self.cart.map(CartId::new));
+        Ok((self.order.head.id, Found { entity, cart }))
+    }
 }
 
 /// What the listed orders have in common.
@@ -96,7 +91,7 @@ impl OrderFilter {
 
 fn statement(filter: &OrderFilter, after: Option<After>, rows_max: i64) -> QueryBuilder<Postgres> {
     let mut sql =
-        QueryBuilder::new("SELECT id, placed_at, revision, doc::text FROM read.orders WHERE true");
+        QueryBuilder::new("SELECT id, placed_at, revision, doc FROM read.orders WHERE true");
     filter.narrow(&mut sql);
     if let Some(After(placed_at, id)) = after {
         sql.push(" AND (placed_at, id) < (").push_bind(placed_at.to_datetime());
@@ -106,12 +101,19 @@ fn statement(filter: &OrderFilter, after: Option<After>, rows_max: i64) -> Query
     sql
 }
 
-fn listed(
-    (id, placed_at, at, doc): (Uuid, DateTime<Utc>, i64, String),
-) -> Result<OrderRow, sqlx::Error> {
-    let body = with_members(&members(id, at), &doc)?;
-    let body = RawValue::from_string(body).map_err(undecodable)?;
-    Ok(OrderRow { body, after: After(placed_at.into(), id) })
+#[derive(FromRow)]
+struct Listed {
+    #[sqlx(flatten)]
+    order: Order,
+    placed_at: DateTime<Utc>,
+}
+
+impl Listed {
+    fn shown(self) -> Result<OrderRow, sqlx::Error> {
+        let body = self.order.to_json().map_err(undecodable)?;
+        let body = RawValue::from_string(body).map_err(undecodable)?;
+        Ok(OrderRow { body, after: After(self.placed_at.into(), self.order.head.id) })
+    }
 }
 
 impl ReadModel {
@@ -127,8 +129,8 @@ impl ReadModel {
         rows_max: i64,
     ) -> Result<Vec<OrderRow>, ReadError> {
         let mut sql = statement(filter, after, rows_max);
-        let rows = in_time(sql.build_query_as().fetch_all(&self.pool)).await?;
-        rows.into_iter().map(|row| listed(row).map_err(ReadError::from)).collect()
+        let rows: Vec<Listed> = in_time(sql.build_query_as().fetch_all(&self.pool)).await?;
+        rows.into_iter().map(|row| row.shown().map_err(ReadError::from)).collect()
     }
 }
 

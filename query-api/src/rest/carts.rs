@@ -9,15 +9,14 @@ use infra::{
         problem::Problem,
     },
 };
+use read_models::carts::{CARTS, Cart};
 
 use super::{
     AppState, answer,
     asked::{Asked, EntityHeaders, GuestHeaders, NoParameters, ReadHeaders},
-    shapes::Cart,
 };
-use crate::projections::CARTS;
 
-const READS: &[Projection] = &[CARTS];
+const READS: &[Projection] = &[CARTS.shown()];
 
 /// One cart
 ///

@@ -14,20 +14,17 @@ use infra::{
         values::Text,
     },
 };
+use read_models::orders::{ORDERS, Order};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
     AppState, answer,
     asked::{Asked, EntityHeaders, GuestHeaders, NoParameters, ReadHeaders},
-    shapes::Order,
 };
-use crate::{
-    projections::ORDERS,
-    read_model::{FoundOrder, OrderFilter},
-};
+use crate::read_model::{FoundOrder, OrderFilter};
 
-const READS: &[Projection] = &[ORDERS];
+const READS: &[Projection] = &[ORDERS.shown()];
 const READERS: [Role; 3] = [Role::Staff, Role::Analyst, Role::Operator];
 
 type Reference = Text<200, 0>;

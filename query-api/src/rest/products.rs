@@ -16,6 +16,10 @@ use infra::{
         values::{Text, Whole, from_text},
     },
 };
+use read_models::{
+    products::{PRODUCTS, Product},
+    stock::STOCK,
+};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -23,14 +27,11 @@ use super::{
     AppState, answer,
     asked::{Asked, EntityHeaders, NoParameters, ReadHeaders},
 };
-use crate::{
-    projections::{PRODUCTS, STOCK},
-    read_model::{FoundProduct, Product, ProductAfter, ProductFilter, ProductSort},
-};
+use crate::read_model::{FoundProduct, ProductAfter, ProductFilter, ProductSort};
 
-const READS: &[Projection] = &[PRODUCTS];
+const READS: &[Projection] = &[PRODUCTS.shown()];
 /// Whether something is in stock is another projection's to say.
-const READS_WITH_STOCK: &[Projection] = &[PRODUCTS, STOCK];
+const READS_WITH_STOCK: &[Projection] = &[PRODUCTS.shown(), STOCK.shown()];
 
 /// What products have in common. Theirs have 200 characters at most.
 type Word = Text<200, 0>;

@@ -10,14 +10,14 @@ use infra::{
         shapes,
     },
 };
+use read_models::stock::{STOCK, Stock};
 
 use super::{
     AppState, answer,
     asked::{Asked, EntityHeaders, NoParameters, ReadHeaders},
 };
-use crate::{projections::STOCK, read_model::Stock};
 
-const READS: &[Projection] = &[STOCK];
+const READS: &[Projection] = &[STOCK.shown()];
 
 /// What is on hand of a SKU
 #[utoipa::path(

@@ -9,7 +9,9 @@ use infra::{
 };
 use tokio::sync::mpsc;
 
-use crate::runner::{Commit, Streams};
+use read_models::Projection;
+
+use crate::runner::Commit;
 
 /// Records that are read at once.
 const RECORDS_MAX: usize = 5_000;
@@ -42,7 +44,7 @@ struct Reading {
     log: Arc<dyn EventLog>,
     shard: ShardId,
     follower: Follower,
-    streams: Streams,
+    projection: Projection,
     events_max: usize,
 }
 
@@ -51,12 +53,12 @@ impl Source {
         log: &Arc<dyn EventLog>,
         shard: ShardId,
         from: Checkpoint,
-        streams: Streams,
+        projection: Projection,
         events_max: usize,
     ) -> Result<Self, ReadError> {
         let follower = Follower::open(&**log, shard, Some(from)).await?;
         let (sender, batches) = mpsc::channel(WAITING_MAX);
-        let reading = Reading { log: Arc::clone(log), shard, follower, streams, events_max };
+        let reading = Reading { log: Arc::clone(log), shard, follower, projection, events_max };
         let reading = task::spawn("projector copy source", reading.run(sender));
         Ok(Self { batches, reading })
     }
@@ -90,7 +92,7 @@ impl Reading {
     async fn gather(&mut self) -> Result<Batch, ReadError> {
         let began = self.follower.next_offset();
         let log_end = self.log.range(self.shard).await?.end;
-        let wants = |record: &EventRecord| self.streams.want(record.stream.stream_type());
+        let wants = |record: &EventRecord| self.projection.wants(record.stream.stream_type());
         let (mut taken, mut events, mut bytes) = (Vec::new(), 0, 0);
         loop {
             let commits = self.follower.next(RECORDS_MAX).await?;

@@ -4,17 +4,17 @@
 //! asked and not for everything that could be.
 
 use domain::timestamp::Timestamp;
+use read_models::products::Product;
 use serde::{Deserialize, Serialize};
 use sqlx::{Postgres, QueryBuilder};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::Product;
 use crate::read_model::{ReadError, ReadModel, error::in_time};
 
 const COLUMNS: &str = "
     SELECT p.id, p.sku, p.name, p.description, p.department, p.category, p.product_type, p.brand,
-           p.attributes::text, p.price_amount, p.price_currency, p.status, p.created_at,
+           p.attributes, p.price_amount, p.price_currency, p.status, p.created_at,
            p.updated_at, p.revision
     FROM read.products p WHERE true";
 

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::projections::testing::{fold, recorded_at, usd};
+use crate::testing::{fold, recorded_at, usd};
 
 const ID: Uuid = Uuid::from_u128(1);
 
@@ -18,8 +18,8 @@ fn a_product_is_as_its_last_events_say() {
         json!({ "type": "price_changed", "data": { "price": usd(130) } }),
         json!({ "type": "published", "data": {} }),
     ];
-    let product = fold::<Products>(ID, &events).unwrap().0.unwrap();
-    let expected = Product {
+    let product = fold::<ProductRow>(StreamType::Product, ID, &events).unwrap().0.unwrap();
+    let expected = ProductRow {
         id: ID,
         sku: "M-1".into(),
         name: "Whole milk".into(),
@@ -42,6 +42,12 @@ fn a_product_is_as_its_last_events_say() {
 #[test]
 fn an_event_that_does_not_follow_is_refused() {
     let published = json!({ "type": "published", "data": {} });
-    assert_eq!(fold::<Products>(ID, &[published]), Err(Inapplicable::UnknownStream));
-    assert_eq!(fold::<Products>(ID, &[created(), created()]), Err(Inapplicable::ExistsAlready));
+    assert_eq!(
+        fold::<ProductRow>(StreamType::Product, ID, &[published]),
+        Err(Inapplicable::UnknownStream)
+    );
+    assert_eq!(
+        fold::<ProductRow>(StreamType::Product, ID, &[created(), created()]),
+        Err(Inapplicable::ExistsAlready)
+    );
 }

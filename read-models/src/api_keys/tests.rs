@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::projections::testing::{fold, recorded_at};
+use crate::testing::{fold, recorded_at};
 
 const ID: Uuid = Uuid::from_u128(1);
 
@@ -15,8 +15,8 @@ fn issued() -> Value {
 #[test]
 fn a_key_is_issued_and_revoked() {
     let revoked = json!({ "type": "revoked", "data": {} });
-    let key = fold::<ApiKeys>(ID, &[issued(), revoked]).unwrap().0.unwrap();
-    let expected = ApiKey {
+    let key = fold::<ApiKeyRow>(StreamType::ApiKey, ID, &[issued(), revoked]).unwrap().0.unwrap();
+    let expected = ApiKeyRow {
         id: ID,
         name: "till".into(),
         roles: Json(BTreeSet::from([Role::Staff, Role::Analyst])),
@@ -31,5 +31,8 @@ fn a_key_is_issued_and_revoked() {
 #[test]
 fn only_an_issued_key_can_be_revoked() {
     let revoked = json!({ "type": "revoked", "data": {} });
-    assert_eq!(fold::<ApiKeys>(ID, &[revoked]), Err(Inapplicable::UnknownStream));
+    assert_eq!(
+        fold::<ApiKeyRow>(StreamType::ApiKey, ID, &[revoked]),
+        Err(Inapplicable::UnknownStream)
+    );
 }

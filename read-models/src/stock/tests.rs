@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::*;
-use crate::projections::testing::{fold, recorded_at};
+use crate::testing::{fold, recorded_at};
 
 fn received(quantity: u32) -> Value {
     json!({ "type": "received", "data": { "quantity": quantity } })
@@ -23,7 +23,7 @@ fn ended(kind: &str, quantity: u32) -> Value {
 
 #[track_caller]
 fn check(events: &[Value], on_hand: i64, reserved: i64) {
-    let row = fold::<Stocks>("A-1".into(), events).unwrap().0.unwrap();
+    let row = fold::<StockRow>(StreamType::Stock, "A-1".into(), events).unwrap().0.unwrap();
     assert_eq!((row.on_hand, row.reserved), (on_hand, reserved));
 }
 
@@ -42,8 +42,11 @@ fn quantities_follow_the_goods() {
 
 #[test]
 fn a_row_knows_its_last_event() {
-    let row = fold::<Stocks>("A-1".into(), &[received(1), received(2)]).unwrap().0.unwrap();
+    let row = fold::<StockRow>(StreamType::Stock, "A-1".into(), &[received(1), received(2)])
+        .unwrap()
+        .0
+        .unwrap();
     let sku = "A-1".into();
     let updated_at = recorded_at(2);
-    assert_eq!(row, Stock { sku, on_hand: 3, reserved: 0, updated_at, revision: 2 });
+    assert_eq!(row, StockRow { sku, on_hand: 3, reserved: 0, updated_at, revision: 2 });
 }

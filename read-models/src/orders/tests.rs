@@ -2,12 +2,12 @@ use expect_test::expect;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::projections::testing::{confirmed, fold, line, placed, usd};
+use crate::testing::{confirmed, fold, line, placed, usd};
 
 const ID: Uuid = Uuid::from_u128(1);
 
-fn order(events: &[Value]) -> Order {
-    fold::<Orders>(ID, events).unwrap().0.unwrap()
+fn order(events: &[Value]) -> OrderRow {
+    fold::<OrderRow>(StreamType::Order, ID, events).unwrap().0.unwrap()
 }
 
 fn begun() -> Value {
@@ -114,5 +114,5 @@ fn personal_data_stays_out() {
 fn documents_survive_their_storage() {
     let order = order(&[begun(), reserved(), confirmed(300)]);
     let stored = serde_json::to_value(&order.doc.0).unwrap();
-    assert_eq!(serde_json::from_value::<Doc>(stored).unwrap(), order.doc.0);
+    assert_eq!(serde_json::from_value::<OrderDoc>(stored).unwrap(), order.doc.0);
 }

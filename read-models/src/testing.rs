@@ -1,41 +1,40 @@
 //! Folds events into a row without a database.
 
 use chrono::{DateTime, Utc};
-use serde::de::DeserializeOwned;
+use domain::StreamType;
+use serde::de::DeserializeSeed;
 use serde_json::{Value, json};
 
-use crate::projection::{Inapplicable, Origin, Row, StreamFold};
+use crate::{Inapplicable, Origin, Row, Sums};
 
 /// What the events, given as they are stored, make of the row with this key.
-pub(super) fn fold<S: StreamFold>(
-    key: S::Key,
+pub(crate) fn fold<R: Row>(
+    stream: StreamType,
+    key: R::Key,
     events: &[Value],
-) -> Result<(Option<S::Row>, S::Additions), Inapplicable>
-where
-    S::Event: DeserializeOwned,
-{
-    let (mut row, mut additions) = (None, S::Additions::default());
+) -> Result<(Option<R>, Sums), Inapplicable> {
+    let (mut row, mut sums) = (None, Sums::default());
     for (revision, event) in (1..).zip(events) {
-        let event = serde_json::from_value(event.clone()).expect("an event of the projection");
+        let event = stream.deserialize(event).expect("an event of the stream");
         let origin = Origin { key: key.clone(), revision, recorded_at: recorded_at(revision) };
-        row = S::evolve(row, &event, &origin, &mut additions)?;
-        assert!(row.as_ref().is_none_or(|row| row.revision() == revision));
+        row = R::evolve(row, &event, &origin, &mut sums)?;
+        assert!(row.as_ref().is_none_or(|row: &R| row.revision() == revision));
     }
-    Ok((row, additions))
+    Ok((row, sums))
 }
 
 /// The n-th event was recorded n seconds past noon.
-pub(super) fn recorded_at(revision: i64) -> DateTime<Utc> {
+pub(crate) fn recorded_at(revision: i64) -> DateTime<Utc> {
     let noon: DateTime<Utc> = "2026-01-31T12:00:00Z".parse().expect("a time");
     noon + chrono::Duration::seconds(revision)
 }
 
-pub(super) fn usd(amount: i64) -> Value {
+pub(crate) fn usd(amount: i64) -> Value {
     json!({ "amount": amount, "currency": "USD" })
 }
 
 /// A line without adjustments.
-pub(super) fn line(sku: &str, department: Option<&str>, quantity: u32, price: i64) -> Value {
+pub(crate) fn line(sku: &str, department: Option<&str>, quantity: u32, price: i64) -> Value {
     let mut line = json!({
         "sku": sku, "product_id": uuid::Uuid::from_u128(7), "name": format!("Product {sku}"),
         "quantity": quantity, "unit_price": usd(price), "total": usd(price * i64::from(quantity)),
@@ -47,7 +46,7 @@ pub(super) fn line(sku: &str, department: Option<&str>, quantity: u32, price: i6
 }
 
 /// A checkout at the till, half an hour before the day's end.
-pub(super) fn checkout(lines: &[Value], total: i64) -> Value {
+pub(crate) fn checkout(lines: &[Value], total: i64) -> Value {
     json!({
         "lines": lines,
         "totals": { "subtotal": usd(total), "discount": usd(0), "total": usd(total) },
@@ -57,13 +56,13 @@ pub(super) fn checkout(lines: &[Value], total: i64) -> Value {
 }
 
 /// An order of this checkout is placed.
-pub(super) fn placed(lines: &[Value], total: i64) -> Value {
+pub(crate) fn placed(lines: &[Value], total: i64) -> Value {
     let mut data = checkout(lines, total);
     data["cart_id"] = json!(uuid::Uuid::from_u128(8));
     json!({ "type": "placed", "data": data })
 }
 
-pub(super) fn confirmed(paid: i64) -> Value {
+pub(crate) fn confirmed(paid: i64) -> Value {
     let payment_id = uuid::Uuid::from_u128(9);
     json!({ "type": "confirmed", "data": { "payment_id": payment_id, "paid": usd(paid) } })
 }

@@ -1,0 +1,104 @@
+//! API keys by id, for the services that check them (`infra::auth` reads the view). The log has only
+//! their hashes.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use domain::{
+    Event, StreamType,
+    api_key::{self, Role},
+    timestamp::Timestamp,
+};
+use infra::auth;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use crate::{
+    Fold,
+    Get::{self, Long, Text, TimeOrNull},
+    Inapplicable, Origin, Projection, Row, Sums,
+    cell::json,
+};
+
+pub const API_KEYS: Projection = Projection {
+    name: auth::API_KEYS.0,
+    version: 1,
+    tables: "
+        CREATE TABLE {schema}.api_keys (
+            id         uuid PRIMARY KEY,
+            name       text NOT NULL,
+            roles      jsonb NOT NULL,
+            hash       text NOT NULL,
+            expires_at timestamptz,
+            revoked_at timestamptz,
+            revision   bigint NOT NULL
+        );
+    ",
+    views: &[(
+        "api_keys",
+        "SELECT id, name, ARRAY(SELECT jsonb_array_elements_text(roles)) AS roles, hash,
+                expires_at, revoked_at
+         FROM {schema}.api_keys",
+    )],
+    folds: &[Fold::of::<ApiKeyRow>(StreamType::ApiKey)],
+};
+
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+struct ApiKeyRow {
+    id: Uuid,
+    name: String,
+    roles: Json<BTreeSet<Role>>,
+    hash: String,
+    expires_at: Option<DateTime<Utc>>,
+    revoked_at: Option<DateTime<Utc>>,
+    revision: i64,
+}
+
+impl Row for ApiKeyRow {
+    type Key = Uuid;
+
+    const TABLE: &'static str = "api_keys";
+    const COLUMNS: &'static [(&'static str, Get<Self>)] = &[
+        ("id", Get::Uuid(|key| key.id)),
+        ("name", Text(|key| &key.name)),
+        ("roles", Get::Json(|key| json(&key.roles))),
+        ("hash", Text(|key| &key.hash)),
+        ("expires_at", TimeOrNull(|key| key.expires_at)),
+        ("revoked_at", TimeOrNull(|key| key.revoked_at)),
+        ("revision", Long(|key| key.revision)),
+    ];
+
+    fn revision(&self) -> i64 {
+        self.revision
+    }
+
+    fn evolve(
+        row: Option<Self>,
+        event: &Event,
+        origin: &Origin<Uuid>,
+        _: &mut Sums,
+    ) -> Result<Option<Self>, Inapplicable> {
+        use api_key::Event::{Issued, Revoked};
+        let Event::ApiKey(event) = event else { return Err(Inapplicable::WrongStream) };
+        let Origin { key: id, revision, recorded_at } = *origin;
+        match (row, event) {
+            (None, Issued { name, roles, hash, expires_at }) => Ok(Some(Self {
+                id,
+                name: name.clone(),
+                roles: Json(roles.clone()),
+                hash: hash.clone(),
+                expires_at: expires_at.map(Timestamp::to_datetime),
+                revoked_at: None,
+                revision,
+            })),
+            (Some(key), Revoked {}) => {
+                Ok(Some(Self { revoked_at: Some(recorded_at), revision, ..key }))
+            }
+            (Some(_), Issued { .. }) => Err(Inapplicable::ExistsAlready),
+            (None, Revoked {}) => Err(Inapplicable::UnknownStream),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,133 @@
+//! Units ordered per department, as the products are filed today. Orders and products come from
+//! different shards, in no order: each has a table of its own, and the view joins them.
+
+use domain::{Event, StreamType, order, product};
+use uuid::Uuid;
+
+use crate::{
+    Amount, Fold,
+    Get::{self, Long, TextOrNull},
+    Inapplicable, Origin, Projection, Row, SumTable, Sums,
+};
+
+pub const DEMAND: Projection = Projection {
+    name: "demand",
+    version: 1,
+    tables: "
+        CREATE TABLE {schema}.products (
+            product_id uuid PRIMARY KEY, department text, revision bigint NOT NULL
+        );
+        CREATE TABLE {schema}.orders (order_id uuid PRIMARY KEY, revision bigint NOT NULL)
+            WITH (fillfactor = 60);
+        CREATE TABLE {schema}.ordered (
+            product_id uuid, shard int, units bigint NOT NULL, PRIMARY KEY (product_id, shard)
+        ) WITH (fillfactor = 60);
+    ",
+    views: &[(
+        "demand",
+        "SELECT department, sum(units)::bigint AS units
+         FROM {schema}.ordered LEFT JOIN {schema}.products USING (product_id) GROUP BY department",
+    )],
+    folds: &[
+        Fold::of::<ProductRow>(StreamType::Product),
+        Fold::of::<OrderRow>(StreamType::Order).adding(&[|| ORDERED.table()]),
+    ],
+};
+
+/// Where each product is filed.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+struct ProductRow {
+    product_id: Uuid,
+    department: Option<String>,
+    revision: i64,
+}
+
+impl Row for ProductRow {
+    type Key = Uuid;
+
+    const TABLE: &'static str = "products";
+    const COLUMNS: &'static [(&'static str, Get<Self>)] = &[
+        ("product_id", Get::Uuid(|product| product.product_id)),
+        ("department", TextOrNull(|product| product.department.as_deref())),
+        ("revision", Long(|product| product.revision)),
+    ];
+
+    fn revision(&self) -> i64 {
+        self.revision
+    }
+
+    fn evolve(
+        row: Option<Self>,
+        event: &Event,
+        origin: &Origin<Uuid>,
+        _: &mut Sums,
+    ) -> Result<Option<Self>, Inapplicable> {
+        use product::Event::{Archived, Created, PriceChanged, Published, Unpublished, Updated};
+        let Event::Product(event) = event else { return Err(Inapplicable::WrongStream) };
+        let department = match event {
+            Created { details, .. } | Updated { details } => details.department.clone(),
+            PriceChanged { .. } | Published {} | Unpublished {} | Archived { .. } => {
+                row.ok_or(Inapplicable::UnknownStream)?.department
+            }
+        };
+        Ok(Some(Self { product_id: origin.key, department, revision: origin.revision }))
+    }
+}
+
+/// What is ordered of each product.
+const ORDERED: SumTable<(Uuid, i64)> = SumTable {
+    name: "ordered",
+    by: &[("product_id", Get::Uuid(|(product, _)| *product))],
+    amounts: &[("units", Amount::Long(|(_, units)| *units))],
+};
+
+/// How far the order has been counted.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+struct OrderRow {
+    order_id: Uuid,
+    revision: i64,
+}
+
+impl Row for OrderRow {
+    type Key = Uuid;
+
+    const TABLE: &'static str = "orders";
+    const COLUMNS: &'static [(&'static str, Get<Self>)] = &[
+        ("order_id", Get::Uuid(|order| order.order_id)),
+        ("revision", Long(|order| order.revision)),
+    ];
+
+    fn revision(&self) -> i64 {
+        self.revision
+    }
+
+    fn evolve(
+        _: Option<Self>,
+        event: &Event,
+        origin: &Origin<Uuid>,
+        sums: &mut Sums,
+    ) -> Result<Option<Self>, Inapplicable> {
+        let Event::Order(event) = event else { return Err(Inapplicable::WrongStream) };
+        if let order::Event::Placed { checkout, .. } = event {
+            for line in &checkout.lines {
+                sums.add(&ORDERED, &(line.product_id.uuid(), line.quantity.into()))?;
+            }
+        }
+        Ok(Some(Self { order_id: origin.key, revision: origin.revision }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    /// What docs/projections.md teaches is this file, word for word.
+    #[test]
+    fn the_worked_example_of_the_docs_is_this_code() {
+        let (docs, code) = (include_str!("../../docs/projections.md"), include_str!("demand.rs"));
+        let blocks: Vec<_> =
+            docs.split("```rust\n").skip(1).filter_map(|block| block.split("```").next()).collect();
+        assert!(blocks.len() >= 4, "{} blocks", blocks.len());
+        for block in blocks {
+            assert!(code.contains(block), "not in demand.rs:\n{block}");
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! The read models, one file each: what the projector writes and the query API reads, tied by types.
+//!
+//! A file has the name of its read model, its tables and views, the rows that its streams fold into,
+//! and the documents that clients see. `projection` says what such a file consists of, `row` how
+//! events become rows, `sum` how they add up to rows that many streams share, `cell` what a column can
+//! hold, and `document` how stored JSON reaches clients without being parsed.
+//!
+//! **Invariant:** there is no connection, no transaction and no route in here. Rows are a pure function
+//! of the log: a fold reads no clock and no other row.
+
+mod cell;
+mod document;
+mod projection;
+mod row;
+mod sum;
+
+mod line;
+mod money;
+
+pub mod api_keys;
+pub mod carts;
+#[cfg(any(test, feature = "testing"))]
+pub mod demand;
+pub mod orders;
+pub mod products;
+pub mod sales;
+pub mod stock;
+#[cfg(test)]
+mod testing;
+
+pub use cell::{Cell, Column, Get, Kind, Table};
+pub use document::{Document, Shown};
+pub use line::{Adjustment, CartTotals, Line};
+pub use money::Money;
+pub use projection::{Fold, Projection};
+pub use row::{Inapplicable, Key, Origin, Row, Slot};
+pub use sum::{Amount, SumTable, Sums};
+
+/// All of this release; a new one adds its line here.
+pub const ALL: &[Projection] = &[
+    api_keys::API_KEYS,
+    carts::CARTS,
+    orders::ORDERS,
+    products::PRODUCTS,
+    sales::SALES,
+    stock::STOCK,
+];

@@ -1,0 +1,232 @@
+//! The catalogue: every product as it is now, whatever its status.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use domain::{
+    Event as AnyEvent, StreamType,
+    product::{Attribute, Details, Event},
+    timestamp::Timestamp,
+};
+use serde::Serialize;
+use sqlx::types::Json;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::{
+    Document, Fold,
+    Get::{self, Long, Text, TextOrNull, Time},
+    Inapplicable, Money, Origin, Projection, Row, Sums,
+    cell::json,
+};
+
+pub const PRODUCTS: Projection = Projection {
+    name: "products",
+    version: 2,
+    // Names are sorted as people expect, which their column says, and so their index.
+    tables: "
+        CREATE TABLE {schema}.products (
+            id             uuid PRIMARY KEY,
+            sku            text NOT NULL,
+            name           text COLLATE read.people NOT NULL,
+            description    text,
+            department     text,
+            category       text,
+            product_type   text,
+            brand          text,
+            attributes     jsonb NOT NULL,
+            price_amount   bigint NOT NULL,
+            price_currency text NOT NULL,
+            status         text NOT NULL,
+            created_at     timestamptz NOT NULL,
+            updated_at     timestamptz NOT NULL,
+            revision       bigint NOT NULL
+        ) WITH (fillfactor = 80);
+        CREATE INDEX ON {schema}.products (sku);
+        CREATE INDEX ON {schema}.products (name, id);
+        CREATE INDEX ON {schema}.products (price_amount, id);
+        CREATE INDEX ON {schema}.products (created_at, id);
+        CREATE INDEX ON {schema}.products (department);
+        CREATE INDEX ON {schema}.products (category);
+        CREATE INDEX ON {schema}.products (brand);
+    ",
+    views: &[(
+        "products",
+        "SELECT id, sku, name, description, department, category, product_type, brand, attributes,
+                price_amount, price_currency, status, created_at, updated_at, revision
+         FROM {schema}.products",
+    )],
+    folds: &[Fold::of::<ProductRow>(StreamType::Product)],
+};
+
+/// A product as it is shown; what is not known of it is null.
+#[derive(Serialize, sqlx::FromRow, ToSchema)]
+pub struct Product {
+    pub id: Uuid,
+    #[schema(example = "1082185")]
+    pub sku: String,
+    pub name: String,
+    description: Option<String>,
+    department: Option<String>,
+    category: Option<String>,
+    product_type: Option<String>,
+    brand: Option<String>,
+    #[schema(value_type = Object)]
+    attributes: Document<Attributes>,
+    #[sqlx(flatten, try_from = "Price")]
+    pub price: Money,
+    /// `draft`, `published`, `unpublished` or `archived`; the public sees published ones only.
+    status: String,
+    #[sqlx(try_from = "DateTime<Utc>")]
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+    #[sqlx(try_from = "DateTime<Utc>")]
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: Timestamp,
+    #[sqlx(try_from = "i64")]
+    #[schema(example = 3)]
+    pub revision: u64,
+}
+
+pub type Attributes = BTreeMap<String, Attribute>;
+
+impl Product {
+    /// Whether everybody may see it.
+    #[must_use]
+    pub fn is_published(&self) -> bool {
+        self.status == PUBLISHED
+    }
+}
+
+const PUBLISHED: &str = "published";
+
+#[derive(sqlx::FromRow)]
+struct Price {
+    price_amount: i64,
+    price_currency: String,
+}
+
+impl TryFrom<Price> for Money {
+    type Error = domain::money::InvalidCurrency;
+
+    fn try_from(price: Price) -> Result<Self, Self::Error> {
+        Ok(Self { amount: price.price_amount, currency: price.price_currency.parse()? })
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+struct ProductRow {
+    id: Uuid,
+    sku: String,
+    name: String,
+    description: Option<String>,
+    department: Option<String>,
+    category: Option<String>,
+    product_type: Option<String>,
+    brand: Option<String>,
+    attributes: Json<Attributes>,
+    price_amount: i64,
+    price_currency: String,
+    status: String,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    revision: i64,
+}
+
+impl Row for ProductRow {
+    type Key = Uuid;
+
+    const TABLE: &'static str = "products";
+    const COLUMNS: &'static [(&'static str, Get<Self>)] = &[
+        ("id", Get::Uuid(|product| product.id)),
+        ("sku", Text(|product| &product.sku)),
+        ("name", Text(|product| &product.name)),
+        ("description", TextOrNull(|product| product.description.as_deref())),
+        ("department", TextOrNull(|product| product.department.as_deref())),
+        ("category", TextOrNull(|product| product.category.as_deref())),
+        ("product_type", TextOrNull(|product| product.product_type.as_deref())),
+        ("brand", TextOrNull(|product| product.brand.as_deref())),
+        ("attributes", Get::Json(|product| json(&product.attributes))),
+        ("price_amount", Long(|product| product.price_amount)),
+        ("price_currency", Text(|product| &product.price_currency)),
+        ("status", Text(|product| &product.status)),
+        ("created_at", Time(|product| product.created_at)),
+        ("updated_at", Time(|product| product.updated_at)),
+        ("revision", Long(|product| product.revision)),
+    ];
+
+    fn revision(&self) -> i64 {
+        self.revision
+    }
+
+    fn evolve(
+        row: Option<Self>,
+        event: &AnyEvent,
+        origin: &Origin<Uuid>,
+        _: &mut Sums,
+    ) -> Result<Option<Self>, Inapplicable> {
+        let AnyEvent::Product(event) = event else { return Err(Inapplicable::WrongStream) };
+        match row {
+            None => Self::begin(event, origin),
+            Some(product) => product.go_on(event, origin),
+        }
+        .map(Some)
+    }
+}
+
+impl ProductRow {
+    fn begin(event: &Event, origin: &Origin<Uuid>) -> Result<Self, Inapplicable> {
+        let Event::Created { sku, details, price } = event else {
+            return Err(Inapplicable::UnknownStream);
+        };
+        let mut product = Self {
+            id: origin.key,
+            sku: sku.to_string(),
+            name: String::new(),
+            description: None,
+            department: None,
+            category: None,
+            product_type: None,
+            brand: None,
+            attributes: Json::default(),
+            price_amount: price.amount,
+            price_currency: price.currency.to_string(),
+            status: "draft".into(),
+            created_at: origin.recorded_at,
+            updated_at: origin.recorded_at,
+            revision: origin.revision,
+        };
+        product.describe(details);
+        Ok(product)
+    }
+
+    fn go_on(mut self, event: &Event, origin: &Origin<Uuid>) -> Result<Self, Inapplicable> {
+        match event {
+            Event::Created { .. } => return Err(Inapplicable::ExistsAlready),
+            Event::Updated { details } => self.describe(details),
+            Event::PriceChanged { price } => {
+                self.price_amount = price.amount;
+                self.price_currency = price.currency.to_string();
+            }
+            Event::Published {} => self.status = PUBLISHED.into(),
+            Event::Unpublished {} => self.status = "unpublished".into(),
+            Event::Archived { .. } => self.status = "archived".into(),
+        }
+        self.updated_at = origin.recorded_at;
+        self.revision = origin.revision;
+        Ok(self)
+    }
+
+    fn describe(&mut self, details: &Details) {
+        self.name.clone_from(&details.name);
+        self.description.clone_from(&details.description);
+        self.department.clone_from(&details.department);
+        self.category.clone_from(&details.category);
+        self.product_type.clone_from(&details.product_type);
+        self.brand.clone_from(&details.brand);
+        self.attributes = Json(details.attributes.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,172 @@
+//! How the events of one stream become one row.
+
+use chrono::{DateTime, Utc};
+use domain::{Event, money::MoneyError};
+use sqlx::{FromRow, postgres::PgRow};
+use uuid::Uuid;
+
+use crate::{
+    cell::{Cell, Get},
+    sum::Sums,
+};
+
+/// The row that the events of one stream fold into. Its fields have the names of columns.
+pub trait Row: for<'r> FromRow<'r, PgRow> + Clone + Send + Sync + 'static {
+    /// The key of a stream, as it stands in the table.
+    type Key: Key;
+
+    const TABLE: &'static str;
+    /// Its columns by name. The first is the stream's key, and the primary key.
+    const COLUMNS: &'static [(&'static str, Get<Self>)];
+
+    /// Revision of the last event that was folded in.
+    fn revision(&self) -> i64;
+
+    /// What the event makes of the row of its stream; `None` is the absent row. What it adds to rows
+    /// that many streams share goes into `sums`.
+    ///
+    /// # Errors
+    /// If the event does not follow from the row: then it is parked with all that follow on it.
+    fn evolve(
+        row: Option<Self>,
+        event: &Event,
+        origin: &Origin<Self::Key>,
+        sums: &mut Sums,
+    ) -> Result<Option<Self>, Inapplicable>;
+}
+
+/// Where an event comes from, in the types of columns.
+#[derive(Clone, Debug)]
+pub struct Origin<K> {
+    pub key: K,
+    pub revision: i64,
+    pub recorded_at: DateTime<Utc>,
+}
+
+/// What a stream's key can be as a column.
+pub trait Key: Clone + Send + Sync + 'static {
+    /// **Invariant:** no two texts are the same key, so streams never share a row.
+    fn parse(text: &str) -> Option<Self>;
+}
+
+impl Key for String {
+    fn parse(text: &str) -> Option<Self> {
+        Some(text.to_owned())
+    }
+}
+
+impl Key for Uuid {
+    fn parse(text: &str) -> Option<Self> {
+        let id = Self::try_parse(text).ok()?;
+        let mut written = Self::encode_buffer();
+        (id.hyphenated().encode_lower(&mut written) == text).then_some(id)
+    }
+}
+
+/// The event does not fit what the projection knows: a bug, or a log that something else wrote to.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Inapplicable {
+    #[error("the stream's key is not one that this projection can store")]
+    MalformedKey,
+    #[error("the event belongs to another type of stream")]
+    WrongStream,
+    #[error("revision {found} follows on revision {row}")]
+    RevisionGap { row: i64, found: i64 },
+    #[error("the stream begins twice")]
+    ExistsAlready,
+    #[error("nothing is known of the stream that the event continues")]
+    UnknownStream,
+    #[error("an amount cannot be added: {0}")]
+    Money(#[from] MoneyError),
+    #[error("a quantity does not fit 64 bits")]
+    QuantityOverflow,
+}
+
+/// The place of one stream's row, whatever fold it is of: the row, or none.
+pub trait Slot: Send + Sync {
+    /// Takes the row as it is stored.
+    ///
+    /// # Errors
+    /// If no projector writes such a row.
+    fn read(&mut self, stored: &PgRow) -> Result<(), sqlx::Error>;
+
+    /// Folds an event in.
+    ///
+    /// # Errors
+    /// If it does not fit; then the row is gone, and whoever needs it has kept a copy.
+    fn evolve(
+        &mut self,
+        event: &Event,
+        revision: i64,
+        recorded_at: DateTime<Utc>,
+        sums: &mut Sums,
+    ) -> Result<(), Inapplicable>;
+
+    /// Of the row, if there is one.
+    fn revision(&self) -> Option<i64>;
+
+    /// The row in the order of its table's columns; nothing if there is none.
+    ///
+    /// # Errors
+    /// If a document has no form as JSON.
+    fn cells(&self) -> Result<Vec<Cell<'_>>, sqlx::Error>;
+
+    fn copy(&self) -> Box<dyn Slot>;
+}
+
+#[derive(Clone)]
+struct Held<R: Row> {
+    key: R::Key,
+    row: Option<R>,
+}
+
+pub(crate) fn slot<R: Row>(key: R::Key) -> Box<dyn Slot> {
+    Box::new(Held::<R> { key, row: None })
+}
+
+impl<R: Row> Slot for Held<R> {
+    fn read(&mut self, stored: &PgRow) -> Result<(), sqlx::Error> {
+        self.row = Some(R::from_row(stored)?);
+        Ok(())
+    }
+
+    fn evolve(
+        &mut self,
+        event: &Event,
+        revision: i64,
+        recorded_at: DateTime<Utc>,
+        sums: &mut Sums,
+    ) -> Result<(), Inapplicable> {
+        let origin = Origin { key: self.key.clone(), revision, recorded_at };
+        self.row = R::evolve(self.row.take(), event, &origin, sums)?;
+        Ok(())
+    }
+
+    fn revision(&self) -> Option<i64> {
+        self.row.as_ref().map(R::revision)
+    }
+
+    fn cells(&self) -> Result<Vec<Cell<'_>>, sqlx::Error> {
+        let columns = self.row.iter().flat_map(|row| R::COLUMNS.iter().map(move |it| (row, it)));
+        let cells = columns.map(|(row, (_, get))| get.cell(row));
+        cells.collect::<Result<_, _>>().map_err(|error| sqlx::Error::Encode(error.into()))
+    }
+
+    fn copy(&self) -> Box<dyn Slot> {
+        Box::new(self.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_written_in_one_way() {
+        let id = Uuid::from_u128(0xabc);
+        assert_eq!(Uuid::parse(&id.to_string()), Some(id));
+        for other in [id.simple().to_string(), id.to_string().to_uppercase(), String::new()] {
+            assert_eq!(<Uuid as Key>::parse(&other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Rows that many streams share: sums, to which events add.
+//!
+//! The shard is part of their key, so that shards never wait for each other; readers sum over it.
+//!
+//! **Invariant:** sums are the same in any order of adding, for there is no order between streams.
+
+use std::collections::{BTreeMap, btree_map::Entry};
+
+use crate::{
+    cell::{Cell, Column, Get, Kind, Table},
+    row::Inapplicable,
+};
+
+/// The name of the column that the shard stands in.
+const SHARD: &str = "shard";
+
+/// A table of such rows: what an `S` adds to it.
+#[derive(Debug)]
+pub struct SumTable<S: 'static> {
+    pub name: &'static str,
+    /// What is summed by: beside the shard, the primary key.
+    pub by: &'static [(&'static str, Get<S>)],
+    pub amounts: &'static [(&'static str, Amount<S>)],
+}
+
+/// What a column adds up, and the type of the sum.
+#[derive(Debug)]
+pub enum Amount<S> {
+    /// A sum that does not fit makes the event inapplicable.
+    Long(fn(&S) -> i64),
+    /// Of any size.
+    Whole(fn(&S) -> i128),
+}
+
+/// What some events add, by table and key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sums(BTreeMap<&'static str, BTreeMap<Vec<Cell<'static>>, Vec<Total>>>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Total {
+    Long(i64),
+    Whole(i128),
+}
+
+impl<S> SumTable<S> {
+    #[must_use]
+    pub fn table(&self) -> Table {
+        let by = self.by.iter().map(|(name, get)| Column { name, kind: get.kind() });
+        let shard = Column { name: SHARD, kind: Kind::Int };
+        let amounts =
+            self.amounts.iter().map(|(name, amount)| Column { name, kind: amount.kind() });
+        let columns = by.chain([shard]).chain(amounts).collect();
+        Table { name: self.name, keys: self.by.len() + 1, columns }
+    }
+}
+
+impl Sums {
+    /// Adds to a row of a table.
+    ///
+    /// # Errors
+    /// If a sum does not fit its column.
+    pub fn add<S>(&mut self, table: &SumTable<S>, more: &S) -> Result<(), Inapplicable> {
+        let key = table.by.iter().map(|(_, get)| get.cell(more).map(Cell::into_owned));
+        let key = key.collect::<Result<_, _>>().map_err(|_error| Inapplicable::MalformedKey)?;
+        let amounts = table.amounts.iter().map(|(_, amount)| amount.of(more)).collect();
+        add(self.0.entry(table.name).or_default(), key, amounts)
+    }
+
+    /// What later events add, on top.
+    ///
+    /// # Errors
+    /// If a sum does not fit its column.
+    pub fn merge(&mut self, more: Self) -> Result<(), Inapplicable> {
+        for (table, rows) in more.0 {
+            let sums = self.0.entry(table).or_default();
+            rows.into_iter().try_for_each(|(key, amounts)| add(sums, key, amounts))?;
+        }
+        Ok(())
+    }
+
+    /// The rows that have been added to a table in a shard, in the order of its columns.
+    pub fn rows(&self, table: &Table, shard: i32) -> impl Iterator<Item = Vec<Cell<'_>>> {
+        self.0.get(table.name).into_iter().flatten().map(move |(key, totals)| {
+            let totals = totals.iter().copied().map(Total::cell);
+            key.iter().cloned().chain([Cell::Int(shard)]).chain(totals).collect()
+        })
+    }
+}
+
+fn add(
+    sums: &mut BTreeMap<Vec<Cell<'static>>, Vec<Total>>,
+    key: Vec<Cell<'static>>,
+    amounts: Vec<Total>,
+) -> Result<(), Inapplicable> {
+    match sums.entry(key) {
+        Entry::Vacant(vacant) => drop(vacant.insert(amounts)),
+        Entry::Occupied(mut sum) => {
+            for (total, amount) in sum.get_mut().iter_mut().zip(amounts) {
+                *total = total.plus(amount).ok_or(Inapplicable::QuantityOverflow)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+impl<S> Amount<S> {
+    const fn kind(&self) -> Kind {
+        match self {
+            Self::Long(_) => Kind::Long,
+            Self::Whole(_) => Kind::Whole,
+        }
+    }
+
+    fn of(&self, more: &S) -> Total {
+        match self {
+            Self::Long(get) => Total::Long(get(more)),
+            Self::Whole(get) => Total::Whole(get(more)),
+        }
+    }
+}
+
+impl Total {
+    fn plus(self, more: Self) -> Option<Self> {
+        match (self, more) {
+            (Self::Long(sum), Self::Long(more)) => sum.checked_add(more).map(Self::Long),
+            (Self::Whole(sum), Self::Whole(more)) => sum.checked_add(more).map(Self::Whole),
+            // A column has one type.
+            (Self::Long(_), Self::Whole(_)) | (Self::Whole(_), Self::Long(_)) => None,
+        }
+    }
+
+    const fn cell(self) -> Cell<'static> {
+        match self {
+            Self::Long(sum) => Cell::Long(sum),
+            Self::Whole(sum) => Cell::Whole(sum),
+        }
+    }
+}
