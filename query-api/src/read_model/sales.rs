@@ -52,6 +52,24 @@ impl Group {
         }
     }
 
+    /// How a value is written, where that has a name.
+    pub(crate) const fn format(self) -> Option<&'static str> {
+        match self {
+            Self::Week => Some("ISO 8601."),
+            Self::Department | Self::Day | Self::Month | Self::Channel => None,
+        }
+    }
+
+    pub(crate) const fn example(self) -> &'static str {
+        match self {
+            Self::Department => "GROCERY",
+            Self::Week => "2017-W01",
+            Self::Day => "2017-01-05",
+            Self::Month => "2017-01",
+            Self::Channel => "pos",
+        }
+    }
+
     /// Text that sorts by its bytes in the order of what it names.
     const fn column(self) -> &'static str {
         match self {

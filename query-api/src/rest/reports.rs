@@ -15,12 +15,12 @@ use infra::{
     },
 };
 use read_models::sales::SALES;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::SerializeMap};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use utoipa::{
     IntoParams, PartialSchema, ToSchema,
     openapi::{
         RefOr, Schema,
-        schema::{ArrayBuilder, ObjectBuilder, Type},
+        schema::{ArrayBuilder, ObjectBuilder, SchemaType, Type},
     },
 };
 
@@ -96,28 +96,26 @@ impl PartialSchema for GroupNames {
 impl ToSchema for GroupNames {}
 
 /// A report. An item has the groups that were asked for, and no others.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "it documents what `Item` and `Whole` write")]
+#[derive(Serialize, ToSchema)]
 pub(super) struct SalesReport {
     items: Vec<SalesItem>,
     /// The cursor of the next page, if the report was asked for in pages.
     next: Option<String>,
 }
 
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "it documents what `Item` and `Whole` write")]
-pub(super) struct SalesItem {
-    #[schema(example = "GROCERY")]
-    department: Option<String>,
-    /// ISO 8601.
-    #[schema(example = "2017-W01")]
-    week: Option<String>,
-    #[schema(example = "2017-01-05")]
-    day: Option<String>,
-    #[schema(example = "2017-01")]
-    month: Option<String>,
-    #[schema(example = "pos")]
-    channel: Option<String>,
+#[derive(Serialize)]
+struct SalesItem {
+    #[serde(flatten)]
+    groups: GroupValues,
+    #[serde(flatten)]
+    figures: Figures,
+}
+
+/// Values of the groups, in the order in which they were asked for.
+struct GroupValues(Vec<(Group, String)>);
+
+#[derive(Serialize, ToSchema)]
+struct Figures {
     /// Confirmed orders: with departments, those that have the department in them.
     orders: i64,
     units: i64,
@@ -164,9 +162,9 @@ pub(super) async fn sales(
         let detail = "has too many groups; narrow `from` and `to` or group by less";
         return Err(Problem::invalid_field("/group_by", "too_many", detail));
     }
-    let item = |row| Item { groups: &groups, row };
+    let item = |row| SalesItem::new(&groups, row);
     if limit.is_none() {
-        let whole = Whole { items: rows.into_iter().map(item).collect(), next: None };
+        let whole = SalesReport { items: rows.into_iter().map(item).collect(), next: None };
         return Ok(answer::list(Json(whole), &position));
     }
     let seen = after.map_or(0, |after| rows.partition_point(|row| key(row) <= after));
@@ -174,30 +172,41 @@ pub(super) async fn sales(
     Ok(answer::list(page.listing(rows, key).map(item), &position))
 }
 
-/// A report in one piece, in the shape of a page.
-#[derive(Serialize)]
-struct Whole<'a> {
-    items: Vec<Item<'a>>,
-    next: Option<&'a str>,
+impl SalesItem {
+    fn new(groups: &[Group], row: SalesRow) -> Self {
+        let SalesRow { groups: values, currency, orders, units, revenue: amount } = row;
+        let groups = GroupValues(groups.iter().copied().zip(values).collect());
+        Self { groups, figures: Figures { orders, units, revenue: Sum { amount, currency } } }
+    }
 }
 
-struct Item<'a> {
-    groups: &'a [Group],
-    row: SalesRow,
-}
-
-impl Serialize for Item<'_> {
+impl Serialize for GroupValues {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let SalesRow { groups, currency, orders, units, revenue } = &self.row;
-        let mut item = serializer.serialize_map(None)?;
-        for (group, value) in self.groups.iter().zip(groups) {
-            item.serialize_entry(group.name(), value)?;
+        serializer.collect_map(self.0.iter().map(|(group, value)| (group.name(), value)))
+    }
+}
+
+/// The figures, and any of the groups.
+impl PartialSchema for SalesItem {
+    #[expect(deprecated, reason = "the whole contract has `example`, as it is derived")]
+    fn schema() -> RefOr<Schema> {
+        let RefOr::T(Schema::Object(mut item)) = Figures::schema() else {
+            return Figures::schema();
+        };
+        for group in Group::ALL {
+            let text = ObjectBuilder::new()
+                .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+                .description(group.format())
+                .example(Some(group.example().into()));
+            item.properties.insert(group.name().to_owned(), text.into());
         }
-        item.serialize_entry("orders", orders)?;
-        item.serialize_entry("units", units)?;
-        let revenue = Sum { amount: *revenue, currency: currency.clone() };
-        item.serialize_entry("revenue", &revenue)?;
-        item.end()
+        Schema::Object(item).into()
+    }
+}
+
+impl ToSchema for SalesItem {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        Figures::schemas(schemas);
     }
 }
 
@@ -258,7 +267,7 @@ mod tests {
             units: 3,
             revenue: 450,
         };
-        let item = Item { groups: &[Group::Week, Group::Department], row };
+        let item = SalesItem::new(&[Group::Week, Group::Department], row);
         let expected = r#"{"week":"2017-W01","department":"GROCERY","orders":2,"units":3,"revenue":{"amount":450,"currency":"USD"}}"#;
         assert_eq!(serde_json::to_string(&item).unwrap(), expected);
     }
