@@ -136,3 +136,39 @@ impl Total {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOLD: SumTable<(i64, &str)> = SumTable {
+        name: "sold",
+        by: &[("sku", Get::Text(|(_, sku)| sku))],
+        amounts: &[
+            ("units", Amount::Long(|(units, _)| *units)),
+            ("revenue", Amount::Whole(|(units, _)| i128::from(*units))),
+        ],
+    };
+
+    #[test]
+    fn amounts_add_up_by_key_whoever_adds_first() {
+        let (mut sums, mut more) = (Sums::default(), Sums::default());
+        sums.add(&SOLD, &(1, "A")).unwrap();
+        more.add(&SOLD, &(5, "B")).unwrap();
+        more.add(&SOLD, &(2, "A")).unwrap();
+        sums.merge(more).unwrap();
+        let row = |sku: &'static str, units: i64| {
+            let (sku, revenue) = (Cell::Text(sku.into()), Cell::Whole(units.into()));
+            vec![sku, Cell::Int(7), Cell::Long(units), revenue]
+        };
+        let found: Vec<_> = sums.rows(&SOLD.table(), 7).collect();
+        assert_eq!(found, [row("A", 3), row("B", 5)]);
+    }
+
+    #[test]
+    fn a_sum_that_does_not_fit_its_column_is_told() {
+        let mut sums = Sums::default();
+        sums.add(&SOLD, &(i64::MAX, "A")).unwrap();
+        assert_eq!(sums.add(&SOLD, &(1, "A")), Err(Inapplicable::QuantityOverflow));
+    }
+}

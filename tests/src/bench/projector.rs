@@ -25,7 +25,6 @@ use crate::{
 };
 
 const SHARDS: u32 = 4;
-const ALL: [&str; 6] = ["api_keys", "carts", "orders", "products", "sales", "stock"];
 /// A number that no release has for what it makes of events.
 const OTHER_FOLD: i32 = i32::MAX;
 const ANSWER_WAIT_MAX: Duration = Duration::from_secs(60);
@@ -110,7 +109,8 @@ impl Site {
 
     /// Has the empty database say that a release which does not run feeds all other projections.
     pub(super) async fn feed_only(&self, names: &[&str]) -> Result<()> {
-        let others: Vec<_> = ALL.into_iter().filter(|other| !names.contains(other)).collect();
+        let all = read_models::ALL.iter().map(|projection| projection.name);
+        let others: Vec<_> = all.filter(|other| !names.contains(other)).collect();
         let mut database = PgConnection::connect(self.database_url()).await?;
         sqlx::query(
             "INSERT INTO projection.versions (projection, version, fold, state)

@@ -1,10 +1,20 @@
 //! Who may see carts and orders, and issued keys.
 
-use domain::id::{ApiKeyId, CartId};
+use domain::{
+    Event,
+    api_key::{self, Role},
+    cart,
+    id::{ApiKeyId, CartId, OrderId},
+    money::Currency,
+    order,
+    timestamp::Timestamp,
+};
 use infra::auth::{ApiKey, cart_token};
+use read_models::{api_keys::API_KEYS, carts::CARTS, orders::ORDERS};
+use serde_json::json;
 use uuid::Uuid;
 
-use crate::rig::{CART_TOKEN_SECRET, Rig, get};
+use crate::rig::{CART_TOKEN_SECRET, Rig, get, instant};
 
 const CART: Uuid = Uuid::from_u128(0xca27);
 const ORDER: Uuid = Uuid::from_u128(0x07de7);
@@ -16,25 +26,40 @@ fn token(cart: Uuid) -> String {
 async fn rig() -> Rig {
     let rig = Rig::start().await;
     rig.stay_level().await;
-    rig.sql(format!(
-        r#"INSERT INTO carts_v1.carts VALUES ('{CART}', 'checked_out',
-            '{{"currency": "USD", "staff": false, "lines": [], "order_id": "{ORDER}"}}', now(), 2);
-           INSERT INTO orders_v1.orders VALUES ('{ORDER}', 'pending', 'web', NULL, now(),
-            '{{"cart_id": "{CART}", "status": "pending", "lines": []}}', 1)"#
-    ))
-    .await;
+    let (at, order_id) = (instant("2026-01-01T00:00:00Z"), OrderId::new(ORDER));
+    let nothing = json!({"amount": 0, "currency": "USD"});
+    let checkout: cart::Checkout = serde_json::from_value(json!({
+        "lines": [], "totals": {"subtotal": nothing, "discount": nothing, "total": nothing},
+        "channel": "web", "placed_at": at, "method_token": "ok",
+    }))
+    .expect("a checkout");
+    let cart = [
+        cart::Event::Created {
+            currency: Currency::USD,
+            staff: false,
+            lines: Vec::new(),
+            expires_at: at,
+        },
+        cart::Event::CheckedOut { order_id, checkout: checkout.clone() },
+    ];
+    let cart_id = CartId::new(CART);
+    let placed = Event::Order(order::Event::Placed { cart_id, checkout });
+    let cart = cart.map(|event| (at, Event::Cart(event)));
+    rig.project(&CARTS, &cart_id.stream(), cart).await;
+    rig.project(&ORDERS, &order_id.stream(), [(at, placed)]).await;
     rig
 }
 
-async fn key(rig: &Rig, role: &str, fields: &str) -> String {
+/// A key that was issued, and what became of it.
+async fn key(rig: &Rig, role: Role, expires_at: Option<Timestamp>, revoked: bool) -> String {
     let key = ApiKey::generate(ApiKeyId::new(Uuid::now_v7()), &CART_TOKEN_SECRET.into())
         .expect("random numbers");
-    let (id, hash) = (key.id, key.hash);
-    rig.sql(format!(
-        r#"INSERT INTO api_keys_v1.api_keys VALUES
-            ('{id}', 'test', '["{role}"]', '{hash}', {fields}, 1)"#
-    ))
-    .await;
+    let (name, roles, hash) = ("test".to_owned(), [role].into(), key.hash.to_string());
+    let issued = api_key::Event::Issued { name, roles, hash, expires_at };
+    let revoked = revoked.then_some(api_key::Event::Revoked {});
+    let at = instant("2026-01-01T00:00:00Z");
+    let events = [issued].into_iter().chain(revoked).map(|event| (at, Event::ApiKey(event)));
+    rig.project(&API_KEYS, &key.id.stream(), events).await;
     key.expose().to_owned()
 }
 
@@ -43,10 +68,10 @@ async fn a_buyer_sees_the_cart_and_its_order_with_the_carts_token() {
     let rig = rig().await;
     let (cart, order) = (format!("/v1/carts/{CART}"), format!("/v1/orders/{ORDER}"));
     let (mine, other) = (token(CART), token(Uuid::nil()));
-    let customer = rig.with_key(&key(&rig, "customer", "NULL, NULL").await);
+    let customer = rig.with_key(&key(&rig, Role::Customer, None, false).await);
     for (path, buyer) in [(&cart, rig.anon()), (&order, rig.anon()), (&cart, customer)] {
         let answer = get(&buyer, path, &[("tradewind-cart-token", &mine)]).await.expect(200);
-        assert_eq!(answer.body["lines"], serde_json::json!([]));
+        assert_eq!(answer.body["lines"], json!([]));
         get(&buyer, path, &[("tradewind-cart-token", &other)])
             .await
             .expect_problem(404, "not_found");
@@ -65,14 +90,14 @@ async fn a_key_opens_what_its_roles_open() {
     let paths = ["/v1/orders", "/v1/reports/sales", &format!("/v1/orders/{ORDER}")];
     let cart = format!("/v1/carts/{CART}");
     for (role, expected) in [
-        ("staff", [200, 200, 200, 200]),
-        ("analyst", [200, 200, 200, 404]),
-        ("operator", [403, 403, 200, 404]),
-        ("customer", [403, 403, 404, 404]),
+        (Role::Staff, [200, 200, 200, 200]),
+        (Role::Analyst, [200, 200, 200, 404]),
+        (Role::Operator, [403, 403, 200, 404]),
+        (Role::Customer, [403, 403, 404, 404]),
     ] {
-        let client = rig.with_key(&key(&rig, role, "NULL, NULL").await);
+        let client = rig.with_key(&key(&rig, role, None, false).await);
         for (path, status) in paths.into_iter().chain([&*cart]).zip(expected) {
-            assert_eq!(client.get(path).await.status, status, "{role} at {path}");
+            assert_eq!(client.get(path).await.status, status, "{role:?} at {path}");
         }
     }
     rig.end().await;
@@ -83,8 +108,8 @@ async fn a_key_that_is_not_valid_opens_nothing() {
     let rig = rig().await;
     let unknown = ApiKey::generate(ApiKeyId::new(Uuid::nil()), &"not ours".into());
     for key in [
-        key(&rig, "staff", "now() - interval '1 second', NULL").await,
-        key(&rig, "staff", "NULL, now()").await,
+        key(&rig, Role::Staff, Some(instant("2026-01-01T00:00:01Z")), false).await,
+        key(&rig, Role::Staff, None, true).await,
         unknown.expect("random numbers").expose().to_owned(),
         "nonsense".to_owned(),
     ] {

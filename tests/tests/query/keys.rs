@@ -1,11 +1,17 @@
 //! Issued keys: believed while their read model is known to be level, and no longer.
 
-use domain::{id::ApiKeyId, shard::shard_of};
+use domain::{
+    Event,
+    api_key::{self, Role},
+    id::ApiKeyId,
+    shard::shard_of,
+};
 use infra::{auth::ApiKey, log::Nonce, position::Position};
+use read_models::api_keys::API_KEYS;
 use tests::{eventually::eventually, harness::client::Client};
 use uuid::Uuid;
 
-use crate::rig::{CART_TOKEN_SECRET, LOG, Rig, SHARDS, WAIT_MAX, get};
+use crate::rig::{CART_TOKEN_SECRET, LOG, Rig, SHARDS, WAIT_MAX, get, instant};
 
 const PATH: &str = "/v1/orders";
 const PATIENT: (&str, &str) = ("prefer", "wait=30");
@@ -28,12 +34,14 @@ impl Key {
 
     /// The projector applies that it was issued.
     async fn issue(&self, rig: &Rig) {
-        let (id, hash) = (self.key.id, self.key.hash);
-        rig.sql(format!(
-            r#"INSERT INTO api_keys_v1.api_keys
-               VALUES ('{id}', 'test', '["staff"]', '{hash}', NULL, NULL, 1)"#
-        ))
-        .await;
+        let issued = api_key::Event::Issued {
+            name: "test".to_owned(),
+            roles: [Role::Staff].into(),
+            hash: self.key.hash.to_string(),
+            expires_at: None,
+        };
+        let events = [(instant("2026-01-01T00:00:00Z"), Event::ApiKey(issued))];
+        rig.project(&API_KEYS, &self.key.id.stream(), events).await;
     }
 
     async fn revoke(&self, rig: &Rig) {

@@ -1,4 +1,5 @@
-//! The query API on a real PostgreSQL, over rows that the tests write into the projector's tables.
+//! The query API on a real PostgreSQL, over the rows that its read models make of
+//! events, which the tests write into the projector's tables.
 #![expect(clippy::expect_used, reason = "a test that cannot go on says what it lacked")]
 
 mod catalogue;

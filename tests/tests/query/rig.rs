@@ -2,10 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
+use domain::{Event, id::StreamId, timestamp::Timestamp};
 use infra::{
     auth::KeyHash, config, log::memory::MemoryLog, postgres::Pool, shutdown::Shutdown, task,
     task::Task,
 };
+use read_models::{Cell, Projection, Sums, Table};
 use serde_json::Value;
 use sqlx::AssertSqlSafe;
 use tests::{
@@ -27,8 +29,6 @@ pub(crate) const LOG: u64 = 0xfeed;
 const OPERATOR_KEY: &str = "the operator's first key";
 const POOL_CONNECTIONS: u32 = 4;
 pub(crate) const SHARDS: u32 = 2;
-/// What the projector makes, and what migrations make: positions and parked streams.
-const VIEWS: i64 = 9;
 
 pub(crate) struct Rig {
     pool: Pool,
@@ -70,6 +70,28 @@ impl Rig {
     pub(crate) async fn sql(&self, statements: impl Into<String>) {
         let statements = AssertSqlSafe(statements.into());
         sqlx::raw_sql(statements).execute(&self.pool).await.expect("statements that work");
+    }
+
+    /// Stores the row that a projection makes of a stream's events, each with when it was recorded.
+    pub(crate) async fn project(
+        &self,
+        projection: &Projection,
+        stream: &StreamId,
+        events: impl IntoIterator<Item = (Timestamp, Event)>,
+    ) {
+        let fold = projection.folds.iter().find(|fold| fold.stream == stream.stream_type());
+        let fold = fold.expect("a fold of such streams");
+        let mut slot = fold.slot(stream.key()).expect("a key that can be stored");
+        for (revision, (at, event)) in (1..).zip(events) {
+            let folded = slot.evolve(&event, revision, at.to_datetime(), &mut Sums::default());
+            folded.expect("an event that applies");
+        }
+        let Table { name, columns, .. } = (fold.table)();
+        let columns: Vec<_> = columns.iter().map(|column| column.name).collect();
+        let cells: Vec<_> = slot.cells().expect("a row").iter().map(literal).collect();
+        let (columns, cells) = (columns.join(", "), cells.join(", "));
+        let schema = projection.name;
+        self.sql(format!("INSERT INTO {schema}_v1.{name} ({columns}) VALUES ({cells})")).await;
     }
 
     /// Applies a batch of a projection up to an offset, as the projector does.
@@ -148,6 +170,26 @@ impl Rig {
     }
 }
 
+fn literal(cell: &Cell<'_>) -> String {
+    let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
+    match cell {
+        Cell::Null => "NULL".to_owned(),
+        Cell::Uuid(value) => quoted(&value.to_string()),
+        Cell::Text(value) => quoted(value),
+        Cell::Int(value) => value.to_string(),
+        Cell::Long(value) => value.to_string(),
+        Cell::Whole(value) => value.to_string(),
+        Cell::Time(value) => quoted(&value.to_rfc3339()),
+        Cell::Date(value) => quoted(&value.to_string()),
+        Cell::Json(value) => quoted(value),
+    }
+}
+
+/// An instant of the tests, which is one.
+pub(crate) fn instant(text: &str) -> Timestamp {
+    text.parse().expect("an instant")
+}
+
 /// A read with headers.
 pub(crate) async fn get(client: &Client, path: &str, headers: &[(&str, &str)]) -> Answer {
     let request = client.query(path);
@@ -196,10 +238,12 @@ async fn make_tables(urls: &Databases, pool: &Pool) {
     let service = projector::Service::bind(settings, source).expect("a free port");
     let shutdown = Shutdown::new();
     let task = task::spawn("projector", service.run(shutdown.clone()));
-    let views = "SELECT count(*) FROM pg_views WHERE schemaname = 'read'";
+    let made: Vec<_> = read_models::ALL.iter().flat_map(|it| it.views).map(|it| it.0).collect();
+    let missing =
+        "SELECT name FROM unnest($1::text[]) AS name WHERE to_regclass('read.' || name) IS NULL";
     eventually("the views are made", WAIT_MAX, || async {
-        match sqlx::query_scalar::<_, i64>(views).fetch_one(pool).await {
-            Ok(VIEWS) => Ok(()),
+        match sqlx::query_scalar::<_, String>(missing).bind(&made).fetch_all(pool).await {
+            Ok(missing) if missing.is_empty() => Ok(()),
             other => Err(other),
         }
     })
