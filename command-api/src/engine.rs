@@ -33,7 +33,7 @@ mod streams;
 mod tests;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -42,9 +42,11 @@ use std::{
 };
 
 use domain::{
-    Command,
+    Command, Listed,
+    addressed::Addressed,
     id::{CausationId, CommandId, CorrelationId, StreamId},
     shard::{ShardId, shard_of},
+    timestamp::Timestamp,
 };
 use events::Forwarded;
 use forward::{Knows, NoPeers, PeerError, Peers, Question, Read, Submit};
@@ -81,8 +83,8 @@ pub const PROCESS_ACTORS: &str = "process:";
 /// A command on its way to its stream.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Submission {
-    pub stream: StreamId,
-    pub command: Command,
+    stream: StreamId,
+    command: Command,
     pub command_id: CommandId,
     /// Tells a retry from another request under the same key.
     pub request_hash: RequestHash,
@@ -92,6 +94,32 @@ pub struct Submission {
     pub correlation_id: CorrelationId,
     pub causation_id: CausationId,
     pub traceparent: Option<Arc<str>>,
+}
+
+impl Submission {
+    /// By an actor that was asked by nobody, and whatever holds of the stream.
+    #[must_use]
+    pub fn new(addressed: Addressed, command_id: CommandId, actor: Arc<str>) -> Self {
+        let (stream, command) = addressed.into_parts();
+        // A command is plain data, so it always has a text.
+        let text = serde_json::to_vec(&command).unwrap_or_default();
+        Self {
+            stream,
+            command,
+            command_id,
+            request_hash: RequestHash::of(&[&text]),
+            precondition: Precondition::None,
+            actor,
+            correlation_id: CorrelationId::new(command_id.uuid()),
+            causation_id: CausationId::new(command_id.uuid()),
+            traceparent: None,
+        }
+    }
+
+    #[must_use]
+    pub const fn stream(&self) -> &StreamId {
+        &self.stream
+    }
 }
 
 /// What became of a command, and how far a reader must be to see it.
@@ -107,7 +135,7 @@ pub struct Answer {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Shown {
     /// In the order asked.
-    pub snapshots: Vec<Arc<Snapshot>>,
+    pub snapshots: Vec<Snapshot>,
     /// How far they reach.
     pub at: Position,
 }
@@ -171,6 +199,82 @@ impl SubmitError {
     /// came to nothing says nothing of that one.
     fn after(self, maybe_reached: bool) -> Self {
         if maybe_reached && self != Self::KeyReused { Self::Unknown } else { self }
+    }
+}
+
+/// Why nothing is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    #[error("no node serves this shard at the moment; try again")]
+    NotServed,
+    #[error("too much is waiting; try again")]
+    Busy,
+    #[error("the node is shutting down")]
+    ShuttingDown,
+    #[error("the stream holds an event that this release cannot read")]
+    StreamUnreadable,
+    /// Which only somebody else's writer could have caused.
+    #[error("the stream holds something else")]
+    WrongStream,
+    /// Asking again would not help.
+    #[error("the node that serves this shard does not take the question")]
+    NotTaken,
+}
+
+impl ReadError {
+    pub(crate) const fn is_final(self) -> bool {
+        matches!(self, Self::StreamUnreadable | Self::WrongStream | Self::NotTaken)
+    }
+}
+
+impl From<SubmitError> for ReadError {
+    fn from(error: SubmitError) -> Self {
+        match error {
+            // A question that was not answered has left nothing behind.
+            SubmitError::NotOwner
+            | SubmitError::Unknown
+            | SubmitError::UnderWay
+            | SubmitError::KeyReused => Self::NotServed,
+            SubmitError::Busy => Self::Busy,
+            SubmitError::ShuttingDown => Self::ShuttingDown,
+            SubmitError::StreamUnreadable => Self::StreamUnreadable,
+            SubmitError::OwnerOutdated | SubmitError::TooLarge | SubmitError::NotTaken => {
+                Self::NotTaken
+            }
+        }
+    }
+}
+
+/// What a read of several streams has found.
+#[derive(Debug, Default)]
+pub struct Found(BTreeMap<StreamId, Snapshot>);
+
+impl Found {
+    /// # Errors
+    /// [`ReadError::WrongStream`], or it was not asked for.
+    pub fn get<A: Listed>(&self, id: &A::Id) -> Result<Snapshot<Arc<A>>, ReadError> {
+        let snapshot = self.0.get(&StreamId::of::<A>(id)).ok_or(ReadError::NotServed)?;
+        snapshot.of().ok_or(ReadError::WrongStream)
+    }
+
+    /// Whether all that a command asks for is so already.
+    #[must_use]
+    pub fn is_settled(&self, addressed: &Addressed, now: Timestamp) -> bool {
+        let found = self.0.get(addressed.stream());
+        let decided = found.map(|found| found.state.decide(addressed.command(), now));
+        matches!(decided, Some(Ok(events)) if events.is_empty())
+    }
+
+    #[must_use]
+    pub fn has(&self, stream: &StreamId) -> bool {
+        self.0.contains_key(stream)
+    }
+
+    /// With what a further read has found.
+    #[must_use]
+    pub fn and(mut self, more: Self) -> Self {
+        self.0.extend(more.0);
+        self
     }
 }
 
@@ -278,53 +382,60 @@ impl Engine {
     ///
     /// # Errors
     /// When the shard is not served, or the stream cannot be read.
-    pub async fn read(
+    pub async fn read<A: Listed>(
         &self,
-        stream: &StreamId,
+        id: &A::Id,
         consistency: Consistency,
-    ) -> Result<Arc<Snapshot>, SubmitError> {
-        let mut snapshots = self.read_many(std::slice::from_ref(stream), consistency).await?;
-        snapshots.pop().ok_or(SubmitError::NotOwner)
+    ) -> Result<Snapshot<Arc<A>>, ReadError> {
+        self.show(id, consistency).await.map(|(snapshot, _)| snapshot)
     }
 
     /// [`Engine::read`], and how far in the log it reaches.
     ///
     /// # Errors
     /// As [`Engine::read`].
-    pub async fn show(
+    pub async fn show<A: Listed>(
+        &self,
+        id: &A::Id,
+        consistency: Consistency,
+    ) -> Result<(Snapshot<Arc<A>>, Position), ReadError> {
+        self.show_stream(&StreamId::of::<A>(id), consistency).await
+    }
+
+    /// [`Engine::show`] of a stream that should hold such an aggregate.
+    ///
+    /// # Errors
+    /// As [`Engine::read`].
+    pub async fn show_stream<A: Listed>(
         &self,
         stream: &StreamId,
         consistency: Consistency,
-    ) -> Result<(Arc<Snapshot>, Position), SubmitError> {
-        let mut shown =
-            self.read_shard(self.shard_of(stream), vec![stream.clone()], consistency).await?;
-        Ok((shown.snapshots.pop().ok_or(SubmitError::NotOwner)?, shown.at))
+    ) -> Result<(Snapshot<Arc<A>>, Position), ReadError> {
+        let shard = self.shard_of(stream);
+        let shown = self.read_shard(shard, vec![stream.clone()], consistency).await?;
+        let snapshot = shown.snapshots.first().ok_or(ReadError::NotServed)?;
+        Ok((snapshot.of().ok_or(ReadError::WrongStream)?, shown.at))
     }
 
-    /// [`Engine::read`] of several streams, one round per shard; in the order asked.
+    /// [`Engine::read`] of several streams of any kinds, one round per shard.
     ///
     /// # Errors
     /// As [`Engine::read`], for the first stream that has one.
     pub async fn read_many(
         &self,
-        streams: &[StreamId],
+        streams: &BTreeSet<StreamId>,
         consistency: Consistency,
-    ) -> Result<Vec<Arc<Snapshot>>, SubmitError> {
-        let mut by_shard: BTreeMap<ShardId, Vec<usize>> = BTreeMap::new();
-        for (place, stream) in streams.iter().enumerate() {
-            by_shard.entry(self.shard_of(stream)).or_default().push(place);
+    ) -> Result<Found, ReadError> {
+        let mut by_shard: BTreeMap<ShardId, Vec<StreamId>> = BTreeMap::new();
+        for stream in streams {
+            by_shard.entry(self.shard_of(stream)).or_default().push(stream.clone());
         }
-        let rounds = by_shard.into_iter().map(|(shard, places)| {
-            let wanted = places.iter().filter_map(|&place| streams.get(place).cloned());
-            let wanted = wanted.collect();
-            async move {
-                let shown = self.read_shard(shard, wanted, consistency).await?;
-                Ok(places.into_iter().zip(shown.snapshots))
-            }
+        let rounds = by_shard.into_iter().map(|(shard, wanted)| async move {
+            let shown = self.read_shard(shard, wanted.clone(), consistency).await?;
+            Ok::<_, ReadError>(wanted.into_iter().zip(shown.snapshots))
         });
         let rounds = try_join_all(rounds).await?;
-        let found: BTreeMap<usize, Arc<Snapshot>> = rounds.into_iter().flatten().collect();
-        Ok(found.into_values().collect())
+        Ok(Found(rounds.into_iter().flatten().collect()))
     }
 
     async fn read_shard(
@@ -332,14 +443,10 @@ impl Engine {
         shard: ShardId,
         streams: Vec<StreamId>,
         consistency: Consistency,
-    ) -> Result<Shown, SubmitError> {
+    ) -> Result<Shown, ReadError> {
         let deadline = Instant::now() + READ_WAIT_MAX;
         let read = Read { shard, streams, consistency };
-        self.ask_owner(shard, deadline, read).await.map_err(|error| match error {
-            // A read that was not answered has left nothing behind.
-            SubmitError::Unknown => SubmitError::NotOwner,
-            error => error,
-        })
+        Ok(self.ask_owner(shard, deadline, read).await?)
     }
 
     /// [`Engine::read_many`] of one shard's streams, for another node.
@@ -367,19 +474,9 @@ impl Engine {
     ///
     /// # Errors
     /// When the shard is not served.
-    pub async fn knows(
-        &self,
-        stream: &StreamId,
-        command_id: CommandId,
-    ) -> Result<bool, SubmitError> {
-        let shard = self.shard_of(stream);
-        let asked =
-            self.ask_owner(shard, Instant::now() + READ_WAIT_MAX, Knows { shard, command_id });
-        // A question that was not answered has left nothing behind.
-        asked.await.map_err(|error| match error {
-            SubmitError::Unknown => SubmitError::NotOwner,
-            error => error,
-        })
+    pub async fn knows(&self, stream: &StreamId, command_id: CommandId) -> Result<bool, ReadError> {
+        let (shard, deadline) = (self.shard_of(stream), Instant::now() + READ_WAIT_MAX);
+        Ok(self.ask_owner(shard, deadline, Knows { shard, command_id }).await?)
     }
 
     /// [`Engine::knows`], for another node.

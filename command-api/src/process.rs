@@ -11,6 +11,7 @@
 pub(crate) mod catalogue;
 pub(crate) mod checkout;
 mod feed;
+mod manager;
 mod parked;
 mod places;
 mod plan;

@@ -8,8 +8,8 @@ use axum::{
     http::{HeaderMap, Request, StatusCode, header},
 };
 use domain::{
-    Event, State, StreamType,
-    id::{CommandId, OrderId, Sku, StreamId},
+    Event, Listed, StreamType,
+    id::{CommandId, OrderId},
     order::{Order, Status},
     shard::ShardId,
     stock::Stock,
@@ -272,25 +272,19 @@ impl World {
         self.send(request).await
     }
 
-    pub(crate) async fn read(&self, stream: &StreamId) -> State {
-        self.engine.read(stream, Consistency::Linearizable).await.unwrap().state.clone()
+    pub(crate) async fn read<A: Listed>(&self, id: &A::Id) -> Arc<A> {
+        self.engine.read(id, Consistency::Linearizable).await.unwrap().state
     }
 
-    pub(crate) async fn stock(&self, sku: &str) -> Stock {
-        let sku: Sku = sku.parse().unwrap();
-        match self.read(&sku.stock_stream()).await {
-            State::Stock(stock) => *stock,
-            other => panic!("{other:?}"),
-        }
+    pub(crate) async fn stock(&self, sku: &str) -> Arc<Stock> {
+        self.read(&sku.parse().unwrap()).await
     }
 
     /// The order, once it is no longer pending.
-    pub(crate) async fn settled(&self, id: OrderId) -> Order {
+    pub(crate) async fn settled(&self, id: OrderId) -> Arc<Order> {
         eventually(&format!("order {id} settled"), || async {
-            match self.read(&id.stream()).await {
-                State::Order(order) if order.status != Status::Pending => Some(*order),
-                _ => None,
-            }
+            let order = self.read::<Order>(&id).await;
+            (order.status != Status::Pending).then_some(order)
         })
         .await
     }

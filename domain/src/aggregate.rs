@@ -1,19 +1,37 @@
-//! The two traits that every aggregate implements: how it changes, and how it decides.
+//! What every aggregate is. One trait ties together what belongs together; [`crate::model`] lists the
+//! aggregates that there are.
 
-use crate::timestamp::Timestamp;
+use std::fmt::{Debug, Display};
 
-/// State as the fold of its events.
-pub trait Evolve: Default + Clone {
-    type Event;
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{timestamp::Timestamp, upcast::Upcast};
+
+/// One kind of stream: its state, which is the fold of its events, and all the rules about it,
+/// synchronous and pure.
+pub trait Aggregate:
+    Clone + Debug + Default + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static
+{
+    /// What the ids of its streams and the types of its events begin with. Stored, so never renamed.
+    const NAME: &'static str;
+
+    /// Grows with each change of what `evolve` makes of events and of the form that the state is stored
+    /// in: states of another version are folded anew from the log. A test of the state store tells
+    /// when that was forgotten.
+    const STATE_VERSION: u32;
+
+    /// How the data of events that older releases wrote becomes that of today's.
+    const UPCASTS: &'static [Upcast] = &[];
+
+    /// The key of a stream.
+    type Id: Display;
+    type Command: Clone + Debug + PartialEq + Serialize + DeserializeOwned + Send + Sync;
+    /// A stored format, as `{"type": .., "data": ..}`.
+    type Event: Clone + Debug + PartialEq + Serialize + DeserializeOwned + Send + Sync;
+    type Rejection: Refusal;
 
     /// Copies what happened into the state. Never fails: `decide` has refused what could.
     fn evolve(&mut self, event: &Self::Event);
-}
-
-/// All the rules of an aggregate, synchronous and pure.
-pub trait Decide: Evolve {
-    type Command;
-    type Rejection;
 
     /// The events that `command` causes in this state at this time; none if it is already so.
     ///
@@ -28,6 +46,33 @@ pub trait Decide: Evolve {
     /// When time itself changes this aggregate next, if it does.
     fn next_deadline(&self) -> Option<Timestamp> {
         None
+    }
+
+    /// The command that time itself gives once the deadline has come.
+    #[must_use]
+    fn expire() -> Option<Self::Command> {
+        None
+    }
+
+    /// One of every event with all of its fields, as the golden files hold them; where fields were
+    /// added, the shape without them first.
+    #[cfg(any(test, feature = "testing"))]
+    fn samples() -> Vec<Self::Event>;
+}
+
+/// Why a command is refused, in words for the client.
+pub trait Refusal: std::error::Error + Clone + PartialEq + Eq + Send + Sync + 'static {
+    /// What a client can do about it, and a code for machines, which is stable.
+    fn grounds(&self) -> (RejectionKind, &'static str);
+
+    #[must_use]
+    fn kind(&self) -> RejectionKind {
+        self.grounds().0
+    }
+
+    #[must_use]
+    fn code(&self) -> &'static str {
+        self.grounds().1
     }
 }
 

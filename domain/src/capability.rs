@@ -19,7 +19,7 @@ use serde::{
 };
 use serde_json::Value;
 
-use crate::Command;
+use crate::{AggregateVisitor, Command, Listed, visit_all};
 
 /// Commands, their fields, and the fields of those, such as `Product.Price`, `Product.Price.price` and
 /// `Product.Price.price.amount`.
@@ -34,9 +34,9 @@ const ANY: &str = "A";
 #[must_use]
 pub fn capabilities() -> &'static Arc<Capabilities> {
     static KNOWN: LazyLock<Arc<Capabilities>> = LazyLock::new(|| {
-        let mut known = Capabilities::new();
-        Command::each_aggregate(&mut known);
-        Arc::new(known)
+        let mut known = Known(Capabilities::new());
+        visit_all(&mut known);
+        Arc::new(known.0)
     });
     &KNOWN
 }
@@ -72,9 +72,13 @@ fn find(at: &str, value: &Value, needs: &mut Capabilities) {
     }
 }
 
-/// Adds the commands that one aggregate's type reads, and what they are read from.
-pub(crate) fn ask<'de, C: Deserialize<'de>>(aggregate: &str, known: &mut Capabilities) {
-    explore::<C>(aggregate, &mut Vec::new(), known);
+/// Collects the commands that the aggregates' types read, and what they are read from.
+struct Known(Capabilities);
+
+impl AggregateVisitor for Known {
+    fn visit<A: Listed>(&mut self, variant: &'static str) {
+        explore::<A::Command>(variant, &mut Vec::new(), &mut self.0);
+    }
 }
 
 /// What is below a place in `C`: its path is the index of a variant or of a field at each step.

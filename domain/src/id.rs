@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt, str::FromStr, sync::Arc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use uuid::Uuid;
 
-use crate::{model::StreamType, shard::ShardId};
+use crate::model::{Listed, StreamType};
 
 macro_rules! uuid_ids {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
@@ -254,6 +254,12 @@ pub struct StreamId {
 pub struct InvalidStreamId(String);
 
 impl StreamId {
+    /// The stream of the aggregate that bears this id.
+    #[must_use]
+    pub fn of<A: Listed>(id: &A::Id) -> Self {
+        Self::new(A::TYPE, id)
+    }
+
     #[must_use]
     pub fn new(kind: StreamType, key: impl fmt::Display) -> Self {
         Self { kind, text: format!("{}/{key}", kind.as_str()).into() }
@@ -308,48 +314,6 @@ impl Serialize for StreamId {
 impl<'de> Deserialize<'de> for StreamId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Cow::<'de, str>::deserialize(deserializer)?.parse().map_err(de::Error::custom)
-    }
-}
-
-macro_rules! stream_of {
-    ($($id:ident => $kind:ident),+ $(,)?) => {$(
-        impl $id {
-            /// The stream of the aggregate that bears this id.
-            #[must_use]
-            pub fn stream(self) -> StreamId {
-                StreamId::new(StreamType::$kind, self)
-            }
-        }
-    )+};
-}
-
-stream_of! {
-    ApiKeyId => ApiKey,
-    CartId => Cart,
-    OrderId => Order,
-    PaymentId => Payment,
-    ProductId => Product,
-}
-
-impl ShardId {
-    /// The stream of what the processes that follow this shard could not do.
-    #[must_use]
-    pub fn process_stream(self) -> StreamId {
-        StreamId::new(StreamType::Process, self)
-    }
-}
-
-impl Sku {
-    /// The stream that claims this code for one product.
-    #[must_use]
-    pub fn stream(&self) -> StreamId {
-        StreamId::new(StreamType::Sku, self)
-    }
-
-    /// The stream of what is on hand of it.
-    #[must_use]
-    pub fn stock_stream(&self) -> StreamId {
-        StreamId::new(StreamType::Stock, self)
     }
 }
 

@@ -13,6 +13,7 @@
 // In a test an overflow panics, which is as good as an assertion.
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
+pub mod addressed;
 pub mod aggregate;
 pub mod capability;
 pub mod claim;
@@ -22,6 +23,7 @@ pub mod id;
 pub mod money;
 pub mod shard;
 pub mod timestamp;
+pub mod upcast;
 
 pub mod api_key;
 pub mod cart;
@@ -36,4 +38,6 @@ mod model;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
-pub use model::{Command, Event, FOLD_VERSION, Rejection, State, StreamType};
+pub use model::{
+    AggregateVisitor, Command, Event, FOLD_VERSION, Listed, Rejection, State, StreamType, visit_all,
+};

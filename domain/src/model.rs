@@ -3,88 +3,141 @@
 //! **Invariant:** one line in the list below makes an aggregate known everywhere; no other place
 //! enumerates them.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeSeed};
 
 use crate::{
-    aggregate::{Decide, Evolve, RejectionKind},
-    capability::{self, Capabilities},
+    aggregate::{Aggregate, Refusal, RejectionKind},
+    api_key::ApiKey,
+    cart::Cart,
+    order::Order,
+    payment::Payment,
+    process::Process,
+    product::Product,
+    sku::SkuClaim,
+    stock::Stock,
     timestamp::Timestamp,
+    upcast::Upcast,
 };
 
 #[cfg(test)]
 mod tests;
 
-/// The version of what `evolve` makes of events, and of the form that states are stored in.
-///
-/// A state stored by another version is folded anew from the log. Whoever changes a `state.rs` or
-/// what an `evolve` does raises it; a test of the state store tells when that was forgotten.
+/// The version of all states together.
 pub const FOLD_VERSION: u32 = 3;
 
+/// An aggregate that stands in the list.
+pub trait Listed: Aggregate {
+    const TYPE: StreamType;
+
+    #[must_use]
+    fn command(command: Self::Command) -> Command;
+
+    /// `None` if it is the state of another aggregate.
+    #[must_use]
+    fn of(state: &State) -> Option<&Arc<Self>>;
+}
+
+/// Something to do with each aggregate.
+pub trait AggregateVisitor {
+    fn visit<A: Listed>(&mut self, variant: &'static str);
+}
+
 macro_rules! aggregates {
-    ($($variant:ident = $text:literal in $module:ident as $state:ident),+ $(,)?) => {
+    ($($variant:ident($aggregate:ty)),+ $(,)?) => {
         /// The kinds of streams.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum StreamType { $($variant),+ }
+
+        $(impl Listed for $aggregate {
+            const TYPE: StreamType = StreamType::$variant;
+
+            fn command(command: Self::Command) -> Command {
+                Command::$variant(command)
+            }
+
+            fn of(state: &State) -> Option<&Arc<Self>> {
+                if let State::$variant(state) = state { Some(state) } else { None }
+            }
+        })+
+
+        /// Visits all aggregates, with the names of their variants in the enums of this module.
+        pub fn visit_all(visitor: &mut impl AggregateVisitor) {
+            $(visitor.visit::<$aggregate>(stringify!($variant));)+
+        }
 
         impl StreamType {
             pub const ALL: &[Self] = &[$(Self::$variant),+];
 
             #[must_use]
             pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $text),+ }
+                match self { $(Self::$variant => <$aggregate as Aggregate>::NAME),+ }
             }
 
             #[must_use]
             pub fn parse(text: &str) -> Option<Self> {
-                match text { $($text => Some(Self::$variant),)+ _ => None }
+                match text {
+                    $(<$aggregate as Aggregate>::NAME => Some(Self::$variant),)+
+                    _ => None,
+                }
+            }
+
+            /// [`Aggregate::STATE_VERSION`].
+            #[must_use]
+            pub const fn state_version(self) -> u32 {
+                match self { $(Self::$variant => <$aggregate as Aggregate>::STATE_VERSION),+ }
+            }
+
+            /// [`Aggregate::UPCASTS`].
+            #[must_use]
+            pub const fn upcasts(self) -> &'static [Upcast] {
+                match self { $(Self::$variant => <$aggregate as Aggregate>::UPCASTS),+ }
             }
 
             /// The state of a stream of this kind that has no events.
             #[must_use]
             pub fn empty(self) -> State {
-                match self { $(Self::$variant => State::$variant(Box::default())),+ }
+                match self { $(Self::$variant => State::$variant(Arc::default())),+ }
+            }
+
+            /// [`Aggregate::expire`].
+            #[must_use]
+            pub fn expire(self) -> Option<Command> {
+                match self {
+                    $(Self::$variant => <$aggregate>::expire().map(Command::$variant)),+
+                }
             }
         }
 
         /// A command for any aggregate.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-        pub enum Command { $($variant(crate::$module::Command)),+ }
+        pub enum Command { $($variant(<$aggregate as Aggregate>::Command)),+ }
 
         impl Command {
-            /// Tells all that the aggregates' commands are read from.
-            pub(crate) fn each_aggregate(known: &mut Capabilities) {
-                $(capability::ask::<crate::$module::Command>(stringify!($variant), known);)+
-            }
-
             #[must_use]
             pub const fn stream_type(&self) -> StreamType {
                 match self { $(Self::$variant(_) => StreamType::$variant),+ }
-            }
-
-            /// The command that time itself gives to an aggregate whose deadline has come.
-            #[must_use]
-            pub const fn expire(kind: StreamType) -> Option<Self> {
-                match kind {
-                    StreamType::Cart => Some(Self::Cart(crate::cart::Command::Expire)),
-                    StreamType::Payment => Some(Self::Payment(crate::payment::Command::Expire)),
-                    StreamType::Sku => Some(Self::Sku(crate::sku::Command::Lapse)),
-                    StreamType::Stock => Some(Self::Stock(crate::stock::Command::Expire)),
-                    StreamType::ApiKey
-                    | StreamType::Order
-                    | StreamType::Process
-                    | StreamType::Product => None,
-                }
             }
         }
 
         /// An event of any aggregate.
         #[derive(Clone, Debug, PartialEq)]
-        pub enum Event { $($variant(crate::$module::Event)),+ }
+        pub enum Event { $($variant(<$aggregate as Aggregate>::Event)),+ }
 
         impl Event {
             #[must_use]
             pub const fn stream_type(&self) -> StreamType {
                 match self { $(Self::$variant(_) => StreamType::$variant),+ }
+            }
+
+            /// [`Aggregate::samples`] of all aggregates.
+            #[cfg(any(test, feature = "testing"))]
+            #[must_use]
+            pub fn samples() -> Vec<Self> {
+                let mut all = Vec::new();
+                $(all.extend(<$aggregate>::samples().into_iter().map(Self::$variant));)+
+                all
             }
         }
 
@@ -102,15 +155,15 @@ macro_rules! aggregates {
             fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Event, D::Error> {
                 match self {
                     $(Self::$variant => {
-                        crate::$module::Event::deserialize(deserializer).map(Event::$variant)
+                        Deserialize::deserialize(deserializer).map(Event::$variant)
                     })+
                 }
             }
         }
 
-        /// The state of any aggregate.
+        /// The state of any aggregate. Clones share it.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-        pub enum State { $($variant(Box<crate::$module::$state>)),+ }
+        pub enum State { $($variant(Arc<$aggregate>)),+ }
 
         impl State {
             #[must_use]
@@ -124,7 +177,7 @@ macro_rules! aggregates {
             pub fn evolve(&mut self, event: &Event) -> bool {
                 match (self, event) {
                     $((Self::$variant(state), Event::$variant(event)) => {
-                        state.evolve(event);
+                        Arc::make_mut(state).evolve(event);
                         true
                     })+
                     _ => false,
@@ -158,27 +211,17 @@ macro_rules! aggregates {
         /// A refusal by any aggregate.
         #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
         pub enum Rejection {
-            $(#[error(transparent)] $variant(crate::$module::Rejection),)+
+            $(#[error(transparent)] $variant(<$aggregate as Aggregate>::Rejection),)+
             /// A command was sent to a stream of another kind: a bug of the caller.
             #[error("the command does not belong to this kind of stream")]
             WrongStream,
         }
 
-        impl Rejection {
-            /// Stable, for machines; clients rely on it.
-            #[must_use]
-            pub fn code(&self) -> &'static str {
+        impl Refusal for Rejection {
+            fn grounds(&self) -> (RejectionKind, &'static str) {
                 match self {
-                    $(Self::$variant(rejection) => rejection.code(),)+
-                    Self::WrongStream => "wrong_stream",
-                }
-            }
-
-            #[must_use]
-            pub fn kind(&self) -> RejectionKind {
-                match self {
-                    $(Self::$variant(rejection) => rejection.kind(),)+
-                    Self::WrongStream => RejectionKind::Conflict,
+                    $(Self::$variant(rejection) => rejection.grounds(),)+
+                    Self::WrongStream => (RejectionKind::Conflict, "wrong_stream"),
                 }
             }
         }
@@ -186,12 +229,12 @@ macro_rules! aggregates {
 }
 
 aggregates! {
-    ApiKey = "api_key" in api_key as ApiKey,
-    Cart = "cart" in cart as Cart,
-    Order = "order" in order as Order,
-    Payment = "payment" in payment as Payment,
-    Process = "process" in process as Process,
-    Product = "product" in product as Product,
-    Sku = "sku" in sku as SkuClaim,
-    Stock = "stock" in stock as Stock,
+    ApiKey(ApiKey),
+    Cart(Cart),
+    Order(Order),
+    Payment(Payment),
+    Process(Process),
+    Product(Product),
+    Sku(SkuClaim),
+    Stock(Stock),
 }

@@ -8,8 +8,87 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+use crate::{
+    aggregate::Aggregate,
+    id::{PaymentId, StreamId},
+    timestamp::Timestamp,
+};
+
 pub use command::*;
 pub use decide::*;
 pub use event::*;
 pub use rejection::Rejection;
 pub use state::*;
+
+impl Aggregate for Payment {
+    const NAME: &'static str = "payment";
+    const STATE_VERSION: u32 = 1;
+
+    type Id = PaymentId;
+    type Command = Command;
+    type Event = Event;
+    type Rejection = Rejection;
+
+    fn evolve(&mut self, event: &Event) {
+        self.apply(event);
+    }
+
+    fn decide(&self, command: &Command, now: Timestamp) -> Result<Vec<Event>, Rejection> {
+        self.handle(command, now)
+    }
+
+    fn next_deadline(&self) -> Option<Timestamp> {
+        self.deadline()
+    }
+
+    fn expire() -> Option<Command> {
+        Some(Command::Expire)
+    }
+
+    #[cfg(any(test, feature = "testing"))]
+    fn samples() -> Vec<Event> {
+        use std::time::Duration;
+
+        use crate::{
+            id::OrderId,
+            testing::{NOW, usd, uuid},
+        };
+        let order_id = OrderId::new(uuid(2));
+        let amount = usd(250);
+        vec![
+            Event::Requested {
+                order_id,
+                amount,
+                provider: "sandbox".into(),
+                method_token: "tok_ok".into(),
+                expires_at: NOW.plus(ANSWER_WAIT),
+                ask_again_at: None,
+            },
+            Event::Requested {
+                order_id,
+                amount,
+                provider: "sandbox".into(),
+                method_token: "tok_ok".into(),
+                expires_at: NOW.plus(ANSWER_WAIT),
+                ask_again_at: Some(NOW.plus(ASK_AGAIN_AFTER)),
+            },
+            Event::AskedAgain { attempt: 2, ask_again_at: Some(NOW.plus(Duration::from_secs(30))) },
+            Event::ActionRequired { reference: "pay_1".into(), expires_at: NOW.plus(ACTION_WAIT) },
+            Event::Authorised { order_id, amount, reference: "pay_1".into() },
+            Event::Declined {
+                order_id,
+                code: "card_declined".into(),
+                detail: "The card was declined.".into(),
+            },
+            Event::Expired { order_id },
+            Event::Voided { reason: "order_rejected".into() },
+        ]
+    }
+}
+
+impl PaymentId {
+    #[must_use]
+    pub fn stream(self) -> StreamId {
+        StreamId::of::<Payment>(&self)
+    }
+}

@@ -9,8 +9,75 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+use crate::{aggregate::Aggregate, id::StreamId, shard::ShardId, timestamp::Timestamp};
+
 pub use command::*;
 pub use decide::OPEN_MAX;
 pub use event::*;
 pub use rejection::Rejection;
 pub use state::*;
+
+impl Aggregate for Process {
+    const NAME: &'static str = "process";
+    const STATE_VERSION: u32 = 1;
+
+    type Id = ShardId;
+    type Command = Command;
+    type Event = Event;
+    type Rejection = Rejection;
+
+    fn evolve(&mut self, event: &Event) {
+        self.apply(event);
+    }
+
+    fn decide(&self, command: &Command, now: Timestamp) -> Result<Vec<Event>, Rejection> {
+        self.handle(command, now)
+    }
+
+    #[cfg(any(test, feature = "testing"))]
+    fn samples() -> Vec<Event> {
+        use crate::{
+            id::StepId,
+            testing::{
+                NOW,
+                sample::{step, taken},
+                uuid,
+            },
+        };
+        let step_id = StepId::new(uuid(6));
+        let failure = Failure {
+            code: "stream_unreadable".into(),
+            detail: "the stream holds an event that this release cannot read".into(),
+        };
+        let by: String = "key:00000000-0000-0000-0000-000000000001".into();
+        vec![
+            Event::StepParked {
+                step_id,
+                step: Box::new(step()),
+                failure: failure.clone(),
+                attempt: 0,
+                parked_at: NOW,
+                taken: vec![],
+            },
+            Event::StepParked {
+                step_id,
+                step: Box::new(step()),
+                failure,
+                attempt: 0,
+                parked_at: NOW,
+                taken: taken(),
+            },
+            Event::StepRetried { step_id, attempt: 1, by: by.clone() },
+            Event::StepSkipped { step_id, reason: "sold out anyway".into(), by },
+            Event::EventSettled { event_id: step().event_id },
+        ]
+    }
+}
+
+impl ShardId {
+    /// The stream of what the processes that follow this shard could not do.
+    #[must_use]
+    pub fn process_stream(self) -> StreamId {
+        StreamId::of::<Process>(&self)
+    }
+}

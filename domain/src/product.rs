@@ -9,9 +9,54 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+use crate::{
+    aggregate::Aggregate,
+    id::{ProductId, StreamId},
+    timestamp::Timestamp,
+};
+
 pub use attribute::{Attribute, InvalidNumber, Number};
 pub use command::*;
 pub use decide::DETAILS_BYTES_MAX;
 pub use event::*;
 pub use rejection::Rejection;
 pub use state::*;
+
+impl Aggregate for Product {
+    const NAME: &'static str = "product";
+    const STATE_VERSION: u32 = 1;
+
+    type Id = ProductId;
+    type Command = Command;
+    type Event = Event;
+    type Rejection = Rejection;
+
+    fn evolve(&mut self, event: &Event) {
+        self.apply(event);
+    }
+
+    fn decide(&self, command: &Command, now: Timestamp) -> Result<Vec<Event>, Rejection> {
+        self.handle(command, now)
+    }
+
+    #[cfg(any(test, feature = "testing"))]
+    fn samples() -> Vec<Event> {
+        use crate::testing::{sample::details, sku, usd};
+        vec![
+            Event::Created { sku: sku("A-1"), details: details(), price: usd(129) },
+            Event::Updated { details: details() },
+            Event::PriceChanged { price: usd(149) },
+            Event::Published {},
+            Event::Unpublished {},
+            Event::Archived { reason: None },
+            Event::Archived { reason: Some("another product has its SKU".into()) },
+        ]
+    }
+}
+
+impl ProductId {
+    #[must_use]
+    pub fn stream(self) -> StreamId {
+        StreamId::of::<Product>(&self)
+    }
+}

@@ -8,8 +8,68 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+use crate::{
+    aggregate::Aggregate,
+    id::{Sku, StreamId},
+    timestamp::Timestamp,
+};
+
 pub use command::*;
 pub use decide::*;
 pub use event::*;
 pub use rejection::Rejection;
 pub use state::*;
+
+impl Aggregate for Stock {
+    const NAME: &'static str = "stock";
+    const STATE_VERSION: u32 = 1;
+
+    type Id = Sku;
+    type Command = Command;
+    type Event = Event;
+    type Rejection = Rejection;
+
+    fn evolve(&mut self, event: &Event) {
+        self.apply(event);
+    }
+
+    fn decide(&self, command: &Command, now: Timestamp) -> Result<Vec<Event>, Rejection> {
+        self.handle(command, now)
+    }
+
+    fn next_deadline(&self) -> Option<Timestamp> {
+        self.deadline()
+    }
+
+    fn expire() -> Option<Command> {
+        Some(Command::Expire)
+    }
+
+    #[cfg(any(test, feature = "testing"))]
+    fn samples() -> Vec<Event> {
+        use crate::{
+            id::{OrderId, ReservationId},
+            testing::{NOW, uuid},
+        };
+        let reservation_id = ReservationId::new(uuid(4));
+        let order_id = OrderId::new(uuid(2));
+        let expires_at = NOW.plus(HOLD);
+        vec![
+            Event::Received { quantity: 5, reference: Some("delivery 7".into()) },
+            Event::Adjusted { delta: -1, reason: "count".into() },
+            Event::Reserved { reservation_id, order_id, quantity: 2, expires_at },
+            Event::Released { reservation_id, quantity: 2, reason: "order_rejected".into() },
+            Event::Committed { reservation_id, quantity: 2 },
+            Event::Returned { reservation_id, quantity: 2 },
+            Event::Expired { reservation_id, quantity: 2 },
+        ]
+    }
+}
+
+impl Sku {
+    /// The stream of what is on hand of it.
+    #[must_use]
+    pub fn stock_stream(&self) -> StreamId {
+        StreamId::of::<Stock>(self)
+    }
+}

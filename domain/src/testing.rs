@@ -7,12 +7,10 @@
     reason = "a test fails by panicking"
 )]
 
-use std::fmt::Debug;
-
 use uuid::Uuid;
 
 use crate::{
-    aggregate::{Decide, Evolve},
+    aggregate::Aggregate,
     id::Sku,
     money::{Currency, Money},
     timestamp::Timestamp,
@@ -41,12 +39,12 @@ pub fn sku(code: &str) -> Sku {
 }
 
 /// An aggregate with this history.
-pub fn given<A: Decide>(history: impl IntoIterator<Item = A::Event>) -> Given<A> {
+pub fn given<A: Aggregate>(history: impl IntoIterator<Item = A::Event>) -> Given<A> {
     Given(fold(history))
 }
 
 /// The state that a history leads to.
-pub fn fold<A: Evolve>(history: impl IntoIterator<Item = A::Event>) -> A {
+pub fn fold<A: Aggregate>(history: impl IntoIterator<Item = A::Event>) -> A {
     history.into_iter().fold(A::default(), |mut state, event| {
         state.evolve(&event);
         state
@@ -57,18 +55,15 @@ pub fn fold<A: Evolve>(history: impl IntoIterator<Item = A::Event>) -> A {
 pub struct Given<A>(A);
 
 #[must_use]
-pub struct When<A: Decide>(Result<Vec<A::Event>, A::Rejection>);
+pub struct When<A: Aggregate>(Result<Vec<A::Event>, A::Rejection>);
 
-impl<A: Decide> Given<A> {
+impl<A: Aggregate> Given<A> {
     pub fn when(self, command: A::Command, now: Timestamp) -> When<A> {
         When(self.0.decide(&command, now))
     }
 }
 
-impl<A> When<A>
-where
-    A: Decide<Event: Debug + PartialEq, Rejection: Debug + PartialEq>,
-{
+impl<A: Aggregate> When<A> {
     #[track_caller]
     pub fn then(self, expected: impl IntoIterator<Item = A::Event>) {
         let expected: Vec<A::Event> = expected.into_iter().collect();
@@ -85,13 +80,11 @@ where
 /// record the second time, except for `is_entry`, commands that add to a ledger each time and
 /// lean on the engine's memory of command ids. `check` sees every state.
 #[track_caller]
-pub fn decide_twice<A>(
+pub fn decide_twice<A: Aggregate>(
     commands: impl IntoIterator<Item = (A::Command, Timestamp)>,
     is_entry: impl Fn(&A::Command) -> bool,
     check: impl Fn(&A),
-) where
-    A: Decide<Command: Debug, Event: Debug + PartialEq, Rejection: Debug + PartialEq>,
-{
+) {
     let mut state = A::default();
     for (command, now) in commands {
         let Ok(events) = state.decide(&command, now) else { continue };

@@ -8,12 +8,11 @@
 //! older releases wrote.
 
 mod tagged;
-mod upcast;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use domain::{Event, StreamType, envelope::Recorded, id::StreamId};
+use domain::{Event, StreamType, envelope::Recorded, id::StreamId, upcast};
 use serde::de::DeserializeSeed;
 
 use crate::log::record::EventRecord;
@@ -50,8 +49,8 @@ pub fn encode(event: &Event) -> (Arc<str>, Bytes) {
     )]
     let text = serde_json::to_vec(event).expect("an event has a JSON form");
     let (name, data_start) = type_of(&text);
-    let stream = event.stream_type().as_str();
-    let version = upcast::newest(upcast::CHAIN, stream, name);
+    let kind = event.stream_type();
+    let (stream, version) = (kind.as_str(), upcast::newest(kind.upcasts(), name));
     let event_type = format!("tradewind.{stream}.{name}.v{version}").into();
     let data_end = text.len() - 1;
     (event_type, Bytes::from(text).slice(data_start..data_end))
@@ -107,11 +106,10 @@ pub fn decode_value(
         let (event_type, stream) = (Arc::clone(event_type), stream.clone());
         return Err(DecodeError::WrongStream { event_type, stream });
     }
-    match upcast::newest(upcast::CHAIN, kind.as_str(), name) {
+    match upcast::newest(kind.upcasts(), name) {
         newest if version == newest => read(kind, name, value),
         newest if version > newest => return Err(unknown()),
-        _ => upcast::lift(upcast::CHAIN, kind.as_str(), name, version, value)
-            .and_then(|lifted| read(kind, name, &lifted)),
+        _ => lift(kind, name, version, value).and_then(|lifted| read(kind, name, &lifted)),
     }
     .map_err(malformed)
 }
@@ -129,6 +127,23 @@ pub fn recorded(record: &EventRecord) -> Result<Recorded, DecodeError> {
         provenance: record.provenance.clone(),
         event: decode(record)?,
     })
+}
+
+/// What an older release wrote, as today's would.
+fn lift(
+    kind: StreamType,
+    name: &str,
+    version: u32,
+    data: &[u8],
+) -> Result<Vec<u8>, serde_json::Error> {
+    let data = serde_json::from_slice(data)?;
+    serde_json::to_vec(&upcast::lift(kind.upcasts(), name, version, data))
+}
+
+/// What the domain calls an event of this type, whatever its version; `None` if it is no type of ours.
+#[must_use]
+pub fn event_name(event_type: &str) -> Option<&str> {
+    EventType::parse(event_type).map(|event_type| event_type.name)
 }
 
 fn read(kind: StreamType, name: &str, data: &[u8]) -> Result<Event, serde_json::Error> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use domain::{
     Rejection,
-    aggregate::RejectionKind,
+    aggregate::{Refusal, RejectionKind},
     envelope::Revision,
     id::{CommandId, EventId, StreamId},
 };

@@ -228,7 +228,7 @@ impl Machine {
     ///
     /// # Errors
     /// The stream holds an event that this release cannot read, or the store cannot.
-    pub fn snapshot(&mut self, stream: &StreamId) -> Result<Arc<Snapshot>, SubmitError> {
+    pub fn snapshot(&mut self, stream: &StreamId) -> Result<Snapshot, SubmitError> {
         #[cfg(feature = "simulation")]
         if self.mistakes.has(Mistake::ReadsShowSpeculation) {
             return self.newest(stream);

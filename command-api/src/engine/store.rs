@@ -116,7 +116,7 @@ impl Table {
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredState {
-    pub snapshot: Result<Arc<Snapshot>, Unread>,
+    pub snapshot: Result<Snapshot, Unread>,
     /// Its size in the store.
     pub bytes: usize,
 }
@@ -193,7 +193,7 @@ pub struct Batch {
 #[derive(Debug)]
 pub struct ChangedState {
     pub stream: StreamId,
-    pub snapshot: Result<Arc<Snapshot>, Unread>,
+    pub snapshot: Result<Snapshot, Unread>,
     /// As the batch before left it.
     pub old_deadline: Option<Timestamp>,
     pub deadline: Option<Timestamp>,

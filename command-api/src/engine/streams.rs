@@ -15,7 +15,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use domain::{Event, State, envelope::Revision, id::StreamId, timestamp::Timestamp};
+use domain::{Event, Listed, State, envelope::Revision, id::StreamId, timestamp::Timestamp};
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 
@@ -27,11 +27,20 @@ use super::store::{
 use cache::{Cache, STATE_BYTES};
 use deadlines::Deadlines;
 
-/// A stream's state at a revision.
+/// A stream's state at a revision: of any aggregate, or of a certain one. Clones share the state.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Snapshot {
-    pub state: State,
+pub struct Snapshot<S = State> {
+    pub state: S,
     pub revision: Revision,
+}
+
+impl Snapshot {
+    /// As that of a certain aggregate; `None` if it is another's.
+    #[must_use]
+    pub fn of<A: Listed>(&self) -> Option<Snapshot<Arc<A>>> {
+        let state = Arc::clone(A::of(&self.state)?);
+        Some(Snapshot { state, revision: self.revision })
+    }
 }
 
 /// Why there is no state of a stream.
@@ -65,7 +74,7 @@ const TOLD_MAX: usize = 1_000;
 
 struct Stream {
     /// From an event that could not be read on, the state is unknown.
-    confirmed: Result<Arc<Snapshot>, Unread>,
+    confirmed: Result<Snapshot, Unread>,
     speculative: Option<Speculative>,
     /// As the store has it, or will have it once what was taken is written.
     stored_deadline: Option<Timestamp>,
@@ -78,7 +87,7 @@ struct Stream {
 }
 
 struct Speculative {
-    snapshot: Arc<Snapshot>,
+    snapshot: Snapshot,
     last_seq: u64,
 }
 
@@ -131,7 +140,7 @@ impl Streams {
     }
 
     /// What the log has confirmed.
-    pub(super) fn confirmed(&mut self, id: &StreamId) -> Result<Arc<Snapshot>, NoState> {
+    pub(super) fn confirmed(&mut self, id: &StreamId) -> Result<Snapshot, NoState> {
         let confirmed = match self.held.get(id) {
             Some(stream) => stream.confirmed.clone(),
             None => self.find(id)?.snapshot,
@@ -147,7 +156,7 @@ impl Streams {
     ) -> Result<T, NoState> {
         let speculative = self.held.get(id).and_then(|stream| stream.speculative.as_ref());
         let newest = match speculative {
-            Some(speculative) => Arc::clone(&speculative.snapshot),
+            Some(speculative) => speculative.snapshot.clone(),
             None => self.confirmed(id)?,
         };
         Ok(decide(&newest.state, newest.revision))
@@ -159,7 +168,7 @@ impl Streams {
         let Ok(confirmed) = &stream.confirmed else { return };
         let speculative = stream
             .speculative
-            .get_or_insert_with(|| Speculative { snapshot: Arc::clone(confirmed), last_seq: seq });
+            .get_or_insert_with(|| Speculative { snapshot: confirmed.clone(), last_seq: seq });
         speculative.last_seq = seq;
         fold(&mut speculative.snapshot, events);
     }
@@ -383,7 +392,7 @@ impl Streams {
 fn load(store: &dyn StateStore, id: &StreamId) -> Result<StoredState, StoreError> {
     let empty = || {
         let snapshot = Snapshot { state: id.stream_type().empty(), revision: 0 };
-        StoredState { snapshot: Ok(Arc::new(snapshot)), bytes: 0 }
+        StoredState { snapshot: Ok(snapshot), bytes: 0 }
     };
     Ok(store.state(id)?.unwrap_or_else(empty))
 }
@@ -404,8 +413,7 @@ fn note(
     }
 }
 
-fn fold(snapshot: &mut Arc<Snapshot>, events: &[Event]) {
-    let snapshot = Arc::make_mut(snapshot);
+fn fold(snapshot: &mut Snapshot, events: &[Event]) {
     for event in events {
         let belongs = snapshot.state.evolve(event);
         debug_assert!(belongs, "an event of another kind of stream");

@@ -7,7 +7,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use domain::{
-    Command,
     api_key::{self, Role},
     id::ApiKeyId,
     timestamp::Timestamp,
@@ -116,9 +115,8 @@ async fn issue(
         hash: key.hash.to_string(),
         expires_at,
     };
-    let stream = id.stream();
-    let answer = origin.submit(&app, stream.clone(), Command::ApiKey(command)).await?;
-    let reply = Reply::of(&stream, &answer)?.created(format!("/v1/api-keys/{id}"));
+    let answer = origin.submit::<api_key::ApiKey>(&app, &id, command).await?;
+    let reply = Reply::of(&id.stream(), &answer)?.created(format!("/v1/api-keys/{id}"));
     let key = (!answer.replayed).then(|| key.expose().to_owned());
     Ok(reply.with(IssuedKey { key, name, roles, expires_at }))
 }
@@ -138,8 +136,7 @@ async fn revoke(
     Path(id): Path<ApiKeyId>,
     Incoming { origin, .. }: Incoming<Empty>,
 ) -> Result<Response, Problem> {
-    let stream = id.stream();
-    let command = Command::ApiKey(api_key::Command::Revoke);
-    let answer = origin.submit(&app, stream.clone(), command).await?;
-    Ok(Reply::of(&stream, &answer)?.into_response())
+    let command = api_key::Command::Revoke;
+    let answer = origin.submit::<api_key::ApiKey>(&app, &id, command).await?;
+    Ok(Reply::of(&id.stream(), &answer)?.into_response())
 }

@@ -9,18 +9,16 @@
 mod body;
 mod checkout;
 
-use std::{collections::BTreeMap, sync::Arc};
-
 use axum::{
     extract::State,
     http::StatusCode,
     response::{IntoResponse, Response},
 };
 use domain::{
-    Command, State as Aggregate,
-    cart::{self, NewLine},
-    id::{CartId, Sku, StreamId},
-    sku::Listing,
+    aggregate::Refusal,
+    cart::{self, Cart, NewLine},
+    id::{CartId, Sku},
+    sku::{Listing, SkuClaim},
 };
 use infra::{
     auth::{Caller, cart_token},
@@ -34,11 +32,11 @@ use super::{
     answer::{Accepted, Reply},
     incoming::{Incoming, Origin},
     shapes::{CommandHeaders, Empty, into_adjustments},
-    state::AppState,
+    state::{AppState, unread},
 };
 use body::{AllLines, LineBody, LineChange, NewCart};
 
-use crate::engine::{Outcome, Snapshot};
+use crate::engine::{Found, Outcome};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
@@ -81,8 +79,8 @@ async fn create(
     let id = body.id.unwrap_or_else(|| CartId::new(origin.new_id("cart")));
     let staff = origin.is_staff();
     let lines = look_up(&app, body.lines.into_vec()).await?;
-    let command = Command::Cart(cart::Command::Create { currency: body.currency, staff, lines });
-    let answer = origin.submit(&app, id.stream(), command).await?;
+    let command = cart::Command::Create { currency: body.currency, staff, lines };
+    let answer = origin.submit::<Cart>(&app, &id, command).await?;
     let reply = Reply::of(&id.stream(), &answer)?.created(format!("/v1/carts/{id}"));
     let cart_token = match answer.outcome {
         _ if staff => None,
@@ -191,7 +189,7 @@ async fn change(
     id: CartId,
     command: cart::Command,
 ) -> Result<Response, Problem> {
-    let answer = origin.submit(app, id.stream(), Command::Cart(command)).await?;
+    let answer = origin.submit::<Cart>(app, &id, command).await?;
     Ok(Reply::of(&id.stream(), &answer)?.into_response())
 }
 
@@ -218,17 +216,15 @@ async fn look_up(
     let lines: Vec<LineBody> = lines.into_iter().collect();
     let found = app.read_many(lines.iter().map(|line| line.sku.stream()).collect()).await?;
     let with_listing = |LineBody { sku, quantity, adjustments }| {
-        let listing = listing(&found, &sku);
+        let listing = listing(&found, &sku)?;
         let (quantity, adjustments) = (quantity.get(), into_adjustments(adjustments));
-        NewLine { sku, quantity, adjustments, listing }
+        Ok(NewLine { sku, quantity, adjustments, listing })
     };
-    Ok(lines.into_iter().map(with_listing).collect())
+    lines.into_iter().map(with_listing).collect()
 }
 
 /// What is for sale now under this code, as it was found.
-fn listing(found: &BTreeMap<StreamId, Arc<Snapshot>>, sku: &Sku) -> Option<Listing> {
-    match &found.get(&sku.stream())?.state {
-        Aggregate::Sku(claim) => claim.listing.clone(),
-        _ => None,
-    }
+fn listing(found: &Found, sku: &Sku) -> Result<Option<Listing>, Problem> {
+    let claim = found.get::<SkuClaim>(sku).map_err(unread)?.state;
+    Ok(claim.listing.clone())
 }

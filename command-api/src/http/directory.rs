@@ -11,7 +11,7 @@
 mod proofs;
 
 use async_trait::async_trait;
-use domain::{State, id::StreamId};
+use domain::{api_key::ApiKey, id::ApiKeyId};
 use infra::auth::{Found, Inquiry, KeyDirectory, KeyRecord, Unavailable};
 use secrecy::SecretString;
 use tokio::time::Instant;
@@ -20,7 +20,7 @@ use super::{
     admission::Admission,
     state::{EngineSlot, until_room},
 };
-use crate::engine::{Consistency, Engine, SubmitError};
+use crate::engine::{Consistency, Engine, ReadError};
 use proofs::Proofs;
 
 pub(super) struct EngineDirectory {
@@ -47,9 +47,9 @@ impl EngineDirectory {
         Self { engine, admission, signing, proofs: Proofs::default() }
     }
 
-    async fn find_now(&self, engine: &Engine, inquiry: &Inquiry<'_>) -> Result<Found, SubmitError> {
-        let stream = inquiry.id.stream();
-        let known = self.look(engine, &stream, Consistency::Serializable).await?;
+    async fn find_now(&self, engine: &Engine, inquiry: &Inquiry<'_>) -> Result<Found, ReadError> {
+        let id = inquiry.id;
+        let known = self.look(engine, id, Consistency::Serializable).await?;
         let may_hold = match &known.record {
             Some(record) => record.hash.matches(&inquiry.hash) && !record.revoked,
             None => inquiry.is_signed(&self.signing),
@@ -59,29 +59,29 @@ impl EngineDirectory {
         }
         let speaks_for_it = known.record.is_some() && inquiry.is_seen_by(known.seen);
         let known = Some(&known).filter(|_| speaks_for_it);
-        let read = || self.look(engine, &stream, Consistency::Linearizable);
+        let read = || self.look(engine, id, Consistency::Linearizable);
         self.proofs.of(inquiry.id).of(known, inquiry.asked_at, read).await
     }
 
     async fn look(
         &self,
         engine: &Engine,
-        stream: &StreamId,
+        id: ApiKeyId,
         consistency: Consistency,
-    ) -> Result<Found, SubmitError> {
+    ) -> Result<Found, ReadError> {
         let as_of = Instant::now();
-        let _place = self.admission.try_enter(engine, &[(engine.shard_of(stream), 1)])?;
-        let (snapshot, at) = engine.show(stream, consistency).await?;
+        let _place = self.admission.try_enter(engine, &[(engine.shard_of(&id.stream()), 1)])?;
+        let (snapshot, at) = engine.show::<ApiKey>(&id, consistency).await?;
         let found = |record| Found { record, as_of, seen: at.entries().next() };
-        let State::ApiKey(key) = &snapshot.state else { return Ok(found(None)) };
+        let key = snapshot.state;
         let Some(issued) = &key.issued else { return Ok(found(None)) };
         let (roles, expires_at) = (issued.roles.clone(), issued.expires_at);
         // A hash that is none was written by nobody that we know.
-        let hash = issued.hash.parse().map_err(|_invalid| SubmitError::StreamUnreadable)?;
+        let hash = issued.hash.parse().map_err(|_invalid| ReadError::StreamUnreadable)?;
         Ok(found(Some(KeyRecord { hash, roles, expires_at, revoked: key.revoked })))
     }
 }
 
-fn away(error: SubmitError) -> Unavailable {
+fn away(error: ReadError) -> Unavailable {
     Unavailable::Away(Box::new(error))
 }

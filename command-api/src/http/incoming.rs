@@ -7,7 +7,8 @@ use axum::{
     http::request::Parts,
 };
 use domain::{
-    Command,
+    Listed,
+    addressed::Addressed,
     api_key::Role,
     envelope::Revision,
     id::{CartId, CausationId, CommandId, RequestId, StreamId},
@@ -136,53 +137,53 @@ impl Origin {
     }
 
     /// Hands what the request asks of a stream to the engine.
-    pub(super) async fn submit(
+    pub(super) async fn submit<A: Listed>(
         &self,
         app: &AppState,
-        stream: StreamId,
-        command: Command,
+        id: &A::Id,
+        command: A::Command,
     ) -> Result<Answer, Problem> {
-        self.try_submit(app, stream, command).await.map_err(problem)
+        self.try_submit::<A>(app, id, command).await.map_err(problem)
     }
 
     /// [`Origin::submit`], for who has something to do when there is no answer.
-    pub(super) async fn try_submit(
+    pub(super) async fn try_submit<A: Listed>(
         &self,
         app: &AppState,
-        stream: StreamId,
-        command: Command,
+        id: &A::Id,
+        command: A::Command,
     ) -> Result<Answer, SubmitError> {
-        let command_id = self.request_id.command(&stream);
-        let submission = Submission {
-            precondition: self.precondition.clone(),
-            ..self.submission(command_id, command_id, stream, command)
-        };
+        let addressed = Addressed::to::<A>(id, command);
+        let command_id = self.request_id.command(addressed.stream());
+        let mut submission = self.submission(command_id, command_id, addressed);
+        submission.precondition = self.precondition.clone();
         app.submit(submission, self.request.deadline).await
     }
 
     /// Hands a further command to the engine that the request leads to after the one of `main`. What has
     /// happened by then has happened: where this cannot be done now, a retry completes it.
-    pub(super) async fn submit_step(
+    pub(super) async fn submit_step<A: Listed>(
         &self,
         app: &AppState,
         main: &StreamId,
         step: &str,
-        stream: StreamId,
-        command: Command,
+        id: &A::Id,
+        command: A::Command,
     ) -> Result<Answer, Problem> {
-        self.try_step(app, main, step, stream, command).await.map_err(unfinished)
+        let step = self.try_step(app, main, step, Addressed::to::<A>(id, command));
+        step.await.map_err(unfinished)
     }
 
     /// Hands a command to the engine that has to come before the one of `main`.
-    pub(super) async fn submit_first(
+    pub(super) async fn submit_first<A: Listed>(
         &self,
         app: &AppState,
         main: &StreamId,
         step: &str,
-        stream: StreamId,
-        command: Command,
+        id: &A::Id,
+        command: A::Command,
     ) -> Result<Answer, Problem> {
-        self.try_step(app, main, step, stream, command).await.map_err(problem)
+        self.try_step(app, main, step, Addressed::to::<A>(id, command)).await.map_err(problem)
     }
 
     async fn try_step(
@@ -190,33 +191,26 @@ impl Origin {
         app: &AppState,
         main: &StreamId,
         step: &str,
-        stream: StreamId,
-        command: Command,
+        addressed: Addressed,
     ) -> Result<Answer, SubmitError> {
-        let command_id = self.request_id.step(main, step, &stream);
+        let command_id = self.request_id.step(main, step, addressed.stream());
         let cause = self.request_id.command(main);
-        let submission = self.submission(command_id, cause, stream, command);
-        app.submit(submission, self.request.deadline).await
+        app.submit(self.submission(command_id, cause, addressed), self.request.deadline).await
     }
 
     fn submission(
         &self,
         command_id: CommandId,
         cause: CommandId,
-        stream: StreamId,
-        command: Command,
+        addressed: Addressed,
     ) -> Submission {
-        Submission {
-            stream,
-            command,
-            command_id,
-            request_hash: self.request_hash,
-            precondition: Precondition::None,
-            actor: Arc::clone(&self.actor),
-            correlation_id: self.request.trace.correlation_id(),
-            causation_id: CausationId::new(cause.uuid()),
-            traceparent: Some(self.request.trace.traceparent()),
-        }
+        let trace = &self.request.trace;
+        let mut submission = Submission::new(addressed, command_id, Arc::clone(&self.actor));
+        submission.request_hash = self.request_hash;
+        submission.correlation_id = trace.correlation_id();
+        submission.causation_id = CausationId::new(cause.uuid());
+        submission.traceparent = Some(trace.traceparent());
+        submission
     }
 }
 

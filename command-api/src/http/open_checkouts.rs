@@ -13,7 +13,11 @@ use std::{
 };
 
 use axum::http::StatusCode;
-use domain::{State, id::OrderId, order::Status, stock};
+use domain::{
+    id::OrderId,
+    order::{Order, Status},
+    stock,
+};
 use infra::{auth::Caller, http::problem::Problem, telemetry::emit};
 use rustc_hash::FxHashMap;
 use tokio::time::Instant;
@@ -117,16 +121,13 @@ enum Room {
 
 /// What cannot be read counts as open: where orders are not to be had, none is placed either.
 async fn settled(engine: &Engine, orders: &[OrderId]) -> HashSet<OrderId> {
-    let streams: Vec<_> = orders.iter().map(|id| id.stream()).collect();
-    let Ok(snapshots) = engine.read_many(&streams, Consistency::Serializable).await else {
+    let streams = orders.iter().map(|id| id.stream()).collect();
+    let Ok(found) = engine.read_many(&streams, Consistency::Serializable).await else {
         return HashSet::new();
     };
-    let is_settled = |state: &State| match state {
-        State::Order(order) => order.placed.is_some() && order.status != Status::Pending,
-        _ => false,
-    };
-    let read = orders.iter().zip(&snapshots);
-    read.filter(|(_, snapshot)| is_settled(&snapshot.state)).map(|(id, _)| *id).collect()
+    let is_settled = |order: &Order| order.placed.is_some() && order.status != Status::Pending;
+    let is_settled = |id: &OrderId| found.get(id).is_ok_and(|found| is_settled(&found.state));
+    orders.iter().copied().filter(is_settled).collect()
 }
 
 fn client(caller: &Caller) -> Option<Client> {

@@ -9,9 +9,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use domain::{
-    Command, State as Aggregate,
+    aggregate::Refusal,
     id::{StepId, StreamId},
-    process::{self, ParkedStep},
+    process::{self, ParkedStep, Process},
     shard::ShardId,
     timestamp::Timestamp,
 };
@@ -32,7 +32,7 @@ use super::{
     answer::{AcceptedOfStep, Reply},
     incoming::{Incoming, Operator},
     shapes::{CommandHeaders, Empty},
-    state::AppState,
+    state::{AppState, unread},
 };
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -239,24 +239,24 @@ async fn settle(
     id: StepId,
     command: process::Command,
 ) -> Result<Response, Problem> {
-    let stream = match find(app, id).await {
-        Ok((_, parked)) => ShardId::new(parked.step.shard).process_stream(),
+    let shard = match find(app, id).await {
+        Ok((_, parked)) => ShardId::new(parked.step.shard),
         // It may be done with because of an earlier request under this key.
         Err(not_found) => answered(app, origin).await?.ok_or(not_found)?,
     };
-    let answer = origin.submit(app, stream.clone(), Command::Process(command)).await?;
+    let answer = origin.submit::<Process>(app, &shard, command).await?;
     let location = format!("/v1/admin/parked-steps/{id}");
-    Ok(Reply::of(&stream, &answer)?.begun(location).into_response())
+    Ok(Reply::of(&shard.process_stream(), &answer)?.begun(location).into_response())
 }
 
-/// The stream that has an answer to this request.
+/// The shard whose processes' stream has an answer to this request.
 async fn answered(
     app: &AppState,
     origin: &super::incoming::Origin,
-) -> Result<Option<StreamId>, Problem> {
-    for stream in streams(app)? {
-        if origin.is_replay(app, &stream).await? {
-            return Ok(Some(stream));
+) -> Result<Option<ShardId>, Problem> {
+    for shard in shards(app)? {
+        if origin.is_replay(app, &shard.process_stream()).await? {
+            return Ok(Some(shard));
         }
     }
     Ok(None)
@@ -273,15 +273,15 @@ async fn find(app: &AppState, id: StepId) -> Result<(StepId, ParkedStep), Proble
 
 /// Of all shards.
 async fn all(app: &AppState) -> Result<Vec<(StepId, ParkedStep)>, Problem> {
-    let snapshots = app.read_many(streams(app)?.collect()).await?;
-    let steps = snapshots.into_values().flat_map(|snapshot| match &snapshot.state {
-        Aggregate::Process(process) => process.clone().into_steps(),
-        _ => Default::default(),
-    });
-    Ok(steps.collect())
+    let found = app.read_many(shards(app)?.map(ShardId::process_stream).collect()).await?;
+    let mut steps = Vec::new();
+    for shard in shards(app)? {
+        let process = found.get::<Process>(&shard).map_err(unread)?.state;
+        steps.extend(process.steps().iter().map(|(id, step)| (*id, step.clone())));
+    }
+    Ok(steps)
 }
 
-/// One per shard.
-fn streams(app: &AppState) -> Result<impl Iterator<Item = StreamId>, Problem> {
-    Ok((0..app.shard_count()?).map(|index| ShardId::new(index).process_stream()))
+fn shards(app: &AppState) -> Result<impl Iterator<Item = ShardId>, Problem> {
+    Ok((0..app.shard_count()?).map(ShardId::new))
 }

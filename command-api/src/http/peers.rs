@@ -107,7 +107,7 @@ async fn submit(
 ) -> Asked<Answer> {
     let wait = Duration::from_millis(request.wait_millis).min(WAIT_MAX);
     let (engine, submission) = (app.engine.get()?, Arc::new(request.submission));
-    let shard = engine.shard_of(&submission.stream);
+    let shard = engine.shard_of(submission.stream());
     let _place = match app.admission.enter(engine, &[(shard, 1)]).await {
         Ok(place) => place,
         Err(busy) => return Ok(Json(Err(busy))),

@@ -13,10 +13,11 @@ mod body;
 use axum::response::IntoResponse;
 use axum::{extract::State, response::Response};
 use domain::{
-    Command, State as Aggregate,
+    aggregate::Refusal,
     claim::CONFIRM_WAIT,
     id::{ProductId, Sku},
-    product, sku,
+    product::{self, Product},
+    sku::{self, SkuClaim},
 };
 use infra::http::{extract::Path, problem::Problem};
 use tokio::time::Instant;
@@ -31,12 +32,9 @@ use super::{
 use body::{NewPrice, NewProduct, ProductPatch};
 
 use crate::{
-    engine::{Answer, Outcome},
+    engine::{Outcome, Snapshot},
     process::catalogue,
 };
-
-/// The refusal that tells that another product has the code.
-const TAKEN: &str = sku::Rejection::Taken.code();
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
@@ -69,15 +67,16 @@ async fn create(
     // for another request for the same product goes by that claim.
     let (began, mut claimed_now, mut sku_taken) = (Instant::now(), false, false);
     if claims {
-        let claim = Command::Sku(sku::Command::Claim { product_id: id });
-        let claimed = origin.submit_first(&app, &stream, "claim", body.sku.stream(), claim).await?;
+        let claim = sku::Command::Claim { product_id: id };
+        let claimed =
+            origin.submit_first::<SkuClaim>(&app, &stream, "claim", &body.sku, claim).await?;
         claimed_now = matches!(claimed.outcome, Outcome::Committed { .. }) && !claimed.replayed;
         // The product's stream says no, so that the key has its answer there.
         sku_taken = matches!(claimed.outcome, Outcome::Rejected { .. });
     }
     let (sku, details, price) = body.into_parts();
     let command = product::Command::Create { sku: sku.clone(), details, price, sku_taken };
-    let created = origin.try_submit(&app, stream.clone(), Command::Product(command)).await;
+    let created = origin.try_submit::<Product>(&app, &id, command).await;
     if let Err(error) = created
         && error.is_final()
         && claimed_now
@@ -108,9 +107,8 @@ async fn confirm(
     product_id: ProductId,
     sku: &Sku,
 ) -> Result<(), Problem> {
-    let command = Command::Sku(sku::Command::Confirm { product_id });
-    let confirmed =
-        origin.submit_step(app, &product_id.stream(), "confirm", sku.stream(), command).await?;
+    let (main, command) = (product_id.stream(), sku::Command::Confirm { product_id });
+    let confirmed = origin.submit_step::<SkuClaim>(app, &main, "confirm", sku, command).await?;
     Reply::of(&sku.stream(), &confirmed).map(drop)
 }
 
@@ -122,20 +120,18 @@ async fn withdraw(
     product_id: ProductId,
     sku: &Sku,
 ) -> Result<(), Problem> {
-    let snapshot = app.read(&product_id.stream()).await?;
-    if let Aggregate::Product(product) = &snapshot.state
-        && product.entry.as_ref().is_some_and(|entry| entry.sku == *sku)
-    {
+    let product = app.read::<Product>(&product_id).await?.state;
+    if product.entry.as_ref().is_some_and(|entry| entry.sku == *sku) {
         return Ok(());
     }
-    let command = Command::Sku(sku::Command::Withdraw { product_id });
-    origin.submit_step(app, &product_id.stream(), "withdraw", sku.stream(), command).await.map(drop)
+    let (main, command) = (product_id.stream(), sku::Command::Withdraw { product_id });
+    origin.submit_step::<SkuClaim>(app, &main, "withdraw", sku, command).await.map(drop)
 }
 
 /// Whether the product is still to be created. Otherwise its stream alone has the answer, be it a
 /// replay, a reused key or a conflict, and no code may be claimed on the way to it.
 async fn is_first(app: &AppState, origin: &Origin, id: ProductId) -> Result<bool, Problem> {
-    let revision = app.read(&id.stream()).await?.revision;
+    let revision = app.read::<Product>(&id).await?.revision;
     Ok(revision == 0 && origin.precondition.holds(revision))
 }
 
@@ -232,17 +228,15 @@ async fn change(
     command: product::Command,
 ) -> Result<Response, Problem> {
     let stream = id.stream();
-    let answer: Answer = origin.submit(app, stream.clone(), Command::Product(command)).await?;
+    let answer = origin.submit::<Product>(app, &id, command).await?;
     let reply = Reply::of(&stream, &answer)?;
-    let snapshot = app.read(&stream).await?;
-    if let Aggregate::Product(product) = &snapshot.state
-        && let Some((sku, command)) = catalogue::listing(id, product, snapshot.revision)
-    {
+    let Snapshot { state: product, revision } = app.read::<Product>(&id).await?;
+    if let Some((sku, command)) = catalogue::listing(id, &product, revision) {
         // What a replay tells depends on what has happened since, and is another step then.
-        let step = format!("list {}", snapshot.revision);
-        let told =
-            origin.submit_step(app, &stream, &step, sku.stream(), Command::Sku(command)).await?;
-        if matches!(&told.outcome, Outcome::Rejected { code, .. } if code == TAKEN) {
+        let step = format!("list {revision}");
+        let told = origin.submit_step::<SkuClaim>(app, &stream, &step, &sku, command).await?;
+        if matches!(&told.outcome, Outcome::Rejected { code, .. } if code == sku::Rejection::Taken.code())
+        {
             // The code has gone to another product, and this one is about to be archived.
             Reply::of(&sku.stream(), &told)?;
         }

@@ -8,6 +8,7 @@ use std::{
 
 use axum::{extract::FromRef, http::StatusCode};
 use domain::{
+    Listed,
     envelope::Revision,
     id::{CommandId, StreamId},
 };
@@ -21,7 +22,7 @@ use super::{
     open_checkouts::OpenCheckouts,
 };
 use crate::{
-    engine::{Answer, Consistency, Engine, Snapshot, Submission, SubmitError},
+    engine::{Answer, Consistency, Engine, Found, ReadError, Snapshot, Submission, SubmitError},
     payment::{Desk, WebhookSecret},
 };
 
@@ -118,7 +119,7 @@ impl AppState {
         deadline: Instant,
     ) -> Result<Answer, SubmitError> {
         let Ok(engine) = self.engine.get() else { return Err(SubmitError::NotOwner) };
-        let shard = engine.shard_of(&submission.stream);
+        let shard = engine.shard_of(submission.stream());
         let submission = Arc::new(submission);
         until_room(|| async {
             let _place = self.admission.enter(engine, &[(shard, 1)]).await?;
@@ -136,95 +137,69 @@ impl AppState {
         let engine = self.engine.get()?;
         let place = self.admission.enter(engine, &[(engine.shard_of(stream), 1)]).await;
         let _place = place.map_err(problem)?;
-        engine.knows(stream, command_id).await.map_err(problem)
+        engine.knows(stream, command_id).await.map_err(unread)
     }
 
     pub(super) fn shard_count(&self) -> Result<u32, Problem> {
         Ok(self.engine.get()?.shard_count())
     }
 
-    pub(super) async fn read(&self, stream: &StreamId) -> Result<Arc<Snapshot>, Problem> {
-        let engine = self.engine.get()?;
-        let read = read_one(engine, &self.admission, stream, Consistency::Linearizable).await;
-        read.map_err(problem)
+    pub(super) async fn read<A: Listed>(&self, id: &A::Id) -> Result<Snapshot<Arc<A>>, Problem> {
+        self.read_many(BTreeSet::from([StreamId::of::<A>(id)])).await?.get(id).map_err(unread)
     }
 
     /// A stream that has reached a revision which its shard's owner has told of: mostly it still is the
     /// owner, and shows it without a round through the log.
-    pub(super) async fn read_from(
+    pub(super) async fn read_from<A: Listed>(
         &self,
-        stream: &StreamId,
+        id: &A::Id,
         revision: Revision,
-    ) -> Result<Arc<Snapshot>, Problem> {
-        let engine = self.engine.get()?;
-        match engine.read(stream, Consistency::Serializable).await {
+    ) -> Result<Snapshot<Arc<A>>, Problem> {
+        match self.engine.get()?.read(id, Consistency::Serializable).await {
             Ok(snapshot) if snapshot.revision >= revision => Ok(snapshot),
-            Ok(_) | Err(_) => self.read(stream).await,
+            Ok(_) | Err(_) => self.read(id).await,
         }
     }
 
     /// What a stream was a moment ago, for a guess that is looked at again: without a round through the
     /// log, if this node serves it.
-    pub(super) async fn glance(&self, stream: &StreamId) -> Option<Arc<Snapshot>> {
+    pub(super) async fn glance<A: Listed>(&self, id: &A::Id) -> Option<Snapshot<Arc<A>>> {
         let engine = self.engine.get().ok()?;
-        let (shard, streams) = (engine.shard_of(stream), vec![stream.clone()]);
-        let read = engine.read_here(shard, streams, Consistency::Serializable);
+        let stream = StreamId::of::<A>(id);
+        let shard = engine.shard_of(&stream);
+        let read = engine.read_here(shard, vec![stream], Consistency::Serializable);
         let shown = timeout(GLANCE_WAIT_MAX, read).await.ok()?.ok()?;
-        shown.snapshots.into_iter().next()
+        shown.snapshots.first()?.of()
     }
 
-    /// All of these streams, or none: each is asked for once, however often it is named.
-    pub(super) async fn read_many(
-        &self,
-        streams: BTreeSet<StreamId>,
-    ) -> Result<BTreeMap<StreamId, Arc<Snapshot>>, Problem> {
+    /// All of these streams, or none, of all shards that are asked, or of none: each is asked for once,
+    /// however often it is named.
+    pub(super) async fn read_many(&self, streams: BTreeSet<StreamId>) -> Result<Found, Problem> {
         let engine = self.engine.get()?;
-        let read = read(engine, &self.admission, streams, Consistency::Linearizable).await;
-        read.map_err(problem)
+        let mut weights = BTreeMap::<_, usize>::new();
+        for stream in &streams {
+            *weights.entry(engine.shard_of(stream)).or_default() += 1;
+        }
+        let weights: Vec<_> = weights.into_iter().collect();
+        let found = until_room(|| async {
+            let _places = self.admission.enter(engine, &weights).await?;
+            engine.read_many(&streams, Consistency::Linearizable).await
+        });
+        found.await.map_err(unread)
     }
-}
-
-async fn read_one(
-    engine: &Engine,
-    admission: &Admission,
-    stream: &StreamId,
-    consistency: Consistency,
-) -> Result<Arc<Snapshot>, SubmitError> {
-    let streams = BTreeSet::from([stream.clone()]);
-    let mut found = read(engine, admission, streams, consistency).await?;
-    found.remove(stream).ok_or(SubmitError::NotOwner)
-}
-
-/// Of all shards that are asked, or of none.
-async fn read(
-    engine: &Engine,
-    admission: &Admission,
-    streams: BTreeSet<StreamId>,
-    consistency: Consistency,
-) -> Result<BTreeMap<StreamId, Arc<Snapshot>>, SubmitError> {
-    let mut weights = BTreeMap::<_, usize>::new();
-    for stream in &streams {
-        *weights.entry(engine.shard_of(stream)).or_default() += 1;
-    }
-    let weights: Vec<_> = weights.into_iter().collect();
-    let streams: Vec<StreamId> = streams.into_iter().collect();
-    let found = until_room(|| async {
-        let _places = admission.enter(engine, &weights).await?;
-        engine.read_many(&streams, consistency).await
-    });
-    let found = found.await?;
-    Ok(streams.into_iter().zip(found).collect())
 }
 
 /// Lines of batches ask again while there is no room, as the node tells that serves the shard.
-pub(super) async fn until_room<T, F>(ask: impl Fn() -> F + Send) -> Result<T, SubmitError>
+pub(super) async fn until_room<T, E, F>(ask: impl Fn() -> F + Send) -> Result<T, E>
 where
-    F: Future<Output = Result<T, SubmitError>> + Send,
+    E: From<SubmitError> + Copy + PartialEq,
+    F: Future<Output = Result<T, E>> + Send,
 {
     loop {
         match (ask().await, patient_request()) {
-            (Err(SubmitError::Busy), Some(request))
-                if Instant::now() + BUSY_WAIT < request.deadline =>
+            (Err(error), Some(request))
+                if error == SubmitError::Busy.into()
+                    && Instant::now() + BUSY_WAIT < request.deadline =>
             {
                 sleep(BUSY_WAIT).await;
             }
@@ -246,6 +221,18 @@ pub(super) fn unfinished(error: SubmitError) -> Problem {
             problem(error)
         }
         _ => problem(SubmitError::Unknown),
+    }
+}
+
+/// Why nothing can be shown, for the client.
+pub(super) fn unread(error: ReadError) -> Problem {
+    match error {
+        ReadError::NotServed => problem(SubmitError::NotOwner),
+        ReadError::Busy => problem(SubmitError::Busy),
+        ReadError::ShuttingDown => problem(SubmitError::ShuttingDown),
+        ReadError::StreamUnreadable => problem(SubmitError::StreamUnreadable),
+        ReadError::NotTaken => problem(SubmitError::NotTaken),
+        ReadError::WrongStream => Problem::internal("a stream holds something else"),
     }
 }
 

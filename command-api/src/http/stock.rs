@@ -1,7 +1,10 @@
 //! What is on hand of a SKU. A SKU may be in stock before a product has it.
 
 use axum::extract::State;
-use domain::{Command, id::Sku, stock};
+use domain::{
+    id::Sku,
+    stock::{self, Stock},
+};
 use infra::http::{
     extract::Path,
     fields::{Fields, Validate},
@@ -105,7 +108,6 @@ async fn change(
     let mut fields = Fields::default();
     check_new_sku(&mut fields, "/sku", sku);
     fields.finish()?;
-    let stream = sku.stock_stream();
-    let answer = origin.submit(app, stream.clone(), Command::Stock(command)).await?;
-    Reply::of(&stream, &answer)
+    let answer = origin.submit::<Stock>(app, sku, command).await?;
+    Reply::of(&sku.stock_stream(), &answer)
 }

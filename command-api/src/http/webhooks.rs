@@ -14,7 +14,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use domain::{Command, State as Aggregate, id::PaymentId, payment};
+use domain::{
+    id::PaymentId,
+    payment::{self, Payment},
+};
 use infra::{
     http::{
         extract::{Path, Payload, read_body},
@@ -158,12 +161,11 @@ async fn payment_webhook(
     };
     let origin = Origin::webhook(&provider, id, &bytes, request);
     let gives_money = matches!(command, payment::Command::RecordAuthorisation { .. });
-    let stream = payment_id.stream();
-    let answer = origin.submit(&app, stream.clone(), Command::Payment(command)).await?;
+    let answer = origin.submit::<Payment>(&app, &payment_id, command).await?;
     if gives_money && let Outcome::Rejected { .. } = answer.outcome {
         give_back(&app, payment_id).await?;
     }
-    Ok(Reply::of(&stream, &answer)?.into_response())
+    Ok(Reply::of(&payment_id.stream(), &answer)?.into_response())
 }
 
 /// The webhook's id, if the webhook is to be believed.
@@ -184,13 +186,10 @@ fn refusal(error: &SignatureError) -> Problem {
 
 /// Gives money back that came for a payment that is over.
 async fn give_back(app: &AppState, payment_id: PaymentId) -> Result<(), Problem> {
-    let snapshot = app.read(&payment_id.stream()).await?;
+    let payment = app.read::<Payment>(&payment_id).await?.state;
     let is_over = matches!(
-        &snapshot.state,
-        Aggregate::Payment(payment) if matches!(
-            payment.status,
-            payment::Status::Declined | payment::Status::Expired | payment::Status::Voided
-        )
+        payment.status,
+        payment::Status::Declined | payment::Status::Expired | payment::Status::Voided
     );
     if !is_over {
         return Ok(());

@@ -7,24 +7,102 @@
 //! A product whose code has gone to another one while nobody could confirm it is archived, with
 //! that reason: no product is there without its code.
 
+use std::sync::Arc;
+
 use domain::{
-    Command,
-    id::{ProductId, Sku},
+    Event, StreamType,
+    aggregate::Refusal,
+    envelope::{Recorded, Revision},
+    id::{ProductId, Sku, StreamId},
     product::{self, Product, Status},
     sku::{self, SkuClaim},
 };
 
 use super::{
-    checkout,
-    plan::{Outcome, Plan, Step},
+    Managers,
+    manager::ProcessManager,
+    plan::{Failed, Outcome, Step},
 };
+use crate::engine::Consistency;
 
 /// Why a product is archived that nobody archived.
 const SKU_LOST: &str = "another product has its SKU";
 
+type Plan = super::plan::Plan<Next>;
+
+/// The process.
+pub(super) struct CatalogueProcess;
+
+/// What it reads before it reacts to an event.
+pub(super) enum Loaded {
+    /// A product and the claim of its code; neither if it has none.
+    Product(Option<(Arc<Product>, Revision, Arc<SkuClaim>)>),
+    /// The product of a claim that has lapsed. One that does not stand in the log by now did not come
+    /// about in time.
+    Lapsed(ProductId, Arc<Product>),
+    Nothing,
+}
+
+impl ProcessManager for CatalogueProcess {
+    const NAME: &'static str = "catalogue";
+
+    type Loaded = Loaded;
+    type Next = Next;
+
+    fn wants(kind: StreamType, event: &str) -> bool {
+        match kind {
+            StreamType::Product => true,
+            StreamType::Sku => event == "lapsed",
+            _ => false,
+        }
+    }
+
+    async fn load(managers: &Managers, event: &Recorded) -> Result<Loaded, Failed> {
+        match &event.event {
+            Event::Product(_) => {
+                let product = managers.read::<Product>(&event.stream, event.revision).await?;
+                let Some(entry) = &product.state.entry else { return Ok(Loaded::Product(None)) };
+                let claim = managers.read::<SkuClaim>(&entry.sku.stream(), 0).await?.state;
+                Ok(Loaded::Product(Some((product.state, product.revision, claim))))
+            }
+            Event::Sku(sku::Event::Lapsed { product_id }) => {
+                let stream = StreamId::of::<Product>(product_id);
+                let product = managers.read_as(&stream, 0, Consistency::Linearizable).await?.state;
+                Ok(Loaded::Lapsed(*product_id, product))
+            }
+            _ => Ok(Loaded::Nothing),
+        }
+    }
+
+    fn react(event: &Recorded, loaded: Loaded) -> Plan {
+        let key = event.stream.key();
+        match loaded {
+            Loaded::Product(Some((product, revision, claim))) => key.parse().map_or_else(
+                |_not_ours| Plan::default(),
+                |id| react(id, &product, revision, &claim),
+            ),
+            Loaded::Lapsed(product_id, product) => key.parse().map_or_else(
+                |_not_ours| Plan::default(),
+                |sku| look_after(product_id, &sku, &product),
+            ),
+            Loaded::Product(None) | Loaded::Nothing => Plan::default(),
+        }
+    }
+
+    fn takes(next: &Next, _: &str) -> bool {
+        *next != Next::Nothing
+    }
+
+    fn proceed(next: Next, outcomes: &[Outcome]) -> Plan {
+        proceed(next, outcomes)
+    }
+}
+
 /// What the outcomes of a plan's steps are for.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Default, PartialEq)]
 pub(super) enum Next {
+    #[default]
+    Nothing,
     /// The code was confirmed; then it is told this.
     Tell { product_id: ProductId, sku: Sku, command: Option<sku::Command>, revision: u64 },
     /// The code was told about the product.
@@ -90,26 +168,27 @@ pub(super) fn look_after(product_id: ProductId, sku: &Sku, product: &Product) ->
 
 /// What the outcomes of a plan's steps lead to.
 pub(super) fn proceed(after: Next, outcomes: &[Outcome]) -> Plan {
-    let (Next::Tell { product_id, .. } | Next::Keep { product_id }) = after;
+    let (Next::Tell { product_id, .. } | Next::Keep { product_id }) = after else {
+        return Plan::default();
+    };
     if let [Outcome::Refused { code, .. }] = outcomes {
         // An operator may have skipped the step, which says nothing about the code.
         if ![sku::Rejection::Taken, sku::Rejection::NotFound].iter().any(|it| it.code() == code) {
             return Plan::default();
         }
         let command = product::Command::Forfeit { reason: SKU_LOST.to_owned() };
-        let step = Step::submit("forfeit", product_id.stream(), Command::Product(command));
-        return Plan::of(vec![step]);
+        return Plan::of(vec![Step::submit::<Product>("forfeit", &product_id, command)]);
     }
     match after {
         Next::Tell { product_id, sku, command: Some(command), revision } => {
             next(vec![list(revision, &sku, command)], Next::Keep { product_id })
         }
-        Next::Tell { .. } | Next::Keep { .. } => Plan::default(),
+        Next::Tell { .. } | Next::Keep { .. } | Next::Nothing => Plan::default(),
     }
 }
 
 fn tell(name: &str, sku: &Sku, command: sku::Command) -> Step {
-    Step::submit(name, sku.stream(), Command::Sku(command))
+    Step::submit::<SkuClaim>(name, sku, command)
 }
 
 /// What is told depends on the revision that was read, so it is part of the step's name.
@@ -118,7 +197,7 @@ fn list(revision: u64, sku: &Sku, command: sku::Command) -> Step {
 }
 
 fn next(steps: Vec<Step>, next: Next) -> Plan {
-    Plan::of(steps).then(checkout::Next::Catalogue(next))
+    Plan::of(steps).then(next)
 }
 
 #[cfg(test)]
@@ -205,8 +284,7 @@ mod tests {
             check(Status::Draft, &claim, &["confirm"]);
         }
         let plan = react(ID, &product(Status::Published), 2, &lapsed(ID));
-        let checkout::Next::Catalogue(after) = plan.next else { panic!("{plan:?}") };
-        let plan = proceed(after, &[Outcome::Done]);
+        let plan = proceed(plan.next, &[Outcome::Done]);
         assert_eq!(names(&plan), ["list 2"]);
     }
 
@@ -215,8 +293,7 @@ mod tests {
         let refused = Outcome::Refused { code: "sku.taken".into(), detail: String::new() };
         for status in [Status::Draft, Status::Published] {
             let plan = react(ID, &product(status), 2, &held(OTHER, 5));
-            let checkout::Next::Catalogue(after) = plan.next else { panic!("{plan:?}") };
-            assert_eq!(names(&proceed(after, std::slice::from_ref(&refused))), ["forfeit"]);
+            assert_eq!(names(&proceed(plan.next, std::slice::from_ref(&refused))), ["forfeit"]);
         }
         let keep = Next::Keep { product_id: ID };
         assert_eq!(names(&proceed(keep, &[refused])), ["forfeit"]);

@@ -13,20 +13,24 @@
 //! A rejected order is the last step of a compensation, so whoever finds one rejected knows that
 //! nothing else is left to take back.
 
+use std::sync::Arc;
+
 use domain::{
-    Command, Event,
-    cart::{self, Checkout, Line},
+    Event, StreamType,
+    addressed::Addressed,
+    cart::{self, Cart, Checkout, Line},
     envelope::Recorded,
     id::{CartId, OrderId, PaymentId, ReservationId, Sku},
     money::Money,
     order::{self, Order, Reason, Status},
     payment::{self, Payment},
-    stock,
+    stock::{self, Stock},
 };
 
 use super::{
-    catalogue,
-    plan::{Action, Outcome, Plan, Step},
+    Managers,
+    manager::ProcessManager,
+    plan::{Action, Failed, Outcome, Step},
     worker::{Cause, submission},
 };
 use crate::{
@@ -35,6 +39,79 @@ use crate::{
 };
 
 const PLACE: &str = "place";
+
+type Plan = super::plan::Plan<Next>;
+
+/// The process.
+pub(super) struct CheckoutProcess;
+
+/// What it reads before it reacts to an event.
+#[derive(Default)]
+pub(super) struct Loaded {
+    /// The one that [`order_of`] names.
+    order: Arc<Order>,
+    /// Where the provider is to be asked, and the number of that attempt.
+    payment: Option<(Arc<Payment>, u32)>,
+    /// Who is asked for payments.
+    provider: String,
+}
+
+impl ProcessManager for CheckoutProcess {
+    const NAME: &'static str = "checkout";
+
+    type Loaded = Loaded;
+    type Next = Next;
+
+    fn wants(kind: StreamType, event: &str) -> bool {
+        match kind {
+            StreamType::Order | StreamType::Payment => true,
+            StreamType::Cart => event == "checked_out",
+            _ => false,
+        }
+    }
+
+    async fn load(managers: &Managers, event: &Recorded) -> Result<Loaded, Failed> {
+        let provider = managers.desk.name().to_owned();
+        if let Some(attempt) = attempt_of(event) {
+            // Delivered again, it may have been answered: another answer would contradict that one.
+            let payment = managers.read(&event.stream, event.revision).await?;
+            return Ok(Loaded { payment: Some((payment.state, attempt)), ..Loaded::default() });
+        }
+        let Some(stream) = order_of(event).map(OrderId::stream) else {
+            return Ok(Loaded { provider, ..Loaded::default() });
+        };
+        // An order that another stream's event names has been placed before.
+        let revision = if event.stream == stream { event.revision } else { 1 };
+        let order = managers.read(&stream, revision).await?.state;
+        Ok(Loaded { order, provider, payment: None })
+    }
+
+    fn react(event: &Recorded, loaded: Loaded) -> Plan {
+        match loaded.payment {
+            Some((payment, attempt)) => ask_again(event, &payment, attempt),
+            None => react(event, &loaded.order, &loaded.provider),
+        }
+    }
+
+    fn takes(next: &Next, code: &str) -> bool {
+        next.takes(code)
+    }
+
+    fn proceed(next: Next, outcomes: &[Outcome]) -> Plan {
+        proceed(next, outcomes)
+    }
+}
+
+/// The number of the attempt that a payment's event begins, if the provider is to be asked.
+fn attempt_of(event: &Recorded) -> Option<u32> {
+    match &event.event {
+        Event::Payment(payment::Event::AskedAgain { attempt, .. }) => Some(*attempt),
+        Event::Payment(payment::Event::Requested { method_token, amount, .. }) => {
+            payment::settled_reference(method_token, *amount).is_none().then_some(1)
+        }
+        _ => None,
+    }
+}
 
 /// What the outcomes of a plan's steps are for.
 #[derive(Debug, Default, PartialEq)]
@@ -59,8 +136,6 @@ pub(super) enum Next {
     Confirm(Sale),
     /// All was taken back.
     Compensate { order_id: OrderId, reasons: Vec<Reason> },
-    /// A product's code was told something.
-    Catalogue(catalogue::Next),
 }
 
 impl Next {
@@ -76,8 +151,7 @@ impl Next {
             | Self::Decide { .. }
             | Self::Authorise { .. }
             | Self::Commit(_)
-            | Self::Confirm(_)
-            | Self::Catalogue(_) => true,
+            | Self::Confirm(_) => true,
         }
     }
 }
@@ -121,12 +195,7 @@ pub(super) fn react(event: &Recorded, order: &Order, provider: &str) -> Plan {
             let Ok(payment_id) = event.stream.key().parse() else { return Plan::default() };
             react_to_payment(payment_id, happened, order)
         }
-        Event::ApiKey(_)
-        | Event::Cart(_)
-        | Event::Process(_)
-        | Event::Product(_)
-        | Event::Sku(_)
-        | Event::Stock(_) => Plan::default(),
+        _ => Plan::default(),
     }
 }
 
@@ -254,8 +323,7 @@ pub(super) fn proceed(next: Next, outcomes: &[Outcome]) -> Plan {
             [Outcome::Refused { code, detail }] => {
                 let (code, detail) = (code.clone(), detail.clone());
                 let command = cart::Command::RefuseCheckout { order_id, checkout, code, detail };
-                let command = Command::Cart(command);
-                Plan::of(vec![Step::submit("refuse checkout", cart_id.stream(), command)])
+                Plan::of(vec![Step::submit::<Cart>("refuse checkout", &cart_id, command)])
             }
             _ => Plan::default(),
         },
@@ -298,7 +366,6 @@ pub(super) fn proceed(next: Next, outcomes: &[Outcome]) -> Plan {
             }
             _ => Plan::default(),
         },
-        Next::Catalogue(next) => catalogue::proceed(next, outcomes),
         Next::Compensate { order_id, reasons } => Plan::of(vec![reject(order_id, reasons)]),
     }
 }
@@ -360,7 +427,7 @@ pub(crate) fn placement(
     checkout: Checkout,
 ) -> Submission {
     let command = order::Command::Place { cart_id, checkout };
-    submission(cause, PLACE, order_id.stream(), Command::Order(command))
+    submission(cause, PLACE, Addressed::to::<Order>(&order_id, command))
 }
 
 /// The payment of an order.
@@ -386,16 +453,16 @@ fn void(payment_id: PaymentId) -> Step {
 }
 
 fn submit_order(name: &str, order_id: OrderId, command: order::Command) -> Step {
-    Step::submit(name, order_id.stream(), Command::Order(command))
+    Step::submit::<Order>(name, &order_id, command)
 }
 
 fn submit_payment(name: &str, payment_id: PaymentId, command: payment::Command) -> Step {
-    Step::submit(name, payment_id.stream(), Command::Payment(command))
+    Step::submit::<Payment>(name, &payment_id, command)
 }
 
 /// One event may ask for the same of several SKUs.
 fn submit_stock(name: &str, sku: &Sku, command: stock::Command) -> Step {
-    Step::submit(format!("{name} {sku}"), sku.stock_stream(), Command::Stock(command))
+    Step::submit::<Stock>(format!("{name} {sku}"), sku, command)
 }
 
 #[cfg(test)]

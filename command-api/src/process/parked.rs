@@ -6,18 +6,19 @@
 //! it stands beside the parked step, for the engine knows a command id for a day only. A step that is
 //! tried again has a new command id, for the old one's refusal is kept as long.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use domain::{
-    Command, Event, State,
+    Event,
+    addressed::Addressed,
     envelope::Recorded,
-    id::{CausationId, CommandId, EventId, StepId},
+    id::{CausationId, CommandId, CorrelationId, EventId, StepId},
     process::{self, Failure, Process, Status},
     shard::ShardId,
 };
 use infra::{
     codec,
-    log::{Body, EventRecord, LogRecord, Offset, ReadError, record::RequestHash},
+    log::{self, Body, EventRecord, LogRecord, Offset},
     retry::{Policy, retry},
     telemetry::{chain, emit},
 };
@@ -25,14 +26,14 @@ use tokio::time::Duration;
 use uuid::Uuid;
 
 use super::{
-    Managers,
+    Managers, manager,
     places::Place,
     plan::{Failed, Unfinished},
     verdicts::Verdicts,
-    worker::{actor, process_of},
+    worker::actor,
 };
 use crate::{
-    engine::{self, Consistency, Precondition, Snapshot, Submission, SubmitError},
+    engine::{self, Consistency, ReadError, Snapshot, Submission, SubmitError},
     metrics::{EventsSettled, StepParked},
 };
 
@@ -92,18 +93,14 @@ impl Managers {
     }
 
     /// What operators have decided about the steps of a shard's events so far.
-    pub(super) async fn decided(&self, shard: ShardId) -> Process {
-        let stream = shard.process_stream();
+    pub(super) async fn decided(&self, shard: ShardId) -> Arc<Process> {
         let read = retry(
             Policy::PATIENT,
-            |_: &SubmitError| true,
-            || self.engine.read(&stream, Consistency::Linearizable),
+            |_: &ReadError| true,
+            || self.engine.read::<Process>(&shard, Consistency::Linearizable),
         );
-        match read.await.as_deref() {
-            Ok(Snapshot { state: State::Process(process), .. }) => Process::clone(process),
-            // It is asked until it answers, and holds nothing else.
-            Ok(_) | Err(_) => Process::default(),
-        }
+        // It is asked until it answers.
+        read.await.map_or_else(|_never| Arc::default(), |process| process.state)
     }
 
     async fn run_or_park(
@@ -113,10 +110,15 @@ impl Managers {
         verdicts: &Verdicts,
         place: &mut Place,
     ) -> bool {
-        let Err(unfinished) = self.run(recorded, verdicts, place).await else { return true };
-        let process = process_of(&recorded.event);
-        Box::pin(self.park_all(delivered, process, unfinished, verdicts, place)).await;
-        false
+        let mut is_done = true;
+        for manager in manager::of(&delivered.event) {
+            if let Err(unfinished) = manager.run(self, recorded, verdicts, place).await {
+                let parking = self.park_all(delivered, manager.name(), unfinished, verdicts, place);
+                Box::pin(parking).await;
+                is_done = false;
+            }
+        }
+        is_done
     }
 
     /// An operator has decided what becomes of a step.
@@ -127,12 +129,12 @@ impl Managers {
             return;
         };
         // Processes write this stream with this release, so it can be read.
-        let Ok(snapshot) = self.read(&event.stream, event.revision).await else { return };
-        let State::Process(process) = &snapshot.state else { return };
+        let read = self.read::<Process>(&event.stream, event.revision).await;
+        let Ok(Snapshot { state: process, .. }) = read else { return };
         // Otherwise the event is settled by now.
         let Some(parked) = process.step(*step_id) else { return };
         let step = &parked.step;
-        let verdicts = Verdicts::of(process, step.event_id);
+        let verdicts = Verdicts::of(&process, step.event_id);
         let done = match self.find(step).await {
             Some(delivered) => self.again(&delivered, &verdicts, place).await,
             // Nothing can be done about an event that the log no longer has.
@@ -221,7 +223,8 @@ impl Managers {
             || async {
                 // A fresh id each time: a refusal is kept under the old one.
                 let command_id = CommandId::new(Uuid::now_v7());
-                let submission = Submission { command_id, ..submission.clone() };
+                let mut submission = submission.clone();
+                submission.command_id = command_id;
                 match self.submit(submission).await?.outcome {
                     engine::Outcome::Rejected { .. } => Err(NotParked::Full),
                     engine::Outcome::Committed { .. } | engine::Outcome::Unchanged { .. } => Ok(()),
@@ -240,34 +243,28 @@ impl Managers {
         command: process::Command,
     ) -> Submission {
         let command_id = CommandId::new(Uuid::now_v7());
-        Submission {
-            stream: ShardId::new(shard).process_stream(),
-            command: Command::Process(command),
-            command_id,
-            request_hash: RequestHash::of(&[command_id.uuid().as_bytes()]),
-            precondition: Precondition::None,
-            actor: actor(process),
-            correlation_id: domain::id::CorrelationId::new(cause.uuid()),
-            causation_id: CausationId::new(cause.uuid()),
-            traceparent: None,
-        }
+        let addressed = Addressed::to::<Process>(&ShardId::new(shard), command);
+        let mut submission = Submission::new(addressed, command_id, actor(process));
+        submission.correlation_id = CorrelationId::new(cause.uuid());
+        submission.causation_id = CausationId::new(cause.uuid());
+        submission
     }
 
     /// The event that asked for a step; `None` if the log no longer has it.
     async fn find(&self, step: &process::Step) -> Option<Delivered> {
-        let may_retry = |error: &ReadError| matches!(error, ReadError::Unavailable(_));
+        let may_retry = |error: &log::ReadError| matches!(error, log::ReadError::Unavailable(_));
         let found = retry(Policy::PATIENT, may_retry, || self.search(step)).await;
         found.ok().flatten()
     }
 
-    async fn search(&self, step: &process::Step) -> Result<Option<Delivered>, ReadError> {
+    async fn search(&self, step: &process::Step) -> Result<Option<Delivered>, log::ReadError> {
         let (shard, span) = (ShardId::new(step.shard), step.offset..step.offset_end);
         let mut reader = self.log.open_reader(shard, span.start).await?;
         let mut next = span.start;
         while next < span.end {
             let records = reader.read(RECORDS_MAX, READ_WAIT_MAX).await?;
             let Some(last) = records.last() else {
-                return Err(ReadError::Unavailable("the records did not come in time".into()));
+                return Err(log::ReadError::Unavailable("the records did not come in time".into()));
             };
             next = last.offset + 1;
             let wanted = |record: LogRecord| match record.body {

@@ -1,19 +1,19 @@
 //! What an event asks for, as data.
 
 use domain::{
-    Command,
+    Listed,
+    addressed::Addressed,
     id::{EventId, PaymentId, StepId, StreamId},
     process::{Failure, Taken},
 };
 
-use super::checkout::Next;
 use crate::payment::{Authorisation, Decision};
 
-/// Steps that run side by side, and what their outcomes lead to.
+/// Steps that run side by side, and what their outcomes are for, in a process' own words.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Plan {
+pub(super) struct Plan<N> {
     pub(super) steps: Vec<Step>,
-    pub(super) next: Next,
+    pub(super) next: N,
 }
 
 #[derive(Debug, PartialEq)]
@@ -25,10 +25,7 @@ pub(super) struct Step {
 
 #[derive(Debug, PartialEq)]
 pub(super) enum Action {
-    Submit {
-        stream: StreamId,
-        command: Box<Command>,
-    },
+    Submit(Box<Addressed>),
     Authorise(Authorisation),
     /// Gives back at the provider.
     Void(PaymentId),
@@ -38,7 +35,7 @@ impl Action {
     /// Whether it waits for somebody outside.
     pub(super) const fn is_outside(&self) -> bool {
         match self {
-            Self::Submit { .. } => false,
+            Self::Submit(_) => false,
             Self::Authorise(_) | Self::Void(_) => true,
         }
     }
@@ -115,19 +112,24 @@ impl Failed {
     }
 }
 
-impl Plan {
+impl<N: Default> Plan<N> {
     pub(super) fn of(steps: Vec<Step>) -> Self {
-        Self { steps, next: Next::Nothing }
+        Self { steps, next: N::default() }
     }
 
-    pub(super) fn then(self, next: Next) -> Self {
+    pub(super) fn then(self, next: N) -> Self {
         Self { next, ..self }
     }
 }
 
 impl Step {
-    pub(super) fn submit(name: impl Into<String>, stream: StreamId, command: Command) -> Self {
-        Self { name: name.into(), action: Action::Submit { stream, command: Box::new(command) } }
+    pub(super) fn submit<A: Listed>(
+        name: impl Into<String>,
+        id: &A::Id,
+        command: A::Command,
+    ) -> Self {
+        let addressed = Box::new(Addressed::to::<A>(id, command));
+        Self { name: name.into(), action: Action::Submit(addressed) }
     }
 
     /// Among all steps of all events.
@@ -138,7 +140,7 @@ impl Step {
     /// The stream that the step tells something.
     pub(super) fn target(&self) -> Option<&StreamId> {
         match &self.action {
-            Action::Submit { stream, .. } => Some(stream),
+            Action::Submit(addressed) => Some(addressed.stream()),
             Action::Authorise(_) | Action::Void(_) => None,
         }
     }

@@ -5,6 +5,7 @@ use std::{pin::pin, time::Duration};
 use domain::{StreamType, process::Process, shard::ShardId};
 use futures_util::{Stream, StreamExt, stream, stream::FuturesUnordered};
 use infra::{
+    codec,
     log::{Checkpoint, Commit, CommitBody, EventRecord, ReadError, progress::ProgressError},
     retry::Policy,
     shutdown::Shutdown,
@@ -15,6 +16,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::{
     Managers,
     feed::Feed,
+    manager,
     parked::Delivered,
     places::{Place, Places},
     progress::{BatchId, Progress},
@@ -208,14 +210,9 @@ fn events(commit: Commit) -> Vec<EventRecord> {
     }
 }
 
-/// Whether it is worth decoding.
+/// Whether it is worth decoding: a manager wants it, or it is an operator's word on a parked step.
 fn matters(event: &EventRecord) -> bool {
-    let is = |names: &[&str]| names.iter().any(|name| event.event_type.contains(name));
-    match event.stream.stream_type() {
-        StreamType::Order | StreamType::Payment | StreamType::Product => true,
-        StreamType::Cart => is(&[".checked_out."]),
-        StreamType::Process => is(&[".step_retried.", ".step_skipped."]),
-        StreamType::Sku => is(&[".lapsed."]),
-        StreamType::ApiKey | StreamType::Stock => false,
-    }
+    let is_of_operators = event.stream.stream_type() == StreamType::Process
+        && matches!(codec::event_name(&event.event_type), Some("step_retried" | "step_skipped"));
+    is_of_operators || manager::of(event).next().is_some()
 }

@@ -10,7 +10,11 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
-use domain::{State, id::PaymentId, order::Status, payment};
+use domain::{
+    id::PaymentId,
+    order::{Order, Status},
+    payment::{self, Payment},
+};
 use futures_util::future::join_all;
 use infra::log::memory::MemoryLog;
 
@@ -52,7 +56,7 @@ async fn a_checkout_beyond_the_stock_is_rejected_before_it_is_paid() {
     let order_id = world.buy("tea", 2, "tok_ok").await;
     assert_eq!(world.settled(order_id).await.status, Status::Rejected);
     let payment_id = PaymentId::new(order_id.derive("payment"));
-    let State::Payment(payment) = world.read(&payment_id.stream()).await else { panic!() };
+    let payment = world.read::<Payment>(&payment_id).await;
     assert_eq!(payment.request, None);
     assert_eq!(world.stock("tea").await.available(), 1);
 }
@@ -107,7 +111,7 @@ async fn a_yes_after_the_deadline_is_given_back() {
         voided.contains(&payment_id).then_some(())
     })
     .await;
-    let State::Payment(payment) = world.read(&payment_id.stream()).await else { panic!() };
+    let payment = world.read::<Payment>(&payment_id).await;
     assert_eq!(payment.status, payment::Status::Expired);
 }
 
@@ -124,7 +128,7 @@ async fn payments_that_hang_delay_no_other_order() {
     let honest = world.buy("tea", 1, "tok_ok").await;
     assert_eq!(world.settled(honest).await.status, Status::Confirmed);
     for order_id in hanging {
-        let State::Order(order) = world.read(&order_id.stream()).await else { panic!() };
+        let order = world.read::<Order>(&order_id).await;
         assert_eq!(order.status, Status::Pending);
     }
 }

@@ -6,34 +6,31 @@
 //! to be asked again. **Invariant:** an event is done with when each of its steps is done, refused with somebody
 //! to take the no, or parked.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, future::Future, sync::Arc, time::Duration};
 
 use domain::{
-    Command, Event, State,
+    Listed,
+    addressed::Addressed,
     envelope::{Recorded, Revision},
-    id::{
-        CausationId, CommandId, CorrelationId, EventId, OrderId, ProductId, Sku, StepId, StreamId,
-    },
-    order::Order,
-    payment, sku,
+    id::{CausationId, CommandId, CorrelationId, EventId, StepId, StreamId},
 };
 use futures_util::future::join_all;
 use infra::{
-    log::record::RequestHash,
     retry::{Policy, retry},
     telemetry::emit,
 };
 use tokio::time::Instant;
 
 use super::{
-    Managers, catalogue, checkout,
+    Managers,
+    manager::ProcessManager,
     places::Place,
     plan::{Action, Failed, Outcome, Plan, Step, Unfinished},
     verdicts::{SKIPPED, Verdicts},
 };
 use crate::{
     engine::{
-        self, Answer, Consistency, PROCESS_ACTORS, Precondition, Snapshot, Submission, SubmitError,
+        self, Answer, Consistency, PROCESS_ACTORS, ReadError, Snapshot, Submission, SubmitError,
     },
     metrics::Reacted,
     payment::{Authorisation, CallFailed},
@@ -52,7 +49,7 @@ const VOID: Policy = Policy {
 #[derive(Debug, thiserror::Error)]
 enum ReadFailed {
     #[error(transparent)]
-    Engine(#[from] SubmitError),
+    Engine(#[from] ReadError),
     /// It shows less than the event that asked for it; the engine is about to catch up.
     #[error("the stream is not there yet")]
     Behind,
@@ -67,13 +64,13 @@ pub(crate) struct Cause {
 }
 
 impl Cause {
-    fn of(event: &Recorded) -> Self {
+    fn of(event: &Recorded, process: &str) -> Self {
         let provenance = &event.provenance;
         Self {
             event_id: event.id,
             correlation_id: provenance.correlation_id,
             traceparent: provenance.traceparent.clone(),
-            actor: actor(process_of(&event.event)),
+            actor: actor(process),
         }
     }
 }
@@ -83,54 +80,32 @@ pub(crate) fn actor(process: &str) -> Arc<str> {
     format!("{PROCESS_ACTORS}{process}").into()
 }
 
-pub(super) const fn process_of(event: &Event) -> &'static str {
-    match event {
-        Event::Product(_) | Event::Sku(_) => "catalogue",
-        _ => "checkout",
-    }
-}
-
-/// What a step submits. `name` tells it from the other steps that the event leads to.
-pub(crate) fn submission(
-    cause: &Cause,
-    name: &str,
-    stream: StreamId,
-    command: Command,
-) -> Submission {
-    Submission {
-        command_id: CommandId::of_step(cause.event_id, name, &stream),
-        request_hash: hash(&command),
-        stream,
-        command,
-        precondition: Precondition::None,
-        actor: Arc::clone(&cause.actor),
-        correlation_id: cause.correlation_id,
-        causation_id: CausationId::new(cause.event_id.uuid()),
-        traceparent: cause.traceparent.clone(),
-    }
-}
-
-/// Two commands under one id are told apart, be it that a release plans otherwise than the last one.
-fn hash(command: &Command) -> RequestHash {
-    // A command is plain data, so it always has a text.
-    RequestHash::of(&[&serde_json::to_vec(command).unwrap_or_default()])
+/// What a step submits. `name` tells it from the other steps that the event leads to. Two commands under
+/// one id are told apart by the command's hash, be it that a release plans otherwise than the last one.
+pub(crate) fn submission(cause: &Cause, name: &str, addressed: Addressed) -> Submission {
+    let command_id = CommandId::of_step(cause.event_id, name, addressed.stream());
+    let mut submission = Submission::new(addressed, command_id, Arc::clone(&cause.actor));
+    submission.correlation_id = cause.correlation_id;
+    submission.causation_id = CausationId::new(cause.event_id.uuid());
+    submission.traceparent = cause.traceparent.clone();
+    submission
 }
 
 impl Managers {
-    /// Does all that an event asks for.
+    /// Does all that an event asks of a process.
     ///
     /// # Errors
     /// The steps that cannot be done, none of which `verdicts` told to be left out.
-    pub(super) async fn run(
+    pub(super) async fn run<P: ProcessManager>(
         &self,
         event: &Recorded,
         verdicts: &Verdicts,
         place: &mut Place,
     ) -> Result<(), Unfinished> {
         let began = Instant::now();
-        let cause = Cause::of(event);
-        let mut plan = match self.plan(event).await {
-            Ok(plan) => plan,
+        let cause = Cause::of(event, P::NAME);
+        let mut plan = match P::load(self, event).await {
+            Ok(loaded) => P::react(event, loaded),
             Err(failed) if verdicts.skips(event.id, &failed) => Plan::default(),
             Err(failed) => return Err(failed.into()),
         };
@@ -144,7 +119,7 @@ impl Managers {
             let outcomes = if is_outside { place.outside(taking).await } else { taking.await };
             let (mut known, mut failed) = (Vec::new(), Vec::new());
             for ((step, id), outcome) in steps.iter().zip(ids).zip(outcomes) {
-                match outcome.and_then(|outcome| taken(outcome, step, &next)) {
+                match outcome.and_then(|outcome| taken::<P>(outcome, step, &next)) {
                     Ok(outcome) => {
                         kept.extend(outcome.kept(id));
                         known.push(outcome);
@@ -155,90 +130,33 @@ impl Managers {
             if !failed.is_empty() {
                 return Err(Unfinished { failed, taken: kept });
             }
-            plan = checkout::proceed(next, &known);
+            plan = P::proceed(next, &known);
         }
-        emit(Reacted { process: process_of(&event.event), elapsed: began.elapsed() });
+        emit(Reacted { process: P::NAME, elapsed: began.elapsed() });
         Ok(())
     }
 
-    async fn plan(&self, event: &Recorded) -> Result<Plan, Failed> {
-        match &event.event {
-            Event::Product(_) => self.catalogue(event).await,
-            Event::Sku(sku::Event::Lapsed { product_id }) => self.lapsed(event, *product_id).await,
-            _ => self.checkout(event).await,
-        }
-    }
-
-    async fn checkout(&self, event: &Recorded) -> Result<Plan, Failed> {
-        if let Event::Payment(payment::Event::AskedAgain { attempt, .. }) = &event.event {
-            return Ok(match &self.read(&event.stream, event.revision).await?.state {
-                State::Payment(payment) => checkout::ask_again(event, payment, *attempt),
-                _ => Plan::default(),
-            });
-        }
-        if let Event::Payment(payment::Event::Requested { method_token, amount, .. }) = &event.event
-            && payment::settled_reference(method_token, *amount).is_none()
-        {
-            // Delivered again, it may have been answered: another answer would contradict that one.
-            return Ok(match &self.read(&event.stream, event.revision).await?.state {
-                State::Payment(payment) => checkout::ask_again(event, payment, 1),
-                _ => Plan::default(),
-            });
-        }
-        let desk = self.desk.name();
-        let Some(stream) = checkout::order_of(event).map(OrderId::stream) else {
-            return Ok(checkout::react(event, &Order::default(), desk));
-        };
-        // An order that another stream's event names has been placed before.
-        let revision = if event.stream == stream { event.revision } else { 1 };
-        Ok(match &self.read(&stream, revision).await?.state {
-            State::Order(order) => checkout::react(event, order, desk),
-            _ => checkout::react(event, &Order::default(), desk),
-        })
-    }
-
-    async fn catalogue(&self, event: &Recorded) -> Result<Plan, Failed> {
-        let Ok(id) = event.stream.key().parse::<ProductId>() else { return Ok(Plan::default()) };
-        let snapshot = self.read(&event.stream, event.revision).await?;
-        let State::Product(product) = &snapshot.state else { return Ok(Plan::default()) };
-        let Some(entry) = &product.entry else { return Ok(Plan::default()) };
-        Ok(match &self.read(&entry.sku.stream(), 0).await?.state {
-            State::Sku(claim) => catalogue::react(id, product, snapshot.revision, claim),
-            _ => Plan::default(),
-        })
-    }
-
-    /// A product that does not stand in the log by now did not come about in time.
-    async fn lapsed(&self, event: &Recorded, product_id: ProductId) -> Result<Plan, Failed> {
-        let Ok(sku) = event.stream.key().parse::<Sku>() else { return Ok(Plan::default()) };
-        let now = Consistency::Linearizable;
-        Ok(match &self.read_as(&product_id.stream(), 0, now).await?.state {
-            State::Product(product) => catalogue::look_after(product_id, &sku, product),
-            _ => Plan::default(),
-        })
-    }
-
     /// A stream that has reached `revision`; that is all the news it needs.
-    pub(super) async fn read(
+    pub(super) async fn read<A: Listed>(
         &self,
         stream: &StreamId,
         revision: Revision,
-    ) -> Result<Arc<Snapshot>, Failed> {
+    ) -> Result<Snapshot<Arc<A>>, Failed> {
         self.read_as(stream, revision, Consistency::Serializable).await
     }
 
-    async fn read_as(
+    pub(super) async fn read_as<A: Listed>(
         &self,
         stream: &StreamId,
         revision: Revision,
         consistency: Consistency,
-    ) -> Result<Arc<Snapshot>, Failed> {
+    ) -> Result<Snapshot<Arc<A>>, Failed> {
         let may_retry = |error: &ReadFailed| match error {
             ReadFailed::Engine(error) => !error.is_final(),
             ReadFailed::Behind => true,
         };
         let read = until_done(may_retry, || async {
-            let snapshot = self.engine.read(stream, consistency).await?;
+            let (snapshot, _) = self.engine.show_stream::<A>(stream, consistency).await?;
             if snapshot.revision >= revision { Ok(snapshot) } else { Err(ReadFailed::Behind) }
         });
         read.await.map_err(|error| {
@@ -267,10 +185,9 @@ impl Managers {
             return Ok(outcome);
         }
         match &step.action {
-            Action::Submit { stream, command } => {
+            Action::Submit(addressed) => {
                 let name = verdicts.name(step_id, &step.name);
-                let command = Command::clone(command);
-                let submission = submission(cause, &name, stream.clone(), command);
+                let submission = submission(cause, &name, Addressed::clone(addressed));
                 self.take(&step.name, submission).await
             }
             Action::Authorise(request) => Ok(self.authorise(request).await),
@@ -286,18 +203,17 @@ impl Managers {
     /// Whether all that a step asks for is so already: somebody else may have done it meanwhile, as a
     /// client does that tries its checkout again. To go on as if it were refused would undo half of it.
     async fn stands(&self, step: &Step) -> bool {
-        let Action::Submit { stream, command } = &step.action else { return false };
-        let may_retry = |error: &SubmitError| !error.is_final();
+        let Action::Submit(addressed) = &step.action else { return false };
+        let may_retry = |error: &ReadError| !error.is_final();
+        let streams = BTreeSet::from([addressed.stream().clone()]);
         let read =
-            until_done(may_retry, || self.engine.read(stream, Consistency::Linearizable)).await;
+            until_done(may_retry, || self.engine.read_many(&streams, Consistency::Linearizable));
         // What cannot be read is for the operator alone to judge.
-        read.is_ok_and(|snapshot| {
-            snapshot.state.decide(command, self.clock.now()).is_ok_and(|events| events.is_empty())
-        })
+        read.await.is_ok_and(|found| found.is_settled(addressed, self.clock.now()))
     }
 
     async fn take(&self, name: &str, submission: Submission) -> Result<Outcome, Failed> {
-        let target = submission.stream.clone();
+        let target = submission.stream().clone();
         match self.submit(submission).await.map(|answer| answer.outcome) {
             Ok(engine::Outcome::Committed { .. } | engine::Outcome::Unchanged { .. }) => {
                 Ok(Outcome::Done)
@@ -338,9 +254,13 @@ impl Managers {
 }
 
 /// A no that nobody takes is a failure: no process ever swallows one.
-fn taken(outcome: Outcome, step: &Step, next: &checkout::Next) -> Result<Outcome, Failed> {
+fn taken<P: ProcessManager>(
+    outcome: Outcome,
+    step: &Step,
+    next: &P::Next,
+) -> Result<Outcome, Failed> {
     match outcome {
-        Outcome::Refused { code, detail } if code != SKIPPED && !next.takes(&code) => {
+        Outcome::Refused { code, detail } if code != SKIPPED && !P::takes(next, &code) => {
             Err(Failed::new(&step.name, step.target().cloned(), &code, detail))
         }
         outcome => Ok(outcome),

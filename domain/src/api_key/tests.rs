@@ -2,7 +2,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use super::*;
 use crate::{
-    testing::{NOW, decide_twice, given, golden, sample},
+    testing::{NOW, decide_twice, given},
     timestamp::Timestamp,
 };
 
@@ -16,11 +16,6 @@ fn issue(expires_at: Option<Timestamp>) -> Command {
 fn issued(expires_at: Option<Timestamp>) -> Event {
     let roles = BTreeSet::from([Role::Staff, Role::Analyst]);
     Event::Issued { name: "till 1".into(), roles, hash: "ab".repeat(32), expires_at }
-}
-
-#[test]
-fn every_event_keeps_its_stored_shape() {
-    golden::check_all("api_key", &sample::api_key());
 }
 
 #[test]

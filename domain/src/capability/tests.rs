@@ -14,7 +14,7 @@ fn a_release_knows_what_its_own_commands_need() {
     assert_eq!(receive.needs(), fields.map(str::to_owned).into());
     assert!(capabilities().is_superset(&receive.needs()));
     for kind in StreamType::ALL {
-        let Some(expire) = Command::expire(*kind) else { continue };
+        let Some(expire) = kind.expire() else { continue };
         assert!(!expire.needs().is_empty() && capabilities().is_superset(&expire.needs()));
     }
 }

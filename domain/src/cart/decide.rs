@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use crate::{
-    aggregate::Decide,
     cart::{
         Adjustment, Cart, Command, Event, Line, NewLine, Rejection, Status,
         line::{self, LINES_MAX},
@@ -21,11 +20,12 @@ pub const GUEST_IDLE_MAX: Duration = Duration::from_secs(7 * DAY);
 /// How long a guest's cart is there once it has become an order, which has all of it.
 pub const GUEST_KEPT: Duration = Duration::from_secs(7 * DAY);
 
-impl Decide for Cart {
-    type Command = Command;
-    type Rejection = Rejection;
-
-    fn decide(&self, command: &Command, now: Timestamp) -> Result<Vec<Event>, Rejection> {
+impl Cart {
+    pub(super) fn handle(
+        &self,
+        command: &Command,
+        now: Timestamp,
+    ) -> Result<Vec<Event>, Rejection> {
         match command {
             Command::Create { currency, staff, lines } => {
                 self.create(*currency, *staff, lines, now)
@@ -46,7 +46,7 @@ impl Decide for Cart {
         }
     }
 
-    fn next_deadline(&self) -> Option<Timestamp> {
+    pub(super) fn deadline(&self) -> Option<Timestamp> {
         self.expires_at().or_else(|| self.ends_at())
     }
 }

@@ -1,7 +1,7 @@
 //! Why a command on a cart is refused, in words for the client.
 
 use crate::{
-    aggregate::RejectionKind,
+    aggregate::{Refusal, RejectionKind},
     cart::{
         Status,
         line::{LINE_AMOUNT_MAX, LINES_MAX},
@@ -70,64 +70,35 @@ pub enum Rejection {
     OccurredAtInFuture,
 }
 
-impl Rejection {
-    /// Stable, for machines.
-    #[must_use]
-    pub const fn code(&self) -> &'static str {
+impl Refusal for Rejection {
+    fn grounds(&self) -> (RejectionKind, &'static str) {
+        use RejectionKind::{Conflict, NotFound, Rule};
         match self {
-            Self::NotFound => "cart.not_found",
-            Self::LineNotFound(_) => "cart.line_not_found",
-            Self::Exists => "cart.exists",
-            Self::NotOpen { .. } => "cart.not_open",
-            Self::PriceChanged { .. } => "cart.price_changed",
-            Self::ProductReplaced(_) => "cart.product_replaced",
+            Self::NotFound => (NotFound, "cart.not_found"),
+            Self::LineNotFound(_) => (NotFound, "cart.line_not_found"),
+            Self::Exists => (Conflict, "cart.exists"),
+            Self::NotOpen { .. } => (Conflict, "cart.not_open"),
+            Self::PriceChanged { .. } => (Conflict, "cart.price_changed"),
+            Self::ProductReplaced(_) => (Conflict, "cart.product_replaced"),
             // As the order itself says it.
-            Self::OrderExists => "order.exists",
+            Self::OrderExists => (Conflict, "order.exists"),
             // Named so by the outside contract.
-            Self::SkuNotSellable(_) => "sku_not_sellable",
-            Self::Quantity { .. } => "cart.quantity",
-            Self::TooManyLines => "cart.too_many_lines",
-            Self::TooLarge => "cart.too_large",
-            Self::AdjustmentsNotAllowed => "cart.adjustments_not_allowed",
-            Self::CurrencyDiffers { .. } => "cart.currency_differs",
-            Self::TotalNegative(_) => "cart.total_negative",
-            Self::AmountTooLarge(_) => "cart.amount_too_large",
-            Self::Empty => "cart.empty",
-            Self::EmailMissing => "cart.email_missing",
-            Self::ShippingAddressMissing => "cart.shipping_address_missing",
-            Self::MethodTokenMissing => "cart.method_token_missing",
-            Self::CashNeedsTill => "cart.cash_needs_till",
-            Self::TillNeedsStaff => "cart.till_needs_staff",
-            Self::OccurredAtNotAllowed => "cart.occurred_at_not_allowed",
-            Self::OccurredAtInFuture => "cart.occurred_at_in_future",
-        }
-    }
-
-    #[must_use]
-    pub const fn kind(&self) -> RejectionKind {
-        match self {
-            Self::NotFound | Self::LineNotFound(_) => RejectionKind::NotFound,
-            Self::Exists
-            | Self::NotOpen { .. }
-            | Self::PriceChanged { .. }
-            | Self::ProductReplaced(_)
-            | Self::OrderExists => RejectionKind::Conflict,
-            Self::SkuNotSellable(_)
-            | Self::Quantity { .. }
-            | Self::TooManyLines
-            | Self::TooLarge
-            | Self::AdjustmentsNotAllowed
-            | Self::CurrencyDiffers { .. }
-            | Self::TotalNegative(_)
-            | Self::AmountTooLarge(_)
-            | Self::Empty
-            | Self::EmailMissing
-            | Self::ShippingAddressMissing
-            | Self::MethodTokenMissing
-            | Self::CashNeedsTill
-            | Self::TillNeedsStaff
-            | Self::OccurredAtNotAllowed
-            | Self::OccurredAtInFuture => RejectionKind::Rule,
+            Self::SkuNotSellable(_) => (Rule, "sku_not_sellable"),
+            Self::Quantity { .. } => (Rule, "cart.quantity"),
+            Self::TooManyLines => (Rule, "cart.too_many_lines"),
+            Self::TooLarge => (Rule, "cart.too_large"),
+            Self::AdjustmentsNotAllowed => (Rule, "cart.adjustments_not_allowed"),
+            Self::CurrencyDiffers { .. } => (Rule, "cart.currency_differs"),
+            Self::TotalNegative(_) => (Rule, "cart.total_negative"),
+            Self::AmountTooLarge(_) => (Rule, "cart.amount_too_large"),
+            Self::Empty => (Rule, "cart.empty"),
+            Self::EmailMissing => (Rule, "cart.email_missing"),
+            Self::ShippingAddressMissing => (Rule, "cart.shipping_address_missing"),
+            Self::MethodTokenMissing => (Rule, "cart.method_token_missing"),
+            Self::CashNeedsTill => (Rule, "cart.cash_needs_till"),
+            Self::TillNeedsStaff => (Rule, "cart.till_needs_staff"),
+            Self::OccurredAtNotAllowed => (Rule, "cart.occurred_at_not_allowed"),
+            Self::OccurredAtInFuture => (Rule, "cart.occurred_at_in_future"),
         }
     }
 }

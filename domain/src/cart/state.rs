@@ -5,7 +5,6 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    aggregate::Evolve,
     cart::{Address, Channel, Checkout, Event, GUEST_KEPT, Line, Terms, Totals, line},
     id::{OrderId, Sku},
     money::Currency,
@@ -153,10 +152,8 @@ impl Agreed {
     }
 }
 
-impl Evolve for Cart {
-    type Event = Event;
-
-    fn evolve(&mut self, event: &Event) {
+impl Cart {
+    pub(super) fn apply(&mut self, event: &Event) {
         match event {
             Event::Created { currency, staff, lines, expires_at } => {
                 self.currency = Some(*currency);

@@ -8,7 +8,6 @@
 use std::time::Duration;
 
 use crate::{
-    aggregate::Decide,
     money::Money,
     payment::{Command, Event, Payment, Rejection, Request, Status},
     stock,
@@ -50,11 +49,12 @@ pub fn settled_reference(method_token: &str, amount: Money) -> Option<&'static s
     }
 }
 
-impl Decide for Payment {
-    type Command = Command;
-    type Rejection = Rejection;
-
-    fn decide(&self, command: &Command, now: Timestamp) -> Result<Vec<Event>, Rejection> {
+impl Payment {
+    pub(super) fn handle(
+        &self,
+        command: &Command,
+        now: Timestamp,
+    ) -> Result<Vec<Event>, Rejection> {
         match command.clone() {
             Command::Request { order_id, amount, provider, method_token } => {
                 self.ask(Request { order_id, amount, provider, method_token }, now)
@@ -67,7 +67,7 @@ impl Decide for Payment {
         }
     }
 
-    fn next_deadline(&self) -> Option<Timestamp> {
+    pub(super) fn deadline(&self) -> Option<Timestamp> {
         self.ask_again_at().into_iter().chain(self.expires_at()).min()
     }
 }

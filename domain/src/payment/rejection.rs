@@ -1,6 +1,9 @@
 //! Why a command on a payment is refused, in words for the client.
 
-use crate::{aggregate::RejectionKind, payment::Status};
+use crate::{
+    aggregate::{Refusal, RejectionKind},
+    payment::Status,
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
@@ -16,25 +19,15 @@ pub enum Rejection {
     ReferenceDiffers,
 }
 
-impl Rejection {
-    /// Stable, for machines.
-    #[must_use]
-    pub const fn code(&self) -> &'static str {
+impl Refusal for Rejection {
+    fn grounds(&self) -> (RejectionKind, &'static str) {
+        use RejectionKind::{Conflict, NotFound, Rule};
         match self {
-            Self::NotFound => "payment.not_found",
-            Self::Exists => "payment.exists",
-            Self::AmountNegative => "payment.amount_negative",
-            Self::Closed { .. } => "payment.closed",
-            Self::ReferenceDiffers => "payment.reference_differs",
-        }
-    }
-
-    #[must_use]
-    pub const fn kind(&self) -> RejectionKind {
-        match self {
-            Self::NotFound => RejectionKind::NotFound,
-            Self::Exists | Self::Closed { .. } | Self::ReferenceDiffers => RejectionKind::Conflict,
-            Self::AmountNegative => RejectionKind::Rule,
+            Self::NotFound => (NotFound, "payment.not_found"),
+            Self::Exists => (Conflict, "payment.exists"),
+            Self::AmountNegative => (Rule, "payment.amount_negative"),
+            Self::Closed { .. } => (Conflict, "payment.closed"),
+            Self::ReferenceDiffers => (Conflict, "payment.reference_differs"),
         }
     }
 }

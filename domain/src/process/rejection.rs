@@ -1,7 +1,7 @@
 //! Why a command about a parked step is refused, in words for operators.
 
 use crate::{
-    aggregate::RejectionKind,
+    aggregate::{Refusal, RejectionKind},
     process::{OPEN_MAX, Status},
 };
 
@@ -15,22 +15,13 @@ pub enum Rejection {
     Full,
 }
 
-impl Rejection {
-    /// Stable, for machines.
-    #[must_use]
-    pub const fn code(&self) -> &'static str {
+impl Refusal for Rejection {
+    fn grounds(&self) -> (RejectionKind, &'static str) {
+        use RejectionKind::{Conflict, NotFound};
         match self {
-            Self::NotFound => "step.not_found",
-            Self::NotParked { .. } => "step.not_parked",
-            Self::Full => "step.full",
-        }
-    }
-
-    #[must_use]
-    pub const fn kind(&self) -> RejectionKind {
-        match self {
-            Self::NotFound => RejectionKind::NotFound,
-            Self::NotParked { .. } | Self::Full => RejectionKind::Conflict,
+            Self::NotFound => (NotFound, "step.not_found"),
+            Self::NotParked { .. } => (Conflict, "step.not_parked"),
+            Self::Full => (Conflict, "step.full"),
         }
     }
 }

@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    aggregate::Evolve,
     id::{EventId, StepId},
     process::{Event, Failure, Step, Taken},
     timestamp::Timestamp,
@@ -91,10 +90,8 @@ impl Process {
     }
 }
 
-impl Evolve for Process {
-    type Event = Event;
-
-    fn evolve(&mut self, event: &Event) {
+impl Process {
+    pub(super) fn apply(&mut self, event: &Event) {
         match event {
             Event::StepParked { step_id, step, failure, attempt, parked_at, taken } => {
                 let parked = ParkedStep {

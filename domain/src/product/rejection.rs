@@ -1,6 +1,10 @@
 //! Why a command on a product is refused, in words for the client.
 
-use crate::{aggregate::RejectionKind, money::Currency, product::DETAILS_BYTES_MAX};
+use crate::{
+    aggregate::{Refusal, RejectionKind},
+    money::Currency,
+    product::DETAILS_BYTES_MAX,
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
@@ -24,32 +28,19 @@ pub enum Rejection {
     CurrencyDiffers { currency: Currency },
 }
 
-impl Rejection {
-    /// Stable, for machines.
-    #[must_use]
-    pub const fn code(&self) -> &'static str {
+impl Refusal for Rejection {
+    fn grounds(&self) -> (RejectionKind, &'static str) {
+        use RejectionKind::{Conflict, NotFound, Rule};
         match self {
-            Self::NotFound => "product.not_found",
-            Self::Exists => "product.exists",
+            Self::NotFound => (NotFound, "product.not_found"),
+            Self::Exists => (Conflict, "product.exists"),
             // As the code itself says it.
-            Self::SkuTaken => "sku.taken",
-            Self::Archived => "product.archived",
-            Self::NameEmpty => "product.name_empty",
-            Self::TooLarge => "product.too_large",
-            Self::PriceNegative => "product.price_negative",
-            Self::CurrencyDiffers { .. } => "product.currency_differs",
-        }
-    }
-
-    #[must_use]
-    pub const fn kind(&self) -> RejectionKind {
-        match self {
-            Self::NotFound => RejectionKind::NotFound,
-            Self::Exists | Self::SkuTaken | Self::Archived => RejectionKind::Conflict,
-            Self::NameEmpty
-            | Self::TooLarge
-            | Self::PriceNegative
-            | Self::CurrencyDiffers { .. } => RejectionKind::Rule,
+            Self::SkuTaken => (Conflict, "sku.taken"),
+            Self::Archived => (Conflict, "product.archived"),
+            Self::NameEmpty => (Rule, "product.name_empty"),
+            Self::TooLarge => (Rule, "product.too_large"),
+            Self::PriceNegative => (Rule, "product.price_negative"),
+            Self::CurrencyDiffers { .. } => (Rule, "product.currency_differs"),
         }
     }
 }

@@ -3,7 +3,6 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    aggregate::Evolve,
     id::{ProductId, Sku},
     money::Money,
     product::{Details, Event},
@@ -62,10 +61,8 @@ impl Product {
     }
 }
 
-impl Evolve for Product {
-    type Event = Event;
-
-    fn evolve(&mut self, event: &Event) {
+impl Product {
+    pub(super) fn apply(&mut self, event: &Event) {
         match event {
             Event::Created { sku, details, price } => {
                 let (sku, details) = (sku.clone(), details.clone());

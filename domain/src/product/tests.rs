@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     id::ProductId,
     money::{Currency, Money},
-    testing::{NOW, decide_twice, fold, given, golden, sample, sample::details, sku, usd, uuid},
+    testing::{NOW, decide_twice, fold, given, sample, sample::details, sku, usd, uuid},
 };
 
 fn created() -> Event {
@@ -27,11 +27,6 @@ fn rename(name: &str) -> Command {
 
 fn change_price(price: Money) -> Command {
     Command::ChangePrice { price }
-}
-
-#[test]
-fn every_event_keeps_its_stored_shape() {
-    golden::check_all("product", &sample::product());
 }
 
 #[test]

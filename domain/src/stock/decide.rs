@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use crate::{
-    aggregate::Decide,
     id::{OrderId, ReservationId},
     stock::{Command, End, Event, Rejection, Stock},
     timestamp::Timestamp,
@@ -18,11 +17,12 @@ pub const ON_HAND_MAX: u32 = 1_000_000_000;
 /// The most reservations that one SKU carries at a time; one more is refused.
 pub const HOLDS_MAX: usize = 10_000;
 
-impl Decide for Stock {
-    type Command = Command;
-    type Rejection = Rejection;
-
-    fn decide(&self, command: &Command, now: Timestamp) -> Result<Vec<Event>, Rejection> {
+impl Stock {
+    pub(super) fn handle(
+        &self,
+        command: &Command,
+        now: Timestamp,
+    ) -> Result<Vec<Event>, Rejection> {
         match *command {
             Command::Receive { quantity: 0, .. } => Err(Rejection::QuantityZero),
             Command::Receive { quantity, ref reference } => {
@@ -46,7 +46,7 @@ impl Decide for Stock {
         }
     }
 
-    fn next_deadline(&self) -> Option<Timestamp> {
+    pub(super) fn deadline(&self) -> Option<Timestamp> {
         self.holds().values().map(|hold| hold.expires_at).min()
     }
 }

@@ -1,7 +1,7 @@
 //! Why a command on a stock is refused, in words for the client.
 
 use crate::{
-    aggregate::RejectionKind,
+    aggregate::{Refusal, RejectionKind},
     stock::decide::{HOLDS_MAX, ON_HAND_MAX},
 };
 
@@ -21,29 +21,16 @@ pub enum Rejection {
     ReservationGone,
 }
 
-impl Rejection {
-    /// Stable, for machines.
-    #[must_use]
-    pub const fn code(&self) -> &'static str {
+impl Refusal for Rejection {
+    fn grounds(&self) -> (RejectionKind, &'static str) {
+        use RejectionKind::{Conflict, Rule};
         match self {
-            Self::QuantityZero => "stock.quantity_zero",
-            Self::Insufficient { .. } => "stock.insufficient",
-            Self::LimitReached => "stock.limit_reached",
-            Self::HoldsExhausted => "stock.holds_exhausted",
-            Self::HeldDifferently => "stock.held_differently",
-            Self::ReservationGone => "stock.reservation_gone",
-        }
-    }
-
-    #[must_use]
-    pub const fn kind(&self) -> RejectionKind {
-        match self {
-            Self::QuantityZero | Self::Insufficient { .. } | Self::LimitReached => {
-                RejectionKind::Rule
-            }
-            Self::HoldsExhausted | Self::HeldDifferently | Self::ReservationGone => {
-                RejectionKind::Conflict
-            }
+            Self::QuantityZero => (Rule, "stock.quantity_zero"),
+            Self::Insufficient { .. } => (Rule, "stock.insufficient"),
+            Self::LimitReached => (Rule, "stock.limit_reached"),
+            Self::HoldsExhausted => (Conflict, "stock.holds_exhausted"),
+            Self::HeldDifferently => (Conflict, "stock.held_differently"),
+            Self::ReservationGone => (Conflict, "stock.reservation_gone"),
         }
     }
 }

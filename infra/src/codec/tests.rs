@@ -1,6 +1,4 @@
-use std::{collections::BTreeSet, fs, path::Path};
-
-use domain::stock;
+use domain::{stock, testing::golden};
 use expect_test::expect;
 use serde_json::Value;
 
@@ -92,32 +90,15 @@ fn malformed_data_is_refused_with_the_reason() {
 /// Every stored shape, of every version, can be read; and the newest is what is written.
 #[test]
 fn golden_files_decode() {
-    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../domain/golden"));
-    let mut streams = BTreeSet::new();
-    for entry in fs::read_dir(folder).expect("the golden files") {
-        let path = entry.expect("a readable entry").path();
-        let stream = path.file_name().expect("a name").to_string_lossy().into_owned();
-        for file in fs::read_dir(&path).expect("a folder per aggregate") {
-            check_golden(&stream, &file.expect("a readable entry").path());
+    for golden in golden::all() {
+        let (stored, stream) = (golden.event_type(), golden.stream_type.as_str());
+        let event = decode(&record(&format!("{stream}/1"), &stored, &golden.data))
+            .unwrap_or_else(|error| panic!("{stored}: {error:?}"));
+        let (event_type, value) = encode(&event);
+        if *event_type == *stored {
+            let json = |text: &[u8]| serde_json::from_slice::<Value>(text).expect("JSON");
+            assert_eq!(json(&value), json(golden.data.as_bytes()), "{stored}");
         }
-        streams.insert(stream);
-    }
-    let known: BTreeSet<_> = StreamType::ALL.iter().map(|kind| kind.as_str().to_owned()).collect();
-    assert_eq!(streams, known, "every kind of stream has golden files");
-}
-
-fn check_golden(stream: &str, file: &Path) {
-    // `<event>.v<n>`, and a further number for later additions to that version.
-    let stem = file.file_stem().expect("a name").to_string_lossy().into_owned();
-    let name: Vec<&str> = stem.split('.').take(2).collect();
-    let stored = format!("tradewind.{stream}.{}", name.join("."));
-    let data = fs::read_to_string(file).expect("a readable file");
-    let event = decode(&record(&format!("{stream}/1"), &stored, &data))
-        .unwrap_or_else(|error| panic!("{}: {error:?}", file.display()));
-    let (event_type, value) = encode(&event);
-    if *event_type == *stored {
-        let json = |text: &[u8]| serde_json::from_slice::<Value>(text).expect("JSON");
-        assert_eq!(json(&value), json(data.as_bytes()), "{}", file.display());
     }
 }
 

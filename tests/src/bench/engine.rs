@@ -11,17 +11,17 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use command_api::engine::{Cluster, Engine, Node, Outcome, Precondition, Stores, Submission};
+use command_api::engine::{Cluster, Engine, Node, Outcome, Stores, Submission};
 use domain::{
-    Command,
-    id::{CausationId, CommandId, CorrelationId, Sku},
-    stock,
+    addressed::Addressed,
+    id::{CommandId, Sku},
+    stock::{self, Stock},
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 use infra::{
     clock::Clock,
     config,
-    log::{EventLog, RequestHash, kafka::KafkaLog},
+    log::{EventLog, kafka::KafkaLog},
     shutdown::Shutdown,
     task,
 };
@@ -111,18 +111,10 @@ async fn submit_all(engine: &Engine, count: usize) -> Result<()> {
 
 async fn submit(engine: &Engine, index: usize) -> Result<()> {
     let sku: Sku = format!("bench-{}", index % STREAMS).parse()?;
-    let command_id = Uuid::now_v7();
-    let submission = Submission {
-        stream: sku.stock_stream(),
-        command: Command::Stock(stock::Command::Receive { quantity: 1, reference: None }),
-        command_id: CommandId::new(command_id),
-        request_hash: RequestHash::of(&[command_id.as_bytes()]),
-        precondition: Precondition::None,
-        actor: "bench".into(),
-        correlation_id: CorrelationId::new(command_id),
-        causation_id: CausationId::new(command_id),
-        traceparent: None,
-    };
+    let receive = stock::Command::Receive { quantity: 1, reference: None };
+    let (addressed, command_id) =
+        (Addressed::to::<Stock>(&sku, receive), CommandId::new(Uuid::now_v7()));
+    let submission = Submission::new(addressed, command_id, "bench".into());
     let answer = engine.submit(submission, Instant::now() + WAIT_MAX).await?;
     let committed = matches!(answer.outcome, Outcome::Committed { .. });
     ensure!(committed, "the engine answers {:?}", answer.outcome);

@@ -4,19 +4,17 @@
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use command_api::engine::{
-    Cluster, Engine, Node, Outcome, Precondition, Shard, ShardError, Stores, Submission,
-};
+use command_api::engine::{Cluster, Engine, Node, Outcome, Shard, ShardError, Stores, Submission};
 use domain::{
-    Command,
-    id::{CausationId, CommandId, CorrelationId},
-    stock,
+    addressed::Addressed,
+    id::CommandId,
+    stock::{self, Stock},
 };
 use infra::{
     clock::Clock,
     config,
     log::{
-        EventLog, RequestHash,
+        EventLog,
         kafka::{KafkaLog, TopicSpec, ensure_topic},
     },
     shutdown::Shutdown,
@@ -107,18 +105,9 @@ impl Running {
     }
 
     async fn command(&self, aggregate: u32) -> Result<()> {
-        let id = Uuid::new_v4();
-        let submission = Submission {
-            stream: history::stream(aggregate)?,
-            command: Command::Stock(stock::Command::Receive { quantity: 1, reference: None }),
-            command_id: CommandId::new(id),
-            request_hash: RequestHash::of(&[id.as_bytes()]),
-            precondition: Precondition::None,
-            actor: "bench".into(),
-            correlation_id: CorrelationId::new(id),
-            causation_id: CausationId::new(id),
-            traceparent: None,
-        };
+        let receive = stock::Command::Receive { quantity: 1, reference: None };
+        let addressed = Addressed::to::<Stock>(&history::sku(aggregate)?, receive);
+        let submission = Submission::new(addressed, CommandId::new(Uuid::new_v4()), "bench".into());
         let answer = self.engine.submit(submission, Instant::now() + SERVED_WAIT_MAX).await?;
         let is_known =
             matches!(answer.outcome, Outcome::Committed { revision, .. } if revision > 1);

@@ -108,10 +108,10 @@ pub(super) fn explore(bounds: Bounds, mistake: Option<Mistake>) -> Explored {
 }
 
 fn plans() -> Vec<Plan> {
-    let stream = plan::stream(0);
+    let sku = plan::sku(0);
     vec![
-        Plan::new(0, 0, &stream, plan::receive(1), None),
-        Plan::new(1, 0, &stream, plan::reserve(1, 2), None),
+        Plan::new(0, 0, &sku, plan::receive(1), None),
+        Plan::new(1, 0, &sku, plan::reserve(1, 2), None),
     ]
 }
 

@@ -1,7 +1,5 @@
 //! What clients asked and what they were told, in the order in which it happened.
 
-use std::sync::Arc;
-
 use command_api::engine::{Answer, Snapshot, SubmitError};
 use infra::log::Offset;
 
@@ -32,7 +30,7 @@ pub(super) struct Told {
 
 pub(super) enum Reply {
     Submitted(Result<Answer, SubmitError>),
-    Read(Result<Arc<Snapshot>, SubmitError>),
+    Read(Result<Snapshot, SubmitError>),
 }
 
 #[derive(Default)]

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use command_api::engine::Submission;
 use domain::{
-    Command,
-    id::{CausationId, CommandId, CorrelationId, OrderId, ReservationId, StreamId},
-    stock,
+    addressed::Addressed,
+    id::{CommandId, OrderId, ReservationId, Sku, StreamId},
+    stock::{self, Stock},
 };
 use infra::log::RequestHash;
 use rand::{Rng, rngs::StdRng};
@@ -17,8 +17,7 @@ use uuid::Uuid;
 #[derive(Clone)]
 pub(super) struct Plan {
     pub(super) name: String,
-    pub(super) stream: StreamId,
-    pub(super) command: Command,
+    pub(super) addressed: Addressed,
     pub(super) command_id: CommandId,
     pub(super) request_hash: RequestHash,
     pub(super) expected_revision: Option<u64>,
@@ -28,7 +27,7 @@ impl Plan {
     pub(super) fn new(
         key: usize,
         variant: usize,
-        stream: &StreamId,
+        sku: &Sku,
         command: stock::Command,
         expected_revision: Option<u64>,
     ) -> Self {
@@ -36,45 +35,42 @@ impl Plan {
         Self {
             request_hash: RequestHash::of(&[name.as_bytes()]),
             name,
-            stream: stream.clone(),
-            command: Command::Stock(command),
+            addressed: Addressed::to::<Stock>(sku, command),
             command_id: CommandId::new(Uuid::from_u128(key as u128 + 1)),
             expected_revision,
         }
     }
 
     pub(super) fn submission(&self) -> Arc<Submission> {
-        let id = self.command_id.uuid();
-        Arc::new(Submission {
-            stream: self.stream.clone(),
-            command: self.command.clone(),
-            command_id: self.command_id,
-            request_hash: self.request_hash,
-            precondition: self.expected_revision.into(),
-            actor: Arc::from("simulation"),
-            correlation_id: CorrelationId::new(id),
-            causation_id: CausationId::new(id),
-            traceparent: None,
-        })
+        let (addressed, actor) = (self.addressed.clone(), Arc::from("simulation"));
+        let mut submission = Submission::new(addressed, self.command_id, actor);
+        submission.request_hash = self.request_hash;
+        submission.precondition = self.expected_revision.into();
+        Arc::new(submission)
     }
 }
 
 pub(super) fn stream(index: usize) -> StreamId {
-    StreamId::new(domain::StreamType::Stock, ["A", "B", "C"][index % 3])
+    sku(index).stock_stream()
+}
+
+#[expect(clippy::expect_used, reason = "they are codes")]
+pub(super) fn sku(index: usize) -> Sku {
+    ["A", "B", "C"][index % 3].parse().expect("a SKU")
 }
 
 /// The plans of a random history. The first ones fill the stocks, so that reservations can hold.
 pub(super) fn draw(random: &mut StdRng, streams: usize) -> Vec<Plan> {
     let count = random.random_range(streams + 2..streams + 14);
     let mut plans: Vec<Plan> = (0..streams)
-        .map(|index| Plan::new(index, 0, &stream(index), receive(random.random_range(5..16)), None))
+        .map(|index| Plan::new(index, 0, &sku(index), receive(random.random_range(5..16)), None))
         .collect();
     for key in streams..count {
-        let stream = stream(random.random_range(0..streams));
+        let sku = sku(random.random_range(0..streams));
         let expected = random.random_bool(0.1).then(|| random.random_range(0..4));
-        plans.push(Plan::new(key, 0, &stream, draw_command(random), expected));
+        plans.push(Plan::new(key, 0, &sku, draw_command(random), expected));
         if random.random_bool(0.05) {
-            plans.push(Plan::new(key, 1, &stream, receive(1), None));
+            plans.push(Plan::new(key, 1, &sku, receive(1), None));
         }
     }
     plans

@@ -69,7 +69,8 @@ impl World {
                 process.requests.push_back(Request::Submit { op, plan });
                 outside.journal.note(|| {
                     let plan = &plans[plan];
-                    format!("  op {op}: {} {:?} on {}", plan.name, plan.command, plan.stream)
+                    let (command, stream) = (plan.addressed.command(), plan.addressed.stream());
+                    format!("  op {op}: {} {command:?} on {stream}", plan.name)
                 });
             }
             Action::Read { stream, node } => {

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use domain::{
-    Command,
+    addressed::Addressed,
     envelope::Revision,
-    id::{CausationId, CommandId, CorrelationId, StreamId},
+    id::{CommandId, StreamId},
     timestamp::Timestamp,
 };
 use infra::log::{mistake::Mistake, record::RequestHash};
 use uuid::Uuid;
 
 use super::{
-    super::{Precondition, Submission, effect::Effect, streams::NoState},
+    super::{Submission, effect::Effect, streams::NoState},
     Machine, Waiting,
 };
 
@@ -59,19 +59,10 @@ impl Machine {
         stream: StreamId,
         revision: Revision,
     ) -> Option<Submission> {
-        let command = Command::expire(stream.stream_type())?;
         let name = format!("{stream} at {revision} expires at {deadline}");
         let id = Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes());
-        Some(Submission {
-            stream,
-            command,
-            command_id: CommandId::new(id),
-            request_hash: RequestHash::of(&[name.as_bytes()]),
-            precondition: Precondition::None,
-            actor: self.actor.clone(),
-            correlation_id: CorrelationId::new(id),
-            causation_id: CausationId::new(id),
-            traceparent: None,
-        })
+        let expiry = Addressed::expiry(stream)?;
+        let submission = Submission::new(expiry, CommandId::new(id), self.actor.clone());
+        Some(Submission { request_hash: RequestHash::of(&[name.as_bytes()]), ..submission })
     }
 }

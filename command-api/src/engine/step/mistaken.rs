@@ -1,6 +1,6 @@
 //! Mistakes that take more than a branch where the rule is kept. Only the simulator plants them.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::collections::VecDeque;
 
 use domain::{
     id::{CommandId, StreamId},
@@ -45,9 +45,9 @@ impl Machine {
         self
     }
 
-    pub(super) fn newest(&mut self, stream: &StreamId) -> Result<Arc<Snapshot>, SubmitError> {
+    pub(super) fn newest(&mut self, stream: &StreamId) -> Result<Snapshot, SubmitError> {
         self.streams
-            .decide(stream, |state, revision| Arc::new(Snapshot { state: state.clone(), revision }))
+            .decide(stream, |state, revision| Snapshot { state: state.clone(), revision })
             .map_err(no_state)
     }
 

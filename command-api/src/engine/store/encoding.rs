@@ -79,7 +79,7 @@ pub(super) fn read_state(bytes: &[u8]) -> StoredState {
     let snapshot = match bytes.split_first_chunk() {
         Some((&UNREAD, event)) => Err(read_unread(event)),
         Some((revision, state)) => match rmp_serde::from_slice::<State>(state) {
-            Ok(state) => Ok(Arc::new(Snapshot { state, revision: u64::from_be_bytes(*revision) })),
+            Ok(state) => Ok(Snapshot { state, revision: u64::from_be_bytes(*revision) }),
             Err(error) => Err(Unread::Entry(error.to_string().into())),
         },
         None if bytes.is_empty() => Err(Unread::Unknown),

@@ -27,7 +27,7 @@ pub struct MemoryStore(Mutex<Tables>);
 #[derive(Default)]
 struct Tables {
     checkpoint: Option<Checkpoint>,
-    states: BTreeMap<StreamId, Result<Arc<Snapshot>, Unread>>,
+    states: BTreeMap<StreamId, Result<Snapshot, Unread>>,
     outcomes: BTreeMap<CommandId, Arc<Known>>,
     deadlines: BTreeSet<Deadline>,
 }

@@ -2,11 +2,7 @@
 
 use std::time::Duration;
 
-use domain::{
-    StreamType, cart,
-    money::Currency,
-    testing::{NOW, sample},
-};
+use domain::{StreamType, aggregate::Aggregate, cart, money::Currency, stock::Stock, testing::NOW};
 use infra::log::{self, Checkpoint, Nonce, Place, record::EventRecord};
 use proptest::{prelude::*, sample::select};
 
@@ -72,7 +68,7 @@ fn unreadable() -> EventRecord {
 fn event(stream: u8, pick: &prop::sample::Index) -> Event {
     let kind = id(stream).stream_type();
     let of_kind: Vec<Event> =
-        sample::events().into_iter().filter(|event| event.stream_type() == kind).collect();
+        Event::samples().into_iter().filter(|event| event.stream_type() == kind).collect();
     pick.get(&of_kind).clone()
 }
 
@@ -187,7 +183,7 @@ proptest! {
 #[test]
 fn what_is_saved_leaves_and_what_is_not_stays() {
     let mut pair = Pair::new(0);
-    let event = sample::stock().remove(0);
+    let event = Stock::samples().remove(0);
     pair.small.replay(&id(1), Ok(&[Event::Stock(event)]), 10);
     assert_eq!((pair.small.len(), pair.small.unsaved_bytes()), (1, 10 + STATE_BYTES));
     pair.take();
@@ -199,7 +195,7 @@ fn what_is_saved_leaves_and_what_is_not_stays() {
 
 #[test]
 fn what_waits_takes_the_room_of_the_cache_until_it_is_saved() {
-    let event = Event::Stock(sample::stock().remove(0));
+    let event = Event::Stock(Stock::samples().remove(0));
     let stocks = |from: u8| (from..from + 4).map(|number| id(3 * number + 1));
     let mut pair = Pair::new(6 * STATE_BYTES);
     stocks(0).for_each(|id| pair.small.replay(&id, Ok(std::slice::from_ref(&event)), 10));

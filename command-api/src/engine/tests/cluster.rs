@@ -11,8 +11,9 @@ use std::{
 
 use async_trait::async_trait;
 use domain::{
-    id::{CommandId, StreamId},
+    id::{CommandId, Sku, StreamId},
     shard::ShardId,
+    stock::Stock,
 };
 use futures_util::future::join_all;
 use infra::{
@@ -37,7 +38,7 @@ use super::{
         forward::{PeerError, Peers},
         ownership::Ownership,
     },
-    committed, receive, submit,
+    code, committed, receive, submit,
 };
 
 const COMMANDS: u128 = 200;
@@ -216,11 +217,11 @@ async fn any_node_takes_any_command() {
     let running = [nodes.start("a"), nodes.start("b"), nodes.start("c")];
     load(&running[0].engine).await;
     nodes.assert_all_once().await;
-    let streams: Vec<_> =
-        (0..COMMANDS).map(|key| receive(&format!("S{key}"), key).stream).collect();
+    let codes: Vec<_> = (0..COMMANDS).map(|key| code(&format!("S{key}"))).collect();
+    let streams = codes.iter().map(Sku::stock_stream).collect();
     for node in &running {
         let read = node.engine.read_many(&streams, Consistency::Linearizable).await.unwrap();
-        assert!(read.iter().all(|snapshot| snapshot.revision == 1));
+        assert!(codes.iter().all(|code| read.get::<Stock>(code).unwrap().revision == 1));
         let served = node.engine.status().iter().filter(|status| status.serves()).count();
         assert!(served < 8, "{} serves all shards alone", node.name);
         for shard in node.engine.shards().await {

@@ -65,13 +65,8 @@ pub(super) async fn receive_all(
 }
 
 pub(super) async fn on_hand(running: &Running) -> u32 {
-    let snapshot = running
-        .engine
-        .read(&receive("A", 0).stream, Consistency::Linearizable)
-        .await
-        .expect("a state");
-    let State::Stock(stock) = &snapshot.state else { panic!("a stock") };
-    stock.on_hand()
+    let read = stock(&running.engine, "A", Consistency::Linearizable).await;
+    read.expect("a state").state.on_hand()
 }
 
 #[tokio::test]

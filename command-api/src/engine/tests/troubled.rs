@@ -148,16 +148,15 @@ impl OnDisk {
 #[tokio::test]
 async fn a_state_that_cannot_be_decoded_stops_its_stream_and_nothing_else() {
     let site = OnDisk::with_two_stocks().await;
-    let (a, b) = (receive("A", 1), receive("B", 2));
-    site.stores().spoil_state(ShardId::new(0), &a.stream);
+    site.stores().spoil_state(ShardId::new(0), &receive("A", 1).stream);
 
     for key in [3, 4] {
         let running = site.start();
         let unreadable = Err(SubmitError::StreamUnreadable);
         assert_eq!(submit(&running.engine, receive("A", key)).await, unreadable);
-        let read = |stream| running.engine.read(stream, Consistency::Linearizable);
-        assert_eq!(read(&a.stream).await, Err(SubmitError::StreamUnreadable));
-        let revision = read(&b.stream).await.expect("a state").revision;
+        let read = |sku| stock(&running.engine, sku, Consistency::Linearizable);
+        assert_eq!(read("A").await, Err(ReadError::StreamUnreadable));
+        let revision = read("B").await.expect("a state").revision;
         let answer = submit(&running.engine, receive("B", key)).await.expect("an answer");
         assert_eq!(
             (u128::from(revision), matches!(answer.outcome, Outcome::Committed { .. })),

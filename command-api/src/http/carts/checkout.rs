@@ -2,10 +2,10 @@
 
 use axum::{extract::State, http::StatusCode, response::Response};
 use domain::{
-    Command, State as Aggregate,
+    aggregate::Refusal,
     cart::{self, Cart, Channel, Terms},
     id::{CartId, OrderId, Sku},
-    order,
+    order::{self, Order},
     timestamp::Timestamp,
 };
 use infra::{
@@ -24,12 +24,12 @@ use uuid::Uuid;
 
 use super::{CartHeaders, admit, listing};
 use crate::{
-    engine::{Outcome, Snapshot, SubmitError},
+    engine::{Outcome, SubmitError},
     http::{
         answer::{Accepted, Reply},
         incoming::{Incoming, Origin},
         shapes::{AddressBody, CommandHeaders, Short},
-        state::{AppState, unfinished},
+        state::{AppState, unfinished, unread},
     },
     process::{
         self, Cause,
@@ -95,7 +95,7 @@ impl Validate for Checkout {
 }
 
 #[derive(Serialize, ToSchema)]
-struct Order {
+struct OrderBegun {
     order_id: Uuid,
     /// As webhooks of the payment provider name it.
     payment_id: Uuid,
@@ -108,7 +108,7 @@ struct CheckedOut {
     accepted: Accepted,
     #[schema(inline)]
     #[serde(flatten)]
-    order: Order,
+    order: OrderBegun,
 }
 
 /// Check a cart out
@@ -138,7 +138,7 @@ pub(super) async fn check_out(
     let order_id = body.order_id.unwrap_or_else(|| id.order_id());
     let terms = terms(&app, id, order_id, body).await?;
     let command = cart::Command::CheckOut { order_id, terms };
-    let answer = origin.submit(&app, id.stream(), Command::Cart(command)).await?;
+    let answer = origin.submit::<Cart>(&app, &id, command).await?;
     let reply = Reply::of(&id.stream(), &answer)?;
     if !answer.replayed && matches!(answer.outcome, Outcome::Committed { .. }) {
         app.open_checkouts.note(&origin.caller, order_id);
@@ -146,7 +146,7 @@ pub(super) async fn check_out(
     let placed = place(&app, &origin, id, order_id, &answer.outcome).await?;
     let reply = reply.begun(format!("/v1/orders/{order_id}")).reaching(&placed);
     let payment_id = payment_of(order_id).uuid();
-    Ok(reply.with(Order { order_id: order_id.uuid(), payment_id }))
+    Ok(reply.with(OrderBegun { order_id: order_id.uuid(), payment_id }))
 }
 
 /// Nobody else names a thing that others share: who knew the id of a till's next order could take it.
@@ -172,10 +172,7 @@ async fn place(
     order_id: OrderId,
     outcome: &Outcome,
 ) -> Result<Position, Problem> {
-    let snapshot = app.read_from(&id.stream(), outcome.revision()).await?;
-    let Aggregate::Cart(cart) = &snapshot.state else {
-        return Err(Problem::internal("the stream of a cart holds something else"));
-    };
+    let cart = &*app.read_from::<Cart>(&id, outcome.revision()).await?.state;
     let Some(checkout) = cart.checkout().filter(|_| cart.order_id == Some(order_id)) else {
         return Err(refused(cart, order_id));
     };
@@ -196,8 +193,8 @@ async fn place(
         }
         // An earlier request has checked it out, under whatever key.
         _ => {
-            let command = Command::Order(order::Command::Place { cart_id: id, checkout });
-            origin.submit_step(app, &id.stream(), "place", order_id.stream(), command).await?
+            let command = order::Command::Place { cart_id: id, checkout };
+            origin.submit_step::<Order>(app, &id.stream(), "place", &order_id, command).await?
         }
     };
     Reply::of(&order_id.stream(), &placed).map(|_| placed.position)
@@ -220,28 +217,26 @@ async fn terms(
     order_id: OrderId,
     body: Checkout,
 ) -> Result<Terms, Problem> {
-    let (stream, order_stream) = (id.stream(), order_id.stream());
     // An id that follows from the cart's own is nobody else's.
-    let chosen = body.order_id.is_some().then(|| order_stream.clone());
+    let chosen = body.order_id.map(OrderId::stream);
     // Each round through the log takes its time, so all is asked for in one: the lines that the cart
     // had a moment ago are mostly those that it has.
-    let lines_before: Vec<_> = match app.glance(&stream).await.as_deref() {
-        Some(Snapshot { state: Aggregate::Cart(cart), .. }) => {
-            skus_of(cart).map(Sku::stream).collect()
+    let glanced = app.glance::<Cart>(&id).await;
+    let lines_before = glanced.iter().flat_map(|glanced| skus_of(&glanced.state)).map(Sku::stream);
+    let wanted = lines_before.chain(chosen.clone()).chain([id.stream()]);
+    let found = app.read_many(wanted.collect()).await?;
+    let order_exists = match chosen {
+        Some(_) => {
+            let order = found.get::<Order>(&order_id).map_err(unread)?.state;
+            order.placed.as_ref().is_some_and(|placed| placed.cart_id != id)
         }
-        _ => vec![],
+        None => false,
     };
-    let wanted = lines_before.into_iter().chain(chosen).chain([stream.clone()]);
-    let mut found = app.read_many(wanted.collect()).await?;
-    let order_exists = found.remove(&order_stream).is_some_and(|read| is_anothers(&read.state, id));
-    let read = found.remove(&stream);
-    let Some(Snapshot { state: Aggregate::Cart(cart), .. }) = read.as_deref() else {
-        return Err(Problem::internal("the stream of a cart holds something else"));
-    };
-    let added = skus_of(cart).map(Sku::stream).filter(|stream| !found.contains_key(stream));
-    let added = app.read_many(added.collect()).await?;
-    found.extend(added);
-    let listings = skus_of(cart).map(|sku| (sku.clone(), listing(&found, sku))).collect();
+    let cart = &*found.get::<Cart>(&id).map_err(unread)?.state;
+    let added = skus_of(cart).map(Sku::stream).filter(|stream| !found.has(stream));
+    let found = app.read_many(added.collect()).await?.and(found);
+    let listings = skus_of(cart).map(|sku| Ok((sku.clone(), listing(&found, sku)?)));
+    let listings = listings.collect::<Result<_, Problem>>()?;
     Ok(Terms {
         channel: body.channel,
         occurred_at: body.occurred_at,
@@ -257,10 +252,4 @@ async fn terms(
 
 fn skus_of(cart: &Cart) -> impl Iterator<Item = &Sku> {
     cart.lines().iter().map(|line| &line.sku)
-}
-
-/// Whether this is an order, and of another cart.
-fn is_anothers(order: &Aggregate, cart: CartId) -> bool {
-    let Aggregate::Order(order) = order else { return false };
-    order.placed.as_ref().is_some_and(|placed| placed.cart_id != cart)
 }

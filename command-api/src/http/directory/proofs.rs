@@ -10,7 +10,7 @@ use infra::auth::Found;
 use rustc_hash::FxHashMap;
 use tokio::time::{Instant, sleep_until};
 
-use crate::engine::SubmitError;
+use crate::engine::ReadError;
 
 /// How long a read of the log stays a proof, if nothing newer speaks against it.
 const PROOF_AGE_MAX: Duration = Duration::from_secs(2);
@@ -35,7 +35,7 @@ pub(super) struct Proof {
 struct Read {
     began: Instant,
     ended: Instant,
-    result: Result<Found, SubmitError>,
+    result: Result<Found, ReadError>,
 }
 
 impl Proofs {
@@ -57,9 +57,9 @@ impl Proof {
         known: Option<&Found>,
         moment: Instant,
         read: impl FnOnce() -> F,
-    ) -> Result<Found, SubmitError>
+    ) -> Result<Found, ReadError>
     where
-        F: Future<Output = Result<Found, SubmitError>>,
+        F: Future<Output = Result<Found, ReadError>>,
     {
         if let Some(proven) = self.proven(known) {
             return Ok(proven);
@@ -188,7 +188,7 @@ mod tests {
         let (proof, wait_max) = (Proof::default(), Duration::from_secs(5));
         let read = || async {
             tokio::time::sleep(wait_max).await;
-            Err(SubmitError::NotOwner)
+            Err(ReadError::NotServed)
         };
         let began = Instant::now();
         let later = async {

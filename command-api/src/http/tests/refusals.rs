@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use domain::{
-    Event, State,
-    cart::Status as CartStatus,
+    Event,
+    cart::{Cart, Status as CartStatus},
     id::{CartId, OrderId, Sku, StreamId},
-    order::Status,
+    order::{Order, Status},
     shard::shard_of,
 };
 use infra::{
@@ -38,7 +38,7 @@ async fn an_order_id_that_is_taken_is_refused_at_the_checkout() {
     let (first, second) = (cart(&world).await, cart(&world).await);
     check_out(&world, first, &order_id).await.expect(202);
     check_out(&world, second, &order_id).await.expect_problem(409, "order.exists");
-    let State::Cart(cart) = world.read(&second.stream()).await else { panic!() };
+    let cart = world.read::<Cart>(&second).await;
     assert_eq!(cart.status, CartStatus::Open);
     check_out(&world, second, &new_uuid()).await.expect(202);
 }
@@ -57,7 +57,7 @@ async fn of_two_checkouts_at_once_as_one_order_one_is_refused_where_its_cart_tel
         assert_eq!(statuses, [202, 409], "{} {}", one.text, two.text);
         let loser = if one.status == 202 { second } else { first };
         eventually("the loser's cart is open", || async {
-            let State::Cart(cart) = world.read(&loser.stream()).await else { panic!() };
+            let cart = world.read::<Cart>(&loser).await;
             (cart.status == CartStatus::Open).then_some(())
         })
         .await;
@@ -97,7 +97,7 @@ async fn the_order_is_there_when_the_checkout_answers() {
         let path = format!("/v1/carts/{cart}/checkout");
         let seen = world.staff("POST", &path, checkout("tok_ok")).await.expect(202);
         let id: OrderId = seen.body["order_id"].as_str().unwrap().parse().unwrap();
-        let State::Order(order) = world.read(&id.stream()).await else { panic!() };
+        let order = world.read::<Order>(&id).await;
         assert!(order.placed.is_some());
         let again = world.staff("POST", &path, checkout("tok_ok")).await.expect(202);
         assert_eq!(again.body["order_id"], seen.body["order_id"]);

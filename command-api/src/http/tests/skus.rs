@@ -3,15 +3,16 @@
 use std::{sync::Arc, time::Duration};
 
 use domain::{
-    Command, State,
+    Listed,
+    addressed::Addressed,
     claim::{CONFIRM_WAIT, Standing},
-    id::{CausationId, CommandId, CorrelationId, ProductId, Sku, StreamId},
+    id::{CommandId, ProductId, Sku},
     money::{Currency, Money},
     product::{self, Details, Product, Status},
     sku::{self, SkuClaim},
 };
 use futures_util::future::join_all;
-use infra::log::{memory::MemoryLog, record::RequestHash};
+use infra::log::memory::MemoryLog;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -33,35 +34,19 @@ fn uuid(n: u128) -> String {
 
 impl World {
     /// What a handler does that dies before its next step.
-    async fn step(&self, stream: StreamId, command: Command) {
-        let id = Uuid::now_v7();
-        let submission = Submission {
-            stream,
-            command,
-            command_id: CommandId::new(id),
-            request_hash: RequestHash::of(&[id.as_bytes()]),
-            precondition: Default::default(),
-            actor: "test".into(),
-            correlation_id: CorrelationId::new(id),
-            causation_id: CausationId::new(id),
-            traceparent: None,
-        };
+    async fn step<A: Listed>(&self, id: &A::Id, command: A::Command) {
+        let (addressed, command_id) =
+            (Addressed::to::<A>(id, command), CommandId::new(Uuid::now_v7()));
+        let submission = Submission::new(addressed, command_id, "test".into());
         self.engine.submit(submission, Instant::now() + Duration::from_secs(10)).await.unwrap();
     }
 
-    async fn claim_of(&self, sku: &str) -> SkuClaim {
-        let sku: Sku = sku.parse().unwrap();
-        match self.read(&sku.stream()).await {
-            State::Sku(claim) => *claim,
-            other => panic!("{other:?}"),
-        }
+    async fn claim_of(&self, sku: &str) -> Arc<SkuClaim> {
+        self.read(&self::sku(sku)).await
     }
 
-    async fn product_of(&self, id: ProductId) -> Product {
-        match self.read(&id.stream()).await {
-            State::Product(product) => *product,
-            other => panic!("{other:?}"),
-        }
+    async fn product_of(&self, id: ProductId) -> Arc<Product> {
+        self.read(&id).await
     }
 
     async fn eventually_claimed(&self, sku: &str, expected: Standing<ProductId>) {
@@ -72,23 +57,18 @@ impl World {
     }
 }
 
-fn claim(product_id: ProductId) -> Command {
-    Command::Sku(sku::Command::Claim { product_id })
+fn claim(product_id: ProductId) -> sku::Command {
+    sku::Command::Claim { product_id }
 }
 
-fn create(sku: &str) -> Command {
+fn create(sku: &str) -> product::Command {
     let details = Details { name: "Tea".into(), ..Details::default() };
     let price = Money::new(250, Currency::USD);
-    Command::Product(product::Command::Create {
-        sku: sku.parse().unwrap(),
-        details,
-        price,
-        sku_taken: false,
-    })
+    product::Command::Create { sku: sku.parse().unwrap(), details, price, sku_taken: false }
 }
 
-fn stream(sku: &str) -> StreamId {
-    sku.parse::<Sku>().unwrap().stream()
+fn sku(code: &str) -> Sku {
+    code.parse().unwrap()
 }
 
 fn too_large(id: &str, sku: &str) -> Value {
@@ -170,7 +150,7 @@ async fn a_creation_that_is_refused_takes_no_claim_of_another_along() {
     let world = World::start();
     let owner: ProductId = ID.parse().unwrap();
     // Another request for the same product has come as far as this.
-    world.step(stream("T-1"), claim(owner)).await;
+    world.step::<SkuClaim>(&sku("T-1"), claim(owner)).await;
     let mut large = product(ID, "T-1");
     let attributes = (0..60).map(|n| (format!("text-{n}"), "x".repeat(10_000).into()));
     large["attributes"] = Value::Object(attributes.collect());
@@ -213,7 +193,7 @@ impl World {
 async fn a_claim_whose_handler_died_is_given_up() {
     let (manual, _time) = moving_clock();
     let world = World::over(Arc::new(MemoryLog::new(4)), manual.into());
-    world.step(stream("T-1"), claim(ProductId::new(Uuid::from_u128(1)))).await;
+    world.step::<SkuClaim>(&sku("T-1"), claim(ProductId::new(Uuid::from_u128(1)))).await;
     let attempt = || world.staff("POST", "/v1/products", product(ID, "T-1"));
     attempt().await.expect_problem(409, "sku.taken");
     tokio::time::sleep(CONFIRM_WAIT).await;
@@ -241,11 +221,11 @@ async fn a_draft_keeps_its_sku_for_good() {
 async fn what_a_dead_handler_left_of_a_creation_is_completed() {
     let world = World::start();
     let owner = ProductId::new(Uuid::from_u128(1));
-    world.step(stream("T-1"), claim(owner)).await;
-    world.step(owner.stream(), create("T-1")).await;
-    world.step(owner.stream(), Command::Product(product::Command::Publish)).await;
-    eventually("it is listed", || async { world.claim_of("T-1").await.listing }).await;
-    world.step(owner.stream(), Command::Product(product::Command::Archive)).await;
+    world.step::<SkuClaim>(&sku("T-1"), claim(owner)).await;
+    world.step::<Product>(&owner, create("T-1")).await;
+    world.step::<Product>(&owner, product::Command::Publish).await;
+    eventually("it is listed", || async { world.claim_of("T-1").await.listing.clone() }).await;
+    world.step::<Product>(&owner, product::Command::Archive).await;
     world.eventually_claimed("T-1", Standing::Free).await;
 }
 
@@ -254,7 +234,7 @@ async fn a_product_that_comes_after_its_sku_has_gone_is_archived_with_that_reaso
     let world = World::start();
     world.staff("POST", "/v1/products", product(ID, "T-1")).await.expect(201);
     let late = ProductId::new(Uuid::from_u128(1));
-    world.step(late.stream(), create("T-1")).await;
+    world.step::<Product>(&late, create("T-1")).await;
     eventually("it is archived", || async {
         (world.product_of(late).await.status == Status::Archived).then_some(())
     })

@@ -1,10 +1,9 @@
 //! A payment that waits for its buyer, and what its provider tells of it.
 
 use domain::{
-    State,
     id::{OrderId, PaymentId},
     order::Status,
-    payment,
+    payment::{self, Payment},
 };
 use serde_json::{Value, json};
 
@@ -21,12 +20,8 @@ async fn waiting(world: &World) -> (OrderId, PaymentId) {
     let order_id = world.buy("tea", 1, "tok_3ds").await;
     let payment_id = PaymentId::new(order_id.derive("payment"));
     eventually("waiting for the buyer", || async {
-        match world.read(&payment_id.stream()).await {
-            State::Payment(payment) => {
-                (payment.status == payment::Status::ActionRequired).then_some(())
-            }
-            _ => None,
-        }
+        let payment = world.read::<Payment>(&payment_id).await;
+        (payment.status == payment::Status::ActionRequired).then_some(())
     })
     .await;
     (order_id, payment_id)
@@ -80,7 +75,7 @@ async fn an_unsigned_webhook_is_not_believed() {
     world.guest("POST", PATH, body.clone()).await.expect_problem(401, "invalid_signature");
     let other = World::request("POST", "/v1/webhooks/payments/stripe");
     world.send(other.body("{}".into()).unwrap()).await.expect_problem(404, "not_found");
-    let State::Payment(payment) = world.read(&payment_id.stream()).await else { panic!() };
+    let payment = world.read::<Payment>(&payment_id).await;
     assert_eq!(payment.status, payment::Status::ActionRequired);
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use domain::{
-    aggregate::Evolve,
+    aggregate::Aggregate,
     cart::{Channel, Checkout, Totals},
     envelope::Provenance,
     id::{CausationId, CommandId, CorrelationId, EventId, StreamId},
@@ -86,9 +86,9 @@ fn check(plan: &Plan, expected: Expect) {
     let told = plan.steps.iter().map(|step| {
         let name = &step.name;
         match &step.action {
-            Action::Submit { stream, command } => {
-                let command = serde_json::to_string(command).unwrap();
-                format!("{name}: {stream} {command}\n")
+            Action::Submit(addressed) => {
+                let command = serde_json::to_string(addressed.command()).unwrap();
+                format!("{name}: {} {command}\n", addressed.stream())
             }
             Action::Authorise(request) => {
                 let Authorisation { payment_id, amount, method_token, expires_at } = request;

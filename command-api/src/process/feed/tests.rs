@@ -1,13 +1,13 @@
+use domain::{
+    addressed::Addressed,
+    id::CommandId,
+    stock::{self, Stock},
+};
 use std::time::Duration;
 
-use domain::{
-    Command,
-    id::{CausationId, CommandId, CorrelationId, Sku},
-    stock,
-};
 use infra::{
     clock::Clock,
-    log::{RequestHash, memory::MemoryLog},
+    log::memory::MemoryLog,
     shutdown::Shutdown,
     task::{self, Task},
 };
@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::*;
-use crate::engine::{Cluster, Node, Precondition, ShardError, Stores, Submission};
+use crate::engine::{Cluster, Node, ShardError, Stores, Submission};
 
 const ONLY: ShardId = ShardId::new(0);
 
@@ -39,18 +39,10 @@ impl Served {
 
     async fn receive(&self, keys: std::ops::Range<u128>) {
         for key in keys {
-            let id = Uuid::from_u128(key);
-            let submission = Submission {
-                stream: "A".parse::<Sku>().expect("a SKU").stock_stream(),
-                command: Command::Stock(stock::Command::Receive { quantity: 1, reference: None }),
-                command_id: CommandId::new(id),
-                request_hash: RequestHash::of(&[b"same"]),
-                precondition: Precondition::None,
-                actor: Arc::from("test"),
-                correlation_id: CorrelationId::new(id),
-                causation_id: CausationId::new(id),
-                traceparent: None,
-            };
+            let command_id = CommandId::new(Uuid::from_u128(key));
+            let receive = stock::Command::Receive { quantity: 1, reference: None };
+            let addressed = Addressed::to::<Stock>(&"A".parse().expect("a SKU"), receive);
+            let submission = Submission::new(addressed, command_id, "test".into());
             let deadline = Instant::now() + Duration::from_secs(20);
             self.engine.submit(submission, deadline).await.expect("an answer");
         }

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use domain::{
-    Command, Event, State,
+    Event, Listed,
+    addressed::Addressed,
     cart::{Checkout, Line},
     envelope::{Provenance, Recorded},
     id::{CausationId, CommandId, CorrelationId, EventId, OrderId, Sku, StepId, StreamId},
@@ -16,12 +17,7 @@ use domain::{
 use infra::{
     clock::{Clock, ManualClock},
     codec,
-    log::{
-        EventLog, EventRecord, Nonce,
-        memory::MemoryLog,
-        progress::Progress,
-        record::{Place, RequestHash},
-    },
+    log::{EventLog, EventRecord, Nonce, memory::MemoryLog, progress::Progress, record::Place},
     shutdown::Shutdown,
     task::{self, Task},
 };
@@ -29,12 +25,14 @@ use tokio::time::{Duration, Instant};
 use uuid::Uuid;
 
 use crate::{
-    engine::{
-        Cluster, Consistency, Engine, Node, Outcome, Precondition, Shard, Stores, Submission,
-    },
+    engine::{Cluster, Consistency, Engine, Node, Outcome, Shard, Stores, Submission},
     payment::{Desk, Sandbox},
     process::{
-        Managers, checkout::reservation, parked::Delivered, places::Places, verdicts::Verdicts,
+        Managers,
+        checkout::{CheckoutProcess, reservation},
+        parked::Delivered,
+        places::Places,
+        verdicts::Verdicts,
     },
     testing::moving_clock,
 };
@@ -68,26 +66,17 @@ impl Rig {
         Self { managers, clock: manual, _tasks: tasks }
     }
 
-    pub(super) async fn submit(&self, stream: StreamId, command: Command) {
-        let id = Uuid::now_v7();
-        let submission = Submission {
-            stream,
-            command,
-            command_id: CommandId::new(id),
-            request_hash: RequestHash::of(&[id.as_bytes()]),
-            precondition: Precondition::None,
-            actor: "test".into(),
-            correlation_id: CorrelationId::new(id),
-            causation_id: CausationId::new(id),
-            traceparent: None,
-        };
+    pub(super) async fn submit<A: Listed>(&self, id: &A::Id, command: A::Command) {
+        let (addressed, command_id) =
+            (Addressed::to::<A>(id, command), CommandId::new(Uuid::now_v7()));
+        let submission = Submission::new(addressed, command_id, "test".into());
         let deadline = Instant::now() + Duration::from_secs(10);
         let answer = self.managers.engine.submit(submission, deadline).await.unwrap();
         assert!(matches!(answer.outcome, Outcome::Committed { .. }), "{answer:?}");
     }
 
     pub(super) async fn tell_stock(&self, sku: &Sku, command: stock::Command) {
-        self.submit(sku.stock_stream(), Command::Stock(command)).await;
+        self.submit::<Stock>(sku, command).await;
     }
 
     pub(super) async fn receive(&self, sku: &Sku, quantity: u32) {
@@ -99,18 +88,16 @@ impl Rig {
         self.tell_stock(sku, stock::Command::Reserve { reservation_id, order_id, quantity }).await;
     }
 
-    pub(super) async fn read(&self, stream: &StreamId) -> State {
-        self.managers.engine.read(stream, Consistency::Linearizable).await.unwrap().state.clone()
+    pub(super) async fn read<A: Listed>(&self, id: &A::Id) -> Arc<A> {
+        self.managers.engine.read(id, Consistency::Linearizable).await.unwrap().state
     }
 
-    pub(super) async fn stock(&self, sku: &Sku) -> Stock {
-        let State::Stock(stock) = self.read(&sku.stock_stream()).await else { panic!() };
-        *stock
+    pub(super) async fn stock(&self, sku: &Sku) -> Arc<Stock> {
+        self.read(sku).await
     }
 
-    pub(super) async fn order(&self) -> Order {
-        let State::Order(order) = self.read(&ORDER.stream()).await else { panic!() };
-        *order
+    pub(super) async fn order(&self) -> Arc<Order> {
+        self.read(&ORDER).await
     }
 
     /// Runs an event with what is known of it. What had become of its steps if one of them cannot be
@@ -118,7 +105,8 @@ impl Rig {
     pub(super) async fn run(&self, event: &Recorded, process: &Process) -> Option<Vec<Taken>> {
         let mut place = Places::new(1).try_take().unwrap();
         let verdicts = Verdicts::of(process, event.id);
-        self.managers.run(event, &verdicts, &mut place).await.err().map(|it| it.taken)
+        let run = self.managers.run::<CheckoutProcess>(event, &verdicts, &mut place);
+        run.await.err().map(|it| it.taken)
     }
 
     /// Runs an event as it comes from the log, with what is known of it, and parks what cannot be done.
@@ -140,13 +128,13 @@ impl Rig {
             shard,
             span: 1..2,
         };
-        let verdicts = Verdicts::of(&self.parked(event).await, event.id);
+        let verdicts = Verdicts::of(&*self.parked(event).await, event.id);
         let place = Places::new(1).try_take().unwrap();
         self.managers.handle(&delivered, &verdicts, place).await;
     }
 
     /// What the log holds of parked steps of an event's shard.
-    pub(super) async fn parked(&self, event: &Recorded) -> Process {
+    pub(super) async fn parked(&self, event: &Recorded) -> Arc<Process> {
         self.managers.decided(self.managers.engine.shard_of(&event.stream)).await
     }
 
@@ -159,8 +147,8 @@ impl Rig {
             unreachable!("it is one")
         };
         let command = process::Command::Park { step_id, step, failure, attempt, taken };
-        let stream = self.managers.engine.shard_of(&event.stream).process_stream();
-        self.submit(stream, Command::Process(command)).await;
+        let shard = self.managers.engine.shard_of(&event.stream);
+        self.submit::<Process>(&shard, command).await;
     }
 }
 

@@ -1,12 +1,12 @@
 //! Steps that an operator skips: refused, unless somebody else has done them meanwhile.
 
 use domain::{
-    Command, Event, State,
-    cart::{self, Channel, NewLine, Status as CartStatus, Terms},
+    Event,
+    cart::{self, Cart, Channel, NewLine, Status as CartStatus, Terms},
     envelope::Recorded,
     id::{CartId, ProductId},
     money::{Currency, Money},
-    order::{self, Status},
+    order::{self, Order, Status},
     sku::Listing,
 };
 use uuid::Uuid;
@@ -20,13 +20,13 @@ fn checked_out(checkout: cart::Checkout) -> Recorded {
     recorded(CART.stream(), 2, Event::Cart(event))
 }
 
-fn place(checkout: cart::Checkout) -> Command {
-    Command::Order(order::Command::Place { cart_id: CART, checkout })
+fn place(checkout: cart::Checkout) -> order::Command {
+    order::Command::Place { cart_id: CART, checkout }
 }
 
 async fn cart(rig: &Rig) -> cart::Cart {
-    let State::Cart(cart) = rig.read(&CART.stream()).await else { panic!() };
-    *cart
+    let cart = rig.read::<Cart>(&CART).await;
+    (*cart).clone()
 }
 
 async fn check_out(rig: &Rig) -> cart::Checkout {
@@ -42,7 +42,7 @@ async fn check_out(rig: &Rig) -> cart::Checkout {
         listings: vec![(tea(), Some(listing()))],
     };
     let command = cart::Command::CheckOut { order_id: ORDER, terms };
-    rig.submit(CART.stream(), Command::Cart(command)).await;
+    rig.submit::<Cart>(&CART, command).await;
     cart(rig).await.checkout().unwrap()
 }
 
@@ -61,7 +61,7 @@ async fn checked_out_cart() -> (Rig, cart::Checkout) {
     let rig = Rig::start();
     let line = NewLine { sku: tea(), quantity: 1, adjustments: vec![], listing: Some(listing()) };
     let create = cart::Command::Create { currency: Currency::USD, staff: false, lines: vec![line] };
-    rig.submit(CART.stream(), Command::Cart(create)).await;
+    rig.submit::<Cart>(&CART, create).await;
     let checkout = check_out(&rig).await;
     (rig, checkout)
 }
@@ -73,7 +73,7 @@ async fn a_skipped_order_that_stands_leaves_its_cart_checked_out() {
     let event = checked_out(checkout.clone());
     rig.run(&event, &parked("place", &order)).await.expect("it waits");
     // The client tries again, and its handler places the order.
-    rig.submit(order.clone(), place(checkout)).await;
+    rig.submit::<Order>(&ORDER, place(checkout)).await;
     assert_eq!(rig.run(&event, &skipped("place", &order)).await, None);
     let cart = cart(&rig).await;
     assert_eq!((cart.status, cart.refusal), (CartStatus::CheckedOut, None));
@@ -93,7 +93,7 @@ async fn a_skipped_order_that_does_not_stand_opens_its_cart_and_only_once() {
     // The buyer checks out once more; then the first checkout comes again, days later.
     rig.clock.advance(tokio::time::Duration::from_hours(25));
     let again = check_out(&rig).await;
-    rig.submit(order, place(again)).await;
+    rig.submit::<Order>(&ORDER, place(again)).await;
     assert_eq!(rig.run(&event, &skipped).await, None);
     assert_eq!(cart(&rig).await.status, CartStatus::CheckedOut);
 }
@@ -105,7 +105,7 @@ async fn a_skipped_reservation_that_stands_counts_as_done() {
         for sku in [tea(), milk()] {
             rig.receive(&sku, 5).await;
         }
-        rig.submit(ORDER.stream(), place(agreed())).await;
+        rig.submit::<Order>(&ORDER, place(agreed())).await;
         if held {
             rig.reserve(&tea(), ORDER, 2).await;
         }

@@ -2,11 +2,11 @@
 //! for days, or a follower stood still.
 
 use domain::{
-    Command, Event,
+    Event,
     envelope::Recorded,
     id::{CartId, OrderId, PaymentId, Sku, StepId},
-    order::{self, Status},
-    payment,
+    order::{self, Order, Status},
+    payment::{self, Payment},
     process::Process,
     stock,
 };
@@ -36,19 +36,19 @@ async fn paid_order(held: &[Sku]) -> Rig {
     let checkout = agreed();
     let (amount, method_token) = (checkout.totals.total, checkout.method_token.clone());
     let place = order::Command::Place { cart_id: CartId::new(Uuid::nil()), checkout };
-    rig.submit(ORDER.stream(), Command::Order(place)).await;
+    rig.submit::<Order>(&ORDER, place).await;
     for sku in [tea(), milk()] {
         rig.receive(&sku, 5).await;
     }
     for sku in held {
         rig.reserve(sku, ORDER, 2).await;
     }
-    rig.submit(ORDER.stream(), Command::Order(order::Command::RecordStockReserved)).await;
+    rig.submit::<Order>(&ORDER, order::Command::RecordStockReserved).await;
     let provider = "sandbox".to_owned();
     let request = payment::Command::Request { order_id: ORDER, amount, provider, method_token };
     let authorise = payment::Command::RecordAuthorisation { reference: "r".to_owned() };
     for command in [request, authorise] {
-        rig.submit(payment_id().stream(), Command::Payment(command)).await;
+        rig.submit::<Payment>(&payment_id(), command).await;
     }
     rig
 }

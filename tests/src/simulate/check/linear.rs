@@ -7,7 +7,11 @@
 //! answer. Taking the oldest that fits leaves most room for the others, so greed is exact.
 
 use command_api::engine::Outcome;
-use domain::{State, aggregate::RejectionKind, id::StreamId};
+use domain::{
+    State,
+    aggregate::{Refusal, RejectionKind},
+    id::StreamId,
+};
 
 use super::{
     super::{
@@ -62,7 +66,7 @@ impl Read {
 pub(super) fn check(world: &World, truth: &Truth<'_>) -> Result<(), Violation> {
     for stream in truth.streams.keys() {
         let mut reads = reads(stream, world);
-        let plans = world.plans.iter().filter(|plan| plan.stream == *stream);
+        let plans = world.plans.iter().filter(|plan| plan.addressed.stream() == stream);
         let mut calls: Vec<Call<'_>> = plans.filter_map(|plan| call(plan, world, truth)).collect();
         check_stream(&mut calls, &mut reads, truth)?;
     }
@@ -143,7 +147,8 @@ fn revision_at(
         let outcome = &logged.outcome;
         let detail = format!(
             "{} ({:?}) came to {outcome:?}; {detail}; revision {floor} was known before",
-            plan.name, plan.command
+            plan.name,
+            plan.addressed.command()
         );
         Err(Violation::new("aggregates are linearizable", detail).about(&plan.name))
     };
@@ -156,7 +161,7 @@ fn revision_at(
         };
     }
     // The log tells no more than this of when it was decided.
-    let states = &truth.streams[&call.plan.stream];
+    let states = &truth.streams[call.plan.addressed.stream()];
     let newest = call.logged.revision;
     let fits = |revision: &u64| {
         usize::try_from(*revision).ok().and_then(|revision| states.get(revision)).is_some_and(
@@ -189,7 +194,7 @@ fn expected(plan: &Plan, state: &State, revision: u64) -> Option<Outcome> {
         });
     }
     // Only deadlines look at the time, and those are no client's command.
-    match state.decide(&plan.command, domain::timestamp::Timestamp::default()) {
+    match state.decide(plan.addressed.command(), domain::timestamp::Timestamp::default()) {
         Ok(events) if events.is_empty() => Some(Outcome::Unchanged { revision }),
         Ok(_) => None,
         Err(rejection) => Some(Outcome::Rejected {

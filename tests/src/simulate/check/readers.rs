@@ -1,7 +1,5 @@
 //! All readers agree: the reader machine over the whole log, each node's state, the read model.
 
-use std::sync::Arc;
-
 use command_api::engine::{Snapshot, SubmitError};
 use domain::id::StreamId;
 use infra::log::{Offset, Reader, Stepped};
@@ -16,7 +14,7 @@ pub(super) struct View {
     node: usize,
     /// The last commit that it has read.
     seq: u64,
-    snapshots: Vec<(StreamId, Result<Arc<Snapshot>, SubmitError>)>,
+    snapshots: Vec<(StreamId, Result<Snapshot, SubmitError>)>,
 }
 
 /// A node may have to load a state to tell of it.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use command_api::engine::{EventRef, Outcome};
 use domain::{
-    Command, Event, State,
+    Event, State,
     id::{CommandId, StreamId},
     timestamp::Timestamp,
 };
@@ -53,7 +53,8 @@ impl<'a> Truth<'a> {
         let mut truth =
             Self { commits: vec![], outcomes: BTreeMap::new(), streams: BTreeMap::new() };
         for plan in &world.plans {
-            truth.streams.insert(plan.stream.clone(), vec![plan.stream.stream_type().empty()]);
+            let stream = plan.addressed.stream();
+            truth.streams.insert(stream.clone(), vec![stream.stream_type().empty()]);
         }
         for commit in commits {
             match &commit.body {
@@ -85,8 +86,8 @@ impl<'a> Truth<'a> {
         };
         let request_hash = first.request_hash.unwrap_or(RequestHash([0; 16]));
         let plan = plan_of(world, command_id, request_hash);
-        let expire = Command::expire(first.stream.stream_type());
-        let command = plan.map(|plan| &plan.command).or(expire.as_ref());
+        let expire = first.stream.stream_type().expire();
+        let command = plan.map(|plan| plan.addressed.command()).or(expire.as_ref());
         let before = self.revision(&first.stream);
         if plan.and_then(|plan| plan.expected_revision).is_some_and(|wanted| wanted != before) {
             return wrong(format!("committed at revision {before}, against If-Match"));
@@ -137,7 +138,7 @@ impl<'a> Truth<'a> {
                 _ => return Err(Violation::new("decisions are right", outcome.body.to_string())),
             };
             let plan = plan_of(world, command_id, request_hash);
-            let revision = plan.map_or(0, |plan| self.revision(&plan.stream));
+            let revision = plan.map_or(0, |plan| self.revision(plan.addressed.stream()));
             let next_offset = commit.next_offset;
             let logged = Logged { request_hash, outcome: stored, next_offset, revision };
             self.outcomes.insert(command_id, logged);

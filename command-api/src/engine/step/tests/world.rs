@@ -3,10 +3,10 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use domain::{
-    Command,
-    id::{CausationId, CommandId, CorrelationId, OrderId, ReservationId, Sku, StreamId},
+    addressed::Addressed,
+    id::{CommandId, OrderId, ReservationId, Sku, StreamId},
     shard::ShardId,
-    stock,
+    stock::{self, Stock},
     timestamp::Timestamp,
 };
 use infra::log::{
@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::super::{
     super::{
-        Answer, Outcome, Precondition, Submission, SubmitError,
+        Answer, Outcome, Submission, SubmitError,
         effect::{Effect, Input, RequestId, TakeOverReason},
         store::{Batch, MemoryStore, StateStore},
     },
@@ -286,18 +286,10 @@ impl World {
 
 /// To the stock that all tests are about.
 pub(super) fn submission(key: u128, command: stock::Command) -> Submission {
-    let id = Uuid::from_u128(key);
-    Submission {
-        stream: stream(),
-        command: Command::Stock(command),
-        command_id: CommandId::new(id),
-        request_hash: RequestHash::of(&[b"same"]),
-        precondition: Precondition::None,
-        actor: Arc::from("test"),
-        correlation_id: CorrelationId::new(id),
-        causation_id: CausationId::new(id),
-        traceparent: None,
-    }
+    let addressed = Addressed::to::<Stock>(&sku(), command);
+    let submission =
+        Submission::new(addressed, CommandId::new(Uuid::from_u128(key)), Arc::from("test"));
+    Submission { request_hash: RequestHash::of(&[b"same"]), ..submission }
 }
 
 pub(super) fn receive(quantity: u32) -> stock::Command {
@@ -321,8 +313,12 @@ pub(super) fn reserve_as(id: u128, quantity: u32) -> stock::Command {
     }
 }
 
+fn sku() -> Sku {
+    "A-1".parse().expect("a SKU")
+}
+
 pub(super) fn stream() -> StreamId {
-    "A-1".parse::<Sku>().expect("a SKU").stock_stream()
+    sku().stock_stream()
 }
 
 fn claim(nonce: Nonce) -> OutgoingRecord {

@@ -1,8 +1,7 @@
 mod trouble;
 
 use domain::{
-    Event, State, StreamType,
-    testing::{NOW, sample},
+    Event, State, StreamType, aggregate::Aggregate, stock::Stock, testing::NOW,
     timestamp::Timestamp,
 };
 use infra::log::{Nonce, RequestHash};
@@ -71,12 +70,12 @@ fn stream(number: u64) -> StreamId {
     StreamId::new(StreamType::Stock, number)
 }
 
-fn snapshot(number: u64) -> Arc<Snapshot> {
+fn snapshot(number: u64) -> Snapshot {
     let mut state = StreamType::Stock.empty();
-    for event in sample::stock() {
+    for event in Stock::samples() {
         assert!(state.evolve(&Event::Stock(event)));
     }
-    Arc::new(Snapshot { state, revision: number })
+    Snapshot { state, revision: number }
 }
 
 fn known(number: u64) -> Arc<Known> {

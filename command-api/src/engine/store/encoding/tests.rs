@@ -1,4 +1,4 @@
-use domain::{Event, FOLD_VERSION, StreamType, testing::sample};
+use domain::{Event, FOLD_VERSION, StreamType};
 use expect_test::expect;
 use proptest::{prelude::*, sample::select};
 use sha2::{Digest, Sha256};
@@ -16,7 +16,7 @@ fn folded(kind: StreamType, events: &[&Event]) -> Snapshot {
 }
 
 fn samples(kind: StreamType) -> Vec<Event> {
-    sample::events().into_iter().filter(|event| event.stream_type() == kind).collect()
+    Event::samples().into_iter().filter(|event| event.stream_type() == kind).collect()
 }
 
 fn known(outcome: Outcome) -> Known {
@@ -112,7 +112,7 @@ proptest! {
         let picked: Vec<&Event> = picks.iter().map(|pick| pick.get(&events)).collect();
         let snapshot = folded(kind, &picked);
         let found = read_state(&state(&snapshot).unwrap());
-        prop_assert_eq!(found.snapshot, Ok(Arc::new(snapshot)));
+        prop_assert_eq!(found.snapshot, Ok(snapshot));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! What goes wrong with files, and entries that cannot be decoded.
 
+use domain::{aggregate::Aggregate, stock::Stock};
 use std::{fs::File, process::Command};
 
-use domain::testing::sample;
 use infra::{codec, log};
 
 use super::{
@@ -60,7 +60,7 @@ fn a_store_with_an_unreadable_stream_is_kept_until_a_release_can_read_it() {
     assert_eq!(found(1), Err(Unread::Unknown));
 
     // As if an earlier release had not known a type that this one does.
-    let (event_type, value) = codec::encode(&Event::Stock(sample::stock().remove(0)));
+    let (event_type, value) = codec::encode(&Event::Stock(Stock::samples().remove(0)));
     next.states[0].snapshot = Err(Unread::Event(unread_event(&event_type, &value)));
     store.write(&next).unwrap();
     drop(store);

@@ -1,0 +1,96 @@
+//! What a process manager is, and the list of those that there are.
+
+use async_trait::async_trait;
+use domain::{StreamType, envelope::Recorded};
+use infra::{codec, log::EventRecord};
+
+use super::{
+    Managers,
+    catalogue::CatalogueProcess,
+    checkout::CheckoutProcess,
+    places::Place,
+    plan::{Failed, Outcome, Plan, Unfinished},
+    verdicts::Verdicts,
+};
+
+/// All there are. An event that several want is run by each; what they call their steps on one stream
+/// must differ then, for the name makes the command's id.
+pub(super) const ALL: &[&dyn AnyProcessManager] = &[&CatalogueProcess, &CheckoutProcess];
+
+/// Those that want an event.
+pub(super) fn of(event: &EventRecord) -> impl Iterator<Item = &'static dyn AnyProcessManager> {
+    let kind = event.stream.stream_type();
+    let name = codec::event_name(&event.event_type).unwrap_or_default().to_owned();
+    ALL.iter().copied().filter(move |manager| manager.wants(kind, &name))
+}
+
+/// Turns events into commands. All but `load` is pure.
+pub(super) trait ProcessManager: Send + Sync + 'static {
+    /// As events name who acts, and as operators see it.
+    const NAME: &'static str;
+
+    /// What is read before it reacts.
+    type Loaded: Send;
+    /// What the outcomes of its steps are for.
+    type Next: Default + Send + Sync;
+
+    /// Whether it reacts to events of this name in streams of this kind; others are not even decoded.
+    /// One that this release cannot read is parked if it is wanted.
+    fn wants(kind: StreamType, event: &str) -> bool;
+
+    fn load(
+        managers: &Managers,
+        event: &Recorded,
+    ) -> impl Future<Output = Result<Self::Loaded, Failed>> + Send;
+
+    /// What an event asks for.
+    fn react(event: &Recorded, loaded: Self::Loaded) -> Plan<Self::Next>;
+
+    /// Whether [`ProcessManager::proceed`] deals with a no that has this code. Any other no is nobody's
+    /// business, so somebody has to look at it.
+    fn takes(next: &Self::Next, code: &str) -> bool;
+
+    /// What the outcomes of a plan's steps, in their order, lead to.
+    fn proceed(next: Self::Next, outcomes: &[Outcome]) -> Plan<Self::Next>;
+}
+
+/// A process manager, whatever its steps are.
+#[async_trait]
+pub(super) trait AnyProcessManager: Send + Sync {
+    fn name(&self) -> &'static str;
+
+    fn wants(&self, kind: StreamType, event: &str) -> bool;
+
+    /// Does all that an event asks for.
+    ///
+    /// # Errors
+    /// The steps that cannot be done, none of which `verdicts` told to be left out.
+    async fn run(
+        &self,
+        managers: &Managers,
+        event: &Recorded,
+        verdicts: &Verdicts,
+        place: &mut Place,
+    ) -> Result<(), Unfinished>;
+}
+
+#[async_trait]
+impl<P: ProcessManager> AnyProcessManager for P {
+    fn name(&self) -> &'static str {
+        P::NAME
+    }
+
+    fn wants(&self, kind: StreamType, event: &str) -> bool {
+        P::wants(kind, event)
+    }
+
+    async fn run(
+        &self,
+        managers: &Managers,
+        event: &Recorded,
+        verdicts: &Verdicts,
+        place: &mut Place,
+    ) -> Result<(), Unfinished> {
+        managers.run::<P>(event, verdicts, place).await
+    }
+}
