@@ -66,11 +66,13 @@ pub(super) struct Price {
     currency: money::Currency,
 }
 
-impl Price {
-    pub(super) fn check(&self, fields: &mut Fields, at: &str) {
-        fields.value(format!("{at}/amount"), &self.amount);
+impl Validate for Price {
+    fn validate(&self, fields: &mut Fields) {
+        fields.value("/amount", &self.amount);
     }
+}
 
+impl Price {
     pub(super) fn into_money(self) -> money::Money {
         money::Money::new(self.amount.get(), self.currency)
     }
@@ -92,19 +94,21 @@ pub(super) struct AddressBody {
     country: String,
 }
 
-impl AddressBody {
-    pub(super) fn check(&self, fields: &mut Fields, at: &str) {
+impl Validate for AddressBody {
+    fn validate(&self, fields: &mut Fields) {
         let Self { name, line1, line2, city, region, postal_code, country } = self;
-        for (field, text) in [("name", name), ("line1", line1), ("city", city)] {
-            fields.value(format!("{at}/{field}"), text);
+        for (at, text) in [("/name", name), ("/line1", line1), ("/city", city)] {
+            fields.value(at, text);
         }
-        for (field, text) in [("line2", line2), ("region", region), ("postal_code", postal_code)] {
-            fields.value(format!("{at}/{field}"), text);
+        for (at, text) in [("/line2", line2), ("/region", region), ("/postal_code", postal_code)] {
+            fields.value(at, text);
         }
         let detail = "must be an ISO 3166-1 alpha-2 code such as DE";
-        fields.check(format!("{at}/country"), "invalid", country::is_country(country), detail);
+        fields.check("/country", "invalid", country::is_country(country), detail);
     }
+}
 
+impl AddressBody {
     pub(super) fn into_address(self) -> Address {
         let Self { name, line1, line2, city, region, postal_code, country } = self;
         // Forms send what was left blank.
@@ -134,11 +138,10 @@ const ADJUSTMENTS_MAX: usize = 100;
 
 pub(super) type Adjustments = Bounded<AdjustmentBody, ADJUSTMENTS_MAX>;
 
-pub(super) fn check_adjustments(fields: &mut Fields, at: &str, adjustments: &[AdjustmentBody]) {
-    for (index, adjustment) in adjustments.iter().enumerate() {
-        let at = format!("{at}/adjustments/{index}");
-        fields.value(format!("{at}/kind"), &adjustment.kind);
-        fields.value(format!("{at}/reason"), &adjustment.reason);
+impl Validate for AdjustmentBody {
+    fn validate(&self, fields: &mut Fields) {
+        fields.value("/kind", &self.kind);
+        fields.value("/reason", &self.reason);
     }
 }
 
@@ -177,7 +180,7 @@ mod tests {
         change(&mut body);
         let body: AddressBody = serde_json::from_value(body).unwrap();
         let mut fields = Fields::default();
-        body.check(&mut fields, "");
+        body.validate(&mut fields);
         (fields, body.into_address())
     }
 

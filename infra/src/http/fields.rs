@@ -1,6 +1,6 @@
 //! Errors of single fields, gathered so that a client learns of all of them at once.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt::Display};
 
 use serde::Serialize;
 
@@ -62,6 +62,15 @@ pub trait Validate {
 impl Validate for () {}
 impl Validate for serde_json::Value {}
 
+/// What is not there has nothing wrong.
+impl<T: Validate> Validate for Option<T> {
+    fn validate(&self, fields: &mut Fields) {
+        if let Some(value) = self {
+            value.validate(fields);
+        }
+    }
+}
+
 impl Fields {
     /// Errors that one answer lists. More of them help nobody.
     const ERRORS_MAX: usize = 100;
@@ -87,6 +96,23 @@ impl Fields {
     ) {
         if !holds {
             self.add(pointer, code, detail);
+        }
+    }
+
+    /// Adds what is wrong with a part of the request that stands at this pointer, which is put in words
+    /// only then.
+    pub fn within(&mut self, at: impl Display, part: &impl Validate) {
+        let before = self.0.len();
+        part.validate(self);
+        for FieldError { pointer, .. } in self.0.iter_mut().skip(before) {
+            *pointer = bounded(format!("{at}{pointer}").into(), POINTER_BYTES_MAX);
+        }
+    }
+
+    /// [`Fields::within`] of each item of a list.
+    pub fn each(&mut self, at: &str, items: &[impl Validate]) {
+        for (index, item) in items.iter().enumerate() {
+            self.within(format_args!("{at}/{index}"), item);
         }
     }
 

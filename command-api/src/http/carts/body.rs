@@ -14,7 +14,7 @@ use infra::http::{
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::http::shapes::{Adjustments, check_adjustments};
+use crate::http::shapes::Adjustments;
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -38,7 +38,7 @@ pub(super) type Lines = Bounded<LineBody, LINES_MAX>;
 
 impl Validate for NewCart {
     fn validate(&self, fields: &mut Fields) {
-        check_lines(fields, &self.lines);
+        fields.each("/lines", &self.lines);
     }
 }
 
@@ -55,16 +55,10 @@ pub(super) struct LineBody {
     pub(super) adjustments: Adjustments,
 }
 
-impl LineBody {
-    fn check(&self, fields: &mut Fields, at: &str) {
-        fields.value(format!("{at}/quantity"), &self.quantity);
-        check_adjustments(fields, at, &self.adjustments);
-    }
-}
-
 impl Validate for LineBody {
     fn validate(&self, fields: &mut Fields) {
-        self.check(fields, "");
+        fields.value("/quantity", &self.quantity);
+        fields.each("/adjustments", &self.adjustments);
     }
 }
 
@@ -76,13 +70,7 @@ pub(super) struct AllLines {
 
 impl Validate for AllLines {
     fn validate(&self, fields: &mut Fields) {
-        check_lines(fields, &self.lines);
-    }
-}
-
-fn check_lines(fields: &mut Fields, lines: &[LineBody]) {
-    for (index, line) in lines.iter().enumerate() {
-        line.check(fields, &format!("/lines/{index}"));
+        fields.each("/lines", &self.lines);
     }
 }
 
@@ -98,6 +86,6 @@ pub(super) struct LineChange {
 impl Validate for LineChange {
     fn validate(&self, fields: &mut Fields) {
         fields.value("/quantity", &self.quantity);
-        check_adjustments(fields, "", self.adjustments.as_deref().unwrap_or_default());
+        fields.each("/adjustments", self.adjustments.as_deref().unwrap_or_default());
     }
 }

@@ -86,9 +86,7 @@ struct PaymentBody {
 impl Validate for Checkout {
     fn validate(&self, fields: &mut Fields) {
         fields.value("/email", &self.email);
-        if let Some(address) = &self.shipping_address {
-            address.check(fields, "/shipping_address");
-        }
+        fields.within("/shipping_address", &self.shipping_address);
         fields.value("/customer_reference", &self.customer_reference);
         fields.value("/payment/method_token", &self.payment.method_token);
     }

@@ -57,19 +57,10 @@ pub(super) struct NewProduct {
 
 impl Validate for NewProduct {
     fn validate(&self, fields: &mut Fields) {
-        fields.value("/name", &self.name);
-        fields.value("/description", &self.description);
-        for (at, text) in [
-            ("/department", &self.department),
-            ("/category", &self.category),
-            ("/product_type", &self.product_type),
-            ("/brand", &self.brand),
-        ] {
-            fields.value(at, text);
-        }
-        self.attributes.check(fields);
+        let words = [&self.department, &self.category, &self.product_type, &self.brand];
+        check_details(fields, &self.name, &self.description, words, &self.attributes);
         check_new_sku(fields, "/sku", &self.sku);
-        self.price.check(fields, "/price");
+        fields.within("/price", &self.price);
     }
 }
 
@@ -119,18 +110,26 @@ pub(super) struct ProductPatch {
 
 impl Validate for ProductPatch {
     fn validate(&self, fields: &mut Fields) {
-        fields.value("/name", &self.name);
-        fields.value("/description", &self.description);
-        for (at, text) in [
-            ("/department", &self.department),
-            ("/category", &self.category),
-            ("/product_type", &self.product_type),
-            ("/brand", &self.brand),
-        ] {
-            fields.value(at, text);
-        }
-        self.attributes.check(fields);
+        let words = [&self.department, &self.category, &self.product_type, &self.brand];
+        check_details(fields, &self.name, &self.description, words, &self.attributes);
     }
+}
+
+/// What a product and a change of it have alike: in a change, more of it may be absent.
+fn check_details<V: Value>(
+    fields: &mut Fields,
+    name: &impl Value,
+    description: &impl Value,
+    words: [&V; 4],
+    attributes: &Attributes,
+) {
+    fields.value("/name", name);
+    fields.value("/description", description);
+    for (at, word) in ["/department", "/category", "/product_type", "/brand"].into_iter().zip(words)
+    {
+        fields.value(at, word);
+    }
+    fields.within("/attributes", attributes);
 }
 
 impl ProductPatch {
@@ -161,7 +160,7 @@ pub(super) struct NewPrice {
 
 impl Validate for NewPrice {
     fn validate(&self, fields: &mut Fields) {
-        self.price.check(fields, "/price");
+        fields.within("/price", &self.price);
     }
 }
 
@@ -170,18 +169,22 @@ impl Validate for NewPrice {
 #[serde(transparent)]
 pub(super) struct Attributes(BTreeMap<ShortOrBlank, Option<AttributeBody>>);
 
-impl Attributes {
-    fn check(&self, fields: &mut Fields) {
-        let detail = format!("must have at most {ATTRIBUTES_MAX} members");
-        fields.check("/attributes", "too_many", self.0.len() <= ATTRIBUTES_MAX, detail);
+impl Validate for Attributes {
+    fn validate(&self, fields: &mut Fields) {
+        if self.0.len() > ATTRIBUTES_MAX {
+            fields.add("", "too_many", format!("must have at most {ATTRIBUTES_MAX} members"));
+        }
         for (name, value) in &self.0 {
-            // RFC 6901 escapes these two in a pointer.
-            let at = format!("/attributes/{}", name.replace('~', "~0").replace('/', "~1"));
-            fields.value(at.clone(), name);
-            fields.value(at, value);
+            for (code, detail) in [name.fault(), value.fault()].into_iter().flatten() {
+                // RFC 6901 escapes these two in a pointer.
+                let name = name.replace('~', "~0").replace('/', "~1");
+                fields.add(format!("/{name}"), code, detail);
+            }
         }
     }
+}
 
+impl Attributes {
     /// `None` stands where `null` did.
     pub(super) fn into_values(self) -> impl Iterator<Item = (String, Option<Attribute>)> {
         self.0.into_iter().map(|(name, value)| (name.into_string(), value.map(|value| value.0)))

@@ -49,9 +49,13 @@ enum Channel {
 impl Validate for Cart {
     fn validate(&self, fields: &mut Fields) {
         fields.value("/email", &self.email);
-        for (index, line) in self.lines.iter().enumerate() {
-            fields.value(format!("/lines/{index}/quantity"), &line.quantity);
-        }
+        fields.each("/lines", &self.lines);
+    }
+}
+
+impl Validate for Line {
+    fn validate(&self, fields: &mut Fields) {
+        fields.value("/quantity", &self.quantity);
     }
 }
 
