@@ -91,14 +91,8 @@ impl Caller {
     }
 
     /// # Errors
-    /// 401 without a key, 403 with a key that lacks the role.
-    pub fn require(&self, role: Role) -> Result<(), Problem> {
-        self.require_any(&[role])
-    }
-
-    /// # Errors
     /// 401 without a key, 403 with a key that has none of the roles (it names the first).
-    pub fn require_any(&self, roles: &[Role]) -> Result<(), Problem> {
+    pub fn require(&self, roles: &[Role]) -> Result<(), Problem> {
         if roles.iter().any(|role| self.has(*role)) {
             return Ok(());
         }

@@ -27,7 +27,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     answer::{Accepted, Reply},
-    incoming::{Incoming, Operator},
+    incoming::Incoming,
     shapes::{CommandHeaders, Empty, Short},
     state::AppState,
 };
@@ -101,7 +101,6 @@ struct Issued {
 )]
 async fn issue(
     State(app): State<AppState>,
-    _: Operator,
     Incoming { origin, body }: Incoming<NewKey>,
 ) -> Result<Response, Problem> {
     let id = ApiKeyId::new(origin.new_id("api_key"));
@@ -132,7 +131,6 @@ async fn issue(
 )]
 async fn revoke(
     State(app): State<AppState>,
-    _: Operator,
     Path(id): Path<ApiKeyId>,
     Incoming { origin, .. }: Incoming<Empty>,
 ) -> Result<Response, Problem> {

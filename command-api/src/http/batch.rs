@@ -35,7 +35,7 @@ use infra::http::{
 use tokio::time::Instant;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{incoming::Staff, state::AppState};
+use super::state::AppState;
 use line::Origin;
 use lines::{Lines, Read};
 use order::Order;
@@ -95,7 +95,6 @@ pub(super) fn routes(app: AppState, routes: Router) -> OpenApiRouter {
 )]
 async fn batch(
     State(batches): State<Batches>,
-    _: Staff,
     key: Option<IdempotencyKey>,
     request: RequestContext,
     headers: HeaderMap,

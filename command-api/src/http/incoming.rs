@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::{
-    extract::{FromRef, FromRequest, FromRequestParts, Request},
-    http::request::Parts,
-};
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use domain::{
     Listed,
     addressed::Addressed,
@@ -58,7 +55,7 @@ where
 
     async fn from_request(request: Request, app: &AppState) -> Result<Self, Problem> {
         let (mut parts, body) = request.into_parts();
-        let caller = caller(&mut parts, app).await?;
+        let caller = Caller::from_request_parts(&mut parts, app).await?;
         let key = <Option<IdempotencyKey>>::from_request_parts(&mut parts, app).await?;
         let precondition = precondition(Conditions::of(&parts.headers)?);
         let Ok(context) = RequestContext::from_request_parts(&mut parts, app).await;
@@ -241,40 +238,3 @@ fn precondition(conditions: Conditions) -> Precondition {
 
 /// The revision of a stream that does not exist yet.
 const NOTHING: Revision = 0;
-
-/// The caller, resolved once per request.
-async fn caller(parts: &mut Parts, app: &AppState) -> Result<Caller, Problem> {
-    if let Some(caller) = parts.extensions.get::<Caller>() {
-        return Ok(caller.clone());
-    }
-    let caller = Caller::from_request_parts(parts, app).await?;
-    parts.extensions.insert(caller.clone());
-    Ok(caller)
-}
-
-macro_rules! roles {
-    ($($(#[$doc:meta])* $name:ident),+) => {$(
-        $(#[$doc])*
-        pub(super) struct $name;
-
-        impl<S> FromRequestParts<S> for $name
-        where
-            AppState: FromRef<S>,
-            S: Send + Sync,
-        {
-            type Rejection = Problem;
-
-            async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-                let caller = caller(parts, &AppState::from_ref(state)).await?;
-                caller.require(Role::$name).map(|()| Self)
-            }
-        }
-    )+};
-}
-
-roles! {
-    /// Lets staff in. Comes before the body, so that nobody else learns what a body must hold.
-    Staff,
-    /// Lets operators in.
-    Operator
-}

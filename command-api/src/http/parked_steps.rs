@@ -30,7 +30,7 @@ use uuid::Uuid;
 
 use super::{
     answer::{AcceptedOfStep, Reply},
-    incoming::{Incoming, Operator},
+    incoming::Incoming,
     shapes::{CommandHeaders, Empty},
     state::{AppState, unread},
 };
@@ -161,7 +161,6 @@ impl Step {
     ))),
 )]
 async fn list(
-    _: Operator,
     State(app): State<AppState>,
     Query(ListParameters { .. }): Query<ListParameters>,
     page: Page,
@@ -183,11 +182,7 @@ async fn list(
     params(("id" = Uuid, Path)),
     responses((status = 200, description = "It waits", body = Step)),
 )]
-async fn show(
-    _: Operator,
-    State(app): State<AppState>,
-    Path(id): Path<StepId>,
-) -> Result<Json<Step>, Problem> {
+async fn show(State(app): State<AppState>, Path(id): Path<StepId>) -> Result<Json<Step>, Problem> {
     Ok(Json(Step::of(find(&app, id).await?)))
 }
 
@@ -202,7 +197,6 @@ async fn show(
     responses((status = 202, description = "It is being tried again", body = AcceptedOfStep)),
 )]
 async fn retry(
-    _: Operator,
     State(app): State<AppState>,
     Path(id): Path<StepId>,
     Incoming { origin, .. }: Incoming<Empty>,
@@ -223,7 +217,6 @@ async fn retry(
     responses((status = 202, description = "Its process goes on", body = AcceptedOfStep)),
 )]
 async fn skip(
-    _: Operator,
     State(app): State<AppState>,
     Path(id): Path<StepId>,
     Incoming { origin, body }: Incoming<SkipBody>,

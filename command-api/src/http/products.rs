@@ -25,7 +25,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     answer::{Accepted, Reply},
-    incoming::{Incoming, Origin, Staff},
+    incoming::{Incoming, Origin},
     shapes::{CommandHeaders, Empty},
     state::{AppState, problem},
 };
@@ -57,7 +57,6 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 )]
 async fn create(
     State(app): State<AppState>,
-    _: Staff,
     Incoming { origin, body }: Incoming<NewProduct>,
 ) -> Result<Reply, Problem> {
     let id = body.id.unwrap_or_else(|| ProductId::new(origin.new_id("product")));
@@ -144,7 +143,6 @@ async fn is_first(app: &AppState, origin: &Origin, id: ProductId) -> Result<bool
 )]
 async fn update(
     State(app): State<AppState>,
-    _: Staff,
     Path(id): Path<ProductId>,
     Incoming { origin, body }: Incoming<ProductPatch>,
 ) -> Result<Response, Problem> {
@@ -160,7 +158,6 @@ async fn update(
 )]
 async fn change_price(
     State(app): State<AppState>,
-    _: Staff,
     Path(id): Path<ProductId>,
     Incoming { origin, body }: Incoming<NewPrice>,
 ) -> Result<Response, Problem> {
@@ -179,7 +176,6 @@ async fn change_price(
 )]
 async fn publish(
     State(app): State<AppState>,
-    _: Staff,
     Path(id): Path<ProductId>,
     Incoming { origin, .. }: Incoming<Empty>,
 ) -> Result<Response, Problem> {
@@ -195,7 +191,6 @@ async fn publish(
 )]
 async fn unpublish(
     State(app): State<AppState>,
-    _: Staff,
     Path(id): Path<ProductId>,
     Incoming { origin, .. }: Incoming<Empty>,
 ) -> Result<Response, Problem> {
@@ -213,7 +208,6 @@ async fn unpublish(
 )]
 async fn archive(
     State(app): State<AppState>,
-    _: Staff,
     Path(id): Path<ProductId>,
     Incoming { origin, .. }: Incoming<Empty>,
 ) -> Result<Response, Problem> {

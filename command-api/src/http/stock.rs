@@ -18,7 +18,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     answer::{AcceptedOfStock, Reply},
-    incoming::{Incoming, Origin, Staff},
+    incoming::{Incoming, Origin},
     shapes::{CommandHeaders, Short, check_new_sku},
     state::AppState,
 };
@@ -70,7 +70,6 @@ impl Validate for Correction {
 )]
 async fn receive(
     State(app): State<AppState>,
-    _: Staff,
     Path(sku): Path<Sku>,
     Incoming { origin, body }: Incoming<Receipt>,
 ) -> Result<Reply, Problem> {
@@ -90,7 +89,6 @@ async fn receive(
 )]
 async fn adjust(
     State(app): State<AppState>,
-    _: Staff,
     Path(sku): Path<Sku>,
     Incoming { origin, body }: Incoming<Correction>,
 ) -> Result<Reply, Problem> {

@@ -1,29 +1,31 @@
 //! Who asks is known before what is asked is parsed: a layer around all routes of a contract.
 //!
 //! The contract says whom an operation lets in: `security` of the operation, an API key's scopes being
-//! roles of which the caller needs one alternative. The layer resolves the caller before any extractor
-//! of a handler runs, so that nobody learns what a path, a query or a body must hold who may not come
-//! in. [`Caller`] as an extractor is who the layer found.
+//! roles of which the caller needs one alternative. Nothing else says it: no handler asks for a role
+//! that all of its callers need. The layer resolves the caller before any extractor of a handler runs,
+//! so that nobody learns what a path, a query or a body must hold who may not come in. [`Caller`] as an
+//! extractor is who the layer found.
+//!
+//! **Invariant:** what says nothing of whom it lets in, lets in operators alone.
 
 use std::sync::Arc;
 
 use axum::{
     extract::{MatchedPath, Request, State},
-    http::Method,
     middleware::{Next, from_fn_with_state},
     response::Response,
 };
 use domain::api_key::Role;
-use rustc_hash::FxHashMap;
-use utoipa::openapi::{
-    OpenApi,
-    path::{Operation, PathItem},
-    security::SecurityRequirement,
-};
+use utoipa::openapi::{path::Operation, security::SecurityRequirement};
 use utoipa_axum::router::OpenApiRouter;
 
 use super::{Authenticator, Caller, role_from_name};
-use crate::http::{docs::API_KEY, headers::AtLeast, problem::Problem, rates::Ticket};
+use crate::http::{
+    docs::{API_KEY, Operations},
+    headers::AtLeast,
+    problem::Problem,
+    rates::Ticket,
+};
 
 /// Puts the gate around the routes that are there so far.
 #[must_use]
@@ -31,19 +33,17 @@ pub fn guard<S>(routes: OpenApiRouter<S>, authenticator: Authenticator) -> OpenA
 where
     S: Clone + Send + Sync + 'static,
 {
-    let doors = Arc::new(Doors::of(routes.get_openapi()));
+    let doors = Arc::new(Operations::of(routes.get_openapi(), Door::of));
     routes.route_layer(from_fn_with_state(Gate { doors, authenticator }, enter))
 }
 
 #[derive(Clone)]
 struct Gate {
-    doors: Arc<Doors>,
+    doors: Arc<Operations<Door>>,
     authenticator: Authenticator,
 }
 
-/// Whom each operation lets in, by path and method.
-struct Doors(FxHashMap<String, Vec<(Method, Door)>>);
-
+/// Whom an operation lets in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Door {
     /// Guests are welcome.
@@ -60,8 +60,12 @@ async fn enter(
 ) -> Result<Response, Problem> {
     let (mut parts, body) = request.into_parts();
     let caller = gate.authenticator.caller(&mut parts).await?;
-    let path = path.as_ref().map_or("", MatchedPath::as_str);
-    gate.doors.door(path, &parts.method).admit(&caller)?;
+    match gate.doors.find(path.as_ref(), &parts.method) {
+        Some(door) => door.admit(&caller)?,
+        // A method that is not there is answered as such, to anybody.
+        None if gate.doors.has(path.as_ref()) => {}
+        None => Door::closed().admit(&caller)?,
+    }
     // Also where nothing waits for it: whoever sends one relies on it.
     let _position = AtLeast::from_headers(&parts.headers)?;
     Ok(next.run(Request::from_parts(parts, body)).await)
@@ -86,56 +90,29 @@ impl Authenticator {
     }
 }
 
-impl Doors {
-    fn of(contract: &OpenApi) -> Self {
-        let doors = contract.paths.paths.iter();
-        Self(doors.map(|(path, item)| (path.clone(), doors_of(item))).collect())
-    }
-
-    fn door(&self, path: &str, method: &Method) -> &Door {
-        let method = if *method == Method::HEAD { &Method::GET } else { method };
-        let doors = self.0.get(path).map(Vec::as_slice).unwrap_or_default();
-        // A method that is not there is answered as such, to anybody.
-        doors.iter().find(|(of, _)| of == method).map_or(&Door::Open, |(_, door)| door)
-    }
-}
-
 impl Door {
     fn of(operation: &Operation) -> Self {
-        let alternatives = operation.security.as_deref().unwrap_or_default();
-        let alternatives: Option<Vec<Vec<String>>> = alternatives.iter().map(scopes).collect();
-        let names = match alternatives {
-            // Nothing is asked for, or nothing is one of the alternatives.
-            None => return Self::Open,
-            Some(alternatives) if alternatives.is_empty() => return Self::Open,
-            Some(alternatives) => alternatives.concat(),
+        let Some(alternatives) = operation.security.as_deref().filter(|it| !it.is_empty()) else {
+            return Self::closed();
         };
+        // To ask for nothing may be one of the alternatives.
+        let names = alternatives.iter().map(scopes).collect::<Option<Vec<_>>>();
         // What is no role of ours lets in whoever has them all.
         let role = |name: &String| role_from_name(name).unwrap_or(Role::Operator);
-        Self::Roles(names.iter().map(role).collect())
+        names.map_or(Self::Open, |names| Self::Roles(names.iter().flatten().map(role).collect()))
+    }
+
+    /// Of what does not say whom it lets in: whoever wrote it finds all others shut out.
+    fn closed() -> Self {
+        Self::Roles(vec![Role::Operator])
     }
 
     fn admit(&self, caller: &Caller) -> Result<(), Problem> {
         match self {
             Self::Open => Ok(()),
-            Self::Roles(roles) => caller.require_any(roles),
+            Self::Roles(roles) => caller.require(roles),
         }
     }
-}
-
-fn doors_of(item: &PathItem) -> Vec<(Method, Door)> {
-    let operations = [
-        (Method::GET, &item.get),
-        (Method::PUT, &item.put),
-        (Method::POST, &item.post),
-        (Method::DELETE, &item.delete),
-        (Method::PATCH, &item.patch),
-        (Method::OPTIONS, &item.options),
-    ];
-    let of = |(method, operation): (Method, &Option<Operation>)| {
-        operation.as_ref().map(|operation| (method, Door::of(operation)))
-    };
-    operations.into_iter().filter_map(of).collect()
 }
 
 /// The scopes that an alternative asks of an API key; `None` if it asks for none.

@@ -5,11 +5,16 @@ use std::sync::{
 use std::time::Duration;
 
 use async_trait::async_trait;
-use axum::http::{Request, StatusCode, header};
+use axum::{
+    body::Body,
+    http::{Request, StatusCode, header},
+};
 use domain::{id::CartId, shard::ShardId, timestamp::Timestamp};
 use secrecy::SecretString;
 
 use tokio::time::Instant;
+use tower::ServiceExt;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::*;
 use crate::{
@@ -116,8 +121,8 @@ async fn an_issued_key_brings_its_roles() {
     let caller = fixture.call_with_key().await.unwrap();
     assert_eq!(&*caller.actor(), "key:00000000-0000-0000-0000-000000000007");
     assert_eq!(caller.idempotency_namespace(), Uuid::from_u128(7));
-    caller.require(Role::Staff).unwrap();
-    let problem = caller.require(Role::Operator).unwrap_err();
+    caller.require(&[Role::Staff]).unwrap();
+    let problem = caller.require(&[Role::Operator]).unwrap_err();
     assert_eq!(problem.status(), StatusCode::FORBIDDEN);
     assert_eq!(problem.detail(), "this needs the role `operator`");
 }
@@ -271,7 +276,7 @@ async fn without_a_key_one_is_a_guest() {
     };
     let caller = guest(cart_token(&CARTS_SECRET.into(), cart)).await;
     assert_eq!(&*caller.actor(), "guest");
-    assert_eq!(caller.require(Role::Customer).unwrap_err().code(), "unauthenticated");
+    assert_eq!(caller.require(&[Role::Customer]).unwrap_err().code(), "unauthenticated");
     assert_eq!(caller, Caller::Anonymous { cart: Some(cart), address: None });
     let nobody = Caller::Anonymous { cart: None, address: None };
     assert_ne!(caller.idempotency_namespace(), nobody.idempotency_namespace());
@@ -309,4 +314,55 @@ fn roles_keep_their_names() {
     assert!(ROLES.into_iter().all(|role| role_from_name(role_name(role)) == Some(role)));
     let names = serde_json::to_value(ROLES).unwrap();
     assert_eq!(names, serde_json::json!(ROLES.map(role_name)));
+}
+
+#[utoipa::path(get, path = "/guests", security((), ("api_key" = [])))]
+async fn for_guests() {}
+
+#[utoipa::path(get, path = "/staff", security(("api_key" = ["staff"]), ("api_key" = ["analyst"])))]
+async fn for_staff() {}
+
+#[utoipa::path(get, path = "/analysts", security(("api_key" = ["analyst"])))]
+async fn for_analysts() {}
+
+#[utoipa::path(get, path = "/mistaken", security(("api_key" = ["staf"])))]
+async fn mistaken() {}
+
+#[utoipa::path(get, path = "/forgotten")]
+async fn forgotten() {}
+
+#[tokio::test]
+async fn a_route_lets_in_whom_its_contract_names_and_operators_where_it_names_nobody() {
+    let fixture = fixture();
+    let routes = OpenApiRouter::new()
+        .routes(routes!(for_guests))
+        .routes(routes!(for_staff))
+        .routes(routes!(for_analysts))
+        .routes(routes!(mistaken))
+        .routes(routes!(forgotten))
+        .route("/unwritten", axum::routing::get(async || ()));
+    let (routes, _) = guard(routes, fixture.authenticator.clone()).split_for_parts();
+    let staff = format!("Bearer {}", fixture.key.expose());
+    let operator = format!("Bearer {OPERATOR_KEY}");
+    for (method, path, expected) in [
+        ("GET", "/guests", [200, 200, 200]),
+        ("HEAD", "/staff", [401, 200, 200]),
+        ("GET", "/staff", [401, 200, 200]),
+        ("GET", "/analysts", [401, 403, 200]),
+        ("GET", "/mistaken", [401, 403, 200]),
+        ("GET", "/forgotten", [401, 403, 200]),
+        ("GET", "/unwritten", [401, 403, 200]),
+        ("POST", "/forgotten", [405, 405, 405]),
+        ("GET", "/nowhere", [404, 404, 404]),
+    ] {
+        for (key, expected) in [None, Some(&staff), Some(&operator)].into_iter().zip(expected) {
+            let request = Request::builder().method(method).uri(path);
+            let request = match key {
+                Some(key) => request.header(header::AUTHORIZATION, key),
+                None => request,
+            };
+            let answer = routes.clone().oneshot(request.body(Body::empty()).unwrap()).await;
+            assert_eq!(answer.unwrap().status().as_u16(), expected, "{method} {path} with {key:?}");
+        }
+    }
 }

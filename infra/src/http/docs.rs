@@ -7,6 +7,7 @@
 #[cfg(any(test, feature = "testing"))]
 mod bounds;
 mod given;
+mod operations;
 
 use axum::{
     Router,
@@ -30,6 +31,7 @@ use super::{fields::FieldError, problem::Body};
 
 #[cfg(any(test, feature = "testing"))]
 pub use bounds::unbounded;
+pub(crate) use operations::Operations;
 
 /// The name of the security scheme, for `security(("api_key" = []))` on an operation.
 pub const API_KEY: &str = "api_key";

@@ -3,39 +3,25 @@
 //! Both are settled before a handler is called, so that nothing happens whose answer nobody can read.
 //! What a route answers with stands in its contract, and nowhere else.
 
-use std::collections::HashMap;
-
 use axum::{
     extract::{MatchedPath, Request},
-    http::{HeaderMap, HeaderValue, Method, header},
+    http::{HeaderMap, HeaderValue, header},
 };
 use utoipa::openapi::{OpenApi, RefOr, path::Operation};
 
 use super::{
+    docs::Operations,
     problem::Problem,
     syntax::{list, parameter, split},
 };
 
-/// The media types of each operation's answers, by path and method.
+/// The media types of each operation's answers.
 #[derive(Debug, Default)]
-pub(super) struct Produced(HashMap<String, Vec<(Method, Vec<String>)>>);
+pub(super) struct Produced(Operations<Vec<String>>);
 
 impl Produced {
     pub(super) fn of(contract: &OpenApi) -> Self {
-        let paths = contract.paths.paths.iter().map(|(path, item)| {
-            let operations = [
-                (Method::GET, &item.get),
-                (Method::PUT, &item.put),
-                (Method::POST, &item.post),
-                (Method::DELETE, &item.delete),
-                (Method::PATCH, &item.patch),
-            ];
-            let typed = operations
-                .into_iter()
-                .filter_map(|(method, operation)| Some((method, media_types(operation.as_ref()?))));
-            (path.clone(), typed.collect())
-        });
-        Self(paths.collect())
+        Self(Operations::of(contract, media_types))
     }
 
     /// # Errors
@@ -53,25 +39,13 @@ impl Produced {
             Some(any) if any == "*/*" => return Ok(()),
             Some(_) => {}
         }
-        let produced = self.by(request);
-        if produced.is_empty() || accepts(headers, produced) {
-            Ok(())
-        } else {
-            Err(Problem::not_acceptable(produced))
+        match self.0.find(request.extensions().get::<MatchedPath>(), request.method()) {
+            Some(produced) if !produced.is_empty() && !accepts(headers, produced) => {
+                Err(Problem::not_acceptable(produced))
+            }
+            // There is nothing to read in the answer, or no such operation.
+            _ => Ok(()),
         }
-    }
-
-    /// Empty if there is nothing to read in the answer, or no such operation.
-    fn by(&self, request: &Request) -> &[String] {
-        let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-        let operations = path.and_then(|path| self.0.get(path));
-        let method = match *request.method() {
-            // The same without its body.
-            Method::HEAD => &Method::GET,
-            ref method => method,
-        };
-        let mut operations = operations.into_iter().flatten();
-        operations.find(|(of, _)| of == method).map_or(&[], |(_, types)| types)
     }
 }
 

@@ -31,6 +31,7 @@ pub(super) struct Positions {
     responses((status = OK, body = Positions, headers(
         ("Tradewind-Position" = String, description = "What every projection has applied"),
     ))),
+    security((), ("api_key" = [])),
 )]
 pub(super) async fn list(
     State(app): State<AppState>,

@@ -33,6 +33,7 @@ const READS: &[Projection] = &[STOCK.shown()];
         )),
         (status = NOT_MODIFIED, description = "As the client knows it"),
     ),
+    security((), ("api_key" = [])),
 )]
 pub(super) async fn by_sku(
     State(app): State<AppState>,
