@@ -12,8 +12,10 @@ use axum::{
 };
 use infra::{
     auth::{Authenticator, KeyHash, guard},
-    http::{docs::About, health::Readiness, problem::Problem, server::App},
+    http::{docs::About, health::Readiness, problem::Problem, server::App, shapes},
 };
+use serde::Deserialize;
+use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{rebuild::Control, status::Status};
@@ -30,6 +32,14 @@ const ABOUT: About = About {
 struct Doors {
     authenticator: Authenticator,
     control: Control,
+}
+
+/// Which projection.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+struct Named {
+    #[param(inline, value_type = shapes::PartName, example = "orders")]
+    name: String,
 }
 
 impl FromRef<Doors> for Authenticator {

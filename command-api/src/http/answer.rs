@@ -131,11 +131,11 @@ impl Reply {
     }
 
     /// With fields beside those that every answer has.
-    pub(super) fn with<E: Serialize>(self, extra: E) -> Response {
+    pub(super) fn with<B: Serialize>(self, body: impl FnOnce(Accepted) -> B) -> Response {
         let Self { accepted, replayed, status, location, .. } = self;
         let revision = ETag(accepted.revision);
         let position = header_value(&accepted.position);
-        let body = axum::Json(Extended { accepted, extra });
+        let body = axum::Json(body(accepted));
         let mut response = (status, revision, [(POSITION, position)], body).into_response();
         let headers = response.headers_mut();
         if let Some(location) = location {
@@ -150,18 +150,8 @@ impl Reply {
 
 impl IntoResponse for Reply {
     fn into_response(self) -> Response {
-        #[derive(Serialize)]
-        struct Nothing {}
-        self.with(Nothing {})
+        self.with(|accepted| accepted)
     }
-}
-
-#[derive(Serialize)]
-struct Extended<E> {
-    #[serde(flatten)]
-    accepted: Accepted,
-    #[serde(flatten)]
-    extra: E,
 }
 
 fn rejected(answer: &Answer, status: u16, code: &str, detail: &str) -> Problem {

@@ -15,7 +15,7 @@ use infra::{
     auth::ApiKey,
     http::{
         bounded::Bounded,
-        extract::Path,
+        extract::Id,
         fields::{Fields, Validate},
         problem::Problem,
         shapes,
@@ -28,7 +28,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     answer::{Accepted, Reply},
     incoming::Incoming,
-    shapes::{CommandHeaders, Empty, Short},
+    shapes::{Empty, Short},
     state::AppState,
 };
 
@@ -38,17 +38,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 
 /// There are no more roles than these.
 const ROLES_MAX: usize = 4;
-type RoleNames = Bounded<RoleName, ROLES_MAX, 1>;
-
-#[derive(ToSchema)]
-#[schema(as = Role, rename_all = "snake_case")]
-#[expect(dead_code, reason = "it documents `domain::api_key::Role`")]
-enum RoleName {
-    Customer,
-    Staff,
-    Analyst,
-    Operator,
-}
+type RoleNames = Bounded<shapes::Role, ROLES_MAX, 1>;
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -69,34 +59,25 @@ impl Validate for NewKey {
     }
 }
 
-/// A key that was issued.
 #[derive(Serialize, ToSchema)]
-struct IssuedKey {
+struct Issued {
+    #[serde(flatten)]
+    accepted: Accepted,
     /// The key itself, shown this once: a replay has none.
     #[schema(value_type = Option<String>, example = "tw_…")]
     key: Option<String>,
     name: String,
-    #[schema(value_type = Vec<RoleName>)]
+    #[schema(value_type = Vec<shapes::Role>)]
     roles: BTreeSet<Role>,
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Timestamp>,
-}
-
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "it documents what `issue` answers")]
-struct Issued {
-    #[serde(flatten)]
-    accepted: Accepted,
-    #[schema(inline)]
-    #[serde(flatten)]
-    key: IssuedKey,
 }
 
 /// Issue an API key
 #[utoipa::path(
     post, path = "/v1/api-keys", operation_id = "issue_api_key",
     tag = "api-keys", security(("api_key" = ["operator"])),
-    params(CommandHeaders), request_body = NewKey,
+    params(Incoming<NewKey>), request_body = NewKey,
     responses((status = 201, description = "Issued", body = Issued)),
 )]
 async fn issue(
@@ -117,7 +98,7 @@ async fn issue(
     let answer = origin.submit::<api_key::ApiKey>(&app, &id, command).await?;
     let reply = Reply::of(&id.stream(), &answer)?.created(format!("/v1/api-keys/{id}"));
     let key = (!answer.replayed).then(|| key.expose().to_owned());
-    Ok(reply.with(IssuedKey { key, name, roles, expires_at }))
+    Ok(reply.with(|accepted| Issued { accepted, key, name, roles, expires_at }))
 }
 
 /// Revoke an API key
@@ -126,12 +107,12 @@ async fn issue(
 #[utoipa::path(
     delete, path = "/v1/api-keys/{id}", operation_id = "revoke_api_key",
     tag = "api-keys", security(("api_key" = ["operator"])),
-    params(("id" = Uuid, Path), CommandHeaders),
+    params(Id<ApiKeyId>, Incoming<Empty>),
     responses((status = 200, description = "Revoked", body = Accepted)),
 )]
 async fn revoke(
     State(app): State<AppState>,
-    Path(id): Path<ApiKeyId>,
+    Id(id): Id<ApiKeyId>,
     Incoming { origin, .. }: Incoming<Empty>,
 ) -> Result<Response, Problem> {
     let command = api_key::Command::Revoke;

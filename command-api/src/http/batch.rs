@@ -84,6 +84,7 @@ pub(super) fn routes(app: AppState, routes: Router) -> OpenApiRouter {
 #[utoipa::path(
     post, path = "/v1/batch", operation_id = "send_batch",
     tag = "batch", security(("api_key" = ["staff"])),
+    params(IdempotencyKey),
     request_body(
         content = String, content_type = "application/x-ndjson",
         example = json!("{\"idempotency_key\": \"a-1\", \"method\": \"POST\", \"path\": \"/v1/stock/A-1/receive\", \"body\": {\"quantity\": 5}}\n"),

@@ -21,17 +21,21 @@ use domain::{
     sku::{Listing, SkuClaim},
 };
 use infra::{
-    auth::{Caller, cart_token},
-    http::{extract::Path, problem::Problem, shapes},
+    auth::{Caller, OpenCart, cart_token},
+    http::{
+        extract::{Id, Path},
+        problem::Problem,
+        shapes,
+    },
 };
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     answer::{Accepted, Reply},
     incoming::{Incoming, Origin},
-    shapes::{CommandHeaders, Empty, into_adjustments},
+    shapes::{Empty, into_adjustments},
     state::{AppState, unread},
 };
 use body::{AllLines, LineBody, LineChange, NewCart};
@@ -46,29 +50,28 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(checkout::check_out))
 }
 
-/// What a guest gets with a new cart.
 #[derive(Serialize, ToSchema)]
-struct Token {
+struct CartCreated {
+    #[serde(flatten)]
+    accepted: Accepted,
     /// For guests: send it back as `Tradewind-Cart-Token`.
     #[serde(skip_serializing_if = "Option::is_none")]
     cart_token: Option<String>,
 }
 
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "it documents what `create` answers")]
-struct CartCreated {
-    #[serde(flatten)]
-    accepted: Accepted,
-    #[schema(inline)]
-    #[serde(flatten)]
-    token: Token,
+/// Which line of a cart.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+struct Line {
+    #[param(inline, value_type = shapes::Sku)]
+    sku: Sku,
 }
 
 /// Create a cart
 #[utoipa::path(
     post, path = "/v1/carts", operation_id = "create_cart",
     tag = "carts", security((), ("api_key" = [])),
-    params(CommandHeaders), request_body = NewCart,
+    params(Incoming<NewCart>), request_body = NewCart,
     responses((status = 201, description = "Created", body = CartCreated)),
 )]
 async fn create(
@@ -88,7 +91,7 @@ async fn create(
         Outcome::Unchanged { .. } | Outcome::Rejected { .. } => return Err(taken()),
         Outcome::Committed { .. } => Some(cart_token(&app.cart_token_secret, id)),
     };
-    Ok(reply.with(Token { cart_token }))
+    Ok(reply.with(|accepted| CartCreated { accepted, cart_token }))
 }
 
 /// A guest who holds no cart yet is known by the key alone: whoever knows it is taken for the first
@@ -108,12 +111,12 @@ fn check_key(origin: &Origin) -> Result<(), Problem> {
 #[utoipa::path(
     post, path = "/v1/carts/{id}/lines", operation_id = "add_cart_line",
     tag = "carts", security((), ("api_key" = [])),
-    params(("id" = Uuid, Path), CartHeaders, CommandHeaders), request_body = LineBody,
+    params(Id<CartId>, OpenCart, Incoming<LineBody>), request_body = LineBody,
     responses((status = 200, description = "Added", body = Accepted)),
 )]
 async fn add_line(
     State(app): State<AppState>,
-    Path(id): Path<CartId>,
+    Id(id): Id<CartId>,
     Incoming { origin, body }: Incoming<LineBody>,
 ) -> Result<Response, Problem> {
     admit(&origin, id)?;
@@ -125,12 +128,12 @@ async fn add_line(
 #[utoipa::path(
     put, path = "/v1/carts/{id}/lines", operation_id = "replace_cart_lines",
     tag = "carts", security((), ("api_key" = [])),
-    params(("id" = Uuid, Path), CartHeaders, CommandHeaders), request_body = AllLines,
+    params(Id<CartId>, OpenCart, Incoming<AllLines>), request_body = AllLines,
     responses((status = 200, description = "Replaced", body = Accepted)),
 )]
 async fn replace_lines(
     State(app): State<AppState>,
-    Path(id): Path<CartId>,
+    Id(id): Id<CartId>,
     Incoming { origin, body }: Incoming<AllLines>,
 ) -> Result<Response, Problem> {
     admit(&origin, id)?;
@@ -142,13 +145,14 @@ async fn replace_lines(
 #[utoipa::path(
     patch, path = "/v1/carts/{id}/lines/{sku}", operation_id = "change_cart_line",
     tag = "carts", security((), ("api_key" = [])),
-    params(("id" = Uuid, Path), ("sku" = inline(shapes::Sku), Path), CartHeaders, CommandHeaders),
+    params(Id<CartId>, Line, OpenCart, Incoming<LineChange>),
     request_body = LineChange,
     responses((status = 200, description = "Changed", body = Accepted)),
 )]
 async fn change_line(
     State(app): State<AppState>,
-    Path((id, sku)): Path<(CartId, Sku)>,
+    Id(id): Id<CartId>,
+    Path(Line { sku }): Path<Line>,
     Incoming { origin, body }: Incoming<LineChange>,
 ) -> Result<Response, Problem> {
     admit(&origin, id)?;
@@ -161,26 +165,17 @@ async fn change_line(
 #[utoipa::path(
     delete, path = "/v1/carts/{id}/lines/{sku}", operation_id = "remove_cart_line",
     tag = "carts", security((), ("api_key" = [])),
-    params(("id" = Uuid, Path), ("sku" = inline(shapes::Sku), Path), CartHeaders, CommandHeaders),
+    params(Id<CartId>, Line, OpenCart, Incoming<Empty>),
     responses((status = 200, description = "Removed", body = Accepted)),
 )]
 async fn remove_line(
     State(app): State<AppState>,
-    Path((id, sku)): Path<(CartId, Sku)>,
+    Id(id): Id<CartId>,
+    Path(Line { sku }): Path<Line>,
     Incoming { origin, .. }: Incoming<Empty>,
 ) -> Result<Response, Problem> {
     admit(&origin, id)?;
     change(&app, &origin, id, cart::Command::RemoveLine { sku }).await
-}
-
-/// How a guest proves that a cart is theirs.
-#[derive(utoipa::IntoParams)]
-#[into_params(parameter_in = Header)]
-#[expect(dead_code, reason = "it documents what `admit` reads")]
-struct CartHeaders {
-    /// For guests: the `cart_token` of the answer that created the cart.
-    #[param(rename = "Tradewind-Cart-Token")]
-    cart_token: Option<String>,
 }
 
 async fn change(

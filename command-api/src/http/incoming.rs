@@ -22,6 +22,10 @@ use infra::{
     log::record::RequestHash,
 };
 use serde::de::DeserializeOwned;
+use utoipa::{
+    IntoParams,
+    openapi::path::{Parameter, ParameterIn},
+};
 use uuid::Uuid;
 
 use super::state::{AppState, problem, unfinished};
@@ -79,6 +83,13 @@ where
             key_is_unguessable: key.as_ref().is_none_or(IdempotencyKey::is_random_uuid),
         };
         Ok(Self { origin, body: payload.value })
+    }
+}
+
+/// The headers that are read for every command.
+impl<T> IntoParams for Incoming<T> {
+    fn into_params(header: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        [IdempotencyKey::into_params(&header), Conditions::into_params(&header)].concat()
     }
 }
 

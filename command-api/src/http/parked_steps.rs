@@ -5,7 +5,7 @@
 
 use axum::{
     Json,
-    extract::State,
+    extract::{OriginalUri, State},
     response::{IntoResponse, Response},
 };
 use domain::{
@@ -16,11 +16,10 @@ use domain::{
     timestamp::Timestamp,
 };
 use infra::http::{
-    extract::{Path, Query},
+    extract::{Id, Query},
     fields::{Fields, Validate},
-    page::{Listing, ListingBody, Page},
+    page::{Cursor, Limit, Listing, ListingBody, Page},
     problem::Problem,
-    shapes,
     values::Text,
 };
 use serde::{Deserialize, Serialize};
@@ -31,7 +30,7 @@ use uuid::Uuid;
 use super::{
     answer::{AcceptedOfStep, Reply},
     incoming::Incoming,
-    shapes::{CommandHeaders, Empty},
+    shapes::Empty,
     state::{AppState, unread},
 };
 
@@ -48,13 +47,11 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 #[into_params(parameter_in = Query)]
 struct ListParameters {
     /// Steps of one page: 1 to 200, 50 by default.
-    #[param(inline, value_type = Option<shapes::PageLimit>)]
-    #[expect(dead_code, reason = "`Page` reads it")]
-    limit: Option<String>,
+    #[param(inline)]
+    limit: Option<Limit>,
     /// The `next` of the page before.
-    #[param(inline, value_type = Option<shapes::CursorText>)]
-    #[expect(dead_code, reason = "`Page` reads it")]
-    cursor: Option<String>,
+    #[param(inline)]
+    cursor: Option<Cursor>,
 }
 
 impl Validate for ListParameters {}
@@ -162,9 +159,10 @@ impl Step {
 )]
 async fn list(
     State(app): State<AppState>,
-    Query(ListParameters { .. }): Query<ListParameters>,
-    page: Page,
+    Query(ListParameters { limit, cursor }): Query<ListParameters>,
+    OriginalUri(uri): OriginalUri,
 ) -> Result<Listing<Step>, Problem> {
+    let page = Page::new(uri, limit.as_ref(), cursor.as_ref())?;
     let after: Option<(i64, Uuid)> = page.after()?;
     let place = |(id, parked): &(StepId, ParkedStep)| (parked.parked_at.as_micros(), id.uuid());
     let mut steps = all(&app).await?;
@@ -179,10 +177,10 @@ async fn list(
 #[utoipa::path(
     get, path = "/v1/admin/parked-steps/{id}", operation_id = "get_parked_step",
     tag = "parked-steps", security(("api_key" = ["operator"])),
-    params(("id" = Uuid, Path)),
+    params(Id<StepId>),
     responses((status = 200, description = "It waits", body = Step)),
 )]
-async fn show(State(app): State<AppState>, Path(id): Path<StepId>) -> Result<Json<Step>, Problem> {
+async fn show(State(app): State<AppState>, Id(id): Id<StepId>) -> Result<Json<Step>, Problem> {
     Ok(Json(Step::of(find(&app, id).await?)))
 }
 
@@ -193,12 +191,12 @@ async fn show(State(app): State<AppState>, Path(id): Path<StepId>) -> Result<Jso
 #[utoipa::path(
     post, path = "/v1/admin/parked-steps/{id}/retry", operation_id = "retry_parked_step",
     tag = "parked-steps", security(("api_key" = ["operator"])),
-    params(("id" = Uuid, Path), CommandHeaders), request_body = Option<Empty>,
+    params(Id<StepId>, Incoming<Empty>), request_body = Option<Empty>,
     responses((status = 202, description = "It is being tried again", body = AcceptedOfStep)),
 )]
 async fn retry(
     State(app): State<AppState>,
-    Path(id): Path<StepId>,
+    Id(id): Id<StepId>,
     Incoming { origin, .. }: Incoming<Empty>,
 ) -> Result<Response, Problem> {
     let by = origin.caller.actor().to_string();
@@ -213,12 +211,12 @@ async fn retry(
 #[utoipa::path(
     post, path = "/v1/admin/parked-steps/{id}/skip", operation_id = "skip_parked_step",
     tag = "parked-steps", security(("api_key" = ["operator"])),
-    params(("id" = Uuid, Path), CommandHeaders), request_body = SkipBody,
+    params(Id<StepId>, Incoming<SkipBody>), request_body = SkipBody,
     responses((status = 202, description = "Its process goes on", body = AcceptedOfStep)),
 )]
 async fn skip(
     State(app): State<AppState>,
-    Path(id): Path<StepId>,
+    Id(id): Id<StepId>,
     Incoming { origin, body }: Incoming<SkipBody>,
 ) -> Result<Response, Problem> {
     let by = origin.caller.actor().to_string();

@@ -19,14 +19,14 @@ use domain::{
     product::{self, Product},
     sku::{self, SkuClaim},
 };
-use infra::http::{extract::Path, problem::Problem};
+use infra::http::{extract::Id, problem::Problem};
 use tokio::time::Instant;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     answer::{Accepted, Reply},
     incoming::{Incoming, Origin},
-    shapes::{CommandHeaders, Empty},
+    shapes::Empty,
     state::{AppState, problem},
 };
 use body::{NewPrice, NewProduct, ProductPatch};
@@ -52,7 +52,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 #[utoipa::path(
     post, path = "/v1/products", operation_id = "create_product",
     tag = "products", security(("api_key" = ["staff"])),
-    params(CommandHeaders), request_body = NewProduct,
+    params(Incoming<NewProduct>), request_body = NewProduct,
     responses((status = 201, description = "Created", body = Accepted)),
 )]
 async fn create(
@@ -138,12 +138,12 @@ async fn is_first(app: &AppState, origin: &Origin, id: ProductId) -> Result<bool
 #[utoipa::path(
     patch, path = "/v1/products/{id}", operation_id = "update_product",
     tag = "products", security(("api_key" = ["staff"])),
-    params(("id" = Uuid, Path), CommandHeaders), request_body = ProductPatch,
+    params(Id<ProductId>, Incoming<ProductPatch>), request_body = ProductPatch,
     responses((status = 200, description = "Changed", body = Accepted)),
 )]
 async fn update(
     State(app): State<AppState>,
-    Path(id): Path<ProductId>,
+    Id(id): Id<ProductId>,
     Incoming { origin, body }: Incoming<ProductPatch>,
 ) -> Result<Response, Problem> {
     change(&app, &origin, id, product::Command::Update { patch: body.into_patch() }).await
@@ -153,12 +153,12 @@ async fn update(
 #[utoipa::path(
     post, path = "/v1/products/{id}/price", operation_id = "change_product_price",
     tag = "products", security(("api_key" = ["staff"])),
-    params(("id" = Uuid, Path), CommandHeaders), request_body = NewPrice,
+    params(Id<ProductId>, Incoming<NewPrice>), request_body = NewPrice,
     responses((status = 200, description = "Changed", body = Accepted)),
 )]
 async fn change_price(
     State(app): State<AppState>,
-    Path(id): Path<ProductId>,
+    Id(id): Id<ProductId>,
     Incoming { origin, body }: Incoming<NewPrice>,
 ) -> Result<Response, Problem> {
     let price = body.price.into_money();
@@ -171,12 +171,12 @@ async fn change_price(
 #[utoipa::path(
     post, path = "/v1/products/{id}/publish", operation_id = "publish_product",
     tag = "products", security(("api_key" = ["staff"])),
-    params(("id" = Uuid, Path), CommandHeaders),
+    params(Id<ProductId>, Incoming<Empty>),
     responses((status = 200, description = "Published", body = Accepted)),
 )]
 async fn publish(
     State(app): State<AppState>,
-    Path(id): Path<ProductId>,
+    Id(id): Id<ProductId>,
     Incoming { origin, .. }: Incoming<Empty>,
 ) -> Result<Response, Problem> {
     change(&app, &origin, id, product::Command::Publish).await
@@ -186,12 +186,12 @@ async fn publish(
 #[utoipa::path(
     post, path = "/v1/products/{id}/unpublish", operation_id = "unpublish_product",
     tag = "products",
-    security(("api_key" = ["staff"])), params(("id" = Uuid, Path), CommandHeaders),
+    security(("api_key" = ["staff"])), params(Id<ProductId>, Incoming<Empty>),
     responses((status = 200, description = "Unpublished", body = Accepted)),
 )]
 async fn unpublish(
     State(app): State<AppState>,
-    Path(id): Path<ProductId>,
+    Id(id): Id<ProductId>,
     Incoming { origin, .. }: Incoming<Empty>,
 ) -> Result<Response, Problem> {
     change(&app, &origin, id, product::Command::Unpublish).await
@@ -203,12 +203,12 @@ async fn unpublish(
 #[utoipa::path(
     post, path = "/v1/products/{id}/archive", operation_id = "archive_product",
     tag = "products", security(("api_key" = ["staff"])),
-    params(("id" = Uuid, Path), CommandHeaders),
+    params(Id<ProductId>, Incoming<Empty>),
     responses((status = 200, description = "Archived", body = Accepted)),
 )]
 async fn archive(
     State(app): State<AppState>,
-    Path(id): Path<ProductId>,
+    Id(id): Id<ProductId>,
     Incoming { origin, .. }: Incoming<Empty>,
 ) -> Result<Response, Problem> {
     change(&app, &origin, id, product::Command::Archive).await

@@ -13,30 +13,12 @@ use infra::http::{
     values::Text,
 };
 use serde::{Deserialize, Deserializer};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 /// A short text: a name, a reference, a reason.
 pub(super) type Short = Text<200>;
 /// One that may say nothing.
 pub(super) type ShortOrBlank = Text<200, 0>;
-
-/// Headers that every command takes.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Header)]
-#[expect(dead_code, reason = "it documents what `Incoming` reads")]
-pub(super) struct CommandHeaders {
-    /// Names the request, so that sending it again changes nothing: 1 to 255 visible characters,
-    /// kept for 24 hours.
-    #[param(rename = "Idempotency-Key", inline)]
-    idempotency_key: Option<shapes::Key>,
-    /// Makes the command conditional on the stream's revision, as an `ETag` gave it: one tag or several,
-    /// or `*` for any stream that exists.
-    #[param(rename = "If-Match", inline)]
-    if_match: Option<shapes::EntityTags>,
-    /// `*` makes the command conditional on that there is nothing yet.
-    #[param(rename = "If-None-Match", inline)]
-    if_none_match: Option<shapes::EntityTags>,
-}
 
 /// A body that says nothing: empty, or `{}`.
 #[derive(Deserialize, ToSchema)]

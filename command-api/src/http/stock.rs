@@ -13,18 +13,26 @@ use infra::http::{
     values::{Text, Whole},
 };
 use serde::Deserialize;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     answer::{AcceptedOfStock, Reply},
     incoming::{Incoming, Origin},
-    shapes::{CommandHeaders, Short, check_new_sku},
+    shapes::{Short, check_new_sku},
     state::AppState,
 };
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(receive)).routes(routes!(adjust))
+}
+
+/// Of which SKU.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+struct Stock {
+    #[param(inline, value_type = shapes::NewSku)]
+    sku: Sku,
 }
 
 type Units = Whole<u32, 1, 4_294_967_295>;
@@ -65,12 +73,12 @@ impl Validate for Correction {
 #[utoipa::path(
     post, path = "/v1/stock/{sku}/receive", operation_id = "receive_stock",
     tag = "stock", security(("api_key" = ["staff"])),
-    params(("sku" = inline(shapes::NewSku), Path), CommandHeaders), request_body = Receipt,
+    params(Stock, Incoming<Receipt>), request_body = Receipt,
     responses((status = 200, description = "Received", body = AcceptedOfStock)),
 )]
 async fn receive(
     State(app): State<AppState>,
-    Path(sku): Path<Sku>,
+    Path(Stock { sku }): Path<Stock>,
     Incoming { origin, body }: Incoming<Receipt>,
 ) -> Result<Reply, Problem> {
     let Receipt { quantity, reference } = body;
@@ -84,12 +92,12 @@ async fn receive(
 #[utoipa::path(
     post, path = "/v1/stock/{sku}/adjust", operation_id = "adjust_stock",
     tag = "stock", security(("api_key" = ["staff"])),
-    params(("sku" = inline(shapes::NewSku), Path), CommandHeaders), request_body = Correction,
+    params(Stock, Incoming<Correction>), request_body = Correction,
     responses((status = 200, description = "Corrected", body = AcceptedOfStock)),
 )]
 async fn adjust(
     State(app): State<AppState>,
-    Path(sku): Path<Sku>,
+    Path(Stock { sku }): Path<Stock>,
     Incoming { origin, body }: Incoming<Correction>,
 ) -> Result<Reply, Problem> {
     let Correction { delta, reason } = body;

@@ -7,10 +7,12 @@
 //! anything is looked at, and a webhook of a type that we do not know is taken note of. What we do know
 //! is as strict as any body: a payment's word that cannot be used is no success.
 
+use std::convert::Infallible;
+
 use axum::{
     body::Body,
-    extract::State,
-    http::{HeaderMap, StatusCode},
+    extract::{FromRequestParts, State},
+    http::{HeaderMap, StatusCode, request::Parts},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
@@ -29,7 +31,7 @@ use infra::{
     telemetry::emit,
 };
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
@@ -47,7 +49,6 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 /// How a payment went on that needed the buyer.
 #[derive(ToSchema)]
 #[serde(tag = "type", content = "data")]
-#[expect(dead_code, reason = "it documents what `command` reads")]
 enum PaymentWebhook {
     #[serde(rename = "payment.authorised")]
     Authorised(Authorised),
@@ -104,40 +105,96 @@ impl Validate for Known<Declined> {
     }
 }
 
-/// What a webhook asks for. `None`: it is of a type that means nothing here.
-fn command(provider: &str, body: &Bytes) -> Result<Option<(PaymentId, payment::Command)>, Problem> {
-    let Envelope { kind } = Payload::parse_known(body.clone())?.value;
-    let (payment_id, command) = match &*kind {
-        "payment.authorised" => {
-            let Known { data: Authorised { payment_id, reference } } =
-                Payload::parse_known(body.clone())?.value;
-            let reference = reference.into_string();
-            (payment_id, payment::Command::RecordAuthorisation { reference })
+impl PaymentWebhook {
+    /// `None`: it is of a type that means nothing here.
+    fn read(provider: &str, body: &Bytes) -> Result<Option<Self>, Problem> {
+        let Envelope { kind } = Payload::parse_known(body.clone())?.value;
+        match &*kind {
+            "payment.authorised" => {
+                let known: Payload<Known<_>> = Payload::parse_known(body.clone())?;
+                Ok(Some(Self::Authorised(known.value.data)))
+            }
+            "payment.declined" => {
+                let known: Payload<Known<_>> = Payload::parse_known(body.clone())?;
+                Ok(Some(Self::Declined(known.value.data)))
+            }
+            kind => {
+                emit(WebhookIgnored { provider, kind });
+                Ok(None)
+            }
         }
-        "payment.declined" => {
-            let Known { data: Declined { payment_id, code, detail } } =
-                Payload::parse_known(body.clone())?.value;
-            let (code, detail) = (code.into_string(), detail.into_string());
-            (payment_id, payment::Command::RecordDecline { code, detail })
+    }
+
+    /// What it asks for, and of which payment.
+    fn into_command(self) -> (PaymentId, payment::Command) {
+        match self {
+            Self::Authorised(Authorised { payment_id, reference }) => {
+                let reference = reference.into_string();
+                (payment_id, payment::Command::RecordAuthorisation { reference })
+            }
+            Self::Declined(Declined { payment_id, code, detail }) => {
+                let (code, detail) = (code.into_string(), detail.into_string());
+                (payment_id, payment::Command::RecordDecline { code, detail })
+            }
         }
-        kind => {
-            emit(WebhookIgnored { provider, kind });
-            return Ok(None);
-        }
-    };
-    Ok(Some((payment_id, command)))
+    }
+}
+
+/// Who sends it.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+struct Provider {
+    #[param(inline, value_type = shapes::PartName, example = "sandbox")]
+    provider: String,
+}
+
+/// What proves that a webhook is its provider's, as it was sent; empty where it was not.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+struct Signature {
+    #[param(rename = "webhook-id")]
+    id: String,
+    /// Unix time in seconds, ±5 minutes
+    #[param(rename = "webhook-timestamp", value_type = i64)]
+    timestamp: String,
+    /// `v1,<base64>`, several with spaces
+    #[param(rename = "webhook-signature")]
+    signatures: String,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Signature {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let text = |name| {
+            let text = parts.headers.get(name).and_then(|value| value.to_str().ok());
+            text.unwrap_or_default().to_owned()
+        };
+        let [id, timestamp, signatures] =
+            ["webhook-id", "webhook-timestamp", "webhook-signature"].map(text);
+        Ok(Self { id, timestamp, signatures })
+    }
+}
+
+impl Signature {
+    fn verify(&self, app: &AppState, body: &[u8]) -> Result<(), Problem> {
+        let Self { id, timestamp, signatures } = self;
+        let secret = app.webhook_secret.as_ref();
+        let verified = secret
+            .ok_or(SignatureError::Mismatch)
+            .and_then(|secret| secret.verify(id, timestamp, signatures, body, app.clock.now()));
+        verified.map_err(|error| {
+            let detail = error.to_string();
+            Problem::rejected(StatusCode::UNAUTHORIZED, "invalid_signature", detail)
+        })
+    }
 }
 
 /// Take a payment provider's webhook
 #[utoipa::path(
     post, path = "/v1/webhooks/payments/{provider}", operation_id = "take_payment_webhook",
     tag = "webhooks",
-    params(
-        ("provider" = inline(shapes::PartName), Path, example = "sandbox"),
-        ("webhook-id" = String, Header),
-        ("webhook-timestamp" = i64, Header, description = "Unix time in seconds, ±5 minutes"),
-        ("webhook-signature" = String, Header, description = "`v1,<base64>`, several with spaces"),
-    ),
+    params(Provider, Signature),
     request_body = PaymentWebhook,
     responses(
         (status = 200, description = "Taken note of", body = Accepted),
@@ -146,7 +203,8 @@ fn command(provider: &str, body: &Bytes) -> Result<Option<(PaymentId, payment::C
 )]
 async fn payment_webhook(
     State(app): State<AppState>,
-    Path(provider): Path<String>,
+    Path(Provider { provider }): Path<Provider>,
+    signature: Signature,
     request: RequestContext,
     headers: HeaderMap,
     body: Body,
@@ -155,33 +213,18 @@ async fn payment_webhook(
         return Err(Problem::not_found("there is no such payment provider"));
     }
     let bytes = read_body(&headers, body).await?;
-    let id = verify(&app, &headers, &bytes)?;
-    let Some((payment_id, command)) = command(&provider, &bytes)? else {
+    signature.verify(&app, &bytes)?;
+    let Some(webhook) = PaymentWebhook::read(&provider, &bytes)? else {
         return Ok(StatusCode::NO_CONTENT.into_response());
     };
-    let origin = Origin::webhook(&provider, id, &bytes, request);
+    let (payment_id, command) = webhook.into_command();
+    let origin = Origin::webhook(&provider, &signature.id, &bytes, request);
     let gives_money = matches!(command, payment::Command::RecordAuthorisation { .. });
     let answer = origin.submit::<Payment>(&app, &payment_id, command).await?;
     if gives_money && let Outcome::Rejected { .. } = answer.outcome {
         give_back(&app, payment_id).await?;
     }
     Ok(Reply::of(&payment_id.stream(), &answer)?.into_response())
-}
-
-/// The webhook's id, if the webhook is to be believed.
-fn verify<'a>(app: &AppState, headers: &'a HeaderMap, body: &[u8]) -> Result<&'a str, Problem> {
-    let header = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let id = header("webhook-id");
-    let (timestamp, signatures) = (header("webhook-timestamp"), header("webhook-signature"));
-    let secret = app.webhook_secret.as_ref().ok_or_else(|| refusal(&SignatureError::Mismatch))?;
-    secret
-        .verify(id, timestamp, signatures, body, app.clock.now())
-        .map_err(|error| refusal(&error))?;
-    Ok(id)
-}
-
-fn refusal(error: &SignatureError) -> Problem {
-    Problem::rejected(StatusCode::UNAUTHORIZED, "invalid_signature", error.to_string())
 }
 
 /// Gives money back that came for a payment that is over.

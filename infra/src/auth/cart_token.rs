@@ -12,13 +12,19 @@ use domain::id::CartId;
 use hmac::{Hmac, Mac};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
+use utoipa::IntoParams;
 use uuid::Uuid;
 
 use super::Authenticator;
 
 /// The cart whose token came with the request, whoever the caller is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OpenCart(pub Option<CartId>);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoParams)]
+#[into_params(names("Tradewind-Cart-Token"), parameter_in = Header)]
+pub struct OpenCart(
+    /// For guests: the `cart_token` of the answer that created the cart.
+    #[param(value_type = Option<String>)]
+    pub Option<CartId>,
+);
 
 impl<S> FromRequestParts<S> for OpenCart
 where

@@ -8,6 +8,13 @@ use axum::{
     http::{HeaderMap, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use utoipa::{
+    PartialSchema,
+    openapi::{
+        RefOr, Required,
+        path::{Operation, ParameterBuilder, ParameterIn},
+    },
+};
 
 use super::{
     etag,
@@ -17,6 +24,22 @@ use super::{
 
 /// Of a read that has one.
 pub(super) struct Demand(Result<Tags, Problem>);
+
+/// Adds the header to the contract of a read whose answers have a tag.
+pub(super) fn describe(read: &mut Operation) {
+    let has_tag =
+        read.responses.responses.values().any(
+            |answer| matches!(answer, RefOr::T(answer) if answer.headers.contains_key("ETag")),
+        );
+    if has_tag {
+        let detail =
+            "As an `ETag` gave it, one or several, or `*`: 412 if it is another one by now.";
+        let header = ParameterBuilder::new().name("If-Match").parameter_in(ParameterIn::Header);
+        let header = header.required(Required::False).description(Some(detail));
+        let header = header.schema(Some(Tags::schema())).build();
+        read.parameters.get_or_insert_default().push(header.into());
+    }
+}
 
 impl Demand {
     pub(super) fn of(request: &Request) -> Option<Self> {

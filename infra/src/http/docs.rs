@@ -27,7 +27,7 @@ use utoipa::{
 };
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use super::{fields::FieldError, problem::Body};
+use super::{demand, fields::FieldError, problem::Body};
 
 #[cfg(any(test, feature = "testing"))]
 pub use bounds::unbounded;
@@ -74,6 +74,11 @@ pub fn complete(mut api: OpenApi, about: &About) -> OpenApi {
         .description(Some("An API key: `tw_…`"))
         .build();
     components.security_schemes.insert(API_KEY.to_owned(), SecurityScheme::Http(bearer).into());
+    for item in api.paths.paths.values_mut() {
+        if let Some(read) = &mut item.get {
+            demand::describe(read);
+        }
+    }
     for operation in api.paths.paths.values_mut().flat_map(operations) {
         given::tidy(operation);
         let problem = RefOr::Ref(Ref::from_response_name(PROBLEM));

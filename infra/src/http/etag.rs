@@ -6,6 +6,7 @@ use axum::{
     response::{IntoResponse, IntoResponseParts, Response, ResponseParts},
 };
 use domain::envelope::Revision;
+use utoipa::IntoParams;
 
 use super::syntax::list;
 
@@ -14,8 +15,13 @@ use super::syntax::list;
 pub struct ETag(pub Revision);
 
 /// What the client has already, from `If-None-Match`.
-#[derive(Clone, Debug, Default)]
-pub struct IfNoneMatch(HeaderMap);
+#[derive(Clone, Debug, Default, IntoParams)]
+#[into_params(names("If-None-Match"), parameter_in = Header)]
+pub struct IfNoneMatch(
+    /// As an `ETag` gave it: 304 if nothing has changed.
+    #[param(value_type = Option<String>, example = "\"3\"")]
+    HeaderMap,
+);
 
 impl ETag {
     #[must_use]

@@ -9,6 +9,7 @@ use axum::{
 };
 use domain::{envelope::Revision, id::parse_uuid};
 use tokio::time::Instant;
+use utoipa::IntoParams;
 use uuid::Uuid;
 
 use super::{
@@ -32,13 +33,25 @@ const SINGLE: [HeaderName; 5] =
     [header::HOST, header::AUTHORIZATION, header::CONTENT_TYPE, IDEMPOTENCY_KEY, CART_TOKEN];
 
 /// A client's name for one request: 1 to 255 visible characters.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IdempotencyKey(Arc<str>);
+#[derive(Clone, Debug, PartialEq, Eq, IntoParams)]
+#[into_params(names("Idempotency-Key"), parameter_in = Header)]
+pub struct IdempotencyKey(
+    /// Names the request, so that sending it again changes nothing: 1 to 255 visible characters,
+    /// kept for 24 hours.
+    #[param(inline, value_type = Option<IdempotencyKey>)]
+    Arc<str>,
+);
 
 /// What `If-Match` and `If-None-Match` ask for, of a command.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, IntoParams)]
+#[into_params(parameter_in = Header)]
 pub struct Conditions {
+    /// Makes the command conditional on the stream's revision, as an `ETag` gave it: one tag or several,
+    /// or `*` for any stream that exists.
+    #[param(rename = "If-Match", inline)]
     pub if_match: Option<Tags>,
+    /// `*` makes the command conditional on that there is nothing yet.
+    #[param(rename = "If-None-Match", inline)]
     pub if_none_match: Option<Tags>,
 }
 
@@ -51,12 +64,22 @@ pub enum Tags {
 }
 
 /// How far the answer must see, from `Tradewind-Position`; empty without one.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AtLeast(pub Position);
+#[derive(Clone, Debug, Default, PartialEq, Eq, IntoParams)]
+#[into_params(names("Tradewind-Position"), parameter_in = Header)]
+pub struct AtLeast(
+    /// See at least this far: as the answer of a command gave it, several joined by commas.
+    #[param(inline, value_type = Option<AtLeast>)]
+    pub Position,
+);
 
 /// How long the client would wait for that, from `Prefer: wait=<seconds>`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PreferWait(pub Duration);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoParams)]
+#[into_params(names("Prefer"), parameter_in = Header)]
+pub struct PreferWait(
+    /// `wait=N`: seconds to wait for that position, 2 by default and 30 at most.
+    #[param(value_type = Option<String>, example = "wait=5")]
+    pub Duration,
+);
 
 impl IdempotencyKey {
     pub(super) const LENGTH_MAX: usize = 255;

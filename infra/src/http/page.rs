@@ -4,15 +4,19 @@
 //! go meanwhile neither repeat nor hide others.
 
 use axum::{
-    extract::{FromRequestParts, OriginalUri},
-    http::{HeaderValue, Uri, header, request::Parts},
+    http::{HeaderValue, Uri, header},
     response::{IntoResponse, Response},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use url::form_urlencoded;
 
-use super::{extract::document, fields::Fields, problem::Problem, shapes::CursorText};
+use super::{extract::document, fields::Fields, problem::Problem};
+
+/// `?limit=` as it was sent.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(transparent)]
+pub struct Limit(String);
 
 /// What `?limit=` and `?cursor=` ask for.
 #[derive(Clone, Debug)]
@@ -23,7 +27,7 @@ pub struct Page {
 }
 
 /// Where a page ended. For clients it is opaque.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Cursor(String);
 
@@ -38,7 +42,6 @@ pub struct Listing<T> {
 pub struct ListingBody<T> {
     items: Vec<T>,
     /// Send it back as `?cursor=` for the next page; null on the last one.
-    #[schema(value_type = Option<CursorText>)]
     next: Option<Cursor>,
 }
 
@@ -47,6 +50,15 @@ impl Page {
     pub(super) const LIMIT_MAX: u16 = 200;
     /// Bytes of a cursor. What a page ends with is shorter by far.
     pub(super) const CURSOR_BYTES_MAX: usize = 2048;
+
+    /// The page that a request for `uri` asks for.
+    ///
+    /// # Errors
+    /// 422 for a limit that is out of bounds.
+    pub fn new(uri: Uri, limit: Option<&Limit>, cursor: Option<&Cursor>) -> Result<Self, Problem> {
+        let limit = limit.map_or(Ok(Self::LIMIT_DEFAULT), Limit::parse)?;
+        Ok(Self { limit, cursor: cursor.cloned(), uri })
+    }
 
     /// Rows of one page.
     #[must_use]
@@ -120,37 +132,14 @@ impl Cursor {
     }
 }
 
-impl From<String> for Cursor {
-    fn from(text: String) -> Self {
-        Self(text)
+impl Limit {
+    fn parse(&self) -> Result<u16, Problem> {
+        let limit = self.0.parse().ok().filter(|limit| (1..=Page::LIMIT_MAX).contains(limit));
+        limit.ok_or_else(|| {
+            let detail = format!("must be a number from 1 to {}", Page::LIMIT_MAX);
+            Problem::invalid_field("/limit", "out_of_range", detail)
+        })
     }
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for Page {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        // The router cuts the prefix of a nested route off `parts.uri`.
-        let original = parts.extensions.get::<OriginalUri>().map(|OriginalUri(uri)| uri.clone());
-        let uri = original.unwrap_or_else(|| parts.uri.clone());
-        let (mut limit, mut cursor) = (Self::LIMIT_DEFAULT, None);
-        for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
-            match &*name {
-                "limit" => limit = parse_limit(&value)?,
-                "cursor" => cursor = Some(Cursor(value.into_owned())),
-                _ => {}
-            }
-        }
-        Ok(Self { limit, cursor, uri })
-    }
-}
-
-fn parse_limit(text: &str) -> Result<u16, Problem> {
-    let limit = text.parse().ok().filter(|limit| (1..=Page::LIMIT_MAX).contains(limit));
-    limit.ok_or_else(|| {
-        let detail = format!("must be a number from 1 to {}", Page::LIMIT_MAX);
-        Problem::invalid_field("/limit", "out_of_range", detail)
-    })
 }
 
 impl<T> Listing<T> {

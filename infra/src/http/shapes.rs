@@ -1,12 +1,12 @@
-//! What values look like whose types know no contract: those of `domain`, and those that headers and
-//! parameters are read into. A type here documents and holds nothing.
+//! What values look like: those of `domain`, whose types know no contract, have a type here that documents
+//! and holds nothing; those that headers and parameters are read into have their own.
 //!
 //! **Invariant:** a shape is as strict as what reads the value, and no stricter: tests hold it against
 //! the parsers (`values/tests.rs`), and CI against a running stack (`.ci/run contract`).
 
 use std::borrow::Cow;
 
-use domain::{country, money::Currency};
+use domain::{cart, country, money::Currency};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
@@ -15,20 +15,31 @@ use utoipa::{
     },
 };
 
-use crate::position::Position;
+use crate::{
+    auth::{ROLES, role_name},
+    position::Position,
+};
 
 use super::{
-    headers::{IdempotencyKey, Tags},
-    page::Page,
+    headers::{AtLeast, IdempotencyKey, Tags},
+    page::{Cursor, Limit, Page},
     values::{CONTROL, Whole},
 };
 
 macro_rules! shapes {
-    ($($(#[$doc:meta])* $shape:ident as $name:literal: $schema:expr;)+) => {$(
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug)]
-        pub struct $shape;
+    ($($(#[$doc:meta])* $shape:ident as $name:literal: $schema:expr;)+) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Copy, Debug)]
+            pub struct $shape;
+        )+
+        shown! { $($shape as $name: $schema;)+ }
+    };
+}
 
+/// Gives types their schemas.
+macro_rules! shown {
+    ($($shape:ident as $name:literal: $schema:expr;)+) => {$(
         impl PartialSchema for $shape {
             fn schema() -> RefOr<Schema> {
                 $schema.into()
@@ -50,11 +61,9 @@ shapes! {
     NewSku as "NewSku": text(r"^[.]{0,63}[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$")
         .max_length(Some(64)).examples(["1082185"]);
     /// ISO 4217, without funds, metals and codes for tests.
-    CurrencyCode as "Currency": ObjectBuilder::new().schema_type(Type::String)
-        .enum_values(Some(Currency::codes())).examples(["USD"]);
+    CurrencyCode as "Currency": words(Currency::codes()).examples(["USD"]);
     /// ISO 3166-1 alpha-2.
-    CountryCode as "Country": ObjectBuilder::new().schema_type(Type::String)
-        .enum_values(Some(country::codes())).examples(["DE"]);
+    CountryCode as "Country": words(country::codes()).examples(["DE"]);
     /// Of the years 1 to 9999 in UTC, without leap seconds.
     Instant as "Instant": text(&format!(
             "^{YEAR}-[0-9]{{2}}-[0-9]{{2}}[Tt][0-9]{{2}}:[0-9]{{2}}:[0-5][0-9]([.][0-9]+)?\
@@ -66,20 +75,25 @@ shapes! {
     CalendarDay as "Day": text(&format!("^{YEAR}-[0-9]{{2}}-[0-9]{{2}}$"))
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::Date)))
         .examples(["2026-01-31"]);
-    Key as "IdempotencyKey": text(&format!("^[!-~]{{1,{}}}$", IdempotencyKey::LENGTH_MAX))
-        .max_length(Some(IdempotencyKey::LENGTH_MAX));
-    /// `*`, or entity tags joined by commas.
-    EntityTags as "EntityTags": AnyOfBuilder::new().item(word("*")).item(text(&format!(
-        "^{TAG}([ \\t]*,[ \\t]*{TAG}){{0,{}}}$", Tags::TAGS_MAX - 1
-    )));
-    /// The beginning of the log, or tokens joined by commas.
-    PositionTokens as "PositionTokens": AnyOfBuilder::new()
-        .item(word(&Position::default().to_string()))
-        .item(text(&format!("^{TOKEN}([ \\t]*,[ \\t]*{TOKEN})*$")));
-    /// The `next` of a page.
-    CursorText as "Cursor": text("^[A-Za-z0-9_-]+$").max_length(Some(Page::CURSOR_BYTES_MAX));
+    Channel as "Channel": words([cart::Channel::Web, cart::Channel::Pos].map(cart::Channel::as_str));
+    Role as "Role": words(ROLES.map(role_name));
     /// What a part of a system is called, in a path.
     PartName as "PartName": text("^[a-z_]+$").max_length(Some(64));
+}
+
+shown! {
+    IdempotencyKey as "IdempotencyKey": text(&format!("^[!-~]{{1,{}}}$", Self::LENGTH_MAX))
+        .max_length(Some(Self::LENGTH_MAX));
+    // `*`, or tags joined by commas.
+    Tags as "EntityTags": AnyOfBuilder::new().item(words(["*"])).item(text(&format!(
+        "^{TAG}([ \\t]*,[ \\t]*{TAG}){{0,{}}}$", Self::TAGS_MAX - 1
+    )));
+    // The beginning of the log, or tokens joined by commas.
+    AtLeast as "PositionTokens": AnyOfBuilder::new()
+        .item(words([&*Position::default().to_string()]))
+        .item(text(&format!("^{TOKEN}([ \\t]*,[ \\t]*{TOKEN})*$")));
+    Limit as "PageLimit": Whole::<u16, 1, { Page::LIMIT_MAX as i64 }>::schema();
+    Cursor as "Cursor": text("^[A-Za-z0-9_-]+$").max_length(Some(Page::CURSOR_BYTES_MAX));
 }
 
 /// Any JSON, which the size of a body bounds and nothing else. Its texts are as all texts.
@@ -101,8 +115,6 @@ impl PartialSchema for Json {
 
 impl ToSchema for Json {}
 
-/// Items of one page.
-pub type PageLimit = Whole<i64, 1, { Page::LIMIT_MAX as i64 }>;
 /// What a revision, a count or an amount may be that only the type bounds.
 pub type Natural = Whole<i64, 0, { i64::MAX }>;
 pub type Any64 = Whole<i64, { i64::MIN }, { i64::MAX }>;
@@ -115,8 +127,8 @@ const TAG: &str = "(W/)?\"[!#-~]*\"";
 /// Base64url of a token's version, and what it is followed by, which is opaque.
 const TOKEN: &str = "A[Q-Za-f][A-Za-z0-9_-]*";
 
-fn word(word: &str) -> ObjectBuilder {
-    ObjectBuilder::new().schema_type(Type::String).enum_values(Some([word]))
+fn words<'a>(words: impl IntoIterator<Item = &'a str>) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words))
 }
 
 fn text(pattern: &str) -> ObjectBuilder {

@@ -5,16 +5,20 @@ use std::sync::Arc;
 use axum::{
     Router,
     body::Body,
+    extract::OriginalUri,
     http::{Request, StatusCode},
-    response::IntoResponse,
     routing::get as on_get,
 };
 use expect_test::expect;
+use serde::Deserialize;
 use tokio::sync::Notify;
 
 use super::{
     edge::Limits,
-    page::{Cursor, Page},
+    extract::Query,
+    fields::Validate,
+    page::{Cursor, Limit, Page},
+    problem::Problem,
     testing::{app, app_with, get, send, whole},
     trace::RequestContext,
 };
@@ -184,13 +188,17 @@ async fn health_says_what_is_awaited() {
 }
 
 fn numbers() -> Router {
-    let list = async |page: Page| {
-        let after: u32 = match page.after() {
-            Ok(after) => after.unwrap_or(0),
-            Err(problem) => return problem.into_response(),
-        };
+    #[derive(Deserialize)]
+    struct Parameters {
+        limit: Option<Limit>,
+        cursor: Option<Cursor>,
+    }
+    impl Validate for Parameters {}
+    let list = async |OriginalUri(uri): OriginalUri, Query(asked): Query<Parameters>| {
+        let page = Page::new(uri, asked.limit.as_ref(), asked.cursor.as_ref())?;
+        let after: u32 = page.after()?.unwrap_or(0);
         let rows = (after + 1..=5).take(usize::from(page.limit()) + 1).collect();
-        page.listing(rows, |last| *last).into_response()
+        Ok::<_, Problem>(page.listing(rows, |last| *last))
     };
     app(Router::new().nest("/v1", Router::new().route("/numbers", on_get(list))))
 }
@@ -221,7 +229,7 @@ async fn a_page_has_bounds() {
 
 #[test]
 fn a_cursor_carries_no_text_that_a_column_could_not_hold() {
-    let forged = Cursor::from("ImFcdTAwMDAi".to_owned());
+    let forged = serde_json::from_str::<Cursor>("\"ImFcdTAwMDAi\"").unwrap();
     assert_eq!(forged.decode::<String>().unwrap_err().code(), "invalid_cursor");
     let own = Cursor::encode(&"a\tb");
     assert_eq!(own.decode::<String>().unwrap(), "a\tb");

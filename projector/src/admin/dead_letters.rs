@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State};
+use axum::{
+    Json,
+    extract::{OriginalUri, State},
+};
 use domain::timestamp::Timestamp;
 use infra::{
     auth::Caller,
     http::{
-        extract::{self, Id, Path, Query},
+        extract::{self, Id, Query},
         fields::{Fields, Validate},
-        page::{Listing, ListingBody, Page},
+        page::{Cursor, Limit, Listing, ListingBody, Page},
         problem::Problem,
         shapes,
         values::Text,
@@ -55,13 +58,11 @@ struct ListParameters {
     #[param(inline, example = "orders")]
     projection: Option<Name>,
     /// Letters of one page: 1 to 200, 50 by default.
-    #[param(inline, value_type = Option<shapes::PageLimit>)]
-    #[expect(dead_code, reason = "`Page` reads it")]
-    limit: Option<String>,
+    #[param(inline)]
+    limit: Option<Limit>,
     /// The `next` of the page before.
-    #[param(inline, value_type = Option<shapes::CursorText>)]
-    #[expect(dead_code, reason = "`Page` reads it")]
-    cursor: Option<String>,
+    #[param(inline)]
+    cursor: Option<Cursor>,
 }
 
 impl Validate for ListParameters {
@@ -139,11 +140,12 @@ struct Outcome {
 async fn list(
     State(doors): State<Doors>,
     Query(parameters): Query<ListParameters>,
-    page: Page,
+    OriginalUri(uri): OriginalUri,
 ) -> Result<Listing<DeadLetter>, Problem> {
+    let ListParameters { state, projection, limit, cursor } = parameters;
+    let page = Page::new(uri, limit.as_ref(), cursor.as_ref())?;
     let after: Option<(Timestamp, Uuid)> = page.after()?;
     let after = after.map(|(parked_at, id)| (parked_at.to_datetime(), id));
-    let ListParameters { state, projection, .. } = parameters;
     let filter = Filter { state, projection: projection.map(Text::into_string) };
     let rows_max = i64::from(page.limit()) + 1;
     let letters = dead_letters::list(&doors.control.pool, &filter, after, rows_max).await;
@@ -156,12 +158,12 @@ async fn list(
     path = "/v1/admin/dead-letters/{id}",
     operation_id = "get_dead_letter",
     tag = "Dead letters",
-    params(("id" = Uuid, Path)),
+    params(Id<Uuid>),
     security(("api_key" = ["operator"])),
     responses((status = 200, body = Detail)),
 )]
-async fn show(State(doors): State<Doors>, Path(id): Path<Id>) -> Result<Json<Detail>, Problem> {
-    Ok(Json(find(&doors, id.0).await?))
+async fn show(State(doors): State<Doors>, Id(id): Id<Uuid>) -> Result<Json<Detail>, Problem> {
+    Ok(Json(find(&doors, id).await?))
 }
 
 /// Apply the key's events again, in order
@@ -172,7 +174,7 @@ async fn show(State(doors): State<Doors>, Path(id): Path<Id>) -> Result<Json<Det
     path = "/v1/admin/dead-letters/{id}/retry",
     operation_id = "retry_dead_letter",
     tag = "Dead letters",
-    params(("id" = Uuid, Path)),
+    params(Id<Uuid>),
     request_body = Option<RetryBody>,
     security(("api_key" = ["operator"])),
     responses((status = 200, body = Outcome)),
@@ -180,11 +182,11 @@ async fn show(State(doors): State<Doors>, Path(id): Path<Id>) -> Result<Json<Det
 async fn retry(
     caller: Caller,
     State(doors): State<Doors>,
-    Path(id): Path<Id>,
+    Id(id): Id<Uuid>,
     extract::Json(RetryBody { reason }): extract::Json<RetryBody>,
 ) -> Result<Json<Outcome>, Problem> {
     let reason = reason.map(Text::into_string);
-    settle(&caller, &doors, id.0, Act::Retry { reason }).await
+    settle(&caller, &doors, id, Act::Retry { reason }).await
 }
 
 /// Have the projection read other data for the event, and apply the key's events
@@ -195,7 +197,7 @@ async fn retry(
     path = "/v1/admin/dead-letters/{id}/edit",
     operation_id = "edit_dead_letter",
     tag = "Dead letters",
-    params(("id" = Uuid, Path)),
+    params(Id<Uuid>),
     request_body = EditBody,
     security(("api_key" = ["operator"])),
     responses((status = 200, body = Outcome)),
@@ -203,10 +205,10 @@ async fn retry(
 async fn edit(
     caller: Caller,
     State(doors): State<Doors>,
-    Path(id): Path<Id>,
+    Id(id): Id<Uuid>,
     extract::Json(EditBody { data, reason }): extract::Json<EditBody>,
 ) -> Result<Json<Outcome>, Problem> {
-    settle(&caller, &doors, id.0, Act::Edit { data, reason: reason.into_string() }).await
+    settle(&caller, &doors, id, Act::Edit { data, reason: reason.into_string() }).await
 }
 
 /// Have the projection pass over the event, and apply those behind it
@@ -217,7 +219,7 @@ async fn edit(
     path = "/v1/admin/dead-letters/{id}/skip",
     operation_id = "skip_dead_letter",
     tag = "Dead letters",
-    params(("id" = Uuid, Path)),
+    params(Id<Uuid>),
     request_body = SkipBody,
     security(("api_key" = ["operator"])),
     responses((status = 200, body = Outcome)),
@@ -225,10 +227,10 @@ async fn edit(
 async fn skip(
     caller: Caller,
     State(doors): State<Doors>,
-    Path(id): Path<Id>,
+    Id(id): Id<Uuid>,
     extract::Json(SkipBody { reason }): extract::Json<SkipBody>,
 ) -> Result<Json<Outcome>, Problem> {
-    settle(&caller, &doors, id.0, Act::Skip { reason: reason.into_string() }).await
+    settle(&caller, &doors, id, Act::Skip { reason: reason.into_string() }).await
 }
 
 /// Runs to its end even if the caller hangs up: a transaction that is dropped half-way would hold

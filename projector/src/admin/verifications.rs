@@ -10,8 +10,9 @@ use infra::http::{
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
-use super::Doors;
+use super::{Doors, Named};
 use crate::verify::Verification;
 
 type Sample = Whole<i32, 1, 2_147_483_647>;
@@ -41,13 +42,13 @@ impl Validate for Verify {
     operation_id = "verify_projection",
     tag = "Verifications",
     security(("api_key" = ["operator"])),
-    params(("name" = inline(shapes::PartName), Path, example = "orders")),
+    params(Named),
     request_body = Option<Verify>,
     responses((status = ACCEPTED, description = "It waits for its turn", body = Verification)),
 )]
 pub(super) async fn order(
     State(doors): State<Doors>,
-    Path(name): Path<String>,
+    Path(Named { name }): Path<Named>,
     Body(Verify { version, sample }): Body<Verify>,
 ) -> Result<(StatusCode, Json<Verification>), Problem> {
     let (version, sample) = (version.map(Whole::get), sample.map(Whole::get));
@@ -62,12 +63,12 @@ pub(super) async fn order(
     operation_id = "get_verification",
     tag = "Verifications",
     security(("api_key" = ["operator"])),
-    params(("id" = Uuid, Path)),
+    params(Id<Uuid>),
     responses((status = OK, body = Verification)),
 )]
 pub(super) async fn by_id(
     State(doors): State<Doors>,
-    Path(id): Path<Id>,
+    Id(id): Id<Uuid>,
 ) -> Result<Json<Verification>, Problem> {
-    Ok(Json(doors.control.verification(id.0).await?))
+    Ok(Json(doors.control.verification(id).await?))
 }

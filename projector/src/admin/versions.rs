@@ -11,7 +11,7 @@ use infra::http::{
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::Doors;
+use super::{Doors, Named};
 use crate::{
     rebuild::{begin::Order, switch::Target},
     versions::Version,
@@ -73,13 +73,13 @@ impl Which {
     operation_id = "rebuild_projection",
     tag = "Versions",
     security(("api_key" = ["operator"])),
-    params(("name" = inline(shapes::PartName), Path, example = "orders")),
+    params(Named),
     request_body = Option<Rebuild>,
     responses((status = ACCEPTED, description = "It has begun", body = Version)),
 )]
 pub(super) async fn rebuild(
     State(doors): State<Doors>,
-    Path(name): Path<String>,
+    Path(Named { name }): Path<Named>,
     Body(Rebuild { throttle, verify, switch, forget_corrections }): Body<Rebuild>,
 ) -> Result<(StatusCode, Json<Version>), Problem> {
     let throttle = throttle.map(Whole::get);
@@ -94,13 +94,13 @@ pub(super) async fn rebuild(
     operation_id = "pause_projection",
     tag = "Versions",
     security(("api_key" = ["operator"])),
-    params(("name" = inline(shapes::PartName), Path, example = "orders")),
+    params(Named),
     request_body = Option<Which>,
     responses((status = OK, description = "It does not go on", body = Version)),
 )]
 pub(super) async fn pause(
     State(doors): State<Doors>,
-    Path(name): Path<String>,
+    Path(Named { name }): Path<Named>,
     Body(which): Body<Which>,
 ) -> Result<Json<Version>, Problem> {
     Ok(Json(doors.control.pause(&name, which.number()).await?))
@@ -113,13 +113,13 @@ pub(super) async fn pause(
     operation_id = "resume_projection",
     tag = "Versions",
     security(("api_key" = ["operator"])),
-    params(("name" = inline(shapes::PartName), Path, example = "orders")),
+    params(Named),
     request_body = Option<Which>,
     responses((status = OK, description = "It goes on", body = Version)),
 )]
 pub(super) async fn resume(
     State(doors): State<Doors>,
-    Path(name): Path<String>,
+    Path(Named { name }): Path<Named>,
     Body(which): Body<Which>,
 ) -> Result<Json<Version>, Problem> {
     Ok(Json(doors.control.resume(&name, which.number()).await?))
@@ -134,13 +134,13 @@ pub(super) async fn resume(
     operation_id = "switch_projection",
     tag = "Versions",
     security(("api_key" = ["operator"])),
-    params(("name" = inline(shapes::PartName), Path, example = "orders")),
+    params(Named),
     request_body = Option<Which>,
     responses((status = OK, description = "It is live", body = Version)),
 )]
 pub(super) async fn switch(
     State(doors): State<Doors>,
-    Path(name): Path<String>,
+    Path(Named { name }): Path<Named>,
     Body(which): Body<Which>,
 ) -> Result<Json<Version>, Problem> {
     Ok(Json(doors.control.switch(&name, Target::Forward(which.number())).await?))
@@ -153,12 +153,12 @@ pub(super) async fn switch(
     operation_id = "rollback_projection",
     tag = "Versions",
     security(("api_key" = ["operator"])),
-    params(("name" = inline(shapes::PartName), Path, example = "orders")),
+    params(Named),
     responses((status = OK, description = "It is live again", body = Version)),
 )]
 pub(super) async fn rollback(
     State(doors): State<Doors>,
-    Path(name): Path<String>,
+    Path(Named { name }): Path<Named>,
 ) -> Result<Json<Version>, Problem> {
     Ok(Json(doors.control.switch(&name, Target::Back).await?))
 }
@@ -170,13 +170,13 @@ pub(super) async fn rollback(
     operation_id = "drop_projection",
     tag = "Versions",
     security(("api_key" = ["operator"])),
-    params(("name" = inline(shapes::PartName), Path, example = "orders")),
+    params(Named),
     request_body = Option<Which>,
     responses((status = OK, description = "It is gone", body = Version)),
 )]
 pub(super) async fn drop_version(
     State(doors): State<Doors>,
-    Path(name): Path<String>,
+    Path(Named { name }): Path<Named>,
     Body(which): Body<Which>,
 ) -> Result<Json<Version>, Problem> {
     Ok(Json(doors.control.drop(&name, which.number()).await?))

@@ -3,9 +3,11 @@
 use axum::{extract::State, response::Response};
 use domain::{api_key::Role, id::CartId};
 use infra::{
+    auth::OpenCart,
     freshness::Projection,
     http::{
-        extract::{Path, Query},
+        etag::IfNoneMatch,
+        extract::{Id, Query},
         problem::Problem,
     },
 };
@@ -13,7 +15,7 @@ use read_models::carts::{CARTS, Cart};
 
 use super::{
     AppState, answer,
-    asked::{Asked, EntityHeaders, GuestHeaders, NoParameters, ReadHeaders},
+    asked::{Asked, NoParameters},
 };
 
 const READS: &[Projection] = &[CARTS.shown()];
@@ -28,7 +30,7 @@ const READS: &[Projection] = &[CARTS.shown()];
     operation_id = "get_cart",
     path = "/v1/carts/{id}",
     tag = "carts",
-    params(("id" = Uuid, Path), GuestHeaders, ReadHeaders, EntityHeaders),
+    params(Id<CartId>, OpenCart, Asked, IfNoneMatch),
     responses(
         (status = OK, body = Cart, headers(
             ("ETag" = String, description = "Revision of the cart"),
@@ -40,15 +42,17 @@ const READS: &[Projection] = &[CARTS.shown()];
 )]
 pub(super) async fn by_id(
     State(app): State<AppState>,
-    Path(id): Path<CartId>,
+    Id(id): Id<CartId>,
     Query(NoParameters {}): Query<NoParameters>,
+    OpenCart(open_cart): OpenCart,
     asked: Asked,
+    known: IfNoneMatch,
 ) -> Result<Response, Problem> {
     let hidden = || Problem::not_found("there is no such cart, or it is not yours to see");
-    if !asked.caller.has(Role::Staff) && asked.open_cart != Some(id) {
+    if !asked.caller.has(Role::Staff) && open_cart != Some(id) {
         return Err(hidden());
     }
     let position = app.reach(READS, &asked).await?;
     let cart = app.read_model().cart(id).await?.ok_or_else(hidden)?;
-    Ok(answer::entity(cart, &position, &asked.known))
+    Ok(answer::entity(cart, &position, &known))
 }

@@ -1,14 +1,19 @@
 //! `GET /v1/orders…`: lists for staff and analysts; one order also for the guest who holds the token
 //! of the cart that became it.
 
-use axum::{extract::State, response::Response};
+use axum::{
+    extract::{OriginalUri, State},
+    response::Response,
+};
 use domain::{api_key::Role, id::OrderId, timestamp::Timestamp};
 use infra::{
+    auth::{Caller, OpenCart},
     freshness::Projection,
     http::{
-        extract::{Path, Query},
+        etag::IfNoneMatch,
+        extract::{Id, Query},
         fields::{Fields, Validate},
-        page::{ListingBody, Page},
+        page::{Cursor, Limit, ListingBody, Page},
         problem::Problem,
         shapes,
         values::Text,
@@ -20,7 +25,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     AppState, answer,
-    asked::{Asked, EntityHeaders, GuestHeaders, NoParameters, ReadHeaders},
+    asked::{Asked, NoParameters},
 };
 use crate::read_model::{FoundOrder, OrderFilter};
 
@@ -44,13 +49,11 @@ pub(super) struct ListParameters {
     #[param(inline, value_type = Option<shapes::Instant>)]
     placed_before: Option<Timestamp>,
     /// Orders of one page: 1 to 200, 50 by default.
-    #[param(inline, value_type = Option<shapes::PageLimit>)]
-    #[expect(dead_code, reason = "`Page` reads it")]
-    limit: Option<String>,
+    #[param(inline)]
+    limit: Option<Limit>,
     /// The `next` of the page before.
-    #[param(inline, value_type = Option<shapes::CursorText>)]
-    #[expect(dead_code, reason = "`Page` reads it")]
-    cursor: Option<String>,
+    #[param(inline)]
+    cursor: Option<Cursor>,
 }
 
 impl Validate for ListParameters {
@@ -93,7 +96,7 @@ impl Status {
     operation_id = "list_orders",
     path = "/v1/orders",
     tag = "orders",
-    params(ListParameters, ReadHeaders),
+    params(ListParameters, Asked),
     responses((status = OK, body = ListingBody<Order>, headers(
         ("Link" = String, description = "The next page, `rel=\"next\"`"),
         ("Tradewind-Position" = String, description = "What the answer reflects"),
@@ -103,9 +106,10 @@ impl Status {
 pub(super) async fn list(
     State(app): State<AppState>,
     Query(parameters): Query<ListParameters>,
-    page: Page,
+    OriginalUri(uri): OriginalUri,
     asked: Asked,
 ) -> Result<Response, Problem> {
+    let page = Page::new(uri, parameters.limit.as_ref(), parameters.cursor.as_ref())?;
     let after = page.after()?;
     let filter = parameters.filter();
     let position = app.reach(READS, &asked).await?;
@@ -133,7 +137,7 @@ impl ListParameters {
     operation_id = "get_order",
     path = "/v1/orders/{id}",
     tag = "orders",
-    params(("id" = Uuid, Path), GuestHeaders, ReadHeaders, EntityHeaders),
+    params(Id<OrderId>, OpenCart, Asked, IfNoneMatch),
     responses(
         (status = OK, body = Order, headers(
             ("ETag" = String, description = "Revision of the order"),
@@ -145,19 +149,20 @@ impl ListParameters {
 )]
 pub(super) async fn by_id(
     State(app): State<AppState>,
-    Path(id): Path<OrderId>,
+    Id(id): Id<OrderId>,
     Query(NoParameters {}): Query<NoParameters>,
+    open_cart: OpenCart,
     asked: Asked,
+    known: IfNoneMatch,
 ) -> Result<Response, Problem> {
     let position = app.reach(READS, &asked).await?;
     let order = app.read_model().order(id).await?;
     let order = order
-        .filter(|order| may_read(&asked, order))
+        .filter(|order| may_read(&asked.caller, open_cart, order))
         .ok_or_else(|| Problem::not_found("there is no such order, or it is not yours to see"))?;
-    Ok(answer::entity(order.entity, &position, &asked.known))
+    Ok(answer::entity(order.entity, &position, &known))
 }
 
-fn may_read(asked: &Asked, order: &FoundOrder) -> bool {
-    READERS.iter().any(|role| asked.caller.has(*role))
-        || order.cart.is_some_and(|cart| asked.open_cart == Some(cart))
+fn may_read(caller: &Caller, OpenCart(open): OpenCart, order: &FoundOrder) -> bool {
+    READERS.iter().any(|role| caller.has(*role)) || (open.is_some() && open == order.cart)
 }

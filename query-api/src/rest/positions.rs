@@ -28,6 +28,7 @@ pub(super) struct Positions {
     operation_id = "list_positions",
     path = "/v1/positions",
     tag = "positions",
+    params(Asked),
     responses((status = OK, body = Positions, headers(
         ("Tradewind-Position" = String, description = "What every projection has applied"),
     ))),

@@ -1,16 +1,17 @@
 //! `GET /v1/products…`: published products for anyone, all of them for staff.
 
-use axum::{extract::State, response::Response};
-use domain::{
-    api_key::Role,
-    id::{ProductId, Sku},
+use axum::{
+    extract::{OriginalUri, State},
+    response::Response,
 };
+use domain::{api_key::Role, id::ProductId};
 use infra::{
     freshness::Projection,
     http::{
-        extract::{Path, Query},
+        etag::IfNoneMatch,
+        extract::{Id, Path, Query},
         fields::{Fields, Validate},
-        page::{ListingBody, Page},
+        page::{Cursor, Limit, ListingBody, Page},
         problem::Problem,
         shapes,
         values::{Text, Whole, from_text},
@@ -25,7 +26,7 @@ use utoipa::IntoParams;
 
 use super::{
     AppState, answer,
-    asked::{Asked, EntityHeaders, NoParameters, ReadHeaders},
+    asked::{Asked, NoParameters, OfSku},
 };
 use crate::read_model::{FoundProduct, ProductAfter, ProductFilter, ProductSort};
 
@@ -61,13 +62,11 @@ pub(super) struct ListParameters {
     #[param(inline, required = false)]
     sort: ProductSort,
     /// Products of one page: 1 to 200, 50 by default.
-    #[param(inline, value_type = Option<shapes::PageLimit>)]
-    #[expect(dead_code, reason = "`Page` reads it")]
-    limit: Option<String>,
+    #[param(inline)]
+    limit: Option<Limit>,
     /// The `next` of the page before.
-    #[param(inline, value_type = Option<shapes::CursorText>)]
-    #[expect(dead_code, reason = "`Page` reads it")]
-    cursor: Option<String>,
+    #[param(inline)]
+    cursor: Option<Cursor>,
 }
 
 impl Validate for ListParameters {
@@ -93,7 +92,7 @@ impl Validate for ListParameters {
     operation_id = "list_products",
     path = "/v1/products",
     tag = "catalogue",
-    params(ListParameters, ReadHeaders),
+    params(ListParameters, Asked),
     responses((status = OK, body = ListingBody<Product>, headers(
         ("Link" = String, description = "The next page, `rel=\"next\"`"),
         ("Tradewind-Position" = String, description = "What the answer reflects"),
@@ -103,9 +102,10 @@ impl Validate for ListParameters {
 pub(super) async fn list(
     State(app): State<AppState>,
     Query(parameters): Query<ListParameters>,
-    page: Page,
+    OriginalUri(uri): OriginalUri,
     asked: Asked,
 ) -> Result<Response, Problem> {
+    let page = Page::new(uri, parameters.limit.as_ref(), parameters.cursor.as_ref())?;
     let sort = parameters.sort;
     let after: Option<ProductAfter> = page.after()?;
     if after.as_ref().is_some_and(|after| after.sort() != sort) {
@@ -143,7 +143,7 @@ impl ListParameters {
     operation_id = "get_product",
     path = "/v1/products/{id}",
     tag = "catalogue",
-    params(("id" = Uuid, Path), ReadHeaders, EntityHeaders),
+    params(Id<ProductId>, Asked, IfNoneMatch),
     responses(
         (status = OK, body = Product, headers(
             ("ETag" = String, description = "Revision of the product"),
@@ -155,14 +155,15 @@ impl ListParameters {
 )]
 pub(super) async fn by_id(
     State(app): State<AppState>,
-    Path(id): Path<ProductId>,
+    Id(id): Id<ProductId>,
     Query(NoParameters {}): Query<NoParameters>,
     asked: Asked,
+    known: IfNoneMatch,
 ) -> Result<Response, Problem> {
     let position = app.reach(READS, &asked).await?;
     let product = app.read_model().product(id).await?;
     let product = visible(product, &asked)?;
-    Ok(answer::entity(product.entity, &position, &asked.known))
+    Ok(answer::entity(product.entity, &position, &known))
 }
 
 /// The product that bears a SKU
@@ -171,7 +172,7 @@ pub(super) async fn by_id(
     operation_id = "get_product_by_sku",
     path = "/v1/products/by-sku/{sku}",
     tag = "catalogue",
-    params(("sku" = inline(shapes::Sku), Path), ReadHeaders, EntityHeaders),
+    params(OfSku, Asked, IfNoneMatch),
     responses(
         (status = OK, body = Product, headers(
             ("ETag" = String, description = "Revision of the product"),
@@ -183,14 +184,15 @@ pub(super) async fn by_id(
 )]
 pub(super) async fn by_sku(
     State(app): State<AppState>,
-    Path(sku): Path<Sku>,
+    Path(OfSku { sku }): Path<OfSku>,
     Query(NoParameters {}): Query<NoParameters>,
     asked: Asked,
+    known: IfNoneMatch,
 ) -> Result<Response, Problem> {
     let position = app.reach(READS, &asked).await?;
     let product = app.read_model().product_by_sku(sku).await?;
     let product = visible(product, &asked)?;
-    Ok(answer::entity(product.entity, &position, &asked.known))
+    Ok(answer::entity(product.entity, &position, &known))
 }
 
 fn visible(found: Option<FoundProduct>, asked: &Asked) -> Result<FoundProduct, Problem> {

@@ -2,14 +2,18 @@
 
 use std::str::FromStr;
 
-use axum::{Json, extract::State, response::Response};
+use axum::{
+    Json,
+    extract::{OriginalUri, State},
+    response::Response,
+};
 use domain::{cart::Channel, timestamp::Day};
 use infra::{
     freshness::Projection,
     http::{
         extract::Query,
         fields::{Fields, Validate},
-        page::Page,
+        page::{Cursor, Limit, Page},
         problem::Problem,
         shapes,
     },
@@ -24,10 +28,7 @@ use utoipa::{
     },
 };
 
-use super::{
-    AppState, answer,
-    asked::{Asked, ReadHeaders},
-};
+use super::{AppState, answer, asked::Asked};
 use crate::read_model::{Group, SalesFilter, SalesRow};
 
 const READS: &[Projection] = &[SALES.shown()];
@@ -41,8 +42,7 @@ pub(super) struct Parameters {
     /// Any of `department`, `week`, `day`, `month`, `channel`, joined by commas; the items are sorted
     /// by them in this order. Without any there is one item per currency.
     #[serde(default)]
-    #[param(inline, value_type = Option<GroupNames>, style = Form, explode = false,
-        example = json!(["department", "week"]))]
+    #[param(inline, style = Form, explode = false, example = json!(["department", "week"]))]
     group_by: Groups,
     /// The first day (UTC), included.
     #[param(inline, value_type = Option<shapes::CalendarDay>, example = "2017-01-01")]
@@ -50,14 +50,14 @@ pub(super) struct Parameters {
     /// The last day (UTC), included.
     #[param(inline, value_type = Option<shapes::CalendarDay>, example = "2017-01-31")]
     to: Option<Day>,
-    #[param(inline, value_type = Option<ChannelName>, example = "pos")]
+    #[param(inline, value_type = Option<shapes::Channel>, example = "pos")]
     channel: Option<Channel>,
     /// Items of one page: 1 to 200. Without it the report comes whole.
-    #[param(inline, value_type = Option<shapes::PageLimit>)]
-    limit: Option<String>,
+    #[param(inline)]
+    limit: Option<Limit>,
     /// The `next` of the page before.
-    #[param(inline, value_type = Option<shapes::CursorText>)]
-    cursor: Option<String>,
+    #[param(inline)]
+    cursor: Option<Cursor>,
 }
 
 impl Validate for Parameters {
@@ -70,21 +70,10 @@ impl Validate for Parameters {
     }
 }
 
-#[derive(ToSchema)]
-#[schema(rename_all = "snake_case")]
-#[expect(dead_code, reason = "it documents `domain::cart::Channel`")]
-enum ChannelName {
-    Web,
-    Pos,
-}
-
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Groups(Vec<Group>);
 
-/// Documents it.
-struct GroupNames;
-
-impl PartialSchema for GroupNames {
+impl PartialSchema for Groups {
     fn schema() -> RefOr<Schema> {
         let names = ObjectBuilder::new().schema_type(Type::String);
         let names = names.enum_values(Some(Group::ALL.map(Group::name)));
@@ -93,7 +82,7 @@ impl PartialSchema for GroupNames {
     }
 }
 
-impl ToSchema for GroupNames {}
+impl ToSchema for Groups {}
 
 /// A report. An item has the groups that were asked for, and no others.
 #[derive(Serialize, ToSchema)]
@@ -141,7 +130,7 @@ struct Sum {
     operation_id = "report_sales",
     path = "/v1/reports/sales",
     tag = "reports",
-    params(Parameters, ReadHeaders),
+    params(Parameters, Asked),
     responses((status = OK, body = SalesReport, headers(
         ("Tradewind-Position" = String, description = "What the answer reflects"),
     ))),
@@ -150,10 +139,11 @@ struct Sum {
 pub(super) async fn sales(
     State(app): State<AppState>,
     Query(parameters): Query<Parameters>,
-    page: Page,
+    OriginalUri(uri): OriginalUri,
     asked: Asked,
 ) -> Result<Response, Problem> {
-    let Parameters { group_by: Groups(groups), from, to, channel, limit, .. } = parameters;
+    let Parameters { group_by: Groups(groups), from, to, channel, limit, cursor } = parameters;
+    let page = Page::new(uri, limit.as_ref(), cursor.as_ref())?;
     let after: Option<Vec<String>> = page.after()?;
     let position = app.reach(READS, &asked).await?;
     let filter = SalesFilter { from, to, channel };

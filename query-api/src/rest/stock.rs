@@ -1,20 +1,19 @@
 //! `GET /v1/stock/{sku}`: for anyone.
 
 use axum::{extract::State, response::Response};
-use domain::id::Sku;
 use infra::{
     freshness::Projection,
     http::{
+        etag::IfNoneMatch,
         extract::{Path, Query},
         problem::Problem,
-        shapes,
     },
 };
 use read_models::stock::{STOCK, Stock};
 
 use super::{
     AppState, answer,
-    asked::{Asked, EntityHeaders, NoParameters, ReadHeaders},
+    asked::{Asked, NoParameters, OfSku},
 };
 
 const READS: &[Projection] = &[STOCK.shown()];
@@ -25,7 +24,7 @@ const READS: &[Projection] = &[STOCK.shown()];
     operation_id = "get_stock",
     path = "/v1/stock/{sku}",
     tag = "stock",
-    params(("sku" = inline(shapes::Sku), Path), ReadHeaders, EntityHeaders),
+    params(OfSku, Asked, IfNoneMatch),
     responses(
         (status = OK, body = Stock, headers(
             ("ETag" = String, description = "Revision of the stock"),
@@ -37,12 +36,13 @@ const READS: &[Projection] = &[STOCK.shown()];
 )]
 pub(super) async fn by_sku(
     State(app): State<AppState>,
-    Path(sku): Path<Sku>,
+    Path(OfSku { sku }): Path<OfSku>,
     Query(NoParameters {}): Query<NoParameters>,
     asked: Asked,
+    known: IfNoneMatch,
 ) -> Result<Response, Problem> {
     let position = app.reach(READS, &asked).await?;
     let stock = app.read_model().stock(sku).await?;
     let stock = stock.ok_or_else(|| Problem::not_found("there is no stock of this SKU"))?;
-    Ok(answer::entity(stock, &position, &asked.known))
+    Ok(answer::entity(stock, &position, &known))
 }

@@ -9,8 +9,9 @@ use domain::{
     timestamp::Timestamp,
 };
 use infra::{
+    auth::OpenCart,
     http::{
-        extract::Path,
+        extract::Id,
         fields::{Fields, Validate},
         problem::Problem,
         shapes,
@@ -22,13 +23,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{CartHeaders, admit, listing};
+use super::{admit, listing};
 use crate::{
     engine::{Outcome, SubmitError},
     http::{
         answer::{Accepted, Reply},
         incoming::{Incoming, Origin},
-        shapes::{AddressBody, CommandHeaders, Short},
+        shapes::{AddressBody, Short},
         state::{AppState, unfinished, unread},
     },
     process::{
@@ -53,7 +54,7 @@ pub(super) struct Checkout {
     accept_price_changes: bool,
     /// `pos` is for carts made by staff.
     #[serde(default = "web")]
-    #[schema(value_type = ChannelName)]
+    #[schema(value_type = shapes::Channel)]
     channel: Channel,
     /// When the sale took place; at the till only. Of the years 1 to 9999 in UTC, cut to microseconds.
     #[schema(value_type = Option<shapes::Instant>)]
@@ -64,14 +65,6 @@ pub(super) struct Checkout {
 
 const fn web() -> Channel {
     Channel::Web
-}
-
-#[derive(ToSchema)]
-#[schema(as = Channel, rename_all = "snake_case")]
-#[expect(dead_code, reason = "it documents `domain::cart::Channel`")]
-enum ChannelName {
-    Web,
-    Pos,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -93,20 +86,12 @@ impl Validate for Checkout {
 }
 
 #[derive(Serialize, ToSchema)]
-struct OrderBegun {
-    order_id: Uuid,
-    /// As webhooks of the payment provider name it.
-    payment_id: Uuid,
-}
-
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "it documents what `check_out` answers")]
 struct CheckedOut {
     #[serde(flatten)]
     accepted: Accepted,
-    #[schema(inline)]
-    #[serde(flatten)]
-    order: OrderBegun,
+    order_id: Uuid,
+    /// As webhooks of the payment provider name it.
+    payment_id: Uuid,
 }
 
 /// Check a cart out
@@ -117,12 +102,12 @@ struct CheckedOut {
 #[utoipa::path(
     post, path = "/v1/carts/{id}/checkout", operation_id = "check_out_cart",
     tag = "carts", security((), ("api_key" = [])),
-    params(("id" = Uuid, Path), CartHeaders, CommandHeaders), request_body = Checkout,
+    params(Id<CartId>, OpenCart, Incoming<Checkout>), request_body = Checkout,
     responses((status = 202, description = "Checked out", body = CheckedOut)),
 )]
 pub(super) async fn check_out(
     State(app): State<AppState>,
-    Path(id): Path<CartId>,
+    Id(id): Id<CartId>,
     Incoming { origin, body }: Incoming<Checkout>,
 ) -> Result<Response, Problem> {
     admit(&origin, id)?;
@@ -144,7 +129,8 @@ pub(super) async fn check_out(
     let placed = place(&app, &origin, id, order_id, &answer.outcome).await?;
     let reply = reply.begun(format!("/v1/orders/{order_id}")).reaching(&placed);
     let payment_id = payment_of(order_id).uuid();
-    Ok(reply.with(OrderBegun { order_id: order_id.uuid(), payment_id }))
+    let order_id = order_id.uuid();
+    Ok(reply.with(|accepted| CheckedOut { accepted, order_id, payment_id }))
 }
 
 /// Nobody else names a thing that others share: who knew the id of a till's next order could take it.

@@ -156,6 +156,20 @@ async fn nothing_is_received_under_a_code_that_no_url_can_carry() {
 }
 
 #[tokio::test]
+async fn a_parameter_of_a_path_is_named_wherever_it_stands() {
+    let world = World::start();
+    let (id, bad_id) = (new_uuid(), "17");
+    for (path, pointer) in [
+        (format!("/v1/carts/{id}/lines/a%20b"), "/sku"),
+        (format!("/v1/carts/{bad_id}/lines/A-1"), "/id"),
+    ] {
+        let seen = world.guest("DELETE", &path, json!(null)).await;
+        let seen = seen.expect_problem(422, "invalid_field");
+        assert_eq!(seen.body["errors"][0]["pointer"], pointer, "{path}: {}", seen.text);
+    }
+}
+
+#[tokio::test]
 async fn quantities_are_positive_and_whole() {
     let world = World::start();
     for quantity in ["-1", "0", "1.5", "4294967296", "\"1\""] {

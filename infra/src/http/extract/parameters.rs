@@ -3,16 +3,25 @@
 use std::{borrow::Cow, collections::BTreeSet};
 
 use axum::{
-    extract::{FromRequestParts, RawPathParams, path::ErrorKind, rejection::PathRejection},
+    extract::{
+        FromRequestParts, Path as Inner, RawPathParams, path::ErrorKind, rejection::PathRejection,
+    },
     http::request::Parts,
 };
 use domain::id::parse_uuid;
 use serde::{
     Deserialize, Deserializer,
-    de::{self, DeserializeOwned},
+    de::{DeserializeOwned, Error, IntoDeserializer, value::StrDeserializer},
 };
 use url::form_urlencoded;
-use uuid::Uuid;
+use utoipa::{
+    IntoParams,
+    openapi::{
+        KnownFormat, ObjectBuilder, Required, SchemaFormat,
+        path::{Parameter, ParameterBuilder, ParameterIn},
+        schema::Type,
+    },
+};
 
 use super::{document, pointer};
 use crate::http::{
@@ -24,19 +33,53 @@ use crate::http::{
 #[derive(Clone, Copy, Debug)]
 pub struct Query<T>(pub T);
 
-/// The path's parameters.
+/// Parameters of the path: a struct that has them by name, and says in the contract what they are.
 #[derive(Clone, Copy, Debug)]
 pub struct Path<T>(pub T);
 
-/// A UUID in the path, of what has no id of its own kind.
+/// The path's `{id}`: a UUID, as the id of one kind of things.
 #[derive(Clone, Copy, Debug)]
-pub struct Id(pub Uuid);
+pub struct Id<T>(pub T);
 
-impl<'de> Deserialize<'de> for Id {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = Cow::<'de, str>::deserialize(deserializer)?;
-        parse_uuid(&text).map(Self).map_err(de::Error::custom)
+#[derive(Deserialize)]
+#[serde(bound = "T: DeserializeOwned")]
+struct ById<T> {
+    #[serde(deserialize_with = "written")]
+    id: T,
+}
+
+impl<S, T> FromRequestParts<S> for Id<T>
+where
+    S: Send + Sync,
+    T: DeserializeOwned + Send,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let ById { id } = from_path(parts, state).await?;
+        Ok(Self(id))
     }
+}
+
+impl<T> IntoParams for Id<T> {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let id = ParameterBuilder::new().name("id").parameter_in(ParameterIn::Path);
+        let uuid = SchemaFormat::KnownFormat(KnownFormat::Uuid);
+        let uuid = ObjectBuilder::new().schema_type(Type::String).format(Some(uuid));
+        vec![id.required(Required::True).schema(Some(uuid)).build()]
+    }
+}
+
+/// A UUID in the one form that contracts know, also where the type would take others.
+fn written<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned,
+{
+    let text = Cow::<'de, str>::deserialize(deserializer)?;
+    parse_uuid(&text).map_err(D::Error::custom)?;
+    let text: StrDeserializer<'_, D::Error> = (*text).into_deserializer();
+    T::deserialize(text)
 }
 
 impl<S, T> FromRequestParts<S> for Query<T>
@@ -68,43 +111,48 @@ where
 impl<S, T> FromRequestParts<S> for Path<T>
 where
     S: Send + Sync,
-    T: DeserializeOwned + Send,
+    T: DeserializeOwned + IntoParams + Send,
 {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        match axum::extract::Path::from_request_parts(parts, state).await {
-            Ok(axum::extract::Path(value)) => Ok(Self(value)),
-            Err(rejection) => Err(path_refusal(parts, state, rejection).await),
-        }
+        from_path(parts, state).await.map(Self)
     }
 }
 
-async fn path_refusal<S: Send + Sync>(
-    parts: &mut Parts,
-    state: &S,
-    rejection: PathRejection,
-) -> Problem {
-    let PathRejection::FailedToDeserializePathParams(failed) = rejection else {
-        return Problem::internal(rejection);
+async fn from_path<S, T>(parts: &mut Parts, state: &S) -> Result<T, Problem>
+where
+    S: Send + Sync,
+    T: DeserializeOwned + Send,
+{
+    let failed = match Inner::from_request_parts(parts, state).await {
+        Ok(Inner(value)) => return Ok(value),
+        Err(PathRejection::FailedToDeserializePathParams(failed)) => failed,
+        Err(rejection) => return Err(Problem::internal(rejection)),
     };
-    // axum names the parameter only for some types; the rest is told by its place.
-    let names = match RawPathParams::from_request_parts(parts, state).await {
-        Ok(names) => names.iter().map(|(name, _)| name.to_owned()).collect(),
-        // What is not UTF-8 has its name in the error below.
-        Err(_) => Vec::new(),
-    };
-    let name_at = |index: usize| names.get(index).cloned().unwrap_or_default();
     let (name, message) = match failed.into_kind() {
         ErrorKind::ParseErrorAtKey { key, expected_type, .. } => (key, expected_type.to_owned()),
-        ErrorKind::ParseErrorAtIndex { index, expected_type, .. } => {
-            (name_at(index), expected_type.to_owned())
-        }
-        ErrorKind::ParseError { expected_type, .. } => (name_at(0), expected_type.to_owned()),
         ErrorKind::DeserializeError { key, message, .. } => (key, message),
         ErrorKind::InvalidUtf8InPathParam { key } => (key, "must be text in UTF-8".to_owned()),
-        ErrorKind::Message(message) => (name_at(0), message),
-        other => return Problem::internal(other.to_string()),
+        // axum does not name the parameter whose type refuses it in words of its own.
+        ErrorKind::Message(message) => (refused::<S, T>(parts, state).await, message),
+        other => return Err(Problem::internal(other.to_string())),
     };
-    pointer::parameter_error(&name, &message)
+    Err(pointer::parameter_error(&name, &message))
+}
+
+/// The name of the parameter that does not fit its type.
+async fn refused<S, T>(parts: &mut Parts, state: &S) -> String
+where
+    S: Send + Sync,
+    T: DeserializeOwned,
+{
+    let Ok(texts) = RawPathParams::from_request_parts(parts, state).await else {
+        return String::new();
+    };
+    // Read like a query's, which tells where it has failed.
+    let texts = form_urlencoded::Serializer::new(String::new()).extend_pairs(texts.iter()).finish();
+    let texts = serde_urlencoded::Deserializer::new(form_urlencoded::parse(texts.as_bytes()));
+    let refusal = serde_path_to_error::deserialize::<_, T>(texts).err();
+    refusal.map(|error| error.path().to_string()).unwrap_or_default()
 }

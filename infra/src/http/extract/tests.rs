@@ -13,6 +13,8 @@ use domain::{
 };
 use expect_test::{Expect, expect};
 use serde::Deserialize;
+use utoipa::IntoParams;
+use uuid::Uuid;
 
 use super::*;
 use crate::http::{
@@ -69,16 +71,25 @@ struct Filter {
 
 impl Validate for Filter {}
 
+#[derive(Deserialize, IntoParams)]
+struct Lot {
+    #[param(value_type = String)]
+    sku: Sku,
+    lot: u8,
+}
+
 fn routes() -> Router {
     app(Router::new()
         .route("/carts", on_post(async |Json(cart): Json<Cart>| format!("{cart:?}")))
         .route("/any", on_post(async |Json(any): Json<serde_json::Value>| any.to_string()))
         .route("/empty", on_post(async |Json(filter): Json<Filter>| format!("{filter:?}")))
         .route("/orders", on_get(async |Query(filter): Query<Filter>| format!("{filter:?}")))
-        .route("/orders/{id}", on_get(async |Path(id): Path<OrderId>| id.to_string()))
+        .route("/orders/{id}", on_get(async |Id(id): Id<OrderId>| id.to_string()))
         .route(
-            "/stock/{sku}/{lot}",
-            on_get(async |Path((sku, lot)): Path<(Sku, u8)>| format!("{sku} {lot}")),
+            "/stock/{id}/{lot}/{sku}",
+            on_get(async |Id(id): Id<Uuid>, Path(Lot { sku, lot }): Path<Lot>| {
+                format!("{id} {lot} {sku}")
+            }),
         ))
 }
 
@@ -372,15 +383,26 @@ async fn parameters_are_checked() {
             /id invalid: must be text in UTF-8"#]],
     )
     .await;
+    const PLACE: &str = "/stock/00000000-0000-0000-0000-000000000007";
+    check_path(&format!("{PLACE}/1/A"), expect!["200 00000000-0000-0000-0000-000000000007 1 A"])
+        .await;
+    // The type itself would take it.
     check_path(
-        "/stock/a%20b/1",
+        "/stock/00000000000000000000000000000007/1/A",
+        expect![[r#"
+            422 invalid_field
+            /id invalid: must be a UUID such as 0198c0de-0000-7000-8000-000000000001"#]],
+    )
+    .await;
+    check_path(
+        &format!("{PLACE}/1/a%20b"),
         expect![[r#"
             422 invalid_field
             /sku invalid: a SKU has 1 to 64 characters of A-Z a-z 0-9 . _ -"#]],
     )
     .await;
     check_path(
-        "/stock/A/1000",
+        &format!("{PLACE}/1000/A"),
         expect![[r#"
             422 invalid_field
             /lot invalid: must be a whole number from 0 to 255"#]],
