@@ -22,6 +22,7 @@ mod listener;
 mod outcome;
 pub mod ownership;
 mod precondition;
+mod refold;
 mod saver;
 mod shard;
 mod snapshots;

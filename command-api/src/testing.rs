@@ -366,7 +366,8 @@ async fn commits(log: &dyn EventLog) -> Vec<Vec<EventRecord>> {
 pub(crate) async fn commands_of_commits(log: &dyn EventLog) -> Vec<(CommandId, StreamType)> {
     let commits = commits(log).await;
     let firsts = commits.iter().filter_map(|records| records.first());
-    firsts.map(|first| (first.provenance.command_id, first.stream.stream_type())).collect()
+    let of = |first: &EventRecord| Some((first.provenance.command_id, first.stream.stream_type()?));
+    firsts.filter_map(of).collect()
 }
 
 /// All events that this release can read.

@@ -18,7 +18,7 @@ impl Addressed {
     /// What time itself asks of a stream, if it does of any of this kind.
     #[must_use]
     pub fn expiry(stream: StreamId) -> Option<Self> {
-        let command = stream.stream_type().expire()?;
+        let command = stream.stream_type()?.expire()?;
         Some(Self { stream, command })
     }
 

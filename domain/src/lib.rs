@@ -39,5 +39,5 @@ mod model;
 pub mod testing;
 
 pub use model::{
-    AggregateVisitor, Command, Event, FOLD_VERSION, Listed, Rejection, State, StreamType, visit_all,
+    AggregateVisitor, Command, Event, Listed, Rejection, State, StreamType, visit_all,
 };

@@ -24,9 +24,6 @@ use crate::{
 #[cfg(test)]
 mod tests;
 
-/// The version of all states together.
-pub const FOLD_VERSION: u32 = 3;
-
 /// An aggregate that stands in the list.
 pub trait Listed: Aggregate {
     const TYPE: StreamType;

@@ -102,7 +102,7 @@ pub fn decode_value(
     let unknown = || DecodeError::UnknownType(Arc::clone(event_type));
     let malformed = |source| DecodeError::Malformed { event_type: Arc::clone(event_type), source };
     let EventType { kind, name, version } = EventType::parse(event_type).ok_or_else(unknown)?;
-    if kind != stream.stream_type() {
+    if Some(kind) != stream.stream_type() {
         let (event_type, stream) = (Arc::clone(event_type), stream.clone());
         return Err(DecodeError::WrongStream { event_type, stream });
     }

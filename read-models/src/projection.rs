@@ -3,7 +3,7 @@
 //! A projection knows nothing of batches, checkpoints, transactions or retries: the projector has
 //! those. Adding one is one file beside this one and its line in `lib.rs`.
 
-use domain::StreamType;
+use domain::{StreamType, id::StreamId};
 use infra::freshness;
 
 use crate::{
@@ -48,10 +48,10 @@ impl Projection {
         freshness::Projection(self.name)
     }
 
-    /// Whether one of the folds wants the events of such streams.
+    /// Whether one of the folds wants the events of a stream.
     #[must_use]
-    pub fn wants(&self, stream: StreamType) -> bool {
-        self.folds.iter().any(|fold| fold.stream == stream)
+    pub fn wants(&self, stream: &StreamId) -> bool {
+        self.folds.iter().any(|fold| Some(fold.stream) == stream.stream_type())
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the engine tells operators.
 
-use std::{error::Error, time::Duration};
+use std::{collections::BTreeSet, error::Error, time::Duration};
 
 use domain::{id::StreamId, shard::ShardId};
 use infra::{
@@ -362,6 +362,24 @@ impl Event for StoreOpened {
             }
             None => info!(shard.id = %shard, "shard {shard} is read from its beginning"),
         }
+    }
+}
+
+pub(super) struct StatesRefolded<'a> {
+    pub(super) shard: ShardId,
+    pub(super) aggregates: &'a BTreeSet<String>,
+    pub(super) events: u64,
+    pub(super) took: Duration,
+}
+
+impl Event for StatesRefolded<'_> {
+    fn emit(self) {
+        let Self { shard, aggregates, events, took } = self;
+        let aggregates = aggregates.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        info!(
+            shard.id = %shard, aggregates, events, took_ms = took.as_millis(),
+            "states of shard {shard} were folded anew, for another release has made them: {aggregates}"
+        );
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) mod open;
 #[cfg(test)]
 pub(super) mod testing;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use domain::{
     id::{CommandId, StreamId},
@@ -69,6 +69,23 @@ pub trait StateStore: Send + Sync {
 
     fn size(&self) -> Size;
 
+    /// The aggregates whose states were made by another fold than this release's, or could not be made by
+    /// the one that wrote them and can be now: they must be forgotten and folded anew.
+    fn outdated(&self) -> Result<BTreeSet<String>, StoreError> {
+        Ok(BTreeSet::new())
+    }
+
+    /// Removes the states of an aggregate, which blocks. They stay outdated until [`StateStore::renew`].
+    fn forget(&self, aggregate: &str) -> Result<(), StoreError> {
+        let _ = aggregate;
+        Ok(())
+    }
+
+    /// No state is outdated any more.
+    fn renew(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// All that is in the store at this moment, for a snapshot. None before the first write, and of a
     /// store in memory, which would not gain from it.
     fn copy(&self) -> Result<Option<Box<dyn StoreCopy>>, StoreError> {
@@ -87,7 +104,7 @@ pub trait StoreCopy: Send {
 pub type TakeRow<'a> = dyn FnMut(Row<'_>) -> Result<(), BoxError> + 'a;
 
 /// What a copy is of, and up to where.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
     pub(super) header: Header,
     pub(super) checkpoint: Checkpoint,
@@ -229,6 +246,10 @@ pub(super) trait Source: Send + Sync {
     /// Overwrites an entry of a closed store.
     #[cfg(test)]
     fn spoil(&self, _: ShardId, _: Table, _: &[u8], _: &[u8]) {}
+
+    /// Has a closed store say that another fold made the states of an aggregate.
+    #[cfg(test)]
+    fn outdate(&self, _: ShardId, _: &str) {}
 
     /// Puts a copy in the place of what a shard has stored, as a whole or not at all. Nobody may
     /// have it open.

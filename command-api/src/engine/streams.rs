@@ -202,7 +202,9 @@ impl Streams {
             stream.speculative = None;
             match (events, &mut stream.confirmed) {
                 (Ok(events), Ok(confirmed)) => fold(confirmed, events),
-                (Err(event), confirmed @ Ok(_)) => *confirmed = Err(Unread::Event(event)),
+                (Err(event), confirmed @ (Ok(_) | Err(Unread::Unknown))) => {
+                    *confirmed = Err(Unread::Event(event));
+                }
                 // The first one counts: nothing can be made of what follows it.
                 (_, Err(_)) => {}
             }
@@ -391,8 +393,8 @@ impl Streams {
 /// What the store has of a stream; one without events is empty.
 fn load(store: &dyn StateStore, id: &StreamId) -> Result<StoredState, StoreError> {
     let empty = || {
-        let snapshot = Snapshot { state: id.stream_type().empty(), revision: 0 };
-        StoredState { snapshot: Ok(snapshot), bytes: 0 }
+        let empty = id.stream_type().map(|kind| Snapshot { state: kind.empty(), revision: 0 });
+        StoredState { snapshot: empty.ok_or(Unread::Unknown), bytes: 0 }
     };
     Ok(store.state(id)?.unwrap_or_else(empty))
 }

@@ -4,6 +4,7 @@ mod cluster;
 mod forward;
 mod listening;
 mod metrics;
+mod releases;
 mod restart;
 mod snapshots;
 mod troubled;

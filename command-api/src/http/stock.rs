@@ -30,7 +30,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 /// Of which SKU.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
-struct Stock {
+struct StockPath {
     #[param(inline, value_type = shapes::NewSku)]
     sku: Sku,
 }
@@ -73,12 +73,12 @@ impl Validate for Correction {
 #[utoipa::path(
     post, path = "/v1/stock/{sku}/receive", operation_id = "receive_stock",
     tag = "stock", security(("api_key" = ["staff"])),
-    params(Stock, Incoming<Receipt>), request_body = Receipt,
+    params(StockPath, Incoming<Receipt>), request_body = Receipt,
     responses((status = 200, description = "Received", body = AcceptedOfStock)),
 )]
 async fn receive(
     State(app): State<AppState>,
-    Path(Stock { sku }): Path<Stock>,
+    Path(StockPath { sku }): Path<StockPath>,
     Incoming { origin, body }: Incoming<Receipt>,
 ) -> Result<Reply, Problem> {
     let Receipt { quantity, reference } = body;
@@ -92,12 +92,12 @@ async fn receive(
 #[utoipa::path(
     post, path = "/v1/stock/{sku}/adjust", operation_id = "adjust_stock",
     tag = "stock", security(("api_key" = ["staff"])),
-    params(Stock, Incoming<Correction>), request_body = Correction,
+    params(StockPath, Incoming<Correction>), request_body = Correction,
     responses((status = 200, description = "Corrected", body = AcceptedOfStock)),
 )]
 async fn adjust(
     State(app): State<AppState>,
-    Path(Stock { sku }): Path<Stock>,
+    Path(StockPath { sku }): Path<StockPath>,
     Incoming { origin, body }: Incoming<Correction>,
 ) -> Result<Reply, Problem> {
     let Correction { delta, reason } = body;

@@ -77,14 +77,14 @@ impl ProcessManager for CatalogueProcess {
     fn react(event: &Recorded, loaded: Loaded) -> Plan {
         let key = event.stream.key();
         match loaded {
-            Loaded::Product(Some((product, revision, claim))) => key.parse().map_or_else(
-                |_not_ours| Plan::default(),
-                |id| react(id, &product, revision, &claim),
-            ),
-            Loaded::Lapsed(product_id, product) => key.parse().map_or_else(
-                |_not_ours| Plan::default(),
-                |sku| look_after(product_id, &sku, &product),
-            ),
+            Loaded::Product(Some((product, revision, claim))) => {
+                let Ok(product_id) = key.parse() else { return Plan::default() };
+                react(product_id, &product, revision, &claim)
+            }
+            Loaded::Lapsed(product_id, product) => {
+                let Ok(sku) = key.parse() else { return Plan::default() };
+                look_after(product_id, &sku, &product)
+            }
             Loaded::Product(None) | Loaded::Nothing => Plan::default(),
         }
     }

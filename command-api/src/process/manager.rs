@@ -20,8 +20,9 @@ pub(super) const ALL: &[&dyn AnyProcessManager] = &[&CatalogueProcess, &Checkout
 /// Those that want an event.
 pub(super) fn of(event: &EventRecord) -> impl Iterator<Item = &'static dyn AnyProcessManager> {
     let kind = event.stream.stream_type();
-    let name = codec::event_name(&event.event_type).unwrap_or_default().to_owned();
-    ALL.iter().copied().filter(move |manager| manager.wants(kind, &name))
+    let name = codec::event_name(&event.event_type).unwrap_or_default();
+    let wants = move |it: &&dyn AnyProcessManager| kind.is_some_and(|kind| it.wants(kind, name));
+    ALL.iter().copied().filter(wants)
 }
 
 /// Turns events into commands. All but `load` is pure.

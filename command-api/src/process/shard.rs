@@ -212,7 +212,7 @@ fn events(commit: Commit) -> Vec<EventRecord> {
 
 /// Whether it is worth decoding: a manager wants it, or it is an operator's word on a parked step.
 fn matters(event: &EventRecord) -> bool {
-    let is_of_operators = event.stream.stream_type() == StreamType::Process
+    let is_of_operators = event.stream.stream_type() == Some(StreamType::Process)
         && matches!(codec::event_name(&event.event_type), Some("step_retried" | "step_skipped"));
     is_of_operators || manager::of(event).next().is_some()
 }

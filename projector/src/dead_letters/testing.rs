@@ -8,7 +8,8 @@ use crate::runner::{Fact, decode};
 /// A fact as it would be read from the log.
 pub(crate) fn fact(stream: &str, revision: i64, kind: &str, value: &'static str) -> Fact {
     let stream: domain::id::StreamId = stream.parse().expect("a stream id");
-    let event_type = format!("tradewind.{}.{kind}.v1", stream.stream_type().as_str()).into();
+    let (stream_type, _) = stream.as_str().split_once('/').unwrap();
+    let event_type = format!("tradewind.{stream_type}.{kind}.v1").into();
     Fact {
         id: EventId::new(Uuid::new_v5(
             &Uuid::NAMESPACE_OID,

@@ -63,5 +63,5 @@ pub(super) fn wanted(
     commit: &Commit,
     projection: Projection,
 ) -> impl Iterator<Item = (i32, &Fact)> {
-    (0..).zip(&commit.facts).filter(move |(_, fact)| projection.wants(fact.stream.stream_type()))
+    (0..).zip(&commit.facts).filter(move |(_, fact)| projection.wants(&fact.stream))
 }

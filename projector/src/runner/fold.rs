@@ -126,7 +126,7 @@ impl<'f> Rows<'f> {
         unfit: &mut Vec<Unfit>,
     ) -> Vec<Input<'f>> {
         let mut inputs = Vec::with_capacity(facts.len());
-        let of_stream = |seen: &Seen<'_>| seen.fact.stream.stream_type() == fold.stream;
+        let of_stream = |seen: &Seen<'_>| seen.fact.stream.stream_type() == Some(fold.stream);
         for (index, seen) in facts.iter().enumerate().filter(|(_, seen)| of_stream(seen)) {
             let &Seen { fact, event, after_skipped } = seen;
             let decoded = as_decoded(event)

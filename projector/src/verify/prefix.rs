@@ -59,5 +59,5 @@ fn wanted(commit: &Commit, projection: Projection) -> impl Iterator<Item = &Even
         CommitBody::Events(records) => records,
         CommitBody::Barrier(_) => &[],
     };
-    records.iter().filter(move |record| projection.wants(record.stream.stream_type()))
+    records.iter().filter(move |record| projection.wants(&record.stream))
 }

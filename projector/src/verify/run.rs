@@ -150,7 +150,7 @@ async fn verify(
                         if let Some(seen) = corrections.see(&fact) {
                             report.events += 1;
                             for expected in &mut expected {
-                                if expected.fold.stream == fact.stream.stream_type() {
+                                if Some(expected.fold.stream) == fact.stream.stream_type() {
                                     expected.take(&seen, number);
                                 }
                             }

@@ -61,7 +61,7 @@ impl Owner {
         let mut end = 0;
         for (index, told) in (0..).zip(events) {
             let stream: StreamId = told.stream.parse().expect("a stream id");
-            let kind = stream.stream_type().as_str();
+            let (kind, _) = told.stream.split_once('/').expect("a stream id");
             let place = self.place(index, count);
             end = 1 + self.append(&OutgoingRecord::Event(Box::new(EventRecord {
                 place,

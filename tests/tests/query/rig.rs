@@ -79,7 +79,7 @@ impl Rig {
         stream: &StreamId,
         events: impl IntoIterator<Item = (Timestamp, Event)>,
     ) {
-        let fold = projection.folds.iter().find(|fold| fold.stream == stream.stream_type());
+        let fold = projection.folds.iter().find(|fold| Some(fold.stream) == stream.stream_type());
         let fold = fold.expect("a fold of such streams");
         let mut slot = fold.slot(stream.key()).expect("a key that can be stored");
         for (revision, (at, event)) in (1..).zip(events) {

@@ -3,8 +3,9 @@
 
 use std::{sync::Arc, time::Duration};
 
+use domain::shard::ShardId;
 use infra::{
-    log::ReadError,
+    log::{EventLog, ReadError},
     retry::{Policy, Waits},
     task,
     telemetry::{chain, emit},
@@ -15,12 +16,13 @@ use super::{
     super::{
         SubmitError,
         effect::Input,
-        events::StoreReopened,
+        events::{StoreReopened, StoreUnavailable},
         ownership::Role,
+        refold::{RefoldError, refold},
         saver::Saver,
         snapshots::{self, Uploader},
         step::Machine,
-        store::{self, StateStore, StoreError},
+        store::{self, StateStore, StoreError, Stores},
     },
     Shard, ShardError, without_store,
 };
@@ -55,6 +57,37 @@ impl Failures {
     }
 }
 
+/// Opens a shard's store, whose states are of this release then, however long that takes.
+///
+/// # Errors
+/// The log cannot be read, and asking again would not help.
+async fn open(
+    stores: &Stores,
+    log: &dyn EventLog,
+    shard: ShardId,
+) -> Result<Arc<dyn StateStore>, ReadError> {
+    let mut waits = Policy::PATIENT.waits();
+    loop {
+        let store = store::open::open(stores, log, shard).await?;
+        match refold(&store, log, shard).await {
+            Ok(()) => return Ok(store),
+            Err(RefoldError::Log(error @ ReadError::Unavailable(_))) => {
+                emit(StoreUnavailable { shard, error: &error });
+            }
+            Err(RefoldError::Log(error)) => return Err(error),
+            Err(RefoldError::Store(error)) => {
+                emit(StoreUnavailable { shard, error: &error });
+                if matches!(error, StoreError::Corrupt(_)) {
+                    let reason = chain(&error).to_string();
+                    task::spawn_blocking("close store", move || drop(store)).await.ok();
+                    store::open::discard(stores, shard, &reason).await;
+                }
+            }
+        }
+        waits.wait().await;
+    }
+}
+
 impl Shard {
     /// Opens the store and makes a machine that goes on from there.
     pub(super) async fn open_store(&mut self) -> Result<(), ShardError> {
@@ -79,7 +112,7 @@ impl Shard {
         let Self { id, stores, log, requests, .. } = self;
         let opening = async {
             sleep(pause).await;
-            store::open::open(stores, &**log, *id).await
+            open(stores, &**log, *id).await
         };
         tokio::pin!(opening);
         let refuse_at = Instant::now() + ASKERS_WAIT_MAX;

@@ -68,7 +68,6 @@ pub(in super::super) struct Stored {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Name {
     pub(super) encoding: u32,
-    pub(super) fold: u32,
     pub(super) log_id: LogId,
     pub(super) next_offset: Offset,
 }
@@ -133,7 +132,6 @@ impl Name {
         let Head { header, checkpoint } = head;
         Some(Self {
             encoding: header.encoding,
-            fold: header.fold,
             log_id: checkpoint.log_id?,
             next_offset: checkpoint.next_offset,
         })
@@ -149,14 +147,13 @@ impl Name {
         let mut parts = name.split('-');
         let name = Self {
             encoding: parts.next()?.strip_prefix('e')?.parse().ok()?,
-            fold: parts.next()?.strip_prefix('f')?.parse().ok()?,
             log_id: parts.next()?.parse().ok()?,
             next_offset: parts.next()?.parse().ok()?,
         };
         parts.next().is_none().then_some(name)
     }
 
-    /// Whether both are copies of one log by one release's fold.
+    /// Whether both are copies of one log in one encoding.
     pub(super) fn is_like(self, other: Self) -> bool {
         Self { next_offset: 0, ..self } == Self { next_offset: 0, ..other }
     }
@@ -164,8 +161,8 @@ impl Name {
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { encoding, fold, log_id, next_offset } = self;
-        write!(f, "e{encoding}-f{fold}-{log_id}-{next_offset:020}")
+        let Self { encoding, log_id, next_offset } = self;
+        write!(f, "e{encoding}-{log_id}-{next_offset:020}")
     }
 }
 

@@ -58,7 +58,7 @@ pub(in super::super) async fn fetch(
         let name = stored.path.filename().unwrap_or_default();
         let began = Instant::now();
         let reason = match fit(stores, depot, log, shard, &stored.path).await? {
-            Ok(head) => match restore(stores, depot, shard, &stored.path, head).await {
+            Ok(head) => match restore(stores, depot, shard, &stored.path, &head).await {
                 Ok(()) => {
                     let (next_offset, took) = (head.checkpoint.next_offset, began.elapsed());
                     emit(SnapshotFetched { shard, name, next_offset, took });
@@ -100,13 +100,14 @@ async fn restore(
     depot: &Depot,
     shard: ShardId,
     path: &Path,
-    expected: Head,
+    expected: &Head,
 ) -> Result<(), BoxError> {
     let _turn = depot.fetches.acquire().await?;
     let fetched = timeout(ASK_WAIT_MAX, depot.storage.get(path)).await??;
     let mut from = fetched.into_stream();
     let (pieces, waiting) = mpsc::channel(PIECES_MAX);
-    let (source, key) = (Arc::clone(stores.source()), depot.key.clone());
+    let (source, key, expected) =
+        (Arc::clone(stores.source()), depot.key.clone(), expected.clone());
     let placing = task::spawn_blocking("restore store", move || {
         let (head, mut rows) = Rows::open(Pieces { waiting, piece: Bytes::new() }, &key)?;
         if head != expected {

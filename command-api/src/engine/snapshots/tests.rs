@@ -1,6 +1,5 @@
 use std::io::Cursor;
 
-use domain::FOLD_VERSION;
 use infra::{
     log::{Checkpoint, Nonce},
     membership::seal::PeerKey,
@@ -19,7 +18,7 @@ use std::{sync::Arc, time::Duration};
 const SHARD: ShardId = ShardId::new(3);
 
 fn head() -> Head {
-    let header = Header::of(FOLD_VERSION, SHARD, 8);
+    let header = Header::of(SHARD, 8);
     let checkpoint = Checkpoint {
         log_id: Some(Nonce(7)),
         next_offset: 100,
@@ -134,13 +133,12 @@ fn written_body_bytes(bytes: &[u8]) -> usize {
 fn a_name_tells_what_is_in_the_object() {
     let name = Name::of(&head()).unwrap();
     let path = name.path(SHARD);
-    let fold = FOLD_VERSION;
-    let expected = format!("shard-3/e2-f{fold}-0000000000000007-00000000000000000100.snapshot");
+    let expected = "shard-3/e3-0000000000000007-00000000000000000100.snapshot";
     assert_eq!(path.as_ref(), expected);
     assert_eq!(Name::parse(&path), Some(name));
     assert!(name.is_like(Name { next_offset: 5, ..name }));
     assert!(!name.is_like(Name { log_id: Nonce(8), ..name }));
-    for foreign in ["shard-3/readme.snapshot", "shard-3/e1-f1-07-1.snapshot", "x"] {
+    for foreign in ["shard-3/readme.snapshot", "shard-3/e1-07-1.snapshot", "x"] {
         assert_eq!(Name::parse(&Path::from(foreign)), None, "{foreign}");
     }
 }

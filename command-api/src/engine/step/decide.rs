@@ -175,7 +175,7 @@ fn is_read_back(submission: &Submission) -> bool {
     let Submission { command_id, stream, actor, .. } = submission;
     let [.., last] = *command_id.uuid().as_bytes();
     !actor.starts_with(PROCESS_ACTORS)
-        || stream.stream_type() == StreamType::Payment
+        || stream.stream_type() == Some(StreamType::Payment)
         || last.is_multiple_of(SAMPLED_OF)
 }
 

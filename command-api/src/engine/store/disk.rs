@@ -13,6 +13,7 @@ mod tables;
 mod tests;
 
 use std::{
+    collections::BTreeSet,
     fs, io,
     path::{Path, PathBuf},
     sync::{
@@ -22,7 +23,6 @@ use std::{
 };
 
 use domain::{
-    FOLD_VERSION,
     id::{CommandId, StreamId},
     shard::ShardId,
 };
@@ -68,7 +68,7 @@ impl Source for DiskSource {
         make_private(&self.path)
             .and_then(|()| make_private(&folder))
             .map_err(|error| OpenError::Unavailable(error.into()))?;
-        let store = DiskStore::open(folder, self.block_bytes, &header)?;
+        let store = DiskStore::open(folder, self.block_bytes, header)?;
         Ok(Arc::new(store))
     }
 
@@ -77,13 +77,22 @@ impl Source for DiskSource {
     }
 
     fn header(&self, shard: ShardId) -> Header {
-        Header::of(FOLD_VERSION, shard, self.shard_count)
+        Header::of(shard, self.shard_count)
     }
 
     #[cfg(test)]
     fn spoil(&self, shard: ShardId, table: super::Table, key: &[u8], value: &[u8]) {
         let tables = Tables::open(&self.folder(shard), self.block_bytes, &Expiry::default());
         tables.unwrap().keyspace(table).insert(key, value).unwrap();
+    }
+
+    #[cfg(test)]
+    fn outdate(&self, shard: ShardId, aggregate: &str) {
+        let tables = Tables::open(&self.folder(shard), self.block_bytes, &Expiry::default());
+        let tables = tables.unwrap();
+        let mut header = tables.header().unwrap().unwrap();
+        header.versions.insert(aggregate.to_owned(), u32::MAX);
+        tables.put_header(&encoding::header(&header).unwrap()).unwrap();
     }
 
     fn restore(&self, shard: ShardId, head: &Head, rows: &mut Rows) -> Result<(), BoxError> {
@@ -120,6 +129,8 @@ fn remove(folder: &Path) -> io::Result<()> {
 struct DiskStore {
     folder: PathBuf,
     block_bytes: usize,
+    /// As this release writes it.
+    header: Header,
     expiry: Expiry,
     /// None after a failure from which it could not be opened again yet.
     tables: RwLock<Option<Tables>>,
@@ -130,13 +141,13 @@ struct DiskStore {
 }
 
 impl DiskStore {
-    fn open(folder: PathBuf, block_bytes: usize, header: &Header) -> Result<Self, OpenError> {
+    fn open(folder: PathBuf, block_bytes: usize, header: Header) -> Result<Self, OpenError> {
         let expiry = Expiry::default();
         let tables = Tables::open(&folder, block_bytes, &expiry)?;
-        check(&tables, header)?;
+        check(&tables, &header)?;
         let checkpoint = Mutex::new(tables.checkpoint()?);
         let (tables, failed) = (RwLock::new(Some(tables)), AtomicBool::new(false));
-        Ok(Self { folder, block_bytes, expiry, tables, failed, checkpoint })
+        Ok(Self { folder, block_bytes, header, expiry, tables, failed, checkpoint })
     }
 
     fn with<T>(&self, job: impl FnOnce(&Tables) -> Result<T, StoreError>) -> Result<T, StoreError> {
@@ -199,6 +210,27 @@ impl StateStore for DiskStore {
         self.with(|tables| Ok(tables.size())).unwrap_or_default()
     }
 
+    fn outdated(&self) -> Result<BTreeSet<String>, StoreError> {
+        self.with(|tables| {
+            let found = tables.header()?;
+            let mut outdated = tables.readable_after_all()?;
+            outdated.extend(found.iter().flat_map(|found| found.outdated(&self.header)).cloned());
+            Ok(outdated)
+        })
+    }
+
+    fn forget(&self, aggregate: &str) -> Result<(), StoreError> {
+        self.with(|tables| tables.forget(aggregate))
+    }
+
+    fn renew(&self) -> Result<(), StoreError> {
+        self.with(|tables| {
+            let found = tables.header()?;
+            let renewed = found.map_or_else(|| self.header.clone(), |it| it.renewed(&self.header));
+            tables.put_header(&encoding::header(&renewed).map_err(StoreError::Io)?)
+        })
+    }
+
     /// Nothing waits for whoever reads the copy, be it a failed write that opens the database again:
     /// that one is told that the folder is in use, and tries again.
     fn copy(&self) -> Result<Option<Box<dyn StoreCopy>>, StoreError> {
@@ -213,15 +245,7 @@ fn check(tables: &Tables, expected: &Header) -> Result<(), OpenError> {
         let header = encoding::header(expected).map_err(OpenError::Unavailable)?;
         return Ok(tables.put_header(&header)?);
     };
-    if let Some(why) = found.misfit(expected) {
-        return Err(OpenError::Useless(why));
-    }
-    match tables.readable_after_all()? {
-        Some(stream) => {
-            Err(OpenError::Useless(format!("this release can read stream {stream} after all")))
-        }
-        None => Ok(()),
-    }
+    found.misfit(expected).map_or(Ok(()), |why| Err(OpenError::Useless(why)))
 }
 
 fn probe(folder: &Path) -> io::Result<()> {

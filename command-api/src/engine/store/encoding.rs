@@ -5,10 +5,10 @@
 //!
 //! **Invariant:** the order of encoded deadlines is that of the deadlines.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use domain::{
-    State,
+    State, StreamType,
     id::{CommandId, EventId, StreamId},
     shard::ShardId,
     timestamp::Timestamp,
@@ -21,33 +21,63 @@ use super::{
     Deadline, Known, Remembered, Snapshot, StoredState, Unread, UnreadEvent,
 };
 
-/// Of the forms in this file. Together with the fold's version it tells what can be read back.
-const ENCODING_VERSION: u32 = 2;
+/// Of the forms in this file: what has another one cannot be read back.
+const ENCODING_VERSION: u32 = 3;
 
 /// Stands where a readable state has its revision, which never comes that far.
 const UNREAD: [u8; 8] = [u8::MAX; 8];
 
-/// Names what a store is of; another one is of no use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// By aggregate, the version of the fold that made its states; 0 of an aggregate that the release which
+/// wrote last did not know, and whose states are not there.
+type StateVersions = BTreeMap<String, u32>;
+
+/// Names what a store is of; another one is of no use. Versions of states may differ: then the states of
+/// those aggregates are folded anew.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
     pub(in super::super) encoding: u32,
-    pub(in super::super) fold: u32,
     pub(super) shard: u32,
     pub(super) shard_count: u32,
+    pub(in super::super) versions: StateVersions,
 }
 
 impl Header {
     /// As this release writes it.
-    pub(in super::super) fn of(fold: u32, shard: ShardId, shard_count: u32) -> Self {
-        Self { encoding: ENCODING_VERSION, fold, shard: shard.index(), shard_count }
+    pub(in super::super) fn of(shard: ShardId, shard_count: u32) -> Self {
+        let versions = StreamType::ALL.iter();
+        let versions = versions.map(|kind| (kind.as_str().to_owned(), kind.state_version()));
+        Self {
+            encoding: ENCODING_VERSION,
+            shard: shard.index(),
+            shard_count,
+            versions: versions.collect(),
+        }
+    }
+
+    /// The aggregates whose states another fold has made, or one that this release does not know.
+    pub(super) fn outdated<'a>(&'a self, current: &'a Self) -> impl Iterator<Item = &'a String> {
+        let differs = |(name, version): &(&String, &u32)| match current.versions.get(*name) {
+            Some(current) => current != *version,
+            None => **version != 0,
+        };
+        self.versions.iter().filter(differs).map(|(name, _)| name)
+    }
+
+    /// What `self` becomes once no states are outdated.
+    pub(super) fn renewed(&self, current: &Self) -> Self {
+        let mut renewed = current.clone();
+        for name in self.versions.keys() {
+            renewed.versions.entry(name.clone()).or_default();
+        }
+        renewed
     }
 
     /// Why what bears this header is of no use to one who expects another.
     pub(in super::super) fn misfit(&self, expected: &Self) -> Option<String> {
-        let Self { encoding, fold, shard, shard_count } = self;
-        if *encoding != expected.encoding || *fold != expected.fold {
-            Some(format!("it was written by another release (encoding {encoding}, fold {fold})"))
-        } else if self != expected {
+        let Self { encoding, shard, shard_count, versions: _ } = self;
+        if *encoding != expected.encoding {
+            Some(format!("it was written by another release (encoding {encoding})"))
+        } else if (shard, shard_count) != (&expected.shard, &expected.shard_count) {
             Some(format!("it is of shard {shard} of {shard_count}"))
         } else {
             None
@@ -187,6 +217,11 @@ pub(super) fn deadline(at: Timestamp, stream: &StreamId) -> Vec<u8> {
     // With the sign turned over, negative numbers sort before the others.
     let micros = at.as_micros() ^ i64::MIN;
     [&micros.to_be_bytes(), stream.as_str().as_bytes()].concat()
+}
+
+/// Of which stream an encoded deadline is.
+pub(super) fn stream_of_deadline(bytes: &[u8]) -> Option<&[u8]> {
+    bytes.split_first_chunk::<8>().map(|(_, stream)| stream)
 }
 
 pub(super) fn read_deadline(bytes: &[u8]) -> Result<Deadline, BoxError> {

@@ -7,7 +7,6 @@ use std::{
 };
 
 use domain::{
-    FOLD_VERSION,
     id::{CommandId, StreamId},
     shard::ShardId,
 };
@@ -101,7 +100,7 @@ impl Source for MemorySource {
     }
 
     fn header(&self, shard: ShardId) -> Header {
-        Header::of(FOLD_VERSION, shard, 0)
+        Header::of(shard, 0)
     }
 
     fn restore(&self, _: ShardId, _: &Head, _: &mut Rows) -> Result<(), BoxError> {

@@ -70,6 +70,10 @@ impl Stores {
         self.source.spoil(shard, Table::States, stream.as_str().as_bytes(), &[0; 9]);
     }
 
+    pub(in super::super) fn outdate(&self, shard: ShardId, aggregate: &str) {
+        self.source.outdate(shard, aggregate);
+    }
+
     /// Puts something into a closed store of which only the time can be told.
     pub(in super::super) fn spoil_outcome(&self, shard: ShardId, command_id: CommandId) {
         let key = encoding::command_id(command_id);

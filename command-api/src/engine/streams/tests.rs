@@ -66,7 +66,7 @@ fn unreadable() -> EventRecord {
 }
 
 fn event(stream: u8, pick: &prop::sample::Index) -> Event {
-    let kind = id(stream).stream_type();
+    let kind = id(stream).stream_type().unwrap();
     let of_kind: Vec<Event> =
         Event::samples().into_iter().filter(|event| event.stream_type() == kind).collect();
     pick.get(&of_kind).clone()

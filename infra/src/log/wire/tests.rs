@@ -78,6 +78,16 @@ fn events_are_cloud_events() {
     .assert_eq(&lines(&event()));
 }
 
+/// Its commit counts, whoever knows what it is about.
+#[test]
+fn an_event_of_a_later_releases_aggregate_is_an_event() {
+    let OutgoingRecord::Event(mut event) = event() else { panic!("an event") };
+    event.stream = "gift_card/1".parse().unwrap();
+    event.event_type = "tradewind.gift_card.issued.v1".into();
+    let raw = RawRecord::of(&OutgoingRecord::Event(event.clone())).unwrap();
+    assert_eq!(decode(&raw), Ok(Body::Event(event)));
+}
+
 #[test]
 fn claims_are_cloud_events() {
     expect![[r#"

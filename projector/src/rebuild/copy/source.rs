@@ -92,7 +92,7 @@ impl Reading {
     async fn gather(&mut self) -> Result<Batch, ReadError> {
         let began = self.follower.next_offset();
         let log_end = self.log.range(self.shard).await?.end;
-        let wants = |record: &EventRecord| self.projection.wants(record.stream.stream_type());
+        let wants = |record: &EventRecord| self.projection.wants(&record.stream);
         let (mut taken, mut events, mut bytes) = (Vec::new(), 0, 0);
         loop {
             let commits = self.follower.next(RECORDS_MAX).await?;

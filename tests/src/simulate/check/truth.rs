@@ -54,7 +54,8 @@ impl<'a> Truth<'a> {
             Self { commits: vec![], outcomes: BTreeMap::new(), streams: BTreeMap::new() };
         for plan in &world.plans {
             let stream = plan.addressed.stream();
-            truth.streams.insert(stream.clone(), vec![stream.stream_type().empty()]);
+            let states = stream.stream_type().map(|kind| kind.empty());
+            truth.streams.insert(stream.clone(), states.into_iter().collect());
         }
         for commit in commits {
             match &commit.body {
@@ -86,7 +87,7 @@ impl<'a> Truth<'a> {
         };
         let request_hash = first.request_hash.unwrap_or(RequestHash([0; 16]));
         let plan = plan_of(world, command_id, request_hash);
-        let expire = first.stream.stream_type().expire();
+        let expire = first.stream.stream_type().and_then(|kind| kind.expire());
         let command = plan.map(|plan| plan.addressed.command()).or(expire.as_ref());
         let before = self.revision(&first.stream);
         if plan.and_then(|plan| plan.expected_revision).is_some_and(|wanted| wanted != before) {

@@ -1,9 +1,11 @@
 //! The database of one shard and what is in it.
 
-use std::{ops::Bound, path::Path, sync::Arc};
+use std::{collections::BTreeSet, ops::Bound, path::Path, sync::Arc};
 
 use domain::id::{CommandId, StreamId};
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, compaction::filter::Factory};
+use fjall::{
+    Database, Guard, Keyspace, KeyspaceCreateOptions, PersistMode, compaction::filter::Factory,
+};
 use infra::log::Checkpoint;
 
 use super::{
@@ -34,6 +36,9 @@ pub(super) const CHECKPOINT: &str = "checkpoint";
 const UNREADABLE: &str = "unreadable/";
 
 const OUTCOMES: &str = "outcomes";
+
+/// Entries that are removed in one go.
+const REMOVED_AT_ONCE_MAX: usize = 10_000;
 
 /// Files of a shard that stay open between two reads: its part of what the process has for them, if it
 /// has 16 shards. More are opened and closed again.
@@ -99,8 +104,9 @@ impl Tables {
         checkpoint.map_err(StoreError::Corrupt)
     }
 
-    /// A stream that no process could read so far, and this one can.
-    pub(super) fn readable_after_all(&self) -> Result<Option<StreamId>, StoreError> {
+    /// The aggregates with a stream that no release could read so far, and this one can.
+    pub(super) fn readable_after_all(&self) -> Result<BTreeSet<String>, StoreError> {
+        let mut aggregates = BTreeSet::new();
         for found in self.meta.prefix(UNREADABLE) {
             let key = found.key()?;
             let id = std::str::from_utf8(&key[UNREADABLE.len()..]).ok();
@@ -109,10 +115,42 @@ impl Tables {
                 self.state(&stream)?
                 && event.is_readable(&stream)
             {
-                return Ok(Some(stream));
+                aggregates.extend(stream.stream_type().map(|kind| kind.as_str().to_owned()));
             }
         }
-        Ok(None)
+        Ok(aggregates)
+    }
+
+    /// Removes all that is made of the streams of an aggregate.
+    pub(super) fn forget(&self, aggregate: &str) -> Result<(), StoreError> {
+        let streams = format!("{aggregate}/");
+        let states = self.states.prefix(&streams);
+        let notes = self.meta.prefix(Self::unreadable_key(&streams));
+        let deadlines = self.deadlines.iter();
+        self.remove(&self.states, states, |_| true)?;
+        self.remove(&self.meta, notes, |_| true)?;
+        self.remove(&self.deadlines, deadlines, |key| {
+            encoding::stream_of_deadline(key).is_some_and(|it| it.starts_with(streams.as_bytes()))
+        })
+    }
+
+    fn remove(
+        &self,
+        from: &Keyspace,
+        found: impl Iterator<Item = Guard>,
+        goes: impl Fn(&[u8]) -> bool,
+    ) -> Result<(), StoreError> {
+        let mut writes = self.db.batch();
+        for found in found {
+            let key = found.key()?;
+            if goes(&key) {
+                writes.remove(from, key);
+            }
+            if writes.len() >= REMOVED_AT_ONCE_MAX {
+                std::mem::replace(&mut writes, self.db.batch()).commit()?;
+            }
+        }
+        Ok(writes.commit()?)
     }
 
     /// Notes that the stream is to be tried again by other releases.

@@ -47,7 +47,7 @@ fn an_entry_that_cannot_be_decoded_is_one_entry() {
 }
 
 #[test]
-fn a_store_with_an_unreadable_stream_is_kept_until_a_release_can_read_it() {
+fn a_store_with_an_unreadable_stream_is_kept_and_told_of_once_a_release_can_read_it() {
     let disk = Disk::new();
     let mut next = batch(0..2);
     let event = unread_event("tradewind.stock.counted.v1", b"{}");
@@ -64,8 +64,31 @@ fn a_store_with_an_unreadable_stream_is_kept_until_a_release_can_read_it() {
     next.states[0].snapshot = Err(Unread::Event(unread_event(&event_type, &value)));
     store.write(&next).unwrap();
     drop(store);
-    let why = format!("this release can read stream {} after all", stream(0));
-    assert_eq!(disk.why_useless(), why);
+    let store = disk.open();
+    assert_eq!(store.outdated().unwrap(), BTreeSet::from(["stock".to_owned()]));
+    store.forget("stock").unwrap();
+    assert_eq!(
+        (store.state(&stream(0)).unwrap(), store.outdated().unwrap()),
+        (None, BTreeSet::new())
+    );
+}
+
+#[test]
+fn what_is_forgotten_is_one_aggregates_and_all_of_that() {
+    let disk = Disk::new();
+    let cart = StreamId::new(StreamType::Cart, 1);
+    let mut next = batch(0..100);
+    let mut other = batch(0..1).states.remove(0);
+    other.stream = cart.clone();
+    next.states.push(other);
+    let store = disk.open();
+    store.write(&next).unwrap();
+    store.forget("stock").unwrap();
+    assert_eq!(store.state(&stream(7)).unwrap(), None);
+    assert!(store.state(&cart).unwrap().is_some());
+    let left = deadlines(&*store, None, 1_000);
+    assert!(left.iter().all(|(_, stream)| *stream == cart), "{left:?}");
+    assert_eq!(store.checkpoint().unwrap(), Some(next.checkpoint));
 }
 
 /// Without what belongs to it, the next batch would make a store that lacks something.

@@ -1,0 +1,87 @@
+//! A log and stores that other releases have written.
+
+use bytes::Bytes;
+use domain::{cart, id::CartId, money::Currency};
+use infra::log::{EventRecord, Nonce, OutgoingRecord, Place, Ticket, sample};
+use tempfile::TempDir;
+
+use super::{restart::on_hand, *};
+
+const ONLY: ShardId = ShardId::new(0);
+
+fn stores(folder: &TempDir) -> Stores {
+    let path = folder.path().to_owned();
+    Stores::on_disk(&infra::config::Store { path, cache_bytes: 1 << 20 }, 1)
+}
+
+fn create_cart(id: CartId) -> Submission {
+    let create = cart::Command::Create { currency: Currency::USD, staff: true, lines: vec![] };
+    let addressed = Addressed::to::<cart::Cart>(&id, create);
+    Submission::new(addressed, CommandId::new(Uuid::from_u128(100)), "test".into())
+}
+
+#[tokio::test]
+async fn another_fold_of_one_aggregate_folds_its_streams_anew_and_no_others() {
+    let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new(1));
+    let (folder, cart) = (tempfile::tempdir().expect("a folder"), CartId::new(Uuid::from_u128(7)));
+    let first = Running::with(&log, &stores(&folder));
+    for key in 1..=5 {
+        submit(&first.engine, receive("A", key)).await.expect("an answer");
+    }
+    submit(&first.engine, create_cart(cart)).await.expect("an answer");
+    first.stop().await;
+    // Whoever reads these entries finds that they are none.
+    for stream in [code("A").stock_stream(), cart.stream()] {
+        stores(&folder).spoil_state(ONLY, &stream);
+    }
+    stores(&folder).outdate(ONLY, "stock");
+
+    let second = Running::with(&log, &stores(&folder));
+    assert_eq!(on_hand(&second).await, 5);
+    let cart = second.engine.read::<cart::Cart>(&cart, Consistency::Linearizable).await;
+    assert_eq!(cart.map(|cart| cart.revision), Err(ReadError::StreamUnreadable));
+    // What was answered is remembered all the same.
+    let again = submit(&second.engine, receive("A", 5)).await.expect("an answer");
+    assert!(again.replayed);
+    submit(&second.engine, receive("A", 6)).await.expect("an answer");
+    second.stop().await;
+
+    let third = Running::with(&log, &stores(&folder));
+    assert_eq!(on_hand(&third).await, 6);
+    third.stop().await;
+}
+
+/// Writes a commit of one event of an aggregate that only a later release has.
+async fn as_a_later_release(log: &dyn EventLog) {
+    let (mut writer, mut reports) = log.open_writer(ONLY).await.expect("a writer");
+    let nonce = Nonce(5);
+    let claim = OutgoingRecord::Claim(sample::claim(nonce));
+    writer.append(&claim, Ticket::CLAIM).expect("room");
+    let epoch = reports.recv().await.expect("a report").result.expect("an offset").expect("known");
+    let place = Place { epoch, claim: nonce, seq: 1, index: 0, count: 1 };
+    let event = EventRecord {
+        stream: "gift_card/1".parse().expect("a stream"),
+        event_type: "tradewind.gift_card.issued.v1".into(),
+        value: Bytes::from_static(b"{}"),
+        ..sample::event(place, 200)
+    };
+    let ticket = Ticket { epoch, seq: 1, index: 0 };
+    writer.append(&OutgoingRecord::Event(Box::new(event)), ticket).expect("room");
+    reports.recv().await.expect("a report").result.expect("an offset");
+}
+
+#[tokio::test]
+async fn commits_of_an_aggregate_that_only_a_later_release_has_count_among_the_others() {
+    let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new(1));
+    as_a_later_release(&*log).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    for key in [1, 2] {
+        let running = Running::with(&log, &stores(&folder));
+        let answer = submit(&running.engine, receive("A", key)).await.expect("an answer");
+        assert!(matches!(answer.outcome, Outcome::Committed { .. }), "{answer:?}");
+        running.stop().await;
+    }
+    // All readers agree on all three.
+    let committed = committed(&*log).await;
+    assert_eq!(committed.into_iter().collect::<Vec<_>>(), [(1, 1), (2, 1), (200, 1)]);
+}
