@@ -43,6 +43,26 @@ pub enum Role {
     Operator,
 }
 
+impl Role {
+    /// All that there are.
+    pub const ALL: [Self; 4] = [Self::Customer, Self::Staff, Self::Analyst, Self::Operator];
+
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Customer => "customer",
+            Self::Staff => "staff",
+            Self::Analyst => "analyst",
+            Self::Operator => "operator",
+        }
+    }
+
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.as_str() == name)
+    }
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiKey {
     /// `None` until it is issued.
@@ -92,7 +112,7 @@ impl Aggregate for ApiKey {
 
     #[cfg(any(test, feature = "testing"))]
     fn samples() -> Vec<Event> {
-        let roles = BTreeSet::from([Role::Customer, Role::Staff, Role::Analyst, Role::Operator]);
+        let roles = BTreeSet::from(Role::ALL);
         let expires_at = Some(crate::testing::NOW.plus(std::time::Duration::from_secs(60)));
         vec![
             Event::Issued { name: "till 1".into(), roles, hash: "ab".repeat(32), expires_at },

@@ -117,25 +117,5 @@ where
     }
 }
 
-/// A role as texts name it.
-#[must_use]
-pub const fn role_name(role: Role) -> &'static str {
-    match role {
-        Role::Customer => "customer",
-        Role::Staff => "staff",
-        Role::Analyst => "analyst",
-        Role::Operator => "operator",
-    }
-}
-
-/// The role of that name.
-#[must_use]
-pub fn role_from_name(name: &str) -> Option<Role> {
-    ROLES.into_iter().find(|role| role_name(*role) == name)
-}
-
-/// All roles there are.
-pub const ROLES: [Role; 4] = [Role::Customer, Role::Staff, Role::Analyst, Role::Operator];
-
 #[cfg(test)]
 mod tests;

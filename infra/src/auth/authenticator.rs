@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
-    ApiKey, Caller, Client, KeyHash, ROLES, cart_of_token,
+    ApiKey, Caller, Client, KeyHash, cart_of_token,
     memory::{Known, Memory},
 };
 use crate::{
@@ -140,7 +140,7 @@ impl Authenticator {
     ) -> Self {
         let operator = operator_key.map(|hash| {
             let id = Uuid::new_v5(&OPERATOR, hash.to_string().as_bytes());
-            let roles = Arc::new(BTreeSet::from(ROLES));
+            let roles = Arc::new(BTreeSet::from(Role::ALL));
             (hash, Caller::Key { id: ApiKeyId::new(id), roles })
         });
         let memory = Memory::default();

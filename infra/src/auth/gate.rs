@@ -19,7 +19,7 @@ use domain::api_key::Role;
 use utoipa::openapi::{path::Operation, security::SecurityRequirement};
 use utoipa_axum::router::OpenApiRouter;
 
-use super::{Authenticator, Caller, role_from_name};
+use super::{Authenticator, Caller};
 use crate::http::{
     docs::{API_KEY, Operations},
     headers::AtLeast,
@@ -98,7 +98,7 @@ impl Door {
         // To ask for nothing may be one of the alternatives.
         let names = alternatives.iter().map(scopes).collect::<Option<Vec<_>>>();
         // What is no role of ours lets in whoever has them all.
-        let role = |name: &String| role_from_name(name).unwrap_or(Role::Operator);
+        let role = |name: &String| Role::named(name).unwrap_or(Role::Operator);
         names.map_or(Self::Open, |names| Self::Roles(names.iter().flatten().map(role).collect()))
     }
 

@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{Found, Inquiry, KEY_AGE_MAX, KeyDirectory, KeyRecord, Unavailable, role_from_name};
+use super::{Found, Inquiry, KEY_AGE_MAX, KeyDirectory, KeyRecord, Unavailable};
 use crate::{
     freshness::{Freshness, Projection},
     log::BoxError,
@@ -141,7 +141,7 @@ impl Row {
 
 /// A role that this release does not know gives no right in it.
 fn roles(names: &[String]) -> BTreeSet<Role> {
-    names.iter().filter_map(|name| role_from_name(name)).collect()
+    names.iter().filter_map(|name| Role::named(name)).collect()
 }
 
 #[cfg(test)]

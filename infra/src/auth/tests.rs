@@ -131,7 +131,7 @@ async fn an_issued_key_brings_its_roles() {
 async fn the_operators_first_key_has_all_roles() {
     let fixture = fixture();
     let caller = fixture.call(&format!("bearer {OPERATOR_KEY}")).await.unwrap();
-    assert!(ROLES.into_iter().all(|role| caller.has(role)));
+    assert!(Role::ALL.into_iter().all(|role| caller.has(role)));
     assert_eq!(caller, fixture.call(&format!("Bearer {OPERATOR_KEY}")).await.unwrap());
     assert_eq!(fixture.directory.asked.load(Ordering::SeqCst), 0);
 }
@@ -311,9 +311,9 @@ fn a_cart_token_opens_one_cart() {
 
 #[test]
 fn roles_keep_their_names() {
-    assert!(ROLES.into_iter().all(|role| role_from_name(role_name(role)) == Some(role)));
-    let names = serde_json::to_value(ROLES).unwrap();
-    assert_eq!(names, serde_json::json!(ROLES.map(role_name)));
+    assert!(Role::ALL.into_iter().all(|role| Role::named(role.as_str()) == Some(role)));
+    let names = serde_json::to_value(Role::ALL).unwrap();
+    assert_eq!(names, serde_json::json!(Role::ALL.map(Role::as_str)));
 }
 
 #[utoipa::path(get, path = "/guests", security((), ("api_key" = [])))]

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use domain::{cart, country, money::Currency};
+use domain::{api_key, cart, country, money::Currency};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
@@ -15,10 +15,7 @@ use utoipa::{
     },
 };
 
-use crate::{
-    auth::{ROLES, role_name},
-    position::Position,
-};
+use crate::position::Position;
 
 use super::{
     headers::{AtLeast, IdempotencyKey, Tags},
@@ -76,7 +73,7 @@ shapes! {
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::Date)))
         .examples(["2026-01-31"]);
     Channel as "Channel": words([cart::Channel::Web, cart::Channel::Pos].map(cart::Channel::as_str));
-    Role as "Role": words(ROLES.map(role_name));
+    Role as "Role": words(api_key::Role::ALL.map(api_key::Role::as_str));
     /// What a part of a system is called, in a path.
     PartName as "PartName": text("^[a-z_]+$").max_length(Some(64));
 }

@@ -6,7 +6,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use domain::api_key::Role;
 
 use super::Problem;
-use crate::{auth::role_name, http::fields::FieldError};
+use crate::http::fields::FieldError;
 
 /// What the client should do is the same for most that passes by itself: try again soon.
 const RETRY_WAIT: Duration = Duration::from_secs(1);
@@ -73,7 +73,7 @@ impl Problem {
     /// 403: the caller lacks a role.
     #[must_use]
     pub fn forbidden(needed: Role) -> Self {
-        let detail = format!("this needs the role `{}`", role_name(needed));
+        let detail = format!("this needs the role `{}`", needed.as_str());
         Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
     }
 
