@@ -75,12 +75,12 @@ impl Row for ApiKeyRow {
     fn evolve(
         row: Option<Self>,
         event: &Event,
-        origin: &Origin<Uuid>,
+        origin: &Origin<'_, Uuid>,
         _: &mut Sums,
     ) -> Result<Option<Self>, Inapplicable> {
         use api_key::Event::{Issued, Revoked};
         let Event::ApiKey(event) = event else { return Err(Inapplicable::WrongStream) };
-        let Origin { key: id, revision, recorded_at } = *origin;
+        let Origin { key: &id, revision, recorded_at } = *origin;
         match (row, event) {
             (None, Issued { name, roles, hash, expires_at }) => Ok(Some(Self {
                 id,

@@ -102,7 +102,7 @@ impl Row for CartRow {
     fn evolve(
         row: Option<Self>,
         event: &AnyEvent,
-        origin: &Origin<Uuid>,
+        origin: &Origin<'_, Uuid>,
         _: &mut Sums,
     ) -> Result<Option<Self>, Inapplicable> {
         let AnyEvent::Cart(event) = event else { return Err(Inapplicable::WrongStream) };
@@ -114,7 +114,7 @@ impl Row for CartRow {
 }
 
 impl CartRow {
-    fn begin(event: &Event, origin: &Origin<Uuid>) -> Result<Self, Inapplicable> {
+    fn begin(event: &Event, origin: &Origin<'_, Uuid>) -> Result<Self, Inapplicable> {
         let Event::Created { currency, staff, lines: first, .. } = event else {
             return Err(Inapplicable::UnknownStream);
         };
@@ -123,7 +123,7 @@ impl CartRow {
         let (currency, staff) = (*currency, *staff);
         let doc = CartDoc { currency, staff, lines, totals, order_id: None, refusal: None };
         Ok(Self {
-            id: origin.key,
+            id: *origin.key,
             status: "open".into(),
             doc: Json(doc),
             updated_at: origin.recorded_at,
@@ -131,7 +131,11 @@ impl CartRow {
         })
     }
 
-    fn go_on(mut self, event: &Event, origin: &Origin<Uuid>) -> Result<Option<Self>, Inapplicable> {
+    fn go_on(
+        mut self,
+        event: &Event,
+        origin: &Origin<'_, Uuid>,
+    ) -> Result<Option<Self>, Inapplicable> {
         let doc = &mut self.doc.0;
         match event {
             Event::Created { .. } => return Err(Inapplicable::ExistsAlready),

@@ -59,7 +59,7 @@ impl Row for ProductRow {
     fn evolve(
         row: Option<Self>,
         event: &Event,
-        origin: &Origin<Uuid>,
+        origin: &Origin<'_, Uuid>,
         _: &mut Sums,
     ) -> Result<Option<Self>, Inapplicable> {
         use product::Event::{Archived, Created, PriceChanged, Published, Unpublished, Updated};
@@ -70,7 +70,7 @@ impl Row for ProductRow {
                 row.ok_or(Inapplicable::UnknownStream)?.department
             }
         };
-        Ok(Some(Self { product_id: origin.key, department, revision: origin.revision }))
+        Ok(Some(Self { product_id: *origin.key, department, revision: origin.revision }))
     }
 }
 
@@ -104,7 +104,7 @@ impl Row for OrderRow {
     fn evolve(
         _: Option<Self>,
         event: &Event,
-        origin: &Origin<Uuid>,
+        origin: &Origin<'_, Uuid>,
         sums: &mut Sums,
     ) -> Result<Option<Self>, Inapplicable> {
         let Event::Order(event) = event else { return Err(Inapplicable::WrongStream) };
@@ -113,7 +113,7 @@ impl Row for OrderRow {
                 sums.add(&ORDERED, &(line.product_id.uuid(), line.quantity.into()))?;
             }
         }
-        Ok(Some(Self { order_id: origin.key, revision: origin.revision }))
+        Ok(Some(Self { order_id: *origin.key, revision: origin.revision }))
     }
 }
 

@@ -167,7 +167,7 @@ impl Row for OrderRow {
     fn evolve(
         row: Option<Self>,
         event: &AnyEvent,
-        origin: &Origin<Uuid>,
+        origin: &Origin<'_, Uuid>,
         _: &mut Sums,
     ) -> Result<Option<Self>, Inapplicable> {
         let AnyEvent::Order(event) = event else { return Err(Inapplicable::WrongStream) };
@@ -180,7 +180,7 @@ impl Row for OrderRow {
 }
 
 impl OrderRow {
-    fn begin(event: &Event, origin: &Origin<Uuid>) -> Result<Self, Inapplicable> {
+    fn begin(event: &Event, origin: &Origin<'_, Uuid>) -> Result<Self, Inapplicable> {
         let Event::Placed { cart_id, checkout } = event else {
             return Err(Inapplicable::UnknownStream);
         };
@@ -204,10 +204,10 @@ impl OrderRow {
             reasons: Vec::new(),
             timeline: vec![Step::of(StepKind::Placed, origin)],
         };
-        Ok(Self { id: origin.key, doc: Json(doc), revision: origin.revision })
+        Ok(Self { id: *origin.key, doc: Json(doc), revision: origin.revision })
     }
 
-    fn go_on(mut self, event: &Event, origin: &Origin<Uuid>) -> Result<Self, Inapplicable> {
+    fn go_on(mut self, event: &Event, origin: &Origin<'_, Uuid>) -> Result<Self, Inapplicable> {
         let doc = &mut self.doc.0;
         let step = match event {
             Event::Placed { .. } => return Err(Inapplicable::ExistsAlready),
@@ -231,7 +231,7 @@ impl OrderRow {
 }
 
 impl Step {
-    fn of(kind: StepKind, origin: &Origin<Uuid>) -> Self {
+    fn of(kind: StepKind, origin: &Origin<'_, Uuid>) -> Self {
         Self { kind, paid: None, reasons: None, at: origin.recorded_at.into() }
     }
 }

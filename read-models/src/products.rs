@@ -162,7 +162,7 @@ impl Row for ProductRow {
     fn evolve(
         row: Option<Self>,
         event: &AnyEvent,
-        origin: &Origin<Uuid>,
+        origin: &Origin<'_, Uuid>,
         _: &mut Sums,
     ) -> Result<Option<Self>, Inapplicable> {
         let AnyEvent::Product(event) = event else { return Err(Inapplicable::WrongStream) };
@@ -175,12 +175,12 @@ impl Row for ProductRow {
 }
 
 impl ProductRow {
-    fn begin(event: &Event, origin: &Origin<Uuid>) -> Result<Self, Inapplicable> {
+    fn begin(event: &Event, origin: &Origin<'_, Uuid>) -> Result<Self, Inapplicable> {
         let Event::Created { sku, details, price } = event else {
             return Err(Inapplicable::UnknownStream);
         };
         let mut product = Self {
-            id: origin.key,
+            id: *origin.key,
             sku: sku.to_string(),
             name: String::new(),
             description: None,
@@ -200,7 +200,7 @@ impl ProductRow {
         Ok(product)
     }
 
-    fn go_on(mut self, event: &Event, origin: &Origin<Uuid>) -> Result<Self, Inapplicable> {
+    fn go_on(mut self, event: &Event, origin: &Origin<'_, Uuid>) -> Result<Self, Inapplicable> {
         match event {
             Event::Created { .. } => return Err(Inapplicable::ExistsAlready),
             Event::Updated { details } => self.describe(details),

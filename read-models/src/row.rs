@@ -30,15 +30,15 @@ pub trait Row: for<'r> FromRow<'r, PgRow> + Clone + Send + Sync + 'static {
     fn evolve(
         row: Option<Self>,
         event: &Event,
-        origin: &Origin<Self::Key>,
+        origin: &Origin<'_, Self::Key>,
         sums: &mut Sums,
     ) -> Result<Option<Self>, Inapplicable>;
 }
 
 /// Where an event comes from, in the types of columns.
 #[derive(Clone, Debug)]
-pub struct Origin<K> {
-    pub key: K,
+pub struct Origin<'k, K> {
+    pub key: &'k K,
     pub revision: i64,
     pub recorded_at: DateTime<Utc>,
 }
@@ -137,7 +137,7 @@ impl<R: Row> Slot for Held<R> {
         recorded_at: DateTime<Utc>,
         sums: &mut Sums,
     ) -> Result<(), Inapplicable> {
-        let origin = Origin { key: self.key.clone(), revision, recorded_at };
+        let origin = Origin { key: &self.key, revision, recorded_at };
         self.row = R::evolve(self.row.take(), event, &origin, sums)?;
         Ok(())
     }

@@ -151,7 +151,7 @@ impl Row for PendingRow {
     fn evolve(
         row: Option<Self>,
         event: &AnyEvent,
-        origin: &Origin<Uuid>,
+        origin: &Origin<'_, Uuid>,
         sums: &mut Sums,
     ) -> Result<Option<Self>, Inapplicable> {
         let AnyEvent::Order(event) = event else { return Err(Inapplicable::WrongStream) };
@@ -174,7 +174,7 @@ impl Row for PendingRow {
 }
 
 impl PendingRow {
-    fn new(checkout: &Checkout, origin: &Origin<Uuid>) -> Result<Self, Inapplicable> {
+    fn new(checkout: &Checkout, origin: &Origin<'_, Uuid>) -> Result<Self, Inapplicable> {
         let mut departments = BTreeMap::<String, Sold>::new();
         for line in &checkout.lines {
             let department = line.department.as_deref().unwrap_or(DEPARTMENT_UNKNOWN);
@@ -182,7 +182,7 @@ impl PendingRow {
             departments.entry(department.to_owned()).or_default().add(sold)?;
         }
         Ok(Self {
-            order_id: origin.key,
+            order_id: *origin.key,
             day: checkout.placed_at.to_datetime().date_naive(),
             channel: checkout.channel.as_str().to_owned(),
             currency: checkout.totals.total.currency.to_string(),

@@ -75,7 +75,7 @@ impl Row for StockRow {
     fn evolve(
         row: Option<Self>,
         event: &Event,
-        origin: &Origin<String>,
+        origin: &Origin<'_, String>,
         _: &mut Sums,
     ) -> Result<Option<Self>, Inapplicable> {
         use stock::Event::{Adjusted, Committed, Expired, Received, Released, Reserved, Returned};

@@ -76,7 +76,7 @@ async fn write(
     if inputs.is_empty() {
         return Ok(());
     }
-    rows.load(fold, tables, &inputs).await?;
+    rows.load(fold, tables).await?;
     for input in &inputs {
         if let Err(cause) = rows.take(input) {
             unfit.push(Unfit { index: input.index, why: cause.into() });
@@ -108,6 +108,8 @@ struct Input<'f> {
 #[derive(Default)]
 struct Rows<'f> {
     rows: FxHashMap<&'f str, Touched>,
+    /// Keys of the streams that begin before the batch.
+    begun: Vec<&'f str>,
     sums: Sums,
 }
 
@@ -129,8 +131,8 @@ impl<'f> Rows<'f> {
         let of_stream = |seen: &Seen<'_>| seen.fact.stream.stream_type() == Some(fold.stream);
         for (index, seen) in facts.iter().enumerate().filter(|(_, seen)| of_stream(seen)) {
             let &Seen { fact, event, after_skipped } = seen;
-            let decoded = as_decoded(event)
-                .and_then(|event| self.make_room(fold, fact.stream.key()).map(|()| event));
+            let decoded =
+                as_decoded(event).and_then(|event| self.make_room(fold, fact).map(|()| event));
             match decoded {
                 Ok(event) => inputs.push(Input { index, fact, event, after_skipped }),
                 Err(why) => unfit.push(Unfit { index, why }),
@@ -139,30 +141,25 @@ impl<'f> Rows<'f> {
         inputs
     }
 
-    fn make_room(&mut self, fold: &Fold, key: &'f str) -> Result<(), NotApplied> {
+    fn make_room(&mut self, fold: &Fold, fact: &'f Fact) -> Result<(), NotApplied> {
+        let key = fact.stream.key();
         if let Entry::Vacant(vacant) = self.rows.entry(key) {
             let slot = fold.slot(key).ok_or(Inapplicable::MalformedKey)?;
             vacant.insert(Touched { slot, stored: false });
+            // A stream's first event finds no row.
+            if fact.revision > 1 {
+                self.begun.push(key);
+            }
         }
         Ok(())
     }
 
     /// Reads the rows of all streams that begin before the batch.
-    async fn load(
-        &mut self,
-        fold: &Fold,
-        tables: &mut Tables<'_>,
-        inputs: &[Input<'_>],
-    ) -> Result<(), sqlx::Error> {
-        let mut keys = FxHashSet::default();
-        let first = inputs.iter().filter(|input| keys.insert(input.fact.stream.key()));
-        // A stream's first event finds no row.
-        let begun = first.filter(|input| input.fact.revision > 1);
-        let keys: Vec<&str> = begun.map(|input| input.fact.stream.key()).collect();
-        if keys.is_empty() {
+    async fn load(&mut self, fold: &Fold, tables: &mut Tables<'_>) -> Result<(), sqlx::Error> {
+        if self.begun.is_empty() {
             return Ok(());
         }
-        for (key, row) in tables.load(fold, &keys).await? {
+        for (key, row) in tables.load(fold, &self.begun).await? {
             if let Some(touched) = self.rows.get_mut(&*key) {
                 touched.slot.read(&row)?;
                 touched.stored = true;
