@@ -17,6 +17,7 @@ pub mod logs;
 pub mod ports;
 pub mod postgres;
 pub mod process;
+mod scram;
 pub mod secrets;
 pub mod services;
 pub mod state;

@@ -3,7 +3,9 @@
 use anyhow::{Context, Result};
 use infra::config;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use uuid::Uuid;
 
+use super::scram;
 use super::secrets::Secrets;
 use super::state::{DATABASE, OWNER, READER, State};
 
@@ -37,7 +39,8 @@ pub async fn create_roles(admin_url: &str, secrets: &Secrets) -> Result<()> {
         if !exists(&mut admin, "pg_roles", "rolname", name).await? {
             run(&mut admin, format!("CREATE ROLE {name}")).await?;
         }
-        run(&mut admin, format!("ALTER ROLE {name} LOGIN {attributes} PASSWORD '{password}'"))
+        let verifier = scram::verifier(password, Uuid::new_v4().as_bytes())?;
+        run(&mut admin, format!("ALTER ROLE {name} LOGIN {attributes} PASSWORD '{verifier}'"))
             .await?;
     }
     run(&mut admin, format!("GRANT pg_read_all_data TO {READER}")).await?;
@@ -132,7 +135,7 @@ async fn exists(
     query.fetch_one(connection).await.context("reading the catalogue")
 }
 
-/// Statements that take no parameters. Names are constants or ours, passwords are hex digits.
+/// Statements that take no parameters. Names are constants or ours, verifiers of passwords are base64.
 async fn run(connection: &mut PgConnection, sql: String) -> Result<()> {
     sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await?;
     Ok(())
