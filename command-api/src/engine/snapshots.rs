@@ -13,6 +13,7 @@
 mod depot;
 mod fetch;
 mod format;
+mod signing;
 #[cfg(test)]
 mod tests;
 mod upload;

@@ -21,7 +21,7 @@ use object_store::{
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
 
-use super::super::store::Head;
+use super::{super::store::Head, signing::S3Signing};
 
 /// How long the storage may take to tell what is there, or to show a beginning.
 pub(super) const ASK_WAIT_MAX: Duration = Duration::from_secs(10);
@@ -175,6 +175,7 @@ fn bucket(settings: &config::S3) -> Result<Arc<dyn ObjectStore>, BoxError> {
     let (max_retries, retry_timeout) = RETRIES;
     let backoff = BackoffConfig::default();
     let mut builder = AmazonS3Builder::new()
+        .with_crypto_provider(Arc::new(S3Signing))
         .with_bucket_name(&settings.bucket)
         .with_region(&settings.region)
         .with_retry(RetryConfig { backoff, max_retries, retry_timeout });
