@@ -8,6 +8,7 @@ use crate::{
     aggregate::{Aggregate, Refusal, RejectionKind},
     id::{ApiKeyId, StreamId},
     timestamp::Timestamp,
+    upcast::{Data, Upcast},
 };
 
 #[cfg(test)]
@@ -26,6 +27,7 @@ pub enum Event {
         name: String,
         roles: BTreeSet<Role>,
         /// SHA-256 of the key in hex. The key has 256 random bits, so it needs no slow hash.
+        #[serde(rename = "sha256")]
         hash: String,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expires_at: Option<Timestamp>,
@@ -83,6 +85,7 @@ pub struct Issued {
 impl Aggregate for ApiKey {
     const NAME: &'static str = "api_key";
     const STATE_VERSION: u32 = 1;
+    const UPCASTS: &'static [Upcast] = &[Upcast { event: "issued", from: 1, lift: name_the_hash }];
 
     type Id = ApiKeyId;
     type Command = Command;
@@ -140,6 +143,14 @@ impl ApiKey {
         }
         Ok(vec![Event::Issued { name, roles, hash, expires_at }])
     }
+}
+
+/// Version 1 said `hash`, of which a reader could not tell what it was.
+fn name_the_hash(mut issued: Data) -> Data {
+    if let Some(hash) = issued.remove("hash") {
+        issued.insert("sha256".to_owned(), hash);
+    }
+    issued
 }
 
 impl ApiKeyId {

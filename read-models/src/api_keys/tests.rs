@@ -7,7 +7,7 @@ const ID: Uuid = Uuid::from_u128(1);
 
 fn issued() -> Value {
     json!({ "type": "issued", "data": {
-        "name": "till", "roles": ["staff", "analyst"], "hash": "ab",
+        "name": "till", "roles": ["staff", "analyst"], "sha256": "ab",
         "expires_at": "2027-01-01T00:00:00Z",
     } })
 }

@@ -1,8 +1,17 @@
 //! A log and stores that other releases have written.
 
 use bytes::Bytes;
-use domain::{cart, id::CartId, money::Currency};
-use infra::log::{EventRecord, Nonce, OutgoingRecord, Place, Ticket, sample};
+use domain::{
+    aggregate::Aggregate,
+    api_key, cart,
+    id::{ApiKeyId, CartId, StreamId},
+    money::Currency,
+    testing::golden::{self, Golden},
+};
+use infra::{
+    codec,
+    log::{EventRecord, Nonce, OutgoingRecord, Place, Ticket, sample},
+};
 use tempfile::TempDir;
 
 use super::{restart::on_hand, *};
@@ -51,8 +60,8 @@ async fn another_fold_of_one_aggregate_folds_its_streams_anew_and_no_others() {
     third.stop().await;
 }
 
-/// Writes a commit of one event of an aggregate that only a later release has.
-async fn as_a_later_release(log: &dyn EventLog) {
+/// Writes a commit of one event, which this release would not write.
+async fn as_another_release(log: &dyn EventLog, stream: &StreamId, event_type: &str, data: String) {
     let (mut writer, mut reports) = log.open_writer(ONLY).await.expect("a writer");
     let nonce = Nonce(5);
     let claim = OutgoingRecord::Claim(sample::claim(nonce));
@@ -60,9 +69,9 @@ async fn as_a_later_release(log: &dyn EventLog) {
     let epoch = reports.recv().await.expect("a report").result.expect("an offset").expect("known");
     let place = Place { epoch, claim: nonce, seq: 1, index: 0, count: 1 };
     let event = EventRecord {
-        stream: "gift_card/1".parse().expect("a stream"),
-        event_type: "tradewind.gift_card.issued.v1".into(),
-        value: Bytes::from_static(b"{}"),
+        stream: stream.clone(),
+        event_type: event_type.into(),
+        value: Bytes::from(data),
         ..sample::event(place, 200)
     };
     let ticket = Ticket { epoch, seq: 1, index: 0 };
@@ -73,7 +82,8 @@ async fn as_a_later_release(log: &dyn EventLog) {
 #[tokio::test]
 async fn commits_of_an_aggregate_that_only_a_later_release_has_count_among_the_others() {
     let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new(1));
-    as_a_later_release(&*log).await;
+    let stream = "gift_card/1".parse().expect("a stream");
+    as_another_release(&*log, &stream, "tradewind.gift_card.issued.v1", "{}".to_owned()).await;
     let folder = tempfile::tempdir().expect("a folder");
     for key in [1, 2] {
         let running = Running::with(&log, &stores(&folder));
@@ -84,4 +94,53 @@ async fn commits_of_an_aggregate_that_only_a_later_release_has_count_among_the_o
     // All readers agree on all three.
     let committed = committed(&*log).await;
     assert_eq!(committed.into_iter().collect::<Vec<_>>(), [(1, 1), (2, 1), (200, 1)]);
+}
+
+#[tokio::test]
+async fn a_log_that_holds_two_versions_of_an_event_is_read_as_one() {
+    let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new(1));
+    let [old, new] = [1, 2].map(|n| ApiKeyId::new(Uuid::from_u128(n)));
+    let data = |version| {
+        let shape = |it: &Golden| (&*it.event, it.version) == ("issued", version);
+        golden::all().into_iter().find(shape).expect("a golden file").data
+    };
+    as_another_release(&*log, &old.stream(), "tradewind.api_key.issued.v1", data(1)).await;
+    let running = Running::on(&log);
+    let Some(api_key::Event::Issued { name, roles, hash, .. }) =
+        api_key::ApiKey::samples().into_iter().next()
+    else {
+        panic!("a sample")
+    };
+    // Of the sample that has passed, and no new key may have expired.
+    let issue = api_key::Command::Issue { name, roles, hash, expires_at: None };
+    let addressed = Addressed::to::<api_key::ApiKey>(&new, issue);
+    let command_id = CommandId::new(Uuid::from_u128(9));
+    let answer = submit(&running.engine, Submission::new(addressed, command_id, "test".into()));
+    let Outcome::Committed { events, .. } = answer.await.expect("an answer").outcome else {
+        panic!("it is committed")
+    };
+    assert_eq!(&*events[0].event_type, "tradewind.api_key.issued.v2");
+    let read = |id| {
+        let engine = &running.engine;
+        async move { engine.read::<api_key::ApiKey>(&id, Consistency::Linearizable).await }
+    };
+    let [old, new] = [read(old).await, read(new).await].map(|read| {
+        let key = read.expect("a state").state;
+        let api_key::Issued { name, roles, hash, .. } = key.issued.clone().expect("it is issued");
+        (name, roles, hash)
+    });
+    assert_eq!(old, new);
+    running.stop().await;
+}
+
+/// Whatever the state is by then: all that was ever stored can be folded.
+#[test]
+fn every_stored_shape_of_every_event_folds() {
+    for golden in golden::all() {
+        let stream = StreamId::new(golden.stream_type, 1);
+        let event_type = golden.event_type().into();
+        let event = codec::decode_value(&event_type, &stream, golden.data.as_bytes());
+        let event = event.unwrap_or_else(|error| panic!("{event_type}: {error}"));
+        assert!(golden.stream_type.empty().evolve(&event), "{event_type}");
+    }
 }

@@ -144,7 +144,14 @@ impl Fold {
                 cart.standing = cart.standing.saturating_sub(1);
                 cart.refused.push((text("order_id"), text("code")));
             }
-            _ => {}
+            "tradewind.cart.created.v1"
+            | "tradewind.cart.line_added.v1"
+            | "tradewind.cart.line_changed.v1"
+            | "tradewind.cart.line_removed.v1"
+            | "tradewind.cart.lines_replaced.v1"
+            | "tradewind.cart.abandoned.v1"
+            | "tradewind.cart.ended.v1" => {}
+            other => self.faults.push(format!("cart/{id}: an event of type {other}")),
         }
     }
 
@@ -155,7 +162,12 @@ impl Fold {
                 self.held.insert(id.to_owned(), order.to_owned());
             }
             "tradewind.payment.voided.v1" => drop(self.held.remove(id)),
-            _ => {}
+            "tradewind.payment.requested.v1"
+            | "tradewind.payment.asked_again.v1"
+            | "tradewind.payment.action_required.v1"
+            | "tradewind.payment.declined.v1"
+            | "tradewind.payment.expired.v1" => {}
+            other => self.faults.push(format!("payment/{id}: an event of type {other}")),
         }
     }
 
@@ -169,7 +181,8 @@ impl Fold {
                 let event = record.value["event_id"].to_string();
                 self.parked.retain(|_, of| *of != event);
             }
-            _ => {}
+            "tradewind.process.step_retried.v1" | "tradewind.process.step_skipped.v1" => {}
+            other => self.faults.push(format!("{}: an event of type {other}", record.key)),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use domain::testing::golden;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -110,6 +111,21 @@ fn event(offset: i64, event_type: &str, value: serde_json::Value) -> Commit {
         ..Record::bare(Kind::Event, "stock/tea")
     };
     Commit { partition: 2, next_offset, records: vec![record] }
+}
+
+/// What the fold passes over it would not find missing either.
+#[test]
+fn every_stored_shape_of_every_event_is_one_that_the_fold_knows() {
+    let mut fold = Fold::default();
+    for golden in golden::all() {
+        let value = serde_json::from_str(&golden.data).unwrap();
+        let key = format!("{}/1", golden.stream_type.as_str());
+        let mut commit = event(1, &golden.event_type(), value);
+        commit.records[0].key = key;
+        fold.observe(&commit);
+    }
+    let unknown = fold.faults.iter().filter(|fault| fault.contains("an event of type"));
+    assert_eq!(unknown.collect::<Vec<_>>(), Vec::<&String>::new());
 }
 
 fn barrier(offset: i64, status: u64) -> Commit {
