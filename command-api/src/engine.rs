@@ -98,17 +98,28 @@ pub struct Submission {
 }
 
 impl Submission {
-    /// By an actor that was asked by nobody, and whatever holds of the stream.
+    /// Of a command that is the whole request.
     #[must_use]
     pub fn new(addressed: Addressed, command_id: CommandId, actor: Arc<str>) -> Self {
-        let (stream, command) = addressed.into_parts();
         // A command is plain data, so it always has a text.
-        let text = serde_json::to_vec(&command).unwrap_or_default();
+        let text = serde_json::to_vec(addressed.command()).unwrap_or_default();
+        Self::of_request(addressed, command_id, actor, RequestHash::of(&[&text]))
+    }
+
+    /// By an actor that was asked by nobody, and whatever holds of the stream.
+    #[must_use]
+    pub fn of_request(
+        addressed: Addressed,
+        command_id: CommandId,
+        actor: Arc<str>,
+        request_hash: RequestHash,
+    ) -> Self {
+        let (stream, command) = addressed.into_parts();
         Self {
             stream,
             command,
             command_id,
-            request_hash: RequestHash::of(&[&text]),
+            request_hash,
             precondition: Precondition::None,
             actor,
             correlation_id: CorrelationId::new(command_id.uuid()),
@@ -217,6 +228,8 @@ pub enum ReadError {
     /// Which only somebody else's writer could have caused.
     #[error("the stream holds something else")]
     WrongStream,
+    #[error("the question is larger than nodes take from each other")]
+    TooLarge,
     /// Asking again would not help.
     #[error("the node that serves this shard does not take the question")]
     NotTaken,
@@ -224,7 +237,10 @@ pub enum ReadError {
 
 impl ReadError {
     pub(crate) const fn is_final(self) -> bool {
-        matches!(self, Self::StreamUnreadable | Self::WrongStream | Self::NotTaken)
+        match self {
+            Self::StreamUnreadable | Self::WrongStream | Self::TooLarge | Self::NotTaken => true,
+            Self::NotServed | Self::Busy | Self::ShuttingDown => false,
+        }
     }
 }
 
@@ -239,9 +255,8 @@ impl From<SubmitError> for ReadError {
             SubmitError::Busy => Self::Busy,
             SubmitError::ShuttingDown => Self::ShuttingDown,
             SubmitError::StreamUnreadable => Self::StreamUnreadable,
-            SubmitError::OwnerOutdated | SubmitError::TooLarge | SubmitError::NotTaken => {
-                Self::NotTaken
-            }
+            SubmitError::TooLarge => Self::TooLarge,
+            SubmitError::OwnerOutdated | SubmitError::NotTaken => Self::NotTaken,
         }
     }
 }

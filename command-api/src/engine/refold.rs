@@ -1,7 +1,8 @@
 //! States that another release's fold has made, or could not make, folded anew from the log.
 //!
 //! Only those of the aggregates concerned: the others, the outcomes and the place in the log stay as they
-//! are. The store says that they are outdated until all is done, so whoever is interrupted begins again.
+//! are. Before anything is removed the store says that nobody may trust them, and it says so until all is
+//! done: whoever is interrupted begins again, of whatever release.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -9,6 +10,7 @@ use domain::{Event, StreamType, shard::ShardId, timestamp::Timestamp};
 use infra::{
     codec,
     log::{Checkpoint, Commit, CommitBody, EventLog, ReadError, follow::Follower},
+    retry::{Policy, Waits},
     task,
     telemetry::emit,
 };
@@ -51,46 +53,74 @@ pub(super) async fn refold(
     shard: ShardId,
 ) -> Result<(), RefoldError> {
     let began = Instant::now();
-    let outdated = store.outdated()?;
-    let Some(checkpoint) = store.checkpoint()?.filter(|_| !outdated.is_empty()) else {
-        return Ok(store.renew()?);
+    let found = blocking(store, |store| Ok((store.outdated()?, store.checkpoint()?))).await?;
+    let (outdated, Some(checkpoint)) = found else {
+        return Ok(blocking(store, |store| store.renew()).await?);
     };
-    for aggregate in outdated.clone() {
-        blocking(store, move |store| store.forget(&aggregate)).await?;
+    if outdated.is_empty() {
+        return Ok(blocking(store, |store| store.renew()).await?);
     }
+    // Nothing is removed before the log is known to have its beginning.
+    let mut history = History::open(log, shard, checkpoint).await?;
+    let mut commits = history.next().await?;
+    let removed = outdated.clone();
+    let remove = blocking(store, move |store| {
+        store.distrust(&removed)?;
+        removed.iter().try_for_each(|aggregate| store.forget(aggregate))
+    });
+    remove.await?;
     let kinds = outdated.iter().filter_map(|name| StreamType::parse(name)).collect();
-    let events = fold(store, log, shard, &kinds, &checkpoint).await?;
-    store.renew()?;
+    let (mut streams, mut events) = (Streams::new(Arc::clone(store), 0), 0);
+    while !commits.is_empty() {
+        events += commits.iter().map(|commit| take(commit, &kinds, &mut streams)).sum::<u64>();
+        if streams.unsaved_bytes() > UNSAVED_BYTES_MAX {
+            save(store, &mut streams, &checkpoint).await?;
+        }
+        // Others on this thread may wait for a turn: the log may come as fast as it is folded.
+        tokio::task::yield_now().await;
+        commits = history.next().await?;
+    }
+    save(store, &mut streams, &checkpoint).await?;
+    blocking(store, |store| store.renew()).await?;
     let took = began.elapsed();
     emit(StatesRefolded { shard, aggregates: &outdated, events, took });
     Ok(())
 }
 
-/// How many events there were.
-async fn fold(
-    store: &Arc<dyn StateStore>,
-    log: &dyn EventLog,
-    shard: ShardId,
-    kinds: &BTreeSet<StreamType>,
-    checkpoint: &Checkpoint,
-) -> Result<u64, RefoldError> {
-    let mut events = 0;
-    if kinds.is_empty() {
-        return Ok(events);
+/// The log of a shard from its beginning to a checkpoint.
+struct History {
+    follower: Follower,
+    checkpoint: Checkpoint,
+    waits: Waits,
+}
+
+impl History {
+    async fn open(
+        log: &dyn EventLog,
+        shard: ShardId,
+        checkpoint: Checkpoint,
+    ) -> Result<Self, ReadError> {
+        let follower = Follower::open(log, shard, None).await?;
+        Ok(Self { follower, checkpoint, waits: Policy::PATIENT.waits() })
     }
-    let mut streams = Streams::new(Arc::clone(store), 0);
-    let mut follower = Follower::open(log, shard, None).await?;
-    while follower.checkpoint().next_offset < checkpoint.next_offset {
-        let commits = follower.next(RECORDS_MAX).await?;
-        for commit in commits.iter().filter(|it| it.next_offset <= checkpoint.next_offset) {
-            events += take(commit, kinds, &mut streams);
+
+    /// The next commits; none at the checkpoint. A log that is away is waited for.
+    async fn next(&mut self) -> Result<Vec<Commit>, ReadError> {
+        let end = self.checkpoint.next_offset;
+        while self.follower.checkpoint().next_offset < end {
+            match self.follower.next(RECORDS_MAX).await {
+                Ok(commits) if commits.is_empty() => {}
+                Ok(mut commits) => {
+                    self.waits.reset();
+                    commits.retain(|commit| commit.next_offset <= end);
+                    return Ok(commits);
+                }
+                Err(ReadError::Unavailable(_)) => drop(self.waits.wait().await),
+                Err(error) => return Err(error),
+            }
         }
-        if streams.unsaved_bytes() > UNSAVED_BYTES_MAX {
-            save(store, &mut streams, checkpoint).await?;
-        }
+        Ok(Vec::new())
     }
-    save(store, &mut streams, checkpoint).await?;
-    Ok(events)
 }
 
 fn take(commit: &Commit, kinds: &BTreeSet<StreamType>, streams: &mut Streams) -> u64 {

@@ -75,7 +75,14 @@ pub trait StateStore: Send + Sync {
         Ok(BTreeSet::new())
     }
 
-    /// Removes the states of an aggregate, which blocks. They stay outdated until [`StateStore::renew`].
+    /// Has the store say, whatever comes, that states of these aggregates are none of any release, until
+    /// [`StateStore::renew`]. Blocks.
+    fn distrust(&self, aggregates: &BTreeSet<String>) -> Result<(), StoreError> {
+        let _ = aggregates;
+        Ok(())
+    }
+
+    /// Removes the states of an aggregate, which blocks. Nobody may trust them by then.
     fn forget(&self, aggregate: &str) -> Result<(), StoreError> {
         let _ = aggregate;
         Ok(())
@@ -246,10 +253,6 @@ pub(super) trait Source: Send + Sync {
     /// Overwrites an entry of a closed store.
     #[cfg(test)]
     fn spoil(&self, _: ShardId, _: Table, _: &[u8], _: &[u8]) {}
-
-    /// Has a closed store say that another fold made the states of an aggregate.
-    #[cfg(test)]
-    fn outdate(&self, _: ShardId, _: &str) {}
 
     /// Puts a copy in the place of what a shard has stored, as a whole or not at all. Nobody may
     /// have it open.

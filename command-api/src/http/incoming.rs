@@ -213,8 +213,8 @@ impl Origin {
         addressed: Addressed,
     ) -> Submission {
         let trace = &self.request.trace;
-        let mut submission = Submission::new(addressed, command_id, Arc::clone(&self.actor));
-        submission.request_hash = self.request_hash;
+        let (actor, hash) = (Arc::clone(&self.actor), self.request_hash);
+        let mut submission = Submission::of_request(addressed, command_id, actor, hash);
         submission.correlation_id = trace.correlation_id();
         submission.causation_id = CausationId::new(cause.uuid());
         submission.traceparent = Some(trace.traceparent());

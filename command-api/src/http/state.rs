@@ -231,6 +231,7 @@ pub(super) fn unread(error: ReadError) -> Problem {
         ReadError::Busy => problem(SubmitError::Busy),
         ReadError::ShuttingDown => problem(SubmitError::ShuttingDown),
         ReadError::StreamUnreadable => problem(SubmitError::StreamUnreadable),
+        ReadError::TooLarge => problem(SubmitError::TooLarge),
         ReadError::NotTaken => problem(SubmitError::NotTaken),
         ReadError::WrongStream => Problem::internal("a stream holds something else"),
     }

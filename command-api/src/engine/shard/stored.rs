@@ -69,6 +69,7 @@ async fn open(
     let mut waits = Policy::PATIENT.waits();
     loop {
         let store = store::open::open(stores, log, shard).await?;
+        let mut useless = None;
         match refold(&store, log, shard).await {
             Ok(()) => return Ok(store),
             Err(RefoldError::Log(error @ ReadError::Unavailable(_))) => {
@@ -77,12 +78,13 @@ async fn open(
             Err(RefoldError::Log(error)) => return Err(error),
             Err(RefoldError::Store(error)) => {
                 emit(StoreUnavailable { shard, error: &error });
-                if matches!(error, StoreError::Corrupt(_)) {
-                    let reason = chain(&error).to_string();
-                    task::spawn_blocking("close store", move || drop(store)).await.ok();
-                    store::open::discard(stores, shard, &reason).await;
-                }
+                useless =
+                    matches!(error, StoreError::Corrupt(_)).then(|| chain(&error).to_string());
             }
+        }
+        task::spawn_blocking("close store", move || drop(store)).await.ok();
+        if let Some(reason) = useless {
+            store::open::discard(stores, shard, &reason).await;
         }
         waits.wait().await;
     }

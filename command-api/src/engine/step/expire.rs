@@ -62,7 +62,7 @@ impl Machine {
         let name = format!("{stream} at {revision} expires at {deadline}");
         let id = Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes());
         let expiry = Addressed::expiry(stream)?;
-        let submission = Submission::new(expiry, CommandId::new(id), self.actor.clone());
-        Some(Submission { request_hash: RequestHash::of(&[name.as_bytes()]), ..submission })
+        let (id, hash) = (CommandId::new(id), RequestHash::of(&[name.as_bytes()]));
+        Some(Submission::of_request(expiry, id, self.actor.clone(), hash))
     }
 }

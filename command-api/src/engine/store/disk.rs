@@ -86,15 +86,6 @@ impl Source for DiskSource {
         tables.unwrap().keyspace(table).insert(key, value).unwrap();
     }
 
-    #[cfg(test)]
-    fn outdate(&self, shard: ShardId, aggregate: &str) {
-        let tables = Tables::open(&self.folder(shard), self.block_bytes, &Expiry::default());
-        let tables = tables.unwrap();
-        let mut header = tables.header().unwrap().unwrap();
-        header.versions.insert(aggregate.to_owned(), u32::MAX);
-        tables.put_header(&encoding::header(&header).unwrap()).unwrap();
-    }
-
     fn restore(&self, shard: ShardId, head: &Head, rows: &mut Rows) -> Result<(), BoxError> {
         let incoming = self.path.join(format!("shard-{shard}.incoming"));
         remove(&incoming)?;
@@ -216,6 +207,16 @@ impl StateStore for DiskStore {
             let mut outdated = tables.readable_after_all()?;
             outdated.extend(found.iter().flat_map(|found| found.outdated(&self.header)).cloned());
             Ok(outdated)
+        })
+    }
+
+    fn distrust(&self, aggregates: &BTreeSet<String>) -> Result<(), StoreError> {
+        self.with(|tables| {
+            let header = tables.header()?.unwrap_or_else(|| self.header.clone());
+            let header = encoding::header(&header.distrusting(aggregates));
+            tables.put_header(&header.map_err(StoreError::Io)?)?;
+            // What is removed next must not be gone before this is there.
+            tables.persist()
         })
     }
 

@@ -5,7 +5,10 @@
 //!
 //! **Invariant:** the order of encoded deadlines is that of the deadlines.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use domain::{
     State, StreamType,
@@ -30,6 +33,9 @@ const UNREAD: [u8; 8] = [u8::MAX; 8];
 /// By aggregate, the version of the fold that made its states; 0 of an aggregate that the release which
 /// wrote last did not know, and whose states are not there.
 type StateVersions = BTreeMap<String, u32>;
+
+/// The version of states that may be there in part.
+const OF_NO_RELEASE: u32 = u32::MAX;
 
 /// Names what a store is of; another one is of no use. Versions of states may differ: then the states of
 /// those aggregates are folded anew.
@@ -61,6 +67,12 @@ impl Header {
             None => **version != 0,
         };
         self.versions.iter().filter(differs).map(|(name, _)| name)
+    }
+
+    /// With these aggregates outdated for every release.
+    pub(super) fn distrusting(mut self, aggregates: &BTreeSet<String>) -> Self {
+        self.versions.extend(aggregates.iter().map(|name| (name.clone(), OF_NO_RELEASE)));
+        self
     }
 
     /// What `self` becomes once no states are outdated.

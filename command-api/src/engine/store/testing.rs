@@ -71,7 +71,8 @@ impl Stores {
     }
 
     pub(in super::super) fn outdate(&self, shard: ShardId, aggregate: &str) {
-        self.source.outdate(shard, aggregate);
+        let store = self.source.open(shard).expect("a store that opens");
+        store.distrust(&BTreeSet::from([aggregate.to_owned()])).expect("it takes that");
     }
 
     /// Puts something into a closed store of which only the time can be told.

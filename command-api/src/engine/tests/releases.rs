@@ -14,7 +14,10 @@ use infra::{
 };
 use tempfile::TempDir;
 
-use super::{restart::on_hand, *};
+use super::{
+    restart::{Watched, on_hand},
+    *,
+};
 
 const ONLY: ShardId = ShardId::new(0);
 
@@ -143,4 +146,30 @@ fn every_stored_shape_of_every_event_folds() {
         let event = event.unwrap_or_else(|error| panic!("{event_type}: {error}"));
         assert!(golden.stream_type.empty().evolve(&event), "{event_type}");
     }
+}
+
+#[tokio::test]
+async fn states_that_were_folded_anew_in_part_are_trusted_by_nobody() {
+    let watched = Watched::new();
+    let log: Arc<dyn EventLog> = watched.clone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let first = Running::with(&log, &stores(&folder));
+    for key in 1..=5 {
+        submit(&first.engine, receive("A", key)).await.expect("an answer");
+    }
+    first.stop().await;
+    // As somebody left it who was stopped when all was removed and nothing was folded yet.
+    stores(&folder).outdate(ONLY, "stock");
+    let store = stores(&folder).source().open(ONLY).expect("a store");
+    store.forget("stock").expect("it is forgotten");
+    drop(store);
+    let second = Running::with(&log, &stores(&folder));
+    assert_eq!(on_hand(&second).await, 5);
+    second.stop().await;
+    watched.read_from();
+    // Once it is done it is not done again.
+    let third = Running::with(&log, &stores(&folder));
+    assert_eq!(on_hand(&third).await, 5);
+    assert!(watched.read_from().is_some_and(|offset| offset > 0), "not from its start");
+    third.stop().await;
 }

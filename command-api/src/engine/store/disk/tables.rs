@@ -98,6 +98,11 @@ impl Tables {
         Ok(self.meta.insert(HEADER, header)?)
     }
 
+    /// All that was written is on the disk.
+    pub(super) fn persist(&self) -> Result<(), StoreError> {
+        Ok(self.db.persist(PersistMode::SyncAll)?)
+    }
+
     pub(super) fn checkpoint(&self) -> Result<Option<Checkpoint>, StoreError> {
         let found = self.meta.get(CHECKPOINT)?;
         let checkpoint = found.map(|bytes| encoding::read_checkpoint(&bytes)).transpose();
