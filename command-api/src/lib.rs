@@ -19,6 +19,7 @@ mod testing;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
+use futures_util::{FutureExt, future::BoxFuture};
 use infra::{
     clock::Clock,
     http::{
@@ -106,36 +107,39 @@ impl Service {
     ///
     /// # Errors
     /// A part ended that must not, or did not end in time.
-    pub async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
-        let (front_end, rear_end) = (Shutdown::new(), Shutdown::new());
-        let (readiness, draining) = (self.readiness, self.rear.draining.clone());
-        let engine = self.rear.engine.clone();
-        let hand_over = async {
-            shutdown.requested().await;
-            readiness.drain();
-            draining.request();
-            if tokio::time::timeout(HAND_OVER_WAIT_MAX, engine.handed_over()).await.is_err() {
-                tracing::warn!("no other node has taken over in time");
-            }
-            front_end.request();
-            std::future::pending::<()>().await;
-        };
-        let front = self.server.serve(self.app, front_end.clone());
-        let mut front = std::pin::pin!(front);
-        let mut rear = task::spawn("rear", self.rear.run(rear_end.clone()));
-        tokio::select! {
-            () = hand_over => Ok(()),
-            served = &mut front => {
-                rear_end.request();
-                rear.await??;
-                Ok(served?)
-            }
-            ended = &mut rear => {
+    pub fn run(self, shutdown: Shutdown) -> BoxFuture<'static, anyhow::Result<()>> {
+        async move {
+            let (front_end, rear_end) = (Shutdown::new(), Shutdown::new());
+            let (readiness, draining) = (self.readiness, self.rear.draining.clone());
+            let engine = self.rear.engine.clone();
+            let hand_over = async {
+                shutdown.requested().await;
+                readiness.drain();
+                draining.request();
+                if tokio::time::timeout(HAND_OVER_WAIT_MAX, engine.handed_over()).await.is_err() {
+                    tracing::warn!("no other node has taken over in time");
+                }
                 front_end.request();
-                front.await?;
-                ended?.context("the engine stopped")?;
-                anyhow::bail!("the engine ended although nobody asked it to")
+                std::future::pending::<()>().await;
+            };
+            let front = self.server.serve(self.app, front_end.clone());
+            let mut front = std::pin::pin!(front);
+            let mut rear = task::spawn("rear", self.rear.run(rear_end.clone()));
+            tokio::select! {
+                () = hand_over => Ok(()),
+                served = &mut front => {
+                    rear_end.request();
+                    rear.await??;
+                    Ok(served?)
+                }
+                ended = &mut rear => {
+                    front_end.request();
+                    front.await?;
+                    ended?.context("the engine stopped")?;
+                    anyhow::bail!("the engine ended although nobody asked it to")
+                }
             }
         }
+        .boxed()
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 use comfy_table::{ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
+use futures_util::{FutureExt, future::BoxFuture};
 use infra::config::{self, Reader};
 use reqwest::{Method, StatusCode};
 use secrecy::ExposeSecret;
@@ -75,24 +76,27 @@ impl config::Settings for Asking {
 
 /// # Errors
 /// What the command API says, or that it does not answer.
-pub async fn run(settings: Asking, command: Command) -> Result<()> {
-    let client = Client::new(settings.client)?;
-    let act = |id: Uuid, act: &str| format!("{PATH}/{id}/{act}");
-    match command {
-        Command::List { json } => show(&json!({ "items": client.all().await? }), json),
-        Command::Show { id, json } => {
-            show(&client.ask(Method::GET, &format!("{PATH}/{id}"), None).await?, json)
-        }
-        Command::Retry { id, json } => {
-            let answer = client.ask(Method::POST, &act(id, "retry"), Some(&json!({}))).await?;
-            told(&answer, json, "is being tried again")
-        }
-        Command::Skip { id, reason, json } => {
-            let body = json!({ "reason": reason });
-            let answer = client.ask(Method::POST, &act(id, "skip"), Some(&body)).await?;
-            told(&answer, json, "counts as refused; its process goes on")
+pub fn run(settings: Asking, command: Command) -> BoxFuture<'static, Result<()>> {
+    async move {
+        let client = Client::new(settings.client)?;
+        let act = |id: Uuid, act: &str| format!("{PATH}/{id}/{act}");
+        match command {
+            Command::List { json } => show(&json!({ "items": client.all().await? }), json),
+            Command::Show { id, json } => {
+                show(&client.ask(Method::GET, &format!("{PATH}/{id}"), None).await?, json)
+            }
+            Command::Retry { id, json } => {
+                let answer = client.ask(Method::POST, &act(id, "retry"), Some(&json!({}))).await?;
+                told(&answer, json, "is being tried again")
+            }
+            Command::Skip { id, reason, json } => {
+                let body = json!({ "reason": reason });
+                let answer = client.ask(Method::POST, &act(id, "skip"), Some(&body)).await?;
+                told(&answer, json, "counts as refused; its process goes on")
+            }
         }
     }
+    .boxed()
 }
 
 struct Client {

@@ -8,6 +8,7 @@ mod progress;
 mod tables;
 
 use anyhow::Context;
+use futures_util::{FutureExt, future::BoxFuture};
 use infra::{config::Effective, postgres};
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
@@ -59,18 +60,24 @@ pub fn check_config(effective: &Effective) {
 ///
 /// # Errors
 /// If the projector refuses, or does not answer for a long time.
-pub async fn ask(settings: &Asking, ask: &Ask) -> anyhow::Result<Outcome> {
-    let client = Client::new(settings.client.clone())?;
-    match ask {
-        Ask::Rebuild { name, options, json } => jobs::rebuild(&client, name, *options, *json).await,
-        Ask::Verify { name, version, sample, json } => {
-            jobs::verify(&client, name, *version, *sample, *json).await
-        }
-        Ask::Act { name, action, version, json } => {
-            let body = version.map_or_else(|| json!({}), |version| json!({ "version": version }));
-            act(&client, name, action, &body, *json).await
+pub fn ask<'a>(settings: &'a Asking, ask: &'a Ask) -> BoxFuture<'a, anyhow::Result<Outcome>> {
+    async move {
+        let client = Client::new(settings.client.clone())?;
+        match ask {
+            Ask::Rebuild { name, options, json } => {
+                jobs::rebuild(&client, name, *options, *json).await
+            }
+            Ask::Verify { name, version, sample, json } => {
+                jobs::verify(&client, name, *version, *sample, *json).await
+            }
+            Ask::Act { name, action, version, json } => {
+                let body =
+                    version.map_or_else(|| json!({}), |version| json!({ "version": version }));
+                act(&client, name, action, &body, *json).await
+            }
         }
     }
+    .boxed()
 }
 
 async fn act(
@@ -93,19 +100,22 @@ async fn act(
 ///
 /// # Errors
 /// If PostgreSQL does not answer.
-pub async fn status(settings: &Looking, json: bool) -> anyhow::Result<()> {
-    let pool = postgres::pool(&settings.postgres, "tradewind-projector-status")?;
-    // A connection of its own first: the pool would wait for a server that is away.
-    let connected = PgConnection::connect_with(&pool.connect_options()).await;
-    connected.context("connecting to PostgreSQL")?.close().await.ok();
-    let status = Status::read(&pool).await.context("reading the checkpoints")?;
-    if json {
-        line(&serde_json::to_string(&status)?);
-    } else {
-        line(&tables::overview(&status));
-        line(&tables::status(&status));
+pub fn status(settings: &Looking, json: bool) -> BoxFuture<'_, anyhow::Result<()>> {
+    async move {
+        let pool = postgres::pool(&settings.postgres, "tradewind-projector-status")?;
+        // A connection of its own first: the pool would wait for a server that is away.
+        let connected = PgConnection::connect_with(&pool.connect_options()).await;
+        connected.context("connecting to PostgreSQL")?.close().await.ok();
+        let status = Status::read(&pool).await.context("reading the checkpoints")?;
+        if json {
+            line(&serde_json::to_string(&status)?);
+        } else {
+            line(&tables::overview(&status));
+            line(&tables::status(&status));
+        }
+        Ok(())
     }
-    Ok(())
+    .boxed()
 }
 
 fn line(text: &str) {

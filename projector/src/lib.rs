@@ -37,7 +37,7 @@ use infra::{
 };
 
 use admin::Keys;
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::BoxFuture};
 use read_models::Projection;
 use rebuild::{Control, conduct};
 use runner::{Everything, Shared};
@@ -171,29 +171,33 @@ impl Service {
     ///
     /// # Errors
     /// What ended it otherwise.
-    pub async fn run(self, shutdown: Shutdown) -> Result<(), GroupFailed> {
-        let Self { settings, source, pool, projections, versions, .. } = self;
-        let Self { progress, shards, readiness, server, app, keys, .. } = self;
-        let drain_wait_max = settings.http.drain_wait_max.saturating_add(DRAIN_GRACE);
-        // Before anybody can ask whether they hold.
-        let (kafka, postgres) = (readiness.condition("kafka"), readiness.condition("postgres"));
-        let mut tasks = Tasks::new(shutdown.clone());
-        tasks.spawn_critical("http server", server.serve(app, shutdown.clone()));
-        tasks.spawn_critical("positions", keys.run().map(Ok::<_, Infallible>));
-        tasks.spawn_critical("projections", async move {
-            let connected = source.connect(&settings.kafka, kafka);
-            let prepared = prepare(&pool, &projections, settings.projector.rebuild, postgres);
-            let log = tokio::select! {
-                (log, ()) = async { tokio::join!(connected, prepared) } => log,
-                () = shutdown.requested() => return Ok(()),
-            };
-            let names = projections.iter().map(|projection| projection.name);
-            let shared = Shared::new(log, pool, names, &settings.projector, &readiness);
-            let shared = shared.telling(progress);
-            let everything = Arc::new(Everything::new(shared, projections, versions));
-            project(everything, shards, settings.projector.dead_letters_kept_days, shutdown).await
-        });
-        tasks.run(drain_wait_max).await
+    pub fn run(self, shutdown: Shutdown) -> BoxFuture<'static, Result<(), GroupFailed>> {
+        async move {
+            let Self { settings, source, pool, projections, versions, .. } = self;
+            let Self { progress, shards, readiness, server, app, keys, .. } = self;
+            let drain_wait_max = settings.http.drain_wait_max.saturating_add(DRAIN_GRACE);
+            // Before anybody can ask whether they hold.
+            let (kafka, postgres) = (readiness.condition("kafka"), readiness.condition("postgres"));
+            let mut tasks = Tasks::new(shutdown.clone());
+            tasks.spawn_critical("http server", server.serve(app, shutdown.clone()));
+            tasks.spawn_critical("positions", keys.run().map(Ok::<_, Infallible>));
+            tasks.spawn_critical("projections", async move {
+                let connected = source.connect(&settings.kafka, kafka);
+                let prepared = prepare(&pool, &projections, settings.projector.rebuild, postgres);
+                let log = tokio::select! {
+                    (log, ()) = async { tokio::join!(connected, prepared) } => log,
+                    () = shutdown.requested() => return Ok(()),
+                };
+                let names = projections.iter().map(|projection| projection.name);
+                let shared = Shared::new(log, pool, names, &settings.projector, &readiness);
+                let shared = shared.telling(progress);
+                let everything = Arc::new(Everything::new(shared, projections, versions));
+                project(everything, shards, settings.projector.dead_letters_kept_days, shutdown)
+                    .await
+            });
+            tasks.run(drain_wait_max).await
+        }
+        .boxed()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::BoxFuture};
 use infra::{
     auth::{Authenticator, IssuedKeys},
     clock::Clock,
@@ -94,16 +94,19 @@ impl Service {
     ///
     /// # Errors
     /// A part failed, or did not end in time.
-    pub async fn run(self, shutdown: Shutdown) -> Result<(), GroupFailed> {
-        let Self { server, app, lanes, feed, listener, drain_wait_max } = self;
-        let mut tasks = Tasks::new(shutdown.clone());
-        // Lanes and feed end when the last request and the routes are gone: they serve the drain.
-        for lane in lanes {
-            tasks.spawn_critical("reads by key", lane.map(Ok::<_, Infallible>));
+    pub fn run(self, shutdown: Shutdown) -> BoxFuture<'static, Result<(), GroupFailed>> {
+        async move {
+            let Self { server, app, lanes, feed, listener, drain_wait_max } = self;
+            let mut tasks = Tasks::new(shutdown.clone());
+            // Lanes and feed end when the last request and the routes are gone: they serve the drain.
+            for lane in lanes {
+                tasks.spawn_critical("reads by key", lane.map(Ok::<_, Infallible>));
+            }
+            tasks.spawn_critical("positions", feed.run(listener).map(Ok::<_, Infallible>));
+            tasks.spawn_critical("http server", server.serve(app, shutdown));
+            tasks.run(drain_wait_max + AFTERMATH_WAIT_MAX).await
         }
-        tasks.spawn_critical("positions", feed.run(listener).map(Ok::<_, Infallible>));
-        tasks.spawn_critical("http server", server.serve(app, shutdown));
-        tasks.run(drain_wait_max + AFTERMATH_WAIT_MAX).await
+        .boxed()
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use base64::{Engine, engine::general_purpose::STANDARD};
+use futures_util::{FutureExt, future::BoxFuture};
 use hmac::{Hmac, Mac};
 use infra::config::{Layers, Settings};
 use infra::shutdown::Shutdown;
@@ -55,14 +56,17 @@ struct Keys {
 impl Stack {
     /// # Panics
     /// When anything does not start: no test can go on without.
-    pub async fn start() -> Self {
-        let mut stack = Self::begin().await.expect("a stack starts");
-        for url in [&stack.command_url, &stack.query_url, &stack.projector_url] {
-            eventually(&format!("{url} is ready"), READY_WAIT_MAX, || readiness(url)).await;
+    pub fn start() -> BoxFuture<'static, Self> {
+        async move {
+            let mut stack = Self::begin().await.expect("a stack starts");
+            for url in [&stack.command_url, &stack.query_url, &stack.projector_url] {
+                eventually(&format!("{url} is ready"), READY_WAIT_MAX, || readiness(url)).await;
+            }
+            stack.keys.staff = stack.issue_key("staff").await;
+            stack.keys.analyst = stack.issue_key("analyst").await;
+            stack
         }
-        stack.keys.staff = stack.issue_key("staff").await;
-        stack.keys.analyst = stack.issue_key("analyst").await;
-        stack
+        .boxed()
     }
 
     async fn begin() -> Result<Self> {
@@ -173,15 +177,20 @@ impl Stack {
     ///
     /// # Panics
     /// When a service failed, or does not end.
-    pub async fn finish(mut self) {
-        assert!(!self.tasks.iter().any(Task::is_finished), "a service ended before the test");
-        self.shutdown.request();
-        for task in std::mem::take(&mut self.tasks) {
-            let ended = tokio::time::timeout(END_WAIT_MAX, task).await;
-            let returned = ended.expect("a service ends when it is asked to");
-            returned.expect("a service does not panic").expect("a service ends without an error");
+    pub fn finish(mut self) -> BoxFuture<'static, ()> {
+        async move {
+            assert!(!self.tasks.iter().any(Task::is_finished), "a service ended before the test");
+            self.shutdown.request();
+            for task in std::mem::take(&mut self.tasks) {
+                let ended = tokio::time::timeout(END_WAIT_MAX, task).await;
+                let returned = ended.expect("a service ends when it is asked to");
+                returned
+                    .expect("a service does not panic")
+                    .expect("a service ends without an error");
+            }
+            self.servers.remove_database(&self.database).await.expect("removing the database");
         }
-        self.servers.remove_database(&self.database).await.expect("removing the database");
+        .boxed()
     }
 
     /// A key with one role that both sides know.

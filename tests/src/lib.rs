@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod bench;
+pub mod cli;
 pub mod eventually;
 pub mod faults;
 pub mod harness;

@@ -3,16 +3,16 @@
 
 use std::{collections::BTreeSet, pin::pin, time::Duration};
 
+use futures_util::{FutureExt, future::BoxFuture};
 use tokio::{
     sync::watch,
     time::{Instant, MissedTickBehavior, interval, timeout},
 };
 
 use super::{
-    Projection,
     applied::{Applied, Noticed, Stranger, Told},
     events::{PositionsKnown, PositionsLost},
-    positions::{PositionRow, missing, positions},
+    positions::{PositionRow, Projection, missing, positions},
 };
 use crate::{
     http::health::Condition,
@@ -60,26 +60,29 @@ impl Feed {
     }
 
     /// Runs until nobody asks any more.
-    pub async fn run(mut self, mut listener: Listener) {
-        let mut ticks = interval(REFRESH_INTERVAL);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let applied = self.applied.clone();
-        let mut unwatched = pin!(applied.closed());
-        loop {
-            // It lives on while ticks pass: a connection may take longer than that to come about.
-            let mut hearing = pin!(listener.next());
-            let heard = loop {
-                tokio::select! {
-                    heard = &mut hearing => break heard,
-                    _ = ticks.tick() => self.start_over().await,
-                    () = &mut unwatched => return,
+    pub fn run(mut self, mut listener: Listener) -> BoxFuture<'static, ()> {
+        async move {
+            let mut ticks = interval(REFRESH_INTERVAL);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let applied = self.applied.clone();
+            let mut unwatched = pin!(applied.closed());
+            loop {
+                // It lives on while ticks pass: a connection may take longer than that to come about.
+                let mut hearing = pin!(listener.next());
+                let heard = loop {
+                    tokio::select! {
+                        heard = &mut hearing => break heard,
+                        _ = ticks.tick() => self.start_over().await,
+                        () = &mut unwatched => return,
+                    }
+                };
+                match heard {
+                    Heard::Gap => self.start_over().await,
+                    Heard::Payload(payload) => self.hear(&payload).await,
                 }
-            };
-            match heard {
-                Heard::Gap => self.start_over().await,
-                Heard::Payload(payload) => self.hear(&payload).await,
             }
         }
+        .boxed()
     }
 
     async fn hear(&mut self, payload: &str) {

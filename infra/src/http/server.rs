@@ -10,6 +10,7 @@ mod worded;
 use std::{net::SocketAddr, time::Duration};
 
 use axum::{Router, http::header, middleware::map_response, response::Response, routing::get};
+use futures_util::{FutureExt, future::BoxFuture};
 use tokio::{
     net::{TcpListener, TcpSocket},
     time::{Instant, MissedTickBehavior, interval},
@@ -169,29 +170,32 @@ impl Server {
     ///
     /// # Errors
     /// Connections that were still busy when the drain's time was up.
-    pub async fn serve(self, app: App, shutdown: Shutdown) -> Result<(), StillOpen> {
-        let Self { clients, ops, drain_wait_max, .. } = self;
-        emit(Listening { address: clients.address, what: "clients" });
-        emit(Listening { address: ops.address, what: "operators" });
-        let _upkeep = task::spawn("metrics upkeep", upkeep());
-        let mut of_clients =
-            Connections::new(Front::new(app.router, &self.origins), self.of_clients);
-        let mut of_ops = Connections::new(Front::new(app.ops, &Origins::None), self.of_ops);
-        tokio::select! {
-            () = of_clients.accept(&clients.listener) => {}
-            () = of_ops.accept(&ops.listener) => {}
-            () = shutdown.requested() => {}
+    pub fn serve(self, app: App, shutdown: Shutdown) -> BoxFuture<'static, Result<(), StillOpen>> {
+        async move {
+            let Self { clients, ops, drain_wait_max, .. } = self;
+            emit(Listening { address: clients.address, what: "clients" });
+            emit(Listening { address: ops.address, what: "operators" });
+            let _upkeep = task::spawn("metrics upkeep", upkeep());
+            let mut of_clients =
+                Connections::new(Front::new(app.router, &self.origins), self.of_clients);
+            let mut of_ops = Connections::new(Front::new(app.ops, &Origins::None), self.of_ops);
+            tokio::select! {
+                () = of_clients.accept(&clients.listener) => {}
+                () = of_ops.accept(&ops.listener) => {}
+                () = shutdown.requested() => {}
+            }
+            app.readiness.drain();
+            drop(clients.listener);
+            let deadline = Instant::now() + drain_wait_max;
+            let drained = tokio::select! {
+                drained = of_clients.drain(drain_wait_max) => drained,
+                () = of_ops.accept(&ops.listener) => Ok(()),
+            };
+            drop(ops.listener);
+            let left = deadline.saturating_duration_since(Instant::now());
+            drained.and(of_ops.drain(left).await)
         }
-        app.readiness.drain();
-        drop(clients.listener);
-        let deadline = Instant::now() + drain_wait_max;
-        let drained = tokio::select! {
-            drained = of_clients.drain(drain_wait_max) => drained,
-            () = of_ops.accept(&ops.listener) => Ok(()),
-        };
-        drop(ops.listener);
-        let left = deadline.saturating_duration_since(Instant::now());
-        drained.and(of_ops.drain(left).await)
+        .boxed()
     }
 }
 

@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use futures_util::{FutureExt, future::BoxFuture};
 use sqlx::{
     migrate::{MigrateError, Migrator},
     postgres::PgPoolOptions,
@@ -32,13 +33,16 @@ pub struct MigrateFailed(#[from] MigrateError);
 
 /// # Errors
 /// The database is away, or a migration fails; what succeeded before it stays.
-pub async fn migrate(pool: &Pool) -> Result<(), MigrateFailed> {
-    let options = pool.connect_options().as_ref().clone();
-    let patient = options.options([("lock_timeout", LOCK_WAIT_MAX)]);
-    let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(patient);
-    let migrated = retry(RETRY, is_held_up, async || MIGRATIONS.run(&pool).await).await;
-    pool.close().await;
-    Ok(migrated?)
+pub fn migrate(pool: &Pool) -> BoxFuture<'_, Result<(), MigrateFailed>> {
+    async move {
+        let options = pool.connect_options().as_ref().clone();
+        let patient = options.options([("lock_timeout", LOCK_WAIT_MAX)]);
+        let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(patient);
+        let migrated = retry(RETRY, is_held_up, async || MIGRATIONS.run(&pool).await).await;
+        pool.close().await;
+        Ok(migrated?)
+    }
+    .boxed()
 }
 
 /// Whether somebody else holds what the migration needs.

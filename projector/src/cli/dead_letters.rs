@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Subcommand;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
+use futures_util::{FutureExt, future::BoxFuture};
 use infra::config;
 use reqwest::{Method, Url};
 use serde::Deserialize;
@@ -108,41 +109,44 @@ struct Listing {
 
 /// # Errors
 /// What the projector says, or that it does not answer.
-pub async fn run(settings: config::Client, command: Command) -> anyhow::Result<()> {
-    let client = Client::new(settings)?;
-    let act = |id: Uuid, act: &str| format!("{PATH}/{id}/{act}");
-    match command {
-        Command::List { state, projection, limit, cursor, json } => {
-            let state = state.map(|state| ("state", state.as_str().to_owned()));
-            let query = [
-                state,
-                projection.map(|projection| ("projection", projection)),
-                Some(("limit", limit.to_string())),
-                cursor.map(|cursor| ("cursor", cursor)),
-            ];
-            let url = Url::parse_with_params(
-                "http://projector/v1/admin/dead-letters",
-                query.into_iter().flatten(),
-            )?;
-            let path = format!("{PATH}?{}", url.query().unwrap_or_default());
-            show(client.ask(Method::GET, &path, None).await?, json, list)
-        }
-        Command::Show { id, json } => {
-            show(client.ask(Method::GET, &format!("{PATH}/{id}"), None).await?, json, detail)
-        }
-        Command::Retry { id, reason, json } => {
-            let body = json!({ "reason": reason });
-            show(client.ask(Method::POST, &act(id, "retry"), Some(&body)).await?, json, outcome)
-        }
-        Command::Edit { id, data, reason, json } => {
-            let body = json!({ "data": read(&data)?, "reason": reason });
-            show(client.ask(Method::POST, &act(id, "edit"), Some(&body)).await?, json, outcome)
-        }
-        Command::Skip { id, reason, json } => {
-            let body = json!({ "reason": reason });
-            show(client.ask(Method::POST, &act(id, "skip"), Some(&body)).await?, json, outcome)
+pub fn run(settings: config::Client, command: Command) -> BoxFuture<'static, anyhow::Result<()>> {
+    async move {
+        let client = Client::new(settings)?;
+        let act = |id: Uuid, act: &str| format!("{PATH}/{id}/{act}");
+        match command {
+            Command::List { state, projection, limit, cursor, json } => {
+                let state = state.map(|state| ("state", state.as_str().to_owned()));
+                let query = [
+                    state,
+                    projection.map(|projection| ("projection", projection)),
+                    Some(("limit", limit.to_string())),
+                    cursor.map(|cursor| ("cursor", cursor)),
+                ];
+                let url = Url::parse_with_params(
+                    "http://projector/v1/admin/dead-letters",
+                    query.into_iter().flatten(),
+                )?;
+                let path = format!("{PATH}?{}", url.query().unwrap_or_default());
+                show(client.ask(Method::GET, &path, None).await?, json, list)
+            }
+            Command::Show { id, json } => {
+                show(client.ask(Method::GET, &format!("{PATH}/{id}"), None).await?, json, detail)
+            }
+            Command::Retry { id, reason, json } => {
+                let body = json!({ "reason": reason });
+                show(client.ask(Method::POST, &act(id, "retry"), Some(&body)).await?, json, outcome)
+            }
+            Command::Edit { id, data, reason, json } => {
+                let body = json!({ "data": read(&data)?, "reason": reason });
+                show(client.ask(Method::POST, &act(id, "edit"), Some(&body)).await?, json, outcome)
+            }
+            Command::Skip { id, reason, json } => {
+                let body = json!({ "reason": reason });
+                show(client.ask(Method::POST, &act(id, "skip"), Some(&body)).await?, json, outcome)
+            }
         }
     }
+    .boxed()
 }
 
 fn read(file: &Path) -> anyhow::Result<Value> {

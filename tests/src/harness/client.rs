@@ -1,6 +1,7 @@
 //! A thin client that speaks as one role and keeps everything of an answer that a test may look at.
 
 use anyhow::{Context, Result};
+use futures_util::{FutureExt, future::BoxFuture};
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
@@ -88,21 +89,27 @@ impl Client {
 /// # Panics
 /// When no answer comes: a test that goes without one uses [`try_send`].
 #[expect(clippy::panic, reason = "a service that does not answer fails the test that asks")]
-pub async fn send(request: RequestBuilder) -> Answer {
-    match try_send(request).await {
-        Ok(answer) => answer,
-        Err(error) => panic!("{error:#}"),
+pub fn send(request: RequestBuilder) -> BoxFuture<'static, Answer> {
+    async move {
+        match try_send(request).await {
+            Ok(answer) => answer,
+            Err(error) => panic!("{error:#}"),
+        }
     }
+    .boxed()
 }
 
 /// # Errors
 /// When no answer comes.
-pub async fn try_send(request: RequestBuilder) -> Result<Answer> {
-    let response = request.send().await.context("sending a request")?;
-    let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    let text = response.text().await.context("reading an answer")?;
-    let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
-    Ok(Answer { status, headers, body })
+pub fn try_send(request: RequestBuilder) -> BoxFuture<'static, Result<Answer>> {
+    async move {
+        let response = request.send().await.context("sending a request")?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let text = response.text().await.context("reading an answer")?;
+        let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+        Ok(Answer { status, headers, body })
+    }
+    .boxed()
 }
 
 impl Answer {

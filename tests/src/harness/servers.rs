@@ -8,6 +8,7 @@ use std::fs::{self, File, OpenOptions};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use futures_util::{FutureExt, future::BoxFuture};
 use sha2::{Digest, Sha256};
 use tokio::sync::OnceCell;
 
@@ -40,8 +41,8 @@ pub struct Servers {
 ///
 /// # Errors
 /// When they cannot be started.
-pub async fn shared() -> Result<&'static Servers> {
-    SERVERS.get_or_try_init(Servers::acquire).await
+pub fn shared() -> BoxFuture<'static, Result<&'static Servers>> {
+    async move { SERVERS.get_or_try_init(Servers::acquire).await }.boxed()
 }
 
 impl Servers {
