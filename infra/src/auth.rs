@@ -5,6 +5,7 @@
 mod authenticator;
 mod cart_token;
 mod client;
+mod directory;
 mod gate;
 mod issued;
 mod key;
@@ -22,11 +23,10 @@ use domain::{
 };
 use uuid::Uuid;
 
-pub use authenticator::{
-    Authenticator, Found, Inquiry, KEY_AGE_MAX, KeyDirectory, KeyRecord, Unavailable,
-};
-pub use cart_token::{OpenCart, cart_of_token, cart_token};
+pub use authenticator::{Authenticator, OpenCart};
+pub use cart_token::{cart_of_token, cart_token};
 pub use client::Client;
+pub use directory::{Found, Inquiry, KEY_AGE_MAX, KeyDirectory, KeyRecord, Unavailable};
 pub use gate::guard;
 pub use issued::{API_KEYS, Issued, IssuedKeys, IssuedRows, issued_keys};
 pub use key::{ApiKey, InvalidKeyHash, KeyHash};

@@ -16,18 +16,20 @@ mod mistake;
 mod reader;
 mod reference;
 mod sections;
+mod setting;
 
 pub use args::Args;
 pub use exposure::Exposures;
 pub use layers::{Layers, LocalStack};
 pub use mistake::{EXIT_CODE, Mistakes};
-pub use reader::{Effective, Loaded, Reader, Setting, Settings, bytes, duration};
+pub use reader::{Effective, Loaded, Reader, Settings, bytes, duration};
 pub use reference::reference;
 pub use sections::{
     Auth, Client, Http, Kafka, KafkaProtocol, KafkaSasl, KafkaSecurity, Log, LogFormat, Origins,
     Postgres, Projector, Rate, Rates, Rebuild, S3, S3Credentials, SnapshotLocation, Snapshots,
     Store,
 };
+pub use setting::Setting;
 
 #[cfg(test)]
 mod tests;

@@ -25,7 +25,7 @@ use tokio::{
 
 pub use applied::Applied;
 pub use feed::{Feed, Reads};
-pub use positions::{PositionRow, positions};
+pub use positions::{PositionRow, Projection, positions};
 
 use crate::{
     auth::Client,
@@ -40,16 +40,6 @@ use applied::Coverage;
 use events::Waited;
 use looks::Impossible;
 use places::Places;
-
-/// A read model, by the name that its positions go by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Projection(pub &'static str);
-
-impl Projection {
-    fn find(among: &'static [Self], name: &str) -> Option<Self> {
-        among.iter().copied().find(|projection| projection.0 == name)
-    }
-}
 
 /// What requests ask. Cheap to clone.
 #[derive(Clone)]

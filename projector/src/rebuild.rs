@@ -18,6 +18,7 @@ pub(crate) mod control;
 pub(crate) mod copy;
 pub(crate) mod drop;
 mod finish;
+pub(crate) mod mark;
 mod refused;
 pub(crate) mod switch;
 

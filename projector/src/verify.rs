@@ -25,7 +25,6 @@ use sqlx::types::Json;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use compare::{instant, key_of};
 pub use report::{Difference, Report, TableReport};
 pub(crate) use run::run;
 

@@ -13,21 +13,16 @@ mod orders;
 mod positions;
 mod products;
 mod reports;
+mod state;
 mod stock;
 
-use std::sync::Arc;
-
-use axum::extract::FromRef;
 use infra::{
-    auth::{Authenticator, Client, guard},
-    freshness::{Freshness, Projection},
-    http::{docs::About, problem::Problem, rates::Weight},
-    position::Position,
+    auth::guard,
+    http::{docs::About, rates::Weight},
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::read_model::ReadModel;
-use asked::Asked;
+pub(crate) use state::AppState;
 
 pub(crate) const ABOUT: About = About {
     title: "Tradewind query API",
@@ -44,43 +39,6 @@ pub(crate) const WEIGHTS: &[Weight] = &[
     Weight::of("/v1/orders", 2),
 ];
 
-/// What handlers work with. Cheap to clone.
-#[derive(Clone)]
-pub(crate) struct AppState(Arc<Inner>);
-
-struct Inner {
-    read_model: ReadModel,
-    freshness: Freshness,
-    authenticator: Authenticator,
-}
-
-impl AppState {
-    pub(crate) fn new(
-        read_model: ReadModel,
-        freshness: Freshness,
-        authenticator: Authenticator,
-    ) -> Self {
-        Self(Arc::new(Inner { read_model, freshness, authenticator }))
-    }
-
-    fn read_model(&self) -> &ReadModel {
-        &self.0.read_model
-    }
-
-    /// Waits until the projections show what the client asked to see; tells what a read that begins
-    /// now reflects.
-    async fn reach(&self, projections: &[Projection], asked: &Asked) -> Result<Position, Problem> {
-        let client = Client::from(&asked.caller);
-        self.0.freshness.reach(projections, &asked.at_least, asked.until, client).await
-    }
-}
-
-impl FromRef<AppState> for Authenticator {
-    fn from_ref(state: &AppState) -> Self {
-        state.0.authenticator.clone()
-    }
-}
-
 /// All routes with their contract.
 pub(crate) fn routes(state: AppState) -> OpenApiRouter {
     let routes = OpenApiRouter::new()
@@ -93,7 +51,7 @@ pub(crate) fn routes(state: AppState) -> OpenApiRouter {
         .routes(routes!(orders::by_id))
         .routes(routes!(reports::sales))
         .routes(routes!(positions::list));
-    guard(routes, state.0.authenticator.clone()).with_state(state)
+    guard(routes, state.authenticator()).with_state(state)
 }
 
 #[cfg(test)]

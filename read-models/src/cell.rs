@@ -9,8 +9,6 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::row::Row;
-
 /// A table as far as its rows are written by the projector and read by verifications.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table {
@@ -75,14 +73,6 @@ pub enum Get<R: ?Sized> {
 /// If it has no form as JSON.
 pub(crate) fn json(document: &impl Serialize) -> Result<String, serde_json::Error> {
     serde_json::to_string(document)
-}
-
-impl Table {
-    #[must_use]
-    pub(crate) fn of<R: Row>() -> Self {
-        let columns = R::COLUMNS.iter().map(|(name, get)| Column { name, kind: get.kind() });
-        Self { name: R::TABLE, keys: 1, columns: columns.collect() }
-    }
 }
 
 impl Kind {

@@ -10,6 +10,7 @@
 
 mod cell;
 mod document;
+mod inapplicable;
 mod projection;
 mod row;
 mod sum;
@@ -30,10 +31,11 @@ mod testing;
 
 pub use cell::{Cell, Column, Get, Kind, Table};
 pub use document::{Document, Shown};
+pub use inapplicable::Inapplicable;
 pub use line::{Adjustment, CartTotals, Line};
 pub use money::Money;
 pub use projection::{Fold, Projection};
-pub use row::{Inapplicable, Key, Origin, Row, Slot};
+pub use row::{Key, Origin, Row, Slot};
 pub use sum::{Amount, SumTable, Sums};
 
 /// All of this release; a new one adds its line here.

@@ -1,12 +1,13 @@
 //! How the events of one stream become one row.
 
 use chrono::{DateTime, Utc};
-use domain::{Event, money::MoneyError};
+use domain::Event;
 use sqlx::{FromRow, postgres::PgRow};
 use uuid::Uuid;
 
 use crate::{
-    cell::{Cell, Get},
+    cell::{Cell, Column, Get, Table},
+    inapplicable::Inapplicable,
     sum::Sums,
 };
 
@@ -35,6 +36,14 @@ pub trait Row: for<'r> FromRow<'r, PgRow> + Clone + Send + Sync + 'static {
     ) -> Result<Option<Self>, Inapplicable>;
 }
 
+impl Table {
+    #[must_use]
+    pub(crate) fn of<R: Row>() -> Self {
+        let columns = R::COLUMNS.iter().map(|(name, get)| Column { name, kind: get.kind() });
+        Self { name: R::TABLE, keys: 1, columns: columns.collect() }
+    }
+}
+
 /// Where an event comes from, in the types of columns.
 #[derive(Clone, Debug)]
 pub struct Origin<'k, K> {
@@ -61,25 +70,6 @@ impl Key for Uuid {
         let mut written = Self::encode_buffer();
         (id.hyphenated().encode_lower(&mut written) == text).then_some(id)
     }
-}
-
-/// The event does not fit what the projection knows: a bug, or a log that something else wrote to.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Inapplicable {
-    #[error("the stream's key is not one that this projection can store")]
-    MalformedKey,
-    #[error("the event belongs to another type of stream")]
-    WrongStream,
-    #[error("revision {found} follows on revision {row}")]
-    RevisionGap { row: i64, found: i64 },
-    #[error("the stream begins twice")]
-    ExistsAlready,
-    #[error("nothing is known of the stream that the event continues")]
-    UnknownStream,
-    #[error("an amount cannot be added: {0}")]
-    Money(#[from] MoneyError),
-    #[error("a quantity does not fit 64 bits")]
-    QuantityOverflow,
 }
 
 /// The place of one stream's row, whatever fold it is of: the row, or none.

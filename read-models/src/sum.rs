@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, btree_map::Entry};
 
 use crate::{
     cell::{Cell, Column, Get, Kind, Table},
-    row::Inapplicable,
+    inapplicable::Inapplicable,
 };
 
 /// The name of the column that the shard stands in.

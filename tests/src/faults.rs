@@ -8,6 +8,7 @@
 mod action;
 mod blows;
 mod client;
+mod crowd;
 mod disk;
 mod history;
 mod load;
@@ -30,8 +31,9 @@ use tokio::time::Instant;
 use crate::stack::console;
 use crate::stack::folder::Folder;
 use crate::stack::ports::Size;
+use crowd::Crowd;
 use history::{Entries, History};
-use load::{Crowd, Load};
+use load::Load;
 pub use plan::Target;
 use plan::{Kind, Plan};
 use site::Site;

@@ -1,10 +1,9 @@
 //! From the `Authorization` header to a [`Caller`].
 
-use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, convert::Infallible, net::SocketAddr, sync::Arc};
 
-use async_trait::async_trait;
 use axum::{
-    extract::ConnectInfo,
+    extract::{ConnectInfo, FromRef, FromRequestParts},
     http::{HeaderMap, header, request::Parts},
 };
 use domain::{
@@ -14,76 +13,22 @@ use domain::{
 };
 use secrecy::SecretString;
 use tokio::time::Instant;
+use utoipa::IntoParams;
 use uuid::Uuid;
 
 use super::{
-    ApiKey, Caller, Client, KeyHash, cart_of_token,
+    Caller, KeyHash,
+    cart_token::cart_of_token,
+    directory::{Found, Inquiry, KEY_AGE_MAX, KeyDirectory, KeyRecord, Unavailable},
     memory::{Known, Memory},
 };
 use crate::{
     clock::Clock,
-    http::{
-        headers::{AtLeast, CART_TOKEN, PreferWait},
-        problem::Problem,
-    },
-    position::{Entry, Position},
+    http::{headers::CART_TOKEN, problem::Problem},
 };
-
-/// How old what is known of a key may be: as late may a revocation bite. Beyond it nothing is known of
-/// the key, which is nobody's right and nobody's fault: 503.
-pub const KEY_AGE_MAX: Duration = Duration::from_secs(5);
 
 /// The id of the operator's first key is derived from its hash.
 const OPERATOR: Uuid = Uuid::from_u128(0x3c1b_5f2e_70a9_4d0c_8f6e_21d4_b8aa_9e05);
-
-/// What is known of an issued key.
-#[derive(Clone, Debug)]
-pub struct KeyRecord {
-    pub hash: KeyHash,
-    pub roles: BTreeSet<Role>,
-    pub expires_at: Option<Timestamp>,
-    pub revoked: bool,
-}
-
-/// A key that a request brings.
-pub struct Inquiry<'r> {
-    pub id: ApiKeyId,
-    pub hash: KeyHash,
-    text: &'r str,
-    /// What the client has seen: the key must be judged by no less.
-    pub at_least: Position,
-    /// How long it would wait for all of this. Who is believed anyway does not wait.
-    pub until: Instant,
-    pub client: Client,
-    pub asked_at: Instant,
-}
-
-/// What there is to know of a key.
-#[derive(Clone, Debug)]
-pub struct Found {
-    /// `None` if nobody has issued it.
-    pub record: Option<KeyRecord>,
-    /// All that was acknowledged before this moment has been taken into account.
-    pub as_of: Instant,
-    /// And all of the key's shard before this position, where positions are known.
-    pub seen: Option<Entry>,
-}
-
-/// Where issued keys are found.
-#[async_trait]
-pub trait KeyDirectory: Send + Sync + 'static {
-    async fn find(&self, inquiry: &Inquiry<'_>) -> Result<Found, Unavailable>;
-}
-
-/// The directory cannot answer now.
-#[derive(Debug, thiserror::Error)]
-pub enum Unavailable {
-    /// It has not come as far as it would have to.
-    #[error("what is known of API keys is too old")]
-    Stale,
-    #[error("API keys cannot be looked up")]
-    Away(#[source] Box<dyn std::error::Error + Send + Sync>),
-}
 
 /// Resolves callers. Cheap to clone.
 #[derive(Clone)]
@@ -96,38 +41,6 @@ struct Inner {
     /// Without one, no token opens a cart.
     cart_token_secret: Option<SecretString>,
     memory: Memory,
-}
-
-impl<'r> Inquiry<'r> {
-    fn of(parts: &'r Parts, text: &'r str, hash: KeyHash) -> Option<Self> {
-        // One that cannot be read is told to those who may come in, and is nothing to wait for.
-        let AtLeast(at_least) = AtLeast::from_headers(&parts.headers).unwrap_or_default();
-        Some(Self {
-            id: ApiKey::id_of(text)?,
-            hash,
-            text,
-            at_least,
-            until: PreferWait::from_headers(&parts.headers).until(),
-            client: Client::of_connection(parts),
-            asked_at: Instant::now(),
-        })
-    }
-
-    /// Whether the key was signed with this secret.
-    #[must_use]
-    pub fn is_signed(&self, signing: &SecretString) -> bool {
-        ApiKey::is_signed(self.text, signing)
-    }
-
-    /// Whether who has seen the key's shard up to there has seen what the client has.
-    #[must_use]
-    pub fn is_seen_by(&self, seen: Option<Entry>) -> bool {
-        let Some(seen) = seen else { return self.at_least.is_empty() };
-        let in_shard = self.at_least.entries().filter(|wanted| wanted.shard == seen.shard);
-        in_shard
-            .into_iter()
-            .all(|it| it.log_id != seen.log_id || it.next_offset <= seen.next_offset)
-    }
 }
 
 impl Authenticator {
@@ -235,6 +148,27 @@ impl Inner {
 
     fn is_over(&self, expires_at: Option<Timestamp>) -> bool {
         expires_at.is_some_and(|at| at <= self.clock.now())
+    }
+}
+
+/// The cart whose token came with the request, whoever the caller is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoParams)]
+#[into_params(names("Tradewind-Cart-Token"), parameter_in = Header)]
+pub struct OpenCart(
+    /// For guests: the `cart_token` of the answer that created the cart.
+    #[param(value_type = Option<String>)]
+    pub Option<CartId>,
+);
+
+impl<S> FromRequestParts<S> for OpenCart
+where
+    Authenticator: FromRef<S>,
+    S: Send + Sync,
+{
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        Ok(Self(Authenticator::from_ref(state).open_cart(&parts.headers)))
     }
 }
 

@@ -1,42 +1,12 @@
 //! The token that lets a guest come back to a cart: the cart's id and an HMAC of it, so that nothing
 //! needs to be stored, and nobody can make one up.
 
-use std::convert::Infallible;
-
-use axum::{
-    extract::{FromRef, FromRequestParts},
-    http::request::Parts,
-};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::id::CartId;
 use hmac::{Hmac, Mac};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
-use utoipa::IntoParams;
 use uuid::Uuid;
-
-use super::Authenticator;
-
-/// The cart whose token came with the request, whoever the caller is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoParams)]
-#[into_params(names("Tradewind-Cart-Token"), parameter_in = Header)]
-pub struct OpenCart(
-    /// For guests: the `cart_token` of the answer that created the cart.
-    #[param(value_type = Option<String>)]
-    pub Option<CartId>,
-);
-
-impl<S> FromRequestParts<S> for OpenCart
-where
-    Authenticator: FromRef<S>,
-    S: Send + Sync,
-{
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
-        Ok(Self(Authenticator::from_ref(state).open_cart(&parts.headers)))
-    }
-}
 
 /// Bytes of the cart's id, which the token begins with.
 const ID_LENGTH: usize = 16;

@@ -11,7 +11,10 @@ use domain::{api_key::Role, id::ApiKeyId, timestamp::Timestamp};
 use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 
-use super::{Inquiry, KEY_AGE_MAX, KeyHash};
+use super::{
+    KeyHash,
+    directory::{Inquiry, KEY_AGE_MAX},
+};
 use crate::position::Entry;
 
 /// How long a key that was found is believed without asking again.
@@ -34,7 +37,7 @@ pub(super) struct Known {
     pub(super) roles: Arc<BTreeSet<Role>>,
     pub(super) expires_at: Option<Timestamp>,
     pub(super) found_at: Instant,
-    /// See [`super::Found`].
+    /// See [`super::directory::Found`].
     pub(super) as_of: Instant,
     pub(super) seen: Option<Entry>,
 }

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use super::Setting;
+use super::setting::Setting;
 
 pub(super) const STRICT: Setting = Setting {
     key: "security.strict",

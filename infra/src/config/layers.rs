@@ -8,9 +8,8 @@ use std::{
 };
 
 use super::{
-    Loaded, Mistakes, Settings,
-    mistake::Mistake,
-    reader::{Reader, variable},
+    mistake::{Mistake, Mistakes},
+    setting::variable,
 };
 
 const PREFIX: &str = "TRADEWIND_";
@@ -118,16 +117,6 @@ impl Layers {
             self.0.push(stack_layer(&file, &text, stack));
         }
         self
-    }
-
-    /// Reads settings from these layers.
-    ///
-    /// # Errors
-    /// All mistakes at once.
-    pub fn load<S: Settings>(&self) -> Result<Loaded<S>, Mistakes> {
-        let mut reader = Reader::new(self);
-        let settings = S::read(&mut reader);
-        reader.finish(settings)
     }
 }
 

@@ -5,10 +5,10 @@ use std::{collections::BTreeSet, fmt, str::FromStr, time::Duration};
 use secrecy::SecretString;
 
 use super::{
-    Exposures, Layers, Mistakes,
-    exposure::STRICT,
-    layers::{Layer, Value},
-    mistake::Mistake,
+    exposure::{Exposures, STRICT},
+    layers::{Layer, Layers, Value},
+    mistake::{Mistake, Mistakes},
+    setting::{Setting, variable},
 };
 
 /// Sections that some service has. A service leaves those of the others alone, so that all may
@@ -30,18 +30,6 @@ const SECTIONS: [&str; 15] = [
     "snapshots",
     "store",
 ];
-
-/// One setting, as the reference page shows it.
-#[derive(Debug)]
-pub struct Setting {
-    /// `<section>.<key>`
-    pub key: &'static str,
-    /// What it decides, with its unit.
-    pub doc: &'static str,
-    /// The values that it takes, as they follow "allowed is".
-    pub allowed: &'static str,
-    pub default: Option<&'static str>,
-}
 
 /// The settings of a service: sections read one after the other.
 ///
@@ -78,6 +66,18 @@ pub struct Reader<'a> {
     mistakes: Vec<Mistake>,
     is_strict: bool,
     exposures: Vec<String>,
+}
+
+impl Layers {
+    /// Reads settings from these layers.
+    ///
+    /// # Errors
+    /// All mistakes at once.
+    pub fn load<S: Settings>(&self) -> Result<Loaded<S>, Mistakes> {
+        let mut reader = Reader::new(self);
+        let settings = S::read(&mut reader);
+        reader.finish(settings)
+    }
 }
 
 impl<'a> Reader<'a> {
@@ -284,11 +284,6 @@ pub fn bytes(text: &str) -> Option<u64> {
         _ => return None,
     };
     number.checked_mul(factor)
-}
-
-/// `http.bind` is `TRADEWIND_HTTP__BIND`.
-pub(super) fn variable(key: &str) -> String {
-    format!("TRADEWIND_{}", key.replacen('.', "__", 1).to_uppercase())
 }
 
 fn file_key(key: &str) -> String {

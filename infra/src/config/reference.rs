@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt::Write};
 
-use super::{Layers, Reader, Settings, reader::variable};
+use super::{Layers, Reader, Settings, setting::variable};
 
 /// A Markdown table of all settings of `S`, each once.
 #[must_use]

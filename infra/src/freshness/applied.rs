@@ -7,8 +7,8 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::{
-    PositionRow, Projection,
     looks::{Impossible, Looks},
+    positions::{PositionRow, Projection},
 };
 use crate::{
     log::{LogId, Offset},

@@ -9,7 +9,7 @@ use domain::{
 };
 use tokio::time::Instant;
 
-use super::{PositionRow, Projection};
+use super::positions::{PositionRow, Projection};
 use crate::{
     http::problem::Problem,
     log::Offset,

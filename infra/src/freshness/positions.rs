@@ -6,6 +6,16 @@ use utoipa::ToSchema;
 
 use crate::postgres::Pool;
 
+/// A read model, by the name that its positions go by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Projection(pub &'static str);
+
+impl Projection {
+    pub(super) fn find(among: &'static [Self], name: &str) -> Option<Self> {
+        among.iter().copied().find(|projection| projection.0 == name)
+    }
+}
+
 /// One projection in one shard.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema, sqlx::FromRow)]
 #[schema(as = AppliedPosition)]

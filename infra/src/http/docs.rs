@@ -27,7 +27,7 @@ use utoipa::{
 };
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use super::{demand, fields::FieldError, problem::Body};
+use super::{demand, field_error::FieldError, problem::Body};
 
 #[cfg(any(test, feature = "testing"))]
 pub use bounds::unbounded;

@@ -18,7 +18,7 @@ use serde::Serialize;
 
 use super::{
     events::RequestFailed,
-    fields::{FieldError, bounded},
+    field_error::{FieldError, bounded},
     trace::RequestContext,
 };
 use crate::telemetry;

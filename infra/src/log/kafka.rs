@@ -12,7 +12,7 @@ mod reader;
 mod topic;
 mod writer;
 
-use std::{ops::Range, sync::Arc, time::Duration};
+use std::{ops::Range, sync::Arc};
 
 use async_trait::async_trait;
 use domain::shard::ShardId;
@@ -24,13 +24,6 @@ use crate::{config, task};
 use asker::Asker;
 pub(crate) use client::{Quiet, base};
 pub use topic::{TopicError, TopicSpec, ensure_topic};
-
-/// How long a question to the brokers may take.
-const REQUEST_WAIT_MAX: Duration = Duration::from_secs(5);
-/// Whoever has not heard of the brokers for this long has a client that may never find them again:
-/// librdkafka forgets all brokers, the first ones too, when one that has just started knows of none
-/// (its issue 5301).
-const AWAY_MAX: Duration = Duration::from_secs(3);
 
 /// The shards of one topic. Clones share the connection that answers questions.
 #[derive(Clone)]

@@ -3,7 +3,7 @@
 use read_models::Projection;
 use sqlx::{AssertSqlSafe, Executor, PgConnection, types::Json};
 
-use super::Refused;
+use super::{Refused, mark::MARK};
 use crate::versions::{COLUMNS, RELEASE, State, Version, in_schema, schema_of, views};
 
 /// What is asked of a build.
@@ -18,9 +18,6 @@ pub(crate) struct Order {
     /// Read events as they stand in the log, whatever operators have corrected so far.
     pub forget_corrections: bool,
 }
-
-/// The table of one row that is there exactly as long as the rows of an unlogged build are.
-pub(super) const MARK: &str = "building";
 
 const FIRST: i32 = 1;
 

@@ -25,7 +25,10 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use super::begin::{MARK, locked, tables};
+use super::{
+    begin::{locked, tables},
+    mark::{MARK, is_marked},
+};
 use crate::{
     checkpoint::{CheckpointRow, Stand, shard_column},
     dead_letters::{Letters, forget_version},
@@ -256,12 +259,6 @@ async fn is_copying(shared: &Shared, row: &CheckpointRow) -> Result<bool, sqlx::
     .await?;
     // A version that was dropped a moment ago has none.
     Ok(copying.unwrap_or(true))
-}
-
-/// Whether the rows of an unlogged build are still there.
-pub(crate) async fn is_marked(tx: &mut PgConnection, schema: &str) -> Result<bool, sqlx::Error> {
-    let mark = format!("SELECT EXISTS (SELECT FROM {schema}.{MARK})");
-    sqlx::query_scalar(AssertSqlSafe(mark)).fetch_one(tx).await
 }
 
 /// Empties all tables and takes all checkpoints back to the start, unless somebody has already.

@@ -11,7 +11,8 @@ use sqlx::{AssertSqlSafe, Executor, PgConnection, types::Json};
 
 use super::{
     begin::{locked, tables},
-    copy::{is_marked, take_back},
+    copy::take_back,
+    mark::{MARK, is_marked},
 };
 use crate::{
     metrics::Stepped,
@@ -101,7 +102,7 @@ pub(super) async fn start_over_indexed(pool: &Pool, version: &Version) -> Result
 
 async fn has_mark(tx: &mut PgConnection, schema: &str) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL")
-        .bind(format!("{schema}.{}", super::begin::MARK))
+        .bind(format!("{schema}.{}", MARK))
         .fetch_one(tx)
         .await
 }
@@ -111,7 +112,7 @@ async fn make_durable(tx: &mut PgConnection, schema: &str) -> Result<(), sqlx::E
     for table in tables(tx, schema).await? {
         tx.execute(AssertSqlSafe(format!("ALTER TABLE {table} SET LOGGED"))).await?;
     }
-    tx.execute(AssertSqlSafe(format!("DROP TABLE {schema}.{}", super::begin::MARK))).await?;
+    tx.execute(AssertSqlSafe(format!("DROP TABLE {schema}.{}", MARK))).await?;
     Ok(())
 }
 

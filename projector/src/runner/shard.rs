@@ -29,7 +29,7 @@ use super::{
     lane::Lane,
     meter,
     shared::Shared,
-    write::{Phase, Writer},
+    write::{Phase, RECREATED, Writer},
 };
 use crate::{
     checkpoint::{CheckpointRow, Stand},
@@ -39,10 +39,6 @@ use crate::{
 
 /// Records that projections which are fed together may be apart at the beginning.
 const APART_MAX: Offset = 10_000;
-
-/// What helps when the topic is not the one that the tables were made from.
-pub(super) const RECREATED: &str = "restore the topic that the read models were made from, or drop their \
-    schemas and checkpoints so that they are made anew";
 
 /// A shard that was served for less is begun anew after a longer wait than the last one: two
 /// projectors that take it from each other get slower until one has it.

@@ -28,14 +28,13 @@ use super::{
     fold::{FoldError, fold},
     horizon::Horizon,
     isolate::{Isolation, Misfit, is_about_data},
-    shard::RECREATED,
     shared::Shared,
 };
 use crate::{
     checkpoint::{Advance, CheckpointRow, Stand},
     dead_letters::{Added, Letters, Parking},
     metrics::{Applied, ApplyFailed, Halted, Parked, ParkedCount, Resumed},
-    rebuild::copy::is_marked,
+    rebuild::mark::is_marked,
     rows::Tables,
 };
 use failed::is_timeout;
@@ -43,6 +42,10 @@ pub(crate) use failed::{Failed, is_transient};
 
 /// A large batch takes longer than what the pool allows a statement.
 const BULK_WAIT_MAX: Duration = Duration::from_secs(300);
+
+/// What helps when the topic is not the one that the tables were made from.
+pub(super) const RECREATED: &str = "restore the topic that the read models were made from, or drop their \
+    schemas and checkpoints so that they are made anew";
 
 pub(crate) struct Writer {
     pub shared: Arc<Shared>,

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::DateTime;
 use read_models::{Kind, Table};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::{
-    expected::Columns,
+    expected::{Columns, instant, key_of},
     report::{Difference, Report, TableReport},
 };
 
@@ -89,17 +89,6 @@ impl<'t> Comparing<'t> {
     }
 }
 
-/// The primary key of a row, its columns joined by commas.
-pub(crate) fn key_of(table: &Table, row: &Columns) -> String {
-    let cell = |name| match row.get(name) {
-        Some(Value::String(text)) => text.clone(),
-        Some(other) => other.to_string(),
-        None => String::new(),
-    };
-    let keys: Vec<_> = table.columns.iter().take(table.keys).map(|it| cell(it.name)).collect();
-    keys.join(",")
-}
-
 /// PostgreSQL has its own way to write an instant down.
 fn normalise(table: &Table, row: &mut Columns) {
     for column in table.columns.iter().filter(|column| column.kind == Kind::Time) {
@@ -109,12 +98,6 @@ fn normalise(table: &Table, row: &mut Columns) {
             *text = instant(at.to_utc());
         }
     }
-}
-
-/// An instant to the microsecond, as both sides write it here.
-#[must_use]
-pub(crate) fn instant(at: DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
 fn checksum(row: &Columns) -> u128 {

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use chrono::{DateTime, SecondsFormat, Utc};
 use read_models::{Cell, Fold, Slot, Sums, Table};
 use serde_json::Value;
 
-use super::{instant, key_of};
 use crate::dead_letters::Seen;
 
 /// A row as JSON, by column.
@@ -100,6 +100,23 @@ fn to_json(table: &Table, cells: Vec<Cell<'_>>) -> (String, Columns) {
     let names = table.columns.iter().map(|column| column.name.to_owned());
     let row: Columns = names.zip(cells.into_iter().map(value)).collect();
     (key_of(table, &row), row)
+}
+
+/// The primary key of a row, its columns joined by commas.
+pub(crate) fn key_of(table: &Table, row: &Columns) -> String {
+    let cell = |name| match row.get(name) {
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+        None => String::new(),
+    };
+    let keys: Vec<_> = table.columns.iter().take(table.keys).map(|it| cell(it.name)).collect();
+    keys.join(",")
+}
+
+/// An instant to the microsecond, as both sides write it here.
+#[must_use]
+pub(crate) fn instant(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
 /// As `to_jsonb` shows it, instants aside.

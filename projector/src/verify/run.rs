@@ -19,8 +19,8 @@ use tokio::time::{Instant, timeout};
 
 use super::{
     Verification, VerificationState,
-    compare::{Comparing, key_of},
-    expected::{Columns, Expected, Made},
+    compare::Comparing,
+    expected::{Columns, Expected, Made, key_of},
     prefix::Prefix,
     report::Report,
 };

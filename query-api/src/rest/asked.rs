@@ -3,13 +3,15 @@
 use axum::{extract::FromRequestParts, http::request::Parts};
 use domain::id::Sku;
 use infra::{
-    auth::Caller,
+    auth::{Caller, Client},
+    freshness::Projection,
     http::{
         fields::Validate,
         headers::{AtLeast, PreferWait},
         problem::Problem,
         shapes,
     },
+    position::Position,
 };
 use serde::Deserialize;
 use tokio::time::Instant;
@@ -18,7 +20,7 @@ use utoipa::{
     openapi::path::{Parameter, ParameterIn},
 };
 
-use super::AppState;
+use super::state::AppState;
 
 pub(super) struct Asked {
     pub(super) caller: Caller,
@@ -35,6 +37,19 @@ impl FromRequestParts<AppState> for Asked {
         let at_least = AtLeast::from_request_parts(parts, state).await?;
         let until = PreferWait::from_headers(&parts.headers).until();
         Ok(Self { caller, at_least, until })
+    }
+}
+
+impl AppState {
+    /// Waits until the projections show what the client asked to see; tells what a read that begins
+    /// now reflects.
+    pub(super) async fn reach(
+        &self,
+        projections: &[Projection],
+        asked: &Asked,
+    ) -> Result<Position, Problem> {
+        let client = Client::from(&asked.caller);
+        self.freshness().reach(projections, &asked.at_least, asked.until, client).await
     }
 }
 

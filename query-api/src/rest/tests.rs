@@ -1,5 +1,7 @@
 //! The contract, and what is refused before anything is read.
 
+use std::sync::Arc;
+
 use axum::{
     Router,
     body::{Body, to_bytes},
@@ -8,10 +10,10 @@ use axum::{
 use domain::id::CartId;
 use expect_test::expect_file;
 use infra::{
-    auth::IssuedKeys,
+    auth::{Authenticator, IssuedKeys},
     clock::Clock,
     config::Postgres,
-    freshness::Applied,
+    freshness::{Applied, Freshness},
     http::{docs, edge::Limits, health::Readiness, server::App},
     postgres::pool,
 };
@@ -20,6 +22,7 @@ use tokio::sync::watch;
 use tower::ServiceExt;
 
 use super::*;
+use crate::read_model::ReadModel;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 const KEY: &str = "the operator's first key";

@@ -1,7 +1,7 @@
 //! The rules by which a reader takes a partition's records, and what a sound writer must show.
 
 use super::record::{Kind, Record};
-use super::{Audit, Commit};
+use super::report::{Audit, Commit};
 
 /// What became of a record.
 #[derive(Debug)]

@@ -1,33 +1,22 @@
-//! Many clients at once, for as long as faults are made, and until each command has its answer.
+//! What all clients share.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use futures_util::future::{join_all, try_join_all};
-use infra::task::{self, Task};
+use futures_util::future::try_join_all;
 use serde_json::json;
-use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::client::Client;
 use super::history::History;
 use super::shop::Shop;
 use super::site::Site;
-use crate::eventually::wait_for;
 use crate::harness::client::{self, try_send};
 use crate::plain_http;
 
-const CLIENTS: usize = 64;
 /// API keys that the clients share: several, so that they lie in several shards.
-const KEYS: usize = 8;
-/// How long clients go on to ask for the answers of what they have begun.
-const CLOSING_WAIT_MAX: Duration = Duration::from_secs(60);
-const END_WAIT_MAX: Duration = Duration::from_secs(10);
-const KEY_WAIT_MAX: Duration = Duration::from_secs(20);
+pub(super) const KEYS: usize = 8;
 
-/// What all clients share.
 pub(super) struct Load {
     pub(super) http: reqwest::Client,
     /// Where the nodes are found.
@@ -75,31 +64,17 @@ impl Load {
         self.closing.load(Ordering::Relaxed)
     }
 
+    pub(super) fn close(&self) {
+        self.closing.store(true, Ordering::Relaxed);
+    }
+
     /// No client waits any longer for what it has begun.
     pub(super) fn has_given_up(&self) -> bool {
         self.given_up.load(Ordering::Relaxed)
     }
 
-    /// Fills the shop, and waits until a query shows it.
-    async fn set_up(self: &Arc<Self>, seed: u64) -> Result<()> {
-        let parts = self.shop.products().chunks(self.shop.products().len().div_ceil(KEYS));
-        join_all(parts.enumerate().map(|(number, products)| {
-            let mut client = Client::new(number, seed, Arc::clone(self));
-            async move { client.set_up(products).await }
-        }))
-        .await;
-        for (key, product) in self.keys.iter().zip(self.shop.products().iter().cycle()) {
-            let url = format!("{}/v1/stock/{}", self.query_url, product.sku);
-            wait_for("the query API to know keys and products", KEY_WAIT_MAX, || async {
-                let request = self.http.get(&url).bearer_auth(&key.secret);
-                match try_send(request).await {
-                    Ok(answer) if answer.status == 200 => std::ops::ControlFlow::Break(Ok(())),
-                    other => std::ops::ControlFlow::Continue(format!("{other:?}")),
-                }
-            })
-            .await?;
-        }
-        Ok(())
+    pub(super) fn give_up(&self) {
+        self.given_up.store(true, Ordering::Relaxed);
     }
 }
 
@@ -112,35 +87,5 @@ impl Key {
         let text = |name: &str| answer.body[name].as_str().map(str::to_owned);
         let id = text("id").and_then(|id| id.parse().ok()).context("the id of a key")?;
         Ok(Self { id, secret: text("key").context("a key")? })
-    }
-}
-
-/// The clients at work.
-pub(super) struct Crowd {
-    load: Arc<Load>,
-    clients: Vec<Task<()>>,
-}
-
-impl Crowd {
-    /// Fills the shop and lets the clients in.
-    pub(super) async fn enter(load: Load, seed: u64) -> Result<Self> {
-        let load = Arc::new(load);
-        load.set_up(seed).await?;
-        let client = |number| Client::new(number, seed, Arc::clone(&load));
-        let run = |number| task::spawn("client", client(number).run());
-        let clients = (KEYS..KEYS + CLIENTS).map(run).collect();
-        Ok(Self { load, clients })
-    }
-
-    /// Returns when every client has the answers to what it began, or has long waited in vain.
-    pub(super) async fn leave(self) -> Result<()> {
-        self.load.closing.store(true, Ordering::Relaxed);
-        let mut leaving = join_all(self.clients);
-        if let Ok(left) = timeout(CLOSING_WAIT_MAX, &mut leaving).await {
-            return Ok(left.into_iter().collect::<Result<_, _>>()?);
-        }
-        self.load.given_up.store(true, Ordering::Relaxed);
-        let left = timeout(END_WAIT_MAX, leaving).await.context("a client does not leave")?;
-        Ok(left.into_iter().collect::<Result<_, _>>()?)
     }
 }

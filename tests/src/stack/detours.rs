@@ -3,7 +3,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::kafka::Listener;
+/// A further listener of a broker, which tells clients to come to another port: that of a proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listener {
+    pub bind: u16,
+    pub advertised: u16,
+}
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Detours {

@@ -10,8 +10,6 @@ use anyhow::{Context, Result, anyhow, ensure};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
-use serde::{Deserialize, Serialize};
-
 use super::folder::Folder;
 use super::process::Launch;
 use super::state::State;
@@ -37,20 +35,6 @@ const JVM: [&str; 4] = [
     "-XX:TieredStopAtLevel=1",
     "-Djava.awt.headless=true",
 ];
-
-/// Where one broker listens, on the loopback interface.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ports {
-    pub broker: u16,
-    pub controller: u16,
-}
-
-/// A further listener of a broker, which tells clients to come to another port: that of a proxy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Listener {
-    pub bind: u16,
-    pub advertised: u16,
-}
 
 /// Copies of each partition, where there are as many brokers.
 pub const COPIES: usize = 3;

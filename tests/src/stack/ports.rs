@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::{POSTGRES, PROJECTOR, QUERY_API, broker, command_api, kafka};
+use super::{POSTGRES, PROJECTOR, QUERY_API, broker, command_api};
 
 /// Nodes that a stack may have: as many as it has ports for.
 pub const NODES_MAX: usize = 9;
@@ -30,11 +30,18 @@ pub struct Ports {
     pub nodes: Vec<u16>,
     pub query_api: u16,
     pub projector: u16,
-    pub brokers: Vec<kafka::Ports>,
+    pub brokers: Vec<BrokerPorts>,
     pub postgres: u16,
     /// Where the services listen for operators and other nodes. A stack of an older release has none.
     #[serde(default)]
     pub ops: OpsPorts,
+}
+
+/// Where one broker listens, on the loopback interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BrokerPorts {
+    pub broker: u16,
+    pub controller: u16,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,7 +57,7 @@ impl Ports {
     pub fn standard(size: Size) -> Self {
         // What comes after 8089 are ports for operations.
         let nodes = std::iter::once(8080).chain(8083..8090).chain(8101..).take(size.nodes);
-        let pair = |broker| kafka::Ports { broker, controller: broker + 1 };
+        let pair = |broker| BrokerPorts { broker, controller: broker + 1 };
         let brokers = (9092..).step_by(2).map(pair).take(size.brokers).collect();
         // Not 5432, where a server of the machine would be.
         let ops = OpsPorts::from_base(8090, size);
@@ -65,7 +72,7 @@ impl Ports {
     pub fn from_base(base: u16, size: Size) -> Result<Self> {
         let last = base.checked_add(OPS_FROM + 2 + u16::try_from(NODES_MAX)?);
         ensure!(last.is_some(), "port base {base} leaves no room below 65536");
-        let pair = |plus: u16| kafka::Ports { broker: base + plus, controller: base + plus + 1 };
+        let pair = |plus: u16| BrokerPorts { broker: base + plus, controller: base + plus + 1 };
         let nodes = std::iter::once(0).chain(10..).map(|plus| base + plus);
         Ok(Self {
             nodes: nodes.take(size.nodes).collect(),
@@ -84,7 +91,7 @@ impl Ports {
     pub fn free(size: Size) -> Result<Self> {
         let mut free = Free::hold(5 + 2 * size.nodes + 2 * size.brokers)?;
         let pair =
-            |free: &mut Free| Ok(kafka::Ports { broker: free.next()?, controller: free.next()? });
+            |free: &mut Free| Ok(BrokerPorts { broker: free.next()?, controller: free.next()? });
         Ok(Self {
             nodes: (0..size.nodes).map(|_| free.next()).collect::<Result<_>>()?,
             query_api: free.next()?,

@@ -12,7 +12,7 @@ use super::process::Launch;
 use super::secrets::Secrets;
 use super::state::{Databases, State};
 use super::tool::Run;
-use super::{PROJECTOR, QUERY_API, command_api, console};
+use super::{POSTGRES, PROJECTOR, QUERY_API, broker, command_api, console};
 use crate::eventually::wait_for;
 use crate::plain_http;
 
@@ -45,6 +45,23 @@ pub fn services(nodes: usize) -> impl Iterator<Item = Service> {
     let single = |part: &str, role| Service { part: part.to_owned(), role, number: 1 };
     let others = [single(PROJECTOR, Role::Projector), single(QUERY_API, Role::QueryApi)];
     (1..=nodes).map(node).chain(others)
+}
+
+impl State {
+    /// The names of all parts that are the stack's own, in the order in which they start.
+    #[must_use]
+    pub fn parts(&self) -> Vec<String> {
+        let brokers = (1..=self.ports.brokers.len()).map(broker);
+        let mut parts = vec![];
+        if self.existing.kafka.is_none() {
+            parts.extend(brokers);
+        }
+        if self.existing.postgres.is_none() {
+            parts.push(POSTGRES.to_owned());
+        }
+        parts.extend(services(self.ports.nodes.len()).map(|service| service.part));
+        parts
+    }
 }
 
 /// What a service must know of the world around it.

@@ -9,8 +9,6 @@ use super::folder::Folder;
 use super::ports::{Ports, Size};
 use super::postgres::{self, SUPERUSER};
 use super::secrets::Secrets;
-use super::services::services;
-use super::{POSTGRES, broker};
 
 const FILE: &str = "stack.json";
 const SIZE_FILE: &str = "size.json";
@@ -80,21 +78,6 @@ impl State {
         }
         let text = folder.read(SIZE_FILE)?;
         text.map(|text| serde_json::from_str(&text).context("reading size.json")).transpose()
-    }
-
-    /// The names of all parts that are the stack's own, in the order in which they start.
-    #[must_use]
-    pub fn parts(&self) -> Vec<String> {
-        let brokers = (1..=self.ports.brokers.len()).map(broker);
-        let mut parts = vec![];
-        if self.existing.kafka.is_none() {
-            parts.extend(brokers);
-        }
-        if self.existing.postgres.is_none() {
-            parts.push(POSTGRES.to_owned());
-        }
-        parts.extend(services(self.ports.nodes.len()).map(|service| service.part));
-        parts
     }
 
     #[must_use]

@@ -1,6 +1,7 @@
 //! What every event log promises, shown on a real Kafka.
 #![expect(clippy::expect_used, reason = "what goes wrong here fails the test")]
 
+mod circles;
 mod metrics;
 mod migrations;
 mod settings;

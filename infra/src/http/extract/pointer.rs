@@ -6,7 +6,7 @@ use serde_path_to_error::{Path, Segment};
 
 use crate::http::{
     bounded::{TOO_FEW, TOO_MANY},
-    fields::POINTER_BYTES_MAX,
+    field_error::POINTER_BYTES_MAX,
     problem::Problem,
 };
 

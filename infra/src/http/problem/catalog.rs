@@ -6,7 +6,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use domain::api_key::Role;
 
 use super::Problem;
-use crate::http::fields::FieldError;
+use crate::http::field_error::FieldError;
 
 /// What the client should do is the same for most that passes by itself: try again soon.
 const RETRY_WAIT: Duration = Duration::from_secs(1);

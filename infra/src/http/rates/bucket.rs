@@ -22,8 +22,10 @@ use governor::{
 use quick_cache::sync::Cache;
 use tokio::time::Instant;
 
-use super::{CLIENTS_MAX, Empty};
 use crate::config::Rate;
+
+/// Buckets of each kind, and keys that are remembered.
+pub(super) const CLIENTS_MAX: usize = 1 << 16;
 
 struct Bucket {
     limiter: RateLimiter<NotKeyed, InMemoryState, Time, StateInformationMiddleware>,
@@ -64,6 +66,10 @@ pub(super) struct Standing {
     /// Until there is more: of a full bucket, or of what was asked for, if that was refused.
     pub(super) wait: Duration,
 }
+
+/// The bucket of this client is empty.
+#[derive(Debug)]
+pub(super) struct Empty(pub(super) Standing);
 
 impl<K: Hash + Eq + Clone> Buckets<K> {
     pub(super) fn new(name: &'static str, rate: Option<Rate>) -> Self {
@@ -143,5 +149,12 @@ impl<K: Hash + Eq + Clone> Buckets<K> {
 impl<K> fmt::Debug for Buckets<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Buckets").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Rate {
+    /// How long an empty bucket takes to be full again, in whole seconds.
+    fn window_seconds(self) -> u32 {
+        self.burst.get().div_ceil(self.per_second.get())
     }
 }

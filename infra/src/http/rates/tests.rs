@@ -1,20 +1,28 @@
-use std::{collections::BTreeSet, num::NonZeroU32, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, num::NonZeroU32, time::Duration};
 
 use axum::{
     Router,
     body::Body,
-    extract::State,
+    extract::{ConnectInfo, State},
     http::{Request, header},
     routing::{get, post},
 };
-use domain::api_key::Role;
+use domain::{api_key::Role, id::ApiKeyId};
 use tokio::time::advance;
 use uuid::Uuid;
 
-use super::*;
-use crate::http::{
-    edge::Limits,
-    testing::{Answer, app_with, send},
+use super::{
+    bucket::{Buckets, CLIENTS_MAX},
+    *,
+};
+use crate::{
+    auth::Caller,
+    config::{Rate, Rates},
+    http::{
+        edge::Limits,
+        problem::Problem,
+        testing::{Answer, app_with, send},
+    },
 };
 
 const CHECKOUTS: &[Weight] = &[Weight::of("/checkouts", 4), Weight::with("/products", "q", 3)];

@@ -1,13 +1,21 @@
 //! What a request carries from the door to where its caller is known, and back.
 
 use std::{
+    hash::BuildHasher,
+    net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::{
+    extract::{ConnectInfo, Request},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+};
 
-use super::{Empty, Judgement, Limiter, Standing};
+use super::{
+    bucket::{Empty, Standing},
+    limiter::{Asks, Judgement, Limiter},
+};
 use crate::{
     auth::Caller,
     http::{client::Network, events::RequestThrottled, problem::Problem},
@@ -29,17 +37,6 @@ struct Inner {
     state: Mutex<State>,
 }
 
-/// What a request asks, and for whom.
-#[derive(Debug)]
-pub(super) struct Asks {
-    pub(super) address: Option<Network>,
-    pub(super) weight: u32,
-    /// Hash of what it brings as a key.
-    pub(super) key: Option<u64>,
-    /// Who has paid for it as for a guess.
-    pub(super) guess: Option<Network>,
-}
-
 #[derive(Debug, Default)]
 struct State {
     standing: Option<Standing>,
@@ -49,8 +46,33 @@ struct State {
     judged: bool,
 }
 
+impl Limiter {
+    /// Lets a request in as far as it is known before anybody has looked at its key. The ticket goes
+    /// with it.
+    pub(in crate::http) fn enter(
+        self: &Arc<Self>,
+        request: &Request,
+        weight: u32,
+    ) -> (Ticket, Option<Problem>) {
+        let address = request.extensions().get::<ConnectInfo<SocketAddr>>();
+        let address = address.map(|ConnectInfo(address)| Network::from(address.ip()));
+        let key = request.headers().get(header::AUTHORIZATION);
+        let key = key.map(|key| self.hasher.hash_one(key.as_bytes()));
+        let (guess, entered) = match key {
+            Some(key) => match self.suspect(key, address) {
+                Ok(guess) => (guess, Ok(None)),
+                Err(empty) => (None, Err(empty)),
+            },
+            None => (None, self.guest(address, request.headers(), weight)),
+        };
+        let ticket = Ticket::new(Arc::clone(self), Asks { address, weight, key, guess });
+        let refused = ticket.note(entered);
+        (ticket, refused)
+    }
+}
+
 impl Ticket {
-    pub(super) fn new(limiter: Arc<Limiter>, asks: Asks) -> Self {
+    fn new(limiter: Arc<Limiter>, asks: Asks) -> Self {
         Self(Arc::new(Inner { limiter, asks, state: Mutex::default() }))
     }
 
@@ -88,7 +110,7 @@ impl Ticket {
         }
     }
 
-    pub(super) fn note(&self, taken: Result<Option<Standing>, Empty>) -> Option<Problem> {
+    fn note(&self, taken: Result<Option<Standing>, Empty>) -> Option<Problem> {
         let (standing, refused) = match taken {
             Ok(standing) => (standing, None),
             Err(Empty(standing)) => {

@@ -31,7 +31,7 @@ use super::{
     shares::{Share, Shares},
     slots::{Slot, Slots},
     steady::{Bodies, SteadyStream},
-    worded::{Worded, written},
+    worded::{HEAD_BYTES_MAX, URI_BYTES_MAX, Worded, written},
 };
 use crate::{
     config, descriptors,
@@ -51,10 +51,6 @@ use crate::{
 /// client may send without taking answers, as one does that reads when all of its batch is sent.
 const UNTAKEN_WAIT_MAX: Duration = Duration::from_mins(11);
 
-/// Bytes of a request's head. More get 431.
-pub(super) const HEAD_BYTES_MAX: usize = 64 << 10;
-/// Bytes of a request's path and query. More get 414.
-pub(super) const URI_BYTES_MAX: usize = 8 << 10;
 /// A client has a quarter of all connections, one on the same machine half of them, unless the settings
 /// say otherwise.
 const SHARE: usize = 4;

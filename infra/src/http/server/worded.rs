@@ -16,11 +16,15 @@ use tokio::{
     time::Instant,
 };
 
-use super::connections::{HEAD_BYTES_MAX, URI_BYTES_MAX};
 use crate::http::{
     problem::Problem,
     trace::{RequestContext, TraceContext},
 };
+
+/// Bytes of a request's head. More get 431.
+pub(super) const HEAD_BYTES_MAX: usize = 64 << 10;
+/// Bytes of a request's path and query. More get 414.
+pub(super) const URI_BYTES_MAX: usize = 8 << 10;
 
 /// A connection whose refusals have words.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use rdkafka::{
 };
 use tokio::time::Instant;
 
-use super::{AWAY_MAX, Quiet, REQUEST_WAIT_MAX};
+use super::client::{AWAY_MAX, Quiet, REQUEST_WAIT_MAX};
 
 pub(super) struct Asker {
     base: ClientConfig,

@@ -1,5 +1,7 @@
 //! What all clients of Kafka have in common.
 
+use std::time::Duration;
+
 use rdkafka::{
     ClientConfig, ClientContext,
     config::RDKafkaLogLevel,
@@ -10,6 +12,13 @@ use rdkafka::{
 use secrecy::ExposeSecret;
 
 use crate::config;
+
+/// How long a question to the brokers may take.
+pub(super) const REQUEST_WAIT_MAX: Duration = Duration::from_secs(5);
+/// Whoever has not heard of the brokers for this long has a client that may never find them again:
+/// librdkafka forgets all brokers, the first ones too, when one that has just started knows of none
+/// (its issue 5301).
+pub(super) const AWAY_MAX: Duration = Duration::from_secs(3);
 
 /// Connection and security; whoever creates a client adds what it is for.
 #[expect(clippy::disallowed_methods, reason = "the one place where clients are configured")]

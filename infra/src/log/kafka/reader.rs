@@ -17,7 +17,7 @@ use rdkafka::{
 };
 use tokio::time::{Instant, timeout_at};
 
-use super::{AWAY_MAX, Quiet};
+use super::client::{AWAY_MAX, Quiet};
 use crate::{
     log::{
         BoxError, LogReader, Offset, ReadError,

@@ -11,7 +11,10 @@ use rdkafka::{
 };
 use tokio::runtime::Handle;
 
-use super::{BoxError, Quiet, REQUEST_WAIT_MAX, base};
+use super::{
+    BoxError,
+    client::{Quiet, REQUEST_WAIT_MAX, base},
+};
 use crate::{
     config,
     retry::{Policy, retry},
