@@ -1,10 +1,10 @@
 //! What a shard's machine is told, and what it asks for. Plain data on both sides.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use domain::{id::StreamId, timestamp::Timestamp};
 use infra::log::{
-    Checkpoint, Commit, DeliveryError, LogRecord, Nonce, Offset, OutgoingRecord, Report, Ticket,
+    Checkpoint, ClaimRecord, Commit, LogRecord, Offset, OutgoingRecord, Report, Ticket,
 };
 
 use super::{Answer, Submission, SubmitError};
@@ -13,16 +13,37 @@ use super::{Answer, Submission, SubmitError};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub u64);
 
+/// What a node is to a shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    Owner,
+    /// Follows the log, to take over when the owner goes.
+    Standby,
+    Away,
+}
+
+impl Role {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::Standby => "standby",
+            Self::Away => "away",
+        }
+    }
+}
+
 #[derive(Debug)]
 pub enum Input {
-    /// The shell opened a fresh writer and appends a claim with this nonce.
-    ClaimSent {
-        nonce: Nonce,
+    /// This node should be something else to the shard than before.
+    RoleChanged {
+        role: Role,
         now: Timestamp,
     },
-    /// The log's answer to the claim.
-    ClaimReported {
-        result: Result<Option<Offset>, DeliveryError>,
+    /// There is a fresh writer, as [`Effect::Claim`] wants it, and this is what to claim with. Its nonce
+    /// is all the randomness that the machine gets.
+    ClaimReady {
+        claim: ClaimRecord,
+        now: Timestamp,
     },
     Submitted {
         request: RequestId,
@@ -42,23 +63,24 @@ pub enum Input {
     Reported {
         report: Report,
     },
-    /// The writer did not take a record: nothing that follows it may be sent.
+    /// The writer had no room for these, which are the last of an [`Effect::Append`].
+    QueueFull {
+        records: VecDeque<(OutgoingRecord, Ticket)>,
+    },
+    /// There is no writer, or it did not take a record: nothing that follows it may be sent.
     AppendFailed,
-    /// Records that [`Effect::Fetch`] asked for, in offset order.
+    /// Records that [`Effect::Read`] asked for, in offset order; it may be more than that.
     Fetched {
         records: Vec<LogRecord>,
     },
-    /// No more inputs are at hand: send what has gathered.
-    Drained {
-        now: Timestamp,
-    },
+    /// Time has passed; [`Input::Drained`] follows.
     Ticked {
         now: Timestamp,
     },
-    /// This node should own the shard.
-    Appointed,
-    /// Another node should own the shard: let go of it as soon as nothing is under way.
-    Resigned,
+    /// No more inputs are at hand: do what is due, and send what has gathered.
+    Drained {
+        now: Timestamp,
+    },
 }
 
 #[derive(Debug, PartialEq)]
@@ -78,24 +100,35 @@ pub enum Effect {
         stream: StreamId,
         detail: String,
     },
-    /// Drop the writer with all its later reports, and do not claim.
+    /// Open a writer and answer with [`Input::ClaimReady`], and with [`Input::AppendFailed`] behind it if
+    /// there is none.
+    Claim {
+        reason: TakeOverReason,
+    },
+    /// Drop the writer with all its later reports, for another node should own the shard.
     LetGo,
-    /// Drop the writer with all its later reports, open a fresh one and claim the shard.
-    TakeOver {
+    /// Drop the writer with all its later reports: its epoch has ended in doubt.
+    GiveUp {
         reason: TakeOverReason,
     },
     /// The request waits for the answer of one that came before it with the same command.
     Joined {
         request: RequestId,
     },
+    /// A group of so many records is closed, and its last one is this.
+    Grouped {
+        records: usize,
+        last: Ticket,
+    },
     Append {
-        records: Vec<(OutgoingRecord, Ticket)>,
+        records: VecDeque<(OutgoingRecord, Ticket)>,
     },
-    /// Read the log from `from` up to but without `to`.
-    Fetch {
+    /// Read the log from `from` up to but without `to`, or until [`Effect::StopReading`].
+    Read {
         from: Offset,
-        to: Offset,
+        to: Option<Offset>,
     },
+    StopReading,
     /// For who listens to this machine.
     Emitted {
         commit: Commit,

@@ -13,7 +13,9 @@ use infra::{
 use tracing::{error, info, warn};
 
 use super::{
-    effect::TakeOverReason, ownership::Role, status::ShardStatus, store::Unreadable,
+    effect::{Role, TakeOverReason},
+    status::ShardStatus,
+    store::Unreadable,
     streams::Lookups,
 };
 

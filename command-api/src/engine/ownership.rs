@@ -17,16 +17,7 @@ use tokio::{
 };
 use tracing::info;
 
-use super::Node;
-
-/// What a node is to a shard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
-    Owner,
-    /// Follows the log, to take over when the owner goes.
-    Standby,
-    Away,
-}
+use super::{Node, effect::Role};
 
 impl Role {
     /// `None` while nobody is known who could own the shard. So many nodes beside the owner follow
@@ -44,14 +35,6 @@ impl Role {
             rank if rank <= standby_replicas => Self::Standby,
             _ => Self::Away,
         })
-    }
-
-    pub(super) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Owner => "owner",
-            Self::Standby => "standby",
-            Self::Away => "away",
-        }
     }
 }
 

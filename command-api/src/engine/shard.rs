@@ -5,6 +5,7 @@ mod stored;
 
 use std::{
     collections::VecDeque,
+    error::Error,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -23,7 +24,6 @@ use infra::{
         OutgoingRecord, ReadError, Report, Ticket,
     },
     membership::View,
-    retry::{Policy, Waits},
     shutdown::Shutdown,
     task::{self, Task},
     telemetry::emit,
@@ -38,14 +38,13 @@ use stored::Failures;
 
 use super::{
     Answer, Cluster, Consistency, Node, ShardStatus, Shown, Submission, SubmitError,
-    effect::{Effect, Input, RequestId, TakeOverReason},
+    effect::{Effect, Input, RequestId, Role, TakeOverReason},
     events::{
         CacheAsked, EntryUnreadable, EpochEnded, GroupReported, GroupSent, PhaseChanged,
         RecordNotReadable, RecordsRead, RoleChanged, StreamUnreadable, TakingOver, Ticked,
         WriterFailed,
     },
     listener::{Listener, Listening},
-    ownership::Role,
     saver::Saver,
     snapshots::Uploader,
     status::Phase,
@@ -64,10 +63,6 @@ const FETCH_RECORDS_MAX: usize = 2_000;
 
 /// Chunks of fetched records that wait for the machine; the reading waits beyond it.
 const FETCH_CHUNKS_MAX: usize = 4;
-
-/// How long a deposed writer leaves the shard to the one that claimed it, although the shard should
-/// be its own: the other one learns of that meanwhile.
-const DEPOSED_WAIT: Duration = Duration::from_millis(200);
 
 /// How long a shutdown waits for pending commands.
 const DRAIN_WAIT_MAX: Duration = Duration::from_secs(10);
@@ -130,7 +125,6 @@ pub struct Shard {
     requests: mpsc::Receiver<Request>,
     view: watch::Receiver<View>,
     standby_replicas: usize,
-    role: Role,
     status: watch::Sender<ShardStatus>,
     replies: FxHashMap<RequestId, SubmitReply>,
     reads: FxHashMap<RequestId, (Vec<StreamId>, ReadReply)>,
@@ -138,23 +132,17 @@ pub struct Shard {
     writer: Option<Writer>,
     fetch: Option<Fetch>,
     listener: Option<Listener>,
-    claim_at: Option<Instant>,
-    claim_waits: Waits,
 }
 
 struct Writer {
     append: Box<dyn LogWriter>,
     reports: mpsc::Receiver<Report>,
-    /// Records that the producer had no room for.
-    unsent: VecDeque<(OutgoingRecord, Ticket)>,
     /// The last record of each group that is under way, and since when.
     groups: VecDeque<(Ticket, Instant)>,
 }
 
 /// Dropping it ends the reading.
 struct Fetch {
-    /// `None`: the log is followed for as long as another node serves the shard.
-    to: Option<Offset>,
     chunks: mpsc::Receiver<Result<Vec<LogRecord>, ReadError>>,
     _task: Task<()>,
 }
@@ -165,7 +153,6 @@ enum Woken {
     Chunk(Option<Result<Vec<LogRecord>, ReadError>>),
     Request(Option<Request>),
     View,
-    Claim,
     Tick,
     /// A write to the store has ended.
     Saved,
@@ -198,7 +185,6 @@ impl Shard {
             requests,
             view: cluster.view.clone(),
             standby_replicas: cluster.standby_replicas,
-            role: Role::Away,
             status,
             replies: FxHashMap::default(),
             reads: FxHashMap::default(),
@@ -206,8 +192,6 @@ impl Shard {
             writer: None,
             fetch: None,
             listener: None,
-            claim_at: None,
-            claim_waits: Policy::PATIENT.waits(),
         };
         (shard, seen)
     }
@@ -234,7 +218,10 @@ impl Shard {
                 Woken::Report(None) => {
                     self.machine.step(Input::AppendFailed, &mut effects);
                 }
-                Woken::Chunk(Some(Ok(records))) => self.take_chunk(records, &mut effects),
+                Woken::Chunk(Some(Ok(records))) => {
+                    emit(RecordsRead { shard: self.id, records: records.len() });
+                    self.machine.step(Input::Fetched { records }, &mut effects);
+                }
                 Woken::Chunk(Some(Err(source))) => {
                     return Err(ShardError::Read { shard: self.id, source });
                 }
@@ -250,7 +237,6 @@ impl Shard {
                     () = shutdown.requested() => return Ok(()),
                 },
                 Woken::View => self.take_role(&mut effects),
-                Woken::Claim => self.claim(&mut effects).await,
                 Woken::Tick => {
                     tick_at = Instant::now() + TICK;
                     self.machine.step(Input::Ticked { now: self.clock.now() }, &mut effects);
@@ -264,7 +250,7 @@ impl Shard {
                 Woken::Saved => {}
             }
             self.machine.step(Input::Drained { now: self.clock.now() }, &mut effects);
-            self.run_effects(&mut effects)?;
+            self.run_effects(&mut effects).await?;
             self.tell_unreadable();
             if let Some(error) = self.machine.take_store_failure() {
                 tokio::select! {
@@ -275,14 +261,12 @@ impl Shard {
             if let Some(saver) = &mut self.saver {
                 saver.offer(&mut self.machine);
             }
-            self.follow_if_idle();
             self.publish();
         }
     }
 
     async fn wait(&mut self, tick_at: Instant, shutdown: &Shutdown, draining: bool) -> Woken {
         let wake_at = self.wake_at(tick_at);
-        let claim_at = self.claim_at;
         // A replay must not run ahead of what can be saved.
         let takes = self.machine.follows() && !self.machine.is_saturated();
         let fetch = self.fetch.as_mut().filter(|_| takes);
@@ -302,10 +286,6 @@ impl Shard {
                 None => std::future::pending().await,
             } } => Woken::Saved,
             () = tokio::time::sleep_until(wake_at) => Woken::Tick,
-            () = async { match claim_at {
-                Some(at) => tokio::time::sleep_until(at).await,
-                None => std::future::pending().await,
-            } } => Woken::Claim,
             request = self.requests.recv(), if !draining => Woken::Request(request),
             () = shutdown.requested(), if !draining => Woken::Shutdown,
         }
@@ -325,54 +305,16 @@ impl Shard {
     /// Another view of the nodes may mean another part in this shard.
     fn take_role(&mut self, effects: &mut Vec<Effect>) {
         let view = self.view.borrow_and_update().clone();
-        let role = self.role_in(&view);
         // While nobody is known to be alive, all stays as it is.
-        let Some(role) = role.filter(|role| *role != self.role) else { return };
-        let was_owner = std::mem::replace(&mut self.role, role) == Role::Owner;
+        let Some(role) = self.role_in(&view).filter(|role| *role != self.machine.role()) else {
+            return;
+        };
         emit(RoleChanged { shard: self.id, role });
-        match role {
-            Role::Owner => {
-                self.machine.step(Input::Appointed, effects);
-                if self.machine.is_idle() {
-                    emit(TakingOver { shard: self.id, reason: TakeOverReason::Appointed });
-                    self.claim_at = Some(Instant::now());
-                }
-            }
-            Role::Standby | Role::Away => {
-                self.claim_at = None;
-                if was_owner {
-                    self.machine.step(Input::Resigned, effects);
-                }
-            }
-        }
+        self.machine.step(Input::RoleChanged { role, now: self.clock.now() }, effects);
     }
 
     fn role_in(&self, view: &View) -> Option<Role> {
         Role::of(view, self.id, &self.node.name, self.standby_replicas)
-    }
-
-    /// Who may have to take over soon, or is about to, reads what the owner writes.
-    fn follow_if_idle(&mut self) {
-        if !self.machine.is_idle() {
-            return;
-        }
-        if self.role == Role::Away {
-            self.fetch = None;
-        } else if self.fetch.is_none() {
-            self.fetch = Some(self.fetch(self.machine.next_offset(), None));
-        }
-    }
-
-    fn take_chunk(&mut self, mut records: Vec<LogRecord>, effects: &mut Vec<Effect>) {
-        if let Some(to) = self.fetch.as_ref().and_then(|fetch| fetch.to) {
-            // What follows is known by its reports.
-            records.retain(|record| record.offset < to);
-            if records.last().is_none_or(|last| last.offset + 1 >= to) {
-                self.fetch = None;
-            }
-        }
-        emit(RecordsRead { shard: self.id, records: records.len() });
-        self.machine.step(Input::Fetched { records }, effects);
     }
 
     fn take_reports(&mut self, first: Report, effects: &mut Vec<Effect>) {
@@ -381,17 +323,11 @@ impl Shard {
         let mut taken = 0;
         while let Some(report) = next {
             self.measure(report.ticket);
-            let input = if report.ticket == Ticket::CLAIM {
-                Input::ClaimReported { result: report.result }
-            } else {
-                Input::Reported { report }
-            };
-            self.machine.step(input, effects);
+            self.machine.step(Input::Reported { report }, effects);
             taken += 1;
             let ready = |writer: &mut Writer| writer.reports.try_recv().ok();
             next = if taken < BURST_MAX { self.writer.as_mut().and_then(ready) } else { None };
         }
-        self.resend(effects);
     }
 
     /// Reports come in the order of appending, so the oldest group ends first.
@@ -460,56 +396,48 @@ impl Shard {
         reply.send(shown).ok();
     }
 
-    /// A fresh writer and a claim through it.
-    async fn claim(&mut self, effects: &mut Vec<Effect>) {
-        self.claim_at = None;
-        let nonce = Nonce::random();
-        let claim = OutgoingRecord::Claim(ClaimRecord {
-            nonce,
-            info: ClaimInfo {
-                node: self.node.name.clone(),
-                url: self.node.url.clone(),
-                started_at: self.clock.now(),
-                software: concat!("tradewind/", env!("CARGO_PKG_VERSION")).to_owned(),
-            },
-        });
-        match self.log.open_writer(self.id).await {
+    /// A fresh writer, and a claim to send through it.
+    async fn claim(&mut self, reason: TakeOverReason, more: &mut Vec<Effect>) {
+        emit(TakingOver { shard: self.id, reason });
+        let opened = self.log.open_writer(self.id).await;
+        let now = self.clock.now();
+        let info = ClaimInfo {
+            node: self.node.name.clone(),
+            url: self.node.url.clone(),
+            started_at: now,
+            software: concat!("tradewind/", env!("CARGO_PKG_VERSION")).to_owned(),
+        };
+        let claim = ClaimRecord { nonce: Nonce::random(), info };
+        self.machine.step(Input::ClaimReady { claim, now }, more);
+        match opened {
             Ok((append, reports)) => {
-                let (unsent, groups) = (VecDeque::new(), VecDeque::new());
-                let writer = Writer { append, reports, unsent, groups };
-                self.writer = Some(writer);
-                self.machine.step(Input::ClaimSent { nonce, now: self.clock.now() }, effects);
-                self.append(vec![(claim, Ticket::CLAIM)], effects);
+                self.writer = Some(Writer { append, reports, groups: VecDeque::new() });
             }
-            Err(error) => {
-                emit(WriterFailed { shard: self.id, error: &error });
-                self.claim_later(TakeOverReason::ClaimUnknown);
-            }
+            Err(error) => self.writer_failed(&error, more),
         }
     }
 
-    /// Claims follow each other at growing intervals with jitter; a deposed writer gives way first.
-    fn claim_later(&mut self, reason: TakeOverReason) {
-        let give_way = match reason {
-            TakeOverReason::Deposed => DEPOSED_WAIT,
-            _ => Duration::ZERO,
-        };
-        let wait = self.claim_waits.next_wait().unwrap_or_default();
-        self.claim_at = Some(Instant::now() + give_way + wait);
+    fn writer_failed(&mut self, error: &(dyn Error + 'static), more: &mut Vec<Effect>) {
+        emit(WriterFailed { shard: self.id, error });
+        self.machine.step(Input::AppendFailed, more);
     }
 
-    fn run_effects(&mut self, effects: &mut Vec<Effect>) -> Result<(), ShardError> {
+    async fn run_effects(&mut self, effects: &mut Vec<Effect>) -> Result<(), ShardError> {
         while !effects.is_empty() {
             let mut more = Vec::new();
             for effect in effects.drain(..) {
-                self.run_effect(effect, &mut more)?;
+                self.run_effect(effect, &mut more).await?;
             }
             effects.append(&mut more);
         }
         Ok(())
     }
 
-    fn run_effect(&mut self, effect: Effect, more: &mut Vec<Effect>) -> Result<(), ShardError> {
+    async fn run_effect(
+        &mut self,
+        effect: Effect,
+        more: &mut Vec<Effect>,
+    ) -> Result<(), ShardError> {
         match effect {
             Effect::Reply { request, result } => {
                 if let Some(reply) = self.replies.remove(&request) {
@@ -527,31 +455,25 @@ impl Shard {
                 (Some((_, reply)), Err(error)) => drop(reply.send(Err(error))),
                 (None, _) => {}
             },
-            Effect::Append { records } => {
-                emit(GroupSent { shard: self.id, records: records.len() });
-                if let (Some(writer), Some((_, last))) = (&mut self.writer, records.last()) {
-                    writer.groups.push_back((*last, Instant::now()));
+            Effect::Claim { reason } => self.claim(reason, more).await,
+            Effect::Grouped { records, last } => {
+                emit(GroupSent { shard: self.id, records });
+                if let Some(writer) = &mut self.writer {
+                    writer.groups.push_back((last, Instant::now()));
                 }
-                self.append(records, more);
             }
-            Effect::Fetch { from, to } => match &mut self.fetch {
-                // It stands there already, with what has been read ahead.
-                Some(following) if following.to.is_none() => following.to = Some(to),
-                _ => self.fetch = Some(self.fetch(from, Some(to))),
-            },
+            Effect::Append { records } => self.append(records, more),
+            Effect::Read { from, to } => self.fetch = Some(self.fetch(from, to)),
+            Effect::StopReading => self.fetch = None,
             Effect::Emitted { commit, checkpoint } => {
                 if self.listener.as_ref().is_some_and(|it| !it.tell(commit, checkpoint)) {
                     self.hear(None);
                 }
             }
-            Effect::LetGo => self.drop_writer(),
-            Effect::TakeOver { reason } => {
+            Effect::LetGo => self.writer = None,
+            Effect::GiveUp { reason } => {
                 emit(EpochEnded { shard: self.id, reason });
-                self.drop_writer();
-                if self.role == Role::Owner {
-                    emit(TakingOver { shard: self.id, reason });
-                    self.claim_later(reason);
-                }
+                self.writer = None;
             }
             Effect::Unreadable { stream, detail } => {
                 emit(StreamUnreadable { shard: self.id, stream: &stream, detail: &detail });
@@ -570,32 +492,21 @@ impl Shard {
         }
     }
 
-    fn drop_writer(&mut self) {
-        self.writer = None;
-        self.fetch = None;
-    }
-
-    fn append(&mut self, records: Vec<(OutgoingRecord, Ticket)>, effects: &mut Vec<Effect>) {
-        // Without a writer a take-over is under way, and these records are void.
+    fn append(
+        &mut self,
+        mut records: VecDeque<(OutgoingRecord, Ticket)>,
+        more: &mut Vec<Effect>,
+    ) {
+        // Without a writer its epoch has ended, and these records are void.
         let Some(writer) = &mut self.writer else { return };
-        writer.unsent.extend(records);
-        self.resend(effects);
-    }
-
-    fn resend(&mut self, effects: &mut Vec<Effect>) {
-        let Some(writer) = &mut self.writer else { return };
-        while let Some((record, ticket)) = writer.unsent.front() {
+        while let Some((record, ticket)) = records.front() {
             match writer.append.append(record, *ticket) {
-                Ok(()) => {
-                    writer.unsent.pop_front();
-                }
-                // Reports make room.
-                Err(AppendError::QueueFull) => return,
-                Err(error @ AppendError::Fatal(_)) => {
-                    emit(WriterFailed { shard: self.id, error: &error });
-                    self.machine.step(Input::AppendFailed, effects);
+                Ok(()) => drop(records.pop_front()),
+                Err(AppendError::QueueFull) => {
+                    self.machine.step(Input::QueueFull { records }, more);
                     return;
                 }
+                Err(error @ AppendError::Fatal(_)) => return self.writer_failed(&error, more),
             }
         }
     }
@@ -610,7 +521,7 @@ impl Shard {
                 sender.send(Err(error)).await.ok();
             }
         });
-        Fetch { to, chunks, _task: task }
+        Fetch { chunks, _task: task }
     }
 
     /// Tells of a change of phase. Of a shard that serves it tells nothing else: whoever waits for
@@ -626,9 +537,6 @@ impl Shard {
             *seen = status;
             tells
         });
-        if phase_changed && self.machine.is_serving() {
-            self.claim_waits.reset();
-        }
     }
 }
 

@@ -8,19 +8,23 @@
 //! **Invariant:** each submitted request gets exactly one reply, whatever the order of inputs.
 //! **Invariant:** state, dedup table and replies follow the reader machine and nothing else.
 
+mod claims;
 mod decide;
 mod emit;
 mod expire;
+mod follow;
 #[cfg(feature = "simulation")]
 mod mistaken;
 mod read;
 mod report;
 mod save;
+mod send;
 mod take_over;
 #[cfg(test)]
 mod tests;
+mod time;
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc};
 
 use domain::{
     id::{CommandId, StreamId},
@@ -29,7 +33,7 @@ use domain::{
 };
 use infra::{
     log::{
-        Checkpoint, Nonce, Offset, Report,
+        Checkpoint, Nonce, Offset, OutgoingRecord, Report, Ticket,
         mistake::{Mistake, Mistakes},
         reader::Reader,
     },
@@ -41,23 +45,16 @@ use super::{
     Answer, Outcome, Submission, SubmitError,
     batch::Batch,
     dedup::{Dedup, Known},
-    effect::{Effect, Input, RequestId, TakeOverReason},
+    effect::{Effect, Input, RequestId, Role, TakeOverReason},
     status::{Phase, ShardStatus},
     store::{StateStore, StoreError},
     streams::{NoState, Snapshot, Streams},
 };
+use claims::Claims;
+use follow::Reading;
 
 /// Commands without an outcome; beyond it new ones are told [`SubmitError::Busy`].
 const COMMANDS_PENDING_MAX: usize = 10_000;
-
-/// After this long without a word from the log while records are under way, new commands are
-/// refused at once instead of waiting for their deadline.
-const STALLED_AFTER: Duration = Duration::from_secs(2);
-
-/// After this long the writer, or the reading of what it needs, is given up for a fresh one. The
-/// producer itself goes on for a minute, most of which it has been seen to spend in silence although
-/// the brokers were back; a claim costs no more than a round trip and is safe at any time.
-const SILENCE_MAX: Duration = Duration::from_secs(5);
 
 /// One shard's machine.
 pub struct Machine {
@@ -65,8 +62,15 @@ pub struct Machine {
     actor: Arc<str>,
     reader: Reader,
     mode: Mode,
-    /// Whether this node should own the shard. Until told otherwise it believes so.
-    appointed: bool,
+    /// Until told otherwise the shard is none of this node's business.
+    role: Role,
+    claims: Claims,
+    reading: Reading,
+    /// What the writer has not taken yet. It is part of what is in flight, and so bounded by
+    /// [`COMMANDS_PENDING_MAX`].
+    unsent: VecDeque<(OutgoingRecord, Ticket)>,
+    /// Since the writer had no room nothing has made some.
+    is_writer_full: bool,
     streams: Streams,
     dedup: Dedup,
     /// All commands without an outcome, decided or not.
@@ -142,7 +146,11 @@ impl Machine {
             actor: format!("shard:{shard}").into(),
             reader: Reader::resume(checkpoint),
             mode: Mode::Idle,
-            appointed: true,
+            role: Role::Away,
+            claims: Claims::default(),
+            reading: Reading::Nothing,
+            unsent: VecDeque::new(),
+            is_writer_full: false,
             streams: Streams::new(Arc::clone(&store), cache_bytes),
             dedup: Dedup::new(store),
             commands: FxHashMap::default(),
@@ -182,14 +190,14 @@ impl Machine {
     /// Takes one input and adds what is to be done to `effects`, in order.
     pub fn step(&mut self, input: Input, effects: &mut Vec<Effect>) {
         match input {
-            Input::ClaimSent { nonce, now } => {
+            Input::RoleChanged { role, now } => {
                 self.advance(now);
-                self.heard_at = self.now;
-                self.mode = Mode::Claiming { nonce };
-                #[cfg(feature = "simulation")]
-                self.serve_by_mistake(nonce, effects);
+                self.change_role(role);
             }
-            Input::ClaimReported { result } => self.claim_reported(&result, effects),
+            Input::ClaimReady { claim, now } => {
+                self.advance(now);
+                self.claim(claim, effects);
+            }
             Input::Submitted { request, submission, now } => {
                 self.advance(now);
                 self.submitted(request, submission, effects);
@@ -202,25 +210,33 @@ impl Machine {
                 self.advance(now);
                 self.heard_at = self.now;
             }
-            Input::Reported { report } => self.reported(report, effects),
+            Input::Reported { report } => {
+                self.is_writer_full = false;
+                if report.ticket == Ticket::CLAIM {
+                    self.claim_reported(&report.result, effects);
+                } else {
+                    self.reported(report, effects);
+                }
+            }
+            Input::QueueFull { records } => self.keep_unsent(records),
             Input::AppendFailed => self.take_over(TakeOverReason::AppendFailed, effects),
             Input::Fetched { records } => {
                 self.heard_at = self.now;
                 self.fetched(records, effects);
             }
-            Input::Drained { now } => {
-                self.advance(now);
-                self.send_group(effects);
-                self.let_go_if_idle(effects);
-            }
             Input::Ticked { now } => {
                 self.advance(now);
+                self.is_writer_full = false;
                 self.watch(effects);
                 self.expire(effects);
-                self.send_group(effects);
             }
-            Input::Appointed => self.appointed = true,
-            Input::Resigned => self.resign(effects),
+            Input::Drained { now } => {
+                self.advance(now);
+                self.send(effects);
+                self.let_go_if_idle(effects);
+                self.claim_if_due(effects);
+                self.follow_if_idle(effects);
+            }
         }
     }
 
@@ -256,6 +272,11 @@ impl Machine {
     }
 
     #[must_use]
+    pub const fn role(&self) -> Role {
+        self.role
+    }
+
+    #[must_use]
     pub fn next_offset(&self) -> Offset {
         self.reader.next_offset()
     }
@@ -271,7 +292,7 @@ impl Machine {
     /// When the shell should tick next, if before its regular tick.
     #[must_use]
     pub fn wakes_at(&self) -> Option<Timestamp> {
-        let Mode::Serving(serving) = &self.mode else { return None };
+        let Mode::Serving(serving) = &self.mode else { return self.claims.due() };
         let barrier = serving.batch.lone_barrier_due();
         barrier.into_iter().chain(self.streams.next_deadline()).min()
     }
@@ -294,53 +315,6 @@ impl Machine {
             streams: self.streams.len(),
             remembered: self.dedup.len(),
             stalled: self.is_stalled(),
-        }
-    }
-
-    /// Time never runs backwards in a shard, whatever the clock does. Where the clock was set back, it
-    /// goes on at half its pace until the clock has caught up: what waits for a moment must not wait
-    /// for as long as that takes.
-    fn advance(&mut self, clock: Timestamp) {
-        let passed = clock.since(std::mem::replace(&mut self.clock, clock));
-        if clock > self.now || self.mistakes.has(Mistake::TimeRunsBack) {
-            self.now = clock;
-        } else {
-            self.now = self.now.plus(passed / 2);
-        }
-    }
-
-    fn is_stalled(&self) -> bool {
-        match &self.mode {
-            Mode::Serving(serving) => {
-                serving.batch.has_in_flight() && self.now.since(self.heard_at) >= STALLED_AFTER
-            }
-            Mode::Idle | Mode::Claiming { .. } | Mode::Replaying { .. } => false,
-        }
-    }
-
-    fn watch(&mut self, effects: &mut Vec<Effect>) {
-        let waits_for_log = match &self.mode {
-            Mode::Claiming { .. } => true,
-            // A replay also waits for the store.
-            Mode::Replaying { .. } => !self.is_saturated(),
-            Mode::Serving(serving) => serving.batch.has_in_flight(),
-            Mode::Idle => false,
-        };
-        if !waits_for_log {
-            self.heard_at = self.now;
-        } else if self.now.since(self.heard_at) >= SILENCE_MAX {
-            self.take_over(TakeOverReason::Watchdog, effects);
-        }
-    }
-
-    fn send_group(&mut self, effects: &mut Vec<Effect>) {
-        let Mode::Serving(serving) = &mut self.mode else { return };
-        let was_idle = !serving.batch.has_in_flight();
-        while let Some(records) = serving.batch.take_group(self.now) {
-            effects.push(Effect::Append { records });
-        }
-        if was_idle {
-            self.heard_at = self.now;
         }
     }
 

@@ -104,7 +104,6 @@ pub(super) enum Turn {
     },
     /// Who should own the shard.
     View,
-    Claim,
     Tick,
     /// It is time to save.
     SaveBegin,

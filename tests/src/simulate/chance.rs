@@ -157,14 +157,11 @@ impl Chance {
         if readable > 0 {
             offer(12, Turn::Chunk { count: up_to(readable) });
         }
-        if process.learns(node, world.outside.elected) {
+        if process.learns(world.outside.role_of(node)) {
             offer(self.temper.view, Turn::View);
         }
         if !process.requests.is_empty() {
             offer(12, Turn::Requests { count: up_to(process.requests.len()) });
-        }
-        if process.claim_at.is_some_and(|at| at <= now) {
-            offer(12, Turn::Claim);
         }
         if process.tick_due(now, at.skew) <= now {
             offer(8, Turn::Tick);

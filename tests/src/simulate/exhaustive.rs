@@ -173,7 +173,6 @@ impl Tracked {
             }
             Turn::Requests { .. } => hash(&format!("{:?}", process.requests.front())),
             Turn::View => hash(&outside.elected),
-            Turn::Claim => hash(&outside.claims),
             Turn::Tick | Turn::Chunk { .. } | Turn::SaveBegin | Turn::SaveEnd { .. } => 0,
         };
         self.told[node] = hash(&(self.told[node], turn, now, what));
@@ -186,7 +185,7 @@ impl Tracked {
         let ghosts = format!("{:?}", outside.partition.ghosts);
         (&self.told, self.prefixes.last(), ghosts, self.asked, self.elections, self.faults)
             .hash(&mut state);
-        (outside.now.as_micros(), outside.elected, outside.claims).hash(&mut state);
+        (outside.now.as_micros(), outside.elected).hash(&mut state);
         for op in &outside.history.ops {
             (op.invoked, op.lost, op.told.as_ref().map(|told| (told.at, told.end)))
                 .hash(&mut state);
@@ -255,8 +254,7 @@ impl Tracked {
         let turns = [
             (readable > 0, Turn::Chunk { count: readable }),
             (!process.requests.is_empty(), Turn::Requests { count: 1 }),
-            (process.learns(node, outside.elected), Turn::View),
-            (process.claim_at.is_some_and(due), Turn::Claim),
+            (process.learns(outside.role_of(node)), Turn::View),
             (process.machine.wakes_at().is_some_and(due), Turn::Tick),
         ];
         let turns = turns.into_iter().filter(|(now, _)| *now);
@@ -266,9 +264,9 @@ impl Tracked {
     /// To the next moment that somebody waits for.
     fn pass(&self) -> Option<Action> {
         let processes = (0..SIZE.nodes).filter_map(|node| self.process(node));
-        let moments = processes.flat_map(|process| [process.claim_at, process.machine.wakes_at()]);
+        let moments = processes.filter_map(|process| process.machine.wakes_at());
         let now = self.world.outside.now;
-        let next = moments.flatten().filter(|at| *at > now).min()?;
+        let next = moments.filter(|at| *at > now).min()?;
         Some(Action::Pass { micros: next.as_micros() - now.as_micros() })
     }
 

@@ -1,16 +1,16 @@
 //! A node: the shard's machine in a shell that does what `engine/shard.rs` does, minus the waiting.
 //!
-//! What that shell waits for, chance offers here as a [`Turn`]; the rest is the same, step by step:
-//! which inputs the machine gets, in which order effects run, what a take-over drops.
+//! What that shell waits for, chance offers here as a [`Turn`]; the rest is the same: which inputs the
+//! machine gets, and in which order effects run. Neither of them decides anything.
 
 mod disk;
 mod shell;
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use command_api::engine::{step::Machine, store::Batch};
+use command_api::engine::{effect::Role, step::Machine, store::Batch};
 use domain::timestamp::Timestamp;
-use infra::log::{Offset, OutgoingRecord, Ticket, mistake::Mistakes};
+use infra::log::{Offset, mistake::Mistakes};
 
 use super::{
     action::{Fate, Turn},
@@ -28,6 +28,8 @@ pub(super) struct Node {
     mistakes: Mistakes,
     /// Records that the producer's queue has room for.
     room: usize,
+    /// Since the beginning, so that no two claims have the same nonce.
+    claims: u64,
     pub(super) disk: Disk,
     /// The wall clock, as far as it is wrong.
     pub(super) skew: i64,
@@ -43,13 +45,7 @@ pub(super) struct Process {
     /// The last commit of which the store was told, or is about to be.
     saved_seq: u64,
     pub(super) writer: Option<Producer>,
-    /// Records that the producer had no room for.
-    unsent: VecDeque<(OutgoingRecord, Ticket)>,
     pub(super) fetch: Option<Fetch>,
-    /// What the node believes to be.
-    pub(super) role: Role,
-    pub(super) claim_at: Option<Timestamp>,
-    claims: u32,
     pub(super) requests: VecDeque<Request>,
     tick_at: Timestamp,
     was_serving: bool,
@@ -61,14 +57,6 @@ pub(super) struct Fetch {
     pub(super) next: Offset,
     /// `None`: the log is followed.
     pub(super) to: Option<Offset>,
-}
-
-/// With few nodes, whoever is not the owner stands by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
-    Unknown,
-    Owner,
-    Standby,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -88,7 +76,7 @@ impl Request {
 impl Node {
     pub(super) fn new(index: usize, room: usize, mistakes: Mistakes) -> Self {
         let disk = Disk::default();
-        Self { index, mistakes, room, disk, skew: 0, paused: false, process: None }
+        Self { index, mistakes, room, claims: 0, disk, skew: 0, paused: false, process: None }
     }
 
     pub(super) fn start(&mut self, now: Timestamp) {
@@ -100,11 +88,7 @@ impl Node {
             saving: None,
             saved_seq,
             writer: None,
-            unsent: VecDeque::new(),
             fetch: None,
-            role: Role::Unknown,
-            claim_at: None,
-            claims: 0,
             requests: VecDeque::new(),
             tick_at: now,
             was_serving: false,
@@ -140,8 +124,9 @@ impl Node {
         let (index, room) = (self.index, self.room);
         let clock = Timestamp::from_micros(outside.now.as_micros() + self.skew);
         let Some(process) = self.process.as_mut().filter(|_| !self.paused) else { return Ok(()) };
-        let (disk, mistakes) = (&mut self.disk, self.mistakes);
-        Shell { index, room, clock, mistakes, process, disk, plans, outside }.turn(turn)
+        let Self { disk, claims, mistakes, .. } = self;
+        let mistakes = *mistakes;
+        Shell { index, room, claims, clock, mistakes, process, disk, plans, outside }.turn(turn)
     }
 }
 
@@ -171,24 +156,18 @@ impl Process {
         self.machine.follows() && !self.machine.is_saturated()
     }
 
-    pub(super) fn learns(&self, node: usize, elected: usize) -> bool {
-        self.role != Role::of(node, elected)
+    pub(super) fn learns(&self, role: Role) -> bool {
+        self.machine.role() != role
     }
 
     /// Nothing is under way, neither to the log nor from it.
     pub(super) fn is_at_rest(&self, partition: &Partition) -> bool {
         let wire = self.writer.as_ref().is_none_or(|w| w.wire.is_empty() && w.reports.is_empty());
         let asks = self.requests.is_empty() && self.readable(partition) == 0;
-        let machine = match self.role {
+        let machine = match self.machine.role() {
             Role::Owner => self.machine.is_serving() && self.machine.status().pending == 0,
-            Role::Standby | Role::Unknown => self.machine.is_idle(),
+            Role::Standby | Role::Away => self.machine.is_idle(),
         };
-        wire && asks && self.claim_at.is_none() && machine
-    }
-}
-
-impl Role {
-    pub(super) const fn of(node: usize, elected: usize) -> Self {
-        if node == elected { Self::Owner } else { Self::Standby }
+        wire && asks && machine
     }
 }

@@ -1,7 +1,7 @@
 //! What the nodes of one history share: time, the partition, the clients' record, and the journal
 //! in which a person can read what happened.
 
-use command_api::engine::{Answer, Outcome, SubmitError};
+use command_api::engine::{Answer, Outcome, SubmitError, effect::Role};
 use domain::timestamp::Timestamp;
 use infra::log::{OutgoingRecord, Place};
 
@@ -15,7 +15,7 @@ pub(super) struct Outside {
     pub(super) now: Timestamp,
     pub(super) partition: Partition,
     pub(super) history: History,
-    pub(super) claims: u64,
+    pub(super) nodes: usize,
     /// Who should own the shard. Nodes learn of it sooner or later.
     pub(super) elected: usize,
     pub(super) journal: Journal,
@@ -44,6 +44,15 @@ impl Journal {
 }
 
 impl Outside {
+    /// One node stands by; a third one has nothing to do with the shard.
+    pub(super) const fn role_of(&self, node: usize) -> Role {
+        match (node + self.nodes - self.elected) % self.nodes {
+            0 => Role::Owner,
+            1 => Role::Standby,
+            _ => Role::Away,
+        }
+    }
+
     pub(super) fn note_reply(
         &mut self,
         op: usize,

@@ -43,7 +43,7 @@ impl World {
             now: BEGIN,
             partition: Partition::default(),
             history: History::default(),
-            claims: 0,
+            nodes: size.nodes,
             elected: 0,
             journal,
         };

@@ -15,9 +15,8 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::{
     super::{
         SubmitError,
-        effect::Input,
+        effect::Role,
         events::{StoreReopened, StoreUnavailable},
-        ownership::Role,
         refold::{RefoldError, refold},
         saver::Saver,
         snapshots::{self, Uploader},
@@ -102,9 +101,7 @@ impl Shard {
         let (depot, clock) = (self.stores.depot().cloned(), self.clock.clone());
         self.uploader = Some(Uploader::new(self.id, Arc::clone(&store), depot, clock));
         self.saver = Some(Saver::new(self.id, store));
-        // Nobody has appointed this machine yet; the view tells at once whether it is.
-        (self.role, self.claim_at) = (Role::Away, None);
-        self.machine.step(Input::Resigned, &mut Vec::new());
+        // The view tells the machine at once what it is to the shard.
         self.view.mark_changed();
         Ok(())
     }

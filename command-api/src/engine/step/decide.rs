@@ -20,7 +20,7 @@ use super::{
         Outcome, PROCESS_ACTORS, Submission, SubmitError,
         batch::{Batch, Decided},
         dedup::NoMemory,
-        effect::{Effect, RequestId},
+        effect::{Effect, RequestId, Role},
     },
     COMMANDS_PENDING_MAX, Machine, Mode, Waiter, Waiting, no_state,
 };
@@ -69,7 +69,7 @@ impl Machine {
             }
             return;
         }
-        if !self.appointed {
+        if self.role != Role::Owner {
             effects.push(Effect::Reply { request, result: Err(SubmitError::NotOwner) });
             return;
         }

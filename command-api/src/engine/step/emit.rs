@@ -22,7 +22,8 @@ use super::{
 };
 
 impl Machine {
-    pub(super) fn fetched(&mut self, records: Vec<LogRecord>, effects: &mut Vec<Effect>) {
+    pub(super) fn fetched(&mut self, mut records: Vec<LogRecord>, effects: &mut Vec<Effect>) {
+        self.cut_off(&mut records, effects);
         for record in records {
             let offset = record.offset;
             if self.feed(record, effects).is_none() {

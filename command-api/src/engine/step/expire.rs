@@ -12,7 +12,11 @@ use infra::log::{mistake::Mistake, record::RequestHash};
 use uuid::Uuid;
 
 use super::{
-    super::{Submission, effect::Effect, streams::NoState},
+    super::{
+        Submission,
+        effect::{Effect, Role},
+        streams::NoState,
+    },
     Machine, Waiting,
 };
 
@@ -22,7 +26,7 @@ const EXPIRED_AT_ONCE_MAX: usize = 500;
 impl Machine {
     pub(super) fn expire(&mut self, effects: &mut Vec<Effect>) {
         let is_held_up = self.is_stalled() || self.is_saturated();
-        if !self.is_serving() || !self.appointed || is_held_up {
+        if !self.is_serving() || self.role != Role::Owner || is_held_up {
             return;
         }
         if self.mistakes.has(Mistake::DeadlinesIgnored) {

@@ -8,7 +8,7 @@
 use super::{
     super::{
         SubmitError,
-        effect::{Effect, RequestId},
+        effect::{Effect, RequestId, Role},
     },
     Machine, Mode,
 };
@@ -18,7 +18,7 @@ pub(super) const READS_PENDING_MAX: usize = 4_096;
 
 impl Machine {
     pub(super) fn asked(&mut self, request: RequestId, effects: &mut Vec<Effect>) {
-        let refused = if !self.appointed {
+        let refused = if self.role != Role::Owner {
             Some(SubmitError::NotOwner)
         } else if self.reads_pending() >= READS_PENDING_MAX || self.is_stalled() {
             Some(SubmitError::Busy)

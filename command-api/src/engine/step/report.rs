@@ -31,7 +31,7 @@ impl Machine {
                 // Records of other writers stand in between; one may be a newer claim.
                 serving.hole_end = Some(offset);
                 serving.held.push_front(report);
-                effects.push(Effect::Fetch { from: expected, to: offset });
+                self.read_up_to(expected, offset, effects);
             }
             Ok(Some(_) | None) => self.take_over(TakeOverReason::OffsetUnknown, effects),
         }

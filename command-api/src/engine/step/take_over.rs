@@ -6,18 +6,49 @@
 
 use std::collections::VecDeque;
 
-use infra::log::{DeliveryError, Nonce, Offset, mistake::Mistake};
+use infra::log::{
+    ClaimRecord, DeliveryError, Nonce, Offset, OutgoingRecord, Ticket, mistake::Mistake,
+};
 
 use super::{
     super::{
         SubmitError,
         batch::Batch,
-        effect::{Effect, TakeOverReason},
+        effect::{Effect, Role, TakeOverReason},
     },
     Machine, Mode, Serving,
 };
 
 impl Machine {
+    /// Whoever should own the shard claims it. What is under way of one who should not ends first, in the
+    /// log: it ends at once where the other one has claimed already.
+    pub(super) fn change_role(&mut self, role: Role) {
+        self.role = role;
+        if role != Role::Owner {
+            self.claims.cancel();
+        } else if self.is_idle() {
+            self.claims.at_once(self.now);
+        }
+    }
+
+    pub(super) fn claim_if_due(&mut self, effects: &mut Vec<Effect>) {
+        let due = self.claims.take_due(self.now);
+        effects.extend(due.map(|reason| Effect::Claim { reason }));
+    }
+
+    /// There is a writer to claim through.
+    pub(super) fn claim(&mut self, claim: ClaimRecord, effects: &mut Vec<Effect>) {
+        let nonce = claim.nonce;
+        self.claims.sent(nonce);
+        self.heard_at = self.now;
+        self.mode = Mode::Claiming { nonce };
+        self.is_writer_full = false;
+        let records = VecDeque::from([(OutgoingRecord::Claim(claim), Ticket::CLAIM)]);
+        effects.push(Effect::Append { records });
+        #[cfg(feature = "simulation")]
+        self.serve_by_mistake(nonce, effects);
+    }
+
     pub(super) fn claim_reported(
         &mut self,
         result: &Result<Option<Offset>, DeliveryError>,
@@ -42,7 +73,7 @@ impl Machine {
         #[cfg(feature = "simulation")]
         let from = self.replay_from_by_mistake(epoch);
         self.mode = Mode::Replaying { nonce, epoch };
-        effects.push(Effect::Fetch { from, to: epoch + 1 });
+        self.read_up_to(from, epoch + 1, effects);
     }
 
     /// The reader machine saw a claim.
@@ -71,6 +102,7 @@ impl Machine {
             reads: VecDeque::new(),
         }));
         self.heard_at = self.now;
+        self.claims.succeeded();
         #[cfg(feature = "simulation")]
         self.go_on_by_mistake();
         self.decide_undecided(effects);
@@ -90,14 +122,12 @@ impl Machine {
             }
             self.undecided.extend(serving.batch.into_undecided());
         }
-        effects.push(Effect::TakeOver { reason });
-    }
-
-    /// Another node should own the shard. What is under way here ends first, in the log: it ends
-    /// at once where the other one has claimed already.
-    pub(super) fn resign(&mut self, effects: &mut Vec<Effect>) {
-        self.appointed = false;
-        self.let_go_if_idle(effects);
+        self.unsent.clear();
+        self.stop_reading(effects);
+        effects.push(Effect::GiveUp { reason });
+        if self.role == Role::Owner {
+            self.claims.later(reason, self.now);
+        }
     }
 
     /// Lets go of a shard that this node should not own, once nothing of it is under way.
@@ -106,12 +136,14 @@ impl Machine {
     /// same command id, which finds it in the log if it is there.
     pub(super) fn let_go_if_idle(&mut self, effects: &mut Vec<Effect>) {
         let busy = matches!(&self.mode, Mode::Serving(serving) if !serving.is_at_rest());
-        if self.appointed || busy {
+        if self.role == Role::Owner || busy {
             return;
         }
         self.forget_proofs();
         if !self.is_idle() {
             self.mode = Mode::Idle;
+            self.unsent.clear();
+            self.stop_reading(effects);
             effects.push(Effect::LetGo);
         }
         self.undecided.clear();

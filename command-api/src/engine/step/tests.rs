@@ -1,5 +1,6 @@
 //! The machine in a small world: one partition in memory, and deliveries that the test decides.
 
+mod claiming;
 mod doubt;
 mod hand_over;
 mod history;

@@ -6,7 +6,6 @@ use std::sync::{
 };
 
 use command_api::engine::{
-    effect::Input,
     step::Machine,
     store::{
         Batch, Deadline, MemoryStore, Remembered, Size, StateStore, StoreError, StoredState,
@@ -31,16 +30,14 @@ pub(in super::super) struct Disk {
 }
 
 impl Disk {
-    /// A machine that goes on from here. It does not own the shard until it is told so.
+    /// A machine that goes on from here.
     pub(super) fn open(&mut self, mistakes: Mistakes) -> Machine {
         if self.store.is_broken.load(Ordering::Relaxed) {
             self.discard();
         }
         let mut machine = Machine::new(ShardId::new(0), self.store.clone(), CACHE_BYTES);
         machine.read_all_back();
-        let mut machine = machine.with_mistakes(mistakes);
-        machine.step(Input::Resigned, &mut Vec::new());
-        machine
+        machine.with_mistakes(mistakes)
     }
 
     pub(super) fn write(&mut self, batch: &Arc<Batch>) -> Result<Written, StoreError> {

@@ -1,10 +1,10 @@
 //! One turn of a process in its surroundings: what `engine/shard.rs` does with what it woke up for.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use command_api::engine::{
     SubmitError,
-    effect::{Effect, Input, RequestId, TakeOverReason},
+    effect::{Effect, Input, RequestId},
     store::{Size, Written},
 };
 use domain::timestamp::Timestamp;
@@ -22,19 +22,17 @@ use super::{
         plan::{self, Plan},
         violation::Violation,
     },
-    Fetch, Process, Request, Role,
+    Fetch, Process, Request,
     disk::Disk,
 };
 
 /// As in the shell.
 const TICK: Duration = Duration::from_millis(50);
-const DEPOSED_WAIT: Duration = Duration::from_millis(200);
-const CLAIM_WAIT_MIN: Duration = Duration::from_millis(50);
-const CLAIM_WAIT_MAX: Duration = Duration::from_secs(5);
 
 pub(super) struct Shell<'a> {
     pub(super) index: usize,
     pub(super) room: usize,
+    pub(super) claims: &'a mut u64,
     pub(super) clock: Timestamp,
     pub(super) mistakes: Mistakes,
     pub(super) process: &'a mut Process,
@@ -50,8 +48,10 @@ impl Shell<'_> {
             Turn::Reports { count } => self.take_reports(count, &mut effects),
             Turn::Chunk { count } => self.take_chunk(count, &mut effects),
             Turn::Requests { count } => self.take_requests(count, &mut effects),
-            Turn::View => self.take_role(&mut effects),
-            Turn::Claim => self.claim(&mut effects),
+            Turn::View => {
+                let role = self.outside.role_of(self.index);
+                self.step(Input::RoleChanged { role, now: self.clock }, &mut effects);
+            }
             Turn::Tick => {
                 self.process.tick_at = self.outside.now.plus(TICK);
                 self.step(Input::Ticked { now: self.clock }, &mut effects);
@@ -73,7 +73,6 @@ impl Shell<'_> {
         if turn == Turn::SaveBegin {
             self.begin_save();
         }
-        self.follow_if_idle();
         self.publish();
         Ok(())
     }
@@ -128,7 +127,7 @@ impl Shell<'_> {
         disk.discard();
         process.machine = disk.open(self.mistakes);
         (process.saving, process.saved_seq) = (None, 0);
-        (process.role, process.claim_at) = (Role::Unknown, None);
+        process.fetch = None;
         self.drop_writer();
         Ok(())
     }
@@ -146,14 +145,8 @@ impl Shell<'_> {
                 format!("  report of {epoch}/{seq}.{index}: {:?}", report.result)
             });
             self.step(Input::Heard { now: self.clock }, effects);
-            let input = if report.ticket == Ticket::CLAIM {
-                Input::ClaimReported { result: report.result }
-            } else {
-                Input::Reported { report }
-            };
-            self.step(input, effects);
+            self.step(Input::Reported { report }, effects);
         }
-        self.resend(effects);
     }
 
     fn take_chunk(&mut self, count: usize, effects: &mut Vec<Effect>) {
@@ -164,29 +157,6 @@ impl Shell<'_> {
         self.process.fetch = (next < end).then_some(Fetch { next, to });
         self.outside.journal.note(|| format!("  reads {from}..{next}"));
         self.step(Input::Fetched { records }, effects);
-    }
-
-    fn take_role(&mut self, effects: &mut Vec<Effect>) {
-        let role = Role::of(self.index, self.outside.elected);
-        let was_owner = std::mem::replace(&mut self.process.role, role) == Role::Owner;
-        if role == Role::Owner {
-            self.step(Input::Appointed, effects);
-            if self.process.machine.is_idle() {
-                self.process.claim_at = Some(self.outside.now);
-            }
-            return;
-        }
-        self.process.claim_at = None;
-        if was_owner {
-            self.step(Input::Resigned, effects);
-        }
-    }
-
-    fn follow_if_idle(&mut self) {
-        let Process { machine, fetch, role, .. } = self.process;
-        if machine.is_idle() && *role != Role::Unknown && fetch.is_none() {
-            *fetch = Some(Fetch { next: machine.next_offset(), to: None });
-        }
     }
 
     fn take_requests(&mut self, count: usize, effects: &mut Vec<Effect>) {
@@ -223,23 +193,17 @@ impl Shell<'_> {
         self.outside.history.tell(op, Reply::Read(read), self.outside.partition.end())
     }
 
-    fn claim(&mut self, effects: &mut Vec<Effect>) {
-        self.process.claim_at = None;
-        self.outside.claims += 1;
-        let nonce = Nonce(self.outside.claims);
+    fn claim(&mut self, more: &mut Vec<Effect>) {
+        *self.claims += 1;
         let info = ClaimInfo {
             node: format!("n{}", self.index),
             url: String::new(),
             started_at: self.clock,
             software: "simulation".to_owned(),
         };
-        self.process.unsent.clear();
-        if let Some(writer) = self.process.writer.replace(Producer::default()) {
-            writer.close(&mut self.outside.partition);
-        }
-        self.step(Input::ClaimSent { nonce, now: self.clock }, effects);
-        let claim = OutgoingRecord::Claim(ClaimRecord { nonce, info });
-        self.append(vec![(claim, Ticket::CLAIM)], effects);
+        self.process.writer = Some(Producer::default());
+        let claim = ClaimRecord { nonce: nonce(self.index, *self.claims), info };
+        self.step(Input::ClaimReady { claim, now: self.clock }, more);
     }
 
     fn run(&mut self, effect: Effect, more: &mut Vec<Effect>) -> Result<(), Violation> {
@@ -254,77 +218,53 @@ impl Shell<'_> {
             Effect::Joined { .. } => {}
             Effect::ReplyRead { request, result } => self.show(request, result)?,
             Effect::Append { records } => self.append(records, more),
-            Effect::Fetch { from, to } => match &mut self.process.fetch {
-                // It stands there already.
-                Some(following) if following.to.is_none() => following.to = Some(to),
-                fetch => *fetch = Some(Fetch { next: from, to: Some(to) }),
-            },
+            Effect::Read { from, to } => self.process.fetch = Some(Fetch { next: from, to }),
+            Effect::StopReading => self.process.fetch = None,
+            Effect::Claim { .. } => self.claim(more),
             Effect::LetGo => self.drop_writer(),
-            Effect::TakeOver { reason } => {
+            Effect::GiveUp { reason } => {
                 let index = self.index;
                 self.outside.journal.note(|| format!("  n{index} gives up: {reason:?}"));
                 self.drop_writer();
-                if self.process.role == Role::Owner {
-                    self.claim_later(reason);
-                }
             }
             Effect::Unreadable { stream, detail } | Effect::NotReadable { stream, detail } => {
                 return Err(Violation::new("readable", format!("{stream}: {detail}")));
             }
-            // Nobody listens here.
-            Effect::Emitted { .. } => {}
+            // Nobody listens here, or measures.
+            Effect::Emitted { .. } | Effect::Grouped { .. } => {}
             Effect::Halt { reason } => return Err(Violation::new("no halt", reason)),
         }
         Ok(())
     }
 
     fn drop_writer(&mut self) {
-        self.process.unsent.clear();
-        self.process.fetch = None;
         if let Some(writer) = self.process.writer.take() {
             writer.close(&mut self.outside.partition);
         }
     }
 
-    /// Growing intervals with jitter, as the shell has them; the jitter follows from the claim.
-    fn claim_later(&mut self, reason: TakeOverReason) {
-        let give_way = match reason {
-            TakeOverReason::Deposed => DEPOSED_WAIT,
-            _ => Duration::ZERO,
-        };
-        let wait = (CLAIM_WAIT_MIN * 2_u32.pow(self.process.claims.min(7))).min(CLAIM_WAIT_MAX);
-        let jitter = u32::try_from(self.outside.claims.wrapping_mul(7_919) % 100).unwrap_or(0);
-        self.process.claims += 1;
-        self.process.claim_at = Some(self.outside.now.plus(give_way + wait + wait * jitter / 100));
-    }
-
-    fn append(&mut self, records: Vec<(OutgoingRecord, Ticket)>, effects: &mut Vec<Effect>) {
-        // Without a writer a take-over is under way, and these records are void.
-        if self.process.writer.is_some() {
-            self.process.unsent.extend(records);
-            self.resend(effects);
-        }
-    }
-
-    fn resend(&mut self, effects: &mut Vec<Effect>) {
+    fn append(
+        &mut self,
+        mut records: VecDeque<(OutgoingRecord, Ticket)>,
+        more: &mut Vec<Effect>,
+    ) {
+        // Without a writer its epoch has ended, and these records are void.
         let Some(writer) = &mut self.process.writer else { return };
-        while let Some(record) = self.process.unsent.front() {
+        while let Some(record) = records.front() {
             if writer.failed {
-                self.step(Input::AppendFailed, effects);
-                return;
+                return self.step(Input::AppendFailed, more);
             }
             if !writer.has_room(self.room) {
-                return;
+                return self.step(Input::QueueFull { records }, more);
             }
             writer.wire.push_back(record.clone());
-            self.process.unsent.pop_front();
+            records.pop_front();
         }
     }
 
     fn publish(&mut self) {
         let serving = self.process.machine.is_serving();
         if serving && !self.process.was_serving {
-            self.process.claims = 0;
             let status = self.process.machine.status();
             let index = self.index;
             self.outside.journal.note(|| {
@@ -333,4 +273,11 @@ impl Shell<'_> {
         }
         self.process.was_serving = serving;
     }
+}
+
+/// As spread out as what chance would draw, and as unique.
+fn nonce(node: usize, claims: u64) -> Nonce {
+    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+    let node = u64::try_from(node).unwrap_or_default();
+    Nonce(((claims << 8) | node).wrapping_mul(ODD))
 }

@@ -3,7 +3,10 @@
 use infra::log::Ticket;
 
 use super::{
-    super::super::{SubmitError, effect::TakeOverReason},
+    super::super::{
+        SubmitError,
+        effect::{Input, TakeOverReason},
+    },
     World, adjust, receive,
 };
 
@@ -124,17 +127,11 @@ fn a_stale_record_in_a_hole_changes_nothing() {
 
 #[test]
 fn a_claim_without_a_report_is_sent_again() {
-    use super::super::super::effect::Input;
     let mut world = World::serving();
-    let mut effects = Vec::new();
-    world.machine.step(Input::AppendFailed, &mut effects);
-    let now = domain::timestamp::Timestamp::default();
-    let claim = Input::ClaimSent { nonce: infra::log::Nonce(9), now };
-    world.machine.step(claim, &mut effects);
-    effects.clear();
-    world.machine.step(Input::ClaimReported { result: Ok(None) }, &mut effects);
-    let reason = TakeOverReason::ClaimUnknown;
-    assert_eq!(effects, [super::super::super::effect::Effect::TakeOver { reason }]);
+    world.step(Input::AppendFailed);
+    world.send_claim();
+    world.report(Ticket::CLAIM, Ok(None));
+    assert_eq!(world.take_overs, [TakeOverReason::AppendFailed, TakeOverReason::ClaimUnknown]);
     world.claim();
     assert!(world.machine.is_serving());
 }
@@ -168,12 +165,8 @@ fn what_was_asked_before_the_replay_is_held_against_what_it_finds() {
 
 #[test]
 fn a_claim_that_is_never_reported_is_given_up() {
-    use super::super::super::effect::Input;
-    let mut world = World::serving();
-    let mut effects = Vec::new();
-    let now = domain::timestamp::Timestamp::from_micros(1_000_000);
-    world.machine.step(Input::AppendFailed, &mut effects);
-    world.machine.step(Input::ClaimSent { nonce: infra::log::Nonce(9), now }, &mut effects);
+    let mut world = World::after(&World::serving());
+    world.send_claim();
     world.pass(std::time::Duration::from_millis(4_900));
     assert_eq!(world.take_overs, []);
     world.pass(std::time::Duration::from_millis(100));

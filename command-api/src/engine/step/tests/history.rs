@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use infra::log::{OutgoingRecord, Ticket};
+use infra::log::Ticket;
 use proptest::prelude::*;
 
 use super::{
@@ -24,6 +24,12 @@ enum Happening {
     /// A record of an ended epoch lands late.
     GhostLands,
     ForeignClaim,
+    /// The writer takes so many records at once.
+    Room {
+        records: usize,
+    },
+    /// Who follows reads what there is.
+    Follow,
     /// A batch is taken, or the one that was taken is written.
     Save,
     /// The process dies; the next one goes on from what was saved.
@@ -42,6 +48,8 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => Just(Happening::LandsWithoutOffset),
         2 => Just(Happening::GhostLands),
         1 => Just(Happening::ForeignClaim),
+        1 => (1_usize..4).prop_map(|records| Happening::Room { records }),
+        2 => Just(Happening::Follow),
         4 => Just(Happening::Save),
         1 => Just(Happening::Crash),
         2 => (1_u16..100).prop_map(|millis| Happening::TimePasses { millis }),
@@ -50,16 +58,13 @@ fn happening() -> impl Strategy<Value = Happening> {
 
 struct History {
     world: World,
-    ghosts: Vec<OutgoingRecord>,
-    take_overs: usize,
     /// Requests with the key that they bear.
     requests: Vec<(u64, u8)>,
 }
 
 impl History {
     fn new() -> Self {
-        let world = World::serving();
-        Self { world, ghosts: Vec::new(), take_overs: 0, requests: Vec::new() }
+        Self { world: World::serving(), requests: Vec::new() }
     }
 
     fn happen(&mut self, happening: Happening) {
@@ -78,11 +83,11 @@ impl History {
                 self.world.pass(Duration::from_millis(u64::from(millis)));
             }
             Happening::ForeignClaim => self.world.foreign_claim(),
+            Happening::Room { records } => self.world.room = records,
+            Happening::Follow => self.world.follow(),
             Happening::Save => self.world.save(),
             Happening::Crash => {
                 self.world.crash();
-                self.ghosts.extend(self.world.wire.drain(..).map(|(record, _)| record));
-                self.world.claim();
                 // Who waited then has no answer, and asks again.
                 let (answered, asked): (Vec<_>, Vec<_>) = std::mem::take(&mut self.requests)
                     .into_iter()
@@ -93,7 +98,7 @@ impl History {
                 }
             }
             Happening::GhostLands => {
-                if let Some(ghost) = self.ghosts.pop() {
+                if let Some(ghost) = self.world.ghosts.pop() {
                     self.world.land(ghost);
                 }
             }
@@ -107,25 +112,14 @@ impl History {
                 self.world.report(ticket, Ok(None));
             }
         }
-        self.claim_if_doubtful();
-    }
-
-    /// What an ended epoch had on the wire may still land at any time.
-    fn claim_if_doubtful(&mut self) {
-        while self.take_overs < self.world.take_overs.len() {
-            self.take_overs = self.world.take_overs.len();
-            self.ghosts.extend(self.world.wire.drain(..).map(|(record, _)| record));
-            self.world.claim();
-        }
     }
 
     fn settle(&mut self) {
-        for _ in 0..100 {
+        for _ in 0..1_000 {
             self.world.pass(Duration::from_millis(10));
             while !self.world.wire.is_empty() {
                 self.happen(Happening::Deliver);
             }
-            self.claim_if_doubtful();
         }
     }
 }

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::super::{
     super::{
         Answer, Outcome, Submission, SubmitError,
-        effect::{Effect, Input, RequestId, TakeOverReason},
+        effect::{Effect, Input, RequestId, Role, TakeOverReason},
         store::{Batch, MemoryStore, StateStore},
     },
     Machine,
@@ -29,6 +29,10 @@ pub(super) struct World {
     pub(super) partition: Vec<LogRecord>,
     /// Appended by the current writer, with no fate yet.
     pub(super) wire: VecDeque<(OutgoingRecord, Ticket)>,
+    /// Records that the current writer takes before it must have reported some.
+    pub(super) room: usize,
+    /// Of writers that are gone: they may still land.
+    pub(super) ghosts: Vec<OutgoingRecord>,
     pub(super) replies: Vec<(u64, Result<Answer, SubmitError>)>,
     pub(super) reads: Vec<(u64, Result<(), SubmitError>)>,
     pub(super) take_overs: Vec<TakeOverReason>,
@@ -37,9 +41,11 @@ pub(super) struct World {
     pub(super) not_readable: Vec<StreamId>,
     /// What a listener is told.
     pub(super) told: Vec<(Commit, Checkpoint)>,
-    /// What is to be fetched never comes.
+    /// What is to be read never comes.
     pub(super) reading_hangs: bool,
-    now: Timestamp,
+    /// From where on the log is read.
+    reading: Option<usize>,
+    pub(super) now: Timestamp,
     requests: u64,
     claims: u64,
     store: Arc<MemoryStore>,
@@ -62,13 +68,15 @@ impl World {
 
     fn over(partition: Vec<LogRecord>) -> Self {
         let store = Arc::new(MemoryStore::default());
-        Self {
+        let mut world = Self {
             machine: Machine::new(ShardId::new(0), store.clone(), 0),
             store,
             unsaved: None,
             claims: u64::try_from(partition.len()).expect("a small test"),
             partition,
             wire: VecDeque::new(),
+            room: usize::MAX,
+            ghosts: Vec::new(),
             replies: Vec::new(),
             reads: Vec::new(),
             take_overs: Vec::new(),
@@ -76,33 +84,43 @@ impl World {
             not_readable: Vec::new(),
             told: Vec::new(),
             reading_hangs: false,
+            reading: None,
             now: Timestamp::from_micros(1_000_000),
             requests: 0,
-        }
+        };
+        world.change_role(Role::Owner);
+        world
     }
 
-    /// Claims with a fresh writer; the claim lands and is reported.
+    /// The machine's next claim is sent when it is due, lands and is reported.
     pub(super) fn claim(&mut self) {
-        self.wire.clear();
-        self.claims += 1;
-        let nonce = Nonce(self.claims);
-        self.step(Input::ClaimSent { nonce, now: self.now });
-        let offset = self.land(claim(nonce));
-        self.step(Input::ClaimReported { result: Ok(Some(offset)) });
+        self.send_claim();
+        self.deliver();
+    }
+
+    pub(super) fn send_claim(&mut self) {
+        let due = self.machine.wakes_at().expect("a claim that is due");
+        self.pass(due.since(self.now));
     }
 
     pub(super) fn appoint(&mut self) {
-        self.step(Input::Appointed);
+        self.change_role(Role::Owner);
     }
 
     pub(super) fn resign(&mut self) {
-        self.step(Input::Resigned);
+        self.change_role(Role::Standby);
+        self.drain();
     }
 
-    /// What the log holds behind what the machine has read.
+    fn change_role(&mut self, role: Role) {
+        self.step(Input::RoleChanged { role, now: self.now });
+    }
+
+    /// What is read of the log comes.
     pub(super) fn follow(&mut self) {
-        let from = usize::try_from(self.machine.next_offset()).unwrap();
+        let Some(from) = self.reading.filter(|_| !self.reading_hangs) else { return };
         let records = self.partition[from..].to_vec();
+        self.reading = Some(self.partition.len());
         self.step(Input::Fetched { records });
     }
 
@@ -117,11 +135,14 @@ impl World {
     /// The process dies, and the next one goes on from what was saved. It has not claimed yet.
     pub(super) fn crash(&mut self) {
         (self.unsaved, self.machine) = (None, Machine::new(ShardId::new(0), self.store.clone(), 0));
+        self.drop_writer();
+        self.reading = None;
+        self.appoint();
     }
 
     /// Another writer claims.
     pub(super) fn foreign_claim(&mut self) {
-        self.land(claim(Nonce(1_000 + self.claims)));
+        self.land(OutgoingRecord::Claim(claim(Nonce(1_000 + self.claims))));
     }
 
     pub(super) fn submit(&mut self, key: u128, command: stock::Command) -> u64 {
@@ -161,8 +182,12 @@ impl World {
         result
     }
 
+    /// Who waits for what is read gets it; who only follows reads it later.
     pub(super) fn drain(&mut self) {
         self.step(Input::Drained { now: self.now });
+        if !self.machine.is_idle() && self.machine.follows() {
+            self.follow();
+        }
     }
 
     /// The clock is set back; no time has passed.
@@ -173,6 +198,7 @@ impl World {
     pub(super) fn pass(&mut self, time: Duration) {
         self.now = self.now.plus(time);
         self.step(Input::Ticked { now: self.now });
+        self.drain();
     }
 
     /// The oldest record on the wire lands and is reported.
@@ -258,24 +284,41 @@ impl World {
         seen
     }
 
-    fn step(&mut self, input: Input) {
+    fn drop_writer(&mut self) {
+        self.ghosts.extend(self.wire.drain(..).map(|(record, _)| record));
+    }
+
+    pub(super) fn step(&mut self, input: Input) {
         let mut effects = Vec::new();
         self.machine.step(input, &mut effects);
         for effect in effects {
             match effect {
                 Effect::Reply { request, result } => self.replies.push((request.0, result)),
-                Effect::Joined { .. } => {}
+                Effect::Joined { .. } | Effect::Grouped { .. } => {}
                 Effect::Emitted { commit, checkpoint } => self.told.push((commit, checkpoint)),
                 Effect::ReplyRead { request, result } => self.reads.push((request.0, result)),
-                Effect::Append { records } => self.wire.extend(records),
-                Effect::TakeOver { reason } => self.take_overs.push(reason),
-                Effect::LetGo => self.let_gos += 1,
-                Effect::Fetch { .. } if self.reading_hangs => {}
-                Effect::Fetch { from, to } => {
-                    let range = usize::try_from(from).unwrap()..usize::try_from(to).unwrap();
-                    let records = self.partition[range].to_vec();
-                    self.step(Input::Fetched { records });
+                Effect::Claim { .. } => {
+                    self.claims += 1;
+                    let claim = claim(Nonce(self.claims));
+                    self.step(Input::ClaimReady { claim, now: self.now });
                 }
+                Effect::Append { mut records } => {
+                    let room = self.room.saturating_sub(self.wire.len()).min(records.len());
+                    self.wire.extend(records.drain(..room));
+                    if !records.is_empty() {
+                        self.step(Input::QueueFull { records });
+                    }
+                }
+                Effect::GiveUp { reason } => {
+                    self.take_overs.push(reason);
+                    self.drop_writer();
+                }
+                Effect::LetGo => {
+                    self.let_gos += 1;
+                    self.drop_writer();
+                }
+                Effect::Read { from, .. } => self.reading = Some(usize::try_from(from).unwrap()),
+                Effect::StopReading => self.reading = None,
                 Effect::Unreadable { stream, detail } => panic!("{stream}: {detail}"),
                 Effect::NotReadable { stream, .. } => self.not_readable.push(stream),
                 Effect::Halt { reason } => panic!("{reason}"),
@@ -321,16 +364,16 @@ pub(super) fn stream() -> StreamId {
     sku().stock_stream()
 }
 
-fn claim(nonce: Nonce) -> OutgoingRecord {
+fn claim(nonce: Nonce) -> ClaimRecord {
     let info = ClaimInfo {
         node: "test".to_owned(),
         url: "http://test".to_owned(),
         started_at: Timestamp::default(),
         software: "test".to_owned(),
     };
-    OutgoingRecord::Claim(ClaimRecord { nonce, info })
+    ClaimRecord { nonce, info }
 }
 
-fn failed() -> DeliveryError {
+pub(super) fn failed() -> DeliveryError {
     DeliveryError { reason: "timed out".to_owned() }
 }

@@ -1,0 +1,82 @@
+//! When the machine claims, and what it sends again.
+
+use std::time::Duration;
+
+use super::{
+    super::super::effect::{Input, TakeOverReason},
+    World, adjust, receive,
+};
+
+/// How long it takes until the machine claims again.
+fn wait(world: &World) -> Duration {
+    world.machine.wakes_at().expect("a claim that is due").since(world.now)
+}
+
+#[test]
+fn claims_follow_each_other_at_growing_intervals_until_one_succeeds() {
+    let mut world = World::serving();
+    let mut waits = Vec::new();
+    world.step(Input::AppendFailed);
+    for _ in 0..9 {
+        waits.push(wait(&world));
+        world.send_claim();
+        world.lose();
+    }
+    assert!(waits.is_sorted(), "{waits:?}");
+    assert!(waits[0] >= Duration::from_millis(50) && waits[0] <= Duration::from_millis(100));
+    assert!(waits[8] >= Duration::from_secs(5) && waits[8] <= Duration::from_secs(10));
+    world.claim();
+    world.step(Input::AppendFailed);
+    assert!(wait(&world) <= Duration::from_millis(100), "it starts again after a success");
+}
+
+#[test]
+fn a_deposed_writer_gives_way_first() {
+    let mut world = World::serving();
+    world.submit(1, receive(5));
+    world.drain();
+    world.foreign_claim();
+    world.deliver();
+    assert_eq!(world.take_overs, [TakeOverReason::Deposed]);
+    assert!(wait(&world) >= Duration::from_millis(250));
+}
+
+#[test]
+fn who_should_own_the_shard_no_more_does_not_claim_it() {
+    let mut world = World::serving();
+    world.step(Input::AppendFailed);
+    world.resign();
+    assert_eq!(world.machine.wakes_at(), None);
+    world.appoint();
+    assert_eq!(wait(&world), Duration::ZERO);
+}
+
+#[test]
+fn what_the_writer_has_no_room_for_is_sent_again_in_order() {
+    let mut world = World::serving();
+    world.room = 2;
+    let requests: Vec<u64> = (1..=5).map(|key| world.submit(key, receive(1))).collect();
+    world.drain();
+    assert_eq!(world.wire.len(), 2);
+    let late = world.submit(6, adjust(-1));
+    world.drain();
+    assert_eq!(world.wire.len(), 2, "it does not overtake the others");
+    world.deliver_all();
+    let revisions: Vec<u64> = requests.iter().map(|request| world.committed_at(*request)).collect();
+    assert_eq!((revisions, world.committed_at(late)), ((1..=5).collect(), 6));
+    assert_eq!(world.take_overs, []);
+}
+
+#[test]
+fn time_may_make_room() {
+    let mut world = World::serving();
+    world.room = 0;
+    let request = world.submit(1, receive(1));
+    world.drain();
+    world.room = 1;
+    world.drain();
+    assert!(world.wire.is_empty(), "nothing tells of the room");
+    world.pass(Duration::from_millis(50));
+    world.deliver_all();
+    assert_eq!(world.committed_at(request), 1);
+}
