@@ -145,7 +145,7 @@ impl Shard {
     /// Closes the empty store, and opens it with what a snapshot holds, if there is one.
     pub(super) async fn seek_snapshot(&mut self) -> Result<(), ShardError> {
         self.has_sought = true;
-        self.fetch = None;
+        self.reading = None;
         self.forget().await;
         if let Some(depot) = self.stores.depot() {
             let fetched = snapshots::fetch(&self.stores, depot, &*self.log, self.id).await;
@@ -176,7 +176,7 @@ impl Shard {
     /// damaged; one that the system kept from reading is opened again. Whoever waits for an answer is
     /// told that it is unknown, and finds it with a retry.
     pub(super) async fn start_over(&mut self, error: StoreError) -> Result<(), ShardError> {
-        (self.writer, self.fetch) = (None, None);
+        (self.writer, self.reading) = (None, None);
         self.replies.clear();
         self.reads.clear();
         self.forget().await;

@@ -243,11 +243,7 @@ impl Shell<'_> {
         }
     }
 
-    fn append(
-        &mut self,
-        mut records: VecDeque<(OutgoingRecord, Ticket)>,
-        more: &mut Vec<Effect>,
-    ) {
+    fn append(&mut self, mut records: VecDeque<(OutgoingRecord, Ticket)>, more: &mut Vec<Effect>) {
         // Without a writer its epoch has ended, and these records are void.
         let Some(writer) = &mut self.process.writer else { return };
         while let Some(record) = records.front() {

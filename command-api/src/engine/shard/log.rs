@@ -1,0 +1,101 @@
+//! The shard's two ends of the log: its writer, and the reading of what others wrote.
+
+use std::{collections::VecDeque, ops::Range, sync::Arc, time::Duration};
+
+use domain::shard::ShardId;
+use infra::{
+    log::{EventLog, LogRecord, LogWriter, Offset, ReadError, Report, Ticket},
+    task::{self, Task},
+    telemetry::emit,
+};
+use tokio::{sync::mpsc, time::Instant};
+
+use super::{
+    super::{
+        effect::{Effect, Input},
+        events::GroupReported,
+    },
+    BURST_MAX, Shard,
+};
+
+/// Records read in one go while replaying.
+const FETCH_RECORDS_MAX: usize = 2_000;
+
+/// Chunks of fetched records that wait for the machine; the reading waits beyond it.
+const FETCH_CHUNKS_MAX: usize = 4;
+
+pub(super) struct Writer {
+    pub(super) append: Box<dyn LogWriter>,
+    pub(super) reports: mpsc::Receiver<Report>,
+    /// The last record of each group that is under way, and since when.
+    pub(super) groups: VecDeque<(Ticket, Instant)>,
+}
+
+/// Dropping it ends the reading.
+pub(super) struct Reading {
+    pub(super) chunks: mpsc::Receiver<Result<Vec<LogRecord>, ReadError>>,
+    _task: Task<()>,
+}
+
+impl Reading {
+    /// Up to but without `to`, or for ever.
+    pub(super) fn new(
+        log: &Arc<dyn EventLog>,
+        shard: ShardId,
+        from: Offset,
+        to: Option<Offset>,
+    ) -> Self {
+        let (sender, chunks) = mpsc::channel(FETCH_CHUNKS_MAX);
+        let (log, range) = (Arc::clone(log), from..to.unwrap_or(Offset::MAX));
+        let task = task::spawn("shard-fetch", async move {
+            if let Err(error) = fetch(&*log, shard, range, &sender).await {
+                // The shard has dropped the reading: nobody wants to know.
+                sender.send(Err(error)).await.ok();
+            }
+        });
+        Self { chunks, _task: task }
+    }
+}
+
+async fn fetch(
+    log: &dyn EventLog,
+    shard: ShardId,
+    range: Range<Offset>,
+    chunks: &mpsc::Sender<Result<Vec<LogRecord>, ReadError>>,
+) -> Result<(), ReadError> {
+    let mut reader = log.open_reader(shard, range.start).await?;
+    let mut next = range.start;
+    while next < range.end {
+        let left = usize::try_from(range.end - next).unwrap_or(usize::MAX);
+        let records = reader.read(left.min(FETCH_RECORDS_MAX), Duration::from_secs(1)).await?;
+        let Some(last) = records.last() else { continue };
+        next = last.offset + 1;
+        if chunks.send(Ok(records)).await.is_err() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+impl Shard {
+    pub(super) fn take_reports(&mut self, first: Report, effects: &mut Vec<Effect>) {
+        self.machine.step(Input::Heard { now: self.clock.now() }, effects);
+        let mut next = Some(first);
+        let mut taken = 0;
+        while let Some(report) = next {
+            self.measure(report.ticket);
+            self.machine.step(Input::Reported { report }, effects);
+            taken += 1;
+            let ready = |writer: &mut Writer| writer.reports.try_recv().ok();
+            next = if taken < BURST_MAX { self.writer.as_mut().and_then(ready) } else { None };
+        }
+    }
+
+    /// Reports come in the order of appending, so the oldest group ends first.
+    fn measure(&mut self, reported: Ticket) {
+        let Some(writer) = &mut self.writer else { return };
+        if let Some((_, sent_at)) = writer.groups.pop_front_if(|(last, _)| *last == reported) {
+            emit(GroupReported { shard: self.id, took: sent_at.elapsed() });
+        }
+    }
+}
