@@ -49,7 +49,7 @@ use domain::{
     shard::{ShardId, shard_of},
 };
 use events::Forwarded;
-use forward::{Knows, NoPeers, PeerError, Peers, Question, Read, Submit};
+use forward::{NoPeers, PeerError, Peers, left};
 use futures_util::future::{join_all, try_join_all};
 use infra::{
     clock::Clock,
@@ -61,13 +61,15 @@ use infra::{
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    time::Instant,
+    time::{Instant, timeout_at},
 };
 
 pub use listener::{Emitted, Listening};
 pub use outcome::{EventRef, Outcome};
 pub use precondition::Precondition;
-pub use request::{Answer, Consistency, Found, ReadError, Shown, Submission, SubmitError};
+pub use request::{
+    Answer, Answered, Ask, Consistency, Found, ReadError, Shown, Submission, SubmitError,
+};
 pub use shard::{Shard, ShardError};
 pub use snapshots::{Depot, DepotError};
 pub use status::{Phase, ShardStatus, ShardView};
@@ -152,31 +154,10 @@ impl Engine {
         submission: impl Into<Arc<Submission>>,
         deadline: Instant,
     ) -> Result<Answer, SubmitError> {
-        let submission = submission.into();
-        let shard = self.shard_of(&submission.stream);
-        self.ask_owner(shard, deadline, Submit(submission)).await
-    }
-
-    /// [`Engine::submit`] for another node: without asking a third one.
-    ///
-    /// # Errors
-    /// As there; [`SubmitError::NotOwner`] if the shard is not served here.
-    pub async fn submit_here(
-        &self,
-        submission: Arc<Submission>,
-        deadline: Instant,
-    ) -> Result<Answer, SubmitError> {
-        let (sender, answer) = oneshot::channel();
-        let joined = Arc::<AtomicBool>::default();
-        let handle = self.handle(self.shard_of(&submission.stream));
-        let reply = shard::SubmitReply { sender, joined: Arc::clone(&joined) };
-        let request = shard::Request::Submit { submission, reply };
-        handle.requests.try_send(request).map_err(refused)?;
-        match tokio::time::timeout_at(deadline, answer).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_closed)) => Err(SubmitError::Unknown),
-            Err(_elapsed) if joined.load(Ordering::Relaxed) => Err(SubmitError::UnderWay),
-            Err(_elapsed) => Err(SubmitError::Unknown),
+        match self.ask_owner(&Ask::Submit(submission.into()), deadline).await? {
+            Answered::Submitted(answer) => Ok(answer),
+            // Nobody answers a question with the answer of another one.
+            Answered::Shown(_) | Answered::Known(_) => Err(SubmitError::Unknown),
         }
     }
 
@@ -246,28 +227,10 @@ impl Engine {
         streams: Vec<StreamId>,
         consistency: Consistency,
     ) -> Result<Shown, ReadError> {
-        let deadline = Instant::now() + READ_WAIT_MAX;
-        let read = Read { shard, streams, consistency };
-        Ok(self.ask_owner(shard, deadline, read).await?)
-    }
-
-    /// [`Engine::read_many`] of one shard's streams, for another node.
-    ///
-    /// # Errors
-    /// As [`Engine::read`]; [`SubmitError::NotOwner`] if the shard is not served here.
-    pub async fn read_here(
-        &self,
-        shard: ShardId,
-        streams: Vec<StreamId>,
-        consistency: Consistency,
-    ) -> Result<Shown, SubmitError> {
-        let (reply, answer) = oneshot::channel();
-        let request = shard::Request::Read { streams, consistency, reply };
-        self.handle(shard).requests.try_send(request).map_err(refused)?;
-        match tokio::time::timeout(READ_WAIT_MAX, answer).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_closed)) => Err(SubmitError::NotOwner),
-            Err(_elapsed) => Err(SubmitError::NotOwner),
+        let ask = Ask::Read { shard, streams, consistency };
+        match self.ask_owner(&ask, Instant::now() + READ_WAIT_MAX).await? {
+            Answered::Shown(shown) => Ok(shown),
+            Answered::Submitted(_) | Answered::Known(_) => Err(ReadError::NotServed),
         }
     }
 
@@ -277,39 +240,46 @@ impl Engine {
     /// # Errors
     /// When the shard is not served.
     pub async fn knows(&self, stream: &StreamId, command_id: CommandId) -> Result<bool, ReadError> {
-        let (shard, deadline) = (self.shard_of(stream), Instant::now() + READ_WAIT_MAX);
-        Ok(self.ask_owner(shard, deadline, Knows { shard, command_id }).await?)
+        let ask = Ask::Knows { shard: self.shard_of(stream), command_id };
+        match self.ask_owner(&ask, Instant::now() + READ_WAIT_MAX).await? {
+            Answered::Known(known) => Ok(known),
+            Answered::Submitted(_) | Answered::Shown(_) => Err(ReadError::NotServed),
+        }
     }
 
-    /// [`Engine::knows`], for another node.
+    /// Asks without asking another node.
     ///
     /// # Errors
-    /// As there; [`SubmitError::NotOwner`] if the shard is not served here.
-    pub async fn knows_here(
-        &self,
-        shard: ShardId,
-        command_id: CommandId,
-    ) -> Result<bool, SubmitError> {
-        let (reply, answer) = oneshot::channel();
-        let request = shard::Request::Knows { command_id, reply };
-        self.handle(shard).requests.try_send(request).map_err(refused)?;
-        match tokio::time::timeout(READ_WAIT_MAX, answer).await {
+    /// When there is no answer; [`SubmitError::NotOwner`] if the shard is not served here.
+    pub async fn ask_here(&self, ask: Ask, deadline: Instant) -> Result<Answered, SubmitError> {
+        let (sender, answer) = oneshot::channel();
+        let joined = Arc::<AtomicBool>::default();
+        let handle = self.handle(self.shard_asked(&ask));
+        let leaves_a_trace = matches!(ask, Ask::Submit(_));
+        let reply = shard::Reply { sender, joined: Arc::clone(&joined) };
+        handle.requests.try_send(shard::Request::Ask { ask, reply }).map_err(refused)?;
+        match timeout_at(deadline, answer).await {
             Ok(Ok(result)) => result,
-            Ok(Err(_)) | Err(_) => Err(SubmitError::NotOwner),
+            Ok(Err(_)) | Err(_) if !leaves_a_trace => Err(SubmitError::NotOwner),
+            Err(_elapsed) if joined.load(Ordering::Relaxed) => Err(SubmitError::UnderWay),
+            Ok(Err(_)) | Err(_) => Err(SubmitError::Unknown),
+        }
+    }
+
+    pub(crate) fn shard_asked(&self, ask: &Ask) -> ShardId {
+        match ask {
+            Ask::Submit(submission) => self.shard_of(&submission.stream),
+            Ask::Read { shard, .. } | Ask::Knows { shard, .. } => *shard,
         }
     }
 
     /// Asks the owner of a shard, whoever that is by then, until there is an answer: this node
     /// (`None`) or another one.
-    async fn ask_owner<Q: Question>(
-        &self,
-        shard: ShardId,
-        deadline: Instant,
-        question: Q,
-    ) -> Result<Q::Answer, SubmitError> {
+    async fn ask_owner(&self, ask: &Ask, deadline: Instant) -> Result<Answered, SubmitError> {
+        let shard = self.shard_asked(ask);
         // Mostly this node owns the shard, and needs to know no more.
         if self.owns(shard) {
-            match question.ask_here(self, deadline).await {
+            match self.ask_here(ask.clone(), deadline).await {
                 Err(SubmitError::NotOwner) => {}
                 answered => return answered,
             }
@@ -322,24 +292,22 @@ impl Engine {
             let asked = match &owner {
                 None => Err(SubmitError::NotOwner.into()),
                 Some(owner) if self.is_this(owner) => {
-                    question.ask_here(self, deadline).await.map_err(PeerError::from)
+                    self.ask_here(ask.clone(), deadline).await.map_err(PeerError::from)
                 }
-                Some(owner) if !question.is_known_to(owner) => {
-                    Err(SubmitError::OwnerOutdated.into())
-                }
+                Some(owner) if !ask.is_known_to(owner) => Err(SubmitError::OwnerOutdated.into()),
                 Some(owner) => tokio::select! {
-                    asked = question.ask(&*self.cluster.peers, owner, deadline) => {
+                    asked = self.cluster.peers.ask(owner, ask, left(deadline)) => {
                         let result = match &asked {
                             Ok(_) => "answered",
                             Err(PeerError::Refused(_)) => "refused",
                             Err(PeerError::Unreachable(_)) => "unreachable",
                         };
-                        emit(Forwarded { question: Q::NAME, result });
+                        emit(Forwarded { question: ask.name(), result });
                         asked
                     }
                     // It was stopped or cut off, and the shard has gone to another one.
                     () = until_moved(view.clone(), shard, owner) => {
-                        emit(Forwarded { question: Q::NAME, result: "moved" });
+                        emit(Forwarded { question: ask.name(), result: "moved" });
                         maybe_reached = true;
                         continue;
                     }
@@ -464,7 +432,7 @@ const OWNER_SOUGHT: Policy = Policy {
 };
 
 /// Reads wait for a take-over to end, not longer.
-const READ_WAIT_MAX: Duration = Duration::from_secs(5);
+pub(crate) const READ_WAIT_MAX: Duration = Duration::from_secs(5);
 
 fn refused<T>(error: mpsc::error::TrySendError<T>) -> SubmitError {
     match error {

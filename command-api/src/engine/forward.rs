@@ -6,16 +6,12 @@
 
 mod under_way;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::http::{StatusCode, header::CONTENT_TYPE};
 use bytes::Bytes;
-use domain::{
-    capability::capabilities,
-    id::{CommandId, StreamId},
-    shard::ShardId,
-};
+use domain::{capability::capabilities, id::CommandId};
 use infra::{
     http::trace::TRACEPARENT,
     log::BoxError,
@@ -24,7 +20,7 @@ use infra::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::time::Instant;
 
-use super::{Answer, Consistency, Engine, ShardStatus, Shown, Submission, SubmitError};
+use super::{Answered, Ask, Consistency, ShardStatus, SubmitError};
 use under_way::UnderWay;
 
 /// A node that does not take the connection within this is taken for gone.
@@ -52,28 +48,7 @@ pub const BODY_BYTES_MAX: usize = 8 << 20;
 /// How other nodes are asked.
 #[async_trait]
 pub trait Peers: Send + Sync + 'static {
-    async fn submit(
-        &self,
-        peer: &Member,
-        submission: &Submission,
-        wait: Duration,
-    ) -> Result<Answer, PeerError>;
-
-    async fn read(
-        &self,
-        peer: &Member,
-        streams: &[StreamId],
-        consistency: Consistency,
-        wait: Duration,
-    ) -> Result<Shown, PeerError>;
-
-    async fn knows(
-        &self,
-        peer: &Member,
-        shard: ShardId,
-        command_id: CommandId,
-        wait: Duration,
-    ) -> Result<bool, PeerError>;
+    async fn ask(&self, peer: &Member, ask: &Ask, wait: Duration) -> Result<Answered, PeerError>;
 
     async fn shards(&self, peer: &Member, wait: Duration) -> Result<Vec<ShardStatus>, PeerError>;
 }
@@ -89,111 +64,20 @@ pub enum PeerError {
     Unreachable(#[source] BoxError),
 }
 
-/// What is asked of a shard's owner, be it this node or another one. It can be asked again.
-#[async_trait]
-pub(super) trait Question: Send + Sync {
-    type Answer;
-
-    /// What metrics call it.
-    const NAME: &'static str;
-
+impl Ask {
     /// Whether the node runs a release that can read it.
-    fn is_known_to(&self, _: &Member) -> bool {
-        true
-    }
-
-    async fn ask_here(
-        &self,
-        engine: &Engine,
-        deadline: Instant,
-    ) -> Result<Self::Answer, SubmitError>;
-
-    async fn ask(
-        &self,
-        peers: &dyn Peers,
-        peer: &Member,
-        deadline: Instant,
-    ) -> Result<Self::Answer, PeerError>;
-}
-
-pub(super) struct Submit(pub(super) Arc<Submission>);
-
-#[async_trait]
-impl Question for Submit {
-    type Answer = Answer;
-
-    const NAME: &'static str = "submit";
-
-    fn is_known_to(&self, peer: &Member) -> bool {
-        peer.commands == *capabilities() || peer.commands.is_superset(&self.0.command.needs())
-    }
-
-    async fn ask_here(&self, engine: &Engine, deadline: Instant) -> Result<Answer, SubmitError> {
-        engine.submit_here(Arc::clone(&self.0), deadline).await
-    }
-
-    async fn ask(
-        &self,
-        peers: &dyn Peers,
-        peer: &Member,
-        deadline: Instant,
-    ) -> Result<Answer, PeerError> {
-        peers.submit(peer, &self.0, left(deadline)).await
+    pub(super) fn is_known_to(&self, peer: &Member) -> bool {
+        match self {
+            Self::Submit(submission) => {
+                peer.commands == *capabilities()
+                    || peer.commands.is_superset(&submission.command.needs())
+            }
+            Self::Read { .. } | Self::Knows { .. } => true,
+        }
     }
 }
 
-pub(super) struct Read {
-    pub(super) shard: ShardId,
-    pub(super) streams: Vec<StreamId>,
-    pub(super) consistency: Consistency,
-}
-
-#[async_trait]
-impl Question for Read {
-    type Answer = Shown;
-
-    const NAME: &'static str = "read";
-
-    async fn ask_here(&self, engine: &Engine, _: Instant) -> Result<Shown, SubmitError> {
-        engine.read_here(self.shard, self.streams.clone(), self.consistency).await
-    }
-
-    async fn ask(
-        &self,
-        peers: &dyn Peers,
-        peer: &Member,
-        deadline: Instant,
-    ) -> Result<Shown, PeerError> {
-        peers.read(peer, &self.streams, self.consistency, left(deadline)).await
-    }
-}
-
-pub(super) struct Knows {
-    pub(super) shard: ShardId,
-    pub(super) command_id: CommandId,
-}
-
-#[async_trait]
-impl Question for Knows {
-    type Answer = bool;
-
-    const NAME: &'static str = "knows";
-
-    async fn ask_here(&self, engine: &Engine, _: Instant) -> Result<bool, SubmitError> {
-        engine.knows_here(self.shard, self.command_id).await
-    }
-
-    async fn ask(
-        &self,
-        peers: &dyn Peers,
-        peer: &Member,
-        deadline: Instant,
-    ) -> Result<bool, PeerError> {
-        peers.knows(peer, self.shard, self.command_id, left(deadline)).await
-    }
-}
-
-fn left(deadline: Instant) -> Duration {
+pub(super) fn left(deadline: Instant) -> Duration {
     deadline.saturating_duration_since(Instant::now())
 }
 
@@ -238,7 +122,7 @@ impl HttpPeers {
         Ok(Self { client, sealer, under_way: UnderWay::new(under_way_max) })
     }
 
-    async fn ask<T: DeserializeOwned>(
+    async fn post<T: DeserializeOwned>(
         &self,
         peer: &Member,
         path: &str,
@@ -311,41 +195,28 @@ fn final_word(status: StatusCode) -> Option<SubmitError> {
 
 #[async_trait]
 impl Peers for HttpPeers {
-    async fn submit(
-        &self,
-        peer: &Member,
-        submission: &Submission,
-        wait: Duration,
-    ) -> Result<Answer, PeerError> {
-        let wait_millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-        let traceparent = submission.traceparent.as_deref();
-        let body = SubmitRequest { submission, wait_millis };
-        self.ask(peer, SUBMIT_PATH, &body, traceparent, wait).await
-    }
-
-    async fn read(
-        &self,
-        peer: &Member,
-        streams: &[StreamId],
-        consistency: Consistency,
-        wait: Duration,
-    ) -> Result<Shown, PeerError> {
-        self.ask(peer, READ_PATH, &ReadRequest { streams, consistency }, None, wait).await
-    }
-
-    async fn knows(
-        &self,
-        peer: &Member,
-        shard: ShardId,
-        command_id: CommandId,
-        wait: Duration,
-    ) -> Result<bool, PeerError> {
-        let body = KnowsRequest { shard: shard.index(), command_id };
-        self.ask(peer, KNOWS_PATH, &body, None, wait).await
+    async fn ask(&self, peer: &Member, ask: &Ask, wait: Duration) -> Result<Answered, PeerError> {
+        match ask {
+            Ask::Submit(submission) => {
+                let wait_millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+                let traceparent = submission.traceparent.as_deref();
+                let body = SubmitRequest { submission: &**submission, wait_millis };
+                let answer = self.post(peer, SUBMIT_PATH, &body, traceparent, wait).await;
+                answer.map(Answered::Submitted)
+            }
+            Ask::Read { streams, consistency, .. } => {
+                let body = ReadRequest { streams, consistency: *consistency };
+                self.post(peer, READ_PATH, &body, None, wait).await.map(Answered::Shown)
+            }
+            Ask::Knows { shard, command_id } => {
+                let body = KnowsRequest { shard: shard.index(), command_id: *command_id };
+                self.post(peer, KNOWS_PATH, &body, None, wait).await.map(Answered::Known)
+            }
+        }
     }
 
     async fn shards(&self, peer: &Member, wait: Duration) -> Result<Vec<ShardStatus>, PeerError> {
-        self.ask(peer, SHARDS_PATH, &(), None, wait).await
+        self.post(peer, SHARDS_PATH, &(), None, wait).await
     }
 }
 
@@ -354,27 +225,7 @@ pub struct NoPeers;
 
 #[async_trait]
 impl Peers for NoPeers {
-    async fn submit(&self, _: &Member, _: &Submission, _: Duration) -> Result<Answer, PeerError> {
-        Err(SubmitError::NotOwner.into())
-    }
-
-    async fn read(
-        &self,
-        _: &Member,
-        _: &[StreamId],
-        _: Consistency,
-        _: Duration,
-    ) -> Result<Shown, PeerError> {
-        Err(SubmitError::NotOwner.into())
-    }
-
-    async fn knows(
-        &self,
-        _: &Member,
-        _: ShardId,
-        _: CommandId,
-        _: Duration,
-    ) -> Result<bool, PeerError> {
+    async fn ask(&self, _: &Member, _: &Ask, _: Duration) -> Result<Answered, PeerError> {
         Err(SubmitError::NotOwner.into())
     }
 

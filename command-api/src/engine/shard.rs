@@ -34,8 +34,7 @@ use super::{
     store::{MemoryStore, Stores},
 };
 use log::{Reading, Writer};
-use requests::ReadReply;
-pub(super) use requests::{Request, SubmitReply};
+pub(super) use requests::{Reply, Request};
 use stored::Failures;
 
 /// Inputs taken in one go before a group is sent.
@@ -78,8 +77,8 @@ pub struct Shard {
     view: watch::Receiver<View>,
     standby_replicas: usize,
     status: watch::Sender<ShardStatus>,
-    replies: FxHashMap<RequestId, SubmitReply>,
-    reads: FxHashMap<RequestId, (Vec<StreamId>, ReadReply)>,
+    replies: FxHashMap<RequestId, Reply>,
+    reads: FxHashMap<RequestId, (Vec<StreamId>, Reply)>,
     next_request: u64,
     writer: Option<Writer>,
     reading: Option<Reading>,

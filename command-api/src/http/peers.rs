@@ -21,7 +21,7 @@ use tokio::time::Instant;
 
 use super::state::AppState;
 use crate::engine::{
-    Answer, ShardStatus, Shown, Submission, SubmitError,
+    Answered, Ask, Engine, READ_WAIT_MAX, ShardStatus, Shown, Submission, SubmitError,
     forward::{
         ANSWER_SEAL, BODY_BYTES_MAX, KNOWS_PATH, KnowsRequest, READ_PATH, ReadRequest, SEAL,
         SHARDS_PATH, SUBMIT_PATH, SubmitRequest,
@@ -89,6 +89,7 @@ async fn admit(gate: &Gate, request: Request) -> Result<(Tag, Request), Doubt> {
     Ok((tag, Request::from_parts(parts, Body::from(body))))
 }
 
+/// As nodes of all releases read it.
 type Asked<T> = Result<Json<Result<T, SubmitError>>, Problem>;
 
 pub(super) fn routes(gate: Option<Arc<Gate>>) -> Router<AppState> {
@@ -104,48 +105,45 @@ pub(super) fn routes(gate: Option<Arc<Gate>>) -> Router<AppState> {
 async fn submit(
     State(app): State<AppState>,
     Json(request): Json<SubmitRequest<Submission>>,
-) -> Asked<Answer> {
+) -> Asked<Answered> {
     let wait = Duration::from_millis(request.wait_millis).min(WAIT_MAX);
-    let (engine, submission) = (app.engine.get()?, Arc::new(request.submission));
-    let shard = engine.shard_of(submission.stream());
-    let _place = match app.admission.enter(engine, &[(shard, 1)]).await {
-        Ok(place) => place,
-        Err(busy) => return Ok(Json(Err(busy))),
-    };
-    Ok(Json(engine.submit_here(submission, Instant::now() + wait).await))
+    answer(app.engine.get()?, &app, Ask::Submit(Arc::new(request.submission)), wait).await
 }
 
 async fn read(
     State(app): State<AppState>,
-    Json(request): Json<ReadRequest<Vec<StreamId>>>,
-) -> Asked<Shown> {
+    Json(ReadRequest { streams, consistency }): Json<ReadRequest<Vec<StreamId>>>,
+) -> Asked<Answered> {
     let engine = app.engine.get()?;
-    let Some(first) = request.streams.first() else { return Ok(Json(Ok(Shown::default()))) };
+    let Some(first) = streams.first() else {
+        return Ok(Json(Ok(Answered::Shown(Shown::default()))));
+    };
     let shard = engine.shard_of(first);
-    if request.streams.iter().any(|stream| engine.shard_of(stream) != shard) {
+    if streams.iter().any(|stream| engine.shard_of(stream) != shard) {
         return Err(Problem::bad_request("several_shards", "the streams are of several shards"));
     }
-    let _place = match app.admission.enter(engine, &[(shard, request.streams.len())]).await {
-        Ok(place) => place,
-        Err(busy) => return Ok(Json(Err(busy))),
-    };
-    Ok(Json(engine.read_here(shard, request.streams, request.consistency).await))
+    answer(engine, &app, Ask::Read { shard, streams, consistency }, READ_WAIT_MAX).await
 }
 
 async fn knows(
     State(app): State<AppState>,
     Json(KnowsRequest { shard, command_id }): Json<KnowsRequest>,
-) -> Asked<bool> {
+) -> Asked<Answered> {
     let engine = app.engine.get()?;
     if shard >= engine.shard_count() {
         return Err(Problem::bad_request("unknown_shard", "there is no such shard"));
     }
-    let shard = ShardId::new(shard);
-    let _place = match app.admission.enter(engine, &[(shard, 1)]).await {
+    let ask = Ask::Knows { shard: ShardId::new(shard), command_id };
+    answer(engine, &app, ask, READ_WAIT_MAX).await
+}
+
+async fn answer(engine: &Engine, app: &AppState, ask: Ask, wait: Duration) -> Asked<Answered> {
+    let wanted = [(engine.shard_asked(&ask), ask.weight())];
+    let _place = match app.admission.enter(engine, &wanted).await {
         Ok(place) => place,
         Err(busy) => return Ok(Json(Err(busy))),
     };
-    Ok(Json(engine.knows_here(shard, command_id).await))
+    Ok(Json(engine.ask_here(ask, Instant::now() + wait).await))
 }
 
 async fn shards(State(app): State<AppState>) -> Asked<Vec<ShardStatus>> {

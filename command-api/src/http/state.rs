@@ -14,7 +14,7 @@ use domain::{
 };
 use infra::{auth::Authenticator, clock::Clock, http::problem::Problem, membership::seal::Gate};
 use secrecy::SecretString;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use super::{
     admission::{Admission, patient_request},
@@ -22,7 +22,10 @@ use super::{
     open_checkouts::OpenCheckouts,
 };
 use crate::{
-    engine::{Answer, Consistency, Engine, Found, ReadError, Snapshot, Submission, SubmitError},
+    engine::{
+        Answer, Answered, Ask, Consistency, Engine, Found, ReadError, Snapshot, Submission,
+        SubmitError,
+    },
     payment::{Desk, WebhookSecret},
 };
 
@@ -166,10 +169,12 @@ impl AppState {
     pub(super) async fn glance<A: Listed>(&self, id: &A::Id) -> Option<Snapshot<Arc<A>>> {
         let engine = self.engine.get().ok()?;
         let stream = StreamId::of::<A>(id);
-        let shard = engine.shard_of(&stream);
-        let read = engine.read_here(shard, vec![stream], Consistency::Serializable);
-        let shown = timeout(GLANCE_WAIT_MAX, read).await.ok()?.ok()?;
-        shown.snapshots.first()?.of()
+        let (shard, consistency) = (engine.shard_of(&stream), Consistency::Serializable);
+        let ask = Ask::Read { shard, streams: vec![stream], consistency };
+        match engine.ask_here(ask, Instant::now() + GLANCE_WAIT_MAX).await.ok()? {
+            Answered::Shown(shown) => shown.snapshots.first()?.of(),
+            Answered::Submitted(_) | Answered::Known(_) => None,
+        }
     }
 
     /// All of these streams, or none, of all shards that are asked, or of none: each is asked for once,

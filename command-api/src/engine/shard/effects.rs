@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::{
     super::{
+        Answered,
         effect::{Effect, Input, TakeOverReason},
         events::{
             EntryUnreadable, EpochEnded, GroupSent, RecordNotReadable, StreamUnreadable,
@@ -43,8 +44,7 @@ impl Shard {
         match effect {
             Effect::Reply { request, result } => {
                 if let Some(reply) = self.replies.remove(&request) {
-                    // A caller that went away needs no answer.
-                    reply.sender.send(result).ok();
+                    reply.send(result.map(Answered::Submitted));
                 }
             }
             Effect::Joined { request } => {
@@ -54,7 +54,7 @@ impl Shard {
             }
             Effect::ReplyRead { request, result } => match (self.reads.remove(&request), result) {
                 (Some((streams, reply)), Ok(())) => self.show(&streams, reply),
-                (Some((_, reply)), Err(error)) => drop(reply.send(Err(error))),
+                (Some((_, reply)), Err(error)) => reply.send(Err(error)),
                 (None, _) => {}
             },
             Effect::Claim { reason } => self.claim(reason, more).await,

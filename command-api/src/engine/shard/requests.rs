@@ -2,12 +2,12 @@
 
 use std::sync::{Arc, atomic::AtomicBool};
 
-use domain::id::{CommandId, StreamId};
+use domain::{id::StreamId, timestamp::Timestamp};
 use tokio::sync::oneshot;
 
 use super::{
     super::{
-        Answer, Consistency, Shown, Submission, SubmitError,
+        Answered, Ask, Consistency, Shown, SubmitError,
         effect::{Effect, Input, RequestId},
         listener::{Listener, Listening},
     },
@@ -15,32 +15,32 @@ use super::{
 };
 
 pub(in super::super) enum Request {
-    Submit { submission: Arc<Submission>, reply: SubmitReply },
-    Read { streams: Vec<StreamId>, consistency: Consistency, reply: ReadReply },
-    Knows { command_id: CommandId, reply: oneshot::Sender<Result<bool, SubmitError>> },
+    Ask { ask: Ask, reply: Reply },
     Listen { commits_max: usize, reply: oneshot::Sender<Listening> },
 }
 
 impl Request {
     pub(super) fn refuse(self, error: SubmitError) {
-        // A caller that went away needs no answer.
         match self {
-            Self::Submit { reply, .. } => drop(reply.sender.send(Err(error))),
-            Self::Read { reply, .. } => drop(reply.send(Err(error))),
-            Self::Knows { reply, .. } => drop(reply.send(Err(error))),
+            Self::Ask { reply, .. } => reply.send(Err(error)),
             Self::Listen { reply, .. } => drop(reply),
         }
     }
 }
 
-/// The way back to who submitted a command.
-pub(in super::super) struct SubmitReply {
-    pub(in super::super) sender: oneshot::Sender<Result<Answer, SubmitError>>,
+/// The way back to who asks.
+pub(in super::super) struct Reply {
+    pub(in super::super) sender: oneshot::Sender<Result<Answered, SubmitError>>,
     /// Set when it waits for the answer of an earlier one.
     pub(in super::super) joined: Arc<AtomicBool>,
 }
 
-pub(super) type ReadReply = oneshot::Sender<Result<Shown, SubmitError>>;
+impl Reply {
+    pub(super) fn send(self, result: Result<Answered, SubmitError>) {
+        // A caller that went away needs no answer.
+        self.sender.send(result).ok();
+    }
+}
 
 impl Shard {
     pub(super) fn take_requests(&mut self, first: Request, effects: &mut Vec<Effect>) {
@@ -49,25 +49,7 @@ impl Shard {
         let mut taken = 0;
         while let Some(request) = next {
             match request {
-                Request::Submit { submission, reply } => {
-                    let request = self.next_request();
-                    self.replies.insert(request, reply);
-                    self.machine.step(Input::Submitted { request, submission, now }, effects);
-                }
-                Request::Read { streams, consistency: Consistency::Serializable, reply }
-                    if self.machine.is_serving() =>
-                {
-                    self.show(&streams, reply);
-                }
-                Request::Read { streams, reply, .. } => {
-                    let request = self.next_request();
-                    self.reads.insert(request, (streams, reply));
-                    self.machine.step(Input::Asked { request, now }, effects);
-                }
-                Request::Knows { command_id, reply } => {
-                    // A caller that went away needs no answer.
-                    reply.send(self.machine.knows(command_id, now)).ok();
-                }
+                Request::Ask { ask, reply } => self.take(ask, reply, now, effects),
                 Request::Listen { commits_max, reply } if self.machine.is_serving() => {
                     let (listener, listening) =
                         Listener::new(self.machine.checkpoint(), commits_max);
@@ -83,6 +65,29 @@ impl Shard {
         }
     }
 
+    fn take(&mut self, ask: Ask, reply: Reply, now: Timestamp, effects: &mut Vec<Effect>) {
+        match ask {
+            Ask::Submit(submission) => {
+                let request = self.next_request();
+                self.replies.insert(request, reply);
+                self.machine.step(Input::Submitted { request, submission, now }, effects);
+            }
+            Ask::Read { streams, consistency: Consistency::Serializable, .. }
+                if self.machine.is_serving() =>
+            {
+                self.show(&streams, reply);
+            }
+            Ask::Read { streams, .. } => {
+                let request = self.next_request();
+                self.reads.insert(request, (streams, reply));
+                self.machine.step(Input::Asked { request, now }, effects);
+            }
+            Ask::Knows { command_id, .. } => {
+                reply.send(self.machine.knows(command_id, now).map(Answered::Known));
+            }
+        }
+    }
+
     pub(super) fn hear(&mut self, listener: Option<Listener>) {
         self.machine.tell_commits(listener.is_some());
         self.listener = listener;
@@ -93,11 +98,10 @@ impl Shard {
         RequestId(self.next_request)
     }
 
-    pub(super) fn show(&mut self, streams: &[StreamId], reply: ReadReply) {
+    pub(super) fn show(&mut self, streams: &[StreamId], reply: Reply) {
         let snapshots = streams.iter().map(|stream| self.machine.snapshot(stream));
         let snapshots = snapshots.collect::<Result<_, _>>();
         let shown = snapshots.map(|snapshots| Shown { snapshots, at: self.machine.position() });
-        // A caller that went away needs no answer.
-        reply.send(shown).ok();
+        reply.send(shown.map(Answered::Shown));
     }
 }

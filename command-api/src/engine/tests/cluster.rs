@@ -10,11 +10,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use domain::{
-    id::{CommandId, Sku, StreamId},
-    shard::ShardId,
-    stock::Stock,
-};
+use domain::{id::Sku, shard::ShardId, stock::Stock};
 use futures_util::future::join_all;
 use infra::{
     clock::Clock,
@@ -33,8 +29,7 @@ use tokio::{
 
 use super::{
     super::{
-        Answer, Cluster, Consistency, Engine, Node, Shard, ShardStatus, Shown, Stores, Submission,
-        SubmitError,
+        Answered, Ask, Cluster, Consistency, Engine, Node, Shard, ShardStatus, Stores, SubmitError,
         forward::{PeerError, Peers},
         ownership::Ownership,
     },
@@ -56,39 +51,11 @@ impl LocalPeers {
 
 #[async_trait]
 impl Peers for LocalPeers {
-    async fn submit(
-        &self,
-        peer: &Member,
-        submission: &Submission,
-        wait: Duration,
-    ) -> Result<Answer, PeerError> {
-        let engine = self.engine(peer)?;
-        let asked = engine.submit_here(Arc::new(submission.clone()), Instant::now() + wait).await;
+    async fn ask(&self, peer: &Member, ask: &Ask, wait: Duration) -> Result<Answered, PeerError> {
+        let asked = self.engine(peer)?.ask_here(ask.clone(), Instant::now() + wait).await;
         // That the outcome is unknown is not the word of a node that has crashed meanwhile.
         self.engine(peer)?;
         Ok(asked?)
-    }
-
-    async fn read(
-        &self,
-        peer: &Member,
-        streams: &[StreamId],
-        consistency: Consistency,
-        _: Duration,
-    ) -> Result<Shown, PeerError> {
-        let engine = self.engine(peer)?;
-        let shard = engine.shard_of(&streams[0]);
-        Ok(engine.read_here(shard, streams.to_vec(), consistency).await?)
-    }
-
-    async fn knows(
-        &self,
-        peer: &Member,
-        shard: ShardId,
-        command_id: CommandId,
-        _: Duration,
-    ) -> Result<bool, PeerError> {
-        Ok(self.engine(peer)?.knows_here(shard, command_id).await?)
     }
 
     async fn shards(&self, peer: &Member, _: Duration) -> Result<Vec<ShardStatus>, PeerError> {
