@@ -11,6 +11,8 @@
 //! command to the one that does. Aggregates and outcomes live in memory as far as they are in use,
 //! and in a [`store`] behind the log, so that a restart replays only what came after it.
 
+mod admission;
+mod ask;
 mod batch;
 mod dedup;
 // Public with `step`: the simulator is another shell around the same machine.
@@ -36,10 +38,7 @@ mod tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
@@ -48,28 +47,26 @@ use domain::{
     id::{CommandId, StreamId},
     shard::{ShardId, shard_of},
 };
-use events::Forwarded;
-use forward::{NoPeers, PeerError, Peers, left};
 use futures_util::future::{join_all, try_join_all};
 use infra::{
     clock::Clock,
     log::{EventLog, Offset},
     membership::{Member, View},
     position::Position,
-    retry::Policy,
-    telemetry::emit,
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    time::{Instant, timeout_at},
+    time::Instant,
 };
 
+use admission::Admission;
+pub(crate) use admission::{patiently, until_room};
+pub use ask::{Answered, Ask};
+use forward::{NoPeers, Peers};
 pub use listener::{Emitted, Listening};
 pub use outcome::{EventRef, Outcome};
 pub use precondition::Precondition;
-pub use request::{
-    Answer, Answered, Ask, Consistency, Found, ReadError, Shown, Submission, SubmitError,
-};
+pub use request::{Answer, Consistency, Found, ReadError, Shown, Submission, SubmitError};
 pub use shard::{Shard, ShardError};
 pub use snapshots::{Depot, DepotError};
 pub use status::{Phase, ShardStatus, ShardView};
@@ -113,6 +110,8 @@ pub struct Engine {
     shards: Arc<[Handle]>,
     node: Arc<str>,
     cluster: Cluster,
+    /// Of who must not take all there is.
+    admission: Option<Admission>,
 }
 
 struct Handle {
@@ -140,7 +139,8 @@ impl Engine {
                 (Handle { requests, status }, shard)
             })
             .unzip::<_, _, Vec<_>, Vec<_>>();
-        (Self { shards: handles.into(), node: node.name.as_str().into(), cluster }, shards)
+        let (handles, node) = (handles.into(), node.name.as_str().into());
+        (Self { shards: handles, node, cluster, admission: None }, shards)
     }
 
     /// Decides a command, here or where its shard is served, and waits until its outcome is
@@ -154,7 +154,13 @@ impl Engine {
         submission: impl Into<Arc<Submission>>,
         deadline: Instant,
     ) -> Result<Answer, SubmitError> {
-        match self.ask_owner(&Ask::Submit(submission.into()), deadline).await? {
+        let ask = Ask::Submit(submission.into());
+        let wanted = [self.wanted(&ask)];
+        let answered = until_room(|| async {
+            let _place = self.enter(&wanted).await?;
+            self.ask_owner(&ask, deadline).await
+        });
+        match answered.await? {
             Answered::Submitted(answer) => Ok(answer),
             // Nobody answers a question with the answer of another one.
             Answered::Shown(_) | Answered::Known(_) => Err(SubmitError::Unknown),
@@ -195,12 +201,14 @@ impl Engine {
         consistency: Consistency,
     ) -> Result<(Snapshot<Arc<A>>, Position), ReadError> {
         let shard = self.shard_of(stream);
+        // Who shows one thing to many must not keep them waiting for room.
+        let _place = self.try_enter(shard)?;
         let shown = self.read_shard(shard, vec![stream.clone()], consistency).await?;
         let snapshot = shown.snapshots.first().ok_or(ReadError::NotServed)?;
         Ok((snapshot.of().ok_or(ReadError::WrongStream)?, shown.at))
     }
 
-    /// [`Engine::read`] of several streams of any kinds, one round per shard.
+    /// [`Engine::read`] of several streams of any kinds, one round per shard: of all, or of none.
     ///
     /// # Errors
     /// As [`Engine::read`], for the first stream that has one.
@@ -213,12 +221,18 @@ impl Engine {
         for stream in streams {
             by_shard.entry(self.shard_of(stream)).or_default().push(stream.clone());
         }
-        let rounds = by_shard.into_iter().map(|(shard, wanted)| async move {
-            let shown = self.read_shard(shard, wanted.clone(), consistency).await?;
-            Ok::<_, ReadError>(wanted.into_iter().zip(shown.snapshots))
-        });
-        let rounds = try_join_all(rounds).await?;
-        Ok(Found(rounds.into_iter().flatten().collect()))
+        let wanted: Vec<_> =
+            by_shard.iter().map(|(shard, streams)| (*shard, streams.len())).collect();
+        until_room(|| async {
+            let _places = self.enter(&wanted).await?;
+            let rounds = by_shard.iter().map(|(shard, streams)| async move {
+                let shown = self.read_shard(*shard, streams.clone(), consistency).await?;
+                Ok::<_, ReadError>(streams.iter().cloned().zip(shown.snapshots))
+            });
+            let rounds = try_join_all(rounds).await?;
+            Ok::<_, ReadError>(Found(rounds.into_iter().flatten().collect()))
+        })
+        .await
     }
 
     async fn read_shard(
@@ -241,98 +255,10 @@ impl Engine {
     /// When the shard is not served.
     pub async fn knows(&self, stream: &StreamId, command_id: CommandId) -> Result<bool, ReadError> {
         let ask = Ask::Knows { shard: self.shard_of(stream), command_id };
+        let _place = self.enter(&[self.wanted(&ask)]).await?;
         match self.ask_owner(&ask, Instant::now() + READ_WAIT_MAX).await? {
             Answered::Known(known) => Ok(known),
             Answered::Submitted(_) | Answered::Shown(_) => Err(ReadError::NotServed),
-        }
-    }
-
-    /// Asks without asking another node.
-    ///
-    /// # Errors
-    /// When there is no answer; [`SubmitError::NotOwner`] if the shard is not served here.
-    pub async fn ask_here(&self, ask: Ask, deadline: Instant) -> Result<Answered, SubmitError> {
-        let (sender, answer) = oneshot::channel();
-        let joined = Arc::<AtomicBool>::default();
-        let handle = self.handle(self.shard_asked(&ask));
-        let leaves_a_trace = matches!(ask, Ask::Submit(_));
-        let reply = shard::Reply { sender, joined: Arc::clone(&joined) };
-        handle.requests.try_send(shard::Request::Ask { ask, reply }).map_err(refused)?;
-        match timeout_at(deadline, answer).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) | Err(_) if !leaves_a_trace => Err(SubmitError::NotOwner),
-            Err(_elapsed) if joined.load(Ordering::Relaxed) => Err(SubmitError::UnderWay),
-            Ok(Err(_)) | Err(_) => Err(SubmitError::Unknown),
-        }
-    }
-
-    pub(crate) fn shard_asked(&self, ask: &Ask) -> ShardId {
-        match ask {
-            Ask::Submit(submission) => self.shard_of(&submission.stream),
-            Ask::Read { shard, .. } | Ask::Knows { shard, .. } => *shard,
-        }
-    }
-
-    /// Asks the owner of a shard, whoever that is by then, until there is an answer: this node
-    /// (`None`) or another one.
-    async fn ask_owner(&self, ask: &Ask, deadline: Instant) -> Result<Answered, SubmitError> {
-        let shard = self.shard_asked(ask);
-        // Mostly this node owns the shard, and needs to know no more.
-        if self.owns(shard) {
-            match self.ask_here(ask.clone(), deadline).await {
-                Err(SubmitError::NotOwner) => {}
-                answered => return answered,
-            }
-        }
-        let mut view = self.cluster.view.clone();
-        let mut waits = OWNER_SOUGHT.waits();
-        let mut maybe_reached = false;
-        loop {
-            let owner = view.borrow_and_update().owner(shard).cloned();
-            let asked = match &owner {
-                None => Err(SubmitError::NotOwner.into()),
-                Some(owner) if self.is_this(owner) => {
-                    self.ask_here(ask.clone(), deadline).await.map_err(PeerError::from)
-                }
-                Some(owner) if !ask.is_known_to(owner) => Err(SubmitError::OwnerOutdated.into()),
-                Some(owner) => tokio::select! {
-                    asked = self.cluster.peers.ask(owner, ask, left(deadline)) => {
-                        let result = match &asked {
-                            Ok(_) => "answered",
-                            Err(PeerError::Refused(_)) => "refused",
-                            Err(PeerError::Unreachable(_)) => "unreachable",
-                        };
-                        emit(Forwarded { question: ask.name(), result });
-                        asked
-                    }
-                    // It was stopped or cut off, and the shard has gone to another one.
-                    () = until_moved(view.clone(), shard, owner) => {
-                        emit(Forwarded { question: ask.name(), result: "moved" });
-                        maybe_reached = true;
-                        continue;
-                    }
-                },
-            };
-            match asked {
-                Ok(answer) => return Ok(answer),
-                Err(PeerError::Refused(SubmitError::NotOwner)) => {}
-                Err(PeerError::Refused(SubmitError::ShuttingDown))
-                    if owner.is_some_and(|owner| !self.is_this(&owner)) => {}
-                Err(PeerError::Refused(error)) => return Err(error.after(maybe_reached)),
-                Err(PeerError::Unreachable(error)) => {
-                    tracing::debug!(%shard, %error, "the owner of shard {shard} does not answer");
-                    maybe_reached = true;
-                }
-            }
-            let wait = tokio::time::sleep(waits.next_wait().unwrap_or_default());
-            tokio::select! {
-                Ok(()) = view.changed() => {}
-                () = wait => {}
-                () = tokio::time::sleep_until(deadline) => {}
-            }
-            if Instant::now() >= deadline {
-                return Err(SubmitError::NotOwner.after(maybe_reached));
-            }
         }
     }
 
@@ -412,31 +338,8 @@ impl Engine {
     }
 }
 
-/// Waits until another node should own the shard.
-async fn until_moved(mut view: watch::Receiver<View>, shard: ShardId, from: &Member) {
-    let moved = |view: &View| view.owner(shard).is_some_and(|owner| owner.node != from.node);
-    let closed = view.wait_for(moved).await.is_err();
-    if closed {
-        std::future::pending::<()>().await;
-    }
-}
-
 /// How long an operator's question waits for a node that may be away.
 const PEER_STATUS_WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// How often a shard's owner is asked again that did not answer or had not claimed yet.
-const OWNER_SOUGHT: Policy = Policy {
-    tries_max: None,
-    wait_min: Duration::from_millis(5),
-    wait_max: Duration::from_millis(100),
-};
-
 /// Reads wait for a take-over to end, not longer.
 pub(crate) const READ_WAIT_MAX: Duration = Duration::from_secs(5);
-
-fn refused<T>(error: mpsc::error::TrySendError<T>) -> SubmitError {
-    match error {
-        mpsc::error::TrySendError::Full(_) => SubmitError::Busy,
-        mpsc::error::TrySendError::Closed(_) => SubmitError::ShuttingDown,
-    }
-}

@@ -5,7 +5,6 @@
 //! look things up for a command, but never decide: every no that depends on state comes from the
 //! engine, which stores it under the request's key.
 
-mod admission;
 mod answer;
 mod api_keys;
 mod batch;

@@ -70,7 +70,6 @@ impl Service {
             gate: meeting
                 .as_ref()
                 .map(|meeting| Gate::new(PeerKey::new(&meeting.secret), &node.name, clock.clone())),
-            requests_max: http.requests_max,
             open_checkouts_max,
         });
         let rear = Rear {

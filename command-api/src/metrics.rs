@@ -37,11 +37,6 @@ static SETTLED: Counter = Counter::new(
     "Events with parked steps that are done after all, by process",
 );
 
-static CROWDED: Counter = Counter::new(
-    "tradewind_command_crowded_total",
-    "Requests refused because their shard had its share of waiting ones, by shard",
-);
-
 static PROVIDER_CALL_SECONDS: Histogram = Histogram::new(
     "tradewind_payment_call_seconds",
     "Time that a call to a payment provider took, by provider, operation and outcome",
@@ -61,17 +56,6 @@ static WEBHOOKS_IGNORED: Counter = Counter::new(
 
 fn label(shard: ShardId) -> [(&'static str, String); 1] {
     [("shard", shard.to_string())]
-}
-
-/// A shard has as many requests waiting for it as it may have.
-pub(crate) struct ShardCrowded {
-    pub(crate) shard: ShardId,
-}
-
-impl Event for ShardCrowded {
-    fn emit(self) {
-        CROWDED.add(&label(self.shard), 1);
-    }
 }
 
 /// A provider has told something that we do not know.

@@ -47,7 +47,7 @@ pub(crate) struct Rear {
     pub(crate) draining: Shutdown,
     pub(crate) store: config::Store,
     pub(crate) snapshots: config::Snapshots,
-    /// That other nodes let in, as this one does.
+    /// That may be under way at once, here and at each other node.
     pub(crate) requests_max: usize,
     pub(crate) clock: Clock,
     /// Filled once the log has been reached.
@@ -85,7 +85,7 @@ impl Rear {
         }
         let stores = Stores::on_disk(&self.store, log.shard_count()).with_depot(depot);
         let (engine, shards) = Engine::new(&log, &self.node, &self.clock, cluster, &stores);
-        self.engine.fill(engine.clone());
+        self.engine.fill(engine.admitting(self.requests_max));
         if let Some(ownership) = ownership {
             let (engine, log) = (engine.clone(), Arc::clone(&log));
             let ready = async move { engine.caught_up(&*log).await };

@@ -169,13 +169,12 @@ impl World {
             desk: desk.clone(),
             webhook_secret: Some(WebhookSecret::parse(WEBHOOK_SECRET).unwrap()),
             gate: None,
-            requests_max: limits.requests_max,
             open_checkouts_max,
         });
         let node = Node { name: "test".to_owned(), url: "http://127.0.0.1".to_owned() };
         let cluster = Cluster::alone(&node);
         let (engine, shards) = Engine::new(&log, &node, &clock, cluster, &stores);
-        slot.fill(engine.clone());
+        slot.fill(engine.admitting(limits.requests_max));
         let managers = Managers {
             engine: engine.clone(),
             log: Arc::clone(&log),

@@ -79,6 +79,10 @@ static SNAPSHOT_BYTES: Gauge =
     Gauge::new("tradewind_store_snapshot_bytes", "Size of the last snapshot that this node left");
 static SNAPSHOT_SECONDS: Histogram =
     Histogram::new("tradewind_store_snapshot_seconds", "Time that leaving a snapshot took");
+static CROWDED: Counter = Counter::new(
+    "tradewind_command_crowded_total",
+    "Requests refused because their shard had its share of waiting ones, by shard",
+);
 static UNREADABLE_ENTRIES: Counter = Counter::new(
     "tradewind_store_unreadable_entries_total",
     "Entries of the store that could not be decoded, by shard and table: state, outcome or deadline",
@@ -199,6 +203,17 @@ impl Event for RecordsRead {
     fn emit(self) {
         let records = u64::try_from(self.records).unwrap_or(u64::MAX);
         RECORDS_READ.add(&[label(self.shard)], records);
+    }
+}
+
+/// A shard has as many requests waiting for it as it may have.
+pub(super) struct ShardCrowded {
+    pub(super) shard: ShardId,
+}
+
+impl Event for ShardCrowded {
+    fn emit(self) {
+        CROWDED.add(&[label(self.shard)], 1);
     }
 }
 

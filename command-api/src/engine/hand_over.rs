@@ -3,7 +3,7 @@
 use domain::shard::ShardId;
 use infra::{log::EventLog, membership::View};
 
-use super::{Engine, OWNER_SOUGHT, Phase, ShardStatus};
+use super::{Engine, Phase, ShardStatus, ask::OWNER_SOUGHT};
 
 impl Engine {
     /// Whether this node is there for shards, be it without one.

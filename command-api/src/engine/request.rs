@@ -6,57 +6,12 @@ use domain::{
     Command, Listed,
     addressed::Addressed,
     id::{CausationId, CommandId, CorrelationId, StreamId},
-    shard::ShardId,
     timestamp::Timestamp,
 };
 use infra::{log::record::RequestHash, position::Position};
 use serde::{Deserialize, Serialize};
 
 use super::{Outcome, Precondition, Snapshot};
-
-/// What is asked of a shard's owner, be it this node or another one. It can be asked again.
-#[derive(Clone, Debug)]
-pub enum Ask {
-    Submit(Arc<Submission>),
-    /// All of one shard.
-    Read {
-        shard: ShardId,
-        streams: Vec<StreamId>,
-        consistency: Consistency,
-    },
-    Knows {
-        shard: ShardId,
-        command_id: CommandId,
-    },
-}
-
-impl Ask {
-    /// What metrics call it.
-    pub(super) const fn name(&self) -> &'static str {
-        match self {
-            Self::Submit(_) => "submit",
-            Self::Read { .. } => "read",
-            Self::Knows { .. } => "knows",
-        }
-    }
-
-    /// One that asks for five hundred streams at once is as much work as many that ask for one.
-    pub(crate) fn weight(&self) -> usize {
-        match self {
-            Self::Submit(_) | Self::Knows { .. } => 1,
-            Self::Read { streams, .. } => streams.len(),
-        }
-    }
-}
-
-/// What an [`Ask`] is answered with, each by its own kind.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(untagged)]
-pub enum Answered {
-    Submitted(Answer),
-    Shown(Shown),
-    Known(bool),
-}
 
 /// A command on its way to its stream.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -16,16 +16,12 @@ use infra::auth::{Found, Inquiry, KeyDirectory, KeyRecord, Unavailable};
 use secrecy::SecretString;
 use tokio::time::Instant;
 
-use super::{
-    admission::Admission,
-    state::{EngineSlot, until_room},
-};
-use crate::engine::{Consistency, Engine, ReadError};
+use super::state::EngineSlot;
+use crate::engine::{Consistency, Engine, ReadError, until_room};
 use proofs::Proofs;
 
 pub(super) struct EngineDirectory {
     engine: EngineSlot,
-    admission: Admission,
     /// What keys are signed with.
     signing: SecretString,
     proofs: Proofs,
@@ -43,8 +39,8 @@ impl KeyDirectory for EngineDirectory {
 }
 
 impl EngineDirectory {
-    pub(super) fn new(engine: EngineSlot, admission: Admission, signing: SecretString) -> Self {
-        Self { engine, admission, signing, proofs: Proofs::default() }
+    pub(super) fn new(engine: EngineSlot, signing: SecretString) -> Self {
+        Self { engine, signing, proofs: Proofs::default() }
     }
 
     async fn find_now(&self, engine: &Engine, inquiry: &Inquiry<'_>) -> Result<Found, ReadError> {
@@ -70,7 +66,6 @@ impl EngineDirectory {
         consistency: Consistency,
     ) -> Result<Found, ReadError> {
         let as_of = Instant::now();
-        let _place = self.admission.try_enter(engine, &[(engine.shard_of(&id.stream()), 1)])?;
         let (snapshot, at) = engine.show::<ApiKey>(&id, consistency).await?;
         let found = |record| Found { record, as_of, seen: at.entries().next() };
         let key = snapshot.state;

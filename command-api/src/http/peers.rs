@@ -17,11 +17,10 @@ use infra::{
     membership::seal::{Doubt, Gate, Tag},
     telemetry::{Event, emit, metric::Counter},
 };
-use tokio::time::Instant;
 
 use super::state::AppState;
 use crate::engine::{
-    Answered, Ask, Engine, READ_WAIT_MAX, ShardStatus, Shown, Submission, SubmitError,
+    Answered, Ask, READ_WAIT_MAX, ShardStatus, Shown, Submission, SubmitError,
     forward::{
         ANSWER_SEAL, BODY_BYTES_MAX, KNOWS_PATH, KnowsRequest, READ_PATH, ReadRequest, SEAL,
         SHARDS_PATH, SUBMIT_PATH, SubmitRequest,
@@ -107,7 +106,8 @@ async fn submit(
     Json(request): Json<SubmitRequest<Submission>>,
 ) -> Asked<Answered> {
     let wait = Duration::from_millis(request.wait_millis).min(WAIT_MAX);
-    answer(app.engine.get()?, &app, Ask::Submit(Arc::new(request.submission)), wait).await
+    let ask = Ask::Submit(Arc::new(request.submission));
+    Ok(Json(app.engine.get()?.answer(ask, wait).await))
 }
 
 async fn read(
@@ -122,7 +122,8 @@ async fn read(
     if streams.iter().any(|stream| engine.shard_of(stream) != shard) {
         return Err(Problem::bad_request("several_shards", "the streams are of several shards"));
     }
-    answer(engine, &app, Ask::Read { shard, streams, consistency }, READ_WAIT_MAX).await
+    let ask = Ask::Read { shard, streams, consistency };
+    Ok(Json(engine.answer(ask, READ_WAIT_MAX).await))
 }
 
 async fn knows(
@@ -134,16 +135,7 @@ async fn knows(
         return Err(Problem::bad_request("unknown_shard", "there is no such shard"));
     }
     let ask = Ask::Knows { shard: ShardId::new(shard), command_id };
-    answer(engine, &app, ask, READ_WAIT_MAX).await
-}
-
-async fn answer(engine: &Engine, app: &AppState, ask: Ask, wait: Duration) -> Asked<Answered> {
-    let wanted = [(engine.shard_asked(&ask), ask.weight())];
-    let _place = match app.admission.enter(engine, &wanted).await {
-        Ok(place) => place,
-        Err(busy) => return Ok(Json(Err(busy))),
-    };
-    Ok(Json(engine.ask_here(ask, Instant::now() + wait).await))
+    Ok(Json(engine.answer(ask, READ_WAIT_MAX).await))
 }
 
 async fn shards(State(app): State<AppState>) -> Asked<Vec<ShardStatus>> {

@@ -1,7 +1,7 @@
 //! What handlers work with, and the one way to hand a command to the engine.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -14,13 +14,9 @@ use domain::{
 };
 use infra::{auth::Authenticator, clock::Clock, http::problem::Problem, membership::seal::Gate};
 use secrecy::SecretString;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
-use super::{
-    admission::{Admission, patient_request},
-    directory::EngineDirectory,
-    open_checkouts::OpenCheckouts,
-};
+use super::{directory::EngineDirectory, open_checkouts::OpenCheckouts};
 use crate::{
     engine::{
         Answer, Answered, Ask, Consistency, Engine, Found, ReadError, Snapshot, Submission,
@@ -28,9 +24,6 @@ use crate::{
     },
     payment::{Desk, WebhookSecret},
 };
-
-/// How long who is patient waits until it asks another node again that has no room.
-const BUSY_WAIT: Duration = Duration::from_millis(50);
 
 /// How long a glance may take: less than what it spares.
 const GLANCE_WAIT_MAX: Duration = Duration::from_millis(50);
@@ -40,7 +33,7 @@ const GLANCE_WAIT_MAX: Duration = Duration::from_millis(50);
 pub struct EngineSlot(Arc<OnceLock<Engine>>);
 
 impl EngineSlot {
-    /// Opens the doors. Only the first engine counts.
+    /// Opens the doors. Only the first engine counts, which should be one that [`Engine::admitting`] made.
     pub fn fill(&self, engine: Engine) {
         self.0.get_or_init(|| engine);
     }
@@ -63,7 +56,6 @@ impl EngineSlot {
 #[derive(Clone)]
 pub struct AppState {
     pub(super) engine: EngineSlot,
-    pub(super) admission: Admission,
     pub(super) authenticator: Authenticator,
     pub(super) clock: Clock,
     pub(super) cart_token_secret: SecretString,
@@ -83,8 +75,6 @@ pub struct Ingredients {
     pub desk: Desk,
     pub webhook_secret: Option<WebhookSecret>,
     pub gate: Option<Gate>,
-    /// Requests under way at once, of which each shard has its share.
-    pub requests_max: usize,
     /// Checkouts that guests behind one address may have open.
     pub open_checkouts_max: usize,
 }
@@ -93,10 +83,8 @@ impl AppState {
     #[must_use]
     pub fn new(ingredients: Ingredients) -> Self {
         let Ingredients { engine, clock, auth, desk, webhook_secret, gate, .. } = ingredients;
-        let admission = Admission::new(ingredients.requests_max);
         let secret = auth.cart_token_secret;
-        let directory = EngineDirectory::new(engine.clone(), admission.clone(), secret.clone());
-        let directory = Arc::new(directory);
+        let directory = Arc::new(EngineDirectory::new(engine.clone(), secret.clone()));
         let authenticator = Authenticator::new(
             auth.operator_key_sha256,
             directory,
@@ -105,7 +93,6 @@ impl AppState {
         );
         Self {
             engine,
-            admission,
             authenticator,
             clock,
             cart_token_secret: secret,
@@ -122,13 +109,7 @@ impl AppState {
         deadline: Instant,
     ) -> Result<Answer, SubmitError> {
         let Ok(engine) = self.engine.get() else { return Err(SubmitError::NotOwner) };
-        let shard = engine.shard_of(submission.stream());
-        let submission = Arc::new(submission);
-        until_room(|| async {
-            let _place = self.admission.enter(engine, &[(shard, 1)]).await?;
-            engine.submit(Arc::clone(&submission), deadline).await
-        })
-        .await
+        engine.submit(submission, deadline).await
     }
 
     /// [`Engine::knows`].
@@ -137,10 +118,7 @@ impl AppState {
         stream: &StreamId,
         command_id: CommandId,
     ) -> Result<bool, Problem> {
-        let engine = self.engine.get()?;
-        let place = self.admission.enter(engine, &[(engine.shard_of(stream), 1)]).await;
-        let _place = place.map_err(problem)?;
-        engine.knows(stream, command_id).await.map_err(unread)
+        self.engine.get()?.knows(stream, command_id).await.map_err(unread)
     }
 
     pub(super) fn shard_count(&self) -> Result<u32, Problem> {
@@ -180,36 +158,8 @@ impl AppState {
     /// All of these streams, or none, of all shards that are asked, or of none: each is asked for once,
     /// however often it is named.
     pub(super) async fn read_many(&self, streams: BTreeSet<StreamId>) -> Result<Found, Problem> {
-        let engine = self.engine.get()?;
-        let mut weights = BTreeMap::<_, usize>::new();
-        for stream in &streams {
-            *weights.entry(engine.shard_of(stream)).or_default() += 1;
-        }
-        let weights: Vec<_> = weights.into_iter().collect();
-        let found = until_room(|| async {
-            let _places = self.admission.enter(engine, &weights).await?;
-            engine.read_many(&streams, Consistency::Linearizable).await
-        });
+        let found = self.engine.get()?.read_many(&streams, Consistency::Linearizable);
         found.await.map_err(unread)
-    }
-}
-
-/// Lines of batches ask again while there is no room, as the node tells that serves the shard.
-pub(super) async fn until_room<T, E, F>(ask: impl Fn() -> F + Send) -> Result<T, E>
-where
-    E: From<SubmitError> + Copy + PartialEq,
-    F: Future<Output = Result<T, E>> + Send,
-{
-    loop {
-        match (ask().await, patient_request()) {
-            (Err(error), Some(request))
-                if error == SubmitError::Busy.into()
-                    && Instant::now() + BUSY_WAIT < request.deadline =>
-            {
-                sleep(BUSY_WAIT).await;
-            }
-            (answered, _) => return answered,
-        }
     }
 }
 

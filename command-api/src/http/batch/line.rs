@@ -22,7 +22,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tower::ServiceExt;
 
-use super::{super::admission::patiently, order::Touches};
+use super::order::Touches;
+use crate::engine::patiently;
 
 /// Who sends the batch, in which request.
 #[derive(Clone)]

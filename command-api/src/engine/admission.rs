@@ -1,0 +1,186 @@
+//! How many requests may wait for one shard: its share of all that may be under way.
+//!
+//! A request weighs as much as it has streams in the shard: one that asks for five hundred at once
+//! is as much work as many that ask for one.
+//!
+//! A shard whose log does not answer keeps those who ask for it waiting until their deadlines. Were
+//! there only the limit on all requests, they would soon be all there are, and a slow shard would
+//! stop the others. So each shard has its share, and who comes on top of it is told at once. Lines of a
+//! batch wait for room instead: their number is bounded by the batch, which reads no more of them.
+//!
+//! **Invariant:** requests that wait for some shards leave to each other shard its share.
+
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use domain::shard::ShardId;
+use infra::{http::trace::RequestContext, telemetry::emit};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep, timeout_at},
+};
+
+use super::{Engine, SubmitError, events::ShardCrowded};
+
+/// How long who is patient waits until it asks another node again that has no room.
+const BUSY_WAIT: Duration = Duration::from_millis(50);
+
+tokio::task_local! {
+    static PATIENT: ();
+}
+
+/// Whatever `future` asks for waits until there is room, or the request's time is over.
+pub(crate) async fn patiently<F: Future>(future: F) -> F::Output {
+    PATIENT.scope((), future).await
+}
+
+/// The request that this task answers, if it waits until there is room: also for room at another node,
+/// which cannot tell when there is some.
+fn patient_request() -> Option<RequestContext> {
+    PATIENT.try_with(|()| ()).ok().and_then(|()| RequestContext::current())
+}
+
+/// Who is patient asks again while there is no room, as the node tells that serves the shard.
+pub(crate) async fn until_room<T, E, F>(ask: impl Fn() -> F + Send) -> Result<T, E>
+where
+    E: From<SubmitError> + Copy + PartialEq,
+    F: Future<Output = Result<T, E>> + Send,
+{
+    loop {
+        match (ask().await, patient_request()) {
+            (Err(error), Some(request))
+                if error == SubmitError::Busy.into()
+                    && Instant::now() + BUSY_WAIT < request.deadline =>
+            {
+                sleep(BUSY_WAIT).await;
+            }
+            (answered, _) => return answered,
+        }
+    }
+}
+
+impl Engine {
+    /// This engine for clients and other nodes: so many of their requests may wait for its shards.
+    #[must_use]
+    pub fn admitting(&self, requests_max: usize) -> Self {
+        let share = (requests_max / self.shards.len().max(1)).max(1);
+        let crowds = self.shards.iter().map(|_| Crowd::default()).collect();
+        Self { admission: Some(Admission { share, crowds }), ..self.clone() }
+    }
+
+    /// Places in all of these shards, or in none: nobody holds room in one while waiting for another.
+    ///
+    /// Whoever comes while there is room gets it, however much it needs: so what is heavier than a
+    /// share is served too, and a shard's share is exceeded by one request at most.
+    ///
+    /// # Errors
+    /// [`SubmitError::Busy`]: the share of one of them is taken.
+    pub(super) async fn enter(
+        &self,
+        wanted: &[(ShardId, usize)],
+    ) -> Result<Vec<Place>, SubmitError> {
+        let Some(admission) = &self.admission else { return Ok(Vec::new()) };
+        let mut told_of = None;
+        loop {
+            let full = match admission.take_all(wanted) {
+                Ok(places) => {
+                    // There may be room for more than one.
+                    admission.pass_on(told_of);
+                    return Ok(places);
+                }
+                Err(Full(shard)) => shard,
+            };
+            if told_of != Some(full) {
+                admission.pass_on(told_of);
+            }
+            let Some(request) = patient_request() else { return Err(busy(full)) };
+            let left = admission.crowd(full).left.notified();
+            if timeout_at(request.deadline, left).await.is_err() {
+                return Err(busy(full));
+            }
+            told_of = Some(full);
+        }
+    }
+
+    /// [`Engine::enter`] without waiting, whoever asks.
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) fn try_enter(&self, shard: ShardId) -> Result<Vec<Place>, SubmitError> {
+        let Some(admission) = &self.admission else { return Ok(Vec::new()) };
+        admission.take_all(&[(shard, 1)]).map_err(|Full(shard)| busy(shard))
+    }
+}
+
+/// Counts who waits. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Admission {
+    share: usize,
+    /// By shard.
+    crowds: Arc<[Crowd]>,
+}
+
+/// Who waits for a shard.
+#[derive(Default)]
+struct Crowd {
+    weight: AtomicUsize,
+    /// Somebody has left.
+    left: Notify,
+}
+
+/// Somebody waits for a shard; dropping it makes room.
+pub(super) struct Place {
+    admission: Admission,
+    shard: ShardId,
+    weight: usize,
+}
+
+struct Full(ShardId);
+
+impl Admission {
+    fn take_all(&self, wanted: &[(ShardId, usize)]) -> Result<Vec<Place>, Full> {
+        wanted.iter().map(|(shard, weight)| self.take(*shard, *weight)).collect()
+    }
+
+    fn take(&self, shard: ShardId, weight: usize) -> Result<Place, Full> {
+        // Who waits comes at once when somebody leaves: the others need room of their own.
+        let kept_free = if patient_request().is_some() { self.share / 4 } else { 0 };
+        let share = self.share - kept_free;
+        let more = |before: usize| (before < share).then(|| before.saturating_add(weight));
+        let taken = &self.crowd(shard).weight;
+        let taken = taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        taken.map_err(|_full| Full(shard))?;
+        Ok(Place { admission: self.clone(), shard, weight })
+    }
+
+    /// Wakes the next one who waits for a shard about whose room this one was told.
+    fn pass_on(&self, told_of: Option<ShardId>) {
+        if let Some(shard) = told_of {
+            self.crowd(shard).left.notify_one();
+        }
+    }
+
+    fn crowd(&self, shard: ShardId) -> &Crowd {
+        let index = usize::try_from(shard.index()).unwrap_or(usize::MAX);
+        &self.crowds[index]
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let crowd = self.admission.crowd(self.shard);
+        crowd.weight.fetch_sub(self.weight, Ordering::Relaxed);
+        crowd.left.notify_one();
+    }
+}
+
+fn busy(shard: ShardId) -> SubmitError {
+    emit(ShardCrowded { shard });
+    SubmitError::Busy
+}
