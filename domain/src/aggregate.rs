@@ -1,5 +1,5 @@
-//! What every aggregate is. One trait ties together what belongs together; [`crate::model`] lists the
-//! aggregates that there are.
+//! What every aggregate is. One trait ties together what belongs together: how the state follows from
+//! events, what is decided, and what it is called. `lib.rs` lists the aggregates that there are.
 
 use std::fmt::{Debug, Display};
 
@@ -7,31 +7,21 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{timestamp::Timestamp, upcast::Upcast};
 
-/// One kind of stream: its state, which is the fold of its events, and all the rules about it,
-/// synchronous and pure.
-pub trait Aggregate:
+/// A state that is the fold of its events.
+pub trait Evolve:
     Clone + Debug + Default + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static
 {
-    /// What the ids of its streams and the types of its events begin with. Stored, so never renamed.
-    const NAME: &'static str;
-
-    /// Grows with each change of what `evolve` makes of events and of the form that the state is stored
-    /// in: states of another version are folded anew from the log. A test of the state store tells
-    /// when that was forgotten.
-    const STATE_VERSION: u32;
-
-    /// How the data of events that older releases wrote becomes that of today's.
-    const UPCASTS: &'static [Upcast] = &[];
-
-    /// The key of a stream.
-    type Id: Display;
-    type Command: Clone + Debug + PartialEq + Serialize + DeserializeOwned + Send + Sync;
     /// A stored format, as `{"type": .., "data": ..}`.
     type Event: Clone + Debug + PartialEq + Serialize + DeserializeOwned + Send + Sync;
-    type Rejection: Refusal;
 
     /// Copies what happened into the state. Never fails: `decide` has refused what could.
     fn evolve(&mut self, event: &Self::Event);
+}
+
+/// All the rules about a state, synchronous and pure.
+pub trait Decide: Evolve {
+    type Command: Clone + Debug + PartialEq + Serialize + DeserializeOwned + Send + Sync;
+    type Rejection: Refusal;
 
     /// The events that `command` causes in this state at this time; none if it is already so.
     ///
@@ -53,6 +43,23 @@ pub trait Aggregate:
     fn expire() -> Option<Self::Command> {
         None
     }
+}
+
+/// One kind of stream.
+pub trait Aggregate: Decide {
+    /// What the ids of its streams and the types of its events begin with. Stored, so never renamed.
+    const NAME: &'static str;
+
+    /// Grows with each change of what `evolve` makes of events and of the form that the state is stored
+    /// in: states of another version are folded anew from the log. A test of the state store tells
+    /// when that was forgotten.
+    const STATE_VERSION: u32;
+
+    /// How the data of events that older releases wrote becomes that of today's.
+    const UPCASTS: &'static [Upcast] = &[];
+
+    /// The key of a stream.
+    type Id: Display;
 
     /// One of every event with all of its fields, as the golden files hold them; where fields were
     /// added, the shape without them first.

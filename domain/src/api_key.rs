@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    aggregate::{Aggregate, Refusal, RejectionKind},
+    aggregate::{Aggregate, Decide, Evolve, Refusal, RejectionKind},
     id::{ApiKeyId, StreamId},
     timestamp::Timestamp,
     upcast::{Data, Upcast},
@@ -82,15 +82,8 @@ pub struct Issued {
     pub expires_at: Option<Timestamp>,
 }
 
-impl Aggregate for ApiKey {
-    const NAME: &'static str = "api_key";
-    const STATE_VERSION: u32 = 1;
-    const UPCASTS: &'static [Upcast] = &[Upcast { event: "issued", from: 1, lift: name_the_hash }];
-
-    type Id = ApiKeyId;
-    type Command = Command;
+impl Evolve for ApiKey {
     type Event = Event;
-    type Rejection = Rejection;
 
     fn evolve(&mut self, event: &Event) {
         match event.clone() {
@@ -100,6 +93,11 @@ impl Aggregate for ApiKey {
             Event::Revoked {} => self.revoked = true,
         }
     }
+}
+
+impl Decide for ApiKey {
+    type Command = Command;
+    type Rejection = Rejection;
 
     /// What was issued stays as it is, and revoking is final.
     fn decide(&self, command: &Command, now: Timestamp) -> Result<Vec<Event>, Rejection> {
@@ -112,6 +110,14 @@ impl Aggregate for ApiKey {
             Command::Revoke => Ok(vec![Event::Revoked {}]),
         }
     }
+}
+
+impl Aggregate for ApiKey {
+    const NAME: &'static str = "api_key";
+    const STATE_VERSION: u32 = 1;
+    const UPCASTS: &'static [Upcast] = &[Upcast { event: "issued", from: 1, lift: name_the_hash }];
+
+    type Id = ApiKeyId;
 
     #[cfg(any(test, feature = "testing"))]
     fn samples() -> Vec<Event> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeSeed};
 
 use crate::{
-    aggregate::{Aggregate, Refusal, RejectionKind},
+    aggregate::{Aggregate, Decide, Evolve, Refusal, RejectionKind},
     api_key::ApiKey,
     cart::Cart,
     order::Order,
@@ -98,7 +98,7 @@ macro_rules! aggregates {
                 match self { $(Self::$variant => State::$variant(Arc::default())),+ }
             }
 
-            /// [`Aggregate::expire`].
+            /// [`Decide::expire`].
             #[must_use]
             pub fn expire(self) -> Option<Command> {
                 match self {
@@ -109,7 +109,7 @@ macro_rules! aggregates {
 
         /// A command for any aggregate.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-        pub enum Command { $($variant(<$aggregate as Aggregate>::Command)),+ }
+        pub enum Command { $($variant(<$aggregate as Decide>::Command)),+ }
 
         impl Command {
             #[must_use]
@@ -120,7 +120,7 @@ macro_rules! aggregates {
 
         /// An event of any aggregate.
         #[derive(Clone, Debug, PartialEq)]
-        pub enum Event { $($variant(<$aggregate as Aggregate>::Event)),+ }
+        pub enum Event { $($variant(<$aggregate as Evolve>::Event)),+ }
 
         impl Event {
             #[must_use]
@@ -208,7 +208,7 @@ macro_rules! aggregates {
         /// A refusal by any aggregate.
         #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
         pub enum Rejection {
-            $(#[error(transparent)] $variant(<$aggregate as Aggregate>::Rejection),)+
+            $(#[error(transparent)] $variant(<$aggregate as Decide>::Rejection),)+
             /// A command was sent to a stream of another kind: a bug of the caller.
             #[error("the command does not belong to this kind of stream")]
             WrongStream,

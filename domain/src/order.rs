@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    aggregate::{Aggregate, Refusal, RejectionKind},
+    aggregate::{Aggregate, Decide, Evolve, Refusal, RejectionKind},
     cart::Checkout,
     id::{CartId, OrderId, PaymentId, Sku, StreamId},
     money::Money,
@@ -91,14 +91,8 @@ impl Status {
     }
 }
 
-impl Aggregate for Order {
-    const NAME: &'static str = "order";
-    const STATE_VERSION: u32 = 1;
-
-    type Id = OrderId;
-    type Command = Command;
+impl Evolve for Order {
     type Event = Event;
-    type Rejection = Rejection;
 
     fn evolve(&mut self, event: &Event) {
         match event {
@@ -113,6 +107,11 @@ impl Aggregate for Order {
             Event::Rejected { .. } => self.status = Status::Rejected,
         }
     }
+}
+
+impl Decide for Order {
+    type Command = Command;
+    type Rejection = Rejection;
 
     fn decide(&self, command: &Command, _now: Timestamp) -> Result<Vec<Event>, Rejection> {
         match command {
@@ -129,6 +128,13 @@ impl Aggregate for Order {
             }
         }
     }
+}
+
+impl Aggregate for Order {
+    const NAME: &'static str = "order";
+    const STATE_VERSION: u32 = 1;
+
+    type Id = OrderId;
 
     #[cfg(any(test, feature = "testing"))]
     fn samples() -> Vec<Event> {

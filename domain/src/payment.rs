@@ -11,7 +11,6 @@ mod tests;
 use crate::{
     aggregate::Aggregate,
     id::{PaymentId, StreamId},
-    timestamp::Timestamp,
 };
 
 pub use command::*;
@@ -25,25 +24,6 @@ impl Aggregate for Payment {
     const STATE_VERSION: u32 = 1;
 
     type Id = PaymentId;
-    type Command = Command;
-    type Event = Event;
-    type Rejection = Rejection;
-
-    fn evolve(&mut self, event: &Event) {
-        self.apply(event);
-    }
-
-    fn decide(&self, command: &Command, now: Timestamp) -> Result<Vec<Event>, Rejection> {
-        self.handle(command, now)
-    }
-
-    fn next_deadline(&self) -> Option<Timestamp> {
-        self.deadline()
-    }
-
-    fn expire() -> Option<Command> {
-        Some(Command::Expire)
-    }
 
     #[cfg(any(test, feature = "testing"))]
     fn samples() -> Vec<Event> {

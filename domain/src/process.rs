@@ -9,7 +9,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-use crate::{aggregate::Aggregate, id::StreamId, shard::ShardId, timestamp::Timestamp};
+use crate::{aggregate::Aggregate, id::StreamId, shard::ShardId};
 
 pub use command::*;
 pub use decide::OPEN_MAX;
@@ -22,17 +22,6 @@ impl Aggregate for Process {
     const STATE_VERSION: u32 = 1;
 
     type Id = ShardId;
-    type Command = Command;
-    type Event = Event;
-    type Rejection = Rejection;
-
-    fn evolve(&mut self, event: &Event) {
-        self.apply(event);
-    }
-
-    fn decide(&self, command: &Command, now: Timestamp) -> Result<Vec<Event>, Rejection> {
-        self.handle(command, now)
-    }
 
     #[cfg(any(test, feature = "testing"))]
     fn samples() -> Vec<Event> {

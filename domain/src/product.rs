@@ -12,7 +12,6 @@ mod tests;
 use crate::{
     aggregate::Aggregate,
     id::{ProductId, StreamId},
-    timestamp::Timestamp,
 };
 
 pub use attribute::{Attribute, InvalidNumber, Number};
@@ -27,17 +26,6 @@ impl Aggregate for Product {
     const STATE_VERSION: u32 = 1;
 
     type Id = ProductId;
-    type Command = Command;
-    type Event = Event;
-    type Rejection = Rejection;
-
-    fn evolve(&mut self, event: &Event) {
-        self.apply(event);
-    }
-
-    fn decide(&self, command: &Command, now: Timestamp) -> Result<Vec<Event>, Rejection> {
-        self.handle(command, now)
-    }
 
     #[cfg(any(test, feature = "testing"))]
     fn samples() -> Vec<Event> {

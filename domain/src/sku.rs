@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    aggregate::{Aggregate, Refusal, RejectionKind},
+    aggregate::{Aggregate, Decide, Evolve, Refusal, RejectionKind},
     claim::{Change, Claim, Taken},
     id::{ProductId, Sku, StreamId},
     money::Money,
@@ -131,14 +131,8 @@ impl SkuClaim {
     }
 }
 
-impl Aggregate for SkuClaim {
-    const NAME: &'static str = "sku";
-    const STATE_VERSION: u32 = 1;
-
-    type Id = Sku;
-    type Command = Command;
+impl Evolve for SkuClaim {
     type Event = Event;
-    type Rejection = Rejection;
 
     fn evolve(&mut self, event: &Event) {
         match event {
@@ -169,6 +163,11 @@ impl Aggregate for SkuClaim {
             }
         }
     }
+}
+
+impl Decide for SkuClaim {
+    type Command = Command;
+    type Rejection = Rejection;
 
     fn decide(&self, command: &Command, now: Timestamp) -> Result<Vec<Event>, Rejection> {
         match *command {
@@ -197,6 +196,13 @@ impl Aggregate for SkuClaim {
     fn expire() -> Option<Command> {
         Some(Command::Lapse)
     }
+}
+
+impl Aggregate for SkuClaim {
+    const NAME: &'static str = "sku";
+    const STATE_VERSION: u32 = 1;
+
+    type Id = Sku;
 
     #[cfg(any(test, feature = "testing"))]
     fn samples() -> Vec<Event> {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::{
+    aggregate::Decide,
     cart::{
         Adjustment, Cart, Command, Event, Line, NewLine, Rejection, Status,
         line::{self, LINES_MAX},
@@ -20,12 +21,11 @@ pub const GUEST_IDLE_MAX: Duration = Duration::from_secs(7 * DAY);
 /// How long a guest's cart is there once it has become an order, which has all of it.
 pub const GUEST_KEPT: Duration = Duration::from_secs(7 * DAY);
 
-impl Cart {
-    pub(super) fn handle(
-        &self,
-        command: &Command,
-        now: Timestamp,
-    ) -> Result<Vec<Event>, Rejection> {
+impl Decide for Cart {
+    type Command = Command;
+    type Rejection = Rejection;
+
+    fn decide(&self, command: &Command, now: Timestamp) -> Result<Vec<Event>, Rejection> {
         match command {
             Command::Create { currency, staff, lines } => {
                 self.create(*currency, *staff, lines, now)
@@ -46,8 +46,12 @@ impl Cart {
         }
     }
 
-    pub(super) fn deadline(&self) -> Option<Timestamp> {
+    fn next_deadline(&self) -> Option<Timestamp> {
         self.expires_at().or_else(|| self.ends_at())
+    }
+
+    fn expire() -> Option<Command> {
+        Some(Command::Expire)
     }
 }
 

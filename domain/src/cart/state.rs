@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    aggregate::Evolve,
     cart::{Address, Channel, Checkout, Event, GUEST_KEPT, Line, Terms, Totals, line},
     id::{OrderId, Sku},
     money::Currency,
@@ -152,8 +153,10 @@ impl Agreed {
     }
 }
 
-impl Cart {
-    pub(super) fn apply(&mut self, event: &Event) {
+impl Evolve for Cart {
+    type Event = Event;
+
+    fn evolve(&mut self, event: &Event) {
         match event {
             Event::Created { currency, staff, lines, expires_at } => {
                 self.currency = Some(*currency);

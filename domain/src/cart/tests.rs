@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    aggregate::Aggregate,
+    aggregate::Decide,
     id::{OrderId, Sku},
     money::{Currency, Money},
     sku::Listing,

@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use crate::{
+    aggregate::Decide,
     money::Money,
     payment::{Command, Event, Payment, Rejection, Request, Status},
     stock,
@@ -49,12 +50,11 @@ pub fn settled_reference(method_token: &str, amount: Money) -> Option<&'static s
     }
 }
 
-impl Payment {
-    pub(super) fn handle(
-        &self,
-        command: &Command,
-        now: Timestamp,
-    ) -> Result<Vec<Event>, Rejection> {
+impl Decide for Payment {
+    type Command = Command;
+    type Rejection = Rejection;
+
+    fn decide(&self, command: &Command, now: Timestamp) -> Result<Vec<Event>, Rejection> {
         match command.clone() {
             Command::Request { order_id, amount, provider, method_token } => {
                 self.ask(Request { order_id, amount, provider, method_token }, now)
@@ -67,8 +67,12 @@ impl Payment {
         }
     }
 
-    pub(super) fn deadline(&self) -> Option<Timestamp> {
+    fn next_deadline(&self) -> Option<Timestamp> {
         self.ask_again_at().into_iter().chain(self.expires_at()).min()
+    }
+
+    fn expire() -> Option<Command> {
+        Some(Command::Expire)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{id::OrderId, money::Money, payment::Event, timestamp::Timestamp};
+use crate::{aggregate::Evolve, id::OrderId, money::Money, payment::Event, timestamp::Timestamp};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Payment {
@@ -78,8 +78,10 @@ impl Payment {
     }
 }
 
-impl Payment {
-    pub(super) fn apply(&mut self, event: &Event) {
+impl Evolve for Payment {
+    type Event = Event;
+
+    fn evolve(&mut self, event: &Event) {
         match event.clone() {
             Event::Requested {
                 order_id,

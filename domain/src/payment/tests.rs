@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    aggregate::Aggregate,
+    aggregate::Decide,
     id::OrderId,
     testing::{NOW, decide_twice, fold, given, usd, uuid},
     timestamp::Timestamp,

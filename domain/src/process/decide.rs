@@ -2,6 +2,7 @@
 //! what they send at least once, so each command finds nothing to do the second time.
 
 use crate::{
+    aggregate::Decide,
     id::StepId,
     process::{Command, Event, Failure, ParkedStep, Process, Rejection, Status, Step, Taken},
     timestamp::Timestamp,
@@ -11,12 +12,11 @@ use crate::{
 /// for a step must never be lost.
 pub const OPEN_MAX: usize = 1_000;
 
-impl Process {
-    pub(super) fn handle(
-        &self,
-        command: &Command,
-        now: Timestamp,
-    ) -> Result<Vec<Event>, Rejection> {
+impl Decide for Process {
+    type Command = Command;
+    type Rejection = Rejection;
+
+    fn decide(&self, command: &Command, now: Timestamp) -> Result<Vec<Event>, Rejection> {
         match command {
             Command::Park { step_id, step, failure, attempt, taken } => {
                 self.park(*step_id, step, failure, *attempt, taken, now)

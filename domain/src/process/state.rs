@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    aggregate::Evolve,
     id::{EventId, StepId},
     process::{Event, Failure, Step, Taken},
     timestamp::Timestamp,
@@ -90,8 +91,10 @@ impl Process {
     }
 }
 
-impl Process {
-    pub(super) fn apply(&mut self, event: &Event) {
+impl Evolve for Process {
+    type Event = Event;
+
+    fn evolve(&mut self, event: &Event) {
         match event {
             Event::StepParked { step_id, step, failure, attempt, parked_at, taken } => {
                 let parked = ParkedStep {

@@ -2,6 +2,7 @@
 //! the end.
 
 use crate::{
+    aggregate::Decide,
     money::Money,
     product::{Command, Details, Entry, Event, Patch, Product, Rejection, Status},
     timestamp::Timestamp,
@@ -11,12 +12,11 @@ use crate::{
 /// otherwise, and what the log does not take would stop a shard.
 pub const DETAILS_BYTES_MAX: usize = 500_000;
 
-impl Product {
-    pub(super) fn handle(
-        &self,
-        command: &Command,
-        _now: Timestamp,
-    ) -> Result<Vec<Event>, Rejection> {
+impl Decide for Product {
+    type Command = Command;
+    type Rejection = Rejection;
+
+    fn decide(&self, command: &Command, _now: Timestamp) -> Result<Vec<Event>, Rejection> {
         match command {
             Command::Create { sku_taken: true, .. } if self.entry.is_none() => {
                 Err(Rejection::SkuTaken)

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    aggregate::Evolve,
     id::{ProductId, Sku},
     money::Money,
     product::{Details, Event},
@@ -61,8 +62,10 @@ impl Product {
     }
 }
 
-impl Product {
-    pub(super) fn apply(&mut self, event: &Event) {
+impl Evolve for Product {
+    type Event = Event;
+
+    fn evolve(&mut self, event: &Event) {
         match event {
             Event::Created { sku, details, price } => {
                 let (sku, details) = (sku.clone(), details.clone());

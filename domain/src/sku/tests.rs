@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    aggregate::Aggregate,
+    aggregate::Decide,
     claim::CONFIRM_WAIT,
     id::ProductId,
     testing::{NOW, decide_twice, fold, given, usd, uuid},

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::{
+    aggregate::Decide,
     id::{OrderId, ReservationId},
     stock::{Command, End, Event, Rejection, Stock},
     timestamp::Timestamp,
@@ -17,12 +18,11 @@ pub const ON_HAND_MAX: u32 = 1_000_000_000;
 /// The most reservations that one SKU carries at a time; one more is refused.
 pub const HOLDS_MAX: usize = 10_000;
 
-impl Stock {
-    pub(super) fn handle(
-        &self,
-        command: &Command,
-        now: Timestamp,
-    ) -> Result<Vec<Event>, Rejection> {
+impl Decide for Stock {
+    type Command = Command;
+    type Rejection = Rejection;
+
+    fn decide(&self, command: &Command, now: Timestamp) -> Result<Vec<Event>, Rejection> {
         match *command {
             Command::Receive { quantity: 0, .. } => Err(Rejection::QuantityZero),
             Command::Receive { quantity, ref reference } => {
@@ -46,8 +46,12 @@ impl Stock {
         }
     }
 
-    pub(super) fn deadline(&self) -> Option<Timestamp> {
+    fn next_deadline(&self) -> Option<Timestamp> {
         self.holds().values().map(|hold| hold.expires_at).min()
+    }
+
+    fn expire() -> Option<Command> {
+        Some(Command::Expire)
     }
 }
 

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    aggregate::Evolve,
     id::{OrderId, ReservationId},
     stock::Event,
     timestamp::Timestamp,
@@ -102,8 +103,10 @@ fn remember<T>(memory: &mut VecDeque<T>, item: T, max: usize) {
     memory.push_back(item);
 }
 
-impl Stock {
-    pub(super) fn apply(&mut self, event: &Event) {
+impl Evolve for Stock {
+    type Event = Event;
+
+    fn evolve(&mut self, event: &Event) {
         match *event {
             Event::Received { quantity, .. } => {
                 self.on_hand = self.on_hand.saturating_add(quantity);

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::{state::RETURNED_MAX, *};
 use crate::{
-    aggregate::Aggregate,
+    aggregate::Decide,
     id::{OrderId, ReservationId},
     testing::{NOW, decide_twice, fold, given, uuid},
     timestamp::Timestamp,

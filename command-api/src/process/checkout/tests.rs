@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use domain::{
-    aggregate::Aggregate,
+    aggregate::Evolve,
     cart::{Channel, Checkout, Totals},
     envelope::Provenance,
     id::{CausationId, CommandId, CorrelationId, EventId, StreamId},
