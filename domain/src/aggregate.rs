@@ -51,9 +51,12 @@ pub trait Aggregate: Decide {
     const NAME: &'static str;
 
     /// Grows with each change of what `evolve` makes of events and of the form that the state is stored
-    /// in: states of another version are folded anew from the log. A test of the state store tells
-    /// when that was forgotten.
+    /// in: states of another version are folded anew from the log.
     const STATE_VERSION: u32;
+
+    /// Of the states that the samples lead to, as they are stored. A test of the state store says what
+    /// it is; when it is another one, `STATE_VERSION` has to grow.
+    const STATE_DIGEST: &'static str;
 
     /// How the data of events that older releases wrote becomes that of today's.
     const UPCASTS: &'static [Upcast] = &[];

@@ -115,6 +115,7 @@ impl Decide for ApiKey {
 impl Aggregate for ApiKey {
     const NAME: &'static str = "api_key";
     const STATE_VERSION: u32 = 1;
+    const STATE_DIGEST: &'static str = "76ba718d04a6a700";
     const UPCASTS: &'static [Upcast] = &[Upcast { event: "issued", from: 1, lift: name_the_hash }];
 
     type Id = ApiKeyId;

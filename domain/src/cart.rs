@@ -25,6 +25,7 @@ pub use state::*;
 impl Aggregate for Cart {
     const NAME: &'static str = "cart";
     const STATE_VERSION: u32 = 1;
+    const STATE_DIGEST: &'static str = "cfaaa16ca2883b6d";
 
     type Id = CartId;
 

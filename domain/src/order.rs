@@ -133,6 +133,7 @@ impl Decide for Order {
 impl Aggregate for Order {
     const NAME: &'static str = "order";
     const STATE_VERSION: u32 = 1;
+    const STATE_DIGEST: &'static str = "da77003a322d0758";
 
     type Id = OrderId;
 

@@ -22,6 +22,7 @@ pub use state::*;
 impl Aggregate for Payment {
     const NAME: &'static str = "payment";
     const STATE_VERSION: u32 = 1;
+    const STATE_DIGEST: &'static str = "8a28e0552c3ecc5a";
 
     type Id = PaymentId;
 

@@ -20,6 +20,7 @@ pub use state::*;
 impl Aggregate for Process {
     const NAME: &'static str = "process";
     const STATE_VERSION: u32 = 1;
+    const STATE_DIGEST: &'static str = "cb27fdea2f38ab0f";
 
     type Id = ShardId;
 

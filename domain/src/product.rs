@@ -24,6 +24,7 @@ pub use state::*;
 impl Aggregate for Product {
     const NAME: &'static str = "product";
     const STATE_VERSION: u32 = 1;
+    const STATE_DIGEST: &'static str = "e4b65c05239f46e5";
 
     type Id = ProductId;
 

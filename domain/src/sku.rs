@@ -201,6 +201,7 @@ impl Decide for SkuClaim {
 impl Aggregate for SkuClaim {
     const NAME: &'static str = "sku";
     const STATE_VERSION: u32 = 1;
+    const STATE_DIGEST: &'static str = "61f56e22bbb46453";
 
     type Id = Sku;
 

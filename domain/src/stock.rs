@@ -22,6 +22,7 @@ pub use state::*;
 impl Aggregate for Stock {
     const NAME: &'static str = "stock";
     const STATE_VERSION: u32 = 1;
+    const STATE_DIGEST: &'static str = "5ba34bd4643560ee";
 
     type Id = Sku;
 

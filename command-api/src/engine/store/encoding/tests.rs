@@ -1,5 +1,4 @@
-use domain::{Event, StreamType};
-use expect_test::expect;
+use domain::{AggregateVisitor, Event, Listed, StreamType, visit_all};
 use proptest::{prelude::*, sample::select};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -28,31 +27,27 @@ fn known(outcome: Outcome) -> Known {
     }
 }
 
-/// Other bytes under the same versions: raise the aggregate's `STATE_VERSION`, or states that an older
-/// release has stored would be trusted.
+/// Where other bytes stood under the same version, states that an older release has stored would be
+/// trusted: raise the aggregate's `STATE_VERSION`, unless there are new samples and nothing else is new.
 #[test]
 fn a_changed_fold_or_form_has_a_new_version() {
-    let digest = |kind: StreamType| {
-        let (events, mut hasher) = (samples(kind), Sha256::new());
-        for end in 0..=events.len() {
-            let events: Vec<&Event> = events[..end].iter().collect();
-            hasher.update(state(&folded(kind, &events)).unwrap());
+    struct Changed(Vec<String>);
+    impl AggregateVisitor for Changed {
+        fn visit<A: Listed>(&mut self, _: &'static str) {
+            let (events, mut hasher) = (samples(A::TYPE), Sha256::new());
+            for end in 0..=events.len() {
+                let events: Vec<&Event> = events[..end].iter().collect();
+                hasher.update(state(&folded(A::TYPE, &events)).unwrap());
+            }
+            let digest = format!("{:.16x}", hasher.finalize());
+            if digest != A::STATE_DIGEST {
+                self.0.push(format!("{}: STATE_DIGEST is {digest}", A::NAME));
+            }
         }
-        let (name, version) = (kind.as_str(), kind.state_version());
-        format!("{name} {version}/{ENCODING_VERSION}: {:.16x}\n", hasher.finalize())
-    };
-    let found: String = StreamType::ALL.iter().map(|kind| digest(*kind)).collect();
-    expect![[r#"
-        api_key 1/3: 76ba718d04a6a700
-        cart 1/3: cfaaa16ca2883b6d
-        order 1/3: da77003a322d0758
-        payment 1/3: 8a28e0552c3ecc5a
-        process 1/3: cb27fdea2f38ab0f
-        product 1/3: e4b65c05239f46e5
-        sku 1/3: 61f56e22bbb46453
-        stock 1/3: 5ba34bd4643560ee
-    "#]]
-    .assert_eq(&found);
+    }
+    let mut changed = Changed(vec![]);
+    visit_all(&mut changed);
+    assert_eq!(changed.0, [""; 0]);
 }
 
 fn header(versions: &[(&str, u32)]) -> Header {
