@@ -6,13 +6,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     aggregate::{Aggregate, Decide, Evolve, Refusal, RejectionKind},
-    id::{ApiKeyId, StreamId},
+    id::{StreamId, uuid_ids},
     timestamp::Timestamp,
     upcast::{Data, Upcast},
 };
 
 #[cfg(test)]
 mod tests;
+
+uuid_ids! { ApiKeyId }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {

@@ -7,49 +7,52 @@ use uuid::Uuid;
 
 use crate::model::{Listed, StreamType};
 
+/// Makes types of ids. Those that other aggregates or process managers name stand in this file, below
+/// them all; that of an aggregate that nobody else knows, in the aggregate's.
 macro_rules! uuid_ids {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(serde::Serialize, serde::Deserialize)]
         #[serde(transparent)]
-        pub struct $name(#[serde(deserialize_with = "uuid")] Uuid);
+        pub struct $name(#[serde(deserialize_with = "crate::id::uuid")] uuid::Uuid);
 
         impl $name {
             #[must_use]
-            pub const fn new(uuid: Uuid) -> Self {
+            pub const fn new(uuid: uuid::Uuid) -> Self {
                 Self(uuid)
             }
 
             #[must_use]
-            pub const fn uuid(self) -> Uuid {
+            pub const fn uuid(self) -> uuid::Uuid {
                 self.0
             }
 
             /// The id that follows from this one by name: the same inputs give the same id.
             #[must_use]
-            pub fn derive(self, name: &str) -> Uuid {
-                Uuid::new_v5(&self.0, name.as_bytes())
+            pub fn derive(self, name: &str) -> uuid::Uuid {
+                uuid::Uuid::new_v5(&self.0, name.as_bytes())
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 self.0.fmt(f)
             }
         }
 
-        impl FromStr for $name {
-            type Err = InvalidUuid;
+        impl std::str::FromStr for $name {
+            type Err = crate::id::InvalidUuid;
 
-            fn from_str(text: &str) -> Result<Self, InvalidUuid> {
-                parse_uuid(text).map(Self)
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                crate::id::parse_uuid(text).map(Self)
             }
         }
     )+};
 }
+pub(crate) use uuid_ids;
 
 uuid_ids! {
-    ApiKeyId,
     CartId,
     /// Made by [`RequestId`] or [`CommandId::of_step`]; the same in all records of a commit, and in
     /// no other commit of the log.
@@ -83,7 +86,7 @@ pub fn parse_uuid(text: &str) -> Result<Uuid, InvalidUuid> {
     written.and_then(|text| Uuid::try_parse(text).ok()).ok_or(InvalidUuid)
 }
 
-fn uuid<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Uuid, D::Error> {
+pub(crate) fn uuid<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Uuid, D::Error> {
     if deserializer.is_human_readable() {
         deserializer.deserialize_str(Written)
     } else {

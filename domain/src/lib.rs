@@ -34,6 +34,22 @@ pub mod product;
 pub mod sku;
 pub mod stock;
 
+/// Hands all aggregates to a macro; a new one adds its line here.
+macro_rules! with_aggregates {
+    ($macro:ident) => {
+        $macro! {
+            ApiKey(crate::api_key::ApiKey),
+            Cart(crate::cart::Cart),
+            Order(crate::order::Order),
+            Payment(crate::payment::Payment),
+            Process(crate::process::Process),
+            Product(crate::product::Product),
+            Sku(crate::sku::SkuClaim),
+            Stock(crate::stock::Stock),
+        }
+    };
+}
+
 mod model;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

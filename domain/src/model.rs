@@ -1,6 +1,6 @@
 //! All aggregates under one roof: the engine, the codec and the projections handle any of them.
 //!
-//! **Invariant:** one line in the list below makes an aggregate known everywhere; no other place
+//! **Invariant:** a line in the list of `lib.rs` makes an aggregate known everywhere; no other place
 //! enumerates them.
 
 use std::sync::Arc;
@@ -9,14 +9,6 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeSee
 
 use crate::{
     aggregate::{Aggregate, Decide, Evolve, Refusal, RejectionKind},
-    api_key::ApiKey,
-    cart::Cart,
-    order::Order,
-    payment::Payment,
-    process::Process,
-    product::Product,
-    sku::SkuClaim,
-    stock::Stock,
     timestamp::Timestamp,
     upcast::Upcast,
 };
@@ -42,7 +34,7 @@ pub trait AggregateVisitor {
 }
 
 macro_rules! aggregates {
-    ($($variant:ident($aggregate:ty)),+ $(,)?) => {
+    ($($variant:ident($aggregate:ty),)+) => {
         /// The kinds of streams.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum StreamType { $($variant),+ }
@@ -83,19 +75,25 @@ macro_rules! aggregates {
             /// [`Aggregate::STATE_VERSION`].
             #[must_use]
             pub const fn state_version(self) -> u32 {
-                match self { $(Self::$variant => <$aggregate as Aggregate>::STATE_VERSION),+ }
+                match self {
+                    $(Self::$variant => <$aggregate as Aggregate>::STATE_VERSION),+
+                }
             }
 
             /// [`Aggregate::UPCASTS`].
             #[must_use]
             pub const fn upcasts(self) -> &'static [Upcast] {
-                match self { $(Self::$variant => <$aggregate as Aggregate>::UPCASTS),+ }
+                match self {
+                    $(Self::$variant => <$aggregate as Aggregate>::UPCASTS),+
+                }
             }
 
             /// The state of a stream of this kind that has no events.
             #[must_use]
             pub fn empty(self) -> State {
-                match self { $(Self::$variant => State::$variant(Arc::default())),+ }
+                match self {
+                    $(Self::$variant => State::$variant(Arc::default())),+
+                }
             }
 
             /// [`Decide::expire`].
@@ -225,13 +223,4 @@ macro_rules! aggregates {
     };
 }
 
-aggregates! {
-    ApiKey(ApiKey),
-    Cart(Cart),
-    Order(Order),
-    Payment(Payment),
-    Process(Process),
-    Product(Product),
-    Sku(SkuClaim),
-    Stock(Stock),
-}
+with_aggregates!(aggregates);

@@ -18,8 +18,8 @@ use axum::{
     http::request::Parts,
 };
 use domain::{
-    api_key::Role,
-    id::{ApiKeyId, CartId},
+    api_key::{ApiKeyId, Role},
+    id::CartId,
 };
 use uuid::Uuid;
 

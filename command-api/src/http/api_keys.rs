@@ -7,8 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use domain::{
-    api_key::{self, Role},
-    id::ApiKeyId,
+    api_key::{self, ApiKeyId, Role},
     timestamp::Timestamp,
 };
 use infra::{

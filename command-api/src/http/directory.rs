@@ -11,7 +11,7 @@
 mod proofs;
 
 use async_trait::async_trait;
-use domain::{api_key::ApiKey, id::ApiKeyId};
+use domain::api_key::{ApiKey, ApiKeyId};
 use infra::auth::{Found, Inquiry, KeyDirectory, KeyRecord, Unavailable};
 use secrecy::SecretString;
 use tokio::time::Instant;

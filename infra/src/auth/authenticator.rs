@@ -7,8 +7,8 @@ use axum::{
     http::{HeaderMap, header, request::Parts},
 };
 use domain::{
-    api_key::Role,
-    id::{ApiKeyId, CartId},
+    api_key::{ApiKeyId, Role},
+    id::CartId,
     timestamp::Timestamp,
 };
 use secrecy::SecretString;

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use axum::{extract::ConnectInfo, http::request::Parts};
-use domain::id::ApiKeyId;
+use domain::api_key::ApiKeyId;
 
 use super::Caller;
 use crate::http::client::Network;

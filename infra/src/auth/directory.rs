@@ -4,7 +4,10 @@ use std::{collections::BTreeSet, time::Duration};
 
 use async_trait::async_trait;
 use axum::http::request::Parts;
-use domain::{api_key::Role, id::ApiKeyId, timestamp::Timestamp};
+use domain::{
+    api_key::{ApiKeyId, Role},
+    timestamp::Timestamp,
+};
 use secrecy::SecretString;
 use tokio::time::Instant;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use domain::{api_key::Role, id::ApiKeyId};
+use domain::api_key::{ApiKeyId, Role};
 use secrecy::SecretString;
 use tokio::time::Instant;
 use uuid::Uuid;

@@ -7,7 +7,7 @@
 use std::{fmt, str::FromStr};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use domain::id::ApiKeyId;
+use domain::api_key::ApiKeyId;
 use hmac::{Hmac, Mac};
 use rand::{TryRngCore, rngs::OsRng};
 use secrecy::{ExposeSecret, SecretString};

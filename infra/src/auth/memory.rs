@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use domain::{api_key::Role, id::ApiKeyId, timestamp::Timestamp};
+use domain::{
+    api_key::{ApiKeyId, Role},
+    timestamp::Timestamp,
+};
 use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 

@@ -1,7 +1,7 @@
 //! Issued API keys, for the authenticator.
 
 use async_trait::async_trait;
-use domain::id::ApiKeyId;
+use domain::api_key::ApiKeyId;
 use infra::{
     auth::{Issued, IssuedRows, issued_keys},
     log::BoxError,

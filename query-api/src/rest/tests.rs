@@ -165,8 +165,10 @@ async fn who_asks_is_known_before_what_is_asked_is_parsed() {
 
 #[tokio::test]
 async fn a_key_of_which_nothing_is_known_is_neither_right_nor_wrong() {
-    let key =
-        infra::auth::ApiKey::generate(domain::id::ApiKeyId::new(uuid::Uuid::nil()), &SECRET.into());
+    let key = infra::auth::ApiKey::generate(
+        domain::api_key::ApiKeyId::new(uuid::Uuid::nil()),
+        &SECRET.into(),
+    );
     let key = format!("Bearer {}", key.unwrap().expose());
     let app = app();
     let request = Request::get("/v1/stock/1").header("authorization", key);

@@ -1,7 +1,7 @@
 //! How fresh the read models are, also while nothing happens, and whose keys are believed for that.
 
 use chrono::{DateTime, Utc};
-use domain::{id::ApiKeyId, shard::ShardId};
+use domain::{api_key::ApiKeyId, shard::ShardId};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use infra::{auth::ApiKey, log::Nonce, position::Position};
 use serde_json::json;

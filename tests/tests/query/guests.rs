@@ -2,9 +2,9 @@
 
 use domain::{
     Event,
-    api_key::{self, Role},
+    api_key::{self, ApiKeyId, Role},
     cart,
-    id::{ApiKeyId, CartId, OrderId},
+    id::{CartId, OrderId},
     money::Currency,
     order,
     timestamp::Timestamp,

@@ -2,8 +2,7 @@
 
 use domain::{
     Event,
-    api_key::{self, Role},
-    id::ApiKeyId,
+    api_key::{self, ApiKeyId, Role},
     shard::shard_of,
 };
 use infra::{auth::ApiKey, log::Nonce, position::Position};

@@ -3,8 +3,9 @@
 use bytes::Bytes;
 use domain::{
     aggregate::Aggregate,
-    api_key, cart,
-    id::{ApiKeyId, CartId, StreamId},
+    api_key::{self, ApiKeyId},
+    cart,
+    id::{CartId, StreamId},
     money::Currency,
     testing::golden::{self, Golden},
 };

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use domain::id::ApiKeyId;
+use domain::api_key::ApiKeyId;
 use infra::auth::Found;
 use rustc_hash::FxHashMap;
 use tokio::time::{Instant, sleep_until};

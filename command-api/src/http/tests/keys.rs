@@ -1,6 +1,6 @@
 //! API keys, from issue to revocation.
 
-use domain::{id::ApiKeyId, shard::shard_of};
+use domain::{api_key::ApiKeyId, shard::shard_of};
 use futures_util::future::join_all;
 use infra::{
     auth::ApiKey,

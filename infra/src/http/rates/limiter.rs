@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher, RandomState};
 
 use axum::http::HeaderMap;
-use domain::id::ApiKeyId;
+use domain::api_key::ApiKeyId;
 use quick_cache::sync::Cache;
 
 use super::bucket::{Buckets, CLIENTS_MAX, Empty, Standing};

@@ -7,7 +7,7 @@ use axum::{
     http::{Request, header},
     routing::{get, post},
 };
-use domain::{api_key::Role, id::ApiKeyId};
+use domain::api_key::{ApiKeyId, Role};
 use tokio::time::advance;
 use uuid::Uuid;
 
