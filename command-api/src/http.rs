@@ -20,6 +20,8 @@ mod shards;
 mod state;
 mod stock;
 mod webhooks;
+#[cfg(any(test, feature = "testing"))]
+mod wish_lists;
 
 use axum::Router;
 use infra::{
@@ -71,11 +73,14 @@ pub fn app(state: &AppState, readiness: Readiness, limits: Limits) -> App {
 
 /// What a batch's line may ask for.
 fn commands() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
+    let routes = OpenApiRouter::new()
         .merge(products::routes())
         .merge(stock::routes())
         .merge(carts::routes())
-        .merge(api_keys::routes())
+        .merge(api_keys::routes());
+    #[cfg(any(test, feature = "testing"))]
+    let routes = routes.merge(wish_lists::routes());
+    routes
 }
 
 /// Each line has a time and a trace as a request of its own would, and if it panics, it does so alone.

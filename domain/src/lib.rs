@@ -33,6 +33,8 @@ pub mod process;
 pub mod product;
 pub mod sku;
 pub mod stock;
+#[cfg(any(test, feature = "testing"))]
+pub mod wish_list;
 
 /// Hands all aggregates to a macro; a new one adds its line here.
 macro_rules! with_aggregates {
@@ -46,6 +48,8 @@ macro_rules! with_aggregates {
             Product(crate::product::Product),
             Sku(crate::sku::SkuClaim),
             Stock(crate::stock::Stock),
+            #[cfg(any(test, feature = "testing"))]
+            WishList(crate::wish_list::WishList),
         }
     };
 }

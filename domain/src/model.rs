@@ -34,12 +34,12 @@ pub trait AggregateVisitor {
 }
 
 macro_rules! aggregates {
-    ($($variant:ident($aggregate:ty),)+) => {
+    ($($(#[$when:meta])* $variant:ident($aggregate:ty),)+) => {
         /// The kinds of streams.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum StreamType { $($variant),+ }
+        pub enum StreamType { $($(#[$when])* $variant),+ }
 
-        $(impl Listed for $aggregate {
+        $($(#[$when])* impl Listed for $aggregate {
             const TYPE: StreamType = StreamType::$variant;
 
             fn command(command: Self::Command) -> Command {
@@ -53,21 +53,21 @@ macro_rules! aggregates {
 
         /// Visits all aggregates, with the names of their variants in the enums of this module.
         pub fn visit_all(visitor: &mut impl AggregateVisitor) {
-            $(visitor.visit::<$aggregate>(stringify!($variant));)+
+            $($(#[$when])* visitor.visit::<$aggregate>(stringify!($variant));)+
         }
 
         impl StreamType {
-            pub const ALL: &[Self] = &[$(Self::$variant),+];
+            pub const ALL: &[Self] = &[$($(#[$when])* Self::$variant),+];
 
             #[must_use]
             pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => <$aggregate as Aggregate>::NAME),+ }
+                match self { $($(#[$when])* Self::$variant => <$aggregate as Aggregate>::NAME),+ }
             }
 
             #[must_use]
             pub fn parse(text: &str) -> Option<Self> {
                 match text {
-                    $(<$aggregate as Aggregate>::NAME => Some(Self::$variant),)+
+                    $($(#[$when])* <$aggregate as Aggregate>::NAME => Some(Self::$variant),)+
                     _ => None,
                 }
             }
@@ -76,7 +76,7 @@ macro_rules! aggregates {
             #[must_use]
             pub const fn state_version(self) -> u32 {
                 match self {
-                    $(Self::$variant => <$aggregate as Aggregate>::STATE_VERSION),+
+                    $($(#[$when])* Self::$variant => <$aggregate as Aggregate>::STATE_VERSION),+
                 }
             }
 
@@ -84,7 +84,7 @@ macro_rules! aggregates {
             #[must_use]
             pub const fn upcasts(self) -> &'static [Upcast] {
                 match self {
-                    $(Self::$variant => <$aggregate as Aggregate>::UPCASTS),+
+                    $($(#[$when])* Self::$variant => <$aggregate as Aggregate>::UPCASTS),+
                 }
             }
 
@@ -92,7 +92,7 @@ macro_rules! aggregates {
             #[must_use]
             pub fn empty(self) -> State {
                 match self {
-                    $(Self::$variant => State::$variant(Arc::default())),+
+                    $($(#[$when])* Self::$variant => State::$variant(Arc::default())),+
                 }
             }
 
@@ -100,30 +100,30 @@ macro_rules! aggregates {
             #[must_use]
             pub fn expire(self) -> Option<Command> {
                 match self {
-                    $(Self::$variant => <$aggregate>::expire().map(Command::$variant)),+
+                    $($(#[$when])* Self::$variant => <$aggregate>::expire().map(Command::$variant)),+
                 }
             }
         }
 
         /// A command for any aggregate.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-        pub enum Command { $($variant(<$aggregate as Decide>::Command)),+ }
+        pub enum Command { $($(#[$when])* $variant(<$aggregate as Decide>::Command)),+ }
 
         impl Command {
             #[must_use]
             pub const fn stream_type(&self) -> StreamType {
-                match self { $(Self::$variant(_) => StreamType::$variant),+ }
+                match self { $($(#[$when])* Self::$variant(_) => StreamType::$variant),+ }
             }
         }
 
         /// An event of any aggregate.
         #[derive(Clone, Debug, PartialEq)]
-        pub enum Event { $($variant(<$aggregate as Evolve>::Event)),+ }
+        pub enum Event { $($(#[$when])* $variant(<$aggregate as Evolve>::Event)),+ }
 
         impl Event {
             #[must_use]
             pub const fn stream_type(&self) -> StreamType {
-                match self { $(Self::$variant(_) => StreamType::$variant),+ }
+                match self { $($(#[$when])* Self::$variant(_) => StreamType::$variant),+ }
             }
 
             /// [`Aggregate::samples`] of all aggregates.
@@ -131,7 +131,7 @@ macro_rules! aggregates {
             #[must_use]
             pub fn samples() -> Vec<Self> {
                 let mut all = Vec::new();
-                $(all.extend(<$aggregate>::samples().into_iter().map(Self::$variant));)+
+                $($(#[$when])* all.extend(<$aggregate>::samples().into_iter().map(Self::$variant));)+
                 all
             }
         }
@@ -139,7 +139,7 @@ macro_rules! aggregates {
         /// As the aggregate's own event: `{"type": .., "data": ..}`.
         impl Serialize for Event {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                match self { $(Self::$variant(event) => event.serialize(serializer)),+ }
+                match self { $($(#[$when])* Self::$variant(event) => event.serialize(serializer)),+ }
             }
         }
 
@@ -149,7 +149,7 @@ macro_rules! aggregates {
 
             fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Event, D::Error> {
                 match self {
-                    $(Self::$variant => {
+                    $($(#[$when])* Self::$variant => {
                         Deserialize::deserialize(deserializer).map(Event::$variant)
                     })+
                 }
@@ -158,12 +158,12 @@ macro_rules! aggregates {
 
         /// The state of any aggregate. Clones share it.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-        pub enum State { $($variant(Arc<$aggregate>)),+ }
+        pub enum State { $($(#[$when])* $variant(Arc<$aggregate>)),+ }
 
         impl State {
             #[must_use]
             pub const fn stream_type(&self) -> StreamType {
-                match self { $(Self::$variant(_) => StreamType::$variant),+ }
+                match self { $($(#[$when])* Self::$variant(_) => StreamType::$variant),+ }
             }
 
             /// Folds an event in. False if it belongs to another kind of stream, which only a
@@ -171,7 +171,7 @@ macro_rules! aggregates {
             #[must_use]
             pub fn evolve(&mut self, event: &Event) -> bool {
                 match (self, event) {
-                    $((Self::$variant(state), Event::$variant(event)) => {
+                    $($(#[$when])* (Self::$variant(state), Event::$variant(event)) => {
                         Arc::make_mut(state).evolve(event);
                         true
                     })+
@@ -189,7 +189,7 @@ macro_rules! aggregates {
                 now: Timestamp,
             ) -> Result<Vec<Event>, Rejection> {
                 match (self, command) {
-                    $((Self::$variant(state), Command::$variant(command)) => state
+                    $($(#[$when])* (Self::$variant(state), Command::$variant(command)) => state
                         .decide(command, now)
                         .map(|events| events.into_iter().map(Event::$variant).collect())
                         .map_err(Rejection::$variant),)+
@@ -199,14 +199,14 @@ macro_rules! aggregates {
 
             #[must_use]
             pub fn next_deadline(&self) -> Option<Timestamp> {
-                match self { $(Self::$variant(state) => state.next_deadline()),+ }
+                match self { $($(#[$when])* Self::$variant(state) => state.next_deadline()),+ }
             }
         }
 
         /// A refusal by any aggregate.
         #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
         pub enum Rejection {
-            $(#[error(transparent)] $variant(<$aggregate as Decide>::Rejection),)+
+            $($(#[$when])* #[error(transparent)] $variant(<$aggregate as Decide>::Rejection),)+
             /// A command was sent to a stream of another kind: a bug of the caller.
             #[error("the command does not belong to this kind of stream")]
             WrongStream,
@@ -215,7 +215,7 @@ macro_rules! aggregates {
         impl Refusal for Rejection {
             fn grounds(&self) -> (RejectionKind, &'static str) {
                 match self {
-                    $(Self::$variant(rejection) => rejection.grounds(),)+
+                    $($(#[$when])* Self::$variant(rejection) => rejection.grounds(),)+
                     Self::WrongStream => (RejectionKind::Conflict, "wrong_stream"),
                 }
             }

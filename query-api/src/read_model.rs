@@ -22,6 +22,8 @@ mod positions;
 mod products;
 mod sales;
 mod stock;
+#[cfg(any(test, feature = "testing"))]
+mod wish_lists;
 
 pub(crate) use batch::Lanes;
 pub(crate) use document::Entity;
@@ -45,6 +47,8 @@ pub(crate) struct ReadModel {
     products: Loader<products::ById>,
     products_by_sku: Loader<products::BySku>,
     stock: Loader<stock::BySku>,
+    #[cfg(any(test, feature = "testing"))]
+    wish_lists: Loader<wish_lists::ById>,
 }
 
 impl ReadModel {
@@ -58,6 +62,8 @@ impl ReadModel {
             products: lanes.open(&pool),
             products_by_sku: lanes.open(&pool),
             stock: lanes.open(&pool),
+            #[cfg(any(test, feature = "testing"))]
+            wish_lists: lanes.open(&pool),
             pool,
         };
         (read_model, lanes)

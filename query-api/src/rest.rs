@@ -15,6 +15,8 @@ mod products;
 mod reports;
 mod state;
 mod stock;
+#[cfg(any(test, feature = "testing"))]
+mod wish_lists;
 
 use infra::{
     auth::guard,
@@ -51,6 +53,8 @@ pub(crate) fn routes(state: AppState) -> OpenApiRouter {
         .routes(routes!(orders::by_id))
         .routes(routes!(reports::sales))
         .routes(routes!(positions::list));
+    #[cfg(any(test, feature = "testing"))]
+    let routes = routes.routes(routes!(wish_lists::by_id));
     guard(routes, state.authenticator()).with_state(state)
 }
 

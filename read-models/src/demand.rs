@@ -116,18 +116,3 @@ impl Row for OrderRow {
         Ok(Some(Self { order_id: *origin.key, revision: origin.revision }))
     }
 }
-
-#[cfg(test)]
-mod tests {
-    /// What docs/projections.md teaches is this file, word for word.
-    #[test]
-    fn the_worked_example_of_the_docs_is_this_code() {
-        let (docs, code) = (include_str!("../../docs/projections.md"), include_str!("demand.rs"));
-        let blocks: Vec<_> =
-            docs.split("```rust\n").skip(1).filter_map(|block| block.split("```").next()).collect();
-        assert!(blocks.len() >= 4, "{} blocks", blocks.len());
-        for block in blocks {
-            assert!(code.contains(block), "not in demand.rs:\n{block}");
-        }
-    }
-}

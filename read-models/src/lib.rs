@@ -28,6 +28,8 @@ pub mod sales;
 pub mod stock;
 #[cfg(test)]
 mod testing;
+#[cfg(any(test, feature = "testing"))]
+pub mod wish_lists;
 
 pub use cell::{Cell, Column, Get, Kind, Table};
 pub use document::{Document, Shown};
@@ -46,4 +48,6 @@ pub const ALL: &[Projection] = &[
     products::PRODUCTS,
     sales::SALES,
     stock::STOCK,
+    #[cfg(any(test, feature = "testing"))]
+    wish_lists::WISH_LISTS,
 ];

@@ -6,6 +6,8 @@
 
 #[cfg(any(test, feature = "testing"))]
 mod bounds;
+#[cfg(any(test, feature = "testing"))]
+mod examples;
 mod given;
 mod operations;
 
@@ -31,6 +33,8 @@ use super::{demand, field_error::FieldError, problem::Body};
 
 #[cfg(any(test, feature = "testing"))]
 pub use bounds::unbounded;
+#[cfg(any(test, feature = "testing"))]
+pub use examples::released;
 pub(crate) use operations::Operations;
 
 /// The name of the security scheme, for `security(("api_key" = []))` on an operation.

@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, reason = "what goes wrong here fails the test")]
 
 mod circles;
+mod examples;
 mod metrics;
 mod migrations;
 mod settings;

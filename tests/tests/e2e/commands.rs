@@ -13,6 +13,7 @@ mod sent;
 mod shelf;
 mod stock;
 mod tried;
+mod wish_lists;
 
 use tests::harness::Stack;
 
@@ -34,6 +35,7 @@ async fn whatever_a_command_was_accepted_with_is_shown_and_proved() {
         payments::try_all(&tried),
         keys::try_all(&tried),
         parked::try_all(&tried, &poisoned),
+        wish_lists::try_all(&tried),
     );
     tried.covers_the_contract().await;
     tried.left_all_well().await;
