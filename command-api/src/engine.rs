@@ -24,6 +24,7 @@ mod listener;
 mod outcome;
 pub mod ownership;
 mod precondition;
+mod reactions;
 mod refold;
 mod request;
 mod saver;
@@ -66,6 +67,7 @@ use forward::{NoPeers, Peers};
 pub use listener::{Emitted, Listening};
 pub use outcome::{EventRef, Outcome};
 pub use precondition::Precondition;
+pub(crate) use reactions::Reactions;
 pub use request::{Answer, Consistency, Found, ReadError, Shown, Submission, SubmitError};
 pub use shard::{Shard, ShardError};
 pub use snapshots::{Depot, DepotError};
@@ -117,6 +119,7 @@ pub struct Engine {
 struct Handle {
     requests: mpsc::Sender<shard::Request>,
     status: watch::Receiver<ShardStatus>,
+    reactions: Reactions,
 }
 
 impl Engine {
@@ -136,7 +139,7 @@ impl Engine {
                 let log = Arc::clone(log);
                 let (node, clock, stores) = (node.clone(), clock.clone(), stores.clone());
                 let (shard, status) = Shard::new(id, log, node, clock, stores, waiting, &cluster);
-                (Handle { requests, status }, shard)
+                (Handle { requests, status, reactions: Reactions::default() }, shard)
             })
             .unzip::<_, _, Vec<_>, Vec<_>>();
         let (handles, node) = (handles.into(), node.name.as_str().into());
@@ -154,10 +157,25 @@ impl Engine {
         submission: impl Into<Arc<Submission>>,
         deadline: Instant,
     ) -> Result<Answer, SubmitError> {
+        self.submit_telling(submission, None, deadline).await
+    }
+
+    /// [`Engine::submit`] of what processes tell another stream of before the answer: there has to be room
+    /// in the shard of that one, too.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn submit_telling(
+        &self,
+        submission: impl Into<Arc<Submission>>,
+        told: Option<&StreamId>,
+        deadline: Instant,
+    ) -> Result<Answer, SubmitError> {
         let ask = Ask::Submit(submission.into());
-        let wanted = [self.wanted(&ask)];
+        let told = told.map(|stream| (self.shard_of(stream), 1));
+        let wanted: Vec<_> = [self.wanted(&ask)].into_iter().chain(told).collect();
         let answered = until_room(|| async {
-            let _place = self.enter(&wanted).await?;
+            let _places = self.enter(&wanted).await?;
             self.ask_owner(&ask, deadline).await
         });
         match answered.await? {

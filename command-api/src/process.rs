@@ -5,13 +5,16 @@
 //!
 //! Events come at least once. Every command's id is derived from the event, the step and whom it
 //! tells, so that a step that was taken is found again and not taken twice; what a manager waits for
-//! is written in the aggregates, and what it cannot do in the log ([`parked`]).
+//! is written in the aggregates, and what it cannot do in the log ([`parked`]). Whoever needs to see what
+//! an event leads to has the engine wait for it (`engine/reactions.rs`).
 //! **Invariant:** no process manager has a state of its own, and none swallows a no.
 
-pub(crate) mod catalogue;
+mod catalogue;
 pub(crate) mod checkout;
 mod feed;
+mod list;
 mod manager;
+mod managers;
 mod parked;
 mod places;
 mod plan;
@@ -23,35 +26,5 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-
-use domain::shard::ShardId;
-use infra::{
-    clock::Clock,
-    log::{EventLog, progress::Progress},
-};
-
+pub use managers::Managers;
 pub use shard::{Follow, FollowFailed};
-pub(crate) use worker::{Cause, actor};
-
-use crate::{engine::Engine, payment::Desk};
-
-/// What process managers work with. Cheap to clone.
-#[derive(Clone)]
-pub struct Managers {
-    pub engine: Engine,
-    pub log: Arc<dyn EventLog>,
-    pub progress: Progress,
-    pub desk: Desk,
-    pub clock: Clock,
-}
-
-impl Managers {
-    /// One follower per shard; the caller runs each as a task.
-    #[must_use]
-    pub fn followers(&self) -> Vec<Follow> {
-        (0..self.log.shard_count())
-            .map(|index| Follow::new(ShardId::new(index), self.clone()))
-            .collect()
-    }
-}

@@ -63,6 +63,14 @@ impl Ask {
         }
     }
 
+    /// The stream of a command that is answered when the process managers are done with what came of it.
+    fn awaits_reactions(&self) -> Option<&StreamId> {
+        match self {
+            Self::Submit(submission) => submission.awaits_reactions.then_some(&submission.stream),
+            Self::Read { .. } | Self::Knows { .. } => None,
+        }
+    }
+
     /// One that asks for five hundred streams at once is as much work as many that ask for one.
     fn weight(&self) -> usize {
         match self {
@@ -105,14 +113,19 @@ impl Engine {
         let joined = Arc::<AtomicBool>::default();
         let handle = self.handle(self.shard_asked(&ask));
         let leaves_a_trace = matches!(ask, Ask::Submit(_));
+        let awaited = ask.awaits_reactions().cloned();
         let reply = shard::Reply { sender, joined: Arc::clone(&joined) };
         handle.requests.try_send(shard::Request::Ask { ask, reply }).map_err(refused)?;
-        match timeout_at(deadline, answer).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) | Err(_) if !leaves_a_trace => Err(SubmitError::NotOwner),
-            Err(_elapsed) if joined.load(Ordering::Relaxed) => Err(SubmitError::UnderWay),
-            Ok(Err(_)) | Err(_) => Err(SubmitError::Unknown),
+        let answered = match timeout_at(deadline, answer).await {
+            Ok(Ok(result)) => result?,
+            Ok(Err(_)) | Err(_) if !leaves_a_trace => return Err(SubmitError::NotOwner),
+            Err(_elapsed) if joined.load(Ordering::Relaxed) => return Err(SubmitError::UnderWay),
+            Ok(Err(_)) | Err(_) => return Err(SubmitError::Unknown),
+        };
+        if let (Some(stream), Answered::Submitted(answer)) = (awaited, &answered) {
+            self.reacted(&stream, answer, deadline).await?;
         }
+        Ok(answered)
     }
 
     fn shard_asked(&self, ask: &Ask) -> ShardId {
@@ -129,17 +142,17 @@ impl Engine {
         ask: &Ask,
         deadline: Instant,
     ) -> Result<Answered, SubmitError> {
-        let shard = self.shard_asked(ask);
+        let (shard, mut maybe_reached) = (self.shard_asked(ask), false);
         // Mostly this node owns the shard, and needs to know no more.
         if self.owns(shard) {
             match self.ask_here(ask.clone(), deadline).await {
                 Err(SubmitError::NotOwner) => {}
+                Err(SubmitError::HandedOver) => maybe_reached = true,
                 answered => return answered,
             }
         }
         let mut view = self.cluster.view.clone();
         let mut waits = OWNER_SOUGHT.waits();
-        let mut maybe_reached = false;
         loop {
             let owner = view.borrow_and_update().owner(shard).cloned();
             let asked = match &owner {
@@ -169,6 +182,7 @@ impl Engine {
             match asked {
                 Ok(answer) => return Ok(answer),
                 Err(PeerError::Refused(SubmitError::NotOwner)) => {}
+                Err(PeerError::Refused(SubmitError::HandedOver)) => maybe_reached = true,
                 Err(PeerError::Refused(SubmitError::ShuttingDown))
                     if owner.is_some_and(|owner| !self.is_this(&owner)) => {}
                 Err(PeerError::Refused(error)) => return Err(error.after(maybe_reached)),

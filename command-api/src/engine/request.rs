@@ -27,6 +27,10 @@ pub struct Submission {
     pub correlation_id: CorrelationId,
     pub causation_id: CausationId,
     pub traceparent: Option<Arc<str>>,
+    /// Answer when the process managers are done with what the stream's events have led to by then. Nodes
+    /// of earlier releases do not know of it and answer at once.
+    #[serde(default)]
+    pub awaits_reactions: bool,
 }
 
 impl Submission {
@@ -57,6 +61,7 @@ impl Submission {
             correlation_id: CorrelationId::new(command_id.uuid()),
             causation_id: CausationId::new(command_id.uuid()),
             traceparent: None,
+            awaits_reactions: false,
         }
     }
 
@@ -110,6 +115,9 @@ pub enum SubmitError {
     /// As [`SubmitError::Unknown`], for one who asked while the same request was under way already.
     #[error("the same request is still under way; retry with the same command id")]
     UnderWay,
+    /// It is decided, but what it has led to is awaited where the shard is served by now.
+    #[error("the shard is served elsewhere by now; retry there with the same command id")]
+    HandedOver,
     /// Or the store's entry of it, or of what became of the command, cannot be decoded.
     #[error("the stream holds an event that this release cannot read")]
     StreamUnreadable,
@@ -134,6 +142,7 @@ impl SubmitError {
             | Self::NotOwner
             | Self::Unknown
             | Self::UnderWay
+            | Self::HandedOver
             | Self::OwnerOutdated
             | Self::ShuttingDown => false,
         }
@@ -183,6 +192,7 @@ impl From<SubmitError> for ReadError {
             SubmitError::NotOwner
             | SubmitError::Unknown
             | SubmitError::UnderWay
+            | SubmitError::HandedOver
             | SubmitError::KeyReused => Self::NotServed,
             SubmitError::Busy => Self::Busy,
             SubmitError::ShuttingDown => Self::ShuttingDown,

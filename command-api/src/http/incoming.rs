@@ -28,7 +28,7 @@ use utoipa::{
 };
 use uuid::Uuid;
 
-use super::state::{AppState, problem, unfinished};
+use super::state::{AppState, problem};
 use crate::engine::{Answer, Precondition, Submission, SubmitError};
 
 /// A request for a command, checked as far as that needs no state.
@@ -161,15 +161,24 @@ impl Origin {
         id: &A::Id,
         command: A::Command,
     ) -> Result<Answer, SubmitError> {
-        let addressed = Addressed::to::<A>(id, command);
-        let command_id = self.request_id.command(addressed.stream());
-        let mut submission = self.submission(command_id, command_id, addressed);
-        submission.precondition = self.precondition.clone();
-        app.submit(submission, self.request.deadline).await
+        app.submit(self.main::<A>(id, command), None, self.request.deadline).await
     }
 
-    /// Hands a further command to the engine that the request leads to after the one of `main`. What has
-    /// happened by then has happened: where this cannot be done now, a retry completes it.
+    /// [`Origin::try_submit`], answered when the process managers are done with what came of it. `told` is
+    /// a stream that they tell of it, whose shard is waited for as well then.
+    pub(super) async fn submit_awaited<A: Listed>(
+        &self,
+        app: &AppState,
+        id: &A::Id,
+        command: A::Command,
+        told: Option<&StreamId>,
+    ) -> Result<Answer, SubmitError> {
+        let mut submission = self.main::<A>(id, command);
+        submission.awaits_reactions = true;
+        app.submit(submission, told, self.request.deadline).await
+    }
+
+    /// Hands a command to the engine that comes before or after the one of `main`.
     pub(super) async fn submit_step<A: Listed>(
         &self,
         app: &AppState,
@@ -177,33 +186,20 @@ impl Origin {
         step: &str,
         id: &A::Id,
         command: A::Command,
-    ) -> Result<Answer, Problem> {
-        let step = self.try_step(app, main, step, Addressed::to::<A>(id, command));
-        step.await.map_err(unfinished)
-    }
-
-    /// Hands a command to the engine that has to come before the one of `main`.
-    pub(super) async fn submit_first<A: Listed>(
-        &self,
-        app: &AppState,
-        main: &StreamId,
-        step: &str,
-        id: &A::Id,
-        command: A::Command,
-    ) -> Result<Answer, Problem> {
-        self.try_step(app, main, step, Addressed::to::<A>(id, command)).await.map_err(problem)
-    }
-
-    async fn try_step(
-        &self,
-        app: &AppState,
-        main: &StreamId,
-        step: &str,
-        addressed: Addressed,
     ) -> Result<Answer, SubmitError> {
+        let addressed = Addressed::to::<A>(id, command);
         let command_id = self.request_id.step(main, step, addressed.stream());
-        let cause = self.request_id.command(main);
-        app.submit(self.submission(command_id, cause, addressed), self.request.deadline).await
+        let submission = self.submission(command_id, self.request_id.command(main), addressed);
+        app.submit(submission, None, self.request.deadline).await
+    }
+
+    /// What the request asks of the stream that it names.
+    fn main<A: Listed>(&self, id: &A::Id, command: A::Command) -> Submission {
+        let addressed = Addressed::to::<A>(id, command);
+        let command_id = self.request_id.command(addressed.stream());
+        let mut submission = self.submission(command_id, command_id, addressed);
+        submission.precondition = self.precondition.clone();
+        submission
     }
 
     fn submission(

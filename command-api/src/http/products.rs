@@ -4,9 +4,8 @@
 //! what it costs. The product's stream holds the answer under the Idempotency-Key; the steps on
 //! the `sku` have ids derived from the command's, so a retry after a crash repeats nothing.
 //!
-//! A code is claimed for a product that is about to be created, and confirmed when that is listed. What
-//! a handler that died left undone, and a product that is not listed soon, time (a claim lapses) and the
-//! catalogue process complete.
+//! A code is claimed here for a product that is about to be created, and given back if that is refused. All
+//! else is the catalogue process' work, and a change is answered when that is done.
 
 mod body;
 
@@ -14,7 +13,7 @@ use axum::response::IntoResponse;
 use axum::{extract::State, response::Response};
 use domain::{
     aggregate::Refusal,
-    claim::CONFIRM_WAIT,
+    claim::{CONFIRM_WAIT, Taken},
     id::{ProductId, Sku},
     product::{self, Product},
     sku::{self, SkuClaim},
@@ -27,14 +26,11 @@ use super::{
     answer::{Accepted, Reply},
     incoming::{Incoming, Origin},
     shapes::Empty,
-    state::{AppState, problem},
+    state::{AppState, problem, unfinished},
 };
 use body::{NewPrice, NewProduct, ProductPatch};
 
-use crate::{
-    engine::{Outcome, Snapshot},
-    process::catalogue,
-};
+use crate::engine::{Outcome, SubmitError};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
@@ -67,15 +63,21 @@ async fn create(
     let (began, mut claimed_now, mut sku_taken) = (Instant::now(), false, false);
     if claims {
         let claim = sku::Command::Claim { product_id: id };
-        let claimed =
-            origin.submit_first::<SkuClaim>(&app, &stream, "claim", &body.sku, claim).await?;
+        let claimed = origin.submit_step::<SkuClaim>(&app, &stream, "claim", &body.sku, claim);
+        let claimed = claimed.await.map_err(problem)?;
         claimed_now = matches!(claimed.outcome, Outcome::Committed { .. }) && !claimed.replayed;
         // The product's stream says no, so that the key has its answer there.
         sku_taken = matches!(claimed.outcome, Outcome::Rejected { .. });
     }
     let (sku, details, price) = body.into_parts();
     let command = product::Command::Create { sku: sku.clone(), details, price, sku_taken };
-    let created = origin.try_submit::<Product>(&app, &id, command).await;
+    // Then it cannot have lapsed by the answer, and whoever looks after it finds the product.
+    let is_fresh = claimed_now && origin.request.deadline < began + CONFIRM_WAIT / 2;
+    let created = if is_fresh {
+        origin.try_submit::<Product>(&app, &id, command).await
+    } else {
+        origin.submit_awaited::<Product>(&app, &id, command, Some(&sku.stream())).await
+    };
     if let Err(error) = created
         && error.is_final()
         && claimed_now
@@ -85,30 +87,26 @@ async fn create(
     }
     let answer = created.map_err(problem)?;
     match answer.outcome {
-        // The claim cannot have lapsed, and whoever looks after it finds the product.
-        Outcome::Committed { .. } if claimed_now && began.elapsed() < CONFIRM_WAIT / 2 => {}
         // Of a replay, too: whether the code is the product's is not the first answer's to say alone.
-        Outcome::Committed { .. } => confirm(&app, &origin, id, &sku).await?,
+        Outcome::Committed { .. } if !is_fresh => check_code(&app, id, &sku).await?,
         Outcome::Rejected { .. } if claimed_now => withdraw(&app, &origin, id, &sku).await?,
-        Outcome::Unchanged { .. } | Outcome::Rejected { .. } => {}
+        Outcome::Committed { .. } | Outcome::Unchanged { .. } | Outcome::Rejected { .. } => {}
     }
     Ok(Reply::of(&stream, &answer)?.created(format!("/v1/products/{id}")))
 }
 
-/// The product exists: its code is its own from here on.
+/// The product exists, and the process has seen to it that it has its code.
 ///
 /// # Errors
-/// Among others, that the code has gone to another product. Then the catalogue process archives
-/// this one.
-async fn confirm(
-    app: &AppState,
-    origin: &Origin,
-    product_id: ProductId,
-    sku: &Sku,
-) -> Result<(), Problem> {
-    let (main, command) = (product_id.stream(), sku::Command::Confirm { product_id });
-    let confirmed = origin.submit_step::<SkuClaim>(app, &main, "confirm", sku, command).await?;
-    Reply::of(&sku.stream(), &confirmed).map(drop)
+/// Among others, that the code has gone to another product. Then the process has archived this one.
+async fn check_code(app: &AppState, id: ProductId, sku: &Sku) -> Result<(), Problem> {
+    let read = app.read::<SkuClaim>(sku).await;
+    // The product is there, whatever is in the way.
+    let claim = read.map_err(|_unread| unfinished(SubmitError::Unknown))?.state;
+    claim.claim.confirm(id).map(drop).map_err(|Taken| {
+        let rejection = sku::Rejection::Taken;
+        Problem::conflict(rejection.code(), rejection.to_string())
+    })
 }
 
 /// The product was not created by this request. If another one has created it with the same code,
@@ -124,7 +122,8 @@ async fn withdraw(
         return Ok(());
     }
     let (main, command) = (product_id.stream(), sku::Command::Withdraw { product_id });
-    origin.submit_step::<SkuClaim>(app, &main, "withdraw", sku, command).await.map(drop)
+    let withdrawn = origin.submit_step::<SkuClaim>(app, &main, "withdraw", sku, command).await;
+    withdrawn.map(drop).map_err(unfinished)
 }
 
 /// Whether the product is still to be created. Otherwise its stream alone has the answer, be it a
@@ -214,26 +213,13 @@ async fn archive(
     change(&app, &origin, id, product::Command::Archive).await
 }
 
-/// Changes a product and then what carts may copy of it, before the answer.
+/// Changes a product, and answers when carts copy it as it is then.
 async fn change(
     app: &AppState,
     origin: &Origin,
     id: ProductId,
     command: product::Command,
 ) -> Result<Response, Problem> {
-    let stream = id.stream();
-    let answer = origin.submit::<Product>(app, &id, command).await?;
-    let reply = Reply::of(&stream, &answer)?;
-    let Snapshot { state: product, revision } = app.read::<Product>(&id).await?;
-    if let Some((sku, command)) = catalogue::listing(id, &product, revision) {
-        // What a replay tells depends on what has happened since, and is another step then.
-        let step = format!("list {revision}");
-        let told = origin.submit_step::<SkuClaim>(app, &stream, &step, &sku, command).await?;
-        if matches!(&told.outcome, Outcome::Rejected { code, .. } if code == sku::Rejection::Taken.code())
-        {
-            // The code has gone to another product, and this one is about to be archived.
-            Reply::of(&sku.stream(), &told)?;
-        }
-    }
-    Ok(reply.into_response())
+    let changed = origin.submit_awaited::<Product>(app, &id, command, None).await;
+    Ok(Reply::of(&id.stream(), &changed.map_err(problem)?)?.into_response())
 }

@@ -103,13 +103,15 @@ impl AppState {
         }
     }
 
+    /// `also` is a stream whose shard is waited for beside that of the command.
     pub(super) async fn submit(
         &self,
         submission: Submission,
+        also: Option<&StreamId>,
         deadline: Instant,
     ) -> Result<Answer, SubmitError> {
         let Ok(engine) = self.engine.get() else { return Err(SubmitError::NotOwner) };
-        engine.submit(submission, deadline).await
+        engine.submit_telling(submission, also, deadline).await
     }
 
     /// [`Engine::knows`].
@@ -201,7 +203,7 @@ pub(super) fn problem(error: SubmitError) -> Problem {
         SubmitError::NotOwner => {
             Problem::unavailable("log_unavailable", format!("the event log is away: {again}"))
         }
-        SubmitError::Unknown => Problem::unavailable(
+        SubmitError::Unknown | SubmitError::HandedOver => Problem::unavailable(
             "outcome_unknown",
             "it is not known yet whether this happened; send it again with the same \
              Idempotency-Key to learn of it",

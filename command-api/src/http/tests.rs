@@ -1,6 +1,7 @@
 //! The outside contract, over a log in memory.
 
 mod answers;
+mod awaited;
 mod bad_input;
 mod batch;
 mod carts;

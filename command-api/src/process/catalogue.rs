@@ -1,8 +1,8 @@
 //! Keeps the code of a product, and what carts may copy of it, in step with the product.
 //!
-//! Handlers claim and list before they answer; this finds what they left undone when they died between
-//! two steps. A SKU ignores what it knows already, so both may come in any order. A claim lapses if its
-//! product is not listed within a minute; then it is confirmed if the product is there, or else freed.
+//! A handler claims the code for a product that it is about to create; the rest is done here. A SKU ignores
+//! what it knows already, so events may come in any order. A claim lapses if its product is not listed
+//! within a minute; then it is confirmed if the product is there, or else freed.
 //!
 //! A product whose code has gone to another one while nobody could confirm it is archived, with
 //! that reason: no product is there without its code.
@@ -19,8 +19,8 @@ use domain::{
 };
 
 use super::{
-    Managers,
     manager::ProcessManager,
+    managers::Managers,
     plan::{Failed, Outcome, Step},
 };
 use crate::engine::Consistency;
@@ -111,11 +111,7 @@ pub(super) enum Next {
 
 /// What the SKU of a product must be told about the product as it is at `revision`; nothing while
 /// it is a draft, for then nobody has been told of it.
-pub(crate) fn listing(
-    product_id: ProductId,
-    product: &Product,
-    revision: u64,
-) -> Option<(Sku, sku::Command)> {
+fn listing(product_id: ProductId, product: &Product, revision: u64) -> Option<(Sku, sku::Command)> {
     let entry = product.entry.as_ref()?;
     let command = match (product.status, product.listing(product_id, revision)) {
         (Status::Draft, _) => return None,

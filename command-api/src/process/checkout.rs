@@ -13,6 +13,10 @@
 //! A rejected order is the last step of a compensation, so whoever finds one rejected knows that
 //! nothing else is left to take back.
 
+mod steps;
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use domain::{
@@ -20,16 +24,21 @@ use domain::{
     addressed::Addressed,
     cart::{self, Cart, Checkout, Line},
     envelope::Recorded,
-    id::{CartId, OrderId, PaymentId, ReservationId, Sku},
+    id::{CartId, EventId, OrderId, PaymentId, Sku},
     money::Money,
     order::{self, Order, Reason, Status},
     payment::{self, Payment},
-    stock::{self, Stock},
+    stock,
 };
 
+use steps::{PLACE, place, reject, submit_order, submit_payment, submit_stock, void};
+
+pub(crate) use steps::payment_of;
+pub(super) use steps::reservation;
+
 use super::{
-    Managers,
     manager::ProcessManager,
+    managers::Managers,
     plan::{Action, Failed, Outcome, Step},
     worker::{Cause, submission},
 };
@@ -37,8 +46,6 @@ use crate::{
     engine::Submission,
     payment::{Authorisation, Decision},
 };
-
-const PLACE: &str = "place";
 
 type Plan = super::plan::Plan<Next>;
 
@@ -413,57 +420,19 @@ fn refusals<'a>(skus: impl Iterator<Item = &'a Sku>, outcomes: &[Outcome]) -> Ve
         .collect()
 }
 
-/// The first step after a checkout. The handler of the checkout takes it, too, so that the order is
-/// there when it answers.
-pub(super) fn place(cart_id: CartId, order_id: OrderId, checkout: Checkout) -> Step {
-    submit_order(PLACE, order_id, order::Command::Place { cart_id, checkout })
-}
-
-/// What [`place`] submits.
+/// What [`place`] has submitted because of a checkout's event. Submitted once more it changes nothing and
+/// gets the first answer: what became of the order, and where in the log.
 pub(crate) fn placement(
-    cause: &Cause,
+    event_id: EventId,
     cart_id: CartId,
     order_id: OrderId,
     checkout: Checkout,
 ) -> Submission {
+    let cause = Cause::by_id(event_id, CheckoutProcess::NAME);
     let command = order::Command::Place { cart_id, checkout };
-    submission(cause, PLACE, Addressed::to::<Order>(&order_id, command))
-}
-
-/// The payment of an order.
-pub(crate) fn payment_of(order_id: OrderId) -> PaymentId {
-    PaymentId::new(order_id.derive("payment"))
-}
-
-pub(super) fn reservation(order_id: OrderId, sku: &Sku) -> ReservationId {
-    ReservationId::new(order_id.derive(sku.as_str()))
+    submission(&cause, PLACE, Addressed::to::<Order>(&order_id, command))
 }
 
 fn reason(sku: Option<Sku>, code: &str, detail: &str) -> Reason {
     Reason { sku, code: code.to_owned(), detail: detail.to_owned() }
 }
-
-fn reject(order_id: OrderId, reasons: Vec<Reason>) -> Step {
-    submit_order("reject", order_id, order::Command::Reject { reasons })
-}
-
-fn void(payment_id: PaymentId) -> Step {
-    let reason = "order rejected".to_owned();
-    submit_payment("void", payment_id, payment::Command::Void { reason })
-}
-
-fn submit_order(name: &str, order_id: OrderId, command: order::Command) -> Step {
-    Step::submit::<Order>(name, &order_id, command)
-}
-
-fn submit_payment(name: &str, payment_id: PaymentId, command: payment::Command) -> Step {
-    Step::submit::<Payment>(name, &payment_id, command)
-}
-
-/// One event may ask for the same of several SKUs.
-fn submit_stock(name: &str, sku: &Sku, command: stock::Command) -> Step {
-    Step::submit::<Stock>(format!("{name} {sku}"), sku, command)
-}
-
-#[cfg(test)]
-mod tests;

@@ -1,29 +1,14 @@
-//! What a process manager is, and the list of those that there are.
+//! What a process manager is.
 
 use async_trait::async_trait;
 use domain::{StreamType, envelope::Recorded};
-use infra::{codec, log::EventRecord};
 
 use super::{
-    Managers,
-    catalogue::CatalogueProcess,
-    checkout::CheckoutProcess,
+    managers::Managers,
     places::Place,
     plan::{Failed, Outcome, Plan, Unfinished},
     verdicts::Verdicts,
 };
-
-/// All there are. An event that several want is run by each; what they call their steps on one stream
-/// must differ then, for the name makes the command's id.
-pub(super) const ALL: &[&dyn AnyProcessManager] = &[&CatalogueProcess, &CheckoutProcess];
-
-/// Those that want an event.
-pub(super) fn of(event: &EventRecord) -> impl Iterator<Item = &'static dyn AnyProcessManager> {
-    let kind = event.stream.stream_type();
-    let name = codec::event_name(&event.event_type).unwrap_or_default();
-    let wants = move |it: &&dyn AnyProcessManager| kind.is_some_and(|kind| it.wants(kind, name));
-    ALL.iter().copied().filter(wants)
-}
 
 /// Turns events into commands. All but `load` is pure.
 pub(super) trait ProcessManager: Send + Sync + 'static {

@@ -26,7 +26,8 @@ use tokio::time::Duration;
 use uuid::Uuid;
 
 use super::{
-    Managers, manager,
+    list,
+    managers::Managers,
     places::Place,
     plan::{Failed, Unfinished},
     verdicts::Verdicts,
@@ -111,7 +112,7 @@ impl Managers {
         place: &mut Place,
     ) -> bool {
         let mut is_done = true;
-        for manager in manager::of(&delivered.event) {
+        for manager in list::wanting(&delivered.event) {
             if let Err(unfinished) = manager.run(self, recorded, verdicts, place).await {
                 let parking = self.park_all(delivered, manager.name(), unfinished, verdicts, place);
                 Box::pin(parking).await;

@@ -1,9 +1,15 @@
 //! The places of a shard's events: who handles one has a place, but not while it waits for somebody
-//! outside.
+//! outside, and not for ever: a shard that does not answer must not stop what others wait for.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
+
+/// How long a place is held. Whoever tells a shard that is silent for as long is told that it is busy.
+const HELD_MAX: Duration = Duration::from_secs(2);
 
 /// Cheap to clone; clones share the places.
 #[derive(Clone)]
@@ -38,11 +44,47 @@ impl Places {
 }
 
 impl Place {
+    /// Works with the place, and where that takes long, goes on without it.
+    pub(super) async fn hold<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        match timeout(HELD_MAX, &mut work).await {
+            Ok(result) => result,
+            Err(_elapsed) => self.outside(work).await,
+        }
+    }
+
     /// Waits without the place, and for it afterwards.
     pub(super) async fn outside<T>(&mut self, wait: impl Future<Output = T>) -> T {
         self.permit = None;
         let result = wait.await;
         self.permit = self.places.permit().await;
         result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_works_for_long_lets_another_in_and_ends_with_a_place() {
+        let places = Places::new(1);
+        let mut slow = places.take().await;
+        let (end, ended) = oneshot::channel::<()>();
+        let mut working = pin!(slow.hold(ended));
+        let other = tokio::select! {
+            _ = &mut working => panic!("it works"),
+            other = places.take() => other,
+        };
+        end.send(()).unwrap();
+        tokio::select! {
+            biased;
+            _ = &mut working => panic!("its place is taken"),
+            () = tokio::task::yield_now() => drop(other),
+        }
+        working.await.unwrap();
+        assert!(places.try_take().is_none(), "it has its place back");
     }
 }

@@ -1,4 +1,5 @@
-//! Follows one shard: reads events, keeps a bounded number of them under way, stores progress.
+//! Follows one shard: reads events, keeps a bounded number of them under way, stores progress, and tells
+//! whoever waits for what they lead to.
 
 use std::{pin::pin, time::Duration};
 
@@ -14,9 +15,9 @@ use infra::{
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{
-    Managers,
     feed::Feed,
-    manager,
+    list,
+    managers::Managers,
     parked::Delivered,
     places::{Place, Places},
     progress::{BatchId, Progress},
@@ -24,8 +25,8 @@ use super::{
 };
 use crate::metrics::{FollowInterrupted, ProgressStored, ProgressUnstored};
 
-/// Events of a shard that are under way at once, but for those that wait for somebody outside. No
-/// more are read beyond it.
+/// Events of a shard that are under way at once, but for those that wait for somebody outside, or for
+/// another shard for long. No more are read beyond it.
 const UNDER_WAY_MAX: usize = 256;
 /// Batches that are read ahead of an event that does not get done. Reading waits beyond it.
 const BATCHES_MAX: usize = 10_000;
@@ -55,11 +56,16 @@ enum Interrupted {
     Read(ReadError),
 }
 
-impl Follow {
-    pub(super) fn new(shard: ShardId, managers: Managers) -> Self {
-        Self { shard, managers }
+impl Managers {
+    /// One follower per shard; the caller runs each as a task.
+    #[must_use]
+    pub fn followers(&self) -> Vec<Follow> {
+        let shards = (0..self.log.shard_count()).map(ShardId::new);
+        shards.map(|shard| Follow { shard, managers: self.clone() }).collect()
     }
+}
 
+impl Follow {
     /// Follows until the shutdown. What is under way then is done again after the next start.
     ///
     /// # Errors
@@ -101,18 +107,22 @@ impl Follow {
         }
     }
 
+    /// The commits behind the stored progress.
+    async fn open(&self) -> Result<Feed, Interrupted> {
+        let Managers { engine, log, progress, .. } = &self.managers;
+        let checkpoint = progress.load(self.shard).await.map_err(Interrupted::Progress)?;
+        Feed::open(engine, log, self.shard, checkpoint).await.map_err(Interrupted::Read)
+    }
+
     /// Follows from the stored progress until something is in the way.
     async fn follow(&self) -> Interrupted {
-        let checkpoint = match self.managers.progress.load(self.shard).await {
-            Ok(checkpoint) => checkpoint,
-            Err(error) => return Interrupted::Progress(error),
-        };
-        let Managers { engine, log, .. } = &self.managers;
-        let feed = match Feed::open(engine, log, self.shard, checkpoint).await {
+        let feed = match self.open().await {
             Ok(feed) => feed,
-            Err(error) => return Interrupted::Read(error),
+            Err(interrupted) => return interrupted,
         };
         let decided = self.managers.decided(self.shard).await;
+        let reactions = self.managers.engine.reactions(self.shard);
+        let following = reactions.follow(feed.checkpoint().next_offset);
         let mut batches = pin!(batches(self.shard, feed));
         let mut progress = Progress::default();
         let mut under_way = FuturesUnordered::new();
@@ -131,7 +141,10 @@ impl Follow {
             }
             let may_read = waiting.is_empty() && progress.batches() < BATCHES_MAX;
             tokio::select! {
-                Some(batch) = under_way.next() => progress.finish_one(batch),
+                Some((batch, Delivered { event, span, .. })) = under_way.next() => {
+                    progress.finish_one(batch);
+                    following.finish(&event.stream, span.start);
+                }
                 place = places.take(), if !waiting.is_empty() => {
                     if let Some((batch, event)) = waiting.pop() {
                         under_way.push(self.handle(batch, event, &decided, place));
@@ -139,6 +152,8 @@ impl Follow {
                 }
                 Some(read) = batches.next(), if may_read => match read {
                     Ok((events, checkpoint)) => {
+                        let told = events.iter().map(|it| (&it.event.stream, it.span.start));
+                        following.read(told, checkpoint.next_offset);
                         let batch = progress.begin(checkpoint, events.len());
                         // Taken from the end, so the oldest comes last.
                         waiting.extend(events.into_iter().rev().map(|event| (batch, event)));
@@ -159,10 +174,10 @@ impl Follow {
         delivered: Delivered,
         decided: &Process,
         place: Place,
-    ) -> BatchId {
+    ) -> (BatchId, Delivered) {
         let verdicts = Verdicts::of(decided, delivered.event.id);
         self.managers.handle(&delivered, &verdicts, place).await;
-        batch
+        (batch, delivered)
     }
 
     async fn store(&self, checkpoint: Checkpoint) {
@@ -214,5 +229,5 @@ fn events(commit: Commit) -> Vec<EventRecord> {
 fn matters(event: &EventRecord) -> bool {
     let is_of_operators = event.stream.stream_type() == Some(StreamType::Process)
         && matches!(codec::event_name(&event.event_type), Some("step_retried" | "step_skipped"));
-    is_of_operators || manager::of(event).next().is_some()
+    is_of_operators || list::wanting(event).next().is_some()
 }

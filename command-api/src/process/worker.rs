@@ -22,8 +22,8 @@ use infra::{
 use tokio::time::Instant;
 
 use super::{
-    Managers,
     manager::ProcessManager,
+    managers::Managers,
     places::Place,
     plan::{Action, Failed, Outcome, Plan, Step, Unfinished},
     verdicts::{SKIPPED, Verdicts},
@@ -56,14 +56,20 @@ enum ReadFailed {
 }
 
 /// The event because of which a process acts.
-pub(crate) struct Cause {
-    pub(crate) event_id: EventId,
-    pub(crate) correlation_id: CorrelationId,
-    pub(crate) traceparent: Option<Arc<str>>,
-    pub(crate) actor: Arc<str>,
+pub(super) struct Cause {
+    event_id: EventId,
+    correlation_id: CorrelationId,
+    traceparent: Option<Arc<str>>,
+    actor: Arc<str>,
 }
 
 impl Cause {
+    /// An event of which no more is known.
+    pub(super) fn by_id(event_id: EventId, process: &str) -> Self {
+        let correlation_id = CorrelationId::new(event_id.uuid());
+        Self { event_id, correlation_id, traceparent: None, actor: actor(process) }
+    }
+
     fn of(event: &Recorded, process: &str) -> Self {
         let provenance = &event.provenance;
         Self {
@@ -76,13 +82,13 @@ impl Cause {
 }
 
 /// As events name a process that acts.
-pub(crate) fn actor(process: &str) -> Arc<str> {
+pub(super) fn actor(process: &str) -> Arc<str> {
     format!("{PROCESS_ACTORS}{process}").into()
 }
 
 /// What a step submits. `name` tells it from the other steps that the event leads to. Two commands under
 /// one id are told apart by the command's hash, be it that a release plans otherwise than the last one.
-pub(crate) fn submission(cause: &Cause, name: &str, addressed: Addressed) -> Submission {
+pub(super) fn submission(cause: &Cause, name: &str, addressed: Addressed) -> Submission {
     let command_id = CommandId::of_step(cause.event_id, name, addressed.stream());
     let mut submission = Submission::new(addressed, command_id, Arc::clone(&cause.actor));
     submission.correlation_id = cause.correlation_id;
@@ -104,7 +110,7 @@ impl Managers {
     ) -> Result<(), Unfinished> {
         let began = Instant::now();
         let cause = Cause::of(event, P::NAME);
-        let mut plan = match P::load(self, event).await {
+        let mut plan = match place.hold(P::load(self, event)).await {
             Ok(loaded) => P::react(event, loaded),
             Err(failed) if verdicts.skips(event.id, &failed) => Plan::default(),
             Err(failed) => return Err(failed.into()),
@@ -116,7 +122,8 @@ impl Managers {
             let taking = steps.iter().zip(&ids);
             let taking = join_all(taking.map(|(step, id)| self.step(&cause, verdicts, step, *id)));
             let is_outside = steps.iter().any(|step| step.action.is_outside());
-            let outcomes = if is_outside { place.outside(taking).await } else { taking.await };
+            let outcomes =
+                if is_outside { place.outside(taking).await } else { place.hold(taking).await };
             let (mut known, mut failed) = (Vec::new(), Vec::new());
             for ((step, id), outcome) in steps.iter().zip(ids).zip(outcomes) {
                 match outcome.and_then(|outcome| taken::<P>(outcome, step, &next)) {

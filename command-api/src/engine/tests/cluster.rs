@@ -29,7 +29,8 @@ use tokio::{
 
 use super::{
     super::{
-        Answered, Ask, Cluster, Consistency, Engine, Node, Shard, ShardStatus, Stores, SubmitError,
+        Answered, Ask, Cluster, Consistency, Engine, Node, Outcome, Shard, ShardStatus, Stores,
+        SubmitError,
         forward::{PeerError, Peers},
         ownership::Ownership,
     },
@@ -239,6 +240,50 @@ async fn a_node_that_comes_takes_over_what_it_has_read() {
     until_serving(&comes).await;
     load(&comes.engine).await;
     nodes.assert_all_once().await;
+}
+
+#[tokio::test]
+async fn an_answer_waits_for_the_processes_of_whoever_serves_the_shard() {
+    let nodes = Nodes::new();
+    let (asks, serves) = (nodes.start("a"), nodes.start("b"));
+    until_serving(&serves).await;
+    let stream_of = |sku: &String| code(sku).stock_stream();
+    let is_there = |sku: &String| serves.engine.owns(serves.engine.shard_of(&stream_of(sku)));
+    let sku = (0..).map(|n| format!("S{n}")).find(is_there).unwrap();
+    let shard = serves.engine.shard_of(&stream_of(&sku));
+    let ask = |key| {
+        let mut submission = receive(&sku, key);
+        submission.awaits_reactions = true;
+        submit(&asks.engine, submission)
+    };
+    let until_decided = async |key| {
+        while !committed(&*nodes.log).await.contains_key(&key) {
+            tokio::task::yield_now().await;
+        }
+        nodes.log.range(shard).await.unwrap().end
+    };
+
+    let following = serves.engine.reactions(shard).follow(0);
+    let mut asking = pin!(ask(1));
+    let end = tokio::select! {
+        _ = &mut asking => panic!("the processes have not read it"),
+        end = until_decided(1) => end,
+    };
+    following.read([].into_iter(), end);
+    assert!(matches!(asking.await.unwrap().outcome, Outcome::Committed { .. }));
+
+    let mut asking = pin!(ask(2));
+    let end = tokio::select! {
+        _ = &mut asking => panic!("the processes have not read it"),
+        end = until_decided(2) => end,
+    };
+    // The other node's processes go on from here.
+    let (answer, _following) = tokio::join!(asking, async {
+        nodes.stop(serves).await;
+        asks.engine.reactions(shard).follow(end)
+    });
+    assert!(matches!(answer.unwrap().outcome, Outcome::Committed { .. }));
+    assert_eq!(committed(&*nodes.log).await, [(1, 1), (2, 1)].into());
 }
 
 #[tokio::test(start_paused = true)]

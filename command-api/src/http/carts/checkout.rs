@@ -1,4 +1,4 @@
-//! From a cart to an order: the answer names the order, which the checkout process then places.
+//! From a cart to an order: the answer names the order, which the checkout process has placed by then.
 
 use axum::{extract::State, http::StatusCode, response::Response};
 use domain::{
@@ -25,17 +25,14 @@ use uuid::Uuid;
 
 use super::{admit, listing};
 use crate::{
-    engine::{Outcome, SubmitError},
+    engine::{Answer, Consistency, Outcome, SubmitError},
     http::{
         answer::{Accepted, Reply},
         incoming::{Incoming, Origin},
         shapes::{AddressBody, Short},
-        state::{AppState, unfinished, unread},
+        state::{AppState, problem, unfinished, unread},
     },
-    process::{
-        self, Cause,
-        checkout::{payment_of, placement},
-    },
+    process::checkout::{payment_of, placement},
 };
 
 #[derive(Deserialize, ToSchema)]
@@ -121,12 +118,14 @@ pub(super) async fn check_out(
     let order_id = body.order_id.unwrap_or_else(|| id.order_id());
     let terms = terms(&app, id, order_id, body).await?;
     let command = cart::Command::CheckOut { order_id, terms };
-    let answer = origin.submit::<Cart>(&app, &id, command).await?;
-    let reply = Reply::of(&id.stream(), &answer)?;
-    if !answer.replayed && matches!(answer.outcome, Outcome::Committed { .. }) {
+    let told = order_id.stream();
+    let answer = origin.submit_awaited::<Cart>(&app, &id, command, Some(&told)).await;
+    if may_have_opened(&answer) {
         app.open_checkouts.note(&origin.caller, order_id);
     }
-    let placed = place(&app, &origin, id, order_id, &answer.outcome).await?;
+    let answer = answer.map_err(problem)?;
+    let reply = Reply::of(&id.stream(), &answer)?;
+    let placed = placed(&app, &origin, id, order_id, &answer.outcome).await?;
     let reply = reply.begun(format!("/v1/orders/{order_id}")).reaching(&placed);
     let payment_id = payment_of(order_id).uuid();
     let order_id = order_id.uuid();
@@ -146,10 +145,16 @@ fn check_staffs_own(origin: &Origin, body: &Checkout) -> Result<(), Problem> {
     fields.finish()
 }
 
-/// Places the order before the answer, so that the answer points to something; tells where it is to
-/// be seen. It is the first step of the checkout process, under the same command id: whoever comes
-/// second finds it taken.
-async fn place(
+/// What is not known counts: the order may be on its way.
+fn may_have_opened(answer: &Result<Answer, SubmitError>) -> bool {
+    match answer {
+        Ok(answer) => !answer.replayed && matches!(answer.outcome, Outcome::Committed { .. }),
+        Err(error) => *error == SubmitError::Unknown,
+    }
+}
+
+/// Where the order is to be seen that the checkout process has placed by now.
+async fn placed(
     app: &AppState,
     origin: &Origin,
     id: CartId,
@@ -160,28 +165,27 @@ async fn place(
     let Some(checkout) = cart.checkout().filter(|_| cart.order_id == Some(order_id)) else {
         return Err(refused(cart, order_id));
     };
-    let placed = match outcome {
+    let event_id = match outcome {
         Outcome::Committed { events: happened, .. } if let Some(event) = happened.last() => {
-            let cause = Cause {
-                event_id: event.id,
-                correlation_id: origin.request.trace.correlation_id(),
-                traceparent: Some(origin.request.trace.traceparent()),
-                actor: process::actor("checkout"),
-            };
-            let placement = placement(&cause, id, order_id, checkout);
-            match app.submit(placement, origin.request.deadline).await {
-                // This checkout was refused, and the cart has been checked out on other terms since.
-                Err(SubmitError::KeyReused) => return Err(refused(cart, order_id)),
-                placed => placed.map_err(unfinished)?,
-            }
+            event.id
         }
         // An earlier request has checked it out, under whatever key.
-        _ => {
-            let command = order::Command::Place { cart_id: id, checkout };
-            origin.submit_step::<Order>(app, &id.stream(), "place", &order_id, command).await?
-        }
+        _ => return seen(app, order_id).await,
     };
-    Reply::of(&order_id.stream(), &placed).map(|_| placed.position)
+    let placement = placement(event_id, id, order_id, checkout);
+    match app.submit(placement, None, origin.request.deadline).await {
+        // This checkout was refused, and the cart has been checked out on other terms since.
+        Err(SubmitError::KeyReused) => Err(refused(cart, order_id)),
+        Err(error) => Err(unfinished(error)),
+        Ok(placed) => Reply::of(&order_id.stream(), &placed).map(|_| placed.position),
+    }
+}
+
+/// Where an order is to be seen, whenever it was placed.
+async fn seen(app: &AppState, order_id: OrderId) -> Result<Position, Problem> {
+    let shown = app.engine.get()?.show::<Order>(&order_id, Consistency::Serializable).await;
+    let (order, at) = shown.map_err(unread)?;
+    order.state.placed.is_some().then_some(at).ok_or_else(|| unfinished(SubmitError::Unknown))
 }
 
 /// The cart was checked out, but the order could not be placed, as the cart tells, too.

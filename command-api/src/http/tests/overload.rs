@@ -22,31 +22,31 @@ use tokio::{
 use crate::testing::{OPERATOR, Seen, World, bearer};
 
 const SHARDS: u32 = 4;
-const LIMITS: Limits = Limits {
+pub(super) const LIMITS: Limits = Limits {
     request_wait_max: Duration::from_secs(10),
     requests_max: 16,
     rates: Rates::NONE,
     weights: &[],
 };
 /// Of a shard, of the 16 requests that may be under way.
-const SHARE: usize = 4;
+pub(super) const SHARE: usize = 4;
 /// Long for an answer that waits for nothing.
-const SOON: Duration = Duration::from_secs(1);
+pub(super) const SOON: Duration = Duration::from_secs(1);
 
 /// Appends are done; what became of them is told when a shard's gate is open.
-struct Gated {
+pub(super) struct Gated {
     log: MemoryLog,
     gates: Vec<watch::Sender<bool>>,
     telling: std::sync::Mutex<Vec<Task<()>>>,
 }
 
 impl Gated {
-    fn new() -> Arc<Self> {
+    pub(super) fn new() -> Arc<Self> {
         let gates = (0..SHARDS).map(|_| watch::Sender::new(true)).collect();
         Arc::new(Self { log: MemoryLog::new(SHARDS), gates, telling: Default::default() })
     }
 
-    fn gate(&self, shard: ShardId) -> &watch::Sender<bool> {
+    pub(super) fn gate(&self, shard: ShardId) -> &watch::Sender<bool> {
         &self.gates[usize::try_from(shard.index()).unwrap()]
     }
 }
@@ -136,7 +136,7 @@ fn cart(skus: impl Iterator<Item = String>) -> Value {
 }
 
 /// SKUs whose own streams lie in this shard.
-fn codes(world: &World, shard: ShardId) -> impl Iterator<Item = String> {
+pub(super) fn codes(world: &World, shard: ShardId) -> impl Iterator<Item = String> {
     let engine = world.engine.clone();
     let of = |code: &String| code.parse::<Sku>().unwrap().stream();
     (0..).map(|n| format!("C{n}")).filter(move |code| engine.shard_of(&of(code)) == shard)
