@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use domain::shard::ShardId;
 use infra::{
-    log::{ReadError, progress::ProgressError},
+    log::ReadError,
     telemetry::{
         Event, chain,
         metric::{Counter, Gauge, Histogram, NO_LABELS},
     },
 };
 use tracing::{debug, error, info, warn};
-use uuid::Uuid;
 
 use crate::{checkpoint::CheckpointRow, runner::Fact};
 
@@ -205,96 +204,6 @@ impl Event for Stepped<'_> {
     }
 }
 
-/// What was asked for does not go on; the version says why.
-pub(crate) struct NotStepped<'e> {
-    pub projection: &'e str,
-    pub version: i32,
-    pub error: &'e (dyn std::error::Error + 'static),
-}
-
-impl Event for NotStepped<'_> {
-    fn emit(self) {
-        let Self { projection, version, error } = self;
-        warn!(projection, version, "{projection} v{version} does not go on: {}", chain(error));
-    }
-}
-
-/// Dead letters that were settled long ago are gone.
-pub(crate) struct Forgotten {
-    pub letters: i64,
-}
-
-impl Event for Forgotten {
-    fn emit(self) {
-        let Self { letters } = self;
-        info!(letters, "{letters} dead letters that were settled long ago are removed");
-    }
-}
-
-/// They are still there.
-pub(crate) struct NotForgotten<'e> {
-    pub error: &'e sqlx::Error,
-}
-
-impl Event for NotForgotten<'_> {
-    fn emit(self) {
-        warn!("old dead letters are not removed: {}", chain(self.error));
-    }
-}
-
-/// An event has been corrected, but another version that has parked it does not apply it.
-pub(crate) struct TwinNotSettled<'e> {
-    /// The letter that stays, or the one whose others could not be found.
-    pub id: Uuid,
-    pub error: &'e (dyn std::error::Error + 'static),
-}
-
-impl Event for TwinNotSettled<'_> {
-    fn emit(self) {
-        let Self { id, error } = self;
-        warn!(%id, "a letter of another version stays parked ({id}): {}", chain(error));
-    }
-}
-
-/// A projection of this release has no version that it could feed.
-pub(crate) struct NoVersion {
-    pub projection: &'static str,
-    pub fold: i32,
-}
-
-impl Event for NoVersion {
-    fn emit(self) {
-        let Self { projection, fold } = self;
-        warn!(
-            projection,
-            "no version of {projection} is made by this release (fold {fold}), so this projector \
-             does not feed it: `projector rebuild {projection}` makes one"
-        );
-    }
-}
-
-/// The versions cannot be read now; what is known of them goes on being true.
-pub(crate) struct VersionsUnknown<'e> {
-    pub error: &'e sqlx::Error,
-}
-
-impl Event for VersionsUnknown<'_> {
-    fn emit(self) {
-        warn!("cannot read the versions of projections: {}", chain(self.error));
-    }
-}
-
-/// Query nodes have not been told how far the read models are; it will be tried again.
-pub(crate) struct NotTold<'e> {
-    pub error: &'e sqlx::Error,
-}
-
-impl Event for NotTold<'_> {
-    fn emit(self) {
-        warn!("cannot tell query nodes what is applied: {}", chain(self.error));
-    }
-}
-
 /// A verification has ended.
 pub(crate) struct Verified<'v> {
     pub projection: &'v str,
@@ -352,41 +261,6 @@ impl Event for ShardGiven {
     }
 }
 
-/// Who serves what cannot be settled now; everybody goes on with what they have.
-pub(crate) struct SharingFailed<'e> {
-    pub error: &'e sqlx::Error,
-}
-
-impl Event for SharingFailed<'_> {
-    fn emit(self) {
-        warn!("cannot share the shards with other projectors: {}", chain(self.error));
-    }
-}
-
-/// Kafka's tools do not see how far the shard is.
-pub(crate) struct LagNotStored<'e> {
-    pub shard: ShardId,
-    pub error: &'e ProgressError,
-}
-
-impl Event for LagNotStored<'_> {
-    fn emit(self) {
-        let Self { shard, error } = self;
-        warn!(shard.id = %shard, "cannot store the lag of shard {shard}: {}", chain(error));
-    }
-}
-
-/// A shard is served from its stored checkpoints.
-pub(crate) struct Serving {
-    pub shard: ShardId,
-}
-
-impl Event for Serving {
-    fn emit(self) {
-        info!(shard.id = %self.shard, "serving shard {}", self.shard);
-    }
-}
-
 /// The log of a shard cannot be read.
 pub(crate) struct ReadFailed<'e> {
     pub shard: ShardId,
@@ -403,28 +277,6 @@ impl Event for ReadFailed<'_> {
             }
             _ => error!(shard.id = %shard, "shard {shard} halts: {}", chain(error)),
         }
-    }
-}
-
-/// The tables are not there yet.
-pub(crate) struct NotPrepared<'e> {
-    pub error: &'e sqlx::Error,
-}
-
-impl Event for NotPrepared<'_> {
-    fn emit(self) {
-        warn!("cannot make the tables yet: {}", chain(self.error));
-    }
-}
-
-/// Kafka is away, or its topic is not there yet.
-pub(crate) struct NotConnected<'e> {
-    pub error: &'e (dyn std::error::Error + 'static),
-}
-
-impl Event for NotConnected<'_> {
-    fn emit(self) {
-        warn!("cannot open the log yet: {}", chain(self.error));
     }
 }
 

@@ -3,12 +3,12 @@
 //! The first version of a projection is live at once. A release that makes other rows of the same
 //! events builds a version of its own beside the live one, which goes on being read.
 
-use infra::{config::Rebuild, postgres::Pool, telemetry::emit};
+use infra::{config::Rebuild, postgres::Pool};
 use read_models::Projection;
 use sqlx::{AssertSqlSafe, PgConnection};
+use tracing::warn;
 
 use crate::{
-    metrics::NoVersion,
     rebuild::{
         Refused,
         begin::{Order, begin, begin_live, locked},
@@ -70,7 +70,12 @@ async fn ensure_one(
             Err(_) => {}
         }
     }
-    emit(NoVersion { projection: projection.name, fold: projection.version });
+    let (projection, fold) = (projection.name, projection.version);
+    warn!(
+        projection,
+        "no version of {projection} is made by this release (fold {fold}), so this projector does \
+         not feed it: `projector rebuild {projection}` makes one"
+    );
     Ok(())
 }
 

@@ -11,15 +11,12 @@ use infra::{
         progress::{Progress, ProgressError},
     },
     postgres::Pool,
-    telemetry::{chain, emit},
+    telemetry::chain,
 };
 use read_models::Projection;
+use tracing::warn;
 
-use crate::{
-    metrics::{NotConnected, NotPrepared},
-    runner::RETRY,
-    schema,
-};
+use crate::{runner::RETRY, schema};
 
 /// Where the log is.
 pub enum Source {
@@ -59,7 +56,7 @@ impl Source {
                 Ok(log) => return Arc::new(log),
                 Err(error) => {
                     condition.unmet(chain(&error).to_string());
-                    emit(NotConnected { error: &error });
+                    warn!("cannot open the log yet: {}", chain(&error));
                     waits.wait().await;
                 }
             }
@@ -77,7 +74,7 @@ pub(crate) async fn prepare(
     let mut waits = RETRY.waits();
     while let Err(error) = schema::ensure(pool, projections, rebuild).await {
         condition.unmet(schema::explain(&error));
-        emit(NotPrepared { error: &error });
+        warn!("cannot make the tables yet: {}", chain(&error));
         waits.wait().await;
     }
     condition.met();

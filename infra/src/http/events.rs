@@ -1,9 +1,9 @@
 //! What the HTTP layer tells operators.
 
-use std::{error::Error, net::SocketAddr, time::Duration};
+use std::error::Error;
 
 use axum::http::StatusCode;
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
 use crate::telemetry::{
     Event, chain,
@@ -92,39 +92,5 @@ pub(super) struct RequestShed;
 impl Event for RequestShed {
     fn emit(self) {
         SHED.add(NO_LABELS, 1);
-    }
-}
-
-pub(super) struct Listening {
-    pub(super) address: SocketAddr,
-    /// Who is meant to come there.
-    pub(super) what: &'static str,
-}
-
-impl Event for Listening {
-    fn emit(self) {
-        info!("listening to {} on {}", self.what, self.address);
-    }
-}
-
-pub(super) struct Draining {
-    pub(super) connections: usize,
-    pub(super) wait_max: Duration,
-}
-
-impl Event for Draining {
-    fn emit(self) {
-        let Self { connections, wait_max } = self;
-        info!(connections, "draining {connections} connections for {wait_max:?} at most");
-    }
-}
-
-pub(super) struct AcceptFailed {
-    pub(super) error: std::io::Error,
-}
-
-impl Event for AcceptFailed {
-    fn emit(self) {
-        warn!("cannot accept a connection: {}", self.error);
     }
 }

@@ -15,12 +15,12 @@ use tokio::{
     net::{TcpListener, TcpSocket},
     time::{Instant, MissedTickBehavior, interval},
 };
+use tracing::info;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::{
     docs::{self, About},
     edge::{self, EdgeLayer, Limits, other_method, other_path},
-    events::Listening,
     health::Readiness,
     negotiate::Produced,
 };
@@ -28,7 +28,7 @@ use crate::{
     config::{self, Origins},
     shutdown::Shutdown,
     task,
-    telemetry::{emit, metric},
+    telemetry::metric,
 };
 use connections::{Bounds, Connections};
 use front::Front;
@@ -173,8 +173,8 @@ impl Server {
     pub fn serve(self, app: App, shutdown: Shutdown) -> BoxFuture<'static, Result<(), StillOpen>> {
         async move {
             let Self { clients, ops, drain_wait_max, .. } = self;
-            emit(Listening { address: clients.address, what: "clients" });
-            emit(Listening { address: ops.address, what: "operators" });
+            info!("listening to clients on {}", clients.address);
+            info!("listening to operators on {}", ops.address);
             let _upkeep = task::spawn("metrics upkeep", upkeep());
             let mut of_clients =
                 Connections::new(Front::new(app.router, &self.origins), self.of_clients);

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use infra::{postgres::Pool, telemetry::emit};
+use infra::{postgres::Pool, telemetry::chain};
 use tokio::time::{MissedTickBehavior, interval};
-
-use crate::metrics::{Forgotten, NotForgotten};
+use tracing::{info, warn};
 
 const INTERVAL: Duration = Duration::from_secs(3600);
 /// Letters that the server removes at once.
@@ -19,9 +18,9 @@ pub(crate) async fn forget_old(pool: Pool, kept_days: i32) {
         turns.tick().await;
         match forget_all(&pool, kept_days).await {
             Ok(0) => {}
-            Ok(letters) => emit(Forgotten { letters }),
+            Ok(letters) => info!(letters, "removed dead letters that were settled long ago"),
             // The next turn finds the same ones.
-            Err(error) => emit(NotForgotten { error: &error }),
+            Err(error) => warn!("old dead letters are not removed: {}", chain(&error)),
         }
     }
 }

@@ -14,10 +14,11 @@ use domain::{
     id::{EventId, StreamId},
     shard::ShardId,
 };
-use infra::telemetry::emit;
+use infra::telemetry::chain;
 use read_models::Projection;
 use serde_json::{Value, json};
 use sqlx::{PgConnection, PgPool};
+use tracing::warn;
 use uuid::Uuid;
 
 use super::{
@@ -27,7 +28,6 @@ use super::{
 };
 use crate::{
     checkpoint::CheckpointRow,
-    metrics::TwinNotSettled,
     runner::{Fact, Isolation, Misfit, decode},
 };
 
@@ -102,12 +102,12 @@ pub(crate) async fn settle(
     let again = Act::Retry { reason: Some(format!("settled as {id}")) };
     // This letter is settled whatever becomes of the others, which stay parked where they are seen.
     let twins = twins(pool, id).await.unwrap_or_else(|error| {
-        emit(TwinNotSettled { id, error: &error });
+        warn!(%id, "letters of other versions stay parked: {}", chain(&error));
         Vec::new()
     });
     for id in twins {
         if let Err(error) = settle_one(pool, projections, id, &again, actor).await {
-            emit(TwinNotSettled { id, error: &error });
+            warn!(%id, "a letter of another version stays parked: {}", chain(&error));
         }
     }
     Ok(settled)

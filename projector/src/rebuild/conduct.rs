@@ -11,9 +11,13 @@ use std::{
 };
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
-use infra::{shutdown::Shutdown, telemetry::emit};
+use infra::{
+    shutdown::Shutdown,
+    telemetry::{chain, emit},
+};
 use sqlx::PgExecutor;
 use tokio::time::{Instant, MissedTickBehavior, interval};
+use tracing::warn;
 
 use super::{
     Refused,
@@ -22,7 +26,7 @@ use super::{
     switch::{Target, switch},
 };
 use crate::{
-    metrics::{NotStepped, Stepped},
+    metrics::Stepped,
     runner::{Everything, fold_of},
     verify::{Verification, VerificationState},
     versions::{State, Version},
@@ -106,7 +110,9 @@ impl Everything {
                 changed
             }
             Err(error) => {
-                emit(NotStepped { projection: &key.0, version: key.1, error: &error });
+                let (projection, version) = (&key.0, key.1);
+                let error_text = chain(&error);
+                warn!(%projection, version, "{projection} v{version} does not go on: {error_text}");
                 paused.insert(key, Instant::now() + PAUSE_AFTER_ERROR);
                 false
             }

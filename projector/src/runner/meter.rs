@@ -14,11 +14,12 @@ use infra::{
     telemetry::{chain, emit},
 };
 use tokio::time::{MissedTickBehavior, interval};
+use tracing::warn;
 
 use super::{horizon::Horizon, shared::Shared};
 use crate::{
     checkpoint::{self, shard_column},
-    metrics::{LagNotStored, Measured, ReadFailed},
+    metrics::{Measured, ReadFailed},
     versions::Served,
 };
 
@@ -117,7 +118,7 @@ async fn tell(shared: &Shared, shard: ShardId, told: Option<Checkpoint>) -> Opti
     match progress.store(shard, lowest).await {
         Ok(()) => Some(lowest),
         Err(error) => {
-            emit(LagNotStored { shard, error: &error });
+            warn!(shard.id = %shard, "cannot store the lag of shard {shard}: {}", chain(&error));
             told
         }
     }

@@ -16,13 +16,14 @@ use std::{
 use infra::{
     log::{Checkpoint, LogId, Offset},
     postgres::{POSITIONS_CHANNEL, Pool},
-    telemetry::emit,
+    telemetry::chain,
 };
 use serde::Serialize;
 use tokio::sync::Notify;
+use tracing::warn;
 
 use super::RETRY;
-use crate::{checkpoint::CheckpointRow, metrics::NotTold};
+use crate::checkpoint::CheckpointRow;
 
 /// The last checkpoint of each row that is still to be told.
 #[derive(Default)]
@@ -54,7 +55,7 @@ impl Notices {
         loop {
             self.posted.notified().await;
             while let Err(error) = self.send(pool).await {
-                emit(NotTold { error: &error });
+                warn!("cannot tell query nodes what is applied: {}", chain(&error));
                 waits.wait().await;
             }
             waits.reset();

@@ -20,6 +20,7 @@ use tokio::{
     sync::mpsc,
     time::{Instant, MissedTickBehavior, interval},
 };
+use tracing::info;
 
 use super::{
     RETRY,
@@ -34,7 +35,7 @@ use super::{
 use crate::{
     checkpoint::{CheckpointRow, Stand},
     dead_letters::Letters,
-    metrics::{ApplyFailed, Lost, ReadFailed, Serving},
+    metrics::{ApplyFailed, Lost, ReadFailed},
 };
 
 /// Records that projections which are fed together may be apart at the beginning.
@@ -103,7 +104,7 @@ async fn serve(
         Err(error) => return Ok(unreadable(shared, &rows, shard, &error).await),
     };
     shared.unreadable.clear(&shard);
-    emit(Serving { shard });
+    info!(shard.id = %shard, "serving shard {shard}");
     let stop = shutdown.child();
     let (joins, asked) = mpsc::channel(JOINS_MAX);
     let begin =

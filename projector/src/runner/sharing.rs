@@ -20,12 +20,13 @@ use futures_util::{StreamExt, stream::FuturesUnordered};
 use infra::{
     shutdown::Shutdown,
     task::{self, Task, TaskFailed},
-    telemetry::emit,
+    telemetry::{chain, emit},
 };
 use tokio::time::{MissedTickBehavior, interval};
+use tracing::warn;
 
 use super::groups::{self, Everything};
-use crate::metrics::{ShardGiven, ShardTaken, SharingFailed};
+use crate::metrics::{ShardGiven, ShardTaken};
 use session::Session;
 use shares::{Feeds, share};
 
@@ -70,7 +71,7 @@ impl Sharing {
     /// Says that this projector lives, and takes or gives what its share asks for.
     async fn beat(&mut self, shutdown: &Shutdown) {
         if let Err(error) = self.try_beat(shutdown).await {
-            emit(SharingFailed { error: &error });
+            warn!("cannot share the shards with other projectors: {}", chain(&error));
             // What it locked is free, or will be in a moment. Nothing is ended for that: whoever
             // cannot reach PostgreSQL writes nothing either.
             self.session = None;
@@ -133,7 +134,7 @@ impl Sharing {
         if let Some(session) = &mut self.session
             && let Err(error) = session.unlock(shard).await
         {
-            emit(SharingFailed { error: &error });
+            warn!("cannot share the shards with other projectors: {}", chain(&error));
             self.session = None;
         }
         result

@@ -3,14 +3,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use infra::{postgres::Pool, telemetry::emit};
+use infra::{postgres::Pool, telemetry::chain};
 use tokio::{
     sync::{Notify, watch},
     time::timeout,
 };
+use tracing::warn;
 
 use super::Version;
-use crate::metrics::VersionsUnknown;
 
 /// Until what another process has changed is known here. Nothing depends on it for safety.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -58,7 +58,7 @@ impl Watch {
                 // Those who feed versions meet the same error, and act on it.
                 Err(error) if !failed => {
                     failed = true;
-                    emit(VersionsUnknown { error: &error });
+                    warn!("cannot read the versions of projections: {}", chain(&error));
                 }
                 Err(_) => {}
             }

@@ -25,6 +25,7 @@ use tokio::{
     task::JoinSet,
     time::timeout,
 };
+use tracing::{info, warn};
 
 use super::{
     front::Front,
@@ -36,11 +37,7 @@ use super::{
 use crate::{
     config, descriptors,
     http::{
-        client::Proxies,
-        edge::refusal,
-        events::{AcceptFailed, ConnectionCut, Draining},
-        headers::check_single,
-        health,
+        client::Proxies, edge::refusal, events::ConnectionCut, headers::check_single, health,
         problem::Problem,
     },
     shutdown::Shutdown,
@@ -141,7 +138,7 @@ impl Connections {
                 Ok((stream, peer)) => self.open(stream, peer, self.slots.better(slot)),
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
-                    emit(AcceptFailed { error });
+                    warn!("cannot accept a connection: {error}");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -174,7 +171,8 @@ impl Connections {
     /// Lets each connection finish the request that it is at.
     pub(super) async fn drain(mut self, wait_max: Duration) -> Result<(), StillOpen> {
         while self.open.try_join_next().is_some() {}
-        emit(Draining { connections: self.open.len(), wait_max });
+        let connections = self.open.len();
+        info!(connections, "draining {connections} connections for {wait_max:?} at most");
         self.closing.request();
         let all = async { while self.open.join_next().await.is_some() {} };
         let drained = timeout(wait_max, all).await;
