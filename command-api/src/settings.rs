@@ -91,33 +91,22 @@ pub struct Meeting {
 
 impl config::Settings for Settings {
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let http = config::Http::read(reader, &BIND, &OPS_BIND);
-        let kafka = config::Kafka::read(reader);
-        let auth = config::Auth::read(reader);
-        let log = config::Log::read(reader);
-        let node = read_node(reader);
-        let meeting = read_meeting(reader);
-        let store = config::Store::read(reader);
-        let snapshots = config::Snapshots::read(reader);
-        let sandbox_webhook_secret = read_webhook_secret(reader);
         let within = |max: usize| {
             move |text: &str| text.parse().ok().filter(|number| (1..=max).contains(number))
         };
-        let payment_calls_max = reader.get_with(&PAYMENT_CALLS_MAX, within(CALLS_MAX_MAX));
-        let open_checkouts_max = reader.get_with(&OPEN_CHECKOUTS_MAX, within(usize::MAX));
-        Some(Self {
-            http: http?,
-            kafka: kafka?,
-            auth: auth?,
-            log: log?,
-            node: node?,
-            meeting: meeting?,
-            store: store?,
-            snapshots: snapshots?,
-            sandbox_webhook_secret: sandbox_webhook_secret?,
-            payment_calls_max: payment_calls_max?,
-            open_checkouts_max: open_checkouts_max?,
-        })
+        infra::read_all! {
+            http: config::Http::read(reader, &BIND, &OPS_BIND),
+            kafka: config::Kafka::read(reader),
+            auth: config::Auth::read(reader),
+            log: config::Log::read(reader),
+            node: read_node(reader),
+            meeting: read_meeting(reader),
+            store: config::Store::read(reader),
+            snapshots: config::Snapshots::read(reader),
+            sandbox_webhook_secret: read_webhook_secret(reader),
+            payment_calls_max: reader.get_with(&PAYMENT_CALLS_MAX, within(CALLS_MAX_MAX)),
+            open_checkouts_max: reader.get_with(&OPEN_CHECKOUTS_MAX, within(usize::MAX)),
+        }
     }
 }
 

@@ -20,20 +20,14 @@ pub struct Settings {
 
 impl config::Settings for Settings {
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let http = config::Http::read(reader, &BIND, &OPS_BIND);
-        let kafka = config::Kafka::read(reader);
-        let postgres = config::Postgres::read(reader);
-        let operator_key = config::Auth::read_operator_key(reader);
-        let projector = config::Projector::read(reader);
-        let log = config::Log::read(reader);
-        Some(Self {
-            http: http?,
-            kafka: kafka?,
-            postgres: postgres?,
-            operator_key: operator_key?,
-            projector: projector?,
-            log: log?,
-        })
+        infra::read_all! {
+            http: config::Http::read(reader, &BIND, &OPS_BIND),
+            kafka: config::Kafka::read(reader),
+            postgres: config::Postgres::read(reader),
+            operator_key: config::Auth::read_operator_key(reader),
+            projector: config::Projector::read(reader),
+            log: config::Log::read(reader),
+        }
     }
 }
 

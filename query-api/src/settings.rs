@@ -15,10 +15,11 @@ pub struct Settings {
 
 impl infra::config::Settings for Settings {
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let http = Http::read(reader, &BIND, &OPS_BIND);
-        let postgres = Postgres::read(reader);
-        let auth = Auth::read(reader);
-        let log = Log::read(reader);
-        Some(Self { http: http?, postgres: postgres?, auth: auth?, log: log? })
+        infra::read_all! {
+            http: Http::read(reader, &BIND, &OPS_BIND),
+            postgres: Postgres::read(reader),
+            auth: Auth::read(reader),
+            log: Log::read(reader),
+        }
     }
 }

@@ -31,9 +31,17 @@ const SECTIONS: [&str; 15] = [
     "store",
 ];
 
-/// The settings of a service: sections read one after the other.
-///
-/// Read every section before the first `?`, so that all mistakes come to light.
+/// `Some(Self { .. })` of fields that are read as options, unless one of them is missing. All are read
+/// before that counts, so that all mistakes come to light.
+#[macro_export]
+macro_rules! read_all {
+    ($($field:ident: $read:expr),+ $(,)?) => {{
+        $(let $field = $read;)+
+        Some(Self { $($field: $field?),+ })
+    }};
+}
+
+/// The settings of a service: sections read one after the other, by [`read_all`].
 pub trait Settings: Sized {
     fn read(reader: &mut Reader<'_>) -> Option<Self>;
 }

@@ -23,22 +23,15 @@ struct All {
 
 impl Settings for All {
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let http = Http::read(reader, &BIND, &OPS_BIND);
-        let kafka = Kafka::read(reader);
-        let postgres = Postgres::read(reader);
-        let auth = Auth::read(reader);
-        let log = Log::read(reader);
-        let snapshots = Snapshots::read(reader);
-        let store = Store::read(reader);
-        Some(Self {
-            http: http?,
-            kafka: kafka?,
-            postgres: postgres?,
-            auth: auth?,
-            log: log?,
-            snapshots: snapshots?,
-            store: store?,
-        })
+        crate::read_all! {
+            http: Http::read(reader, &BIND, &OPS_BIND),
+            kafka: Kafka::read(reader),
+            postgres: Postgres::read(reader),
+            auth: Auth::read(reader),
+            log: Log::read(reader),
+            snapshots: Snapshots::read(reader),
+            store: Store::read(reader),
+        }
     }
 }
 

@@ -122,30 +122,20 @@ impl Http {
         ops_bind: &'static Setting,
     ) -> Option<Self> {
         let positive = |text: &str| text.parse().ok().filter(|number| *number > 0);
-        let bind = reader.get(bind);
-        let ops_bind = reader.get(ops_bind);
-        let request_wait_max = reader.get_with(&REQUEST_WAIT_MAX, duration);
-        let drain_wait_max = reader.get_with(&DRAIN_WAIT_MAX, duration);
-        let requests_max = reader.get_with(&REQUESTS_MAX, positive);
-        let connections_max = reader.get_with(&CONNECTIONS_MAX, positive);
-        let per_address_max = reader.optional_with(&CONNECTIONS_PER_ADDRESS_MAX, positive);
-        let client_wait_max = reader.get_with(&CLIENT_WAIT_MAX, duration);
-        let trusted_proxies = reader.get_with(&TRUSTED_PROXIES, Proxies::parse);
-        let origins = reader.get_with(&CROSS_ORIGINS, Origins::parse);
-        let rates = Rates::read(reader);
-        Some(Self {
-            bind: bind?,
-            ops_bind: ops_bind?,
-            request_wait_max: request_wait_max?,
-            drain_wait_max: drain_wait_max?,
-            requests_max: requests_max?,
-            connections_max: connections_max?,
-            connections_per_address_max: per_address_max?,
-            client_wait_max: client_wait_max?,
-            trusted_proxies: trusted_proxies?,
-            rates: rates?,
-            origins: origins?,
-        })
+        crate::read_all! {
+            bind: reader.get(bind),
+            ops_bind: reader.get(ops_bind),
+            request_wait_max: reader.get_with(&REQUEST_WAIT_MAX, duration),
+            drain_wait_max: reader.get_with(&DRAIN_WAIT_MAX, duration),
+            requests_max: reader.get_with(&REQUESTS_MAX, positive),
+            connections_max: reader.get_with(&CONNECTIONS_MAX, positive),
+            connections_per_address_max:
+                reader.optional_with(&CONNECTIONS_PER_ADDRESS_MAX, positive),
+            client_wait_max: reader.get_with(&CLIENT_WAIT_MAX, duration),
+            trusted_proxies: reader.get_with(&TRUSTED_PROXIES, Proxies::parse),
+            origins: reader.get_with(&CROSS_ORIGINS, Origins::parse),
+            rates: Rates::read(reader),
+        }
     }
 
     /// Declares `http.bind` with a service's own default.

@@ -43,18 +43,15 @@ pub enum Rebuild {
 
 impl Projector {
     pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let rebuild = reader.get(&REBUILD);
-        let parked_events_max = reader.get_with(&PARKED_EVENTS_MAX, |text| {
-            text.parse().ok().filter(|count| (1..=1_000_000).contains(count))
-        });
-        let dead_letters_kept_days = reader.get_with(&DEAD_LETTERS_KEPT_DAYS, |text| {
-            text.parse().ok().filter(|days| (30..=36_500).contains(days))
-        });
-        Some(Self {
-            rebuild: rebuild?,
-            parked_events_max: parked_events_max?,
-            dead_letters_kept_days: dead_letters_kept_days?,
-        })
+        crate::read_all! {
+            rebuild: reader.get(&REBUILD),
+            parked_events_max: reader.get_with(&PARKED_EVENTS_MAX, |text| {
+                text.parse().ok().filter(|count| (1..=1_000_000).contains(count))
+            }),
+            dead_letters_kept_days: reader.get_with(&DEAD_LETTERS_KEPT_DAYS, |text| {
+                text.parse().ok().filter(|days| (30..=36_500).contains(days))
+            }),
+        }
     }
 }
 

@@ -61,18 +61,13 @@ impl Rates {
         Self { addresses: None, carts: None, customers: None, keys: None, unknown_keys: None };
 
     pub(super) fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let addresses = reader.get_with(&ADDRESSES, rate);
-        let carts = reader.get_with(&CARTS, rate);
-        let customers = reader.get_with(&CUSTOMERS, rate);
-        let keys = reader.get_with(&KEYS, rate);
-        let unknown_keys = reader.get_with(&UNKNOWN_KEYS, rate);
-        Some(Self {
-            addresses: addresses?,
-            carts: carts?,
-            customers: customers?,
-            keys: keys?,
-            unknown_keys: unknown_keys?,
-        })
+        crate::read_all! {
+            addresses: reader.get_with(&ADDRESSES, rate),
+            carts: reader.get_with(&CARTS, rate),
+            customers: reader.get_with(&CUSTOMERS, rate),
+            keys: reader.get_with(&KEYS, rate),
+            unknown_keys: reader.get_with(&UNKNOWN_KEYS, rate),
+        }
     }
 }
 
