@@ -12,13 +12,7 @@ use domain::{
 };
 use infra::{
     auth::ApiKey,
-    http::{
-        bounded::Bounded,
-        extract::Id,
-        fields::{Fields, Validate},
-        problem::Problem,
-        shapes,
-    },
+    http::{bounded::Bounded, extract::Id, problem::Problem, shapes},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -52,11 +46,7 @@ struct NewKey {
     expires_at: Option<Timestamp>,
 }
 
-impl Validate for NewKey {
-    fn validate(&self, fields: &mut Fields) {
-        fields.value("/name", &self.name);
-    }
-}
+infra::validates!(NewKey: name);
 
 #[derive(Serialize, ToSchema)]
 struct Issued {

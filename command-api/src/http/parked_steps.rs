@@ -17,7 +17,7 @@ use domain::{
 };
 use infra::http::{
     extract::{Id, Query},
-    fields::{Fields, Validate},
+    fields::Validate,
     page::{Cursor, Limit, Listing, ListingBody, Page},
     problem::Problem,
     values::Text,
@@ -64,11 +64,7 @@ struct SkipBody {
     reason: Text<1_000>,
 }
 
-impl Validate for SkipBody {
-    fn validate(&self, fields: &mut Fields) {
-        fields.value("/reason", &self.reason);
-    }
-}
+infra::validates!(SkipBody: reason);
 
 /// A step that waits for an operator.
 #[derive(Serialize, ToSchema)]

@@ -48,11 +48,7 @@ pub(super) struct Price {
     currency: money::Currency,
 }
 
-impl Validate for Price {
-    fn validate(&self, fields: &mut Fields) {
-        fields.value("/amount", &self.amount);
-    }
-}
+infra::validates!(Price: amount);
 
 impl Price {
     pub(super) fn into_money(self) -> money::Money {
@@ -120,12 +116,7 @@ const ADJUSTMENTS_MAX: usize = 100;
 
 pub(super) type Adjustments = Bounded<AdjustmentBody, ADJUSTMENTS_MAX>;
 
-impl Validate for AdjustmentBody {
-    fn validate(&self, fields: &mut Fields) {
-        fields.value("/kind", &self.kind);
-        fields.value("/reason", &self.reason);
-    }
-}
+infra::validates!(AdjustmentBody: kind, reason);
 
 pub(super) fn into_adjustments(adjustments: Adjustments) -> Vec<Adjustment> {
     let adjustment = |AdjustmentBody { kind, amount, reason }| Adjustment {

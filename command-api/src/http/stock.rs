@@ -7,7 +7,7 @@ use domain::{
 };
 use infra::http::{
     extract::Path,
-    fields::{Fields, Validate},
+    fields::Fields,
     problem::Problem,
     shapes,
     values::{Text, Whole},
@@ -45,12 +45,7 @@ struct Receipt {
     reference: Option<Short>,
 }
 
-impl Validate for Receipt {
-    fn validate(&self, fields: &mut Fields) {
-        fields.value("/quantity", &self.quantity);
-        fields.value("/reference", &self.reference);
-    }
-}
+infra::validates!(Receipt: quantity, reference);
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -62,12 +57,7 @@ struct Correction {
     reason: Short,
 }
 
-impl Validate for Correction {
-    fn validate(&self, fields: &mut Fields) {
-        fields.value("/delta", &self.delta);
-        fields.value("/reason", &self.reason);
-    }
-}
+infra::validates!(Correction: delta, reason);
 
 /// Receive units
 #[utoipa::path(

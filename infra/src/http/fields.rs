@@ -19,6 +19,18 @@ pub trait Validate {
     }
 }
 
+/// Checks these fields of a type, each where its name says.
+#[macro_export]
+macro_rules! validates {
+    ($type:ty: $($field:ident),+) => {
+        impl $crate::http::fields::Validate for $type {
+            fn validate(&self, fields: &mut $crate::http::fields::Fields) {
+                $(fields.value(concat!("/", stringify!($field)), &self.$field);)+
+            }
+        }
+    };
+}
+
 impl Validate for () {}
 impl Validate for serde_json::Value {}
 

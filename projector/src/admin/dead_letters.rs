@@ -11,7 +11,6 @@ use infra::{
     auth::Caller,
     http::{
         extract::{self, Id, Query},
-        fields::{Fields, Validate},
         page::{Cursor, Limit, Listing, ListingBody, Page},
         problem::Problem,
         shapes,
@@ -65,11 +64,7 @@ struct ListParameters {
     cursor: Option<Cursor>,
 }
 
-impl Validate for ListParameters {
-    fn validate(&self, fields: &mut Fields) {
-        fields.value("/projection", &self.projection);
-    }
-}
+infra::validates!(ListParameters: projection);
 
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -95,23 +90,9 @@ struct SkipBody {
     reason: Reason,
 }
 
-impl Validate for RetryBody {
-    fn validate(&self, fields: &mut Fields) {
-        fields.value("/reason", &self.reason);
-    }
-}
-
-impl Validate for EditBody {
-    fn validate(&self, fields: &mut Fields) {
-        fields.value("/reason", &self.reason);
-    }
-}
-
-impl Validate for SkipBody {
-    fn validate(&self, fields: &mut Fields) {
-        fields.value("/reason", &self.reason);
-    }
-}
+infra::validates!(RetryBody: reason);
+infra::validates!(EditBody: reason);
+infra::validates!(SkipBody: reason);
 
 /// What came of it
 #[derive(Serialize, ToSchema)]

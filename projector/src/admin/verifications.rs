@@ -3,7 +3,6 @@
 use axum::{Json, extract::State, http::StatusCode};
 use infra::http::{
     extract::{Id, Json as Body, Path},
-    fields::{Fields, Validate},
     problem::Problem,
     shapes,
     values::Whole,
@@ -28,12 +27,7 @@ pub(super) struct Verify {
     sample: Option<Sample>,
 }
 
-impl Validate for Verify {
-    fn validate(&self, fields: &mut Fields) {
-        fields.value("/version", &self.version);
-        fields.value("/sample", &self.sample);
-    }
-}
+infra::validates!(Verify: version, sample);
 
 /// Compare a version with an independent fold of the log up to its own position
 #[utoipa::path(

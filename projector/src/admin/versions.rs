@@ -3,7 +3,6 @@
 use axum::{Json, extract::State, http::StatusCode};
 use infra::http::{
     extract::{Json as Body, Path},
-    fields::{Fields, Validate},
     problem::Problem,
     shapes,
     values::Whole,
@@ -38,11 +37,7 @@ pub(super) struct Rebuild {
     forget_corrections: bool,
 }
 
-impl Validate for Rebuild {
-    fn validate(&self, fields: &mut Fields) {
-        fields.value("/throttle", &self.throttle);
-    }
-}
+infra::validates!(Rebuild: throttle);
 
 /// Which version is meant.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -52,11 +47,7 @@ pub(super) struct Which {
     version: Option<shapes::Version>,
 }
 
-impl Validate for Which {
-    fn validate(&self, fields: &mut Fields) {
-        fields.value("/version", &self.version);
-    }
-}
+infra::validates!(Which: version);
 
 impl Which {
     fn number(&self) -> Option<i32> {
