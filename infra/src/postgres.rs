@@ -5,5 +5,5 @@ mod migrate;
 mod pool;
 
 pub use listen::{Heard, Listener, POSITIONS_CHANNEL};
-pub use migrate::{MigrateFailed, migrate};
+pub use migrate::{MigrateFailed, migrate, migrate_by};
 pub use pool::{InvalidUrl, Pool, pool};

@@ -34,11 +34,22 @@ pub struct MigrateFailed(#[from] MigrateError);
 /// # Errors
 /// The database is away, or a migration fails; what succeeded before it stays.
 pub fn migrate(pool: &Pool) -> BoxFuture<'_, Result<(), MigrateFailed>> {
+    migrate_by(pool, &MIGRATIONS)
+}
+
+/// By other migrations than those of this release.
+///
+/// # Errors
+/// As [`migrate`].
+pub fn migrate_by<'a>(
+    pool: &'a Pool,
+    migrations: &'a Migrator,
+) -> BoxFuture<'a, Result<(), MigrateFailed>> {
     async move {
         let options = pool.connect_options().as_ref().clone();
         let patient = options.options([("lock_timeout", LOCK_WAIT_MAX)]);
         let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(patient);
-        let migrated = retry(RETRY, is_held_up, async || MIGRATIONS.run(&pool).await).await;
+        let migrated = retry(RETRY, is_held_up, async || migrations.run(&pool).await).await;
         pool.close().await;
         Ok(migrated?)
     }

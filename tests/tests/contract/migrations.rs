@@ -5,7 +5,7 @@ use std::{fmt::Write, path::Path};
 use expect_test::expect_file;
 use infra::{config, postgres};
 use sha2::{Digest, Sha256};
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, PgConnection, migrate::Migrator};
 use tests::{eventually::eventually, harness::servers};
 use uuid::Uuid;
 
@@ -70,24 +70,30 @@ async fn a_migration_that_waits_for_a_lock_holds_up_nobody() {
     let name = format!("migrations_{}", Uuid::now_v7().simple());
     let url = servers.create_database(&name).await.expect("a database").migrator;
     let mut reporter = PgConnection::connect(&url).await.expect("a connection");
-    for sql in [
-        "DROP FUNCTION projection.forget_dead_letters; DROP INDEX projection.dead_letters_settled;
-         DELETE FROM _sqlx_migrations WHERE version = 6",
-        "BEGIN; LOCK TABLE projection.dead_letters IN ROW EXCLUSIVE MODE",
-    ] {
-        let done = sqlx::raw_sql(sql).execute(&mut reporter).await;
-        done.expect("a database before its last migration, and a transaction that takes its time");
-    }
+    let sql = "BEGIN; LOCK TABLE projection.dead_letters IN ROW EXCLUSIVE MODE";
+    let begun = sqlx::raw_sql(sql).execute(&mut reporter).await;
+    begun.expect("a transaction that takes its time");
+    let next = next_release().await;
     let settings = config::Postgres { url: url.clone().into(), connections_max: 2 };
     let pool = postgres::pool(&settings, "test").expect("a pool");
     let others = async {
         others_go_on(&url).await;
         sqlx::raw_sql("ROLLBACK").execute(&mut reporter).await.expect("its end");
     };
-    let (migrated, ()) = tokio::join!(postgres::migrate(&pool), others);
+    let (migrated, ()) = tokio::join!(postgres::migrate_by(&pool, &next), others);
     migrated.expect("a migration");
     pool.close().await;
     servers.remove_database(&name).await.expect("a database to remove");
+}
+
+/// The migrations of a release with one more than this one.
+async fn next_release() -> Migrator {
+    let folder = tempfile::tempdir().expect("a folder");
+    let next = "CREATE INDEX next ON projection.dead_letters (settled_at)".to_owned();
+    for (name, sql) in migrations().into_iter().chain([("9999_next.sql".to_owned(), next)]) {
+        std::fs::write(folder.path().join(name), sql).expect("a file");
+    }
+    Migrator::new(folder.path()).await.expect("migrations")
 }
 
 /// Waits until the migration waits, and wants the same table.
