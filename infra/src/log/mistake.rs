@@ -39,8 +39,6 @@ mistakes! {
     CheckpointWithoutEpoch = "checkpoint_without_epoch",
     /// A checkpoint tells how far was read, which may be the middle of a commit.
     CheckpointInsideCommit = "checkpoint_inside_commit",
-    /// A projector writes without comparing the stored checkpoint.
-    ProjectorWithoutCompare = "projector_without_compare",
 
     // Claiming.
     /// A writer numbers its commits from 1.
@@ -106,10 +104,6 @@ mistakes! {
     DeadlinesIgnored = "deadlines_ignored",
 
     // Saving.
-    /// A checkpoint is in the store before the states that belong to it.
-    CheckpointSavedAhead = "checkpoint_saved_ahead",
-    /// A batch that could not be written is passed over.
-    FailedBatchDropped = "failed_batch_dropped",
     /// What was taken leaves memory before it is written.
     ForgottenWhenTaken = "forgotten_when_taken",
     /// States are saved as they were decided, confirmed or not.

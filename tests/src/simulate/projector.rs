@@ -2,10 +2,7 @@
 //! checkpoint, write a batch and the checkpoint after it in one transaction that begins with a
 //! compare-and-set, and begin again at the stored checkpoint after any doubt.
 
-use infra::log::{
-    Checkpoint, Commit, Offset, Reader, Stepped,
-    mistake::{Mistake, Mistakes},
-};
+use infra::log::{Checkpoint, Commit, Offset, Reader, Stepped, mistake::Mistakes};
 
 use super::{partition::Partition, violation::Violation};
 
@@ -60,8 +57,7 @@ impl Projector {
 
     /// One transaction. Without an answer only the stored checkpoint tells what became of it.
     pub(super) fn write(&mut self, model: &mut ReadModel, answered: bool) {
-        let unfenced = self.mistakes.has(Mistake::ProjectorWithoutCompare);
-        if model.row != self.stored && !unfenced {
+        if model.row != self.stored {
             self.restart(model);
             return;
         }

@@ -15,7 +15,6 @@ use command_api::engine::{
 use domain::{
     id::{CommandId, StreamId},
     shard::ShardId,
-    timestamp::Timestamp,
 };
 use infra::log::{Checkpoint, mistake::Mistakes};
 
@@ -43,13 +42,6 @@ impl Disk {
     pub(super) fn write(&mut self, batch: &Arc<Batch>) -> Result<Written, StoreError> {
         self.written.push(Arc::clone(batch));
         self.store.write(batch)
-    }
-
-    /// By mistake: the states follow.
-    pub(super) fn write_checkpoint(&mut self, checkpoint: Checkpoint) {
-        let (states, outcomes) = (Vec::new(), Vec::new());
-        let forget_before = Timestamp::default();
-        self.write(&Arc::new(Batch { checkpoint, states, outcomes, forget_before })).ok();
     }
 
     pub(in super::super) fn batches(&self) -> usize {

@@ -5,12 +5,10 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use command_api::engine::{
     SubmitError,
     effect::{Effect, Input, RequestId},
-    store::{Size, Written},
 };
 use domain::timestamp::Timestamp;
 use infra::log::{
-    ClaimInfo, ClaimRecord, Nonce, Offset, OutgoingRecord, Ticket,
-    mistake::{Mistake, Mistakes},
+    ClaimInfo, ClaimRecord, Nonce, Offset, OutgoingRecord, Ticket, mistake::Mistakes,
 };
 
 use super::{
@@ -85,9 +83,6 @@ impl Shell<'_> {
         *saved_seq = machine.status().seq;
         let Some(batch) = machine.take_unsaved() else { return };
         self.outside.journal.note(|| format!("  saves up to commit {}", batch.checkpoint.last_seq));
-        if self.mistakes.has(Mistake::CheckpointSavedAhead) {
-            self.disk.write_checkpoint(batch.checkpoint);
-        }
         *saving = Some(Arc::new(batch));
     }
 
@@ -99,12 +94,7 @@ impl Shell<'_> {
             SaveFate::Written | SaveFate::WrittenReportedFailed => self.disk.write(batch).ok(),
             SaveFate::Fails => None,
         };
-        let reported = written.filter(|_| fate == SaveFate::Written).or_else(|| {
-            let (state_bytes, size) = (vec![0; batch.states.len()], Size::default());
-            let dropped = Written { state_bytes, unreadable: Vec::new(), size };
-            self.mistakes.has(Mistake::FailedBatchDropped).then_some(dropped)
-        });
-        if let Some(written) = reported {
+        if let Some(written) = written.filter(|_| fate == SaveFate::Written) {
             machine.saved(&written);
             *saving = None;
         }
