@@ -95,12 +95,6 @@ impl Service {
         self.server.local_addr()
     }
 
-    /// Where operators find health and metrics, and other nodes ask.
-    #[must_use]
-    pub fn ops_addr(&self) -> SocketAddr {
-        self.server.ops_addr()
-    }
-
     /// Serves until the shutdown is requested and all is drained: first the shards go to other
     /// nodes, to which requests are taken meanwhile, then the front, then the rear.
     ///

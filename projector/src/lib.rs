@@ -161,12 +161,6 @@ impl Service {
         self.server.local_addr()
     }
 
-    /// Where operators find health and metrics.
-    #[must_use]
-    pub fn ops_addr(&self) -> SocketAddr {
-        self.server.ops_addr()
-    }
-
     /// Projects until the shutdown is requested.
     ///
     /// # Errors

@@ -84,12 +84,6 @@ impl Service {
         self.server.local_addr()
     }
 
-    /// Where operators find health and metrics.
-    #[must_use]
-    pub fn ops_addr(&self) -> SocketAddr {
-        self.server.ops_addr()
-    }
-
     /// Serves until the shutdown is requested and what was under way has been answered.
     ///
     /// # Errors

@@ -62,11 +62,6 @@ impl Process {
     }
 
     #[must_use]
-    pub fn into_steps(self) -> BTreeMap<StepId, ParkedStep> {
-        self.steps
-    }
-
-    #[must_use]
     pub fn step(&self, step_id: StepId) -> Option<&ParkedStep> {
         self.steps.get(&step_id)
     }
