@@ -14,7 +14,7 @@ use super::{
     figure::{Figure, percentile},
     http::Load,
 };
-use crate::{import::target::Target, plain_http};
+use crate::import::target::Target;
 
 /// Commands per second that the aim is for.
 const RATE: f64 = 1_000.0;
@@ -24,13 +24,11 @@ const SHARES: [(&str, f64); 3] = [("half", 0.5), ("three_quarters", 0.75), ("nin
 const SECONDS: f64 = 5.0;
 /// Of so many commands one is asked for.
 const SAMPLE: u32 = 20;
-const WAIT_MAX: Duration = Duration::from_secs(30);
 const POSITION: &str = "tradewind-position";
 
 pub(super) async fn run(rounds: usize, target: &Target) -> Result<()> {
-    let http = plain_http::builder().timeout(WAIT_MAX).build()?;
     let load = Load::new(&target.command_url, &target.operator_key)?;
-    let reader = Reader { target, load: &load, http };
+    let reader = Reader { target, load: &load };
     let top = load.rate().await?;
     Figure::single("freshness_top_rate", top, "1/s").print()?;
     let shares = SHARES.map(|(name, share)| (format!("freshness_p99_at_{name}_rate"), share * top));
@@ -48,7 +46,6 @@ pub(super) async fn run(rounds: usize, target: &Target) -> Result<()> {
 struct Reader<'t> {
     target: &'t Target,
     load: &'t Load,
-    http: reqwest::Client,
 }
 
 impl Reader<'_> {
@@ -78,8 +75,7 @@ impl Reader<'_> {
             return Ok(None);
         }
         let acknowledged = Instant::now();
-        let url = format!("{}/v1/stock/{}", self.target.query_url, Load::sku(stream));
-        let request = self.http.get(url).bearer_auth(&self.target.operator_key);
+        let request = self.load.look(&self.target.query_url, stream);
         let answer = request.header(POSITION, position).header("prefer", "wait=5").send().await?;
         // One that is not there in that time is as late as that.
         let (status, known) = (answer.status(), [StatusCode::OK, StatusCode::SERVICE_UNAVAILABLE]);

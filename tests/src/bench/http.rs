@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use futures_util::{StreamExt, TryStreamExt, stream};
-use reqwest::Response;
+use reqwest::{RequestBuilder, Response};
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
@@ -95,23 +95,37 @@ impl Load {
     }
 
     async fn send(&self, index: usize) -> Result<()> {
-        let response = self.post(index).await?;
-        let status = response.status();
-        let body = response.bytes().await.context("a body")?;
-        ensure!(status.is_success(), "{status}: {}", String::from_utf8_lossy(&body));
-        Ok(())
+        accepted(self.post(index).await?).await
     }
 
     /// Whose stock the command changes.
-    pub(super) fn sku(index: usize) -> String {
+    fn sku(index: usize) -> String {
         format!("bench-{}", index % STREAMS)
     }
 
+    /// Asks the query API for what a command changes.
+    pub(super) fn look(&self, query_url: &str, index: usize) -> RequestBuilder {
+        let url = format!("{query_url}/v1/stock/{}", Self::sku(index));
+        self.http.get(url).bearer_auth(&self.operator_key)
+    }
+
     pub(super) async fn post(&self, index: usize) -> Result<Response> {
-        let url = format!("{}/v1/stock/{}/receive", self.url, Self::sku(index));
+        self.receive(&Self::sku(index)).await
+    }
+
+    pub(super) async fn receive(&self, sku: &str) -> Result<Response> {
+        let url = format!("{}/v1/stock/{sku}/receive", self.url);
         let request = self.http.post(url).bearer_auth(&self.operator_key);
         let request = request.header("content-type", "application/json").body(BODY);
         let key = Uuid::new_v4().to_string();
         Ok(request.header("idempotency-key", key).send().await?)
     }
+}
+
+/// Takes the whole of an answer, which has to be a yes.
+pub(super) async fn accepted(response: Response) -> Result<()> {
+    let status = response.status();
+    let body = response.bytes().await.context("a body")?;
+    ensure!(status.is_success(), "{status}: {}", String::from_utf8_lossy(&body));
+    Ok(())
 }

@@ -5,30 +5,27 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use futures_util::future::try_join_all;
-use reqwest::StatusCode;
 use tokio::time::Instant;
 
 use super::{
     figure::{Figure, per_second},
-    http::Load,
+    http::{Load, accepted},
     projector::Admin,
 };
-use crate::{import::target::Target, plain_http};
+use crate::import::target::Target;
 
 /// Each sends the next request when it has its answer.
 const COMMANDERS: usize = 64;
 const READERS: usize = 16;
 const ROUND: Duration = Duration::from_secs(10);
-const WAIT_MAX: Duration = Duration::from_secs(30);
 /// What is built: it holds what the commands do.
 const PROJECTION: &str = "stock";
 
 pub(super) async fn run(rounds: usize, target: &Target, admin: &Admin) -> Result<()> {
-    let http = plain_http::builder().timeout(WAIT_MAX).build()?;
     let load = Load::new(&target.command_url, &target.operator_key)?;
     // Streams are there before the clock starts.
     load.rate().await?;
-    let clients = Clients { target, load, http };
+    let clients = Clients { target, load };
     let (mut alone, mut beside) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
         alone.push(clients.work(Instant::now() + ROUND).await?);
@@ -67,7 +64,6 @@ struct Done {
 struct Clients<'t> {
     target: &'t Target,
     load: Load,
-    http: reqwest::Client,
 }
 
 impl Clients<'_> {
@@ -84,9 +80,7 @@ impl Clients<'_> {
     async fn command(&self, client: usize, until: Instant) -> Result<usize> {
         let mut done = 0;
         while Instant::now() < until {
-            let answer = self.load.post(client + done * COMMANDERS).await?;
-            ensure!(answer.status().is_success(), "a command: {}", answer.status());
-            answer.bytes().await?;
+            accepted(self.load.post(client + done * COMMANDERS).await?).await?;
             done += 1;
         }
         Ok(done)
@@ -95,11 +89,8 @@ impl Clients<'_> {
     async fn query(&self, client: usize, until: Instant) -> Result<usize> {
         let mut done = 0;
         while Instant::now() < until {
-            let sku = Load::sku(client + done * READERS);
-            let url = format!("{}/v1/stock/{sku}", self.target.query_url);
-            let answer = self.http.get(url).bearer_auth(&self.target.operator_key).send().await?;
-            ensure!(answer.status() == StatusCode::OK, "a query: {}", answer.status());
-            answer.bytes().await?;
+            let looked = self.load.look(&self.target.query_url, client + done * READERS);
+            accepted(looked.send().await?).await?;
             done += 1;
         }
         Ok(done)
