@@ -8,9 +8,10 @@ mod progress;
 mod tables;
 
 use anyhow::Context;
+use clap::Subcommand;
 use futures_util::{FutureExt, future::BoxFuture};
 use infra::{config::Effective, postgres};
-use serde_json::{Value, json};
+use serde_json::json;
 use sqlx::{Connection, PgConnection};
 
 use crate::{
@@ -21,26 +22,52 @@ use client::Client;
 pub use jobs::RebuildOptions;
 
 /// What is asked of a projector that runs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum Ask {
+    /// Build a new version of a projection beside the live one, and show how it goes
     Rebuild {
         name: String,
+        #[command(flatten)]
         options: RebuildOptions,
+        /// Print a line of JSON a second
+        #[arg(long)]
         json: bool,
     },
+    /// Hold a build, or a version that stands by, where it is
+    Pause(Which),
+    /// Let it go on, also after a problem
+    Resume(Which),
+    /// Show readers the newest version of a projection
+    Switch(Which),
+    /// Show readers the version again that was live before
+    Rollback {
+        name: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove a version that is not live
+    Drop(Which),
+    /// Compare a version with an independent fold of the log
     Verify {
-        name: String,
-        version: Option<i32>,
+        #[command(flatten)]
+        which: Which,
+        /// Look at about so many keys, taken at random; at all without it
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
         sample: Option<i32>,
-        json: bool,
     },
-    /// What is done at once: `pause`, `resume`, `switch`, `rollback`, `drop`.
-    Act {
-        name: String,
-        action: &'static str,
-        version: Option<i32>,
-        json: bool,
-    },
+}
+
+// Which version is meant. Clap would take a doc comment for the help of the commands.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Which {
+    pub name: String,
+    /// The number of the version, where there are several
+    #[arg(long, value_name = "N")]
+    pub version: Option<i32>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// How a command ended that worked.
@@ -62,33 +89,30 @@ pub fn check_config(effective: &Effective) {
 /// If the projector refuses, or does not answer for a long time.
 pub fn ask<'a>(settings: &'a Asking, ask: &'a Ask) -> BoxFuture<'a, anyhow::Result<Outcome>> {
     async move {
-        let client = Client::new(settings.client.clone())?;
-        match ask {
-            Ask::Rebuild { name, options, json } => {
-                jobs::rebuild(&client, name, *options, *json).await
-            }
-            Ask::Verify { name, version, sample, json } => {
-                jobs::verify(&client, name, *version, *sample, *json).await
-            }
-            Ask::Act { name, action, version, json } => {
-                let body =
-                    version.map_or_else(|| json!({}), |version| json!({ "version": version }));
-                act(&client, name, action, &body, *json).await
-            }
+    let client = Client::new(settings.client.clone())?;
+    match ask {
+        Ask::Rebuild { name, options, json } => jobs::rebuild(&client, name, *options, *json).await,
+        Ask::Verify { which: Which { name, version, json }, sample } => {
+            jobs::verify(&client, name, *version, *sample, *json).await
         }
+        Ask::Pause(which) => act(&client, "pause", which).await,
+        Ask::Resume(which) => act(&client, "resume", which).await,
+        Ask::Switch(which) => act(&client, "switch", which).await,
+        Ask::Rollback { name, json } => {
+            let which = Which { name: name.clone(), version: None, json: *json };
+            act(&client, "rollback", &which).await
+        }
+        Ask::Drop(which) => act(&client, "drop", which).await,
     }
     .boxed()
 }
 
-async fn act(
-    client: &Client,
-    name: &str,
-    action: &str,
-    body: &Value,
-    json: bool,
-) -> anyhow::Result<Outcome> {
-    let version = client.act(name, action, body).await?;
-    if json {
+/// What is done at once.
+async fn act(client: &Client, action: &str, which: &Which) -> anyhow::Result<Outcome> {
+    let Which { name, version, json } = which;
+    let body = version.map_or_else(|| json!({}), |version| json!({ "version": version }));
+    let version = client.act(name, action, &body).await?;
+    if *json {
         line(&serde_json::to_string(&version)?);
     } else {
         line(&tables::versions([&version]));

@@ -11,7 +11,7 @@ use infra::{
 };
 use projector::{
     Service, Settings,
-    cli::{self, Ask, Outcome, RebuildOptions},
+    cli::{self, Ask, Outcome},
     settings::{Asking, Looking},
 };
 
@@ -42,59 +42,8 @@ enum Command {
     /// Look at events that a projection could not apply, and have them tried again
     #[command(subcommand)]
     DeadLetters(cli::dead_letters::Command),
-    /// Build a new version of a projection beside the live one, and show how it goes
-    Rebuild {
-        name: String,
-        /// Records of the log per second, such as 50000/s; as fast as it goes without it
-        #[arg(long, value_name = "N/s", value_parser = per_second)]
-        throttle: Option<i32>,
-        /// Verify the new version when it has caught up
-        #[arg(long)]
-        verify: bool,
-        /// Switch to it then, unless differences were found
-        #[arg(long)]
-        switch: bool,
-        /// Read events as they stand in the log, without the edits and skips of dead letters so far
-        #[arg(long)]
-        forget_corrections: bool,
-        /// Print a line of JSON a second
-        #[arg(long)]
-        json: bool,
-    },
-    /// Hold a build, or a version that stands by, where it is
-    Pause(Which),
-    /// Let it go on, also after a problem
-    Resume(Which),
-    /// Show readers the newest version of a projection
-    Switch(Which),
-    /// Show readers the version again that was live before
-    Rollback {
-        name: String,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Remove a version that is not live
-    Drop(Which),
-    /// Compare a version with an independent fold of the log
-    Verify {
-        #[command(flatten)]
-        which: Which,
-        /// Look at about so many keys, taken at random; at all without it
-        #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
-        sample: Option<i32>,
-    },
-}
-
-#[derive(clap::Args)]
-struct Which {
-    name: String,
-    /// The number of the version, where there are several
-    #[arg(long, value_name = "N")]
-    version: Option<i32>,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    Ask(Ask),
 }
 
 const EXAMPLES: &str = "\
@@ -121,7 +70,7 @@ async fn main() -> ExitCode {
         Some(Command::Run) => run(&config).await,
         Some(Command::Status { json }) => status(&config, json).await,
         Some(Command::DeadLetters(command)) => dead_letters(&config, command).await,
-        Some(command) => ask(&config, command.into_ask()).await,
+        Some(Command::Ask(command)) => ask(&config, &command).await,
         None if config.check_config => run(&config).await,
         None => {
             eprintln!("{}", Cli::command().render_help());
@@ -163,46 +112,13 @@ async fn status(args: &config::Args, json: bool) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-async fn ask(args: &config::Args, ask: Option<Ask>) -> anyhow::Result<Outcome> {
+async fn ask(args: &config::Args, ask: &Ask) -> anyhow::Result<Outcome> {
     let config::Loaded { settings, effective, .. } = args.load::<Asking>(LocalStack::Reader)?;
-    match ask {
-        Some(ask) if !args.check_config => cli::ask(&settings, &ask).await,
-        _ => {
-            cli::check_config(&effective);
-            Ok(Outcome::Done)
-        }
+    if args.check_config {
+        cli::check_config(&effective);
+        return Ok(Outcome::Done);
     }
-}
-
-impl Command {
-    /// What it asks of a projector; `None` if it works without one.
-    fn into_ask(self) -> Option<Ask> {
-        let act = |action, Which { name, version, json }| Ask::Act { name, action, version, json };
-        Some(match self {
-            Self::Run | Self::Status { .. } | Self::DeadLetters(_) => return None,
-            Self::Rebuild { name, throttle, verify, switch, forget_corrections, json } => {
-                let options = RebuildOptions { throttle, verify, switch, forget_corrections };
-                Ask::Rebuild { name, options, json }
-            }
-            Self::Pause(which) => act("pause", which),
-            Self::Resume(which) => act("resume", which),
-            Self::Switch(which) => act("switch", which),
-            Self::Rollback { name, json } => {
-                Ask::Act { name, action: "rollback", version: None, json }
-            }
-            Self::Drop(which) => act("drop", which),
-            Self::Verify { which: Which { name, version, json }, sample } => {
-                Ask::Verify { name, version, sample, json }
-            }
-        })
-    }
-}
-
-/// `50000/s`, or the number alone.
-fn per_second(text: &str) -> Result<i32, String> {
-    let number = text.strip_suffix("/s").unwrap_or(text);
-    let rate = number.parse().ok().filter(|rate| *rate > 0);
-    rate.ok_or_else(|| "a number of records per second is meant, such as 50000/s".to_owned())
+    cli::ask(&settings, ask).await
 }
 
 async fn dead_letters(

@@ -16,13 +16,28 @@ use crate::{
     versions::{State, Version},
 };
 
-/// How `rebuild` is to go.
-#[derive(Clone, Copy, Debug)]
+// How `rebuild` is to go. Clap would take a doc comment for the help of the command.
+#[derive(Clone, Copy, Debug, clap::Args)]
 pub struct RebuildOptions {
+    /// Records of the log per second, such as 50000/s; as fast as it goes without it
+    #[arg(long, value_name = "N/s", value_parser = per_second)]
     pub throttle: Option<i32>,
+    /// Verify the new version when it has caught up
+    #[arg(long)]
     pub verify: bool,
+    /// Switch to it then, unless differences were found
+    #[arg(long)]
     pub switch: bool,
+    /// Read events as they stand in the log, without the edits and skips of dead letters so far
+    #[arg(long)]
     pub forget_corrections: bool,
+}
+
+/// `50000/s`, or the number alone.
+fn per_second(text: &str) -> Result<i32, String> {
+    let number = text.strip_suffix("/s").unwrap_or(text);
+    let rate = number.parse().ok().filter(|rate| *rate > 0);
+    rate.ok_or_else(|| "a number of records per second is meant, such as 50000/s".to_owned())
 }
 
 pub(super) async fn rebuild(
