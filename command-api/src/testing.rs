@@ -1,11 +1,11 @@
 //! A whole command side over a log in memory: routes, engine and process managers.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{fmt::Display, future::Future, sync::Arc, time::Duration};
 
 use axum::{
     Router,
     body::Body,
-    http::{HeaderMap, Request, StatusCode, header},
+    http::{Request, header},
 };
 use domain::{
     Event, Listed, StreamType,
@@ -15,15 +15,13 @@ use domain::{
     stock::Stock,
 };
 use futures_util::future::join_all;
-use http_body_util::BodyExt;
 use infra::{
     auth::KeyHash,
     clock::{Clock, ManualClock},
     codec, config,
-    http::{edge::Limits, health::Readiness},
+    http::{edge::Limits, health::Readiness, testing},
     log::{
-        CommitBody, EventLog, EventRecord, Offset, follow::Follower, memory::MemoryLog,
-        progress::Progress,
+        CommitBody, EventLog, EventRecord, Offset, contract, memory::MemoryLog, progress::Progress,
     },
     shutdown::Shutdown,
     task::{self, Task},
@@ -39,11 +37,11 @@ use crate::{
     process::Managers,
 };
 
+pub(crate) use infra::http::testing::Answer;
+
 pub(crate) const OPERATOR: &str = "the key of an operator";
 pub(crate) const SECRET: &str = "a secret that only these tests have";
 pub(crate) const WEBHOOK_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-const SHARDS: u32 = 4;
-const OPEN_CHECKOUTS_MAX: usize = 2_000;
 
 pub(crate) struct World {
     pub(crate) engine: Engine,
@@ -55,37 +53,32 @@ pub(crate) struct World {
     _tasks: Vec<Task<()>>,
 }
 
-/// An answer, as a client sees it.
-#[derive(Debug)]
-pub(crate) struct Seen {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) text: String,
-    pub(crate) body: Value,
+/// What a world is made of; the sandbox, where no provider is named.
+struct Parts {
+    log: Arc<dyn EventLog>,
+    clock: Clock,
+    provider: Option<Arc<dyn PaymentProvider>>,
+    limits: Limits,
+    stores: Stores,
+    open_checkouts_max: usize,
 }
 
-impl Seen {
-    pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
-    }
-
-    #[track_caller]
-    pub(crate) fn expect(self, status: u16) -> Self {
-        assert_eq!(self.status.as_u16(), status, "{}", self.text);
-        self
-    }
-
-    #[track_caller]
-    pub(crate) fn expect_problem(self, status: u16, code: &str) -> Self {
-        assert_eq!(self.header("content-type"), "application/problem+json", "{}", self.text);
-        assert_eq!(self.body["code"], code, "{}", self.text);
-        self.expect(status)
+impl Default for Parts {
+    fn default() -> Self {
+        Self {
+            log: Arc::new(MemoryLog::new(4)),
+            clock: Clock::System,
+            provider: None,
+            limits: Limits::default(),
+            stores: Stores::in_memory(),
+            open_checkouts_max: 2_000,
+        }
     }
 }
 
 impl World {
     pub(crate) fn start() -> Self {
-        Self::over(Arc::new(MemoryLog::new(SHARDS)), Clock::System)
+        Self::of(Parts::default())
     }
 
     /// Where all is written that a start writes: each shard's claim, and the barriers of the first reads
@@ -111,8 +104,7 @@ impl World {
     }
 
     pub(crate) fn over(log: Arc<dyn EventLog>, clock: Clock) -> Self {
-        let provider: Arc<dyn PaymentProvider> = Arc::new(Sandbox::new(clock.clone()));
-        Self::with_provider(log, clock, provider)
+        Self::of(Parts { log, clock, ..Parts::default() })
     }
 
     pub(crate) fn with_provider(
@@ -120,43 +112,27 @@ impl World {
         clock: Clock,
         provider: Arc<dyn PaymentProvider>,
     ) -> Self {
-        Self::with(log, clock, provider, Limits::default(), Stores::in_memory())
+        Self::of(Parts { log, clock, provider: Some(provider), ..Parts::default() })
     }
 
     /// A node that takes on less than usual.
     pub(crate) fn limited(log: Arc<dyn EventLog>, limits: Limits) -> Self {
-        Self::with(log, Clock::System, sandbox(), limits, Stores::in_memory())
+        Self::of(Parts { log, limits, ..Parts::default() })
     }
 
     /// A node that has been here before.
     pub(crate) fn with_stores(log: Arc<dyn EventLog>, stores: Stores) -> Self {
-        Self::with(log, Clock::System, sandbox(), Limits::default(), stores)
+        Self::of(Parts { log, stores, ..Parts::default() })
     }
 
     /// A node that lets guests have fewer checkouts open than usual.
-    pub(crate) fn with_open_checkouts(max: usize) -> Self {
-        let (log, stores) = (Arc::new(MemoryLog::new(SHARDS)), Stores::in_memory());
-        Self::build(log, Clock::System, sandbox(), Limits::default(), stores, max)
+    pub(crate) fn with_open_checkouts(open_checkouts_max: usize) -> Self {
+        Self::of(Parts { open_checkouts_max, ..Parts::default() })
     }
 
-    fn with(
-        log: Arc<dyn EventLog>,
-        clock: Clock,
-        provider: Arc<dyn PaymentProvider>,
-        limits: Limits,
-        stores: Stores,
-    ) -> Self {
-        Self::build(log, clock, provider, limits, stores, OPEN_CHECKOUTS_MAX)
-    }
-
-    fn build(
-        log: Arc<dyn EventLog>,
-        clock: Clock,
-        provider: Arc<dyn PaymentProvider>,
-        limits: Limits,
-        stores: Stores,
-        open_checkouts_max: usize,
-    ) -> Self {
+    fn of(parts: Parts) -> Self {
+        let Parts { log, clock, provider, limits, stores, open_checkouts_max } = parts;
+        let provider = provider.unwrap_or_else(|| Arc::new(Sandbox::new(clock.clone())));
         let slot = EngineSlot::default();
         let desk = Desk::new(provider, 1_024);
         let state = AppState::new(Ingredients {
@@ -205,40 +181,61 @@ impl World {
         self.router.clone().oneshot(request).await.unwrap()
     }
 
-    pub(crate) async fn send(&self, request: Request<Body>) -> Seen {
-        Self::see(self.respond(request).await).await
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        testing::send(&self.router, request).await
     }
 
     /// On the listener for operations.
-    pub(crate) async fn send_to_ops(&self, request: Request<Body>) -> Seen {
-        Self::see(self.ops.clone().oneshot(request).await.unwrap()).await
+    pub(crate) async fn send_to_ops(&self, request: Request<Body>) -> Answer {
+        testing::send(&self.ops, request).await
     }
 
-    async fn see(response: axum::response::Response) -> Seen {
-        let (parts, body) = response.into_parts();
-        let bytes = body.collect().await.unwrap().to_bytes();
-        let text = String::from_utf8(bytes.to_vec()).unwrap();
-        let body = serde_json::from_str(&text).unwrap_or_default();
-        Seen { status: parts.status, headers: parts.headers, text, body }
+    /// A request with headers of its own.
+    pub(crate) async fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Display,
+    ) -> Answer {
+        let request = Self::request(method, path);
+        let request = headers.iter().fold(request, |it, (name, value)| it.header(*name, *value));
+        self.send(request.body(body.to_string().into()).unwrap()).await
     }
 
     /// As a guest.
-    pub(crate) async fn guest(&self, method: &str, path: &str, body: Value) -> Seen {
-        self.send(Self::request(method, path).body(body.to_string().into()).unwrap()).await
+    pub(crate) async fn guest(&self, method: &str, path: &str, body: Value) -> Answer {
+        self.ask(method, path, &[], body).await
     }
 
     /// With the operator's key, which has all roles.
-    pub(crate) async fn staff(&self, method: &str, path: &str, body: Value) -> Seen {
-        let request = Self::request(method, path).header("authorization", bearer(OPERATOR));
-        self.send(request.body(body.to_string().into()).unwrap()).await
+    pub(crate) async fn staff(&self, method: &str, path: &str, body: Value) -> Answer {
+        self.ask(method, path, &[("authorization", &*bearer(OPERATOR))], body).await
     }
 
     /// [`World::staff`] with an Idempotency-Key.
-    pub(crate) async fn keyed(&self, key: &str, method: &str, path: &str, body: Value) -> Seen {
-        let request = Self::request(method, path)
-            .header("authorization", bearer(OPERATOR))
-            .header("idempotency-key", key);
-        self.send(request.body(body.to_string().into()).unwrap()).await
+    pub(crate) async fn keyed(&self, key: &str, method: &str, path: &str, body: Value) -> Answer {
+        let headers = [("authorization", &*bearer(OPERATOR)), ("idempotency-key", key)];
+        self.ask(method, path, &headers, body).await
+    }
+
+    /// A command with the operator's key and further headers.
+    pub(crate) async fn staff_with(
+        &self,
+        headers: &[(&str, &str)],
+        path: &str,
+        body: impl Display,
+    ) -> Answer {
+        let bearer = bearer(OPERATOR);
+        let headers: Vec<_> =
+            headers.iter().copied().chain([("authorization", &*bearer)]).collect();
+        self.ask("POST", path, &headers, body).await
+    }
+
+    /// Many commands in one request.
+    pub(crate) fn batch(key: &str, body: impl Into<Body>) -> Request<Body> {
+        let request = Request::post("/v1/batch").header("authorization", bearer(key));
+        request.header(header::CONTENT_TYPE, "application/x-ndjson").body(body.into()).unwrap()
     }
 
     /// A published product at 250 USD cents with `on_hand` units; its id.
@@ -261,14 +258,12 @@ impl World {
     }
 
     /// The answer to a guest's checkout of one line.
-    pub(crate) async fn try_to_buy(&self, sku: &str, quantity: u32, method_token: &str) -> Seen {
+    pub(crate) async fn try_to_buy(&self, sku: &str, quantity: u32, method_token: &str) -> Answer {
         let body = json!({"currency": "USD", "lines": [{"sku": sku, "quantity": quantity}]});
         let cart = self.guest("POST", "/v1/carts", body).await.expect(201);
         let token = cart.body["cart_token"].as_str().unwrap();
         let path = format!("/v1/carts/{}/checkout", cart.body["id"].as_str().unwrap());
-        let request = Self::request("POST", &path).header("tradewind-cart-token", token);
-        let request = request.body(checkout(method_token).to_string().into()).unwrap();
-        self.send(request).await
+        self.ask("POST", &path, &[("tradewind-cart-token", token)], checkout(method_token)).await
     }
 
     pub(crate) async fn read<A: Listed>(&self, id: &A::Id) -> Arc<A> {
@@ -303,10 +298,6 @@ pub(crate) fn moving_clock() -> (ManualClock, Task<()>) {
         }
     });
     (manual, moving)
-}
-
-fn sandbox() -> Arc<dyn PaymentProvider> {
-    Arc::new(Sandbox::new(Clock::System))
 }
 
 /// Asks again and again until there is an answer.
@@ -344,19 +335,15 @@ pub(crate) fn new_uuid() -> String {
     Uuid::now_v7().to_string()
 }
 
-/// The records of all commits that changed a stream.
-async fn commits(log: &dyn EventLog) -> Vec<Vec<EventRecord>> {
+/// The records of all commits that changed a stream, as an independent reader sees them.
+pub(crate) async fn commits(log: &dyn EventLog) -> Vec<Vec<EventRecord>> {
     let mut found = Vec::new();
     for shard in (0..log.shard_count()).map(ShardId::new) {
-        let end = log.range(shard).await.unwrap().end;
-        let mut follower = Follower::open(log, shard, None).await.unwrap();
-        while follower.next_offset() < end {
-            for commit in follower.next(1_000).await.unwrap() {
-                if let CommitBody::Events(events) = commit.body {
-                    found.push(events);
-                }
-            }
-        }
+        let commits = contract::commits(log, shard, None).await;
+        found.extend(commits.into_iter().filter_map(|(commit, _)| match commit.body {
+            CommitBody::Events(events) => Some(events),
+            CommitBody::Barrier(_) => None,
+        }));
     }
     found
 }

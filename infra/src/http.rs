@@ -26,7 +26,7 @@ pub mod syntax;
 pub mod trace;
 pub mod values;
 
-#[cfg(test)]
-mod testing;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 #[cfg(test)]
 mod tests;

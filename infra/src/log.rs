@@ -24,6 +24,8 @@ pub mod contract;
 #[cfg(any(test, feature = "testing"))]
 pub mod faulty;
 #[cfg(any(test, feature = "testing"))]
+pub mod owner;
+#[cfg(any(test, feature = "testing"))]
 pub mod sample;
 
 use std::{error::Error, fmt, ops::Range, str::FromStr, time::Duration};
@@ -49,6 +51,9 @@ pub type LogId = Nonce;
 /// What another layer said, for logs.
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
+/// A writer, and what becomes of the records that it appends.
+pub type Opened = (Box<dyn LogWriter>, mpsc::Receiver<Report>);
+
 /// Where commits are written to and read from.
 #[async_trait]
 pub trait EventLog: Send + Sync + 'static {
@@ -56,10 +61,7 @@ pub trait EventLog: Send + Sync + 'static {
 
     /// Opens a fresh producer. Its reports arrive on the bounded channel, in the producer's order;
     /// a full channel holds the producer back and loses nothing.
-    async fn open_writer(
-        &self,
-        shard: ShardId,
-    ) -> Result<(Box<dyn LogWriter>, mpsc::Receiver<Report>), OpenError>;
+    async fn open_writer(&self, shard: ShardId) -> Result<Opened, OpenError>;
 
     async fn open_reader(
         &self,

@@ -11,4 +11,3 @@ pub mod plain_http;
 pub mod proxy;
 pub mod simulate;
 pub mod stack;
-pub mod writing;

@@ -20,10 +20,11 @@ use domain::{
 use infra::{
     clock::Clock,
     config,
-    log::{Checkpoint, Commit, CommitBody, EventLog, Offset, follow::Follower, memory::MemoryLog},
+    log::{EventLog, Offset, memory::MemoryLog},
     shutdown::Shutdown,
     task::{self, Task},
 };
+use tempfile::TempDir;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -31,6 +32,7 @@ use super::{
     Answer, Cluster, Consistency, Engine, Node, Outcome, ReadError, Shard, ShardError, Snapshot,
     Stores, Submission, SubmitError,
 };
+use crate::testing::commits;
 
 struct Running {
     engine: Engine,
@@ -61,6 +63,12 @@ impl Running {
     }
 }
 
+/// A store in files, of one shard.
+fn on_disk(folder: &TempDir) -> Stores {
+    let path = folder.path().to_owned();
+    Stores::on_disk(&config::Store { path, cache_bytes: 1 << 20 }, 1)
+}
+
 fn receive(sku: &str, key: u128) -> Submission {
     let receive = stock::Command::Receive { quantity: 1, reference: None };
     let addressed = Addressed::to::<Stock>(&code(sku), receive);
@@ -86,18 +94,9 @@ async fn stock(
 /// How often each command id was committed, as an independent reader sees it.
 async fn committed(log: &dyn EventLog) -> BTreeMap<u128, u32> {
     let mut times = BTreeMap::new();
-    for index in 0..log.shard_count() {
-        let shard = ShardId::new(index);
-        let end = log.range(shard).await.expect("a range").end;
-        let mut follower = Follower::open(log, shard, None).await.expect("a follower");
-        while follower.next_offset() < end {
-            for commit in follower.next(1_000).await.expect("commits") {
-                if let CommitBody::Events(events) = commit.body {
-                    let id = events[0].provenance.command_id.uuid().as_u128();
-                    *times.entry(id).or_insert(0) += 1;
-                }
-            }
-        }
+    for events in commits(log).await {
+        let id = events[0].provenance.command_id.uuid().as_u128();
+        *times.entry(id).or_insert(0) += 1;
     }
     times
 }

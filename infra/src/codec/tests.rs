@@ -3,15 +3,14 @@ use expect_test::expect;
 use serde_json::Value;
 
 use super::*;
-use crate::log::{Nonce, Place, sample};
+use crate::log::sample;
 
 fn record(stream: &str, event_type: &str, value: &str) -> EventRecord {
-    let place = Place { epoch: 0, claim: Nonce(1), seq: 1, index: 0, count: 1 };
     EventRecord {
         stream: stream.parse().unwrap(),
         event_type: event_type.into(),
         value: Bytes::from(value.to_owned()),
-        ..sample::event(place, 1)
+        ..sample::event(sample::PLACE, 1)
     }
 }
 

@@ -14,8 +14,8 @@ use domain::shard::ShardId;
 use tokio::{sync::mpsc, time::timeout};
 
 use super::{
-    Body, Checkpoint, CommitBody, EventLog, LogReader, LogRecord, LogWriter, Nonce, Offset,
-    OpenError, OutcomeRecord, OutgoingRecord, Place, ReadError, Report, RequestHash, Ticket,
+    Body, Checkpoint, Commit, CommitBody, EventLog, LogReader, LogRecord, Nonce, Offset, OpenError,
+    Opened, OutcomeRecord, OutgoingRecord, Place, ReadError, Report, RequestHash, Ticket,
     follow::{self, Follower},
     sample,
 };
@@ -238,6 +238,25 @@ async fn follower_refuses_a_checkpoint_of_another_log(log: &dyn EventLog) {
     }
 }
 
+/// The commits from a checkpoint to where the log ends now, each with the checkpoint behind it.
+///
+/// # Panics
+/// The log cannot be read.
+pub async fn commits(
+    log: &dyn EventLog,
+    shard: ShardId,
+    from: Option<Checkpoint>,
+) -> Vec<(Commit, Checkpoint)> {
+    let end = log.range(shard).await.expect("a range").end;
+    let mut follower = Follower::open(log, shard, from).await.expect("followable");
+    let mut commits = Vec::new();
+    while follower.next_offset() < end {
+        let next = follower.next(1).await.expect("readable");
+        commits.extend(next.into_iter().map(|commit| (commit, follower.checkpoint())));
+    }
+    commits
+}
+
 fn numbered(seq: u64) -> OutgoingRecord {
     let place = Place { epoch: 0, claim: Nonce(1), seq, index: 0, count: 1 };
     OutgoingRecord::Event(Box::new(sample::event(place, seq.into())))
@@ -261,10 +280,7 @@ async fn end(log: &dyn EventLog, shard: ShardId) -> Offset {
     retry(Policy::PATIENT, may_retry, || log.range(shard)).await.expect("a range").end
 }
 
-async fn open_writer(
-    log: &dyn EventLog,
-    shard: ShardId,
-) -> (Box<dyn LogWriter>, mpsc::Receiver<Report>) {
+async fn open_writer(log: &dyn EventLog, shard: ShardId) -> Opened {
     log.open_writer(shard).await.expect("a writer")
 }
 
@@ -311,7 +327,7 @@ async fn read_with(reader: &mut dyn LogReader, count: usize) -> Vec<LogRecord> {
     records
 }
 
-async fn next_commit(follower: &mut Follower) -> super::Commit {
+async fn next_commit(follower: &mut Follower) -> Commit {
     let next = async {
         loop {
             let commits = follower.next(1).await.expect("readable");

@@ -16,8 +16,8 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use tokio::sync::mpsc;
 
 use super::{
-    AppendError, DeliveryError, EventLog, LogReader, LogWriter, Offset, OpenError, ReadError,
-    Report, Ticket, record::OutgoingRecord,
+    AppendError, DeliveryError, EventLog, LogReader, LogWriter, Offset, OpenError, Opened,
+    ReadError, Report, Ticket, record::OutgoingRecord,
 };
 use crate::task::{self, Task};
 
@@ -79,10 +79,7 @@ impl EventLog for FaultyLog {
         self.inner.shard_count()
     }
 
-    async fn open_writer(
-        &self,
-        shard: ShardId,
-    ) -> Result<(Box<dyn LogWriter>, mpsc::Receiver<Report>), OpenError> {
+    async fn open_writer(&self, shard: ShardId) -> Result<Opened, OpenError> {
         let (inner, done) = self.inner.open_writer(shard).await?;
         let number = self.writers.fetch_add(1, Ordering::Relaxed);
         let (appended, fates) = mpsc::channel(APPENDS_MAX);

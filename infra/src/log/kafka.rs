@@ -17,9 +17,8 @@ use std::{ops::Range, sync::Arc};
 use async_trait::async_trait;
 use domain::shard::ShardId;
 use rdkafka::{ClientConfig, error::KafkaResult};
-use tokio::sync::mpsc;
 
-use super::{BoxError, EventLog, LogReader, LogWriter, Offset, OpenError, ReadError, Report};
+use super::{BoxError, EventLog, LogReader, Offset, OpenError, Opened, ReadError};
 use crate::{config, task};
 use asker::Asker;
 pub(crate) use client::{Quiet, base};
@@ -83,10 +82,7 @@ impl EventLog for KafkaLog {
         self.shard_count
     }
 
-    async fn open_writer(
-        &self,
-        shard: ShardId,
-    ) -> Result<(Box<dyn LogWriter>, mpsc::Receiver<Report>), OpenError> {
+    async fn open_writer(&self, shard: ShardId) -> Result<Opened, OpenError> {
         let partition = self.partition(shard).ok_or(OpenError::NoSuchShard(shard))?;
         let (base, topic) = (self.base.clone(), Arc::clone(&self.topic));
         let open = move || writer::open(&base, topic, partition);

@@ -11,7 +11,8 @@ use domain::shard::ShardId;
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    AppendError, EventLog, LogReader, LogWriter, Offset, OpenError, ReadError, Report, Ticket,
+    AppendError, EventLog, LogReader, LogWriter, Offset, OpenError, Opened, ReadError, Report,
+    Ticket,
     record::{LogRecord, OutgoingRecord},
     wire::{self, Decoder, Raw},
 };
@@ -81,10 +82,7 @@ impl EventLog for MemoryLog {
         u32::try_from(self.shards.len()).unwrap_or(u32::MAX)
     }
 
-    async fn open_writer(
-        &self,
-        shard: ShardId,
-    ) -> Result<(Box<dyn LogWriter>, mpsc::Receiver<Report>), OpenError> {
+    async fn open_writer(&self, shard: ShardId) -> Result<Opened, OpenError> {
         let shard = self.shard(shard).ok_or(OpenError::NoSuchShard(shard))?.clone();
         let (reports, received) = mpsc::channel(REPORTS_MAX);
         Ok((Box::new(MemoryWriter { shard, reports }), received))

@@ -2,11 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::{
-    Router,
-    body::{Body, to_bytes},
-    http::{Request, StatusCode},
-};
+use axum::{Router, body::Body, http::Request};
 use domain::id::CartId;
 use expect_test::expect_file;
 use infra::{
@@ -14,12 +10,16 @@ use infra::{
     clock::Clock,
     config::Postgres,
     freshness::{Applied, Freshness},
-    http::{docs, edge::Limits, health::Readiness, server::App},
+    http::{
+        docs,
+        edge::Limits,
+        health::Readiness,
+        server::App,
+        testing::{Answer, send},
+    },
     postgres::pool,
 };
-use serde_json::Value;
 use tokio::sync::watch;
-use tower::ServiceExt;
 
 use super::*;
 use crate::read_model::ReadModel;
@@ -45,25 +45,17 @@ fn app() -> Router {
     App::new(&ABOUT, routes(state()), Readiness::new(), Limits::default()).router()
 }
 
-async fn send(request: axum::http::request::Builder) -> (StatusCode, Value) {
-    let answer = app().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
-    let status = answer.status();
-    let body = to_bytes(answer.into_body(), 1 << 20).await.unwrap();
-    (status, serde_json::from_slice(&body).unwrap())
-}
-
-#[track_caller]
-fn assert_problem((status, body): &(StatusCode, Value), expected: u16, code: &str) {
-    assert_eq!((status.as_u16(), body["code"].as_str()), (expected, Some(code)), "{body}");
+async fn ask(request: axum::http::request::Builder) -> Answer {
+    send(&app(), request.body(Body::empty()).unwrap()).await
 }
 
 async fn check(uri: &str, status: u16, code: &str) {
     let request = Request::get(uri).header("authorization", format!("Bearer {KEY}"));
-    assert_problem(&send(request).await, status, code);
+    ask(request).await.expect_problem(status, code);
 }
 
 async fn check_anonymous(uri: &str, status: u16, code: &str) {
-    assert_problem(&send(Request::get(uri)).await, status, code);
+    ask(Request::get(uri)).await.expect_problem(status, code);
 }
 
 const ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
@@ -150,15 +142,15 @@ async fn who_asks_is_known_before_what_is_asked_is_parsed() {
         let operation = serde_json::to_value(item.get.as_ref().unwrap()).unwrap();
         let security = operation["security"].as_array().cloned().unwrap_or_default();
         let is_open = security.is_empty() || security.contains(&serde_json::json!({}));
-        let (status, body) = send(garbage(path)).await;
+        let answer = ask(garbage(path)).await;
         if is_open {
-            assert!([400, 422].contains(&status.as_u16()), "{path}: {body}");
+            assert!([400, 422].contains(&answer.status), "{path}: {}", answer.raw);
         } else {
-            assert_problem(&(status, body), 401, "unauthenticated");
+            answer.expect_problem(401, "unauthenticated");
         }
         // A key that is none is told so wherever guests are welcome, too.
         let wrong = garbage(path).header("authorization", "Bearer nonsense");
-        assert_problem(&send(wrong).await, 401, "invalid_key");
+        ask(wrong).await.expect_problem(401, "invalid_key");
     }
     check_anonymous("/v1/nothing?x=1", 404, "not_found").await;
 }
@@ -170,13 +162,8 @@ async fn a_key_of_which_nothing_is_known_is_neither_right_nor_wrong() {
         &SECRET.into(),
     );
     let key = format!("Bearer {}", key.unwrap().expose());
-    let app = app();
-    let request = Request::get("/v1/stock/1").header("authorization", key);
-    let answer = app.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
-    assert_eq!(answer.headers()["retry-after"], "1");
-    let body = to_bytes(answer.into_body(), 1 << 20).await.unwrap();
-    let body: Value = serde_json::from_slice(&body).unwrap();
-    assert_eq!((body["status"].as_u64(), body["code"].as_str()), (Some(503), Some("stale")));
+    let answer = ask(Request::get("/v1/stock/1").header("authorization", key)).await;
+    assert_eq!(answer.expect_problem(503, "stale").header("retry-after"), "1");
 }
 
 #[tokio::test]
@@ -184,18 +171,17 @@ async fn a_cart_does_not_exist_for_who_may_not_see_it() {
     check_anonymous(&format!("/v1/carts/{ID}"), 404, "not_found").await;
     let other = infra::auth::cart_token(&SECRET.into(), CartId::new(uuid::Uuid::nil()));
     let request = Request::get(format!("/v1/carts/{ID}")).header("tradewind-cart-token", other);
-    assert_problem(&send(request).await, 404, "not_found");
+    ask(request).await.expect_problem(404, "not_found");
 }
 
 #[tokio::test]
 async fn a_position_must_be_one() {
     let request = Request::get("/v1/stock/1").header("tradewind-position", "latest");
-    assert_problem(&send(request).await, 400, "invalid_position");
+    ask(request).await.expect_problem(400, "invalid_position");
 }
 
 #[tokio::test]
 async fn a_database_that_is_away_is_told_without_details() {
-    let (status, body) = send(Request::get("/v1/stock/1")).await;
-    assert_problem(&(status, body.clone()), 503, "unavailable");
-    assert!(!body.to_string().contains("127.0.0.1"));
+    let answer = ask(Request::get("/v1/stock/1")).await.expect_problem(503, "unavailable");
+    assert!(!answer.raw.contains("127.0.0.1"));
 }

@@ -4,16 +4,17 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use bytes::Bytes;
 use domain::{
     Event,
     id::{Sku, StreamId},
     shard::{ShardId, shard_of},
     stock,
 };
-use infra::{clock::Clock, codec, log::EventLog};
-
-use crate::writing::Writing;
+use infra::{
+    clock::Clock,
+    codec,
+    log::{EventLog, EventRecord, owner::Owner, sample},
+};
 
 /// What the history reaches over. All but the last day of it is of no use to the dedup table.
 const REACH: Duration = Duration::from_hours(30 * 24);
@@ -57,7 +58,7 @@ impl History {
         streams: &[StreamId],
         events: u64,
     ) -> Result<()> {
-        let mut shard = Writing::open(log, shard).await?;
+        let mut shard = Owner::claim(log, shard).await?;
         let start = Clock::System.now().minus(REACH);
         let event = Event::Stock(stock::Event::Received { quantity: 1, reference: None });
         let (event_type, value) = codec::encode(&event);
@@ -67,11 +68,10 @@ impl History {
             let revision = 1 + (seq - 1) / u64::try_from(streams.len())?;
             let passed = REACH.as_secs_f64() * as_part(seq, events);
             let recorded_at = start.plus(Duration::from_secs_f64(passed));
-            let value: Bytes = value.clone();
-            let event_type = event_type.clone();
-            shard.append(stream, revision, seq, recorded_at, event_type, value).await?;
+            let event = sample::stored(stream, revision, event_type.clone(), value.clone());
+            shard.commit(vec![EventRecord { recorded_at, ..event }]).await?;
         }
-        shard.finish().await
+        Ok(shard.finish().await?)
     }
 }
 

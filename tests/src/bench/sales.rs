@@ -1,20 +1,20 @@
 //! A log of sales as an import leaves it: carts that become orders, whose stock is reserved and
 //! committed, and which are paid. Appended through the log's own writers, without an engine.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
-use bytes::Bytes;
 use domain::{
     id::StreamId,
     shard::{ShardId, shard_of},
     timestamp::Timestamp,
 };
-use infra::{clock::Clock, log::EventLog};
+use infra::{
+    clock::Clock,
+    log::{EventLog, EventRecord, owner::Owner, sample},
+};
 use serde_json::{Value, json};
 use uuid::Uuid;
-
-use crate::writing::Writing;
 
 /// Lines of each order; a basket of the import has nine or ten.
 const LINES: u64 = 8;
@@ -22,12 +22,6 @@ const LINES: u64 = 8;
 pub(super) const EVENTS: u64 = 7 + 2 * LINES;
 const SKUS: u64 = 5_000;
 const PRICE: u64 = 199;
-
-/// What has been appended for one shard.
-struct Shard {
-    writing: Writing,
-    seq: u64,
-}
 
 /// What is in the log.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +41,7 @@ impl Sales {
 async fn append(log: &dyn EventLog, Sales { sales, products }: Sales) -> Result<u64> {
     let mut shards = Vec::new();
     for shard in (0..log.shard_count()).map(ShardId::new) {
-        shards.push(Shard { writing: Writing::open(log, shard).await?, seq: 0 });
+        shards.push(Owner::claim(log, shard).await?);
     }
     let start = Clock::System.now();
     let mut stock = vec![0; usize::try_from(SKUS)?];
@@ -58,16 +52,14 @@ async fn append(log: &dyn EventLog, Sales { sales, products }: Sales) -> Result<
     for product in 0..products {
         append_product(&mut shards, product, start).await?;
     }
-    let mut events = 0;
-    for Shard { writing, seq } in shards {
-        writing.finish().await?;
-        events += seq;
+    for shard in shards {
+        shard.finish().await?;
     }
-    Ok(events)
+    Ok(sales * EVENTS + products)
 }
 
 async fn append_sale(
-    shards: &mut [Shard],
+    shards: &mut [Owner],
     stock: &mut [u64],
     sale: u64,
     at: Timestamp,
@@ -105,7 +97,7 @@ async fn append_sale(
     put(shards, &order_stream, "order.confirmed", 3, at, &confirmed).await
 }
 
-async fn append_product(shards: &mut [Shard], product: u64, at: Timestamp) -> Result<()> {
+async fn append_product(shards: &mut [Owner], product: u64, at: Timestamp) -> Result<()> {
     let created = json!({
         "sku": format!("product-{product}"), "details": { "name": format!("Product {product}") },
         "price": usd(PRICE),
@@ -114,7 +106,7 @@ async fn append_product(shards: &mut [Shard], product: u64, at: Timestamp) -> Re
 }
 
 async fn append_stock(
-    shards: &mut [Shard],
+    shards: &mut [Owner],
     stock: &mut [u64],
     sale: u64,
     kind: &str,
@@ -131,7 +123,7 @@ async fn append_stock(
 }
 
 async fn put(
-    shards: &mut [Shard],
+    shards: &mut [Owner],
     stream: &str,
     kind: &str,
     revision: u64,
@@ -140,11 +132,11 @@ async fn put(
 ) -> Result<()> {
     let stream: StreamId = stream.parse()?;
     let shard = shard_of(&stream, u32::try_from(shards.len())?).index();
-    let Shard { writing, seq } = shards.get_mut(usize::try_from(shard)?).context("a shard")?;
-    *seq += 1;
-    let event_type: Arc<str> = format!("tradewind.{kind}.v1").into();
-    let value = Bytes::from(serde_json::to_vec(data)?);
-    writing.append(stream, revision, *seq, at, event_type, value).await
+    let owner = shards.get_mut(usize::try_from(shard)?).context("a shard")?;
+    let kind = format!("tradewind.{kind}.v1");
+    let event = sample::stored(stream, revision, kind, serde_json::to_vec(data)?);
+    owner.commit(vec![EventRecord { recorded_at: at, ..event }]).await?;
+    Ok(())
 }
 
 fn sku(sale: u64, line: u64) -> u64 {

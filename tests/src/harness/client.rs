@@ -2,7 +2,8 @@
 
 use anyhow::{Context, Result};
 use futures_util::{FutureExt, future::BoxFuture};
-use reqwest::header::{AUTHORIZATION, HeaderMap};
+pub use infra::http::testing::Answer;
+use reqwest::header::AUTHORIZATION;
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 
@@ -15,14 +16,6 @@ pub struct Client {
     command_url: String,
     query_url: String,
     key: Option<String>,
-}
-
-#[derive(Clone, Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: HeaderMap,
-    /// What came, as JSON; text that is none as a string.
-    pub body: Value,
 }
 
 impl Client {
@@ -105,58 +98,8 @@ pub fn try_send(request: RequestBuilder) -> BoxFuture<'static, Result<Answer>> {
     async move {
         let response = request.send().await.context("sending a request")?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let text = response.text().await.context("reading an answer")?;
-        let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
-        Ok(Answer { status, headers, body })
+        let body = response.bytes().await.context("reading an answer")?;
+        Ok(Answer::new(status, headers, &body))
     }
     .boxed()
-}
-
-impl Answer {
-    /// The answer itself, if it has this status.
-    ///
-    /// # Panics
-    /// With the body when it has another one.
-    #[track_caller]
-    pub fn expect(self, status: u16) -> Self {
-        assert_eq!(self.status, status, "{}", self.body);
-        self
-    }
-
-    /// The answer itself, if it is a problem with this status and code.
-    ///
-    /// # Panics
-    /// When it is anything else.
-    #[track_caller]
-    pub fn expect_problem(self, status: u16, code: &str) -> Self {
-        assert_eq!(self.header("content-type"), "application/problem+json", "{}", self.body);
-        assert_eq!((self.status, self.text("/code")), (status, code), "{}", self.body);
-        assert_eq!(self.text("/type"), format!("urn:tradewind:problem:{code}"));
-        self
-    }
-
-    /// A header, empty if it is not there.
-    #[must_use]
-    pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
-    }
-
-    /// A string in the body, by JSON pointer.
-    ///
-    /// # Panics
-    /// When there is none.
-    #[track_caller]
-    #[must_use]
-    pub fn text(&self, pointer: &str) -> &str {
-        match self.body.pointer(pointer).and_then(Value::as_str) {
-            Some(text) => text,
-            None => no_such(pointer, &self.body),
-        }
-    }
-}
-
-#[track_caller]
-#[expect(clippy::panic, reason = "an answer without what the test looks for fails it")]
-fn no_such(pointer: &str, body: &Value) -> ! {
-    panic!("no string at {pointer} in {body}")
 }

@@ -1,11 +1,12 @@
 //! A cart becomes an order, or does not, with its reasons.
 
 use serde_json::json;
-use tests::audit::audit;
 use tests::eventually::eventually;
 use tests::harness::Stack;
 
-use crate::shop::{Cart, SETTLE_WAIT_MAX, product, sales_become, settled_order, stock_becomes};
+use crate::shop::{
+    Cart, SETTLE_WAIT_MAX, product, sales_become, settled_order, sound_log, stock_becomes,
+};
 
 #[tokio::test]
 async fn a_guest_buys_and_everybody_can_see_it() {
@@ -27,8 +28,7 @@ async fn a_guest_buys_and_everybody_can_see_it() {
     let expected = json!({"department": "DRINKS", "orders": 1, "units": 3, "revenue": revenue});
     sales_become(&stack, "department", &json!([expected])).await;
 
-    let audit = audit(&stack.bootstrap_servers(), stack.topic()).await.expect("an audit");
-    audit.assert_sound();
+    let audit = sound_log(&stack).await;
     assert_eq!(audit.types.get("tradewind.order.confirmed.v1"), Some(&1), "{:?}", audit.types);
     stack.finish().await;
 }

@@ -2,10 +2,9 @@
 
 use futures_util::future::join_all;
 use serde_json::json;
-use tests::audit::audit;
 use tests::harness::Stack;
 
-use crate::shop::{Cart, product, settled_order, stock_becomes};
+use crate::shop::{Cart, product, settled_order, sound_log, stock_becomes};
 
 #[tokio::test]
 async fn a_hundred_checkouts_of_ten_units_confirm_ten() {
@@ -25,8 +24,7 @@ async fn a_hundred_checkouts_of_ten_units_confirm_ten() {
     }
     assert_eq!(confirmed, 10);
     stock_becomes(&stack, "tea", 0, 0).await;
-    let audit = audit(&stack.bootstrap_servers(), stack.topic()).await.expect("an audit");
-    audit.assert_sound();
+    let audit = sound_log(&stack).await;
     assert_eq!(audit.types.get("tradewind.order.confirmed.v1"), Some(&10), "{:?}", audit.types);
     assert_eq!(audit.types.get("tradewind.order.rejected.v1"), Some(&90), "{:?}", audit.types);
     stack.finish().await;

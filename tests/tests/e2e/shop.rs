@@ -1,8 +1,10 @@
 //! What most tests need: something to sell, and guests who buy it.
+#![expect(clippy::expect_used, reason = "a log that cannot be read fails the test")]
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tests::audit::{Audit, audit};
 use tests::eventually::eventually;
 use tests::harness::Stack;
 use tests::harness::client::{Answer, Client, send};
@@ -61,16 +63,26 @@ pub(crate) fn checkout_body(method_token: &str) -> Value {
 
 /// The order once nothing more happens to it by itself.
 pub(crate) async fn settled_order(stack: &Stack, checkout: &Answer) -> Value {
-    let path = format!("/v1/orders/{}", checkout.text("/order_id"));
-    let staff = stack.staff();
+    settled(&stack.staff(), checkout.text("/order_id")).await
+}
+
+pub(crate) async fn settled(staff: &Client, order_id: &str) -> Value {
+    let path = format!("/v1/orders/{order_id}");
     eventually("the order is settled", SETTLE_WAIT_MAX, || async {
-        let answer = staff.get(&path).await;
-        match answer.body.pointer("/status").and_then(Value::as_str) {
-            Some("confirmed" | "rejected") => Ok(answer.body),
-            _ => Err(answer.body),
+        let order = staff.get(&path).await.body;
+        match order["status"].as_str() {
+            Some("confirmed" | "rejected") => Ok(order),
+            _ => Err(order),
         }
     })
     .await
+}
+
+/// The log, which no writer has got wrong.
+pub(crate) async fn sound_log(stack: &Stack) -> Audit {
+    let audit = audit(&stack.bootstrap_servers(), stack.topic()).await.expect("an audit");
+    audit.assert_sound();
+    audit
 }
 
 /// The stock of a SKU once it looks as expected.

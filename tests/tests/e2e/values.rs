@@ -99,21 +99,10 @@ async fn whatever_attributes_a_product_was_accepted_with_it_shows_and_proves() {
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[17; 32]);
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);
     let mut accepted = 0;
-    let fixed = [
-        "1e17",
-        "2.56e16",
-        "1.0",
-        "0.1",
-        "0.30000000000000004",
-        "9223372036854775807",
-        "-0.0",
-        "1.7976931348623157e308",
-        "18446744073709551615",
-        "1e400",
-        "5e-324",
-        "1e-100",
-        "3.141592653589793238",
-    ];
+    let fixed: Vec<_> = "1e17 2.56e16 1.0 0.1 0.30000000000000004 9223372036854775807 -0.0 \
+        1.7976931348623157e308 18446744073709551615 1e400 5e-324 1e-100 3.141592653589793238"
+        .split_whitespace()
+        .collect();
     for number in 0..PRODUCTS {
         let attributes = prop::collection::btree_map("\\PC{0,10}", attribute(), 1..3);
         let mut attributes = attributes.new_tree(&mut runner).expect("a case").current();

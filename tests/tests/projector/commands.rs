@@ -2,13 +2,12 @@
 
 use infra::config;
 use projector::{
-    cli::{Ask, Outcome, RebuildOptions, ask},
+    cli::{Ask, Outcome, RebuildOptions, Which, ask},
     settings::Asking,
 };
 
 use crate::{
-    exactly_once::sell,
-    history::Owner,
+    exactly_once::{sell, sold},
     rig::{OPERATOR_KEY, Projector, Rig},
 };
 
@@ -17,12 +16,16 @@ fn settings(projector: &Projector) -> Asking {
     Asking { client: config::Client { url, operator_key } }
 }
 
-fn act(action: &'static str) -> Ask {
-    Ask::Act { name: "stock".to_owned(), action, version: None, json: true }
+fn which(version: Option<i32>) -> Which {
+    Which { name: "stock".to_owned(), version, json: true }
+}
+
+fn rollback() -> Ask {
+    Ask::Rollback { name: "stock".to_owned(), json: true }
 }
 
 fn verify(version: Option<i32>) -> Ask {
-    Ask::Verify { name: "stock".to_owned(), version, sample: None, json: false }
+    Ask::Verify { which: which(version), sample: None }
 }
 
 fn rebuild(name: &str) -> Ask {
@@ -34,10 +37,7 @@ fn rebuild(name: &str) -> Ask {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_ends_when_what_it_asked_for_is_done() {
     let rig = Rig::start(2).await;
-    let mut owners = [Owner::claim(&rig.log, 0), Owner::claim(&rig.log, 1)];
-    for (shard, owner) in (0..).zip(&mut owners) {
-        sell(owner, shard, 1..=500);
-    }
+    sold(&rig, 500).await;
     let projector = rig.projector();
     rig.applied().await;
     let settings = settings(&projector);
@@ -46,27 +46,25 @@ async fn a_command_ends_when_what_it_asked_for_is_done() {
     };
     done(ask(&settings, &rebuild("stock")).await);
     assert_eq!(projector.version("stock", 2).await["state"], "live");
-    done(ask(&settings, &act("rollback")).await);
-    done(ask(&settings, &act("switch")).await);
+    done(ask(&settings, &rollback()).await);
+    done(ask(&settings, &Ask::Switch(which(None))).await);
     done(ask(&settings, &verify(Some(1))).await);
     let sql = "UPDATE stock_v2.stock SET reserved = 1 WHERE sku = 'B-0'";
-    sqlx::raw_sql(sql).execute(&rig.pool).await.expect("a change by hand");
+    rig.sql(sql).await;
     let outcome = ask(&settings, &verify(None)).await.expect("it works");
     assert_eq!(outcome, Outcome::Different);
-    done(ask(&settings, &act("drop")).await);
-    let refused = ask(&settings, &act("rollback")).await.expect_err("v1 is gone");
+    done(ask(&settings, &Ask::Drop(which(None))).await);
+    let refused = ask(&settings, &rollback()).await.expect_err("v1 is gone");
     assert_eq!(refused.to_string(), "there is no stock v1");
     let refused = ask(&settings, &rebuild("../status")).await.expect_err("no such name");
     assert!(refused.to_string().contains("no projection"), "{refused}");
-    projector.stop().await;
-    rig.end().await;
+    projector.end(rig).await;
 }
 
 /// Its answer does not come from the projector that it asked.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_waits_for_a_projector_that_is_restarted() {
-    let rig = Rig::start(1).await;
-    let mut owner = Owner::claim(&rig.log, 0);
+    let (rig, mut owner) = Rig::with_owner().await;
     sell(&mut owner, 0, 1..=2_000);
     let projector = rig.projector();
     rig.applied().await;
@@ -89,6 +87,5 @@ async fn a_command_waits_for_a_projector_that_is_restarted() {
     let outcome = command.await.expect("no panic").expect("it works");
     assert_eq!(outcome, Outcome::Done);
     assert_eq!(projector.version("orders", 2).await["state"], "standby");
-    projector.stop().await;
-    rig.end().await;
+    projector.end(rig).await;
 }

@@ -27,8 +27,7 @@ async fn skip(projector: &Projector, letter: &Value) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rebuild_forgets_what_was_corrected_only_if_it_is_told_to() {
-    let rig = Rig::start(1).await;
-    let mut owner = Owner::claim(&rig.log, 0);
+    let (rig, mut owner) = Rig::with_owner().await;
     let projector = rig.projector();
     spoil(&mut owner);
     skip(&projector, &letters(&projector, "parked", 1).await[0]).await;
@@ -42,8 +41,7 @@ async fn a_rebuild_forgets_what_was_corrected_only_if_it_is_told_to() {
     assert_eq!(rig.number("SELECT on_hand FROM stock_v3.stock").await, 7);
     let parked = letters(&projector, "parked", 1).await;
     assert_eq!((&parked[0]["version"], &parked[0]["behind"]), (&json!(3), &json!(1)));
-    let verified = projector.verify("stock", json!({ "version": 3 })).await;
-    assert_eq!(verified["state"], "equal", "{verified}");
+    projector.proves("stock", json!({ "version": 3 })).await;
     // What is decided from then on holds for it, too.
     skip(&projector, &parked[0]).await;
     assert_eq!(rig.number("SELECT on_hand FROM stock_v3.stock").await, 8);
@@ -51,32 +49,22 @@ async fn a_rebuild_forgets_what_was_corrected_only_if_it_is_told_to() {
         let version = projector.version("stock", version).await;
         assert_eq!(version["problem"], Value::Null, "all of them have skipped it: {version}");
     }
-    let verified = projector.verify("stock", json!({ "version": 3 })).await;
-    assert_eq!(verified["state"], "equal", "{verified}");
-    projector.stop().await;
-    rig.end().await;
+    projector.proves("stock", json!({ "version": 3 })).await;
+    projector.end(rig).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_version_that_had_applied_what_is_corrected_says_that_it_is_to_be_built_anew() {
-    let rig = Rig::start(1).await;
-    let mut owner = Owner::claim(&rig.log, 0);
+    let (rig, mut owner) = Rig::with_owner().await;
     let projector = rig.projector();
     projector.act("orders", "rebuild", json!({})).await;
     projector.settled("orders", 2, "standby").await;
     // As if its code could do more: what one version refuses the other takes.
-    sqlx::raw_sql("ALTER TABLE orders_v1.orders ADD CHECK (status <> 'pending')")
-        .execute(&rig.pool)
-        .await
-        .expect("a constraint");
+    rig.sql("ALTER TABLE orders_v1.orders ADD CHECK (status <> 'pending')").await;
     owner.commit(&[placed(Uuid::now_v7())]);
     let letter = letters(&projector, "parked", 1).await.remove(0);
     assert_eq!((&letter["projection"], &letter["version"]), (&json!("orders"), &json!(1)));
-    eventually("the other version to take it", WAIT_MAX, || async {
-        let taken = rig.number("SELECT count(*) FROM orders_v2.orders").await;
-        if taken == 1 { Ok(()) } else { Err(taken) }
-    })
-    .await;
+    rig.becomes("the other version to take it", "SELECT count(*) FROM orders_v2.orders", 1).await;
     skip(&projector, &letter).await;
     let other = eventually("a problem", WAIT_MAX, || async {
         let version = projector.version("orders", 2).await;
@@ -90,13 +78,12 @@ async fn a_version_that_had_applied_what_is_corrected_says_that_it_is_to_be_buil
     // It is as the problem says.
     let verified = projector.verify("orders", json!({ "version": 2 })).await;
     assert_eq!(verified["state"], "different", "{verified}");
-    projector.stop().await;
-    rig.end().await;
+    projector.end(rig).await;
 }
 
 /// The log holds 6,000 records after the poison: at the rate of the build, more than a second of them.
 async fn poisoned_build(rig: &Rig) -> Projector {
-    let mut owner = Owner::claim(&rig.log, 0);
+    let mut owner = Owner::claim(&rig.log, 0).await;
     owner.commit(&[poisoned(Uuid::now_v7())]);
     sell(&mut owner, 0, 1..=2_000);
     let projector = rig.projector();
@@ -123,10 +110,8 @@ async fn check_poisoned_build(rig: Rig, projector: Projector) {
     let waiting =
         "SELECT count(*) FROM projection.parked_events WHERE projection = 'orders' AND version = 2";
     assert_eq!((rig.number(letters).await, rig.number(waiting).await), (1, 1));
-    let verified = projector.verify("orders", json!({ "version": 2 })).await;
-    assert_eq!(verified["state"], "equal", "{verified}");
-    projector.stop().await;
-    rig.end().await;
+    projector.proves("orders", json!({ "version": 2 })).await;
+    projector.end(rig).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -140,17 +125,13 @@ async fn what_does_not_apply_is_parked_by_the_bulk_copy_which_goes_on() {
 async fn a_build_that_a_crash_has_emptied_parks_anew() {
     let rig = Rig::start(1).await;
     let projector = poisoned_build(&rig).await;
-    sqlx::raw_sql("TRUNCATE orders_v2.orders, orders_v2.building")
-        .execute(&rig.pool)
-        .await
-        .expect("tables to empty");
+    rig.sql("TRUNCATE orders_v2.orders, orders_v2.building").await;
     check_poisoned_build(rig, projector).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_settled_long_ago_is_forgotten_and_what_was_decided_is_not() {
-    let rig = Rig::start(1).await;
-    let mut owner = Owner::claim(&rig.log, 0);
+    let (rig, mut owner) = Rig::with_owner().await;
     let projector = rig.projector();
     spoil(&mut owner);
     owner.commit(&[poisoned(Uuid::now_v7())]);
@@ -176,6 +157,5 @@ async fn what_was_settled_long_ago_is_forgotten_and_what_was_decided_is_not() {
     letters(&projector, "parked", 2).await;
     assert_eq!(rig.number("SELECT count(*) FROM projection.dead_letter_audit").await, 0);
     assert_eq!(rig.number("SELECT count(*) FROM projection.corrections").await, 1);
-    projector.stop().await;
-    rig.end().await;
+    projector.end(rig).await;
 }

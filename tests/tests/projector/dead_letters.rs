@@ -5,7 +5,7 @@ use tests::eventually::eventually;
 use uuid::Uuid;
 
 use crate::{
-    history::{Owner, Told, confirmed, placed, received, stock_reserved},
+    history::{Told, confirmed, placed, received, stock_reserved},
     rig::{Projector, Rig, WAIT_MAX},
 };
 
@@ -53,8 +53,7 @@ async fn order(rig: &Rig, id: Uuid) -> Option<Value> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_poisoned_order_parks_that_order_only_and_edited_it_is_as_if_it_had_never_been() {
-    let rig = Rig::start(1).await;
-    let mut owner = Owner::claim(&rig.log, 0);
+    let (rig, mut owner) = Rig::with_owner().await;
     let [bad, good] = [Uuid::now_v7(), Uuid::now_v7()];
     let projector = rig.projector();
     owner.commit(&[poisoned(bad), received("A", 1, 7)]);
@@ -104,14 +103,12 @@ async fn a_poisoned_order_parks_that_order_only_and_edited_it_is_as_if_it_had_ne
     letters(&projector, "parked", 0).await;
     let (status, answer) = projector.post(&act(letter, "retry"), &json!({})).await;
     assert_eq!((status, &answer["code"]), (409, &json!("not_parked")));
-    projector.stop().await;
-    rig.end().await;
+    projector.end(rig).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_correction_reaches_the_version_that_stands_by() {
-    let rig = Rig::start(1).await;
-    let mut owner = Owner::claim(&rig.log, 0);
+    let (rig, mut owner) = Rig::with_owner().await;
     let bad = Uuid::now_v7();
     let projector = rig.projector();
     owner.commit(&[placed(Uuid::now_v7())]);
@@ -130,15 +127,13 @@ async fn a_correction_reaches_the_version_that_stands_by() {
     assert!(shown.is_some());
     projector.act("orders", "rollback", json!({})).await;
     assert_eq!(order(&rig, bad).await, shown);
-    projector.stop().await;
-    rig.end().await;
+    projector.end(rig).await;
 }
 
 /// A build makes its indexes last, long after the row that one of them refuses.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_only_an_index_refuses_a_build_parks_like_the_live_version() {
-    let rig = Rig::start(1).await;
-    let mut owner = Owner::claim(&rig.log, 0);
+    let (rig, mut owner) = Rig::with_owner().await;
     let [long, good] = [Uuid::now_v7(), Uuid::now_v7()];
     let mut told = placed(long);
     // What is alike is compressed, and would fit.
@@ -162,16 +157,13 @@ async fn what_only_an_index_refuses_a_build_parks_like_the_live_version() {
     assert_eq!(rig.number("SELECT count(*) FROM orders_v2.orders").await, 1);
     let indexes = "SELECT count(*) FROM pg_indexes WHERE schemaname = 'orders_v2'";
     assert_eq!(rig.number(indexes).await, 4);
-    let verified = projector.verify("orders", json!({ "version": 2 })).await;
-    assert_eq!(verified["state"], "equal", "{verified}");
-    projector.stop().await;
-    rig.end().await;
+    projector.proves("orders", json!({ "version": 2 })).await;
+    projector.end(rig).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_version_that_has_parked_what_readers_see_is_not_switched_to_by_itself() {
-    let rig = Rig::start(1).await;
-    let mut owner = Owner::claim(&rig.log, 0);
+    let (rig, mut owner) = Rig::with_owner().await;
     let bad = Uuid::now_v7();
     let projector = rig.projector();
     owner.commit(&[poisoned(bad)]);
@@ -180,7 +172,7 @@ async fn a_version_that_has_parked_what_readers_see_is_not_switched_to_by_itself
     projector.post(&act(of(&parked, "orders"), "edit"), &edit).await;
     assert!(order(&rig, bad).await.is_some());
     // As if only the code of the live version could read it.
-    sqlx::query("DELETE FROM projection.corrections").execute(&rig.pool).await.expect("deleted");
+    rig.sql("DELETE FROM projection.corrections").await;
     projector.act("orders", "rebuild", json!({ "switch": true })).await;
     let letter = eventually("the new version's letter", WAIT_MAX, || async {
         let parked = letters(&projector, "parked", 2).await;
@@ -198,14 +190,12 @@ async fn a_version_that_has_parked_what_readers_see_is_not_switched_to_by_itself
     projector.act("orders", "resume", json!({})).await;
     projector.settled("orders", 2, "live").await;
     assert!(order(&rig, bad).await.is_some());
-    projector.stop().await;
-    rig.end().await;
+    projector.end(rig).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_postgresql_refuses_is_pinned_on_its_key_within_a_batch() {
-    let rig = Rig::start(1).await;
-    let mut owner = Owner::claim(&rig.log, 0);
+    let (rig, mut owner) = Rig::with_owner().await;
     let good: Vec<Uuid> = (0..200).map(|_| Uuid::now_v7()).collect();
     let [nul, long] = [Uuid::now_v7(), Uuid::now_v7()];
     for (n, id) in good.iter().enumerate() {
@@ -252,14 +242,12 @@ async fn what_postgresql_refuses_is_pinned_on_its_key_within_a_batch() {
     assert_eq!(rig.number(shown).await, 201);
     let parked = letters(&projector, "parked", 1).await;
     assert_eq!(parked[0]["behind"], 2);
-    projector.stop().await;
-    rig.end().await;
+    projector.end(rig).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_skipped_event_is_passed_over_and_a_later_one_that_does_not_apply_is_a_letter_itself() {
-    let rig = Rig::start(1).await;
-    let mut owner = Owner::claim(&rig.log, 0);
+    let (rig, mut owner) = Rig::with_owner().await;
     let projector = rig.projector();
     let bad = |revision| {
         let data = json!({ "quantity": "many" });
@@ -292,14 +280,12 @@ async fn a_skipped_event_is_passed_over_and_a_later_one_that_does_not_apply_is_a
     rig.applied().await;
     assert_eq!(on_hand().await, 10);
     assert_eq!(letters(&projector, "skipped", 2).await.len(), 2);
-    projector.stop().await;
-    rig.end().await;
+    projector.end(rig).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn events_that_come_while_a_key_is_retried_are_neither_lost_nor_put_before_others() {
-    let rig = Rig::start(1).await;
-    let mut owner = Owner::claim(&rig.log, 0);
+    let (rig, mut owner) = Rig::with_owner().await;
     let projector = rig.projector();
     let mut sold = 0;
     for round in 0..20 {
@@ -326,8 +312,7 @@ async fn events_that_come_while_a_key_is_retried_are_neither_lost_nor_put_before
     rig.applied().await;
     assert_eq!(rig.number("SELECT on_hand FROM read.stock").await, sold);
     assert_eq!(rig.number("SELECT revision FROM read.stock").await, 320);
-    projector.stop().await;
-    rig.end().await;
+    projector.end(rig).await;
 }
 
 /// Cuts every connection of the projector.
@@ -341,8 +326,7 @@ async fn cut_connections(rig: &Rig) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_projection_that_has_no_room_left_goes_on_when_an_operator_has_made_some() {
-    let rig = Rig::start(1).await;
-    let mut owner = Owner::claim(&rig.log, 0);
+    let (rig, mut owner) = Rig::with_owner().await;
     let projector = rig.projector();
     let data = json!({ "quantity": "many" });
     owner.commit(&[Told { stream: "stock/A".to_owned(), revision: 1, kind: "received", data }]);
@@ -371,6 +355,5 @@ async fn a_projection_that_has_no_room_left_goes_on_when_an_operator_has_made_so
         if status == 200 { Ok(()) } else { Err(report) }
     })
     .await;
-    projector.stop().await;
-    rig.end().await;
+    projector.end(rig).await;
 }

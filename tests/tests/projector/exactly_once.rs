@@ -26,6 +26,20 @@ pub(crate) fn sell(owner: &mut Owner, shard: u32, times: std::ops::RangeInclusiv
     }
 }
 
+/// The same in each of two shards.
+pub(crate) fn sell_all(owners: &mut [Owner; 2], times: std::ops::RangeInclusive<u64>) {
+    for (shard, owner) in (0..).zip(owners) {
+        sell(owner, shard, times.clone());
+    }
+}
+
+/// The owners of two shards in which so much was sold.
+pub(crate) async fn sold(rig: &Rig, times: u64) -> [Owner; 2] {
+    let mut owners = [Owner::claim(&rig.log, 0).await, Owner::claim(&rig.log, 1).await];
+    sell_all(&mut owners, 1..=times);
+    owners
+}
+
 /// What `sell` makes of the read models after `sold` orders in each of two shards.
 pub(crate) async fn check_sold(rig: &Rig, sold: i64) {
     let orders = 2 * sold;
@@ -50,7 +64,7 @@ pub(crate) async fn check_sold(rig: &Rig, sold: i64) {
 async fn killed_connections_neither_double_nor_lose_a_commit() {
     let rig = Rig::start(2).await;
     let projector = rig.projector();
-    let mut owners = [Owner::claim(&rig.log, 0), Owner::claim(&rig.log, 1)];
+    let mut owners = sold(&rig, 0).await;
     // The tables are there, and every projection stands at the beginning.
     rig.applied_to(0, 0).await;
     rig.applied_to(1, 0).await;
@@ -65,9 +79,7 @@ async fn killed_connections_neither_double_nor_lose_a_commit() {
     });
     let mut sold = 0;
     while !killer.is_finished() {
-        for (shard, owner) in (0..).zip(&mut owners) {
-            sell(owner, shard, sold + 1..=sold + 20);
-        }
+        sell_all(&mut owners, sold + 1..=sold + 20);
         sold += 20;
         let probe = rig.log_end(0).await;
         eventually("some progress", WAIT_MAX, || async {
@@ -79,8 +91,7 @@ async fn killed_connections_neither_double_nor_lose_a_commit() {
     killer.await.expect("no panic");
     rig.applied().await;
     check_sold(&rig, i64::try_from(sold).expect("a small number")).await;
-    projector.stop().await;
-    rig.end().await;
+    projector.end(rig).await;
 }
 
 /// Cuts the connections of batches that are under way.
@@ -102,12 +113,10 @@ async fn kill_some(pool: &infra::postgres::Pool) -> i64 {
 async fn two_projectors_on_the_same_shards_never_double() {
     let rig = Rig::start(2).await;
     let projectors = [(); 2].map(|()| Projector::start_alone(&rig.url, &rig.log));
-    let mut owners = [Owner::claim(&rig.log, 0), Owner::claim(&rig.log, 1)];
+    let mut owners = sold(&rig, 0).await;
     let mut last = 0;
     for round in 0..30 {
-        for (shard, owner) in (0..).zip(&mut owners) {
-            sell(owner, shard, round * 10 + 1..=round * 10 + 10);
-        }
+        sell_all(&mut owners, round * 10 + 1..=round * 10 + 10);
         last = rig.log_end(0).await;
         rig.applied_to(0, last - 40).await;
     }
@@ -123,12 +132,10 @@ async fn two_projectors_on_the_same_shards_never_double() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_projector_goes_on_where_the_last_one_ended() {
     let rig = Rig::start(2).await;
-    let mut owners = [Owner::claim(&rig.log, 0), Owner::claim(&rig.log, 1)];
+    let mut owners = sold(&rig, 0).await;
     for lives in 0..6 {
         let projector = rig.projector();
-        for (shard, owner) in (0..).zip(&mut owners) {
-            sell(owner, shard, lives * 50 + 1..=lives * 50 + 50);
-        }
+        sell_all(&mut owners, lives * 50 + 1..=lives * 50 + 50);
         // Whatever it has done by now: some of it, in one shard or both.
         rig.applied_to(0, i64::try_from(lives).expect("a small number") * 100).await;
         if lives % 2 == 0 { projector.kill() } else { projector.stop().await }
@@ -136,14 +143,12 @@ async fn a_projector_goes_on_where_the_last_one_ended() {
     let projector = rig.projector();
     rig.applied().await;
     check_sold(&rig, 300).await;
-    projector.stop().await;
-    rig.end().await;
+    projector.end(rig).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_sees_half_a_commit() {
-    let rig = Rig::start(1).await;
-    let mut owner = Owner::claim(&rig.log, 0);
+    let (rig, mut owner) = Rig::with_owner().await;
     let projector = rig.projector();
     let mut last = 0;
     for revision in 1..=2_000 {
@@ -163,14 +168,12 @@ async fn nobody_sees_half_a_commit() {
         }
     }
     rig.applied_to(0, last).await;
-    projector.stop().await;
-    rig.end().await;
+    projector.end(rig).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_checkpoint_that_somebody_holds_keeps_no_other_from_moving() {
-    let rig = Rig::start(1).await;
-    let mut owner = Owner::claim(&rig.log, 0);
+    let (rig, mut owner) = Rig::with_owner().await;
     owner.commit(&[received("A", 1, 7)]);
     let projector = rig.projector();
     rig.applied_to(0, 2).await;
@@ -195,6 +198,5 @@ async fn a_checkpoint_that_somebody_holds_keeps_no_other_from_moving() {
     .await;
     held.commit().await.expect("a commit");
     rig.applied_to(0, 3).await;
-    projector.stop().await;
-    rig.end().await;
+    projector.end(rig).await;
 }

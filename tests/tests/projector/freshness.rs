@@ -5,7 +5,7 @@ use domain::{api_key::ApiKeyId, shard::ShardId};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use infra::{auth::ApiKey, log::Nonce, position::Position};
 use serde_json::json;
-use tests::{eventually::eventually, plain_http};
+use tests::{eventually::eventually, harness::client::send, plain_http};
 use uuid::Uuid;
 
 use crate::{
@@ -41,7 +41,7 @@ async fn an_idle_log_is_known_to_be_idle_as_long_as_somebody_looks() {
     let projector = rig.projector();
     level_since(&rig, now(&rig).await).await;
     // A claim that no commit follows is nothing to be applied.
-    let mut owner = Owner::claim(&rig.log, 0);
+    let mut owner = Owner::claim(&rig.log, 0).await;
     level_since(&rig, now(&rig).await).await;
     rig.applied_to(0, owner.commit(&[received("A", 1, 7)])).await;
     level_since(&rig, now(&rig).await).await;
@@ -54,18 +54,14 @@ async fn an_idle_log_is_known_to_be_idle_as_long_as_somebody_looks() {
     let projector = rig.projector();
     rig.applied_to(0, rig.log_end(0).await).await;
     level_since(&rig, now(&rig).await).await;
-    projector.stop().await;
-    rig.end().await;
+    projector.end(rig).await;
 }
 
 /// What an order that is wrong in itself is answered.
 async fn status(projector: &Projector, key: &ApiKey) -> (u16, String) {
     let url = format!("{}/v1/admin/dead-letters?limit=x", projector.url);
-    let request = plain_http::client().get(url).bearer_auth(key.expose());
-    let answer = request.send().await.expect("an answer");
-    let status = answer.status().as_u16();
-    let body: serde_json::Value = answer.json().await.expect("JSON");
-    (status, body["code"].as_str().unwrap_or_default().to_owned())
+    let answer = send(plain_http::client().get(url).bearer_auth(key.expose())).await;
+    (answer.status, answer.code().to_owned())
 }
 
 fn new_key() -> ApiKey {
@@ -78,10 +74,8 @@ async fn ask_at(projector: &Projector, from: u8, key: &str, at: &Position) -> (u
     let client = reqwest::Client::builder().no_proxy().local_address(std::net::IpAddr::from(from));
     let ask = client.build().expect("a client").get(format!("{}/v1/admin/status", projector.url));
     let ask = ask.bearer_auth(key).header("tradewind-position", at.to_string());
-    let answer = ask.header("prefer", "wait=30").send().await.expect("an answer");
-    let status = answer.status().as_u16();
-    let body: serde_json::Value = answer.json().await.expect("JSON");
-    (status, body["code"].as_str().unwrap_or_default().to_owned())
+    let answer = send(ask.header("prefer", "wait=30")).await;
+    (answer.status, answer.code().to_owned())
 }
 
 async fn known(projector: &Projector, key: &ApiKey) {
@@ -109,7 +103,7 @@ fn issued(key: &ApiKey, roles: &[&str]) -> Told {
 async fn the_operators_door_knows_keys_as_far_as_their_read_model_is_level() {
     let rig = Rig::start(1).await;
     let (operator, staff, unknown) = (new_key(), new_key(), new_key());
-    let mut owner = Owner::claim(&rig.log, 0);
+    let mut owner = Owner::claim(&rig.log, 0).await;
     owner.commit(&[issued(&operator, &["operator"])]);
     let end = owner.commit(&[issued(&staff, &["staff"])]);
     let projector = rig.projector();
@@ -132,16 +126,15 @@ async fn the_operators_door_knows_keys_as_far_as_their_read_model_is_level() {
     let url = format!("{}/v1/admin/status", projector.url);
     let ask = plain_http::client().get(url).bearer_auth(operator.expose());
     let ask = ask.header("tradewind-position", ahead.to_string()).header("prefer", "wait=0");
-    assert_eq!(ask.send().await.expect("an answer").status().as_u16(), 503);
-    projector.stop().await;
-    rig.end().await;
+    assert_eq!(send(ask).await.status, 503);
+    projector.end(rig).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_of_which_an_event_does_not_apply_is_neither_let_in_nor_called_wrong() {
     let rig = Rig::start(1).await;
     let (good, new, revoked) = (new_key(), new_key(), new_key());
-    let mut owner = Owner::claim(&rig.log, 0);
+    let mut owner = Owner::claim(&rig.log, 0).await;
     // No release can read these two.
     let unreadable = json!("not an object");
     let issue = Told { data: unreadable.clone(), ..issued(&new, &["operator"]) };
@@ -155,15 +148,14 @@ async fn a_key_of_which_an_event_does_not_apply_is_neither_let_in_nor_called_wro
     known(&projector, &good).await;
     assert_eq!(status(&projector, &new).await, (503, "stale".to_owned()));
     assert_eq!(status(&projector, &revoked).await, (503, "stale".to_owned()));
-    projector.stop().await;
-    rig.end().await;
+    projector.end(rig).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_stranger_takes_all_places_at_the_operators_door() {
     let rig = Rig::start(1).await;
     let (operator, stranger) = (new_key(), new_key());
-    let mut owner = Owner::claim(&rig.log, 0);
+    let mut owner = Owner::claim(&rig.log, 0).await;
     let end = owner.commit(&[issued(&operator, &["operator"])]);
     let projector = rig.projector();
     known(&projector, &operator).await;
@@ -186,15 +178,14 @@ async fn no_stranger_takes_all_places_at_the_operators_door() {
         () = async { while flood.next().await.is_some() {} std::future::pending().await } => {}
     }
     drop(flood);
-    projector.stop().await;
-    rig.end().await;
+    projector.end(rig).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_operators_door_knows_which_positions_cannot_be() {
     let rig = Rig::start(1).await;
     let operator = new_key();
-    let end = Owner::claim(&rig.log, 0).commit(&[issued(&operator, &["operator"])]);
+    let end = Owner::claim(&rig.log, 0).await.commit(&[issued(&operator, &["operator"])]);
     let projector = rig.projector();
     known(&projector, &operator).await;
     let log = log_id(&rig).await;
@@ -214,15 +205,14 @@ async fn the_operators_door_knows_which_positions_cannot_be() {
     // Who may not come in learns nothing of positions.
     let at = Position::of(ShardId::new(1), log, 1);
     assert_eq!(ask_at(&projector, 1, "nonsense", &at).await, (401, "invalid_key".to_owned()));
-    projector.stop().await;
-    rig.end().await;
+    projector.end(rig).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_was_issued_a_moment_ago_is_waited_for_without_its_position() {
     let rig = Rig::start(1).await;
     let (first, second) = (new_key(), new_key());
-    let mut owner = Owner::claim(&rig.log, 0);
+    let mut owner = Owner::claim(&rig.log, 0).await;
     owner.commit(&[issued(&first, &["operator"])]);
     let projector = rig.projector();
     known(&projector, &first).await;
@@ -239,6 +229,5 @@ async fn a_key_that_was_issued_a_moment_ago_is_waited_for_without_its_position()
         owner.commit(&[issued(&second, &["operator"])])
     });
     assert_eq!(told.0, 200, "{}", told.1);
-    projector.stop().await;
-    rig.end().await;
+    projector.end(rig).await;
 }

@@ -7,6 +7,7 @@ use tests::eventually::eventually;
 use uuid::Uuid;
 
 use crate::{
+    exactly_once::sold,
     history::{Owner, product_created, product_published, received},
     rig::{PARKED_EVENTS_MAX, Projector, Rig, WAIT_MAX},
 };
@@ -29,7 +30,7 @@ async fn halts(rig: &Rig, reason: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn too_many_events_that_do_not_fit_halt_their_projection_in_their_shard_alone() {
     let rig = Rig::start(2).await;
-    let mut owners = [Owner::claim(&rig.log, 0), Owner::claim(&rig.log, 1)];
+    let mut owners = sold(&rig, 0).await;
     owners[0].commit(&[received("A", 1, 7)]);
     let projector = rig.projector();
     rig.applied_to(0, 2).await;
@@ -53,19 +54,17 @@ async fn too_many_events_that_do_not_fit_halt_their_projection_in_their_shard_al
     let (status, report) = projector.ready().await;
     assert_eq!(status, 503);
     assert_eq!(report["reasons"][0]["condition"], "products");
-    projector.stop().await;
-    rig.end().await;
+    projector.end(rig).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_has_halted_goes_on_when_an_operator_says_so() {
-    let rig = Rig::start(1).await;
-    let mut owner = Owner::claim(&rig.log, 0);
+    let (rig, mut owner) = Rig::with_owner().await;
     owner.commit(&[received("A", 1, 7)]);
     let projector = rig.projector();
     rig.applied().await;
     let rename = async |sql: &'static str| {
-        sqlx::raw_sql(sql).execute(&rig.pool).await.expect("another name");
+        rig.sql(sql).await;
     };
     rename("ALTER TABLE stock_v1.stock RENAME TO misplaced").await;
     owner.commit(&[received("A", 2, 1)]);
@@ -77,35 +76,31 @@ async fn what_has_halted_goes_on_when_an_operator_says_so() {
     assert_eq!(rig.number("SELECT on_hand FROM read.stock").await, 8);
     assert_eq!(halted(&rig).await, []);
     assert_eq!(projector.ready().await.0, 200);
-    projector.stop().await;
-    rig.end().await;
+    projector.end(rig).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_topic_that_was_made_anew_halts_everything() {
-    let rig = Rig::start(1).await;
-    let mut owner = Owner::claim(&rig.log, 0);
+    let (rig, mut owner) = Rig::with_owner().await;
     owner.commit(&[received("A", 1, 7)]);
     let projector = rig.projector();
     rig.applied().await;
     projector.stop().await;
 
     let anew = MemoryLog::new(1);
-    let mut owner = Owner::claim(&anew, 0);
+    let mut owner = Owner::claim(&anew, 0).await;
     owner.commit(&[received("A", 1, 100)]);
     owner.commit(&[received("A", 2, 100)]);
     let projector = Projector::start(&rig.url, &anew);
     halts(&rig, "restore the topic").await;
     assert_eq!(rig.number("SELECT on_hand FROM read.stock").await, 7);
     assert_eq!(projector.ready().await.0, 503);
-    projector.stop().await;
-    rig.end().await;
+    projector.end(rig).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_of_postgresql_that_is_full_is_waited_for_and_nothing_is_parked() {
-    let rig = Rig::start(1).await;
-    let mut owner = Owner::claim(&rig.log, 0);
+    let (rig, mut owner) = Rig::with_owner().await;
     let projector = rig.projector();
     owner.commit(&[received("A", 1, 7)]);
     rig.applied().await;
@@ -128,11 +123,10 @@ async fn a_disk_of_postgresql_that_is_full_is_waited_for_and_nothing_is_parked()
     })
     .await;
     assert_eq!(rig.number("SELECT sum(on_hand)::bigint FROM read.stock").await, 7);
-    sqlx::raw_sql("DROP TRIGGER no_room ON stock_v1.stock").execute(&rig.pool).await.expect("room");
+    rig.sql("DROP TRIGGER no_room ON stock_v1.stock").await;
     rig.applied().await;
     assert_eq!(rig.number("SELECT sum(on_hand)::bigint FROM read.stock").await, 9);
     assert_eq!(rig.number("SELECT count(*) FROM projection.dead_letters").await, 0);
     assert_eq!(projector.ready().await.0, 200);
-    projector.stop().await;
-    rig.end().await;
+    projector.end(rig).await;
 }

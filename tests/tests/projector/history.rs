@@ -1,29 +1,13 @@
-//! Writes commits as a shard's owner would.
+//! Events as a shard's owner would write them.
 
-use std::sync::Arc;
-
-use bytes::Bytes;
-use domain::{
-    envelope::Provenance,
-    id::{CausationId, CommandId, CorrelationId, EventId, StreamId},
-    shard::ShardId,
-    timestamp::Timestamp,
-};
-use infra::log::{
-    BarrierRecord, ClaimInfo, ClaimRecord, EventRecord, Nonce, Offset, OutgoingRecord, Place,
-    memory::{MemoryLog, RawRecord},
-};
+use domain::{id::StreamId, shard::ShardId};
+use futures_util::FutureExt;
+use infra::log::{Offset, memory::MemoryLog, owner, sample};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// The owner of one shard.
-pub(crate) struct Owner {
-    log: MemoryLog,
-    shard: ShardId,
-    epoch: Offset,
-    claim: Nonce,
-    seq: u64,
-}
+/// The owner of one shard of a log in memory, which keeps nobody waiting.
+pub(crate) struct Owner(owner::Owner);
 
 /// An event of a stream, as it is stored.
 pub(crate) struct Told {
@@ -34,79 +18,24 @@ pub(crate) struct Told {
 }
 
 impl Owner {
-    pub(crate) fn claim(log: &MemoryLog, shard: u32) -> Self {
-        let mut owner = Self {
-            log: log.clone(),
-            shard: ShardId::new(shard),
-            epoch: 0,
-            claim: Nonce::random(),
-            seq: 0,
-        };
-        let info = ClaimInfo {
-            node: "test".to_owned(),
-            url: "http://127.0.0.1".to_owned(),
-            started_at: now(),
-            software: "test".to_owned(),
-        };
-        let nonce = owner.claim;
-        owner.epoch = owner.append(&OutgoingRecord::Claim(ClaimRecord { nonce, info }));
-        owner
+    pub(crate) async fn claim(log: &MemoryLog, shard: u32) -> Self {
+        Self(owner::Owner::claim(log, ShardId::new(shard)).await.expect("a shard of the log"))
     }
 
     /// Appends one commit and tells the offset after it.
     pub(crate) fn commit(&mut self, events: &[Told]) -> Offset {
-        let count = u32::try_from(events.len()).expect("a small commit");
-        self.seq += 1;
-        let command_id = CommandId::new(Uuid::now_v7());
-        let mut end = 0;
-        for (index, told) in (0..).zip(events) {
-            let stream: StreamId = told.stream.parse().expect("a stream id");
-            let (kind, _) = told.stream.split_once('/').expect("a stream id");
-            let place = self.place(index, count);
-            end = 1 + self.append(&OutgoingRecord::Event(Box::new(EventRecord {
-                place,
-                id: EventId::new(Uuid::now_v7()),
-                event_type: format!("tradewind.{kind}.{}.v1", told.kind).into(),
-                stream,
-                revision: told.revision,
-                recorded_at: now(),
-                provenance: provenance(command_id),
-                request_hash: None,
-                value: Bytes::from(told.data.to_string()),
-            })));
-        }
-        end
+        let events = events.iter().map(|Told { stream, revision, kind, data }| {
+            let (of, _) = stream.split_once('/').expect("a stream id");
+            let stream: StreamId = stream.parse().expect("a stream id");
+            sample::stored(stream, *revision, format!("tradewind.{of}.{kind}.v1"), data.to_string())
+        });
+        let committed = self.0.commit(events.collect()).now_or_never().expect("room");
+        committed.expect("a record with a form")
     }
 
     pub(crate) fn barrier(&mut self) -> Offset {
-        self.seq += 1;
-        let barrier =
-            BarrierRecord { place: self.place(0, 1), recorded_at: now(), outcomes: Vec::new() };
-        1 + self.append(&OutgoingRecord::Barrier(barrier))
+        self.0.barrier().now_or_never().expect("room").expect("a record with a form")
     }
-
-    fn place(&self, index: u32, count: u32) -> Place {
-        Place { epoch: self.epoch, claim: self.claim, seq: self.seq, index, count }
-    }
-
-    fn append(&self, record: &OutgoingRecord) -> Offset {
-        let raw = RawRecord::of(record).expect("a record with a form");
-        self.log.append_raw(self.shard, raw).expect("a shard of the log")
-    }
-}
-
-fn provenance(command_id: CommandId) -> Provenance {
-    Provenance {
-        command_id,
-        correlation_id: CorrelationId::new(command_id.uuid()),
-        causation_id: CausationId::new(command_id.uuid()),
-        actor: Arc::from("test"),
-        traceparent: None,
-    }
-}
-
-fn now() -> Timestamp {
-    infra::clock::Clock::System.now()
 }
 
 pub(crate) fn received(sku: &str, revision: u64, quantity: u32) -> Told {

@@ -4,20 +4,11 @@ use serde_json::json;
 use tests::eventually::eventually;
 
 use crate::{
-    exactly_once::{check_sold, sell},
-    history::Owner,
+    exactly_once::{check_sold, sell, sell_all, sold},
     rig::{Projector, Rig, WAIT_MAX},
 };
 
 const PROJECTIONS: [&str; 4] = ["orders", "products", "sales", "stock"];
-
-async fn sold(rig: &Rig, times: u64) -> [Owner; 2] {
-    let mut owners = [Owner::claim(&rig.log, 0), Owner::claim(&rig.log, 1)];
-    for (shard, owner) in (0..).zip(&mut owners) {
-        sell(owner, shard, 1..=times);
-    }
-    owners
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_built_equals_the_log_and_takes_the_place_of_the_live_version() {
@@ -27,9 +18,7 @@ async fn what_is_built_equals_the_log_and_takes_the_place_of_the_live_version() 
     for name in PROJECTIONS {
         projector.act(name, "rebuild", json!({ "verify": true, "switch": true })).await;
     }
-    for (shard, owner) in (0..).zip(&mut owners) {
-        sell(owner, shard, 2_001..=2_200);
-    }
+    sell_all(&mut owners, 2_001..=2_200);
     for name in PROJECTIONS {
         let version = projector.settled(name, 2, "live").await;
         assert_eq!(version["replaced"], 1, "{version}");
@@ -52,8 +41,7 @@ async fn what_is_built_equals_the_log_and_takes_the_place_of_the_live_version() 
     assert_eq!(rig.number(logged).await, 0, "a crash would empty what is live");
     let indexes = "SELECT count(*) FROM pg_indexes WHERE schemaname = 'orders_v2'";
     assert_eq!(rig.number(indexes).await, 4);
-    projector.stop().await;
-    rig.end().await;
+    projector.end(rig).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -78,23 +66,16 @@ async fn a_build_goes_on_where_a_killed_projector_left_it() {
         projector = rig.projector();
     }
     projector.settled("orders", 2, "standby").await;
-    let verified = projector.verify("orders", json!({ "version": 2 })).await;
-    assert_eq!(verified["state"], "equal", "{verified}");
-    projector.stop().await;
-    rig.end().await;
+    projector.proves("orders", json!({ "version": 2 })).await;
+    projector.end(rig).await;
 }
 
 /// A crash of PostgreSQL leaves tables that are not logged empty, and all others as they were.
 async fn crash_and_check(rig: Rig, projector: Projector) {
-    sqlx::raw_sql("TRUNCATE stock_v2.stock, stock_v2.building")
-        .execute(&rig.pool)
-        .await
-        .expect("tables to empty");
+    rig.sql("TRUNCATE stock_v2.stock, stock_v2.building").await;
     projector.settled("stock", 2, "standby").await;
-    let verified = projector.verify("stock", json!({ "version": 2 })).await;
-    assert_eq!(verified["state"], "equal", "{verified}");
-    projector.stop().await;
-    rig.end().await;
+    projector.proves("stock", json!({ "version": 2 })).await;
+    projector.end(rig).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -103,13 +84,9 @@ async fn a_build_that_a_crash_has_emptied_starts_over() {
     sold(&rig, 2_000).await;
     let projector = rig.projector();
     projector.act("stock", "rebuild", json!({ "throttle": 8_000 })).await;
-    eventually("something to lose", WAIT_MAX, || async {
-        let rows = "SELECT count(*) FROM projection.checkpoints
+    let rows = "SELECT count(*) FROM projection.checkpoints
              WHERE projection = 'stock' AND version = 2 AND next_offset > 1000";
-        let rows = rig.number(rows).await;
-        if rows == 2 { Ok(()) } else { Err(rows) }
-    })
-    .await;
+    rig.becomes("something to lose", rows, 2).await;
     crash_and_check(rig, projector).await;
 }
 
@@ -120,14 +97,10 @@ async fn a_crash_has_a_shard_that_is_copied_already_copied_once_more() {
     sell(&mut owners[1], 1, 101..=6_000);
     let projector = rig.projector();
     projector.act("stock", "rebuild", json!({ "throttle": 8_000 })).await;
-    eventually("one shard to be copied and something of the other", WAIT_MAX, || async {
-        let rows = "SELECT count(*) FROM projection.checkpoints
+    let rows = "SELECT count(*) FROM projection.checkpoints
              WHERE projection = 'stock' AND version = 2
                 AND (NOT copying OR (shard = 1 AND next_offset > 1000))";
-        let rows = rig.number(rows).await;
-        if rows == 2 { Ok(()) } else { Err(rows) }
-    })
-    .await;
+    rig.becomes("one shard to be copied and something of the other", rows, 2).await;
     assert_eq!(projector.version("stock", 2).await["state"], "copying");
     crash_and_check(rig, projector).await;
 }
@@ -140,13 +113,10 @@ async fn two_projectors_build_one_version() {
     for name in PROJECTIONS {
         projectors[0].act(name, "rebuild", json!({})).await;
     }
-    for (shard, owner) in (0..).zip(&mut owners) {
-        sell(owner, shard, 2_001..=2_100);
-    }
+    sell_all(&mut owners, 2_001..=2_100);
     for name in PROJECTIONS {
         projectors[1].settled(name, 2, "standby").await;
-        let verified = projectors[1].verify(name, json!({ "version": 2 })).await;
-        assert_eq!(verified["state"], "equal", "{verified}");
+        projectors[1].proves(name, json!({ "version": 2 })).await;
     }
     for projector in projectors {
         projector.stop().await;
@@ -156,8 +126,7 @@ async fn two_projectors_build_one_version() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_paused_build_stays_where_it_is() {
-    let rig = Rig::start(1).await;
-    let mut owner = Owner::claim(&rig.log, 0);
+    let (rig, mut owner) = Rig::with_owner().await;
     sell(&mut owner, 0, 1..=1_000);
     let projector = rig.projector();
     projector.act("orders", "rebuild", json!({ "throttle": 500 })).await;
@@ -176,6 +145,5 @@ async fn a_paused_build_stays_where_it_is() {
     let next = projector.act("orders", "rebuild", json!({})).await;
     assert_eq!(next["version"], 3);
     projector.settled("orders", 3, "standby").await;
-    projector.stop().await;
-    rig.end().await;
+    projector.end(rig).await;
 }

@@ -12,8 +12,14 @@ use infra::{
 };
 use projector::{Service, Settings, Shards, Source, StartError};
 use serde_json::Value;
-use tests::{eventually::eventually, harness::servers, plain_http};
+use tests::{
+    eventually::eventually,
+    harness::{client::send, servers},
+    plain_http,
+};
 use uuid::Uuid;
+
+use crate::history::Owner;
 
 pub(crate) const WAIT_MAX: Duration = Duration::from_secs(30);
 
@@ -82,6 +88,27 @@ impl Rig {
         sqlx::query_scalar(sql).fetch_one(&self.pool).await.expect("a number")
     }
 
+    /// With the owner of the only shard.
+    pub(crate) async fn with_owner() -> (Self, Owner) {
+        let rig = Self::start(1).await;
+        let owner = Owner::claim(&rig.log, 0).await;
+        (rig, owner)
+    }
+
+    /// Runs statements by hand.
+    pub(crate) async fn sql(&self, statements: &'static str) {
+        sqlx::raw_sql(statements).execute(&self.pool).await.expect("statements that work");
+    }
+
+    /// Waits until a query finds this number.
+    pub(crate) async fn becomes(&self, what: &str, sql: &'static str, expected: i64) {
+        eventually(what, WAIT_MAX, || async {
+            let found = self.number(sql).await;
+            if found == expected { Ok(()) } else { Err(found) }
+        })
+        .await;
+    }
+
     pub(crate) async fn end(self) {
         self.pool.close().await;
         let servers = servers::shared().await.expect("servers");
@@ -148,6 +175,12 @@ impl Projector {
         self.task.await.expect("no panic").expect("an orderly end");
     }
 
+    /// The last one of a test.
+    pub(crate) async fn end(self, rig: Rig) {
+        self.stop().await;
+        rig.end().await;
+    }
+
     /// As `kill -9` would end it.
     pub(crate) fn kill(self) {
         drop(self.task);
@@ -170,8 +203,8 @@ impl Projector {
             Some(body) => client.post(url).json(&body),
             None => client.get(url),
         };
-        let answer = request.bearer_auth(OPERATOR_KEY).send().await.expect("an answer");
-        (answer.status().as_u16(), answer.json().await.expect("JSON"))
+        let answer = send(request.bearer_auth(OPERATOR_KEY)).await;
+        (answer.status, answer.body)
     }
 
     /// Does something with a projection, once the projector has made its tables.
@@ -215,9 +248,15 @@ impl Projector {
         .await
     }
 
+    /// A projection, or the version that is named, is what the log makes of it.
+    pub(crate) async fn proves(&self, name: &str, body: Value) {
+        let verified = self.verify(name, body).await;
+        assert_eq!(verified["state"], "equal", "{verified}");
+    }
+
     pub(crate) async fn ready(&self) -> (u16, serde_json::Value) {
-        let answer = reqwest::get(format!("{}/readyz", self.url)).await.expect("an answer");
-        (answer.status().as_u16(), answer.json().await.expect("JSON"))
+        let answer = send(plain_http::client().get(format!("{}/readyz", self.url))).await;
+        (answer.status, answer.body)
     }
 }
 

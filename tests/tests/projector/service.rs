@@ -15,7 +15,7 @@ async fn each_batch_tells_its_position() {
     let rig = Rig::start(1).await;
     let mut listener = Listener::new(rig.pool.clone(), POSITIONS_CHANNEL);
     assert_eq!(listener.next().await, Heard::Gap);
-    let mut owner = Owner::claim(&rig.log, 0);
+    let mut owner = Owner::claim(&rig.log, 0).await;
     let end = owner.commit(&[received("A", 1, 7)]);
     let projector = rig.projector();
     let heard = tokio::time::timeout(WAIT_MAX, async {
@@ -33,18 +33,17 @@ async fn each_batch_tells_its_position() {
     assert_eq!((&heard["version"], &heard["shard"]), (&1.into(), &0.into()));
     assert_eq!(heard["log_id"].as_str().map(str::len), Some(16));
     drop(listener);
-    projector.stop().await;
-    rig.end().await;
+    projector.end(rig).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_barrier_moves_every_checkpoint_and_a_claim_at_the_end_is_no_lag() {
     let rig = Rig::start(1).await;
     let projector = rig.projector();
-    let mut owner = Owner::claim(&rig.log, 0);
+    let mut owner = Owner::claim(&rig.log, 0).await;
     owner.commit(&[product_created(Uuid::now_v7(), "A")]);
     let end = owner.barrier();
-    Owner::claim(&rig.log, 0);
+    Owner::claim(&rig.log, 0).await;
     rig.applied_to(0, end).await;
     eventually("no lag", WAIT_MAX, || async {
         let told = status(&projector, Some(OPERATOR_KEY)).await;
@@ -54,8 +53,7 @@ async fn a_barrier_moves_every_checkpoint_and_a_claim_at_the_end_is_no_lag() {
     })
     .await;
     assert_eq!(projector.ready().await.0, 200);
-    projector.stop().await;
-    rig.end().await;
+    projector.end(rig).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,8 +66,7 @@ async fn the_status_is_for_operators() {
         if status == 200 { Ok(()) } else { Err(status) }
     })
     .await;
-    projector.stop().await;
-    rig.end().await;
+    projector.end(rig).await;
 }
 
 async fn status(projector: &Projector, key: Option<&str>) -> (u16, Value) {
@@ -82,7 +79,7 @@ async fn status(projector: &Projector, key: Option<&str>) -> (u16, Value) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_projector_waits_for_its_database() {
     let rig = Rig::start(1).await;
-    Owner::claim(&rig.log, 0).commit(&[received("A", 1, 7)]);
+    Owner::claim(&rig.log, 0).await.commit(&[received("A", 1, 7)]);
     let name = format!("projector_{}", Uuid::now_v7().simple());
     let (own, _) = rig.url.rsplit_once('/').expect("a URL with a database");
     let projector = Projector::start(&format!("{own}/{name}"), &rig.log);

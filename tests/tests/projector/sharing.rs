@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use infra::log::EventLog;
 use serde_json::json;
 use sqlx::Executor;
@@ -37,8 +38,8 @@ async fn shared_as(rig: &Rig, wanted: &[i64]) {
 }
 
 /// One for each shard.
-fn owners(rig: &Rig) -> Vec<Owner> {
-    (0..rig.log.shard_count()).map(|shard| Owner::claim(&rig.log, shard)).collect()
+async fn owners(rig: &Rig) -> Vec<Owner> {
+    join_all((0..rig.log.shard_count()).map(|shard| Owner::claim(&rig.log, shard))).await
 }
 
 /// One more receipt in each shard, and how long it takes until all are seen.
@@ -57,7 +58,7 @@ async fn sell(rig: &Rig, owners: &mut [Owner], revision: u64) -> Duration {
 #[tokio::test(flavor = "multi_thread")]
 async fn projectors_share_the_shards_and_take_over_from_one_that_was_killed() {
     let rig = Rig::start(5).await;
-    let mut owners = owners(&rig);
+    let mut owners = owners(&rig).await;
     let first = rig.projector();
     sell(&rig, &mut owners, 1).await;
     shared_as(&rig, &[5]).await;
@@ -89,8 +90,7 @@ async fn projectors_share_the_shards_and_take_over_from_one_that_was_killed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_projection_that_is_stuck_does_not_hold_up_the_others_and_comes_back() {
-    let rig = Rig::start(1).await;
-    let mut owner = Owner::claim(&rig.log, 0);
+    let (rig, mut owner) = Rig::with_owner().await;
     let projector = rig.projector();
     owner.commit(&[product_created(Uuid::now_v7(), "A")]);
     rig.applied().await;
@@ -128,14 +128,13 @@ async fn a_projection_that_is_stuck_does_not_hold_up_the_others_and_comes_back()
     // Fed again along with the others, it is as fast as they are.
     let end = owner.commit(&[product_created(Uuid::now_v7(), "B")]);
     rig.applied_to(0, end).await;
-    projector.stop().await;
-    rig.end().await;
+    projector.end(rig).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_version_that_another_projector_has_dropped_is_let_go() {
     let rig = Rig::start(4).await;
-    let mut owners = owners(&rig);
+    let mut owners = owners(&rig).await;
     let (first, second) = (rig.projector(), rig.projector());
     sell(&rig, &mut owners, 1).await;
     shared_as(&rig, &[2, 2]).await;
@@ -159,7 +158,7 @@ async fn a_version_that_another_projector_has_dropped_is_let_go() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_releases_run_side_by_side_until_the_old_one_is_gone() {
     let rig = Rig::start(4).await;
-    let mut owners = owners(&rig);
+    let mut owners = owners(&rig).await;
     let old = rig.projector();
     sell(&rig, &mut owners, 1).await;
     let new = Projector::start_release(&rig, "stock", 2);

@@ -6,6 +6,7 @@ use tests::eventually::eventually;
 use uuid::Uuid;
 
 use crate::{
+    exactly_once::sold,
     history::{Owner, placed, product_created, product_filed, product_published, stock_reserved},
     rig::{Projector, Rig, WAIT_MAX},
 };
@@ -49,7 +50,7 @@ async fn is_equal(projector: &Projector) {
 #[tokio::test(flavor = "multi_thread")]
 async fn it_comes_to_the_same_whichever_shard_is_read_first() {
     let rig = Rig::start(2).await;
-    let [mut catalogue, mut tills] = [Owner::claim(&rig.log, 0), Owner::claim(&rig.log, 1)];
+    let [mut catalogue, mut tills] = sold(&rig, 0).await;
     let projector = Projector::start_example(&rig);
     sell(&mut tills, 10);
     demand(&rig, &[(None, 10 * UNITS)]).await;
@@ -64,14 +65,13 @@ async fn it_comes_to_the_same_whichever_shard_is_read_first() {
     projector.settled("demand", 2, "live").await;
     demand(&rig, &[(Some("FROZEN"), 15 * UNITS)]).await;
     is_equal(&projector).await;
-    projector.stop().await;
-    rig.end().await;
+    projector.end(rig).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_of_its_tables_is_verified() {
     let rig = Rig::start(2).await;
-    let [mut catalogue, mut tills] = [Owner::claim(&rig.log, 0), Owner::claim(&rig.log, 1)];
+    let [mut catalogue, mut tills] = sold(&rig, 0).await;
     let projector = Projector::start_example(&rig);
     catalogue.commit(&[product_created(PRODUCT, "A"), product_filed(PRODUCT, 2, "DAIRY")]);
     sell(&mut tills, 2);
@@ -81,21 +81,19 @@ async fn each_of_its_tables_is_verified() {
         ("UPDATE demand_v1.orders SET revision = 9", "revision", "orders"),
         ("UPDATE demand_v1.ordered SET units = 9", "units", "ordered"),
     ] {
-        sqlx::raw_sql(sql).execute(&rig.pool).await.expect("a change by hand");
+        rig.sql(sql).await;
         let different = projector.verify("demand", json!({})).await;
         assert_eq!(different["state"], "different", "{different}");
         let differences = different["report"]["differences"].as_array().expect("differences");
         let named = |it: &&serde_json::Value| it["table"] == table && it["column"] == column;
         assert!(differences.iter().any(|it| named(&it)), "{different}");
     }
-    projector.stop().await;
-    rig.end().await;
+    projector.end(rig).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_does_not_apply_of_one_type_of_stream_holds_up_nothing_of_the_other() {
-    let rig = Rig::start(1).await;
-    let mut owner = Owner::claim(&rig.log, 0);
+    let (rig, mut owner) = Rig::with_owner().await;
     let projector = Projector::start_example(&rig);
     let order = Uuid::now_v7();
     // One commit, with an event of a product that leaves a gap.
@@ -107,16 +105,11 @@ async fn what_does_not_apply_of_one_type_of_stream_holds_up_nothing_of_the_other
     owner.commit(&[product_published(PRODUCT, 4), stock_reserved(order)]);
     demand(&rig, &[(None, UNITS)]).await;
     let counted = "SELECT revision FROM demand_v1.orders";
-    eventually("the order to go on", WAIT_MAX, || async {
-        let revision = rig.number(counted).await;
-        if revision == 2 { Ok(()) } else { Err(revision) }
-    })
-    .await;
+    rig.becomes("the order to go on", counted, 2).await;
     let (_, letters) = projector.get("dead-letters?state=parked&projection=demand").await;
     assert_eq!(letters["items"].as_array().map(Vec::len), Some(1), "{letters}");
     assert_eq!(letters["items"][0]["key"], format!("product/{PRODUCT}"));
     assert_eq!(letters["items"][0]["behind"], 1, "{letters}");
     is_equal(&projector).await;
-    projector.stop().await;
-    rig.end().await;
+    projector.end(rig).await;
 }

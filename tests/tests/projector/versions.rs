@@ -11,7 +11,7 @@ use sqlx::{Connection, PgConnection};
 use tests::{eventually::eventually, plain_http};
 
 use crate::{
-    exactly_once::sell,
+    exactly_once::{sell, sell_all, sold},
     history::{Owner, received},
     rig::{Rig, WAIT_MAX},
 };
@@ -73,10 +73,7 @@ impl Readers {
 async fn switches_and_rollbacks_fail_no_read_and_mix_nothing() {
     let rig = Rig::start(2).await;
     let projector = rig.projector();
-    let mut owners = [Owner::claim(&rig.log, 0), Owner::claim(&rig.log, 1)];
-    for (shard, owner) in (0..).zip(&mut owners) {
-        sell(owner, shard, 1..=200);
-    }
+    let mut owners = sold(&rig, 200).await;
     rig.applied().await;
     let writing = Arc::new(AtomicBool::new(true));
     let still = Arc::clone(&writing);
@@ -86,9 +83,7 @@ async fn switches_and_rollbacks_fail_no_read_and_mix_nothing() {
         while still.load(Ordering::Relaxed) {
             ticks.tick().await;
             revision += 1;
-            for (shard, owner) in (0..).zip(&mut owners) {
-                sell(owner, shard, revision..=revision);
-            }
+            sell_all(&mut owners, revision..=revision);
         }
     });
     let readers = Readers::start(&rig);
@@ -107,21 +102,19 @@ async fn switches_and_rollbacks_fail_no_read_and_mix_nothing() {
     writer.await.expect("no panic");
     rig.applied().await;
     for version in [1, 2] {
-        let verified = projector.verify("sales", json!({ "version": version })).await;
-        assert_eq!(verified["state"], "equal", "{verified}");
+        projector.proves("sales", json!({ "version": version })).await;
     }
     projector.act("sales", "drop", json!({})).await;
     let (refused, problem) = projector.ask("projections/sales/rollback", Some(json!({}))).await;
     assert_eq!(refused, 404, "{problem}");
-    projector.stop().await;
-    rig.end().await;
+    projector.end(rig).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_version_that_is_behind_is_not_shown() {
     let rig = Rig::start(1).await;
     let projector = rig.projector();
-    let mut owner = Owner::claim(&rig.log, 0);
+    let mut owner = Owner::claim(&rig.log, 0).await;
     sell(&mut owner, 0, 1..=10);
     projector.act("orders", "rebuild", json!({})).await;
     projector.settled("orders", 2, "standby").await;
@@ -136,8 +129,7 @@ async fn a_version_that_is_behind_is_not_shown() {
     // Under way it is waited for.
     let (switched, version) = projector.ask("projections/orders/switch", Some(json!({}))).await;
     assert_eq!((switched, &version["version"]), (200, &json!(2)), "{version}");
-    projector.stop().await;
-    rig.end().await;
+    projector.end(rig).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -163,14 +155,12 @@ async fn what_is_not_there_is_refused() {
     let url = format!("{}/v1/admin/projections/orders/rebuild", projector.url);
     let answer = plain_http::client().post(url).send().await.expect("an answer");
     assert_eq!(answer.status().as_u16(), 401);
-    projector.stop().await;
-    rig.end().await;
+    projector.end(rig).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_older_release_that_starts_again_leaves_the_views_of_a_newer_one_alone() {
-    let rig = Rig::start(1).await;
-    let mut owner = Owner::claim(&rig.log, 0);
+    let (rig, mut owner) = Rig::with_owner().await;
     sell(&mut owner, 0, 1..=1);
     let projector = rig.projector();
     rig.applied().await;
@@ -195,32 +185,23 @@ async fn an_older_release_that_starts_again_leaves_the_views_of_a_newer_one_alon
     assert_eq!(rig.number("SELECT count(*) FROM read.stock WHERE newer").await, 3);
     projector.stop().await;
     // With this one, or one before it, it is this release that says.
-    sqlx::raw_sql("UPDATE projection.versions SET views_release = '{0,0,0}'")
-        .execute(&rig.pool)
-        .await
-        .expect("an older release");
+    rig.sql("UPDATE projection.versions SET views_release = '{0,0,0}'").await;
     let projector = rig.projector();
-    eventually("its own view", WAIT_MAX, || async {
-        let newer = "SELECT count(*) FROM pg_attribute
+    let newer = "SELECT count(*) FROM pg_attribute
             WHERE attrelid = 'read.stock'::regclass AND attname = 'newer'";
-        if rig.number(newer).await == 0 { Ok(()) } else { Err("the newer one's") }
-    })
-    .await;
-    projector.stop().await;
-    rig.end().await;
+    rig.becomes("its own view", newer, 0).await;
+    projector.end(rig).await;
 }
 
 /// Where the machine is too busy for the other version to come nearer, the live one makes room for it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_version_that_comes_no_nearer_does_so_while_the_live_one_stands_still() {
     let rig = Rig::start(2).await;
-    let mut owners = [Owner::claim(&rig.log, 0), Owner::claim(&rig.log, 1)];
+    let mut owners = sold(&rig, 0).await;
     let projector = rig.projector();
     projector.act("stock", "rebuild", json!({ "switch": true })).await;
     projector.settled("stock", 2, "live").await;
-    for (shard, owner) in (0..).zip(&mut owners) {
-        sell(owner, shard, 1..=1);
-    }
+    sell_all(&mut owners, 1..=1);
     eventually("both to follow the log", WAIT_MAX, || async {
         let rows = rig
             .number("SELECT count(*) FROM projection.checkpoints WHERE projection = 'stock' AND next_offset > 4")
@@ -237,25 +218,18 @@ async fn a_version_that_comes_no_nearer_does_so_while_the_live_one_stands_still(
     .execute(&mut busy)
     .await
     .expect("a lock");
-    for (shard, owner) in (0..).zip(&mut owners) {
-        sell(owner, shard, 2..=1_000);
-    }
+    sell_all(&mut owners, 2..=1_000);
     rig.applied().await;
     let makes_room = async {
         // Nobody else holds both of the checkpoints at once.
-        eventually("the live version to stand still", WAIT_MAX, || async {
-            let free = "SELECT count(*) FROM (SELECT FROM projection.checkpoints
+        let free = "SELECT count(*) FROM (SELECT FROM projection.checkpoints
                 WHERE projection = 'stock' AND version = 2 FOR UPDATE SKIP LOCKED) AS free";
-            let free = rig.number(free).await;
-            if free == 0 { Ok(()) } else { Err(free) }
-        })
-        .await;
+        rig.becomes("the live version to stand still", free, 0).await;
         busy.close().await.expect("the end of what kept it busy");
     };
     let (answer, ()) =
         tokio::join!(projector.ask("projections/stock/rollback", Some(json!({}))), makes_room);
     assert_eq!((answer.0, &answer.1["version"]), (200, &json!(1)), "{}", answer.1);
     assert_eq!(rig.number("SELECT sum(on_hand)::bigint FROM read.stock").await, 4_000);
-    projector.stop().await;
-    rig.end().await;
+    projector.end(rig).await;
 }

@@ -2,7 +2,7 @@
 
 use domain::{
     Event,
-    api_key::{self, ApiKeyId, Role},
+    api_key::Role,
     cart,
     id::{CartId, OrderId},
     money::Currency,
@@ -10,11 +10,11 @@ use domain::{
     timestamp::Timestamp,
 };
 use infra::auth::{ApiKey, cart_token};
-use read_models::{api_keys::API_KEYS, carts::CARTS, orders::ORDERS};
+use read_models::{carts::CARTS, orders::ORDERS};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::rig::{CART_TOKEN_SECRET, Rig, get, instant};
+use crate::rig::{CART_TOKEN_SECRET, Rig, checkout, get, instant};
 
 const CART: Uuid = Uuid::from_u128(0xca27);
 const ORDER: Uuid = Uuid::from_u128(0x07de7);
@@ -27,12 +27,7 @@ async fn rig() -> Rig {
     let rig = Rig::start().await;
     rig.stay_level().await;
     let (at, order_id) = (instant("2026-01-01T00:00:00Z"), OrderId::new(ORDER));
-    let nothing = json!({"amount": 0, "currency": "USD"});
-    let checkout: cart::Checkout = serde_json::from_value(json!({
-        "lines": [], "totals": {"subtotal": nothing, "discount": nothing, "total": nothing},
-        "channel": "web", "placed_at": at, "method_token": "ok",
-    }))
-    .expect("a checkout");
+    let checkout = checkout("2026-01-01T00:00:00Z", "web", "USD", &[]);
     let cart = [
         cart::Event::Created {
             currency: Currency::USD,
@@ -54,12 +49,7 @@ async fn rig() -> Rig {
 async fn key(rig: &Rig, role: Role, expires_at: Option<Timestamp>, revoked: bool) -> String {
     let key = ApiKey::generate(ApiKeyId::new(Uuid::now_v7()), &CART_TOKEN_SECRET.into())
         .expect("random numbers");
-    let (name, roles, hash) = ("test".to_owned(), [role].into(), key.hash.to_string());
-    let issued = api_key::Event::Issued { name, roles, hash, expires_at };
-    let revoked = revoked.then_some(api_key::Event::Revoked {});
-    let at = instant("2026-01-01T00:00:00Z");
-    let events = [issued].into_iter().chain(revoked).map(|event| (at, Event::ApiKey(event)));
-    rig.project(&API_KEYS, &key.id.stream(), events).await;
+    rig.key(&key, role, expires_at, revoked).await;
     key.expose().to_owned()
 }
 

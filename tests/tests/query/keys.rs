@@ -1,16 +1,14 @@
 //! Issued keys: believed while their read model is known to be level, and no longer.
 
 use domain::{
-    Event,
-    api_key::{self, ApiKeyId, Role},
+    api_key::{ApiKeyId, Role},
     shard::shard_of,
 };
 use infra::{auth::ApiKey, log::Nonce, position::Position};
-use read_models::api_keys::API_KEYS;
 use tests::{eventually::eventually, harness::client::Client};
 use uuid::Uuid;
 
-use crate::rig::{CART_TOKEN_SECRET, LOG, Rig, SHARDS, WAIT_MAX, get, instant};
+use crate::rig::{CART_TOKEN_SECRET, LOG, Rig, SHARDS, WAIT_MAX, get};
 
 const PATH: &str = "/v1/orders";
 const PATIENT: (&str, &str) = ("prefer", "wait=30");
@@ -33,20 +31,11 @@ impl Key {
 
     /// The projector applies that it was issued.
     async fn issue(&self, rig: &Rig) {
-        let issued = api_key::Event::Issued {
-            name: "test".to_owned(),
-            roles: [Role::Staff].into(),
-            hash: self.key.hash.to_string(),
-            expires_at: None,
-        };
-        let events = [(instant("2026-01-01T00:00:00Z"), Event::ApiKey(issued))];
-        rig.project(&API_KEYS, &self.key.id.stream(), events).await;
+        rig.key(&self.key, Role::Staff, None, false).await;
     }
 
     async fn revoke(&self, rig: &Rig) {
-        let id = self.key.id;
-        rig.sql(format!("UPDATE api_keys_v1.api_keys SET revoked_at = now() WHERE id = '{id}'"))
-            .await;
+        rig.key(&self.key, Role::Staff, None, true).await;
     }
 
     /// An event of it does not apply in a version of the projection, and waits.
@@ -183,7 +172,7 @@ async fn a_key_of_which_an_event_is_parked_is_neither_right_nor_wrong() {
 async fn forged_positions_take_no_place_from_anybody() {
     let rig = Rig::start().await;
     rig.stay_level().await;
-    rig.sql("INSERT INTO stock_v1.stock VALUES ('A', 1, 0, now(), 1)").await;
+    rig.stock("A", 1, 0).await;
     rig.apply("stock", 0, 5).await;
     let ask = async |shard: u32, offset: i64| {
         let shard = domain::shard::ShardId::new(shard);

@@ -43,7 +43,7 @@ async fn not_ready(client: &Client, reason: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn reads_go_on_over_new_connections() {
     let rig = Rig::start().await;
-    rig.sql("INSERT INTO stock_v1.stock VALUES ('A', 1, 0, now(), 1)").await;
+    rig.stock("A", 1, 0).await;
     rig.anon().get("/v1/stock/A").await.expect(200);
     rig.disconnect().await;
     eventually("reads to go on", WAIT_MAX, || async {

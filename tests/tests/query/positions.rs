@@ -21,7 +21,7 @@ async fn read_at(rig: &Rig, position: &str, wait: &str) -> Answer {
 
 async fn rig() -> Rig {
     let rig = Rig::start().await;
-    rig.sql("INSERT INTO stock_v1.stock VALUES ('A', 1, 0, now(), 1)").await;
+    rig.stock("A", 1, 0).await;
     rig.apply("stock", 0, 5).await;
     rig.apply("stock", 1, 9).await;
     read_at(&rig, &format!("{}, {}", at(0, 5), at(1, 9)), "wait=30").await.expect(200);
@@ -35,7 +35,7 @@ async fn a_read_waits_for_what_its_client_wrote() {
     let (answer, ()) = tokio::join!(read_at(&rig, &written, "wait=30"), async {
         rig.apply("stock", 0, 7).await;
         // The row and its position become visible together.
-        rig.sql("UPDATE stock_v1.stock SET on_hand = 42").await;
+        rig.stock("A", 42, 0).await;
         rig.apply("stock", 0, 8).await;
     });
     let answer = answer.expect(200);

@@ -1,26 +1,47 @@
 //! The sales report.
 
+use chrono::NaiveDate;
+use domain::{
+    Event,
+    id::{CartId, OrderId, PaymentId, StreamId},
+    order::Event::{Confirmed, Placed},
+    timestamp::Timestamp,
+};
+use read_models::sales::SALES;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
-use crate::rig::{Rig, each};
+use crate::rig::{Rig, checkout, each, instant};
+
+type Sale = (StreamId, Vec<(Timestamp, Event)>);
+
+/// An order at noon of a day that was confirmed; of each line the department, units and total.
+fn sale(day: &str, channel: &str, currency: &str, lines: &[(&str, u32, i64)]) -> Sale {
+    let (id, noon) = (Uuid::now_v7(), format!("{day}T12:00:00Z"));
+    let checkout = checkout(&noon, channel, currency, lines);
+    let paid = checkout.totals.total;
+    let placed = Placed { cart_id: CartId::new(id), checkout };
+    let confirmed = Confirmed { payment_id: PaymentId::new(id), paid };
+    let events = [placed, confirmed].map(|event| (instant(&noon), Event::Order(event)));
+    (OrderId::new(id).stream(), events.into())
+}
+
+fn till(day: &str, amount: i64) -> Sale {
+    sale(day, "pos", "USD", &[("GROCERY", 1, amount)])
+}
 
 /// An order in two departments counts in each of them, and once in the totals; shards add up.
-const ROWS: &str = "
-    INSERT INTO sales_v1.sales VALUES
-        ('2017-01-01', 'GROCERY', 'pos', 'USD', 0, 2, 5, 500),
-        ('2017-01-01', 'GROCERY', 'pos', 'USD', 1, 1, 1, 100),
-        ('2017-01-01', 'DELI',    'pos', 'USD', 0, 1, 2, 250),
-        ('2017-01-02', 'GROCERY', 'web', 'USD', 0, 1, 1, 120),
-        ('2017-01-02', 'GROCERY', 'web', 'EUR', 0, 1, 1, 110);
-    INSERT INTO sales_v1.sales_totals VALUES
-        ('2017-01-01', 'pos', 'USD', 0, 2, 7, 750),
-        ('2017-01-01', 'pos', 'USD', 1, 1, 1, 100),
-        ('2017-01-02', 'web', 'USD', 0, 1, 1, 120),
-        ('2017-01-02', 'web', 'EUR', 0, 1, 1, 110)";
-
 async fn rig() -> Rig {
     let rig = Rig::start().await;
-    rig.sql(ROWS).await;
+    let both = [("GROCERY", 2, 200), ("DELI", 2, 250)];
+    let first = [
+        sale("2017-01-01", "pos", "USD", &both),
+        sale("2017-01-01", "pos", "USD", &[("GROCERY", 3, 300)]),
+        sale("2017-01-02", "web", "USD", &[("GROCERY", 1, 120)]),
+        sale("2017-01-02", "web", "EUR", &[("GROCERY", 1, 110)]),
+    ];
+    rig.project_all(&SALES, 0, first).await;
+    rig.project_all(&SALES, 1, [till("2017-01-01", 100)]).await;
     rig
 }
 
@@ -67,17 +88,15 @@ async fn days_and_channels_narrow_the_report() {
 #[tokio::test(flavor = "multi_thread")]
 async fn sums_are_exact_beyond_64_bits() {
     let rig = Rig::start().await;
-    let largest = i128::from(i64::MAX);
-    rig.sql(format!(
-        "INSERT INTO sales_v1.sales_totals VALUES
-            ('2017-01-01', 'pos', 'USD', 0, 1, 1, {largest}),
-            ('2017-01-01', 'pos', 'USD', 1, 1, 1, {largest}::numeric * 3 + 1)"
-    ))
-    .await;
+    let largest = || till("2017-01-01", i64::MAX);
+    rig.project_all(&SALES, 0, [largest()]).await;
+    let others = [largest(), largest(), largest(), till("2017-01-01", 1)];
+    rig.project_all(&SALES, 1, others).await;
     // The text, for not every parser of JSON has such numbers.
     let answer = rig.operator().query("/v1/reports/sales").send().await.expect("an answer");
     let text = answer.text().await.expect("a body");
-    assert!(text.contains(&format!("\"amount\":{},", largest * 4 + 1)), "{text}");
+    let sum = i128::from(i64::MAX) * 4 + 1;
+    assert!(text.contains(&format!("\"amount\":{sum},")), "{text}");
     rig.end().await;
 }
 
@@ -96,8 +115,7 @@ async fn weeks_are_those_of_iso_8601() {
         ("2024-12-29", "2024-W52"),
         ("2024-12-30", "2025-W01"),
     ] {
-        let insert = "INSERT INTO sales_v1.sales_totals VALUES";
-        rig.sql(format!("{insert} ('{day}', 'pos', 'USD', 0, 1, 1, 1)")).await;
+        rig.project_all(&SALES, 0, [till(day, 1)]).await;
         let items = report(&rig, &format!("group_by=month,week&from={day}&to={day}")).await;
         assert_eq!((&items[0]["week"], &items[0]["month"]), (&week.into(), &day[..7].into()));
     }
@@ -108,8 +126,7 @@ async fn weeks_are_those_of_iso_8601() {
 async fn days_and_instants_that_no_calendar_has_are_refused() {
     let rig = Rig::start().await;
     let refused = async |path: String, pointer: &str| {
-        let answer = rig.operator().get(&path).await.expect_problem(422, "invalid_field");
-        assert_eq!(answer.text("/errors/0/pointer"), pointer, "{path}: {}", answer.body);
+        rig.operator().get(&path).await.expect_invalid(pointer);
     };
     for day in ["-9999-01-01", "0000-12-31", "%2B10000-01-01", "2017-1-5", "2017-02-29", "now", ""]
     {
@@ -129,11 +146,9 @@ async fn days_and_instants_that_no_calendar_has_are_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_report_comes_whole_or_in_pages() {
     let rig = Rig::start().await;
-    rig.sql(
-        "INSERT INTO sales_v1.sales_totals
-         SELECT '2017-01-01'::date + n, 'pos', 'USD', 0, 1, 1, 1 FROM generate_series(0, 299) AS n",
-    )
-    .await;
+    let first: NaiveDate = "2017-01-01".parse().expect("a day");
+    let days = first.iter_days().take(300);
+    rig.project_all(&SALES, 0, days.map(|day| till(&day.to_string(), 1))).await;
     let whole = report(&rig, "group_by=day").await;
     assert_eq!(whole.as_array().map(Vec::len), Some(300));
     let (mut days, mut cursor) = (Vec::new(), String::new());

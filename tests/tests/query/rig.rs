@@ -2,13 +2,25 @@
 
 use std::{sync::Arc, time::Duration};
 
-use domain::{Event, id::StreamId, timestamp::Timestamp};
+use domain::{
+    Event,
+    api_key::{self, Role},
+    cart::Checkout,
+    id::{OrderId, ReservationId, Sku, StreamId},
+    stock,
+    timestamp::Timestamp,
+};
 use infra::{
-    auth::KeyHash, config, log::memory::MemoryLog, postgres::Pool, shutdown::Shutdown, task,
+    auth::{ApiKey, KeyHash},
+    config,
+    log::memory::MemoryLog,
+    postgres::Pool,
+    shutdown::Shutdown,
+    task,
     task::Task,
 };
-use read_models::{Cell, Projection, Sums, Table};
-use serde_json::Value;
+use read_models::{Cell, Fold, Projection, Sums, Table, api_keys::API_KEYS, stock::STOCK};
+use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 use tests::{
     eventually::eventually,
@@ -79,19 +91,66 @@ impl Rig {
         stream: &StreamId,
         events: impl IntoIterator<Item = (Timestamp, Event)>,
     ) {
-        let fold = projection.folds.iter().find(|fold| Some(fold.stream) == stream.stream_type());
-        let fold = fold.expect("a fold of such streams");
-        let mut slot = fold.slot(stream.key()).expect("a key that can be stored");
-        for (revision, (at, event)) in (1..).zip(events) {
-            let folded = slot.evolve(&event, revision, at.to_datetime(), &mut Sums::default());
-            folded.expect("an event that applies");
+        let events = events.into_iter().collect();
+        self.project_all(projection, 0, [(stream.clone(), events)]).await;
+    }
+
+    /// Stores what a projection makes of streams of one shard, and what they add up to.
+    pub(crate) async fn project_all(
+        &self,
+        projection: &Projection,
+        shard: i32,
+        streams: impl IntoIterator<Item = (StreamId, Vec<(Timestamp, Event)>)>,
+    ) {
+        let (schema, mut sums, mut statements) = (projection.name, Sums::default(), String::new());
+        for (stream, events) in streams {
+            let is_of = |fold: &&Fold| Some(fold.stream) == stream.stream_type();
+            let fold = projection.folds.iter().find(is_of).expect("a fold of such streams");
+            let mut slot = fold.slot(stream.key()).expect("a key that can be stored");
+            for (revision, (at, event)) in (1..).zip(events) {
+                let folded = slot.evolve(&event, revision, at.to_datetime(), &mut sums);
+                folded.expect("an event that applies");
+            }
+            statements += &stored(schema, &(fold.table)(), &slot.cells().expect("a row"));
         }
-        let Table { name, columns, .. } = (fold.table)();
-        let columns: Vec<_> = columns.iter().map(|column| column.name).collect();
-        let cells: Vec<_> = slot.cells().expect("a row").iter().map(literal).collect();
-        let (columns, cells) = (columns.join(", "), cells.join(", "));
-        let schema = projection.name;
-        self.sql(format!("INSERT INTO {schema}_v1.{name} ({columns}) VALUES ({cells})")).await;
+        for table in projection.folds.iter().flat_map(|fold| fold.sums).map(|table| table()) {
+            for row in sums.rows(&table, shard) {
+                statements += &stored(schema, &table, &row);
+            }
+        }
+        self.sql(statements).await;
+    }
+
+    /// What is on hand of a SKU and held for orders.
+    pub(crate) async fn stock(&self, sku: &str, on_hand: u32, reserved: u32) {
+        use stock::Event::{Received, Reserved};
+        let at = instant("2026-01-01T00:00:00Z");
+        let received = Received { quantity: on_hand, reference: None };
+        let reserved = (reserved > 0).then(|| Reserved {
+            reservation_id: ReservationId::new(Uuid::nil()),
+            order_id: OrderId::new(Uuid::nil()),
+            quantity: reserved,
+            expires_at: at,
+        });
+        let events = [received].into_iter().chain(reserved);
+        let stream = sku.parse::<Sku>().expect("a SKU").stock_stream();
+        self.project(&STOCK, &stream, events.map(|event| (at, Event::Stock(event)))).await;
+    }
+
+    /// A key that was issued, and what became of it.
+    pub(crate) async fn key(
+        &self,
+        key: &ApiKey,
+        role: Role,
+        expires_at: Option<Timestamp>,
+        revoked: bool,
+    ) {
+        let (name, roles, hash) = ("test".to_owned(), [role].into(), key.hash.to_string());
+        let issued = api_key::Event::Issued { name, roles, hash, expires_at };
+        let revoked = revoked.then_some(api_key::Event::Revoked {});
+        let at = instant("2026-01-01T00:00:00Z");
+        let events = [issued].into_iter().chain(revoked).map(|event| (at, Event::ApiKey(event)));
+        self.project(&API_KEYS, &key.id.stream(), events).await;
     }
 
     /// Applies a batch of a projection up to an offset, as the projector does.
@@ -170,6 +229,21 @@ impl Rig {
     }
 }
 
+/// Statements that put a row in the place of the one that is there; none if it has gone.
+fn stored(schema: &str, table: &Table, row: &[Cell<'_>]) -> String {
+    if row.is_empty() {
+        return String::new();
+    }
+    let columns: Vec<_> = table.columns.iter().map(|column| column.name).collect();
+    let cells: Vec<_> = row.iter().map(literal).collect();
+    let (keys, key) = (columns[..table.keys].join(", "), cells[..table.keys].join(", "));
+    let (table, columns, cells) = (table.name, columns.join(", "), cells.join(", "));
+    format!(
+        "DELETE FROM {schema}_v1.{table} WHERE ({keys}) = ({key});
+         INSERT INTO {schema}_v1.{table} ({columns}) VALUES ({cells});"
+    )
+}
+
 fn literal(cell: &Cell<'_>) -> String {
     let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
     match cell {
@@ -183,6 +257,30 @@ fn literal(cell: &Cell<'_>) -> String {
         Cell::Date(value) => quoted(&value.to_string()),
         Cell::Json(value) => quoted(value),
     }
+}
+
+/// A checkout whose lines have these departments, units and totals.
+pub(crate) fn checkout(
+    placed_at: &str,
+    channel: &str,
+    currency: &str,
+    lines: &[(&str, u32, i64)],
+) -> Checkout {
+    let money = |amount: i64| json!({"amount": amount, "currency": currency});
+    let total = money(lines.iter().map(|(.., total)| total).sum());
+    let lines = lines.iter().map(|&(department, quantity, total)| {
+        json!({
+            "sku": "A", "product_id": Uuid::from_u128(7), "name": "Tea", "department": department,
+            "quantity": quantity, "unit_price": money(total / i64::from(quantity)),
+            "total": money(total),
+        })
+    });
+    let checkout = json!({
+        "lines": lines.collect::<Vec<_>>(), "channel": channel, "placed_at": placed_at,
+        "totals": {"subtotal": total, "discount": money(0), "total": total},
+        "method_token": "cash",
+    });
+    serde_json::from_value(checkout).expect("a checkout")
 }
 
 /// An instant of the tests, which is one.

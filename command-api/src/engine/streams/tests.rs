@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::{StreamType, aggregate::Aggregate, cart, money::Currency, stock::Stock, testing::NOW};
-use infra::log::{self, Checkpoint, Nonce, Place, record::EventRecord};
+use infra::log::{self, Checkpoint, record::EventRecord};
 use proptest::{prelude::*, sample::select};
 
 use super::{
@@ -62,7 +62,7 @@ fn id(stream: u8) -> StreamId {
 }
 
 fn unreadable() -> EventRecord {
-    log::sample::event(Place { epoch: 0, claim: Nonce(1), seq: 1, index: 0, count: 1 }, 1)
+    log::sample::event(log::sample::PLACE, 1)
 }
 
 fn event(stream: u8, pick: &prop::sample::Index) -> Event {

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    ops::Range,
     pin::pin,
     sync::{Arc, Mutex},
     task::Poll,
@@ -14,16 +13,13 @@ use domain::{id::Sku, shard::ShardId, stock::Stock};
 use futures_util::future::join_all;
 use infra::{
     clock::Clock,
-    log::{
-        EventLog, LogReader, LogWriter, Nonce, Offset, OpenError, ReadError, Report,
-        memory::MemoryLog,
-    },
+    log::{EventLog, Nonce, memory::MemoryLog},
     membership::{Beat, Heard, Member, Roster, memory::MemoryBeats},
     shutdown::Shutdown,
     task::{self, Task},
 };
 use tokio::{
-    sync::{mpsc, watch},
+    sync::watch,
     time::{Instant, timeout},
 };
 
@@ -34,7 +30,9 @@ use super::{
         forward::{PeerError, Peers},
         ownership::Ownership,
     },
-    code, committed, receive, submit,
+    code, committed, receive,
+    restart::Watched,
+    submit,
 };
 
 const COMMANDS: u128 = 200;
@@ -61,39 +59,6 @@ impl Peers for LocalPeers {
 
     async fn shards(&self, peer: &Member, _: Duration) -> Result<Vec<ShardStatus>, PeerError> {
         Ok(self.engine(peer)?.status())
-    }
-}
-
-/// A log that cannot be read before it is opened.
-struct Shut {
-    log: Arc<dyn EventLog>,
-    open: Shutdown,
-}
-
-#[async_trait]
-impl EventLog for Shut {
-    fn shard_count(&self) -> u32 {
-        self.log.shard_count()
-    }
-
-    async fn open_writer(
-        &self,
-        shard: ShardId,
-    ) -> Result<(Box<dyn LogWriter>, mpsc::Receiver<Report>), OpenError> {
-        self.log.open_writer(shard).await
-    }
-
-    async fn open_reader(
-        &self,
-        shard: ShardId,
-        from: Offset,
-    ) -> Result<Box<dyn LogReader>, ReadError> {
-        self.open.requested().await;
-        self.log.open_reader(shard, from).await
-    }
-
-    async fn range(&self, shard: ShardId) -> Result<Range<Offset>, ReadError> {
-        self.log.range(shard).await
     }
 }
 
@@ -230,8 +195,7 @@ async fn a_node_that_comes_takes_over_what_it_has_read() {
     let serves = nodes.start("a");
     load(&serves.engine).await;
     let open = Shutdown::new();
-    let shut = Shut { log: Arc::clone(&nodes.log), open: open.clone() };
-    let comes = nodes.start_on(Arc::new(shut), "b");
+    let comes = nodes.start_on(Watched::shut(&nodes.log, &open), "b");
     let mut view = serves.engine.cluster.view.clone();
     view.wait_for(|view| view.members().len() == 2).await.unwrap();
     // Commands whose outcomes are known are answered where the shards are served.

@@ -1,19 +1,8 @@
 //! What a listener is told is what the log holds.
 
-use super::*;
+use infra::log::contract;
 
-/// The commits that a reader of the log comes to behind a checkpoint.
-async fn in_log(log: &dyn EventLog, from: Checkpoint) -> Vec<(Commit, Checkpoint)> {
-    let end = log.range(ONLY).await.expect("a range").end;
-    let mut follower = Follower::open(log, ONLY, Some(from)).await.expect("a follower");
-    let mut commits = Vec::new();
-    while follower.next_offset() < end {
-        for commit in follower.next(1).await.expect("commits") {
-            commits.push((commit, follower.checkpoint()));
-        }
-    }
-    commits
-}
+use super::*;
 
 const ONLY: ShardId = ShardId::new(0);
 
@@ -27,7 +16,7 @@ async fn a_listener_is_told_every_commit_in_order() {
     for key in 2..=30 {
         submit(&running.engine, receive("A", key)).await.expect("an answer");
     }
-    let expected = in_log(&*log, listening.from).await;
+    let expected = contract::commits(&*log, ONLY, Some(listening.from)).await;
     assert_eq!(expected.len(), 29);
     for (commit, checkpoint) in expected {
         let told = listening.emitted.recv().await.expect("a commit");
@@ -49,7 +38,7 @@ async fn a_listener_that_does_not_keep_up_is_told_no_more_and_holds_up_nobody() 
     while let Some(emitted) = listening.emitted.recv().await {
         told.push(emitted.commit);
     }
-    let expected = in_log(&*log, listening.from).await.into_iter().take(3);
+    let expected = contract::commits(&*log, ONLY, Some(listening.from)).await.into_iter().take(3);
     assert_eq!(told, expected.map(|(commit, _)| commit).collect::<Vec<_>>());
     running.stop().await;
 }

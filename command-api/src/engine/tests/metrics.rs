@@ -60,7 +60,7 @@ async fn the_metrics_page_shows_the_engine() {
     eventually("all metrics", || async {
         emit(StoreUnwritable { shard: SHARD, error: &error });
         let request = World::request("GET", "/metrics").body(Body::empty()).unwrap();
-        let page = world.send_to_ops(request).await.expect(200).text;
+        let page = world.send_to_ops(request).await.expect(200).raw;
         let missing: Vec<_> = names.iter().filter(|name| !page.contains(**name)).collect();
         missing.is_empty().then_some(())
     })

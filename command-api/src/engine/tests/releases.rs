@@ -1,6 +1,5 @@
 //! A log and stores that other releases have written.
 
-use bytes::Bytes;
 use domain::{
     aggregate::Aggregate,
     api_key::{self, ApiKeyId},
@@ -11,21 +10,15 @@ use domain::{
 };
 use infra::{
     codec,
-    log::{EventRecord, Nonce, OutgoingRecord, Place, Ticket, sample},
+    log::{EventRecord, owner::Owner, sample},
 };
-use tempfile::TempDir;
 
 use super::{
-    restart::{Watched, on_hand},
+    restart::{Watched, found, on_hand, ran, receive_all},
     *,
 };
 
 const ONLY: ShardId = ShardId::new(0);
-
-fn stores(folder: &TempDir) -> Stores {
-    let path = folder.path().to_owned();
-    Stores::on_disk(&infra::config::Store { path, cache_bytes: 1 << 20 }, 1)
-}
 
 fn create_cart(id: CartId) -> Submission {
     let create = cart::Command::Create { currency: Currency::USD, staff: true, lines: vec![] };
@@ -37,19 +30,17 @@ fn create_cart(id: CartId) -> Submission {
 async fn another_fold_of_one_aggregate_folds_its_streams_anew_and_no_others() {
     let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new(1));
     let (folder, cart) = (tempfile::tempdir().expect("a folder"), CartId::new(Uuid::from_u128(7)));
-    let first = Running::with(&log, &stores(&folder));
-    for key in 1..=5 {
-        submit(&first.engine, receive("A", key)).await.expect("an answer");
-    }
+    let first = Running::with(&log, &on_disk(&folder));
+    receive_all(&first, 1..=5).await;
     submit(&first.engine, create_cart(cart)).await.expect("an answer");
     first.stop().await;
     // Whoever reads these entries finds that they are none.
     for stream in [code("A").stock_stream(), cart.stream()] {
-        stores(&folder).spoil_state(ONLY, &stream);
+        on_disk(&folder).spoil_state(ONLY, &stream);
     }
-    stores(&folder).outdate(ONLY, "stock");
+    on_disk(&folder).outdate(ONLY, "stock");
 
-    let second = Running::with(&log, &stores(&folder));
+    let second = Running::with(&log, &on_disk(&folder));
     assert_eq!(on_hand(&second).await, 5);
     let cart = second.engine.read::<cart::Cart>(&cart, Consistency::Linearizable).await;
     assert_eq!(cart.map(|cart| cart.revision), Err(ReadError::StreamUnreadable));
@@ -59,28 +50,16 @@ async fn another_fold_of_one_aggregate_folds_its_streams_anew_and_no_others() {
     submit(&second.engine, receive("A", 6)).await.expect("an answer");
     second.stop().await;
 
-    let third = Running::with(&log, &stores(&folder));
-    assert_eq!(on_hand(&third).await, 6);
-    third.stop().await;
+    assert_eq!(found(&log, &on_disk(&folder)).await, 6);
 }
 
 /// Writes a commit of one event, which this release would not write.
 async fn as_another_release(log: &dyn EventLog, stream: &StreamId, event_type: &str, data: String) {
-    let (mut writer, mut reports) = log.open_writer(ONLY).await.expect("a writer");
-    let nonce = Nonce(5);
-    let claim = OutgoingRecord::Claim(sample::claim(nonce));
-    writer.append(&claim, Ticket::CLAIM).expect("room");
-    let epoch = reports.recv().await.expect("a report").result.expect("an offset").expect("known");
-    let place = Place { epoch, claim: nonce, seq: 1, index: 0, count: 1 };
-    let event = EventRecord {
-        stream: stream.clone(),
-        event_type: event_type.into(),
-        value: Bytes::from(data),
-        ..sample::event(place, 200)
-    };
-    let ticket = Ticket { epoch, seq: 1, index: 0 };
-    writer.append(&OutgoingRecord::Event(Box::new(event)), ticket).expect("room");
-    reports.recv().await.expect("a report").result.expect("an offset");
+    let (stream, event_type, value) = (stream.clone(), event_type.into(), data.into());
+    let event = EventRecord { stream, event_type, value, ..sample::event(sample::PLACE, 200) };
+    let mut owner = Owner::claim(log, ONLY).await.expect("a shard");
+    owner.commit(vec![event]).await.expect("an offset");
+    owner.finish().await.expect("an event in the log");
 }
 
 #[tokio::test]
@@ -90,7 +69,7 @@ async fn commits_of_an_aggregate_that_only_a_later_release_has_count_among_the_o
     as_another_release(&*log, &stream, "tradewind.gift_card.issued.v1", "{}".to_owned()).await;
     let folder = tempfile::tempdir().expect("a folder");
     for key in [1, 2] {
-        let running = Running::with(&log, &stores(&folder));
+        let running = Running::with(&log, &on_disk(&folder));
         let answer = submit(&running.engine, receive("A", key)).await.expect("an answer");
         assert!(matches!(answer.outcome, Outcome::Committed { .. }), "{answer:?}");
         running.stop().await;
@@ -154,22 +133,16 @@ async fn states_that_were_folded_anew_in_part_are_trusted_by_nobody() {
     let watched = Watched::new();
     let log: Arc<dyn EventLog> = watched.clone();
     let folder = tempfile::tempdir().expect("a folder");
-    let first = Running::with(&log, &stores(&folder));
-    for key in 1..=5 {
-        submit(&first.engine, receive("A", key)).await.expect("an answer");
-    }
-    first.stop().await;
+    ran(&log, &on_disk(&folder), 1..=5).await;
     // As somebody left it who was stopped when all was removed and nothing was folded yet.
-    stores(&folder).outdate(ONLY, "stock");
-    let store = stores(&folder).source().open(ONLY).expect("a store");
+    on_disk(&folder).outdate(ONLY, "stock");
+    let store = on_disk(&folder).source().open(ONLY).expect("a store");
     store.forget("stock").expect("it is forgotten");
     drop(store);
-    let second = Running::with(&log, &stores(&folder));
-    assert_eq!(on_hand(&second).await, 5);
-    second.stop().await;
+    assert_eq!(found(&log, &on_disk(&folder)).await, 5);
     watched.read_from();
     // Once it is done it is not done again.
-    let third = Running::with(&log, &stores(&folder));
+    let third = Running::with(&log, &on_disk(&folder));
     assert_eq!(on_hand(&third).await, 5);
     assert!(watched.read_from().is_some_and(|offset| offset > 0), "not from its start");
     third.stop().await;

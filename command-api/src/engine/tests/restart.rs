@@ -3,20 +3,28 @@
 use std::{ops::Range, sync::Mutex};
 
 use async_trait::async_trait;
-use infra::log::{LogReader, LogWriter, Offset, OpenError, ReadError, Report, memory::RawRecord};
-use tokio::sync::mpsc;
+use infra::log::{LogReader, OpenError, Opened, ReadError, memory::RawRecord};
 
 use super::*;
 
 /// Remembers from where the log was read.
 pub(super) struct Watched {
-    log: MemoryLog,
+    log: Arc<dyn EventLog>,
     opened_at: Mutex<Vec<Offset>>,
+    /// Before that it cannot be read.
+    open: Option<Shutdown>,
 }
 
 impl Watched {
     pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self { log: MemoryLog::new(1), opened_at: Mutex::default() })
+        let log = Arc::new(MemoryLog::new(1));
+        Arc::new(Self { log, opened_at: Mutex::default(), open: None })
+    }
+
+    /// A log that cannot be read before it is opened.
+    pub(super) fn shut(log: &Arc<dyn EventLog>, open: &Shutdown) -> Arc<Self> {
+        let (log, open) = (Arc::clone(log), Some(open.clone()));
+        Arc::new(Self { log, opened_at: Mutex::default(), open })
     }
 
     /// The smallest offset that was read since the last call.
@@ -31,10 +39,7 @@ impl EventLog for Watched {
         self.log.shard_count()
     }
 
-    async fn open_writer(
-        &self,
-        shard: ShardId,
-    ) -> Result<(Box<dyn LogWriter>, mpsc::Receiver<Report>), OpenError> {
+    async fn open_writer(&self, shard: ShardId) -> Result<Opened, OpenError> {
         self.log.open_writer(shard).await
     }
 
@@ -43,6 +48,9 @@ impl EventLog for Watched {
         shard: ShardId,
         from: Offset,
     ) -> Result<Box<dyn LogReader>, ReadError> {
+        if let Some(open) = &self.open {
+            open.requested().await;
+        }
         self.opened_at.lock().unwrap().push(from);
         self.log.open_reader(shard, from).await
     }
@@ -69,13 +77,31 @@ pub(super) async fn on_hand(running: &Running) -> u32 {
     read.expect("a state").state.on_hand()
 }
 
+/// A node runs for the commands `keys`.
+pub(super) async fn ran(
+    log: &Arc<dyn EventLog>,
+    stores: &Stores,
+    keys: std::ops::RangeInclusive<u128>,
+) -> Vec<Answer> {
+    let running = Running::with(log, stores);
+    let answers = receive_all(&running, keys).await;
+    running.stop().await;
+    answers
+}
+
+/// A node runs and tells what is on hand.
+pub(super) async fn found(log: &Arc<dyn EventLog>, stores: &Stores) -> u32 {
+    let running = Running::with(log, stores);
+    let found = on_hand(&running).await;
+    running.stop().await;
+    found
+}
+
 #[tokio::test]
 async fn a_restart_reads_only_what_came_after_the_checkpoint() {
     let (watched, stores) = (Watched::new(), Stores::in_memory());
     let log: Arc<dyn EventLog> = watched.clone();
-    let first = Running::with(&log, &stores);
-    let answers = receive_all(&first, 1..=20).await;
-    first.stop().await;
+    let answers = ran(&log, &stores, 1..=20).await;
     let end = log.range(ShardId::new(0)).await.unwrap().end;
     watched.read_from();
 
@@ -94,9 +120,7 @@ async fn a_restart_reads_only_what_came_after_the_checkpoint() {
 async fn the_store_of_another_log_is_thrown_away() {
     let stores = Stores::in_memory();
     let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new(1));
-    let first = Running::with(&log, &stores);
-    receive_all(&first, 1..=3).await;
-    first.stop().await;
+    ran(&log, &stores, 1..=3).await;
 
     let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new(1));
     let other = Running::on(&log);
@@ -113,28 +137,20 @@ async fn the_store_of_another_log_is_thrown_away() {
 async fn a_store_beyond_the_end_of_the_log_is_thrown_away() {
     let stores = Stores::in_memory();
     let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new(1));
-    let first = Running::with(&log, &stores);
-    receive_all(&first, 1..=3).await;
-    first.stop().await;
+    ran(&log, &stores, 1..=3).await;
     let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new(1));
-    let second = Running::with(&log, &stores);
-    assert_eq!(on_hand(&second).await, 0);
-    second.stop().await;
+    assert_eq!(found(&log, &stores).await, 0);
 }
 
 #[tokio::test]
 async fn a_foreign_record_at_the_checkpoint_is_not_taken_for_the_own() {
     let stores = Stores::in_memory();
     let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new(1));
-    let first = Running::with(&log, &stores);
-    receive_all(&first, 1..=1).await;
-    first.stop().await;
+    ran(&log, &stores, 1..=1).await;
     let log = MemoryLog::new(1);
     for _ in 0..9 {
         log.append_raw(ShardId::new(0), RawRecord::default());
     }
     let log: Arc<dyn EventLog> = Arc::new(log);
-    let second = Running::with(&log, &stores);
-    assert_eq!(on_hand(&second).await, 0);
-    second.stop().await;
+    assert_eq!(found(&log, &stores).await, 0);
 }

@@ -3,11 +3,10 @@
 mod s3;
 
 use object_store::{ObjectStoreExt, PutPayload, memory::InMemory, path::Path};
-use tempfile::TempDir;
 
 use super::{
     super::Depot,
-    restart::{Watched, on_hand, receive_all},
+    restart::{Watched, found, on_hand, ran, receive_all},
     *,
 };
 use crate::testing::eventually;
@@ -31,9 +30,9 @@ impl Site {
 
     fn stores(&mut self, depot: Option<Depot>) -> Stores {
         let folder = tempfile::tempdir().unwrap();
-        let settings = config::Store { path: folder.path().to_owned(), cache_bytes: 1 << 20 };
+        let stores = on_disk(&folder).with_depot(depot);
         self.folders.push(folder);
-        Stores::on_disk(&settings, 1).with_depot(depot)
+        stores
     }
 
     /// A node that has nothing yet.
@@ -151,9 +150,7 @@ async fn snapshots_of_another_log_and_beyond_the_end_are_refused() {
     for commands in [3, 25] {
         let mut site = Site::new();
         let stores = site.stores(None);
-        let first = Running::with(&site.log.clone(), &stores);
-        receive_all(&first, 101..=100 + commands).await;
-        first.stop().await;
+        ran(&site.log.clone(), &stores, 101..=100 + commands).await;
         site.watched.read_from();
         site.put(&path, bytes.clone()).await;
         let node = site.new_node();
@@ -178,14 +175,8 @@ async fn a_store_that_breaks_is_made_anew_from_a_snapshot() {
         }
     }
     site.watched.read_from();
-    let settings = config::Store {
-        path: site.folders.last().unwrap().path().to_owned(),
-        cache_bytes: 1 << 20,
-    };
     let depot = Depot::over(site.storage.clone(), RECORDS_MIN, Duration::ZERO);
-    let stores = Stores::on_disk(&settings, 1).with_depot(Some(depot));
-    let again = Running::with(&site.log, &stores);
-    assert_eq!(on_hand(&again).await, 25);
-    again.stop().await;
+    let stores = on_disk(site.folders.last().unwrap()).with_depot(Some(depot));
+    assert_eq!(found(&site.log, &stores).await, 25);
     assert!(site.watched.read_from().is_some_and(|from| from >= next_offset - 1));
 }

@@ -1,19 +1,15 @@
 //! Stores that fail, by what is wrong with them.
 
-use tempfile::TempDir;
-
 use super::{
     super::store::testing::{Fault, Faults},
-    restart::{Watched, on_hand, receive_all},
+    restart::{Watched, found, on_hand, ran},
     *,
 };
 
 /// An engine that goes on from a store of five commands, and what they were told.
 async fn restarted(log: &Arc<dyn EventLog>, faults: &Faults) -> (Running, Vec<Answer>) {
     let stores = Stores::faulty(faults, 0);
-    let first = Running::with(log, &stores);
-    let answers = receive_all(&first, 1..=5).await;
-    first.stop().await;
+    let answers = ran(log, &stores, 1..=5).await;
     let second = Running::with(log, &stores);
     assert_eq!(on_hand(&second).await, 5);
     (second, answers)
@@ -101,17 +97,11 @@ async fn a_disk_that_refuses_costs_no_command() {
     let stores = Stores::faulty(&faults, 0);
     let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new(1));
     faults.fail_writes(Some(Fault::Io));
-    let first = Running::with(&log, &stores);
-    receive_all(&first, 1..=20).await;
-    first.stop().await;
+    ran(&log, &stores, 1..=20).await;
     // Nothing was saved, so all of it is read again, and then saved.
     faults.fail_writes(None);
-    let second = Running::with(&log, &stores);
-    assert_eq!(on_hand(&second).await, 20);
-    second.stop().await;
-    let third = Running::with(&log, &stores);
-    assert_eq!(on_hand(&third).await, 20);
-    third.stop().await;
+    assert_eq!(found(&log, &stores).await, 20);
+    assert_eq!(found(&log, &stores).await, 20);
     assert_eq!(faults.discarded(), 0);
 }
 
@@ -140,8 +130,7 @@ impl OnDisk {
     }
 
     fn stores(&self) -> Stores {
-        let path = self.folder.path().to_owned();
-        Stores::on_disk(&config::Store { path, cache_bytes: 1 << 20 }, 1)
+        on_disk(&self.folder)
     }
 }
 

@@ -1,14 +1,15 @@
 //! Input that is refused, with its status and code, and nothing appended.
 
+use std::fmt::Display;
+
 use axum::http::Request;
 use serde_json::{Value, json};
 
-use crate::testing::{OPERATOR, Seen, World, bearer, new_uuid};
+use crate::testing::{Answer, OPERATOR, World, bearer, new_uuid};
 
 /// What is sent to one path as text, under the operator's key.
-async fn post(world: &World, path: &str, body: impl Into<String>) -> Seen {
-    let request = World::request("POST", path).header("authorization", bearer(OPERATOR));
-    world.send(request.body(body.into().into()).unwrap()).await
+async fn post(world: &World, path: &str, body: impl Display) -> Answer {
+    world.staff_with(&[], path, body).await
 }
 
 fn product(change: impl FnOnce(&mut Value)) -> String {
@@ -19,10 +20,8 @@ fn product(change: impl FnOnce(&mut Value)) -> String {
 }
 
 async fn refused(body: String, pointer: &str, code: &str) {
-    let seen = post(&World::start(), "/v1/products", body.clone()).await;
-    let seen = seen.expect_problem(422, "invalid_field");
-    assert_eq!(seen.body["errors"][0]["pointer"], pointer, "{body}: {}", seen.text);
-    assert_eq!(seen.body["errors"][0]["code"], code, "{body}: {}", seen.text);
+    let seen = post(&World::start(), "/v1/products", body.clone()).await.expect_invalid(pointer);
+    assert_eq!(seen.body["errors"][0]["code"], code, "{body}: {}", seen.raw);
 }
 
 #[tokio::test]
@@ -79,9 +78,7 @@ async fn instants_are_rfc_3339_of_the_years_1_to_9999() {
         for (path, body, pointer) in
             [(cart.as_str(), sale, "/occurred_at"), ("/v1/api-keys", key, "/expires_at")]
         {
-            let seen = post(&world, path, body.to_string()).await;
-            let seen = seen.expect_problem(422, "invalid_field");
-            assert_eq!(seen.body["errors"][0]["pointer"], pointer, "{instant}: {}", seen.text);
+            post(&world, path, body.to_string()).await.expect_invalid(pointer);
         }
     }
 }
@@ -119,8 +116,7 @@ async fn bodies_have_objects_where_objects_belong_and_each_name_once() {
             "/attributes/a",
         ),
     ] {
-        let seen = post(&world, path, body).await.expect_problem(422, "invalid_field");
-        assert_eq!(seen.body["errors"][0]["pointer"], pointer, "{body}: {}", seen.text);
+        post(&world, path, body).await.expect_invalid(pointer);
     }
 }
 
@@ -149,9 +145,7 @@ async fn an_attribute_is_a_scalar_that_comes_back_as_it_was() {
 async fn nothing_is_received_under_a_code_that_no_url_can_carry() {
     let world = World::start();
     for path in ["/v1/stock/%2E/receive", "/v1/stock/%2E%2e/receive", "/v1/stock/.../receive"] {
-        let seen = post(&world, path, "{\"quantity\": 1}").await;
-        let seen = seen.expect_problem(422, "invalid_field");
-        assert_eq!(seen.body["errors"][0]["pointer"], "/sku", "{path}: {}", seen.text);
+        post(&world, path, "{\"quantity\": 1}").await.expect_invalid("/sku");
     }
 }
 
@@ -163,9 +157,7 @@ async fn a_parameter_of_a_path_is_named_wherever_it_stands() {
         (format!("/v1/carts/{id}/lines/a%20b"), "/sku"),
         (format!("/v1/carts/{bad_id}/lines/A-1"), "/id"),
     ] {
-        let seen = world.guest("DELETE", &path, json!(null)).await;
-        let seen = seen.expect_problem(422, "invalid_field");
-        assert_eq!(seen.body["errors"][0]["pointer"], pointer, "{path}: {}", seen.text);
+        world.guest("DELETE", &path, json!(null)).await.expect_invalid(pointer);
     }
 }
 
@@ -174,9 +166,7 @@ async fn quantities_are_positive_and_whole() {
     let world = World::start();
     for quantity in ["-1", "0", "1.5", "4294967296", "\"1\""] {
         let body = format!("{{\"quantity\": {quantity}}}");
-        let seen = post(&world, "/v1/stock/A-1/receive", body).await;
-        let seen = seen.expect_problem(422, "invalid_field");
-        assert_eq!(seen.body["errors"][0]["pointer"], "/quantity");
+        post(&world, "/v1/stock/A-1/receive", body).await.expect_invalid("/quantity");
     }
 }
 
@@ -200,13 +190,12 @@ async fn who_may_not_is_told_so_before_anything_else() {
     let world = World::start();
     let path = "/v1/stock/A-1/receive";
     world.guest("POST", path, json!({"no": 1})).await.expect_problem(401, "unauthenticated");
-    let request = World::request("POST", path).header("authorization", bearer("tw_nonsense"));
-    let seen = world.send(request.body("{}".into()).unwrap()).await;
+    let seen = world.ask("POST", path, &[("authorization", "Bearer tw_nonsense")], "{}").await;
     seen.expect_problem(401, "invalid_key");
 }
 
 /// Sends what is wrong in all that can be wrong, but for who sends it.
-async fn garbage(world: &World, method: &str, path: &str, key: Option<&str>) -> Seen {
+async fn garbage(world: &World, method: &str, path: &str, key: Option<&str>) -> Answer {
     let path = path.split('/').map(|part| if part.starts_with('{') { "%ff" } else { part });
     let path = format!("{}?no=%00", path.collect::<Vec<_>>().join("/"));
     let request = World::request(&method.to_uppercase(), &path).header("if-match", "x");
@@ -236,7 +225,7 @@ async fn who_asks_is_known_before_what_is_asked_is_parsed() {
                 .expect_problem(401, "invalid_key");
             let guest = garbage(&world, method, path, None).await;
             if security.contains(&json!({})) {
-                assert!([400, 413, 422].contains(&guest.status.as_u16()), "{path} {}", guest.text);
+                assert!([400, 413, 422].contains(&guest.status), "{path} {}", guest.raw);
             } else {
                 guest.expect_problem(401, "unauthenticated");
                 let refused = garbage(&world, method, path, Some(customer)).await;
@@ -270,8 +259,7 @@ async fn a_uuid_is_taken_in_one_way_of_writing_it() {
     let simple = id.to_string().replace('-', "");
     for other in [simple, format!("urn:uuid:{id}"), format!("%7B{id}%7D")] {
         let path = format!("/v1/products/{other}/publish");
-        let seen = world.staff("POST", &path, json!({})).await.expect_problem(422, "invalid_field");
-        assert_eq!(seen.body["errors"][0]["pointer"], "/id", "{path}: {}", seen.text);
+        world.staff("POST", &path, json!({})).await.expect_invalid("/id");
         let cart = json!({"id": other.replace("%7B", "{").replace("%7D", "}"), "currency": "USD"});
         let seen = world.staff("POST", "/v1/carts", cart).await;
         seen.expect_problem(422, "invalid_field");
@@ -291,17 +279,11 @@ async fn an_idempotency_key_is_visible_and_short() {
 #[tokio::test]
 async fn what_is_no_position_is_refused_also_where_nothing_waits_for_it() {
     let world = World::start();
-    let receive = |key: Option<&str>| {
-        let request = World::request("POST", "/v1/stock/A/receive");
-        let request = request.header("tradewind-position", "latest");
-        let request = match key {
-            Some(key) => request.header("authorization", bearer(key)),
-            None => request,
-        };
-        world.send(request.body(json!({"quantity": 1}).to_string().into()).unwrap())
-    };
-    receive(Some(OPERATOR)).await.expect_problem(400, "invalid_position");
-    receive(None).await.expect_problem(401, "unauthenticated");
+    let (path, latest) = ("/v1/stock/A/receive", [("tradewind-position", "latest")]);
+    let seen = world.staff_with(&latest, path, json!({"quantity": 1})).await;
+    seen.expect_problem(400, "invalid_position");
+    let seen = world.ask("POST", path, &latest, json!({"quantity": 1})).await;
+    seen.expect_problem(401, "unauthenticated");
 }
 
 #[tokio::test]

@@ -1,18 +1,30 @@
 //! Many commands in one request.
 
-use axum::body::Body;
+use axum::body::{Body, BodyDataStream};
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 
-use crate::testing::{OPERATOR, Seen, World, bearer, checkout, new_uuid};
+use crate::testing::{Answer, OPERATOR, World, checkout, new_uuid};
 
-async fn send(world: &World, body: impl Into<Body>) -> (Seen, Vec<Value>) {
-    let request = World::request("POST", "/v1/batch").header("authorization", bearer(OPERATOR));
-    let mut request = request.body(body.into()).unwrap();
-    request.headers_mut().insert("content-type", "application/x-ndjson".parse().unwrap());
-    let seen = world.send(request).await;
-    let lines = seen.text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+async fn send(world: &World, body: impl Into<Body>) -> (Answer, Vec<Value>) {
+    let seen = world.send(World::batch(OPERATOR, body)).await;
+    let lines = lines(&seen);
     (seen, lines)
+}
+
+fn lines(seen: &Answer) -> Vec<Value> {
+    seen.raw.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// A batch whose lines are sent one by one, and its answers.
+async fn streamed(world: &World, key: &str) -> (mpsc::Sender<String>, BodyDataStream) {
+    let (lines, sent) = mpsc::channel(1);
+    let sent = stream::unfold(sent, async |mut sent: mpsc::Receiver<String>| {
+        Some((Ok::<_, std::io::Error>(sent.recv().await?), sent))
+    });
+    let response = world.respond(World::batch(key, Body::from_stream(sent))).await;
+    (lines, response.into_body().into_data_stream())
 }
 
 fn line(key: &str, method: &str, path: &str, body: &Value) -> String {
@@ -47,7 +59,7 @@ async fn lines_that_depend_on_each_other_keep_their_order() {
         assert!(answer["status"].as_u64().unwrap() < 300, "{answer}");
     }
     let (again, _) = send(&world, body).await;
-    assert_eq!(again.text, seen.text, "a second time changes nothing");
+    assert_eq!(again.raw, seen.raw, "a second time changes nothing");
 }
 
 #[tokio::test]
@@ -124,19 +136,11 @@ async fn what_no_type_sees_of_a_line_is_refused_with_its_place() {
 #[tokio::test]
 async fn answers_come_while_the_batch_is_being_sent() {
     let world = World::start();
-    let (lines, sent) = tokio::sync::mpsc::channel::<String>(1);
-    let sent = futures_util::stream::unfold(sent, async |mut sent| {
-        Some((Ok::<_, std::io::Error>(sent.recv().await?), sent))
-    });
-    let request = World::request("POST", "/v1/batch").header("authorization", bearer(OPERATOR));
-    let mut request = request.body(Body::from_stream(sent)).unwrap();
-    request.headers_mut().insert("content-type", "application/x-ndjson".parse().unwrap());
-    let response = world.respond(request).await;
-    let mut answers = response.into_body().into_data_stream();
+    let (lines, mut answers) = streamed(&world, OPERATOR).await;
     for index in 0..3 {
         let receive = line("k", "POST", "/v1/stock/A/receive", &json!({"quantity": 1}));
         lines.send(receive).await.unwrap();
-        let answer = futures_util::StreamExt::next(&mut answers).await.unwrap().unwrap();
+        let answer = answers.next().await.unwrap().unwrap();
         let answer: Value = serde_json::from_slice(&answer).unwrap();
         assert_eq!((&answer["index"], &answer["status"]), (&json!(index), &json!(200)));
     }
@@ -151,13 +155,9 @@ async fn a_batch_is_for_staff_and_ndjson() {
 }
 
 async fn send_under(world: &World, key: &str, body: String) -> Vec<Value> {
-    let request = World::request("POST", "/v1/batch")
-        .header("authorization", bearer(OPERATOR))
-        .header("idempotency-key", key);
-    let mut request = request.body(body.into()).unwrap();
-    request.headers_mut().insert("content-type", "application/x-ndjson".parse().unwrap());
-    let seen = world.send(request).await;
-    seen.text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    let mut request = World::batch(OPERATOR, body);
+    request.headers_mut().insert("idempotency-key", key.parse().unwrap());
+    lines(&world.send(request).await)
 }
 
 #[tokio::test]
@@ -186,25 +186,16 @@ async fn the_key_of_the_batch_counts_for_lines_without_one() {
 async fn all_may_be_sent_before_anything_is_read() {
     let world = World::start();
     let line = json!({"method": "POST", "path": "/v1/nothing", "body": {}}).to_string() + "\n";
-    let (mut answers, sent) = {
-        let (lines, sent) = tokio::sync::mpsc::channel::<String>(1);
-        let stream = futures_util::stream::unfold(sent, async |mut sent| {
-            Some((Ok::<_, std::io::Error>(sent.recv().await?), sent))
-        });
-        let request = World::request("POST", "/v1/batch").header("authorization", bearer(OPERATOR));
-        let mut request = request.body(Body::from_stream(stream)).unwrap();
-        request.headers_mut().insert("content-type", "application/x-ndjson".parse().unwrap());
-        (world.respond(request).await.into_body().into_data_stream(), lines)
-    };
+    let (sent, mut answers) = streamed(&world, OPERATOR).await;
     // The first answer is asked for, and comes only when all has been sent.
-    let first = futures_util::StreamExt::next(&mut answers);
+    let first = answers.next();
     let sending = async move {
         for _ in 0..5_000 {
             sent.send(line.clone()).await.unwrap();
         }
     };
     let (first, ()) = tokio::join!(first, sending);
-    let rest = futures_util::StreamExt::collect::<Vec<_>>(answers).await;
+    let rest = answers.collect::<Vec<_>>().await;
     assert!(first.is_some());
     assert_eq!(rest.len(), 4_999);
 }
@@ -238,14 +229,7 @@ async fn lines_after_the_revocation_of_their_key_are_refused() {
     let body = json!({"name": "warehouse", "roles": ["staff"]});
     let issued = world.staff("POST", "/v1/api-keys", body).await.expect(201);
     let (id, key) = (issued.body["id"].as_str().unwrap(), issued.body["key"].as_str().unwrap());
-    let (lines, sent) = tokio::sync::mpsc::channel::<String>(8);
-    let stream = stream::unfold(sent, async |mut sent| {
-        Some((Ok::<_, std::io::Error>(sent.recv().await?), sent))
-    });
-    let request = World::request("POST", "/v1/batch").header("authorization", bearer(key));
-    let mut request = request.body(Body::from_stream(stream)).unwrap();
-    request.headers_mut().insert("content-type", "application/x-ndjson".parse().unwrap());
-    let mut answers = world.respond(request).await.into_body().into_data_stream();
+    let (lines, mut answers) = streamed(&world, key).await;
     let mut run = async |number: u32| {
         let receive = json!({"quantity": 1});
         let line = line(&format!("k-{number}"), "POST", "/v1/stock/A/receive", &receive);

@@ -1,10 +1,9 @@
 //! One key on several streams is several commands, and a guest's key is the guest's own.
 
-use axum::http::StatusCode;
 use domain::{StreamType, id::CartId, order::Status, shard::shard_of};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::testing::{OPERATOR, Seen, World, bearer, checkout, new_uuid};
+use crate::testing::{World, checkout, new_uuid};
 
 /// Staff carts with two units of tea each, in as many shards as there are.
 async fn carts(world: &World) -> Vec<CartId> {
@@ -55,33 +54,24 @@ async fn a_reused_key_is_refused_on_its_stream_whichever_node_is_asked() {
     assert_eq!(other.stock("coffee").await.on_hand(), 2, "the second time was a replay");
 }
 
-/// As a guest, with these headers.
-async fn guest(world: &World, headers: &[(&str, &str)], path: &str, body: Value) -> Seen {
-    let mut request = World::request("POST", path);
-    for (name, value) in headers {
-        request = request.header(*name, *value);
-    }
-    world.send(request.body(body.to_string().into()).unwrap()).await
-}
-
 #[tokio::test]
 async fn a_guest_without_a_cart_is_known_by_a_key_that_nobody_guesses() {
     let world = World::start();
     let body = json!({"currency": "USD"});
     for key in ["1", "my-cart", "00000000-0000-0000-0000-000000000000"] {
-        let seen = guest(&world, &[("idempotency-key", key)], "/v1/carts", body.clone()).await;
+        let seen = world.ask("POST", "/v1/carts", &[("idempotency-key", key)], body.clone()).await;
         seen.expect_problem(422, "idempotency_key_guessable");
     }
     let key = uuid::Uuid::new_v4().to_string();
     let headers = [("idempotency-key", key.as_str())];
-    let first = guest(&world, &headers, "/v1/carts", body.clone()).await.expect(201);
-    let again = guest(&world, &headers, "/v1/carts", body.clone()).await.expect(201);
+    let first = world.ask("POST", "/v1/carts", &headers, body.clone()).await.expect(201);
+    let again = world.ask("POST", "/v1/carts", &headers, body.clone()).await.expect(201);
     assert_eq!(again.header("idempotency-replayed"), "true");
     assert_eq!(
         (&again.body["id"], &again.body["cart_token"]),
         (&first.body["id"], &first.body["cart_token"])
     );
-    let other = guest(&world, &[], "/v1/carts", body).await.expect(201);
+    let other = world.ask("POST", "/v1/carts", &[], body).await.expect(201);
     assert_ne!(other.body["id"], first.body["id"]);
 }
 
@@ -92,7 +82,7 @@ async fn a_guests_keys_belong_to_the_cart_whose_token_is_sent() {
     let create = json!({"currency": "USD"});
     let mut carts = Vec::new();
     for _ in 0..2 {
-        let cart = guest(&world, &[], "/v1/carts", create.clone()).await.expect(201);
+        let cart = world.ask("POST", "/v1/carts", &[], create.clone()).await.expect(201);
         let (id, token) = (cart.body["id"].as_str().unwrap(), cart.body["cart_token"].as_str());
         carts.push((id.to_owned(), token.unwrap().to_owned()));
     }
@@ -100,14 +90,14 @@ async fn a_guests_keys_belong_to_the_cart_whose_token_is_sent() {
         let headers = [("idempotency-key", "1"), ("tradewind-cart-token", token.as_str())];
         let path = format!("/v1/carts/{id}/lines");
         let line = json!({"sku": "tea", "quantity": 1});
-        let seen = guest(&world, &headers, &path, line).await.expect(200);
+        let seen = world.ask("POST", &path, &headers, line).await.expect(200);
         assert_eq!(seen.header("idempotency-replayed"), "");
         // One who holds a cart may name requests at will, for further carts, too.
-        let second = guest(&world, &headers, "/v1/carts", create.clone()).await.expect(201);
+        let second = world.ask("POST", "/v1/carts", &headers, create.clone()).await.expect(201);
         assert_eq!(second.header("idempotency-replayed"), "");
     }
     let forged = [("idempotency-key", "1"), ("tradewind-cart-token", "made-up")];
-    let seen = guest(&world, &forged, "/v1/carts", create).await;
+    let seen = world.ask("POST", "/v1/carts", &forged, create).await;
     seen.expect_problem(422, "idempotency_key_guessable");
 }
 
@@ -132,9 +122,7 @@ async fn every_commit_of_a_purchase_has_a_command_id_of_its_own() {
     let product = world.keyed("k", "POST", "/v1/products", product).await.expect(201);
     let path = format!("/v1/products/{}/publish", product.body["id"].as_str().unwrap());
     world.keyed("k", "POST", &path, json!({})).await.expect_problem(422, "idempotency_key_reused");
-    let request = World::request("POST", &path).header("authorization", bearer(OPERATOR));
-    let seen = world.send(request.body("{}".into()).unwrap()).await;
-    assert_eq!(seen.status, StatusCode::OK);
+    world.staff("POST", &path, json!({})).await.expect(200);
     world.keyed("k", "POST", "/v1/stock/tea/receive", json!({"quantity": 9})).await.expect(200);
     let order_id = world.buy("tea", 1, "tok_ok").await;
     world.settled(order_id).await;

@@ -9,7 +9,7 @@ use infra::{
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::testing::{SECRET, Seen, World, bearer, new_uuid};
+use crate::testing::{Answer, SECRET, World, bearer, new_uuid};
 
 #[tokio::test(start_paused = true)]
 async fn a_key_works_until_it_is_revoked() {
@@ -17,14 +17,10 @@ async fn a_key_works_until_it_is_revoked() {
     let body = json!({"name": "warehouse", "roles": ["staff"]});
     let issued = world.keyed("k", "POST", "/v1/api-keys", body.clone()).await.expect(201);
     let key = issued.body["key"].as_str().unwrap().to_owned();
-    let receive = async || {
-        let request = World::request("POST", "/v1/stock/A/receive");
-        let request = request.header("authorization", bearer(&key));
-        world.send(request.body("{\"quantity\": 1}".into()).unwrap()).await
-    };
-    receive().await.expect(200);
-    let request = World::request("POST", "/v1/api-keys").header("authorization", bearer(&key));
-    world.send(request.body("{}".into()).unwrap()).await.expect_problem(403, "forbidden");
+    receive(&world, &key).await.expect(200);
+    let refused =
+        world.ask("POST", "/v1/api-keys", &[("authorization", &*bearer(&key))], "{}").await;
+    refused.expect_problem(403, "forbidden");
 
     let again = world.keyed("k", "POST", "/v1/api-keys", body).await.expect(201);
     assert_eq!(again.body["id"], issued.body["id"]);
@@ -33,7 +29,7 @@ async fn a_key_works_until_it_is_revoked() {
     let path = format!("/v1/api-keys/{}", issued.body["id"].as_str().unwrap());
     world.staff("DELETE", &path, json!({})).await.expect(200);
     tokio::time::advance(std::time::Duration::from_secs(3)).await;
-    receive().await.expect_problem(401, "invalid_key");
+    receive(&world, &key).await.expect_problem(401, "invalid_key");
 }
 
 #[tokio::test]
@@ -45,10 +41,9 @@ async fn a_key_needs_a_role_that_there_is() {
     }
 }
 
-async fn receive(world: &World, key: &str) -> Seen {
-    let request = World::request("POST", "/v1/stock/A/receive");
-    let request = request.header("authorization", bearer(key));
-    world.send(request.body("{\"quantity\": 1}".into()).unwrap()).await
+async fn receive(world: &World, key: &str) -> Answer {
+    let headers = [("authorization", &*bearer(key))];
+    world.ask("POST", "/v1/stock/A/receive", &headers, json!({"quantity": 1})).await
 }
 
 #[tokio::test]
@@ -98,10 +93,9 @@ async fn key_and_neighbour(world: &World) -> (String, String, Entry) {
     (issued.body["key"].as_str().unwrap().to_owned(), sku, at.entries().next().unwrap())
 }
 
-async fn receive_at(world: &World, key: &str, sku: &str, at: &str) -> Seen {
-    let request = World::request("POST", &format!("/v1/stock/{sku}/receive"));
-    let request = request.header("authorization", bearer(key)).header("tradewind-position", at);
-    world.send(request.body("{\"quantity\": 1}".into()).unwrap()).await
+async fn receive_at(world: &World, key: &str, sku: &str, at: &str) -> Answer {
+    let headers = [("authorization", &*bearer(key)), ("tradewind-position", at)];
+    world.ask("POST", &format!("/v1/stock/{sku}/receive"), &headers, json!({"quantity": 1})).await
 }
 
 async fn total(world: &World) -> i64 {
@@ -134,10 +128,8 @@ async fn a_flood_of_positions_that_nobody_has_seen_costs_the_log_little() {
     let (world, key, far) = (&world, &key, &far);
     // What they ask for is refused, so that it costs no record.
     let ask = async || {
-        let request = World::request("POST", "/v1/stock/A/adjust");
-        let request =
-            request.header("authorization", bearer(key)).header("tradewind-position", far);
-        world.send(request.body("{}".into()).unwrap()).await.expect(422);
+        let headers = [("authorization", &*bearer(key)), ("tradewind-position", far.as_str())];
+        world.ask("POST", "/v1/stock/A/adjust", &headers, "{}").await.expect(422);
     };
     let began = Instant::now();
     for _ in 0..10 {

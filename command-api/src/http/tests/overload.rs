@@ -8,9 +8,7 @@ use futures_util::{StreamExt, stream::FuturesUnordered};
 use infra::{
     config::Rates,
     http::edge::Limits,
-    log::{
-        EventLog, LogReader, LogWriter, Offset, OpenError, ReadError, Report, memory::MemoryLog,
-    },
+    log::{EventLog, LogReader, Offset, OpenError, Opened, ReadError, memory::MemoryLog},
     task::{self, Task},
 };
 use serde_json::{Value, json};
@@ -19,7 +17,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::testing::{OPERATOR, Seen, World, bearer};
+use crate::testing::{Answer, OPERATOR, World};
 
 const SHARDS: u32 = 4;
 pub(super) const LIMITS: Limits = Limits {
@@ -57,10 +55,7 @@ impl EventLog for Gated {
         SHARDS
     }
 
-    async fn open_writer(
-        &self,
-        shard: ShardId,
-    ) -> Result<(Box<dyn LogWriter>, mpsc::Receiver<Report>), OpenError> {
+    async fn open_writer(&self, shard: ShardId) -> Result<Opened, OpenError> {
         let (writer, mut done) = self.log.open_writer(shard).await?;
         let (tell, told) = mpsc::channel(16_384);
         let mut gate = self.gate(shard).subscribe();
@@ -96,7 +91,7 @@ fn skus(world: &World, shard: ShardId) -> impl Iterator<Item = String> {
     (0..).map(|number| format!("S{number}")).filter(move |sku| engine.shard_of(&of(sku)) == shard)
 }
 
-async fn receive(world: &World, sku: &str) -> Seen {
+async fn receive(world: &World, sku: &str) -> Answer {
     world.staff("POST", &format!("/v1/stock/{sku}/receive"), json!({"quantity": 1})).await
 }
 
@@ -181,11 +176,8 @@ async fn send(world: &World, body: String) -> Vec<u64> {
 }
 
 async fn send_as(key: &str, world: &World, body: String) -> Vec<u64> {
-    let request = World::request("POST", "/v1/batch").header("authorization", bearer(key));
-    let mut request = request.body(body.into()).unwrap();
-    request.headers_mut().insert("content-type", "application/x-ndjson".parse().unwrap());
-    let seen = world.send(request).await;
-    let answers = seen.text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let seen = world.send(World::batch(key, body)).await;
+    let answers = seen.raw.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     answers.map(|answer| answer["status"].as_u64().unwrap()).collect()
 }
 
@@ -253,8 +245,7 @@ async fn a_list_that_is_too_long_is_refused_before_anything_is_looked_up() {
     }
     let body = cart((0..501).map(|n| format!("C{n}")));
     let seen = timeout(SOON, world.guest("POST", "/v1/carts", body)).await.expect("a quick no");
-    let seen = seen.expect_problem(422, "invalid_field");
-    assert_eq!(seen.body["errors"][0]["pointer"], "/lines");
+    let seen = seen.expect_invalid("/lines");
     assert_eq!(seen.body["errors"][0]["code"], "too_many");
 }
 
@@ -281,7 +272,7 @@ async fn ten_times_as_many_requests_as_may_be_under_way_get_quick_answers() {
     let mut sent: FuturesUnordered<_> = skus.iter().map(|sku| receive(&world, sku)).collect();
     let (mut accepted, mut refused) = (0, 0);
     while let Some(answer) = timeout(SOON, sent.next()).await.expect("an answer") {
-        match answer.status.as_u16() {
+        match answer.status {
             200 => accepted += 1,
             503 => {
                 assert_eq!(answer.header("retry-after"), "1");

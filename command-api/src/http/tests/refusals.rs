@@ -11,11 +11,11 @@ use domain::{
 };
 use infra::{
     clock::Clock,
-    log::{EventLog, EventRecord, Nonce, OutgoingRecord, Place, Ticket, memory::MemoryLog, sample},
+    log::{EventLog, memory::MemoryLog, owner::Owner, sample},
 };
 use serde_json::{Value, json};
 
-use crate::testing::{OPERATOR, Seen, World, bearer, checkout, events, eventually, new_uuid};
+use crate::testing::{Answer, World, checkout, events, eventually, new_uuid};
 
 /// A staff cart with a unit of tea.
 async fn cart(world: &World) -> CartId {
@@ -24,7 +24,7 @@ async fn cart(world: &World) -> CartId {
     cart.body["id"].as_str().unwrap().parse().unwrap()
 }
 
-async fn check_out(world: &World, cart: CartId, order_id: &str) -> Seen {
+async fn check_out(world: &World, cart: CartId, order_id: &str) -> Answer {
     let mut body = checkout("tok_ok");
     body["order_id"] = json!(order_id);
     world.staff("POST", &format!("/v1/carts/{cart}/checkout"), body).await
@@ -52,9 +52,9 @@ async fn of_two_checkouts_at_once_as_one_order_one_is_refused_where_its_cart_tel
         let (first, second) = (cart(&world).await, cart(&world).await);
         let (one, two) =
             tokio::join!(check_out(&world, first, &order_id), check_out(&world, second, &order_id));
-        let mut statuses = [one.status.as_u16(), two.status.as_u16()];
+        let mut statuses = [one.status, two.status];
         statuses.sort_unstable();
-        assert_eq!(statuses, [202, 409], "{} {}", one.text, two.text);
+        assert_eq!(statuses, [202, 409], "{} {}", one.raw, two.raw);
         let loser = if one.status == 202 { second } else { first };
         eventually("the loser's cart is open", || async {
             let cart = world.read::<Cart>(&loser).await;
@@ -76,13 +76,11 @@ async fn guests_name_no_orders() {
     let path = format!("/v1/carts/{}/checkout", cart.body["id"].as_str().unwrap());
     let send = async |body: Value| {
         let token = cart.body["cart_token"].as_str().unwrap();
-        let request = World::request("POST", &path).header("tradewind-cart-token", token);
-        world.send(request.body(body.to_string().into()).unwrap()).await
+        world.ask("POST", &path, &[("tradewind-cart-token", token)], body).await
     };
     let mut named = checkout("tok_ok");
     named["order_id"] = json!(new_uuid());
-    let seen = send(named).await.expect_problem(422, "invalid_field");
-    assert_eq!(seen.body["errors"][0]["pointer"], "/order_id");
+    send(named).await.expect_invalid("/order_id");
     let seen = send(checkout("tok_ok")).await.expect(202);
     let id: CartId = cart.body["id"].as_str().unwrap().parse().unwrap();
     assert_eq!(seen.body["order_id"], id.order_id().to_string());
@@ -112,16 +110,9 @@ async fn parked(world: &World) -> Vec<Value> {
 /// A log whose stream holds what a release of the future wrote.
 async fn log_of_the_future(stream: StreamId) -> Arc<dyn EventLog> {
     let log = MemoryLog::new(4);
-    let (mut writer, mut reports) = log.open_writer(shard_of(&stream, 4)).await.unwrap();
-    let claim = Nonce(7);
-    writer.append(&OutgoingRecord::Claim(sample::claim(claim)), Ticket::CLAIM).unwrap();
-    let epoch = reports.recv().await.unwrap().result.unwrap().unwrap();
-    let place = Place { epoch, claim, seq: 1, index: 0, count: 1 };
-    let event_type = "tradewind.stock.received.v9".into();
-    let event = EventRecord { event_type, stream, revision: 1, ..sample::event(place, 1) };
-    let ticket = Ticket { epoch, seq: 1, index: 0 };
-    writer.append(&OutgoingRecord::Event(Box::new(event)), ticket).unwrap();
-    reports.recv().await.unwrap().result.unwrap();
+    let mut owner = Owner::claim(&log, shard_of(&stream, 4)).await.unwrap();
+    let event = sample::stored(stream, 1, "tradewind.stock.received.v9", "{}");
+    owner.commit(vec![event]).await.unwrap();
     Arc::new(log)
 }
 
@@ -211,20 +202,12 @@ async fn what_was_said_of_a_step_is_answered_again_when_it_is_done_with() {
 async fn a_retried_step_that_fails_again_is_parked_again() {
     let (world, _, step) = stuck().await;
     let path = format!("/v1/admin/parked-steps/{}", step["id"].as_str().unwrap());
-    let request = World::request("POST", &format!("{path}/retry"));
-    let request = request.header("authorization", bearer(OPERATOR)).body("{}".into()).unwrap();
-    world.send(request).await.expect(202);
+    world.staff("POST", &format!("{path}/retry"), json!({})).await.expect(202);
     eventually("it is parked again", || async {
         let seen = world.staff("GET", &path, json!({})).await.expect(200);
         (seen.body["state"] == "parked" && seen.body["attempt"] == 1).then_some(())
     })
     .await;
-    world
-        .staff(
-            "POST",
-            "/v1/admin/parked-steps/00000000-0000-0000-0000-000000000000/retry",
-            json!({}),
-        )
-        .await
-        .expect_problem(404, "step.not_found");
+    let nobodys = "/v1/admin/parked-steps/00000000-0000-0000-0000-000000000000/retry";
+    world.staff("POST", nobodys, json!({})).await.expect_problem(404, "step.not_found");
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use infra::clock::Clock;
 use serde_json::{Value, json};
 
-use crate::testing::{Seen, World, checkout};
+use crate::testing::{Answer, World, checkout};
 
 const CART: &str = "0198c0de-0000-7000-8000-000000000001";
 const PRODUCT: &str = "0198c0de-0000-7000-8000-000000000002";
@@ -19,15 +19,15 @@ struct Kept {
 }
 
 impl Kept {
-    fn of(seen: Seen) -> Self {
+    fn of(seen: Answer) -> Self {
         let names = ["content-type", "etag", "location", "tradewind-position", "retry-after"];
         let headers = names.map(|name| (name, seen.header(name).to_owned())).to_vec();
         // The trace is that of the request, which is another one each time.
         let text = match seen.body["trace_id"].as_str() {
-            Some(trace) => seen.text.replace(trace, "[trace]"),
-            None => seen.text,
+            Some(trace) => seen.raw.replace(trace, "[trace]"),
+            None => seen.raw,
         };
-        Self { status: seen.status.as_u16(), headers, text }
+        Self { status: seen.status, headers, text }
     }
 }
 

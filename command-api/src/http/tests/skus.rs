@@ -112,7 +112,7 @@ async fn of_two_creations_of_one_id_the_loser_takes_no_sku_along() {
         let skus = [format!("L-{round}"), format!("R-{round}")];
         let both = skus.iter().map(|sku| world.staff("POST", "/v1/products", product(&id, sku)));
         let answers = join_all(both).await;
-        let statuses: Vec<u16> = answers.iter().map(|seen| seen.status.as_u16()).collect();
+        let statuses: Vec<u16> = answers.iter().map(|seen| seen.status).collect();
         let lost = statuses.iter().position(|status| *status != 201).unwrap();
         assert_eq!((statuses[lost], statuses[1 - lost]), (409, 201));
         let other = product(&uuid(200 + round), &skus[lost]);
@@ -134,7 +134,7 @@ async fn two_creations_of_one_id_with_one_sku_leave_it_to_the_product_there_is()
         };
         let first = world.staff("POST", "/v1/products", product(&id, &sku));
         let (first, second) = tokio::join!(first, world.staff("POST", "/v1/products", other));
-        let mut statuses = [first.status.as_u16(), second.status.as_u16()];
+        let mut statuses = [first.status, second.status];
         statuses.sort_unstable();
         assert_eq!(statuses, [201, 409]);
         let owner = ProductId::new(Uuid::from_u128(100 + round));

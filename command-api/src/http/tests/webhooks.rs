@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::{
     payment::WebhookSecret,
-    testing::{Seen, WEBHOOK_SECRET, World, eventually},
+    testing::{Answer, WEBHOOK_SECRET, World, eventually},
 };
 
 const PATH: &str = "/v1/webhooks/payments/sandbox";
@@ -27,18 +27,17 @@ async fn waiting(world: &World) -> (OrderId, PaymentId) {
     (order_id, payment_id)
 }
 
-async fn send(world: &World, id: &str, body: &Value) -> Seen {
+async fn send(world: &World, id: &str, body: &Value) -> Answer {
     send_text(world, id, body.to_string()).await
 }
 
-async fn send_text(world: &World, id: &str, body: String) -> Seen {
+async fn send_text(world: &World, id: &str, body: String) -> Answer {
     let timestamp = (world.clock.now().as_micros() / 1_000_000).to_string();
     let secret = WebhookSecret::parse(WEBHOOK_SECRET).unwrap();
-    let request = World::request("POST", PATH)
-        .header("webhook-id", id)
-        .header("webhook-timestamp", &timestamp)
-        .header("webhook-signature", secret.sign(id, &timestamp, body.as_bytes()));
-    world.send(request.body(body.into()).unwrap()).await
+    let signature = secret.sign(id, &timestamp, body.as_bytes());
+    let headers = ["webhook-id", "webhook-timestamp", "webhook-signature"];
+    let headers: Vec<_> = headers.into_iter().zip([id, &timestamp, &signature]).collect();
+    world.ask("POST", PATH, &headers, body).await
 }
 
 fn authorised(payment_id: PaymentId) -> Value {
@@ -73,8 +72,8 @@ async fn an_unsigned_webhook_is_not_believed() {
     let (_, payment_id) = waiting(&world).await;
     let body = authorised(payment_id);
     world.guest("POST", PATH, body.clone()).await.expect_problem(401, "invalid_signature");
-    let other = World::request("POST", "/v1/webhooks/payments/stripe");
-    world.send(other.body("{}".into()).unwrap()).await.expect_problem(404, "not_found");
+    let other = world.guest("POST", "/v1/webhooks/payments/stripe", json!({})).await;
+    other.expect_problem(404, "not_found");
     let payment = world.read::<Payment>(&payment_id).await;
     assert_eq!(payment.status, payment::Status::ActionRequired);
 }
@@ -102,7 +101,7 @@ async fn a_type_that_we_do_not_know_is_noted() {
     ];
     for (index, body) in unknown.iter().enumerate() {
         let seen = send(&world, &format!("msg_{index}"), body).await.expect(204);
-        assert_eq!(seen.text, "");
+        assert_eq!(seen.raw, "");
     }
     world.guest("POST", PATH, unknown[0].clone()).await.expect_problem(401, "invalid_signature");
 }
@@ -123,7 +122,7 @@ async fn what_we_know_must_be_usable() {
         let body = json!({"type": "payment.authorised", "data": data});
         let seen = send(&world, &format!("msg_{index}"), &body).await;
         let seen = seen.expect_problem(422, "invalid_field");
-        assert_eq!(seen.body["errors"][0]["pointer"], pointer, "{}", seen.text);
+        assert_eq!(seen.body["errors"][0]["pointer"], pointer, "{}", seen.raw);
     }
     send(&world, "a", &json!({"data": {}})).await.expect_problem(422, "invalid_field");
     send_text(&world, "b", "{".to_owned()).await.expect_problem(400, "malformed_json");

@@ -2,11 +2,10 @@ use super::*;
 use crate::log::{
     CommitBody, Nonce, OutgoingRecord, Place,
     memory::{MemoryLog, RawRecord},
-    sample,
+    sample::{self, PLACE},
 };
 
 const SHARD: ShardId = ShardId::new(0);
-const PLACE: Place = Place { epoch: 0, claim: Nonce(1), seq: 1, index: 0, count: 1 };
 
 fn append(log: &MemoryLog, record: &OutgoingRecord) {
     log.append_raw(SHARD, RawRecord::of(record).unwrap()).unwrap();

@@ -3,17 +3,13 @@
 //! Such steps are made with payments that nobody can read: no read model is made of those, so that
 //! nothing but the processes minds.
 
-use std::sync::Arc;
-
-use bytes::Bytes;
 use domain::{
     id::StreamId,
     shard::{ShardId, shard_of},
 };
 use infra::{
-    clock::Clock,
     config,
-    log::{EventLog, kafka::KafkaLog},
+    log::{EventLog, kafka::KafkaLog, owner::Owner, sample},
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -23,16 +19,15 @@ use tests::{
         Stack,
         client::{Answer, send},
     },
-    writing::Writing,
 };
 use uuid::Uuid;
 
 use super::{
     CASES,
     sent::{draw, needed, nothing, object, runner, text},
-    tried::{Tried, assert_shows, parked_steps, settled},
+    tried::{Tried, assert_shows, parked_steps},
 };
-use crate::shop::{SETTLE_WAIT_MAX, product};
+use crate::shop::{SETTLE_WAIT_MAX, product, settled};
 
 const RETRY: &str = "POST /v1/admin/parked-steps/{id}/retry";
 const SKIP: &str = "POST /v1/admin/parked-steps/{id}/skip";
@@ -42,8 +37,7 @@ pub(super) async fn poison(stack: &Stack) -> Vec<Uuid> {
     let kafka = config::Kafka::plaintext(stack.bootstrap_servers(), stack.topic());
     let log = KafkaLog::connect(&kafka, stack.topic()).await.expect("the log");
     let (shard, mut orders) = (ShardId::new(0), Vec::new());
-    let mut writing = Writing::open(&log, shard).await.expect("the shard");
-    let mut seq = writing.last_seq(&log, shard).await.expect("a number");
+    let mut owner = Owner::claim(&log, shard).await.expect("the shard");
     while orders.len() < CASES {
         let order = Uuid::now_v7();
         let payment = Uuid::new_v5(&order, b"payment");
@@ -51,14 +45,12 @@ pub(super) async fn poison(stack: &Stack) -> Vec<Uuid> {
         if shard_of(&payment, log.shard_count()) != shard {
             continue;
         }
-        seq += 1;
-        let kind: Arc<str> = "tradewind.payment.requested.v1".into();
-        let data = Bytes::from(json!({"amount": "five dollars"}).to_string());
-        let now = Clock::System.now();
-        writing.append(payment, 1, seq, now, kind, data).await.expect("an event");
+        let data = json!({"amount": "five dollars"}).to_string();
+        let event = sample::stored(payment, 1, "tradewind.payment.requested.v1", data);
+        owner.commit(vec![event]).await.expect("an event");
         orders.push(order);
     }
-    writing.finish().await.expect("all of it");
+    owner.finish().await.expect("all of it");
     orders
 }
 
@@ -89,7 +81,7 @@ pub(super) async fn try_all(tried: &Tried<'_>, orders: &[Uuid]) {
             body = json!({"reason": "plain"});
             let _skipped = settle(tried, &step, "skip", Some(&body)).await.expect(202);
         }
-        let (order, _) = settled(&staff, &order_id.to_string()).await;
+        let order = settled(&staff, &order_id.to_string()).await;
         let reasons = json!([{"code": "step.skipped", "detail": body["reason"]}]);
         assert_shows(&order["reasons"], &reasons);
         if let Some(skipped) = skipped {

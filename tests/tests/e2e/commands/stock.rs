@@ -134,5 +134,6 @@ fn answer(line: &str) -> Answer {
         Some(position) => headers.insert("Tradewind-Position", header(position)),
         None => headers.insert("content-type", header("application/problem+json")),
     };
-    Answer { status: u16::try_from(status).expect("a status"), headers, body }
+    let status = u16::try_from(status).expect("a status");
+    Answer::new(status, headers, &body.to_string().into())
 }

@@ -6,14 +6,13 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use tests::{
     audit::{Commit, Observer, audit_with},
-    eventually::eventually,
     harness::{
         Stack,
         client::{Answer, Client, send},
     },
 };
 
-use crate::{shop::SETTLE_WAIT_MAX, values::verify};
+use crate::values::verify;
 
 /// Of the cases of each command at least one in so many is accepted: of what is refused nothing is proved.
 const ACCEPTED_ONE_IN: u32 = 3;
@@ -138,20 +137,6 @@ pub(super) async fn parked_steps(operator: &Client) -> Vec<Value> {
     let request = operator.command(Method::GET, "/v1/admin/parked-steps?limit=200");
     let listing = send(request).await.expect(200).body;
     listing["items"].as_array().cloned().expect("items")
-}
-
-/// The order once it has come to its end, and whether it was confirmed.
-pub(super) async fn settled(staff: &Client, order_id: &str) -> (Value, bool) {
-    let path = format!("/v1/orders/{order_id}");
-    eventually("the order is settled", SETTLE_WAIT_MAX, || async {
-        let order = staff.get(&path).await.body;
-        match order["status"].as_str() {
-            Some("confirmed") => Ok((order, true)),
-            Some("rejected") => Ok((order, false)),
-            _ => Err(order),
-        }
-    })
-    .await
 }
 
 /// All that was sent is there under the same names. What was sent as null is null or absent.

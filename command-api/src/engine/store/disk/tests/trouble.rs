@@ -11,8 +11,7 @@ use super::{
 };
 
 fn unread_event(event_type: &str, value: &[u8]) -> Arc<UnreadEvent> {
-    let place = log::Place { epoch: 0, claim: Nonce(1), seq: 1, index: 0, count: 1 };
-    let mut record = log::sample::event(place, 1);
+    let mut record = log::sample::event(log::sample::PLACE, 1);
     (record.event_type, record.value) = (event_type.into(), value.to_vec().into());
     UnreadEvent::of(&record)
 }
