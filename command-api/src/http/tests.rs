@@ -23,8 +23,9 @@ use crate::testing::World;
 async fn the_contract_is_written_down() {
     let mut contract = World::start().guest("GET", "/openapi.json", json!(null)).await.expect(200);
     assert_eq!(docs::unbounded(&contract.body), [""; 0]);
-    contract.body["info"]["version"] = json!("[version]");
+    contract.body["info"]["version"] = json!("0.0.0");
     let released = docs::released(serde_json::from_value(contract.body).unwrap());
-    contract.body = serde_json::to_value(released).unwrap();
-    insta::assert_json_snapshot!(contract.body);
+    let released = serde_json::to_value(released).unwrap();
+    let json = serde_json::to_string_pretty(&released).unwrap() + "\n";
+    expect_test::expect_file!["../../openapi.json"].assert_eq(&json);
 }

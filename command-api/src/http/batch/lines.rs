@@ -10,6 +10,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use infra::http::{extract::is_stalled, problem::Problem};
 use tokio::time::Instant;
+use tokio_util::codec::{AnyDelimiterCodec, Decoder};
 
 /// A client that sends nothing for so long is gone; its batch ends.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
@@ -29,10 +30,7 @@ pub(super) struct Lines {
     /// What is left of them.
     bounds: Bounds,
     buffer: BytesMut,
-    /// Bytes at the start of the buffer that hold no end of line.
-    searched: usize,
-    /// The line under way is too long and was told so; its rest is thrown away.
-    skipping: bool,
+    codec: AnyDelimiterCodec,
     ended: bool,
 }
 
@@ -53,8 +51,11 @@ impl Lines {
             body: body.into_data_stream(),
             bounds,
             buffer: BytesMut::new(),
-            searched: 0,
-            skipping: false,
+            codec: AnyDelimiterCodec::new_with_max_length(
+                b"\n".to_vec(),
+                Vec::new(),
+                bounds.line_bytes_max,
+            ),
             ended: false,
         }
     }
@@ -92,50 +93,25 @@ impl Lines {
 
     fn buffered(&mut self) -> Option<Read> {
         loop {
-            let rest = self.buffer.get(self.searched..).unwrap_or_default();
-            let Some(length) = rest.iter().position(|&byte| byte == b'\n') else {
-                return self.unfinished();
+            let line = if self.ended {
+                // The last line may end without an end of line.
+                self.codec.decode_eof(&mut self.buffer)
+            } else {
+                self.codec.decode(&mut self.buffer)
             };
-            let line = self.buffer.split_to(self.searched + length + 1);
-            self.searched = 0;
-            let skipped = std::mem::take(&mut self.skipping);
-            let line = line.freeze();
-            let line = line.slice(..line.len() - 1);
-            if skipped {
-                continue;
-            }
-            if line.iter().all(u8::is_ascii_whitespace) {
-                match self.bounds.blank_max.checked_sub(1) {
-                    Some(left) => self.bounds.blank_max = left,
-                    None => return Some(Read::Broken(too_large("blank lines"))),
+            match line {
+                Ok(Some(line)) if line.iter().all(u8::is_ascii_whitespace) => {
+                    match self.bounds.blank_max.checked_sub(1) {
+                        Some(left) => self.bounds.blank_max = left,
+                        None => return Some(Read::Broken(too_large("blank lines"))),
+                    }
                 }
-                continue;
+                Ok(Some(line)) => return Some(Read::Line(line)),
+                Ok(None) => return None,
+                // It reads from memory, so nothing else can be wrong. The line's rest is thrown away.
+                Err(_too_long) => return Some(Read::TooLong),
             }
-            return Some(self.whole(line));
         }
-    }
-
-    /// The buffer holds no end of line.
-    fn unfinished(&mut self) -> Option<Read> {
-        self.searched = self.buffer.len();
-        if self.ended {
-            // The last line may end without an end of line.
-            let line = self.buffer.split().freeze();
-            self.searched = 0;
-            let blank = line.iter().all(u8::is_ascii_whitespace);
-            return (!blank && !self.skipping).then(|| self.whole(line));
-        }
-        if self.buffer.len() <= self.bounds.line_bytes_max {
-            return None;
-        }
-        self.buffer.clear();
-        self.searched = 0;
-        let told = std::mem::replace(&mut self.skipping, true);
-        (!told).then_some(Read::TooLong)
-    }
-
-    fn whole(&self, line: Bytes) -> Read {
-        if line.len() > self.bounds.line_bytes_max { Read::TooLong } else { Read::Line(line) }
     }
 }
 
