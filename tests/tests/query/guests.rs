@@ -2,7 +2,7 @@
 
 use domain::{
     Event,
-    api_key::Role,
+    api_key::{ApiKeyId, Role},
     cart,
     id::{CartId, OrderId},
     money::Currency,
