@@ -89,20 +89,23 @@ pub fn check_config(effective: &Effective) {
 /// If the projector refuses, or does not answer for a long time.
 pub fn ask<'a>(settings: &'a Asking, ask: &'a Ask) -> BoxFuture<'a, anyhow::Result<Outcome>> {
     async move {
-    let client = Client::new(settings.client.clone())?;
-    match ask {
-        Ask::Rebuild { name, options, json } => jobs::rebuild(&client, name, *options, *json).await,
-        Ask::Verify { which: Which { name, version, json }, sample } => {
-            jobs::verify(&client, name, *version, *sample, *json).await
+        let client = Client::new(settings.client.clone())?;
+        match ask {
+            Ask::Rebuild { name, options, json } => {
+                jobs::rebuild(&client, name, *options, *json).await
+            }
+            Ask::Verify { which: Which { name, version, json }, sample } => {
+                jobs::verify(&client, name, *version, *sample, *json).await
+            }
+            Ask::Pause(which) => act(&client, "pause", which).await,
+            Ask::Resume(which) => act(&client, "resume", which).await,
+            Ask::Switch(which) => act(&client, "switch", which).await,
+            Ask::Rollback { name, json } => {
+                let which = Which { name: name.clone(), version: None, json: *json };
+                act(&client, "rollback", &which).await
+            }
+            Ask::Drop(which) => act(&client, "drop", which).await,
         }
-        Ask::Pause(which) => act(&client, "pause", which).await,
-        Ask::Resume(which) => act(&client, "resume", which).await,
-        Ask::Switch(which) => act(&client, "switch", which).await,
-        Ask::Rollback { name, json } => {
-            let which = Which { name: name.clone(), version: None, json: *json };
-            act(&client, "rollback", &which).await
-        }
-        Ask::Drop(which) => act(&client, "drop", which).await,
     }
     .boxed()
 }

@@ -55,6 +55,8 @@ struct Temper {
     /// in a world that has changed.
     deliver: u32,
     report: u32,
+    /// Hears of everything far later than the others, of whoever took its place, too.
+    slow: Option<usize>,
 }
 
 impl Chance {
@@ -150,15 +152,17 @@ impl Chance {
         let mut up_to = |count: usize| self.random.random_range(0..count) + 1;
         let mut offer = |weight, turn| offers.add(weight, Action::Turn { node, turn });
         let reports = process.writer.as_ref().map_or(0, |writer| writer.reports.len());
+        let Temper { report, view, .. } = self.temper;
+        let (report, view) = if self.temper.slow == Some(node) { (1, 1) } else { (report, view) };
         if reports > 0 {
-            offer(self.temper.report, Turn::Reports { count: up_to(reports) });
+            offer(report, Turn::Reports { count: up_to(reports) });
         }
         let readable = process.readable(&world.outside.partition);
         if readable > 0 {
             offer(12, Turn::Chunk { count: up_to(readable) });
         }
         if process.learns(world.outside.role_of(node)) {
-            offer(self.temper.view, Turn::View);
+            offer(view, Turn::View);
         }
         if !process.requests.is_empty() {
             offer(12, Turn::Requests { count: up_to(process.requests.len()) });
@@ -256,6 +260,7 @@ impl Temper {
         let view = *pick(random, &[1, 6, 12]);
         let submit = *pick(random, &[4, 8, 16]);
         let pass = *pick(random, &[4, 8, 16]);
+        let slow = random.random_bool(0.4).then(|| random.random_range(0..2));
         Self {
             submit,
             read,
@@ -275,6 +280,7 @@ impl Temper {
             leaps_max,
             deliver,
             report,
+            slow,
         }
     }
 }

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::overload::{Gated, LIMITS, SHARE, SOON, codes};
-use crate::testing::{Seen, World, checkout};
+use crate::testing::{Answer, World, checkout};
 
 /// It does not answer while its gate is shut.
 const SLOW: ShardId = ShardId::new(0);
@@ -32,7 +32,7 @@ fn carts(world: &World) -> impl Iterator<Item = CartId> {
     ids.filter(move |id| shard(id.stream()) != SLOW && shard(id.order_id().stream()) == SLOW)
 }
 
-async fn publish(world: &World, id: ProductId) -> Seen {
+async fn publish(world: &World, id: ProductId) -> Answer {
     world.staff("POST", &format!("/v1/products/{id}/publish"), json!({})).await
 }
 
@@ -43,7 +43,7 @@ async fn fill(world: &World, id: CartId, sku: &str) {
     world.staff("POST", "/v1/carts", body).await.expect(201);
 }
 
-async fn check_out(world: &World, key: &str, id: CartId) -> Seen {
+async fn check_out(world: &World, key: &str, id: CartId) -> Answer {
     world.keyed(key, "POST", &format!("/v1/carts/{id}/checkout"), checkout("tok_ok")).await
 }
 
@@ -92,7 +92,7 @@ async fn a_checkout_whose_time_is_over_is_completed_by_a_retry() {
     let order_id: OrderId = done.body["order_id"].as_str().unwrap().parse().unwrap();
     assert!(world.read::<Order>(&order_id).await.placed.is_some());
     let again = check_out(&world, "k", cart).await.expect(202);
-    assert_eq!(again.text, done.text);
+    assert_eq!(again.raw, done.raw);
     // The answer says where the order is, also to whoever finds the cart checked out.
     let other = check_out(&world, "l", cart).await.expect(202);
     assert_eq!(other.body["events"], json!([]));
