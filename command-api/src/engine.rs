@@ -14,6 +14,7 @@
 mod admission;
 mod ask;
 mod batch;
+mod cluster;
 mod dedup;
 // Public with `step`: the simulator is another shell around the same machine.
 pub mod effect;
@@ -24,11 +25,13 @@ mod listener;
 mod outcome;
 pub mod ownership;
 mod precondition;
+mod question;
 mod reactions;
 mod refold;
 mod request;
 mod saver;
 mod shard;
+mod snapshot;
 mod snapshots;
 mod status;
 pub mod step;
@@ -52,7 +55,7 @@ use futures_util::future::{join_all, try_join_all};
 use infra::{
     clock::Clock,
     log::{EventLog, Offset},
-    membership::{Member, View},
+    membership::Member,
     position::Position,
 };
 use tokio::{
@@ -62,18 +65,18 @@ use tokio::{
 
 use admission::Admission;
 pub(crate) use admission::{patiently, until_room};
-pub use ask::{Answered, Ask};
-use forward::{NoPeers, Peers};
+pub use cluster::{Cluster, Node};
 pub use listener::{Emitted, Listening};
 pub use outcome::{EventRef, Outcome};
 pub use precondition::Precondition;
+pub use question::{Answered, Ask};
 pub(crate) use reactions::Reactions;
 pub use request::{Answer, Consistency, Found, ReadError, Shown, Submission, SubmitError};
 pub use shard::{Shard, ShardError};
+pub use snapshot::Snapshot;
 pub use snapshots::{Depot, DepotError};
 pub use status::{Phase, ShardStatus, ShardView};
 pub use store::Stores;
-pub use streams::Snapshot;
 
 /// Requests that wait before a shard; beyond it callers are told [`SubmitError::Busy`] at once.
 const REQUESTS_WAITING_MAX: usize = 4_096;
@@ -81,39 +84,13 @@ const REQUESTS_WAITING_MAX: usize = 4_096;
 /// What the names of process managers begin with, as actors.
 pub const PROCESS_ACTORS: &str = "process:";
 
-/// Who this node is, as its claims tell.
-#[derive(Clone, Debug)]
-pub struct Node {
-    pub name: String,
-    pub url: String,
-}
-
-/// The nodes that share the shards, and how to ask them.
-#[derive(Clone)]
-pub struct Cluster {
-    pub view: watch::Receiver<View>,
-    pub peers: Arc<dyn Peers>,
-    /// Nodes beside its owner that follow a shard.
-    pub standby_replicas: usize,
-}
-
-impl Cluster {
-    /// Of this node only.
-    #[must_use]
-    pub fn alone(node: &Node) -> Self {
-        let (_never_changes, view) = watch::channel(View::alone(&node.name, &node.url));
-        Self { view, peers: Arc::new(NoPeers), standby_replicas: 0 }
-    }
-}
-
 /// The handle: cheap to clone, hides the channels and where a shard is served.
 #[derive(Clone)]
 pub struct Engine {
     shards: Arc<[Handle]>,
     node: Arc<str>,
     cluster: Cluster,
-    /// Of who must not take all there is.
-    admission: Option<Admission>,
+    admission: Admission,
 }
 
 struct Handle {
@@ -143,7 +120,13 @@ impl Engine {
             })
             .unzip::<_, _, Vec<_>, Vec<_>>();
         let (handles, node) = (handles.into(), node.name.as_str().into());
-        (Self { shards: handles, node, cluster, admission: None }, shards)
+        (Self { shards: handles, node, cluster, admission: Admission::default() }, shards)
+    }
+
+    /// This engine for clients and other nodes: so many of their requests may wait for its shards.
+    #[must_use]
+    pub fn admitting(&self, requests_max: usize) -> Self {
+        Self { admission: Admission::of(requests_max, self.shards.len()), ..self.clone() }
     }
 
     /// Decides a command, here or where its shard is served, and waits until its outcome is
@@ -175,7 +158,7 @@ impl Engine {
         let told = told.map(|stream| (self.shard_of(stream), 1));
         let wanted: Vec<_> = [self.wanted(&ask)].into_iter().chain(told).collect();
         let answered = until_room(|| async {
-            let _places = self.enter(&wanted).await?;
+            let _places = self.admission.enter(&wanted).await?;
             self.ask_owner(&ask, deadline).await
         });
         match answered.await? {
@@ -220,7 +203,7 @@ impl Engine {
     ) -> Result<(Snapshot<Arc<A>>, Position), ReadError> {
         let shard = self.shard_of(stream);
         // Who shows one thing to many must not keep them waiting for room.
-        let _place = self.try_enter(shard)?;
+        let _place = self.admission.try_enter(shard)?;
         let shown = self.read_shard(shard, vec![stream.clone()], consistency).await?;
         let snapshot = shown.snapshots.first().ok_or(ReadError::NotServed)?;
         Ok((snapshot.of().ok_or(ReadError::WrongStream)?, shown.at))
@@ -242,7 +225,7 @@ impl Engine {
         let wanted: Vec<_> =
             by_shard.iter().map(|(shard, streams)| (*shard, streams.len())).collect();
         until_room(|| async {
-            let _places = self.enter(&wanted).await?;
+            let _places = self.admission.enter(&wanted).await?;
             let rounds = by_shard.iter().map(|(shard, streams)| async move {
                 let shown = self.read_shard(*shard, streams.clone(), consistency).await?;
                 Ok::<_, ReadError>(streams.iter().cloned().zip(shown.snapshots))
@@ -273,7 +256,7 @@ impl Engine {
     /// When the shard is not served.
     pub async fn knows(&self, stream: &StreamId, command_id: CommandId) -> Result<bool, ReadError> {
         let ask = Ask::Knows { shard: self.shard_of(stream), command_id };
-        let _place = self.enter(&[self.wanted(&ask)]).await?;
+        let _place = self.admission.enter(&[self.wanted(&ask)]).await?;
         match self.ask_owner(&ask, Instant::now() + READ_WAIT_MAX).await? {
             Answered::Known(known) => Ok(known),
             Answered::Submitted(_) | Answered::Shown(_) => Err(ReadError::NotServed),

@@ -10,6 +10,7 @@ mod api_keys;
 mod batch;
 mod carts;
 mod directory;
+mod engine_slot;
 mod incoming;
 mod open_checkouts;
 mod parked_steps;
@@ -38,7 +39,8 @@ use infra::{
 };
 use utoipa_axum::router::OpenApiRouter;
 
-pub use state::{AppState, EngineSlot, Ingredients};
+pub use engine_slot::EngineSlot;
+pub use state::{AppState, Ingredients};
 
 const ABOUT: About = About {
     title: "Tradewind command API",

@@ -18,8 +18,8 @@ use crate::{
 pub use command::*;
 pub use decide::{GUEST_IDLE_MAX, GUEST_KEPT, IDLE_MAX};
 pub use event::*;
-pub use line::{GUEST_QUANTITY_MAX, LINE_AMOUNT_MAX, LINES_BYTES_MAX, LINES_MAX, QUANTITY_MAX};
-pub use rejection::Rejection;
+pub use line::{GUEST_QUANTITY_MAX, LINES_BYTES_MAX, QUANTITY_MAX};
+pub use rejection::{LINE_AMOUNT_MAX, LINES_MAX, Rejection};
 pub use state::*;
 
 impl Aggregate for Cart {

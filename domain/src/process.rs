@@ -12,9 +12,8 @@ mod tests;
 use crate::{aggregate::Aggregate, id::StreamId, shard::ShardId};
 
 pub use command::*;
-pub use decide::OPEN_MAX;
 pub use event::*;
-pub use rejection::Rejection;
+pub use rejection::{OPEN_MAX, Rejection};
 pub use state::*;
 
 impl Aggregate for Process {

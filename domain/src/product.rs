@@ -16,9 +16,8 @@ use crate::{
 
 pub use attribute::{Attribute, InvalidNumber, Number};
 pub use command::*;
-pub use decide::DETAILS_BYTES_MAX;
 pub use event::*;
-pub use rejection::Rejection;
+pub use rejection::{DETAILS_BYTES_MAX, Rejection};
 pub use state::*;
 
 impl Aggregate for Product {

@@ -16,7 +16,7 @@ use crate::{
 pub use command::*;
 pub use decide::*;
 pub use event::*;
-pub use rejection::Rejection;
+pub use rejection::{HOLDS_MAX, ON_HAND_MAX, Rejection};
 pub use state::*;
 
 impl Aggregate for Stock {

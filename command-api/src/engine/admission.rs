@@ -26,7 +26,7 @@ use tokio::{
     time::{Instant, sleep, timeout_at},
 };
 
-use super::{Engine, SubmitError, events::ShardCrowded};
+use super::{SubmitError, events::ShardCrowded};
 
 /// How long who is patient waits until it asks another node again that has no room.
 const BUSY_WAIT: Duration = Duration::from_millis(50);
@@ -65,62 +65,12 @@ where
     }
 }
 
-impl Engine {
-    /// This engine for clients and other nodes: so many of their requests may wait for its shards.
-    #[must_use]
-    pub fn admitting(&self, requests_max: usize) -> Self {
-        let share = (requests_max / self.shards.len().max(1)).max(1);
-        let crowds = self.shards.iter().map(|_| Crowd::default()).collect();
-        Self { admission: Some(Admission { share, crowds }), ..self.clone() }
-    }
+/// Counts who waits, unless everybody may. Cheap to clone.
+#[derive(Clone, Default)]
+pub(super) struct Admission(Option<Shares>);
 
-    /// Places in all of these shards, or in none: nobody holds room in one while waiting for another.
-    ///
-    /// Whoever comes while there is room gets it, however much it needs: so what is heavier than a
-    /// share is served too, and a shard's share is exceeded by one request at most.
-    ///
-    /// # Errors
-    /// [`SubmitError::Busy`]: the share of one of them is taken.
-    pub(super) async fn enter(
-        &self,
-        wanted: &[(ShardId, usize)],
-    ) -> Result<Vec<Place>, SubmitError> {
-        let Some(admission) = &self.admission else { return Ok(Vec::new()) };
-        let mut told_of = None;
-        loop {
-            let full = match admission.take_all(wanted) {
-                Ok(places) => {
-                    // There may be room for more than one.
-                    admission.pass_on(told_of);
-                    return Ok(places);
-                }
-                Err(Full(shard)) => shard,
-            };
-            if told_of != Some(full) {
-                admission.pass_on(told_of);
-            }
-            let Some(request) = patient_request() else { return Err(busy(full)) };
-            let left = admission.crowd(full).left.notified();
-            if timeout_at(request.deadline, left).await.is_err() {
-                return Err(busy(full));
-            }
-            told_of = Some(full);
-        }
-    }
-
-    /// [`Engine::enter`] without waiting, whoever asks.
-    ///
-    /// # Errors
-    /// As there.
-    pub(super) fn try_enter(&self, shard: ShardId) -> Result<Vec<Place>, SubmitError> {
-        let Some(admission) = &self.admission else { return Ok(Vec::new()) };
-        admission.take_all(&[(shard, 1)]).map_err(|Full(shard)| busy(shard))
-    }
-}
-
-/// Counts who waits. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Admission {
+struct Shares {
     share: usize,
     /// By shard.
     crowds: Arc<[Crowd]>,
@@ -136,7 +86,7 @@ struct Crowd {
 
 /// Somebody waits for a shard; dropping it makes room.
 pub(super) struct Place {
-    admission: Admission,
+    shares: Shares,
     shard: ShardId,
     weight: usize,
 }
@@ -144,6 +94,57 @@ pub(super) struct Place {
 struct Full(ShardId);
 
 impl Admission {
+    /// So many requests may wait for so many shards.
+    pub(super) fn of(requests_max: usize, shards: usize) -> Self {
+        let share = (requests_max / shards.max(1)).max(1);
+        Self(Some(Shares { share, crowds: (0..shards).map(|_| Crowd::default()).collect() }))
+    }
+
+    /// Places in all of these shards, or in none: nobody holds room in one while waiting for another.
+    ///
+    /// Whoever comes while there is room gets it, however much it needs: so what is heavier than a
+    /// share is served too, and a shard's share is exceeded by one request at most.
+    ///
+    /// # Errors
+    /// [`SubmitError::Busy`]: the share of one of them is taken.
+    pub(super) async fn enter(
+        &self,
+        wanted: &[(ShardId, usize)],
+    ) -> Result<Vec<Place>, SubmitError> {
+        let Some(shares) = &self.0 else { return Ok(Vec::new()) };
+        let mut told_of = None;
+        loop {
+            let full = match shares.take_all(wanted) {
+                Ok(places) => {
+                    // There may be room for more than one.
+                    shares.pass_on(told_of);
+                    return Ok(places);
+                }
+                Err(Full(shard)) => shard,
+            };
+            if told_of != Some(full) {
+                shares.pass_on(told_of);
+            }
+            let Some(request) = patient_request() else { return Err(busy(full)) };
+            let left = shares.crowd(full).left.notified();
+            if timeout_at(request.deadline, left).await.is_err() {
+                return Err(busy(full));
+            }
+            told_of = Some(full);
+        }
+    }
+
+    /// [`Admission::enter`] without waiting, whoever asks.
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) fn try_enter(&self, shard: ShardId) -> Result<Vec<Place>, SubmitError> {
+        let Some(shares) = &self.0 else { return Ok(Vec::new()) };
+        shares.take_all(&[(shard, 1)]).map_err(|Full(shard)| busy(shard))
+    }
+}
+
+impl Shares {
     fn take_all(&self, wanted: &[(ShardId, usize)]) -> Result<Vec<Place>, Full> {
         wanted.iter().map(|(shard, weight)| self.take(*shard, *weight)).collect()
     }
@@ -156,7 +157,7 @@ impl Admission {
         let taken = &self.crowd(shard).weight;
         let taken = taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
         taken.map_err(|_full| Full(shard))?;
-        Ok(Place { admission: self.clone(), shard, weight })
+        Ok(Place { shares: self.clone(), shard, weight })
     }
 
     /// Wakes the next one who waits for a shard about whose room this one was told.
@@ -174,7 +175,7 @@ impl Admission {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let crowd = self.admission.crowd(self.shard);
+        let crowd = self.shares.crowd(self.shard);
         crowd.weight.fetch_sub(self.weight, Ordering::Relaxed);
         crowd.left.notify_one();
     }

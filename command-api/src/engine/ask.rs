@@ -8,23 +8,19 @@ use std::{
     time::Duration,
 };
 
-use domain::{
-    id::{CommandId, StreamId},
-    shard::ShardId,
-};
+use domain::shard::ShardId;
 use infra::{
     membership::{Member, View},
     retry::Policy,
     telemetry::emit,
 };
-use serde::Serialize;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::{Instant, timeout_at},
 };
 
 use super::{
-    Answer, Consistency, Engine, Shown, Submission, SubmitError,
+    Answered, Ask, Engine, SubmitError,
     events::Forwarded,
     forward::{PeerError, left},
     shard,
@@ -37,65 +33,13 @@ pub(super) const OWNER_SOUGHT: Policy = Policy {
     wait_max: Duration::from_millis(100),
 };
 
-/// What is asked of a shard's owner, be it this node or another one. It can be asked again.
-#[derive(Clone, Debug)]
-pub enum Ask {
-    Submit(Arc<Submission>),
-    /// All of one shard.
-    Read {
-        shard: ShardId,
-        streams: Vec<StreamId>,
-        consistency: Consistency,
-    },
-    Knows {
-        shard: ShardId,
-        command_id: CommandId,
-    },
-}
-
-impl Ask {
-    /// What metrics call it.
-    const fn name(&self) -> &'static str {
-        match self {
-            Self::Submit(_) => "submit",
-            Self::Read { .. } => "read",
-            Self::Knows { .. } => "knows",
-        }
-    }
-
-    /// The stream of a command that is answered when the process managers are done with what came of it.
-    fn awaits_reactions(&self) -> Option<&StreamId> {
-        match self {
-            Self::Submit(submission) => submission.awaits_reactions.then_some(&submission.stream),
-            Self::Read { .. } | Self::Knows { .. } => None,
-        }
-    }
-
-    /// One that asks for five hundred streams at once is as much work as many that ask for one.
-    fn weight(&self) -> usize {
-        match self {
-            Self::Submit(_) | Self::Knows { .. } => 1,
-            Self::Read { streams, .. } => streams.len(),
-        }
-    }
-}
-
-/// What an [`Ask`] is answered with, each by its own kind.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(untagged)]
-pub enum Answered {
-    Submitted(Answer),
-    Shown(Shown),
-    Known(bool),
-}
-
 impl Engine {
     /// Whatever another node asks of this one.
     ///
     /// # Errors
     /// As [`Engine::ask_here`]; [`SubmitError::Busy`] as for a client.
     pub async fn answer(&self, ask: Ask, wait: Duration) -> Result<Answered, SubmitError> {
-        let _place = self.enter(&[self.wanted(&ask)]).await?;
+        let _place = self.admission.enter(&[self.wanted(&ask)]).await?;
         self.ask_here(ask, Instant::now() + wait).await
     }
 

@@ -9,13 +9,9 @@
 use std::{sync::Arc, time::Duration};
 
 use domain::{id::CommandId, timestamp::Timestamp};
-use infra::log::{Offset, record::RequestHash};
 use rustc_hash::FxHashMap;
 
-use super::{
-    Outcome,
-    store::{Remembered, StateStore, StoreError, Unreadable},
-};
+use super::store::{Known, Remembered, StateStore, StoreError, Unreadable};
 
 /// How long an outcome is kept: the promise made for Idempotency-Key.
 pub(super) const KEPT: Duration = Duration::from_hours(24);
@@ -35,14 +31,6 @@ pub(super) struct Dedup {
     failure: Option<StoreError>,
     /// What was found not to be decodable and is not told yet.
     unreadable: Vec<Unreadable>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Known {
-    pub(super) request_hash: RequestHash,
-    pub(super) outcome: Outcome,
-    pub(super) next_offset: Offset,
-    pub(super) recorded_at: Timestamp,
 }
 
 impl Known {
@@ -159,11 +147,14 @@ impl Dedup {
 
 #[cfg(test)]
 mod tests {
-    use infra::log::Checkpoint;
+    use infra::log::{Checkpoint, RequestHash};
     use uuid::Uuid;
 
     use super::{
-        super::store::{Batch, MemoryStore},
+        super::{
+            Outcome,
+            store::{Batch, MemoryStore},
+        },
         *,
     };
 

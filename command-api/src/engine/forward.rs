@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use axum::http::{StatusCode, header::CONTENT_TYPE};
 use bytes::Bytes;
-use domain::{capability::capabilities, id::CommandId};
+use domain::id::CommandId;
 use infra::{
     http::trace::TRACEPARENT,
     log::BoxError,
@@ -20,7 +20,11 @@ use infra::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::time::Instant;
 
-use super::{Answered, Ask, Consistency, ShardStatus, SubmitError};
+use super::{
+    question::{Answered, Ask},
+    request::{Consistency, SubmitError},
+    status::ShardStatus,
+};
 use under_way::UnderWay;
 
 /// A node that does not take the connection within this is taken for gone.
@@ -62,19 +66,6 @@ pub enum PeerError {
     /// It is not known whether the node was reached.
     #[error("the node does not answer")]
     Unreachable(#[source] BoxError),
-}
-
-impl Ask {
-    /// Whether the node runs a release that can read it.
-    pub(super) fn is_known_to(&self, peer: &Member) -> bool {
-        match self {
-            Self::Submit(submission) => {
-                peer.commands == *capabilities()
-                    || peer.commands.is_superset(&submission.command.needs())
-            }
-            Self::Read { .. } | Self::Knows { .. } => true,
-        }
-    }
 }
 
 pub(super) fn left(deadline: Instant) -> Duration {

@@ -288,12 +288,12 @@ mod tests {
     #[tokio::test]
     async fn who_waits_goes_on_with_the_next_follower() {
         let (reactions, one) = (Reactions::default(), stream(1));
-        let first = following(&reactions, &[one.clone()]);
+        let first = following(&reactions, std::slice::from_ref(&one));
         let mut waiting = pin!(reactions.wait(&one, 11));
         assert!(poll!(&mut waiting).is_pending());
         drop(first);
         assert!(poll!(pin!(reactions.wait(&one, 5))).is_pending(), "nobody knows");
-        let second = following(&reactions, &[one.clone()]);
+        let second = following(&reactions, std::slice::from_ref(&one));
         assert!(poll!(&mut waiting).is_pending(), "it is done again");
         second.finish(&one, 10);
         assert!(poll!(&mut waiting).is_ready());
@@ -302,7 +302,7 @@ mod tests {
     #[tokio::test]
     async fn who_gives_up_leaves_nothing_behind() {
         let (reactions, one) = (Reactions::default(), stream(1));
-        let _following = following(&reactions, &[one.clone()]);
+        let _following = following(&reactions, std::slice::from_ref(&one));
         for until in [11, 20] {
             let mut waiting = Box::pin(reactions.wait(&one, until));
             assert!(poll!(&mut waiting).is_pending());

@@ -2,7 +2,9 @@
 //! machine and runs its effects in order. It decides nothing.
 
 mod effects;
+mod failures;
 mod log;
+mod reports;
 mod requests;
 mod stored;
 
@@ -23,19 +25,19 @@ use tokio::{
 };
 
 use super::{
-    Cluster, Node, ShardStatus,
+    cluster::{Cluster, Node},
     effect::{Effect, Input, RequestId, Role},
     events::{CacheAsked, PhaseChanged, RecordsRead, RoleChanged, Ticked},
     listener::Listener,
     saver::Saver,
     snapshots::Uploader,
-    status::Phase,
+    status::{Phase, ShardStatus},
     step::Machine,
     store::{MemoryStore, Stores},
 };
+use failures::Failures;
 use log::{Reading, Writer};
 pub(super) use requests::{Reply, Request};
-use stored::Failures;
 
 /// Inputs taken in one go before a group is sent.
 const BURST_MAX: usize = 512;

@@ -16,6 +16,7 @@ mod follow;
 #[cfg(feature = "simulation")]
 mod mistaken;
 mod read;
+mod reading;
 mod report;
 mod save;
 mod send;
@@ -44,14 +45,15 @@ use rustc_hash::FxHashMap;
 use super::{
     Answer, Outcome, Submission, SubmitError,
     batch::Batch,
-    dedup::{Dedup, Known},
+    dedup::Dedup,
     effect::{Effect, Input, RequestId, Role, TakeOverReason},
+    snapshot::Snapshot,
     status::{Phase, ShardStatus},
-    store::{StateStore, StoreError},
-    streams::{NoState, Snapshot, Streams},
+    store::{Known, StateStore, StoreError},
+    streams::{NoState, Streams},
 };
 use claims::Claims;
-use follow::Reading;
+use reading::Reading;
 
 /// Commands without an outcome; beyond it new ones are told [`SubmitError::Busy`].
 const COMMANDS_PENDING_MAX: usize = 10_000;

@@ -15,33 +15,20 @@ mod tests;
 
 use std::sync::Arc;
 
-use domain::{Event, Listed, State, envelope::Revision, id::StreamId, timestamp::Timestamp};
+use domain::{Event, State, envelope::Revision, id::StreamId, timestamp::Timestamp};
 use rustc_hash::{FxHashMap, FxHashSet};
-use serde::{Deserialize, Serialize};
 
 pub(super) use cache::Lookups;
 
-use super::store::{
-    ChangedState, Deadline, StateStore, StoreError, StoredState, Unread, UnreadEvent, Unreadable,
+use super::{
+    snapshot::Snapshot,
+    store::{
+        ChangedState, Deadline, StateStore, StoreError, StoredState, Unread, UnreadEvent,
+        Unreadable,
+    },
 };
 use cache::{Cache, STATE_BYTES};
 use deadlines::Deadlines;
-
-/// A stream's state at a revision: of any aggregate, or of a certain one. Clones share the state.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Snapshot<S = State> {
-    pub state: S,
-    pub revision: Revision,
-}
-
-impl Snapshot {
-    /// As that of a certain aggregate; `None` if it is another's.
-    #[must_use]
-    pub fn of<A: Listed>(&self) -> Option<Snapshot<Arc<A>>> {
-        let state = Arc::clone(A::of(&self.state)?);
-        Some(Snapshot { state, revision: self.revision })
-    }
-}
 
 /// Why there is no state of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,7 +16,7 @@ use infra::auth::{Found, Inquiry, KeyDirectory, KeyRecord, Unavailable};
 use secrecy::SecretString;
 use tokio::time::Instant;
 
-use super::state::EngineSlot;
+use super::engine_slot::EngineSlot;
 use crate::engine::{Consistency, Engine, ReadError, until_room};
 use proofs::Proofs;
 

@@ -1,10 +1,6 @@
 //! What handlers work with, and the one way to hand a command to the engine.
 
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use axum::{extract::FromRef, http::StatusCode};
 use domain::{
@@ -16,41 +12,16 @@ use infra::{auth::Authenticator, clock::Clock, http::problem::Problem, membershi
 use secrecy::SecretString;
 use tokio::time::Instant;
 
-use super::{directory::EngineDirectory, open_checkouts::OpenCheckouts};
+use super::{directory::EngineDirectory, engine_slot::EngineSlot, open_checkouts::OpenCheckouts};
 use crate::{
     engine::{
-        Answer, Answered, Ask, Consistency, Engine, Found, ReadError, Snapshot, Submission,
-        SubmitError,
+        Answer, Answered, Ask, Consistency, Found, ReadError, Snapshot, Submission, SubmitError,
     },
     payment::{Desk, WebhookSecret},
 };
 
 /// How long a glance may take: less than what it spares.
 const GLANCE_WAIT_MAX: Duration = Duration::from_millis(50);
-
-/// The engine, once the log has been reached. Until then every command is a 503.
-#[derive(Clone, Default)]
-pub struct EngineSlot(Arc<OnceLock<Engine>>);
-
-impl EngineSlot {
-    /// Opens the doors. Only the first engine counts, which should be one that [`Engine::admitting`] made.
-    pub fn fill(&self, engine: Engine) {
-        self.0.get_or_init(|| engine);
-    }
-
-    /// [`Engine::handed_over`], if there is an engine.
-    pub async fn handed_over(&self) {
-        if let Some(engine) = self.0.get() {
-            engine.handed_over().await;
-        }
-    }
-
-    pub(super) fn get(&self) -> Result<&Engine, Problem> {
-        self.0.get().ok_or_else(|| {
-            Problem::unavailable("log_unavailable", "the event log cannot be reached yet")
-        })
-    }
-}
 
 /// Cheap to clone.
 #[derive(Clone)]

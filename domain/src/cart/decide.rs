@@ -4,10 +4,7 @@ use std::time::Duration;
 
 use crate::{
     aggregate::Decide,
-    cart::{
-        Adjustment, Cart, Command, Event, Line, NewLine, Rejection, Status,
-        line::{self, LINES_MAX},
-    },
+    cart::{Adjustment, Cart, Command, Event, LINES_MAX, Line, NewLine, Rejection, Status, line},
     id::Sku,
     money::Currency,
     timestamp::Timestamp,

@@ -4,7 +4,7 @@
 //! `LINES_MAX` lines fit 64 bits with room to spare.
 
 use crate::{
-    cart::{Adjustment, Line, NewLine, Rejection, Totals},
+    cart::{Adjustment, LINE_AMOUNT_MAX, LINES_MAX, Line, NewLine, Rejection, Totals},
     money::{Currency, Money},
 };
 
@@ -15,15 +15,9 @@ pub const QUANTITY_MAX: u32 = 1_000_000;
 /// refused.
 pub const GUEST_QUANTITY_MAX: u32 = 10_000;
 
-/// Lines of a cart; more are refused.
-pub const LINES_MAX: usize = 500;
-
 /// What the lines of a cart may take in an event; more is refused. A record of Kafka has 1,000,000
 /// bytes unless configured otherwise, and what the log does not take would stop a shard.
 pub const LINES_BYTES_MAX: usize = 900_000;
-
-/// Minor units that a line can amount to; more is refused.
-pub const LINE_AMOUNT_MAX: i64 = 1_000_000_000_000_000;
 
 /// What every line of a cart must agree with.
 #[derive(Clone, Copy)]

@@ -2,13 +2,16 @@
 
 use crate::{
     aggregate::{Refusal, RejectionKind},
-    cart::{
-        Status,
-        line::{LINE_AMOUNT_MAX, LINES_MAX},
-    },
+    cart::Status,
     id::Sku,
     money::{Currency, Money},
 };
+
+/// Lines of a cart; more are refused.
+pub const LINES_MAX: usize = 500;
+
+/// Minor units that a line can amount to; more is refused.
+pub const LINE_AMOUNT_MAX: i64 = 1_000_000_000_000_000;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {

@@ -4,13 +4,11 @@
 use crate::{
     aggregate::Decide,
     id::StepId,
-    process::{Command, Event, Failure, ParkedStep, Process, Rejection, Status, Step, Taken},
+    process::{
+        Command, Event, Failure, OPEN_MAX, ParkedStep, Process, Rejection, Status, Step, Taken,
+    },
     timestamp::Timestamp,
 };
-
-/// Steps that one shard's processes may have parked; with one more they wait until there is room,
-/// for a step must never be lost.
-pub const OPEN_MAX: usize = 1_000;
 
 impl Decide for Process {
     type Command = Command;

@@ -2,8 +2,12 @@
 
 use crate::{
     aggregate::{Refusal, RejectionKind},
-    process::{OPEN_MAX, Status},
+    process::Status,
 };
+
+/// Steps that one shard's processes may have parked; with one more they wait until there is room,
+/// for a step must never be lost.
+pub const OPEN_MAX: usize = 1_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {

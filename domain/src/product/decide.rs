@@ -4,13 +4,11 @@
 use crate::{
     aggregate::Decide,
     money::Money,
-    product::{Command, Details, Entry, Event, Patch, Product, Rejection, Status},
+    product::{
+        Command, DETAILS_BYTES_MAX, Details, Entry, Event, Patch, Product, Rejection, Status,
+    },
     timestamp::Timestamp,
 };
-
-/// Details as JSON; more is refused. A record of Kafka has 1,000,000 bytes unless configured
-/// otherwise, and what the log does not take would stop a shard.
-pub const DETAILS_BYTES_MAX: usize = 500_000;
 
 impl Decide for Product {
     type Command = Command;

@@ -3,8 +3,11 @@
 use crate::{
     aggregate::{Refusal, RejectionKind},
     money::Currency,
-    product::DETAILS_BYTES_MAX,
 };
+
+/// Details as JSON; more is refused. A record of Kafka has 1,000,000 bytes unless configured
+/// otherwise, and what the log does not take would stop a shard.
+pub const DETAILS_BYTES_MAX: usize = 500_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {

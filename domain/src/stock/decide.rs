@@ -5,18 +5,12 @@ use std::time::Duration;
 use crate::{
     aggregate::Decide,
     id::{OrderId, ReservationId},
-    stock::{Command, End, Event, Rejection, Stock},
+    stock::{Command, End, Event, HOLDS_MAX, ON_HAND_MAX, Rejection, Stock},
     timestamp::Timestamp,
 };
 
 /// How long units are held for an order that is not paid yet.
 pub const HOLD: Duration = Duration::from_secs(15 * 60);
-
-/// The most of one SKU that can be on hand; more is refused.
-pub const ON_HAND_MAX: u32 = 1_000_000_000;
-
-/// The most reservations that one SKU carries at a time; one more is refused.
-pub const HOLDS_MAX: usize = 10_000;
 
 impl Decide for Stock {
     type Command = Command;

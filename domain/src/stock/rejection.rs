@@ -1,9 +1,12 @@
 //! Why a command on a stock is refused, in words for the client.
 
-use crate::{
-    aggregate::{Refusal, RejectionKind},
-    stock::decide::{HOLDS_MAX, ON_HAND_MAX},
-};
+use crate::aggregate::{Refusal, RejectionKind};
+
+/// The most of one SKU that can be on hand; more is refused.
+pub const ON_HAND_MAX: u32 = 1_000_000_000;
+
+/// The most reservations that one SKU carries at a time; one more is refused.
+pub const HOLDS_MAX: usize = 10_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {

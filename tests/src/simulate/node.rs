@@ -4,22 +4,24 @@
 //! machine gets, and in which order effects run. Neither of them decides anything.
 
 mod disk;
+mod process;
 mod shell;
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, time::Duration};
 
-use command_api::engine::{effect::Role, step::Machine, store::Batch};
+use command_api::engine::effect::Role;
 use domain::timestamp::Timestamp;
 use infra::log::{Offset, mistake::Mistakes};
 
 use super::{
     action::{Fate, Turn},
     outside::{Outside, describe},
-    partition::{Partition, Producer},
+    partition::Partition,
     plan::Plan,
     violation::Violation,
 };
 use disk::Disk;
+pub(super) use process::{Fetch, Process, Request};
 use shell::Shell;
 
 /// What survives a crash.
@@ -35,42 +37,6 @@ pub(super) struct Node {
     pub(super) skew: i64,
     pub(super) paused: bool,
     pub(super) process: Option<Process>,
-}
-
-/// What a crash loses.
-pub(super) struct Process {
-    pub(super) machine: Machine,
-    /// The batch that is being written.
-    pub(super) saving: Option<Arc<Batch>>,
-    /// The last commit of which the store was told, or is about to be.
-    saved_seq: u64,
-    pub(super) writer: Option<Producer>,
-    pub(super) fetch: Option<Fetch>,
-    pub(super) requests: VecDeque<Request>,
-    tick_at: Timestamp,
-    was_serving: bool,
-}
-
-/// The reading of the log, on its way from `next`.
-#[derive(Clone, Copy)]
-pub(super) struct Fetch {
-    pub(super) next: Offset,
-    /// `None`: the log is followed.
-    pub(super) to: Option<Offset>,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Request {
-    Submit { op: usize, plan: usize },
-    Read { op: usize },
-}
-
-impl Request {
-    const fn op(self) -> usize {
-        match self {
-            Self::Submit { op, .. } | Self::Read { op } => op,
-        }
-    }
 }
 
 impl Node {

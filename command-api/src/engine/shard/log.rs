@@ -6,17 +6,8 @@ use domain::shard::ShardId;
 use infra::{
     log::{EventLog, LogRecord, LogWriter, Offset, ReadError, Report, Ticket},
     task::{self, Task},
-    telemetry::emit,
 };
 use tokio::{sync::mpsc, time::Instant};
-
-use super::{
-    super::{
-        effect::{Effect, Input},
-        events::GroupReported,
-    },
-    BURST_MAX, Shard,
-};
 
 /// Records read in one go while replaying.
 const FETCH_RECORDS_MAX: usize = 2_000;
@@ -75,27 +66,4 @@ async fn fetch(
         }
     }
     Ok(())
-}
-
-impl Shard {
-    pub(super) fn take_reports(&mut self, first: Report, effects: &mut Vec<Effect>) {
-        self.machine.step(Input::Heard { now: self.clock.now() }, effects);
-        let mut next = Some(first);
-        let mut taken = 0;
-        while let Some(report) = next {
-            self.measure(report.ticket);
-            self.machine.step(Input::Reported { report }, effects);
-            taken += 1;
-            let ready = |writer: &mut Writer| writer.reports.try_recv().ok();
-            next = if taken < BURST_MAX { self.writer.as_mut().and_then(ready) } else { None };
-        }
-    }
-
-    /// Reports come in the order of appending, so the oldest group ends first.
-    fn measure(&mut self, reported: Ticket) {
-        let Some(writer) = &mut self.writer else { return };
-        if let Some((_, sent_at)) = writer.groups.pop_front_if(|(last, _)| *last == reported) {
-            emit(GroupReported { shard: self.id, took: sent_at.elapsed() });
-        }
-    }
 }

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use domain::shard::ShardId;
 use infra::{
     log::{EventLog, ReadError},
-    retry::{Policy, Waits},
+    retry::Policy,
     task,
     telemetry::{chain, emit},
 };
@@ -29,32 +29,6 @@ use super::{
 /// How long whoever asks waits for a store that is being opened. Then it is told that the shard is
 /// busy, which is certain.
 const ASKERS_WAIT_MAX: Duration = Duration::from_secs(1);
-
-/// A store that has worked for this long has recovered.
-const RECOVERED_AFTER: Duration = Duration::from_mins(1);
-
-/// The store's failures, one after the other.
-pub(super) struct Failures {
-    waits: Waits,
-    last: Option<Instant>,
-}
-
-impl Default for Failures {
-    fn default() -> Self {
-        Self { waits: Policy::PATIENT.waits(), last: None }
-    }
-}
-
-impl Failures {
-    /// How long to leave the store alone after one more.
-    fn pause(&mut self) -> Duration {
-        let now = Instant::now();
-        if self.last.replace(now).is_none_or(|last| now - last > RECOVERED_AFTER) {
-            self.waits.reset();
-        }
-        self.waits.next_wait().unwrap_or_default()
-    }
-}
 
 /// Opens a shard's store, whose states are of this release then, however long that takes.
 ///

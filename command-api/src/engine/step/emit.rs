@@ -14,8 +14,8 @@ use super::{
     super::{
         Outcome,
         batch::{Decided, PendingBody},
-        dedup::Known,
         effect::{Effect, TakeOverReason},
+        store::Known,
         store::UnreadEvent,
     },
     Machine, Mode,

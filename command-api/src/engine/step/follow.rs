@@ -5,15 +5,8 @@ use infra::log::{LogRecord, Offset};
 use super::{
     super::effect::{Effect, Role},
     Machine,
+    reading::Reading,
 };
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reading {
-    Nothing,
-    /// All that comes.
-    Following,
-    UpTo(Offset),
-}
 
 impl Machine {
     /// Who may have to take over soon, or is about to, reads what the owner writes.

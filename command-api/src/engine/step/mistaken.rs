@@ -20,8 +20,8 @@ use super::{
     super::{
         EventRef, Outcome, Snapshot, SubmitError,
         batch::{Decided, Pending, PendingBody},
-        dedup::Known,
         effect::Effect,
+        store::Known,
         store::{Batch, Size, Unread, Written},
     },
     Machine, Mode, Serving,

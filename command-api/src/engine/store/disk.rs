@@ -32,10 +32,8 @@ use infra::{
 };
 
 use super::{
-    super::snapshots::Rows,
-    Batch, Deadline, Head, OpenError, Remembered, Size, Source, StateStore, StoreCopy, StoreError,
-    StoredState, Upcoming, Written,
-    encoding::{self, Header},
+    super::snapshots::Rows, Batch, Deadline, Head, OpenError, Remembered, Size, Source, StateStore,
+    StoreCopy, StoreError, StoredState, Upcoming, Written, encoding, header::Header,
 };
 use expiry::Expiry;
 use tables::Tables;

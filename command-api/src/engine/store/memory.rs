@@ -13,8 +13,10 @@ use domain::{
 use infra::log::{BoxError, Checkpoint};
 
 use super::{
-    super::snapshots::Rows, Batch, Deadline, Head, Known, OpenError, Remembered, Size, Snapshot,
-    Source, StateStore, StoreError, StoredState, Unread, Upcoming, Written, encoding::Header,
+    super::{snapshot::Snapshot, snapshots::Rows},
+    Batch, Deadline, Head, Known, OpenError, Remembered, Size, Source, StateStore, StoreError,
+    StoredState, Unread, Upcoming, Written,
+    header::Header,
 };
 
 /// What a state counts for where nothing is encoded.

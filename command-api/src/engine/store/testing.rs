@@ -1,9 +1,15 @@
 //! Stores that fail when they are told to.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
+
+use domain::id::{CommandId, StreamId};
+use infra::log::Checkpoint;
 
 use super::{memory::MemorySource, *};
 

@@ -20,8 +20,8 @@ use super::{
         plan::{self, Plan},
         violation::Violation,
     },
-    Fetch, Process, Request,
     disk::Disk,
+    process::{Fetch, Process, Request},
 };
 
 /// As in the shell.

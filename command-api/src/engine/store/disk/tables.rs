@@ -11,8 +11,7 @@ use infra::log::Checkpoint;
 use super::{
     super::{
         Batch, Deadline, Remembered, Size, StoreError, StoredState, Unread, Unreadable, Upcoming,
-        Written,
-        encoding::{self, Header},
+        Written, encoding, header::Header,
     },
     expiry::Expiry,
 };

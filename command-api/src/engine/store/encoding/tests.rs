@@ -1,4 +1,4 @@
-use domain::{AggregateVisitor, Event, Listed, StreamType, visit_all};
+use domain::{AggregateVisitor, Event, Listed, StreamType, shard::ShardId, visit_all};
 use proptest::{prelude::*, sample::select};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
