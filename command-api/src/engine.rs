@@ -63,7 +63,7 @@ use tokio::{
     time::Instant,
 };
 
-use admission::Admission;
+use admission::{Admission, Place};
 pub(crate) use admission::{patiently, until_room};
 pub use cluster::{Cluster, Node};
 pub use listener::{Emitted, Listening};
@@ -155,10 +155,13 @@ impl Engine {
         deadline: Instant,
     ) -> Result<Answer, SubmitError> {
         let ask = Ask::Submit(submission.into());
-        let told = told.map(|stream| (self.shard_of(stream), 1));
-        let wanted: Vec<_> = [self.wanted(&ask)].into_iter().chain(told).collect();
+        let mut wanted = BTreeMap::from([self.wanted(&ask)]);
+        if let Some(stream) = told {
+            *wanted.entry(self.shard_of(stream)).or_default() += 1;
+        }
+        let awaits = ask.awaits_reactions().is_some();
         let answered = until_room(|| async {
-            let _places = self.admission.enter(&wanted).await?;
+            let _places = self.admission.enter(&wanted, awaits).await?;
             self.ask_owner(&ask, deadline).await
         });
         match answered.await? {
@@ -178,6 +181,15 @@ impl Engine {
         consistency: Consistency,
     ) -> Result<Snapshot<Arc<A>>, ReadError> {
         self.show(id, consistency).await.map(|(snapshot, _)| snapshot)
+    }
+
+    /// A place among those who wait for a stream's shard, for who shows one thing to many and must not keep
+    /// them waiting for room.
+    ///
+    /// # Errors
+    /// [`ReadError::Busy`]: there is none.
+    pub(crate) fn place(&self, stream: &StreamId) -> Result<Vec<Place>, ReadError> {
+        Ok(self.admission.try_enter(self.shard_of(stream))?)
     }
 
     /// [`Engine::read`], and how far in the log it reaches.
@@ -202,14 +214,13 @@ impl Engine {
         consistency: Consistency,
     ) -> Result<(Snapshot<Arc<A>>, Position), ReadError> {
         let shard = self.shard_of(stream);
-        // Who shows one thing to many must not keep them waiting for room.
-        let _place = self.admission.try_enter(shard)?;
         let shown = self.read_shard(shard, vec![stream.clone()], consistency).await?;
         let snapshot = shown.snapshots.first().ok_or(ReadError::NotServed)?;
         Ok((snapshot.of().ok_or(ReadError::WrongStream)?, shown.at))
     }
 
-    /// [`Engine::read`] of several streams of any kinds, one round per shard: of all, or of none.
+    /// [`Engine::read`] of several streams of any kinds, one round per shard: of all, or of none. What costs
+    /// the log a round needs room in the shards.
     ///
     /// # Errors
     /// As [`Engine::read`], for the first stream that has one.
@@ -222,10 +233,11 @@ impl Engine {
         for stream in streams {
             by_shard.entry(self.shard_of(stream)).or_default().push(stream.clone());
         }
-        let wanted: Vec<_> =
-            by_shard.iter().map(|(shard, streams)| (*shard, streams.len())).collect();
+        let costs = consistency == Consistency::Linearizable;
+        let asked = by_shard.iter().filter(|_| costs);
+        let wanted = asked.map(|(shard, streams)| (*shard, streams.len())).collect();
         until_room(|| async {
-            let _places = self.admission.enter(&wanted).await?;
+            let _places = self.admission.enter(&wanted, false).await?;
             let rounds = by_shard.iter().map(|(shard, streams)| async move {
                 let shown = self.read_shard(*shard, streams.clone(), consistency).await?;
                 Ok::<_, ReadError>(streams.iter().cloned().zip(shown.snapshots))
@@ -256,7 +268,7 @@ impl Engine {
     /// When the shard is not served.
     pub async fn knows(&self, stream: &StreamId, command_id: CommandId) -> Result<bool, ReadError> {
         let ask = Ask::Knows { shard: self.shard_of(stream), command_id };
-        let _place = self.admission.enter(&[self.wanted(&ask)]).await?;
+        let _place = self.admission.enter(&BTreeMap::from([self.wanted(&ask)]), false).await?;
         match self.ask_owner(&ask, Instant::now() + READ_WAIT_MAX).await? {
             Answered::Known(known) => Ok(known),
             Answered::Submitted(_) | Answered::Shown(_) => Err(ReadError::NotServed),

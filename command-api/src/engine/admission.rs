@@ -8,9 +8,14 @@
 //! stop the others. So each shard has its share, and who comes on top of it is told at once. Lines of a
 //! batch wait for room instead: their number is bounded by the batch, which reads no more of them.
 //!
+//! What is answered only when the process managers are done with it waits for steps that want places of
+//! their own, at other nodes too. So such requests have half of each share at most.
+//!
 //! **Invariant:** requests that wait for some shards leave to each other shard its share.
+//! **Invariant:** there is room in which nobody waits for what is itself waiting for room.
 
 use std::{
+    collections::BTreeMap,
     future::Future,
     sync::{
         Arc,
@@ -80,15 +85,18 @@ struct Shares {
 #[derive(Default)]
 struct Crowd {
     weight: AtomicUsize,
+    /// Of those who wait for process managers.
+    awaiting: AtomicUsize,
     /// Somebody has left.
     left: Notify,
 }
 
 /// Somebody waits for a shard; dropping it makes room.
-pub(super) struct Place {
+pub(crate) struct Place {
     shares: Shares,
     shard: ShardId,
     weight: usize,
+    awaits: bool,
 }
 
 struct Full(ShardId);
@@ -105,16 +113,19 @@ impl Admission {
     /// Whoever comes while there is room gets it, however much it needs: so what is heavier than a
     /// share is served too, and a shard's share is exceeded by one request at most.
     ///
+    /// `awaits`: for process managers, in the end.
+    ///
     /// # Errors
     /// [`SubmitError::Busy`]: the share of one of them is taken.
     pub(super) async fn enter(
         &self,
-        wanted: &[(ShardId, usize)],
+        wanted: &BTreeMap<ShardId, usize>,
+        awaits: bool,
     ) -> Result<Vec<Place>, SubmitError> {
         let Some(shares) = &self.0 else { return Ok(Vec::new()) };
         let mut told_of = None;
         loop {
-            let full = match shares.take_all(wanted) {
+            let full = match shares.take_all(wanted, awaits) {
                 Ok(places) => {
                     // There may be room for more than one.
                     shares.pass_on(told_of);
@@ -140,24 +151,36 @@ impl Admission {
     /// As there.
     pub(super) fn try_enter(&self, shard: ShardId) -> Result<Vec<Place>, SubmitError> {
         let Some(shares) = &self.0 else { return Ok(Vec::new()) };
-        shares.take_all(&[(shard, 1)]).map_err(|Full(shard)| busy(shard))
+        shares.take_all(&BTreeMap::from([(shard, 1)]), false).map_err(|Full(shard)| busy(shard))
     }
 }
 
 impl Shares {
-    fn take_all(&self, wanted: &[(ShardId, usize)]) -> Result<Vec<Place>, Full> {
-        wanted.iter().map(|(shard, weight)| self.take(*shard, *weight)).collect()
+    fn take_all(
+        &self,
+        wanted: &BTreeMap<ShardId, usize>,
+        awaits: bool,
+    ) -> Result<Vec<Place>, Full> {
+        wanted.iter().map(|(shard, weight)| self.take(*shard, *weight, awaits)).collect()
     }
 
-    fn take(&self, shard: ShardId, weight: usize) -> Result<Place, Full> {
+    fn take(&self, shard: ShardId, weight: usize, awaits: bool) -> Result<Place, Full> {
+        let crowd = self.crowd(shard);
+        let add = |count: &AtomicUsize, max: usize| {
+            let more = |before: usize| (before < max).then(|| before.saturating_add(weight));
+            let added = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+            added.map_err(|_full| Full(shard))
+        };
         // Who waits comes at once when somebody leaves: the others need room of their own.
         let kept_free = if patient_request().is_some() { self.share / 4 } else { 0 };
         let share = self.share - kept_free;
-        let more = |before: usize| (before < share).then(|| before.saturating_add(weight));
-        let taken = &self.crowd(shard).weight;
-        let taken = taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
-        taken.map_err(|_full| Full(shard))?;
-        Ok(Place { shares: self.clone(), shard, weight })
+        add(&crowd.weight, share)?;
+        let mut place = Place { shares: self.clone(), shard, weight, awaits: false };
+        if awaits {
+            add(&crowd.awaiting, (self.share / 2).max(1))?;
+            place.awaits = true;
+        }
+        Ok(place)
     }
 
     /// Wakes the next one who waits for a shard about whose room this one was told.
@@ -177,6 +200,9 @@ impl Drop for Place {
     fn drop(&mut self) {
         let crowd = self.shares.crowd(self.shard);
         crowd.weight.fetch_sub(self.weight, Ordering::Relaxed);
+        if self.awaits {
+            crowd.awaiting.fetch_sub(self.weight, Ordering::Relaxed);
+        }
         crowd.left.notify_one();
     }
 }

@@ -1,6 +1,7 @@
 //! Asking a shard: at this node, or at the one that owns it.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -39,7 +40,9 @@ impl Engine {
     /// # Errors
     /// As [`Engine::ask_here`]; [`SubmitError::Busy`] as for a client.
     pub async fn answer(&self, ask: Ask, wait: Duration) -> Result<Answered, SubmitError> {
-        let _place = self.admission.enter(&[self.wanted(&ask)]).await?;
+        let wanted = BTreeMap::from([self.wanted(&ask)]);
+        let awaits = ask.awaits_reactions().is_some();
+        let _place = self.admission.enter(&wanted, awaits).await?;
         self.ask_here(ask, Instant::now() + wait).await
     }
 

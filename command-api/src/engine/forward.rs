@@ -96,6 +96,8 @@ pub struct HttpPeers {
     client: reqwest::Client,
     sealer: Sealer,
     under_way: UnderWay,
+    /// Those of them that wait for process managers: half, for what they wait for may have to come here.
+    awaiting: UnderWay,
 }
 
 impl HttpPeers {
@@ -110,7 +112,9 @@ impl HttpPeers {
             .tcp_nodelay(true)
             .no_proxy()
             .build()?;
-        Ok(Self { client, sealer, under_way: UnderWay::new(under_way_max) })
+        let (under_way, awaiting) =
+            (UnderWay::new(under_way_max), UnderWay::new(under_way_max / 2));
+        Ok(Self { client, sealer, under_way, awaiting })
     }
 
     async fn post<T: DeserializeOwned>(
@@ -187,6 +191,12 @@ fn final_word(status: StatusCode) -> Option<SubmitError> {
 #[async_trait]
 impl Peers for HttpPeers {
     async fn ask(&self, peer: &Member, ask: &Ask, wait: Duration) -> Result<Answered, PeerError> {
+        let deadline = Instant::now() + wait;
+        let _place = match ask.awaits_reactions() {
+            Some(_) => Some(self.awaiting.enter(peer, wait).await?),
+            None => None,
+        };
+        let wait = left(deadline);
         match ask {
             Ask::Submit(submission) => {
                 let wait_millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);

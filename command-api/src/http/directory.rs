@@ -66,6 +66,7 @@ impl EngineDirectory {
         consistency: Consistency,
     ) -> Result<Found, ReadError> {
         let as_of = Instant::now();
+        let _place = engine.place(&id.stream())?;
         let (snapshot, at) = engine.show::<ApiKey>(&id, consistency).await?;
         let found = |record| Found { record, as_of, seen: at.entries().next() };
         let key = snapshot.state;

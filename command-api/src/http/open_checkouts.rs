@@ -90,7 +90,10 @@ impl OpenCheckouts {
                 return;
             }
         }
-        clients.entry(client).or_default().open.push_back((order_id, until));
+        let open = &mut clients.entry(client).or_default().open;
+        // One whose outcome was not known may come again.
+        open.retain(|(noted, _)| *noted != order_id);
+        open.push_back((order_id, until));
     }
 
     fn oldest(&self, client: Client, now: Instant) -> Room {

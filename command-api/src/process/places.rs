@@ -8,8 +8,8 @@ use tokio::{
     time::timeout,
 };
 
-/// How long a place is held. Whoever tells a shard that is silent for as long is told that it is busy.
-const HELD_MAX: Duration = Duration::from_secs(2);
+/// How long a place is held: far longer than a shard that answers takes.
+const HELD_MAX: Duration = Duration::from_millis(250);
 
 /// Cheap to clone; clones share the places.
 #[derive(Clone)]

@@ -12,7 +12,7 @@ use infra::{
     shutdown::Shutdown,
     telemetry::emit,
 };
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::{
     feed::Feed,
@@ -28,8 +28,13 @@ use crate::metrics::{FollowInterrupted, ProgressStored, ProgressUnstored};
 /// Events of a shard that are under way at once, but for those that wait for somebody outside, or for
 /// another shard for long. No more are read beyond it.
 const UNDER_WAY_MAX: usize = 256;
-/// Batches that are read ahead of an event that does not get done. Reading waits beyond it.
+/// Batches with an event that does not get done. Reading waits beyond it.
 const BATCHES_MAX: usize = 10_000;
+/// Events of a shard that are under way in all, those that wait for somebody included. No more are read
+/// beyond it.
+const WAITING_MAX: usize = 16_384;
+/// A follower that has gone on for this long has recovered.
+const RECOVERED_AFTER: Duration = Duration::from_mins(1);
 /// Records read in one go.
 const RECORDS_MAX: usize = 256;
 /// How often progress is stored: as much is done again after a crash, to no effect.
@@ -73,6 +78,7 @@ impl Follow {
     pub async fn run(self, shutdown: Shutdown) -> Result<(), FollowFailed> {
         let mut waits = Policy::PATIENT.waits();
         loop {
+            let began = Instant::now();
             let interrupted = tokio::select! {
                 () = shutdown.requested() => return Ok(()),
                 interrupted = self.follow_while_served() => interrupted,
@@ -87,6 +93,9 @@ impl Follow {
                 Interrupted::Read(source) => {
                     return Err(FollowFailed { shard: self.shard, source });
                 }
+            }
+            if began.elapsed() > RECOVERED_AFTER {
+                waits.reset();
             }
             tokio::select! {
                 () = shutdown.requested() => return Ok(()),
@@ -139,7 +148,9 @@ impl Follow {
             {
                 under_way.push(self.handle(batch, event, &decided, place));
             }
-            let may_read = waiting.is_empty() && progress.batches() < BATCHES_MAX;
+            let may_read = waiting.is_empty()
+                && under_way.len() < WAITING_MAX
+                && progress.unfinished() < BATCHES_MAX;
             tokio::select! {
                 Some((batch, Delivered { event, span, .. })) = under_way.next() => {
                     progress.finish_one(batch);

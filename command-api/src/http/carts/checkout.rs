@@ -161,7 +161,9 @@ async fn placed(
     order_id: OrderId,
     outcome: &Outcome,
 ) -> Result<Position, Problem> {
-    let cart = &*app.read_from::<Cart>(&id, outcome.revision()).await?.state;
+    let read = app.read_from::<Cart>(&id, outcome.revision()).await;
+    // Whatever is in the way: the cart is checked out.
+    let cart = &*read.map_err(|_unread| unfinished(SubmitError::Unknown))?.state;
     let Some(checkout) = cart.checkout().filter(|_| cart.order_id == Some(order_id)) else {
         return Err(refused(cart, order_id));
     };
@@ -184,7 +186,7 @@ async fn placed(
 /// Where an order is to be seen, whenever it was placed.
 async fn seen(app: &AppState, order_id: OrderId) -> Result<Position, Problem> {
     let shown = app.engine.get()?.show::<Order>(&order_id, Consistency::Serializable).await;
-    let (order, at) = shown.map_err(unread)?;
+    let (order, at) = shown.map_err(|_unread| unfinished(SubmitError::Unknown))?;
     order.state.placed.is_some().then_some(at).ok_or_else(|| unfinished(SubmitError::Unknown))
 }
 
