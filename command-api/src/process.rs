@@ -11,12 +11,12 @@
 
 mod catalogue;
 pub(crate) mod checkout;
-mod feed;
+mod commit_stream;
 mod list;
 mod manager;
 mod managers;
 mod parked;
-mod places;
+mod permits;
 mod plan;
 mod progress;
 mod shard;

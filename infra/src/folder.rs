@@ -14,7 +14,7 @@ const OTHERS: u32 = 0o077;
 /// others in is narrowed, as far as it is the process's own.
 ///
 /// # Errors
-/// It cannot be made. One that cannot be narrowed is told in the log only.
+/// It cannot be made. If its permissions cannot be narrowed, that is logged only.
 pub fn make_private(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let mode = fs::metadata(folder)?.permissions().mode();

@@ -1,8 +1,8 @@
 //! Reads that see what their client wrote.
 //!
 //! A client that sends `Tradewind-Position` gets an answer that reflects at least that position, or
-//! learns that it is not there yet. What is applied is kept in memory (`applied`), told by the
-//! projectors' notifications (`feed`); a request compares and, if it must, waits for it to change.
+//! learns that it is not there yet. `watcher` keeps what is applied in memory (`applied`)
+//! from the projectors' notifications; a request compares and, if it must, waits for it to change.
 //!
 //! **Invariant:** a position counts as applied here only after the transaction that applied it has
 //! committed. A read that begins afterwards sees it, so an answer may carry the position that was
@@ -10,10 +10,10 @@
 
 mod applied;
 mod events;
-mod feed;
-mod looks;
-mod places;
+mod log_state;
+mod permits;
 mod positions;
+mod watcher;
 
 use std::sync::OnceLock;
 
@@ -24,8 +24,8 @@ use tokio::{
 };
 
 pub use applied::Applied;
-pub use feed::{Feed, Reads};
 pub use positions::{PositionRow, Projection, positions};
+pub use watcher::{PositionWatcher, Reads};
 
 use crate::{
     auth::Client,
@@ -38,19 +38,19 @@ use crate::{
 };
 use applied::Coverage;
 use events::Waited;
-use looks::Impossible;
-use places::Places;
+use log_state::Impossible;
+use permits::WaitPermits;
 
-/// What requests ask. Cheap to clone.
+/// Answers how fresh the read models are. Cheap to clone.
 #[derive(Clone)]
 pub struct Freshness {
     applied: watch::Receiver<Applied>,
-    places: Places,
+    permits: WaitPermits,
 }
 
 /// How far a projection is in one shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stand {
+pub struct ProjectionProgress {
     /// All that was acknowledged before it is applied.
     pub as_of: Instant,
     /// And this; nothing before the first event.
@@ -58,10 +58,10 @@ pub struct Stand {
 }
 
 impl Freshness {
-    /// Places to wait at are its own: who shall not take them from each other has another.
+    /// It has its own permits to wait: requests that must not take them from others use another one.
     #[must_use]
     pub fn new(applied: watch::Receiver<Applied>) -> Self {
-        Self { applied, places: Places::default() }
+        Self { applied, permits: WaitPermits::default() }
     }
 
     /// Waits until these projections have applied what the client wants to see. The answer is a
@@ -91,9 +91,9 @@ impl Freshness {
     }
 
     /// Waits until a projection has applied what a client has seen of a stream's shard, and is known to
-    /// be level with it as of a moment that is recent enough; tells how far it is then. A position that
-    /// cannot be is not waited for: whoever may come in will be told.
-    pub async fn stand(
+    /// be level with it as of a moment that is recent enough; returns how far it is then. It does not
+    /// wait for a position that cannot be: a request that may come in is refused for it later.
+    pub async fn progress(
         &self,
         projection: Projection,
         stream: &StreamId,
@@ -101,19 +101,19 @@ impl Freshness {
         is_recent: impl Fn(Instant) -> bool,
         client: Client,
         until: Instant,
-    ) -> Option<Stand> {
+    ) -> Option<ProjectionProgress> {
         let seen_in_shard = OnceLock::new();
-        let stand = |applied: &Applied| {
-            let shard = applied.looks.shard_of(stream)?;
-            // Once, for a position may be long, and this is asked at each change.
+        let progress = |applied: &Applied| {
+            let shard = applied.log.shard_of(stream)?;
+            // Computed once, for a position may be long, and this runs at each change.
             let seen = seen_in_shard.get_or_init(|| seen.in_shard(shard));
-            let as_of = applied.looks.level_at(projection, shard).filter(|at| is_recent(*at))?;
+            let as_of = applied.log.level_at(projection, shard).filter(|at| is_recent(*at))?;
             let behind = coverage(applied, &[projection], seen) == Ok(Coverage::Behind);
             let seen = applied.entry(projection, shard);
-            (!behind).then_some(Stand { as_of, seen })
+            (!behind).then_some(ProjectionProgress { as_of, seen })
         };
-        self.wait(client, until, |applied| stand(applied).is_some()).await;
-        stand(&self.applied.borrow())
+        self.wait(client, until, |applied| progress(applied).is_some()).await;
+        progress(&self.applied.borrow())
     }
 
     /// Refuses a position that cannot be, where nothing is to be waited for.
@@ -135,15 +135,15 @@ impl Freshness {
         self.applied.borrow().position(projections)
     }
 
-    /// Waits until it is settled, unless there is no place to wait or it takes too long.
+    /// Waits until it is settled, unless no permit is left or it takes too long.
     async fn wait(&self, client: Client, until: Instant, settled: impl Fn(&Applied) -> bool) {
         if settled(&self.applied.borrow()) {
             return;
         }
-        let Some(_place) = self.places.enter(client) else { return };
+        let Some(_permit) = self.permits.take(client) else { return };
         let started = Instant::now();
         let mut applied = self.applied.clone();
-        // It also ends, unreached, when nobody tells positions any more: then we shut down.
+        // It also ends, unreached, when the watcher has ended: then we shut down.
         let waited = timeout_at(until, applied.wait_for(settled)).await;
         let reached = waited.is_ok_and(|it| it.is_ok());
         emit(Waited { reached, elapsed: started.elapsed() });

@@ -13,8 +13,8 @@
 mod events;
 pub mod kafka;
 pub mod memory;
-mod said;
 pub mod seal;
+mod signed;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 

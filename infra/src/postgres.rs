@@ -4,6 +4,6 @@ mod listen;
 mod migrate;
 mod pool;
 
-pub use listen::{Heard, Listener, POSITIONS_CHANNEL};
+pub use listen::{Listener, ListenerEvent, POSITIONS_CHANNEL};
 pub use migrate::{MigrateFailed, migrate, migrate_by};
 pub use pool::{InvalidUrl, Pool, pool};

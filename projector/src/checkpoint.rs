@@ -1,13 +1,13 @@
-//! Where a projection stands in a shard, and the compare-and-set that moves it on.
+//! How far a projection is in a shard, and the compare-and-set that moves it on.
 //!
-//! Why nothing is folded twice or left out, whoever runs how many projectors:
+//! Why nothing is folded twice or left out, however many projectors run:
 //! 1. The transaction that writes a batch's rows begins with `advance`. It succeeds only if the
 //!    stored checkpoint is, in every column, the one that the batch was read from.
 //! 2. From then on the checkpoint's row is locked until the transaction ends. A second projector
 //!    that holds the same batch waits at its own `advance`, then finds another checkpoint and stops
 //!    before it has written a row.
 //! 3. Rows and checkpoint become visible together or not at all. So the stored checkpoint always
-//!    tells exactly which commits the rows contain, and whoever reads it may go on from there: also
+//!    tells exactly which commits the rows contain, and any projector may go on from there: also
 //!    after a `COMMIT` whose answer was lost.
 //!
 //! `letters` is compared, too: it grows with every change that operators make to dead letters, and a
@@ -35,7 +35,7 @@ pub(crate) struct CheckpointRow {
 
 /// What is stored of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Stand {
+pub(crate) struct StoredCheckpoint {
     pub checkpoint: Checkpoint,
     /// How often operators have changed what is parked or corrected here.
     pub letters: i64,
@@ -59,15 +59,15 @@ impl CheckpointRow {
     /// # Errors
     /// If PostgreSQL cannot answer or the row holds what no projector writes;
     /// [`sqlx::Error::RowNotFound`] if the version has been dropped.
-    pub(crate) async fn read(&self, pool: &PgPool) -> Result<Stand, sqlx::Error> {
-        if let Some(stand) = self.stored(pool).await? {
-            return Ok(stand);
+    pub(crate) async fn read(&self, pool: &PgPool) -> Result<StoredCheckpoint, sqlx::Error> {
+        if let Some(stored) = self.stored(pool).await? {
+            return Ok(stored);
         }
         self.insert(pool, Checkpoint::START).await?;
         self.stored(pool).await?.ok_or(sqlx::Error::RowNotFound)
     }
 
-    async fn stored(&self, pool: &PgPool) -> Result<Option<Stand>, sqlx::Error> {
+    async fn stored(&self, pool: &PgPool) -> Result<Option<StoredCheckpoint>, sqlx::Error> {
         let row = sqlx::query(
             "SELECT log_id, next_offset, epoch, claim, last_seq, letters
              FROM projection.checkpoints
@@ -315,12 +315,12 @@ pub(crate) async fn all_of(
     .bind(version)
     .fetch_all(connection)
     .await?;
-    let place = |row: &PgRow| {
+    let parsed = |row: &PgRow| {
         let shard: i32 = row.try_get("shard")?;
         let shard = u32::try_from(shard).map_err(|error| sqlx::Error::Decode(error.into()))?;
         Ok((ShardId::new(shard), parse(row)?.checkpoint))
     };
-    rows.iter().map(place).collect()
+    rows.iter().map(parsed).collect()
 }
 
 /// The checkpoint in the shard that is the furthest behind of these projections, by their versions.
@@ -344,7 +344,7 @@ pub(crate) async fn lowest(
     .bind(versions)
     .fetch_optional(pool)
     .await?;
-    Ok(row.as_ref().map(parse).transpose()?.map(|stand| stand.checkpoint))
+    Ok(row.as_ref().map(parse).transpose()?.map(|stored| stored.checkpoint))
 }
 
 /// A shard's number as a column holds it; Kafka counts partitions in the same type.
@@ -358,7 +358,7 @@ fn seq_column(seq: u64) -> i64 {
     i64::try_from(seq).unwrap_or(i64::MAX)
 }
 
-fn parse(row: &PgRow) -> Result<Stand, sqlx::Error> {
+fn parse(row: &PgRow) -> Result<StoredCheckpoint, sqlx::Error> {
     use sqlx::Row;
     let last_seq: i64 = row.try_get("last_seq")?;
     let checkpoint = Checkpoint {
@@ -368,7 +368,7 @@ fn parse(row: &PgRow) -> Result<Stand, sqlx::Error> {
         claim: nonce(row.try_get("claim")?)?,
         last_seq: u64::try_from(last_seq).map_err(|error| sqlx::Error::Decode(error.into()))?,
     };
-    Ok(Stand { checkpoint, letters: row.try_get("letters")? })
+    Ok(StoredCheckpoint { checkpoint, letters: row.try_get("letters")? })
 }
 
 fn nonce(text: Option<&str>) -> Result<Option<Nonce>, sqlx::Error> {

@@ -15,7 +15,7 @@ use serde_json::json;
 use sqlx::{Connection, PgConnection};
 
 use crate::{
-    settings::{Asking, Looking},
+    settings::{ClientSettings, StatusSettings},
     status::Status,
 };
 use client::Client;
@@ -23,7 +23,7 @@ pub use jobs::RebuildOptions;
 
 /// What is asked of a projector that runs.
 #[derive(Clone, Debug, Subcommand)]
-pub enum Ask {
+pub enum AdminCommand {
     /// Build a new version of a projection beside the live one, and show how it goes
     Rebuild {
         name: String,
@@ -87,24 +87,27 @@ pub fn check_config(effective: &Effective) {
 ///
 /// # Errors
 /// If the projector refuses, or does not answer for a long time.
-pub fn ask<'a>(settings: &'a Asking, ask: &'a Ask) -> BoxFuture<'a, anyhow::Result<Outcome>> {
+pub fn ask<'a>(
+    settings: &'a ClientSettings,
+    ask: &'a AdminCommand,
+) -> BoxFuture<'a, anyhow::Result<Outcome>> {
     async move {
         let client = Client::new(settings.client.clone())?;
         match ask {
-            Ask::Rebuild { name, options, json } => {
+            AdminCommand::Rebuild { name, options, json } => {
                 jobs::rebuild(&client, name, *options, *json).await
             }
-            Ask::Verify { which: Which { name, version, json }, sample } => {
+            AdminCommand::Verify { which: Which { name, version, json }, sample } => {
                 jobs::verify(&client, name, *version, *sample, *json).await
             }
-            Ask::Pause(which) => act(&client, "pause", which).await,
-            Ask::Resume(which) => act(&client, "resume", which).await,
-            Ask::Switch(which) => act(&client, "switch", which).await,
-            Ask::Rollback { name, json } => {
+            AdminCommand::Pause(which) => act(&client, "pause", which).await,
+            AdminCommand::Resume(which) => act(&client, "resume", which).await,
+            AdminCommand::Switch(which) => act(&client, "switch", which).await,
+            AdminCommand::Rollback { name, json } => {
                 let which = Which { name: name.clone(), version: None, json: *json };
                 act(&client, "rollback", &which).await
             }
-            Ask::Drop(which) => act(&client, "drop", which).await,
+            AdminCommand::Drop(which) => act(&client, "drop", which).await,
         }
     }
     .boxed()
@@ -127,7 +130,7 @@ async fn act(client: &Client, action: &str, which: &Which) -> anyhow::Result<Out
 ///
 /// # Errors
 /// If PostgreSQL does not answer.
-pub fn status(settings: &Looking, json: bool) -> BoxFuture<'_, anyhow::Result<()>> {
+pub fn status(settings: &StatusSettings, json: bool) -> BoxFuture<'_, anyhow::Result<()>> {
     async move {
         let pool = postgres::pool(&settings.postgres, "tradewind-projector-status")?;
         // A connection of its own first: the pool would wait for a server that is away.

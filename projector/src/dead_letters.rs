@@ -28,11 +28,12 @@ mod settle;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use book::{AuditEntry, DeadLetter, Detail, ParkedEvent, State};
+pub use book::{AuditEntry, DeadLetter, DeadLetterState, Detail, ParkedEvent};
 pub(crate) use book::{Filter, find, list};
-pub(crate) use corrections::{Corrections, Seen};
+pub(crate) use corrections::{CorrectedEvent, Corrections};
 pub(crate) use forget::forget_old;
 pub(crate) use parked::{
-    Added, Letters, NewLetter, Parcel, Parking, Place, first_parked, forget_version,
+    DeadLetters, EventPosition, EventToPark, EventsToPark, NewDeadLetter, NewlyParked,
+    first_parked, forget_version,
 };
 pub(crate) use settle::{Act, SettleError, Settled, settle};

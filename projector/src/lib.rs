@@ -39,8 +39,8 @@ use infra::{
 use admin::Keys;
 use futures_util::{FutureExt, future::BoxFuture};
 use read_models::Projection;
-use rebuild::{Control, conduct};
-use runner::{Everything, Shared};
+use rebuild::{Control, lifecycle};
+use runner::{Projector, Shared};
 use startup::prepare;
 use versions::Watch;
 
@@ -185,8 +185,8 @@ impl Service {
                 let names = projections.iter().map(|projection| projection.name);
                 let shared = Shared::new(log, pool, names, &settings.projector, &readiness);
                 let shared = shared.telling(progress);
-                let everything = Arc::new(Everything::new(shared, projections, versions));
-                project(everything, shards, settings.projector.dead_letters_kept_days, shutdown)
+                let projector = Arc::new(Projector::new(shared, projections, versions));
+                project(projector, shards, settings.projector.dead_letters_kept_days, shutdown)
                     .await
             });
             tasks.run(drain_wait_max).await
@@ -198,23 +198,23 @@ impl Service {
 /// Feeds all versions, takes them from state to state, verifies what is asked to be, and forgets what
 /// is old.
 async fn project(
-    everything: Arc<Everything>,
+    projector: Arc<Projector>,
     shards: Shards,
     kept_days: i32,
     shutdown: Shutdown,
 ) -> Result<(), TaskFailed> {
-    let watch = task::spawn("projection versions", everything.versions.clone().run());
-    let conduct = conduct::run(Arc::clone(&everything), shutdown.clone());
-    let conduct = task::spawn("rebuilds", conduct);
-    let verify = verify::run(Arc::clone(&everything), shutdown.clone());
+    let watch = task::spawn("projection versions", projector.versions.clone().run());
+    let lifecycle = lifecycle::run(Arc::clone(&projector), shutdown.clone());
+    let lifecycle = task::spawn("rebuilds", lifecycle);
+    let verify = verify::run(Arc::clone(&projector), shutdown.clone());
     let verify = task::spawn("verifications", verify);
-    let forget = dead_letters::forget_old(everything.shared.pool.clone(), kept_days);
+    let forget = dead_letters::forget_old(projector.shared.pool.clone(), kept_days);
     let _forget = task::spawn("old dead letters", forget);
-    let (notices, pool) = (&everything.shared.notices, &everything.shared.pool);
+    let (notices, pool) = (&projector.shared.notices, &projector.shared.pool);
     let ended = tokio::select! {
         ended = async {
-            let run = runner::run(Arc::clone(&everything), shards, shutdown);
-            tokio::try_join!(run, conduct, verify)
+            let run = runner::run(Arc::clone(&projector), shards, shutdown);
+            tokio::try_join!(run, lifecycle, verify)
         } => ended.map(drop),
         ended = watch => ended.map(drop),
         () = notices.run(pool) => Ok(()),

@@ -11,8 +11,8 @@ use infra::{
 };
 use projector::{
     Service, Settings,
-    cli::{self, Ask, Outcome},
-    settings::{Asking, Looking},
+    cli::{self, AdminCommand, Outcome},
+    settings::{ClientSettings, StatusSettings},
 };
 
 /// A verification found differences.
@@ -43,7 +43,7 @@ enum Command {
     #[command(subcommand)]
     DeadLetters(cli::dead_letters::Command),
     #[command(flatten)]
-    Ask(Ask),
+    Ask(AdminCommand),
 }
 
 const EXAMPLES: &str = "\
@@ -103,7 +103,8 @@ async fn run(args: &config::Args) -> anyhow::Result<Outcome> {
 }
 
 async fn status(args: &config::Args, json: bool) -> anyhow::Result<Outcome> {
-    let config::Loaded { settings, effective, .. } = args.load::<Looking>(LocalStack::Reader)?;
+    let config::Loaded { settings, effective, .. } =
+        args.load::<StatusSettings>(LocalStack::Reader)?;
     if args.check_config {
         cli::check_config(&effective);
         return Ok(Outcome::Done);
@@ -112,8 +113,9 @@ async fn status(args: &config::Args, json: bool) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-async fn ask(args: &config::Args, ask: &Ask) -> anyhow::Result<Outcome> {
-    let config::Loaded { settings, effective, .. } = args.load::<Asking>(LocalStack::Reader)?;
+async fn ask(args: &config::Args, ask: &AdminCommand) -> anyhow::Result<Outcome> {
+    let config::Loaded { settings, effective, .. } =
+        args.load::<ClientSettings>(LocalStack::Reader)?;
     if args.check_config {
         cli::check_config(&effective);
         return Ok(Outcome::Done);
@@ -125,7 +127,8 @@ async fn dead_letters(
     args: &config::Args,
     command: cli::dead_letters::Command,
 ) -> anyhow::Result<Outcome> {
-    let config::Loaded { settings, effective, .. } = args.load::<Asking>(LocalStack::Reader)?;
+    let config::Loaded { settings, effective, .. } =
+        args.load::<ClientSettings>(LocalStack::Reader)?;
     if args.check_config {
         cli::check_config(&effective);
         return Ok(Outcome::Done);

@@ -12,7 +12,7 @@ use infra::{
 };
 use tracing::{debug, error, info, warn};
 
-use crate::{checkpoint::CheckpointRow, runner::Fact};
+use crate::{checkpoint::CheckpointRow, runner::RecordedEvent};
 
 static EVENTS: Counter =
     Counter::new("tradewind_projector_events_total", "Events folded into rows, by projection");
@@ -109,16 +109,16 @@ impl Event for ApplyFailed<'_> {
 pub(crate) struct Parked<'f> {
     pub projection: &'static str,
     pub shard: ShardId,
-    pub fact: &'f Fact,
+    pub event: &'f RecordedEvent,
     pub error: &'f str,
 }
 
 impl Event for Parked<'_> {
     fn emit(self) {
-        let Self { projection, shard, fact, error } = self;
+        let Self { projection, shard, event, error } = self;
         DEAD_LETTERS.add(&[("projection", projection)], 1);
-        let fact = fact.describe();
-        error!(projection, shard.id = %shard, "{projection} parks {fact} and what follows: {error}");
+        let event = event.describe();
+        error!(projection, shard.id = %shard, "{projection} parks {event} and what follows: {error}");
     }
 }
 

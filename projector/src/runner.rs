@@ -1,11 +1,11 @@
 //! Runs the projections over the shards.
 //!
 //! ```text
-//!             ┌ feed: reads the shard's log once, decodes once ┐
+//!             ┌ dispatcher: reads the log once, decodes once   ┐
 //! log ──────▶ │                                                │ ──▶ applier per projection
 //!             └ waits a little for those that are slow         ┘     one transaction per batch
 //! ```
-//! Who is too slow for the feed, or far behind it, reads the log alone until it has caught up.
+//! A projection that is too slow for it, or far behind, reads the log alone until it has caught up.
 //!
 //! Who serves which shard is only a question of economy. Two projectors that serve the same shard
 //! waste work and nothing else: the checkpoint's compare-and-set sees to that.
@@ -15,19 +15,19 @@
 mod applier;
 mod batch;
 pub(crate) mod commit;
-mod feed;
+mod dispatcher;
+mod failures;
 mod fold;
 mod groups;
-pub(crate) mod horizon;
 mod isolate;
-mod lane;
+pub(crate) mod log_end;
 pub(crate) mod meter;
 mod notices;
 mod shard;
 mod shared;
 mod sharing;
+mod subscription;
 mod together;
-mod trouble;
 mod write;
 
 use std::{sync::Arc, time::Duration};
@@ -40,8 +40,8 @@ use infra::{
     task::{self, TaskFailed},
 };
 
-pub(crate) use commit::{Commit, Fact, decode};
-pub(crate) use groups::{Everything, fold_of};
+pub(crate) use commit::{Commit, RecordedEvent, decode};
+pub(crate) use groups::{Projector, fold_of};
 pub(crate) use isolate::{Isolation, Misfit, is_about_data};
 pub(crate) use shared::{Shared, pool};
 pub(crate) use write::{Failed, Phase, Writer, is_transient};
@@ -68,21 +68,21 @@ pub enum Shards {
 /// # Errors
 /// If one of its tasks panics.
 pub(crate) async fn run(
-    everything: Arc<Everything>,
+    projector: Arc<Projector>,
     shards: Shards,
     shutdown: Shutdown,
 ) -> Result<(), TaskFailed> {
     match shards {
-        Shards::Shared => sharing::run(everything, shutdown).await,
-        Shards::All => run_all(everything, shutdown).await,
+        Shards::Shared => sharing::run(projector, shutdown).await,
+        Shards::All => run_all(projector, shutdown).await,
     }
 }
 
-async fn run_all(everything: Arc<Everything>, shutdown: Shutdown) -> Result<(), TaskFailed> {
-    let shards = (0..everything.shared.log.shard_count()).map(ShardId::new);
+async fn run_all(projector: Arc<Projector>, shutdown: Shutdown) -> Result<(), TaskFailed> {
+    let shards = (0..projector.shared.log.shard_count()).map(ShardId::new);
     let mut shards: FuturesUnordered<_> = shards
         .map(|shard| {
-            let groups = groups::run(Arc::clone(&everything), shard, shutdown.clone());
+            let groups = groups::run(Arc::clone(&projector), shard, shutdown.clone());
             task::spawn("projector shard", groups)
         })
         .collect();

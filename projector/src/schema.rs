@@ -11,9 +11,9 @@ use tracing::warn;
 use crate::{
     rebuild::{
         Refused,
-        begin::{Order, begin, begin_live, locked},
+        begin::{RebuildRequest, begin, begin_live, locked},
     },
-    versions::{RELEASE, State, Version, views},
+    versions::{RELEASE, Version, VersionState, views},
 };
 
 /// Held by whoever creates tables: several projectors may start at once.
@@ -31,7 +31,7 @@ pub(crate) async fn ensure(
     for projection in projections {
         // From here on nobody switches: what is shown stays what is live.
         let versions = locked(&mut tx, projection.name).await?;
-        let there = versions.iter().filter(|version| version.state != State::Dropped);
+        let there = versions.iter().filter(|version| version.state != VersionState::Dropped);
         ensure_one(&mut tx, projection, &there.collect::<Vec<_>>(), rebuild).await?;
     }
     tx.commit().await
@@ -53,7 +53,7 @@ async fn ensure_one(
         is_fed = true;
         // Names of views and columns may change while the rows stay what they are.
         let kept = keep_views(tx, projection, version).await?;
-        if version.state == State::Live && kept {
+        if version.state == VersionState::Live && kept {
             show(tx, &views(projection, version.version).0).await?;
         }
     }
@@ -62,8 +62,8 @@ async fn ensure_one(
     }
     // An older release that starts once more must not undo what a newer one has begun.
     if rebuild == Rebuild::Auto && projection.version > newest {
-        let order = Order { switch: true, ..Order::default() };
-        match begin(tx, projection, order).await {
+        let request = RebuildRequest { switch: true, ..RebuildRequest::default() };
+        match begin(tx, projection, request).await {
             Ok(_) => return Ok(()),
             Err(Refused::Database(error)) => return Err(error),
             // Another release builds; this one is told below that nothing of it is fed.

@@ -1,4 +1,4 @@
-//! What a projector is told.
+//! The settings of the projector and of its commands.
 
 use infra::{
     auth::KeyHash,
@@ -33,11 +33,11 @@ impl config::Settings for Settings {
 
 /// What the commands need that only look at the read models.
 #[derive(Clone, Debug)]
-pub struct Looking {
+pub struct StatusSettings {
     pub postgres: config::Postgres,
 }
 
-impl config::Settings for Looking {
+impl config::Settings for StatusSettings {
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
         Some(Self { postgres: config::Postgres::read(reader)? })
     }
@@ -45,11 +45,11 @@ impl config::Settings for Looking {
 
 /// What the commands need that ask a projector to do something.
 #[derive(Clone, Debug)]
-pub struct Asking {
+pub struct ClientSettings {
     pub client: config::Client,
 }
 
-impl config::Settings for Asking {
+impl config::Settings for ClientSettings {
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
         Some(Self { client: config::Client::of_projector(reader)? })
     }

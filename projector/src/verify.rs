@@ -4,10 +4,10 @@
 //! those checkpoints, event by event, with nothing of the runner: no batches, no stored rows to
 //! begin with, no SQL that writes. What comes out is compared with what is stored, row by row.
 //!
-//! Orders wait in a table; any projector of the right release takes the next one. Who dies over one
-//! leaves it to another, from its start.
+//! Requests wait in a table; any projector of the right release takes the next one. If it dies,
+//! another one begins that request anew.
 //!
-//! **Invariant:** what has ended never goes on again, whoever is at it still.
+//! **Invariant:** a verification that has ended stays ended, even if a projector still works on it.
 //!
 //! **Invariant:** memory is bounded, whatever the number of rows: the keys are taken in parts, and
 //! the log is read once for each part.
@@ -101,7 +101,7 @@ impl TryFrom<String> for VerificationState {
 
 impl Verification {
     /// Puts one in line.
-    pub(crate) async fn order(
+    pub(crate) async fn request(
         pool: &Pool,
         version: &Version,
         sample: Option<i32>,
@@ -135,7 +135,7 @@ impl Verification {
             .await
     }
 
-    /// The one of all rows that was ordered last.
+    /// The one of all rows that was requested last.
     pub(crate) async fn last(pool: &Pool, version: &Version) -> Result<Option<Self>, sqlx::Error> {
         sqlx::query_as(
             "SELECT * FROM projection.verifications

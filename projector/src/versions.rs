@@ -39,7 +39,7 @@ pub struct Version {
     /// The release's own number for how it makes these rows.
     pub fold: i32,
     #[sqlx(try_from = "String")]
-    pub state: State,
+    pub state: VersionState,
     /// A build that does not go on until it is resumed.
     pub paused: bool,
     /// Events per second that its build may take.
@@ -71,8 +71,7 @@ pub struct Version {
 /// What becomes of a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-#[schema(as = VersionState)]
-pub enum State {
+pub enum VersionState {
     /// Reads the log in bulk, into tables without indexes that a crash of PostgreSQL empties.
     Copying,
     /// Its tables are made durable and get their indexes.
@@ -86,7 +85,7 @@ pub enum State {
     Dropped,
 }
 
-impl State {
+impl VersionState {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -106,7 +105,7 @@ impl State {
     }
 }
 
-impl TryFrom<String> for State {
+impl TryFrom<String> for VersionState {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {

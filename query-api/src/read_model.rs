@@ -25,7 +25,7 @@ mod stock;
 #[cfg(any(test, feature = "testing"))]
 mod wish_lists;
 
-pub(crate) use batch::Lanes;
+pub(crate) use batch::LoaderTasks;
 pub(crate) use document::Entity;
 pub(crate) use error::ReadError;
 pub(crate) use orders::{Found as FoundOrder, OrderFilter};
@@ -52,20 +52,20 @@ pub(crate) struct ReadModel {
 }
 
 impl ReadModel {
-    /// The lanes must run for reads by key to be answered; they end with the last clone.
-    pub(crate) fn new(pool: Pool) -> (Self, Lanes) {
-        let mut lanes = Lanes::default();
+    /// The tasks must run for reads by key to be answered; they end with the last clone.
+    pub(crate) fn new(pool: Pool) -> (Self, LoaderTasks) {
+        let mut tasks = LoaderTasks::default();
         let read_model = Self {
-            api_keys: lanes.open(&pool),
-            carts: lanes.open(&pool),
-            orders: lanes.open(&pool),
-            products: lanes.open(&pool),
-            products_by_sku: lanes.open(&pool),
-            stock: lanes.open(&pool),
+            api_keys: tasks.open(&pool),
+            carts: tasks.open(&pool),
+            orders: tasks.open(&pool),
+            products: tasks.open(&pool),
+            products_by_sku: tasks.open(&pool),
+            stock: tasks.open(&pool),
             #[cfg(any(test, feature = "testing"))]
-            wish_lists: lanes.open(&pool),
+            wish_lists: tasks.open(&pool),
             pool,
         };
-        (read_model, lanes)
+        (read_model, tasks)
     }
 }

@@ -1,17 +1,17 @@
 //! The REST reads: one file per resource, each handler below its contract.
 //!
-//! A handler asks who reads and how fresh it must be (`asked`), waits for that, reads, and answers
-//! with the position that the answer reflects (`answer`).
+//! A handler takes the caller and the wanted freshness (`read_request`), waits for that, reads, and
+//! answers with the position that the answer reflects (`answer`).
 //!
 //! **Invariant:** the position of an answer is taken before its read begins, so that it never claims
 //! more than the answer shows.
 
 mod answer;
-mod asked;
 mod carts;
 mod orders;
 mod positions;
 mod products;
+mod read_request;
 mod reports;
 mod state;
 mod stock;

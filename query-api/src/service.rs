@@ -7,7 +7,7 @@ use infra::{
     auth::{Authenticator, IssuedKeys},
     clock::Clock,
     config,
-    freshness::{Feed, Freshness},
+    freshness::{Freshness, PositionWatcher},
     http::{
         edge::Limits,
         headers::PreferWait,
@@ -21,7 +21,7 @@ use infra::{
 
 use crate::{
     projections,
-    read_model::{Lanes, ReadModel},
+    read_model::{LoaderTasks, ReadModel},
     rest::{self, AppState},
     settings::Settings,
 };
@@ -34,8 +34,8 @@ const AFTERMATH_WAIT_MAX: Duration = Duration::from_secs(5);
 pub struct Service {
     server: Server,
     app: App,
-    lanes: Lanes,
-    feed: Feed,
+    loaders: LoaderTasks,
+    watcher: PositionWatcher,
     listener: Listener,
     drain_wait_max: Duration,
 }
@@ -59,11 +59,11 @@ impl Service {
         let (listening, reading) = postgres.with_listener();
         let listener = Listener::new(pool(&listening, NAME)?, POSITIONS_CHANNEL);
         let reading = pool(&reading, NAME)?;
-        let (read_model, lanes) = ReadModel::new(reading.clone());
+        let (read_model, loaders) = ReadModel::new(reading.clone());
 
         let readiness = Readiness::new();
         let condition = readiness.condition("read_models");
-        let (feed, applied) = Feed::new(reading, projections::reads(), condition);
+        let (watcher, applied) = PositionWatcher::new(reading, projections::reads(), condition);
         // Keys of a shard that is not known to be level take no place from reads.
         let (freshness, of_keys) = (Freshness::new(applied.clone()), Freshness::new(applied));
         let (rows, signing) = (read_model.clone(), Some(auth.cart_token_secret.clone()));
@@ -76,7 +76,7 @@ impl Service {
         );
         let state = AppState::new(read_model, freshness, authenticator);
         let app = App::new(&rest::ABOUT, rest::routes(state), readiness, limits(&http));
-        Ok(Self { server, app, lanes, feed, listener, drain_wait_max: http.drain_wait_max })
+        Ok(Self { server, app, loaders, watcher, listener, drain_wait_max: http.drain_wait_max })
     }
 
     #[must_use]
@@ -90,13 +90,13 @@ impl Service {
     /// A part failed, or did not end in time.
     pub fn run(self, shutdown: Shutdown) -> BoxFuture<'static, Result<(), GroupFailed>> {
         async move {
-            let Self { server, app, lanes, feed, listener, drain_wait_max } = self;
+            let Self { server, app, loaders, watcher, listener, drain_wait_max } = self;
             let mut tasks = Tasks::new(shutdown.clone());
-            // Lanes and feed end when the last request and the routes are gone: they serve the drain.
-            for lane in lanes {
-                tasks.spawn_critical("reads by key", lane.map(Ok::<_, Infallible>));
+            // These end with the last request and the routes, for requests that drain need them.
+            for task in loaders {
+                tasks.spawn_critical("reads by key", task.map(Ok::<_, Infallible>));
             }
-            tasks.spawn_critical("positions", feed.run(listener).map(Ok::<_, Infallible>));
+            tasks.spawn_critical("positions", watcher.run(listener).map(Ok::<_, Infallible>));
             tasks.spawn_critical("http server", server.serve(app, shutdown));
             tasks.run(drain_wait_max + AFTERMATH_WAIT_MAX).await
         }

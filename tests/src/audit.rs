@@ -16,7 +16,7 @@ pub use machine::Taken;
 pub use record::{Kind, Outcome, Record};
 pub use report::{Audit, Commit};
 
-/// Who wants to know of every commit, partition by partition in the order of the log.
+/// Gets every commit, partition by partition in the order of the log.
 pub trait Observer: Send + 'static {
     fn observe(&mut self, commit: &Commit);
 }

@@ -1,17 +1,17 @@
 //! Many commands in one request: NDJSON in, NDJSON out, in order, while it is still being sent.
 //!
 //! Each line goes through the same routes as a request of its own, so it is answered in the same
-//! way, and a bad line fails alone. [`order`] says which lines run side by side.
+//! way, and a bad line fails alone. [`sequencer`] says which lines run side by side.
 //!
 //! A batch is bounded in lines, blank ones among them, in bytes and in time; a line as a body of its
 //! own would be. Each line is asked for its rights anew, for a key may be revoked under way.
 //!
-//! Who goes on sending is taken to be sending, and who pauses to be waiting for answers: meanwhile
-//! they are kept ([`spool`]). So a client may read while it sends, or send all before it reads.
+//! While a client goes on sending, its answers are kept ([`spool`]); when it pauses, it is taken to wait
+//! for them. So a client may read while it sends, or send all before it reads.
 
 mod line;
 mod lines;
-mod order;
+mod sequencer;
 mod spool;
 
 use std::time::Duration;
@@ -38,7 +38,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::state::AppState;
 use line::Origin;
 use lines::{Lines, Read};
-use order::Order;
+use sequencer::Sequencer;
 
 /// Lines of one batch. The next one is answered with 413, and the batch ends there.
 const LINES_MAX: usize = 100_000;
@@ -116,7 +116,7 @@ async fn batch(
                 until: Instant::now() + DURATION_MAX,
             },
         ),
-        order: Order::new(UNDER_WAY_MAX),
+        sequencer: Sequencer::new(UNDER_WAY_MAX),
         under_way: FuturesOrdered::new(),
         index: 0,
         open: true,
@@ -130,7 +130,7 @@ struct Run {
     origin: Origin,
     routes: Router,
     lines: Lines,
-    order: Order,
+    sequencer: Sequencer,
     under_way: FuturesOrdered<BoxFuture<'static, Bytes>>,
     /// Of the next line.
     index: usize,
@@ -185,15 +185,15 @@ impl Run {
         self.index += 1;
         match line::parse(line) {
             Ok(line) => {
-                let turn = self.order.turn(line.touches());
+                let turn = self.sequencer.turn(line.touches());
                 let (routes, origin) = (self.routes.clone(), self.origin.clone());
                 self.under_way.push_back(Box::pin(async move {
-                    let Ok(place) = turn.come().await else {
+                    let Ok(guard) = turn.come().await else {
                         return origin.refuse(index, earlier_lost()).await;
                     };
                     let (answer, stands) = line.run(index, routes, &origin).await;
                     if stands {
-                        place.end();
+                        guard.end();
                     }
                     answer
                 }));

@@ -94,8 +94,8 @@ async fn create(
     Ok(reply.with(|accepted| CartCreated { accepted, cart_token }))
 }
 
-/// A guest who holds no cart yet is known by the key alone: whoever knows it is taken for the first
-/// asker and gets the cart's token again. So it must be one that nobody guesses.
+/// A guest who holds no cart yet is known by the idempotency key alone: a request with the same key
+/// gets the cart's token again. So it must be a key that nobody can guess.
 fn check_key(origin: &Origin) -> Result<(), Problem> {
     let nobody = matches!(origin.caller, Caller::Anonymous { cart: None, .. });
     if !nobody || origin.key_is_unguessable() {

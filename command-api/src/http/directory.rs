@@ -1,9 +1,9 @@
 //! Issued keys, as their aggregates have them.
 //!
-//! That a key still holds is read linearizably, which costs a record in the log. So it is asked only
-//! where the answer can be yes: what a confirmed state of the key says against it is final, for a hash
-//! never changes and nothing takes a revocation back, and a key that nobody issued is told from one
-//! that was issued a moment ago by its signature. Whoever makes keys up costs the log nothing.
+//! Whether a key still holds is read linearizably, which costs a record in the log. So this is done
+//! only where the answer can be yes: what a confirmed state of the key says against it is final, for a
+//! hash never changes and nothing takes a revocation back, and a key that nobody issued is told from one
+//! that was issued a moment ago by its signature. So made-up keys cost the log nothing.
 //!
 //! What was read so stays true for a while (`proofs`): a confirmed state that reaches as far as the
 //! client has seen, and says nothing against the key, needs no other proof meanwhile.
@@ -33,7 +33,7 @@ impl KeyDirectory for EngineDirectory {
         let Ok(engine) = self.engine.get() else {
             return Err(Unavailable::Away("no event log yet".into()));
         };
-        // Who waits for room holds no proof that others wait for.
+        // A request that waits for room must hold no proof that others wait for.
         until_room(|| self.find_now(engine, inquiry)).await.map_err(away)
     }
 }
@@ -72,7 +72,7 @@ impl EngineDirectory {
         let key = snapshot.state;
         let Some(issued) = &key.issued else { return Ok(found(None)) };
         let (roles, expires_at) = (issued.roles.clone(), issued.expires_at);
-        // A hash that is none was written by nobody that we know.
+        // No release writes an invalid hash.
         let hash = issued.hash.parse().map_err(|_invalid| ReadError::StreamUnreadable)?;
         Ok(found(Some(KeyRecord { hash, roles, expires_at, revoked: key.revoked })))
     }

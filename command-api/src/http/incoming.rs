@@ -154,7 +154,7 @@ impl Origin {
         self.try_submit::<A>(app, id, command).await.map_err(problem)
     }
 
-    /// [`Origin::submit`], for who has something to do when there is no answer.
+    /// [`Origin::submit`], for a caller that has something to do when there is no answer.
     pub(super) async fn try_submit<A: Listed>(
         &self,
         app: &AppState,

@@ -1,9 +1,9 @@
 //! How many checkouts a guest may have open: each holds stock and a payment until its order is
 //! confirmed or rejected.
 //!
-//! Counted by address, on this node, for as long as stock is held. Nobody is told when an order is
-//! settled; who is at the limit has the oldest ones looked at, so that whoever settles what they
-//! check out never meets it.
+//! Counted by address, on this node, for as long as stock is held. There is no message when an
+//! order is settled; at the limit the oldest ones are looked up, so that guests who settle their orders
+//! never meet it.
 
 use std::{
     collections::{HashSet, VecDeque},

@@ -89,7 +89,7 @@ async fn admit(gate: &Gate, request: Request) -> Result<(Tag, Request), Doubt> {
 }
 
 /// As nodes of all releases read it.
-type Asked<T> = Result<Json<Result<T, SubmitError>>, Problem>;
+type PeerAnswer<T> = Result<Json<Result<T, SubmitError>>, Problem>;
 
 pub(super) fn routes(gate: Option<Arc<Gate>>) -> Router<AppState> {
     Router::new()
@@ -104,7 +104,7 @@ pub(super) fn routes(gate: Option<Arc<Gate>>) -> Router<AppState> {
 async fn submit(
     State(app): State<AppState>,
     Json(request): Json<SubmitRequest<Submission>>,
-) -> Asked<Answered> {
+) -> PeerAnswer<Answered> {
     let wait = Duration::from_millis(request.wait_millis).min(WAIT_MAX);
     let ask = Ask::Submit(Arc::new(request.submission));
     Ok(Json(app.engine.get()?.answer(ask, wait).await))
@@ -113,7 +113,7 @@ async fn submit(
 async fn read(
     State(app): State<AppState>,
     Json(ReadRequest { streams, consistency }): Json<ReadRequest<Vec<StreamId>>>,
-) -> Asked<Answered> {
+) -> PeerAnswer<Answered> {
     let engine = app.engine.get()?;
     let Some(first) = streams.first() else {
         return Ok(Json(Ok(Answered::Shown(Shown::default()))));
@@ -129,7 +129,7 @@ async fn read(
 async fn knows(
     State(app): State<AppState>,
     Json(KnowsRequest { shard, command_id }): Json<KnowsRequest>,
-) -> Asked<Answered> {
+) -> PeerAnswer<Answered> {
     let engine = app.engine.get()?;
     if shard >= engine.shard_count() {
         return Err(Problem::bad_request("unknown_shard", "there is no such shard"));
@@ -138,6 +138,6 @@ async fn knows(
     Ok(Json(engine.answer(ask, READ_WAIT_MAX).await))
 }
 
-async fn shards(State(app): State<AppState>) -> Asked<Vec<ShardStatus>> {
+async fn shards(State(app): State<AppState>) -> PeerAnswer<Vec<ShardStatus>> {
     Ok(Json(Ok(app.engine.get()?.status())))
 }

@@ -58,8 +58,8 @@ async fn create(
     let id = body.id.unwrap_or_else(|| ProductId::new(origin.new_id("product")));
     let stream = id.stream();
     let claims = is_first(&app, &origin, id).await?;
-    // Whoever claims the code by this very request may give it back; whoever finds it claimed may not,
-    // for another request for the same product goes by that claim.
+    // This request may give the code back if it has claimed it itself; if the claim was there before, it
+    // may not, for another request for the same product relies on that claim.
     let (began, mut claimed_now, mut sku_taken) = (Instant::now(), false, false);
     if claims {
         let claim = sku::Command::Claim { product_id: id };
@@ -71,7 +71,7 @@ async fn create(
     }
     let (sku, details, price) = body.into_parts();
     let command = product::Command::Create { sku: sku.clone(), details, price, sku_taken };
-    // Then it cannot have lapsed by the answer, and whoever looks after it finds the product.
+    // Then the claim cannot have lapsed by the answer, and its process will find the product.
     let is_fresh = claimed_now && origin.request.deadline < began + CONFIRM_WAIT / 2;
     let created = if is_fresh {
         origin.try_submit::<Product>(&app, &id, command).await
@@ -82,7 +82,7 @@ async fn create(
         && error.is_final()
         && claimed_now
     {
-        // Whoever waits for the code need not wait until the claim lapses, which it does in any case.
+        // So that others get the code before the claim lapses, which it does in any case.
         withdraw(&app, &origin, id, &sku).await.ok();
     }
     let answer = created.map_err(problem)?;

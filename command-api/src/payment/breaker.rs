@@ -25,7 +25,7 @@ enum State {
     Open {
         until: Instant,
     },
-    /// One call tries; if nothing is heard of it until then, the next one does.
+    /// One call tries; if it has no outcome by then, the next one does.
     Trying {
         until: Instant,
     },
@@ -33,7 +33,7 @@ enum State {
 
 /// What came of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Heard {
+pub(super) enum Outcome {
     /// A yes or a no.
     Answer,
     /// The provider could not be reached, or failed.
@@ -55,18 +55,18 @@ impl Breaker {
         }
     }
 
-    pub(super) fn record(&mut self, heard: Heard, now: Instant) {
+    pub(super) fn record(&mut self, outcome: Outcome, now: Instant) {
         let is_trying = matches!(self.state, State::Trying { .. });
-        match heard {
-            Heard::Answer => *self = Self::default(),
-            Heard::Failure => {
+        match outcome {
+            Outcome::Answer => *self = Self::default(),
+            Outcome::Failure => {
                 self.failures = self.failures.saturating_add(1);
                 if is_trying || self.failures >= FAILURES_MAX {
                     self.state = State::Open { until: now + OPEN_FOR };
                 }
             }
-            Heard::Silence if is_trying => self.state = State::Open { until: now + OPEN_FOR },
-            Heard::Silence => {}
+            Outcome::Silence if is_trying => self.state = State::Open { until: now + OPEN_FOR },
+            Outcome::Silence => {}
         }
     }
 
@@ -81,17 +81,17 @@ mod tests {
 
     const CALL: Duration = Duration::from_secs(5);
 
-    /// A breaker that has heard this, one thing after the other at the same time.
-    fn after(heard: impl IntoIterator<Item = Heard>, now: Instant) -> Breaker {
+    /// A breaker after these outcomes, one after the other at the same time.
+    fn after(outcomes: impl IntoIterator<Item = Outcome>, now: Instant) -> Breaker {
         let mut breaker = Breaker::default();
-        for heard in heard {
-            breaker.record(heard, now);
+        for outcome in outcomes {
+            breaker.record(outcome, now);
         }
         breaker
     }
 
-    fn failures(count: u32) -> impl Iterator<Item = Heard> {
-        (0..count).map(|_| Heard::Failure)
+    fn failures(count: u32) -> impl Iterator<Item = Outcome> {
+        (0..count).map(|_| Outcome::Failure)
     }
 
     #[test]
@@ -99,14 +99,14 @@ mod tests {
         let now = Instant::now();
         assert!(after(failures(FAILURES_MAX - 1), now).admit(now, CALL));
         assert!(!after(failures(FAILURES_MAX), now).admit(now, CALL));
-        let answered = failures(FAILURES_MAX - 1).chain([Heard::Answer]);
+        let answered = failures(FAILURES_MAX - 1).chain([Outcome::Answer]);
         assert!(after(answered.chain(failures(FAILURES_MAX - 1)), now).admit(now, CALL));
     }
 
     #[test]
     fn silence_does_not_open_it() {
         let now = Instant::now();
-        let silence = std::iter::repeat_n(Heard::Silence, 10_000);
+        let silence = std::iter::repeat_n(Outcome::Silence, 10_000);
         assert!(after(silence, now).admit(now, CALL));
     }
 
@@ -117,18 +117,18 @@ mod tests {
         let later = now + OPEN_FOR;
         assert!(breaker.admit(later, CALL));
         assert!(!breaker.admit(later, CALL), "one at a time");
-        breaker.record(Heard::Answer, later);
+        breaker.record(Outcome::Answer, later);
         assert!(breaker.admit(later, CALL) && breaker.admit(later, CALL));
     }
 
     #[test]
     fn a_try_in_vain_opens_it_again() {
-        for heard in [Heard::Failure, Heard::Silence] {
+        for outcome in [Outcome::Failure, Outcome::Silence] {
             let now = Instant::now();
             let mut breaker = after(failures(FAILURES_MAX), now);
             let later = now + OPEN_FOR;
             assert!(breaker.admit(later, CALL));
-            breaker.record(heard, later);
+            breaker.record(outcome, later);
             assert!(!breaker.admit(later + OPEN_FOR / 2, CALL));
             assert!(breaker.admit(later + OPEN_FOR, CALL));
         }

@@ -1,9 +1,9 @@
-//! The one way to a payment provider: bounded calls, with places of their own.
+//! The one way to a payment provider: calls are bounded in number and time.
 //!
-//! A call that is quick needs a place for a moment. One that is not makes room for the next after
-//! [`SLOW_AFTER`], goes on in a place for slow ones, and is cut off where there is none: so calls
-//! that hang are in the way of one another, and of nobody else. Who gets no answer asks again later,
-//! under the same idempotency key; the payment itself knows when.
+//! A call holds one permit for quick calls. After [`SLOW_AFTER`] it gives that back and goes on with a
+//! permit for slow ones; if there is none, it is cut off. So calls that hang are in the way of one
+//! another only. A payment without an answer is asked for again later, under the same idempotency key;
+//! the payment itself knows when.
 
 use std::{
     future::Future,
@@ -24,18 +24,18 @@ use tokio::{
 
 use super::{
     Authorisation, Decision, PaymentProvider, ProviderUnavailable,
-    breaker::{Breaker, Heard},
+    breaker::{Breaker, Outcome},
 };
 use crate::metrics::{BreakerMoved, ProviderCalled};
 
-/// How long one call may take, its place included.
+/// How long one call may take, its wait for a permit included.
 pub(crate) const CALL_WAIT_MAX: Duration = Duration::from_secs(5);
 /// When a call counts as slow.
 const SLOW_AFTER: Duration = Duration::from_millis(500);
-/// How long a call waits for a place.
-const PLACE_WAIT_MAX: Duration = Duration::from_secs(2);
+/// How long a call waits for a permit.
+const PERMIT_WAIT_MAX: Duration = Duration::from_secs(2);
 
-/// Cheap to clone; clones share their places.
+/// Cheap to clone; clones share their permits.
 #[derive(Clone)]
 pub struct Desk(Arc<Inner>);
 
@@ -102,7 +102,7 @@ impl Desk {
         let began = Instant::now();
         let result = if self.breaker(|it| it.admit(began, CALL_WAIT_MAX)) {
             let result = self.in_turn(retry(Policy::QUICK, |_| true, call)).await;
-            self.heard(&result);
+            self.record(&result);
             result
         } else {
             Err(CallFailed::Paused)
@@ -113,14 +113,14 @@ impl Desk {
         result
     }
 
-    /// Waits for a place, and for the call.
+    /// Waits for a permit, and for the call.
     async fn in_turn<T>(
         &self,
         call: impl Future<Output = Result<T, ProviderUnavailable>>,
     ) -> Result<T, CallFailed> {
         let began = Instant::now();
-        let place = timeout(PLACE_WAIT_MAX, self.0.begun.acquire()).await;
-        let Ok(Ok(place)) = place else { return Err(CallFailed::Crowded) };
+        let permit = timeout(PERMIT_WAIT_MAX, self.0.begun.acquire()).await;
+        let Ok(Ok(permit)) = permit else { return Err(CallFailed::Crowded) };
         let mut call = pin!(call);
         if let Ok(answer) = timeout(SLOW_AFTER, &mut call).await {
             return Ok(answer?);
@@ -131,21 +131,23 @@ impl Desk {
                 return Err(CallFailed::Crowded);
             }
         };
-        drop(place);
+        drop(permit);
         let answer = timeout(CALL_WAIT_MAX.saturating_sub(began.elapsed()), call).await;
         drop(slow);
         Ok(answer.map_err(|_elapsed| CallFailed::TimedOut)??)
     }
 
-    fn heard<T>(&self, result: &Result<T, CallFailed>) {
-        let heard = match result {
-            Ok(_) => Heard::Answer,
-            Err(CallFailed::Failed(_)) => Heard::Failure,
-            Err(CallFailed::Crowded | CallFailed::Paused | CallFailed::TimedOut) => Heard::Silence,
+    fn record<T>(&self, result: &Result<T, CallFailed>) {
+        let outcome = match result {
+            Ok(_) => Outcome::Answer,
+            Err(CallFailed::Failed(_)) => Outcome::Failure,
+            Err(CallFailed::Crowded | CallFailed::Paused | CallFailed::TimedOut) => {
+                Outcome::Silence
+            }
         };
         let (was_open, is_open) = self.breaker(|breaker| {
             let was_open = breaker.is_open();
-            breaker.record(heard, Instant::now());
+            breaker.record(outcome, Instant::now());
             (was_open, breaker.is_open())
         });
         if was_open != is_open {

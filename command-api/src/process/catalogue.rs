@@ -103,9 +103,9 @@ impl ProcessManager for CatalogueProcess {
 pub(super) enum Next {
     #[default]
     Nothing,
-    /// The code was confirmed; then it is told this.
+    /// The code was confirmed; then this command goes to it.
     Tell { product_id: ProductId, sku: Sku, command: Option<sku::Command>, revision: u64 },
-    /// The code was told about the product.
+    /// The code has had the command about the product.
     Keep { product_id: ProductId },
 }
 

@@ -5,7 +5,7 @@ use domain::{StreamType, envelope::Recorded};
 
 use super::{
     managers::Managers,
-    places::Place,
+    permits::Permit,
     plan::{Failed, Outcome, Plan, Unfinished},
     verdicts::Verdicts,
 };
@@ -56,7 +56,7 @@ pub(super) trait AnyProcessManager: Send + Sync {
         managers: &Managers,
         event: &Recorded,
         verdicts: &Verdicts,
-        place: &mut Place,
+        permit: &mut Permit,
     ) -> Result<(), Unfinished>;
 }
 
@@ -75,8 +75,8 @@ impl<P: ProcessManager> AnyProcessManager for P {
         managers: &Managers,
         event: &Recorded,
         verdicts: &Verdicts,
-        place: &mut Place,
+        permit: &mut Permit,
     ) -> Result<(), Unfinished> {
-        managers.run::<P>(event, verdicts, place).await
+        managers.run::<P>(event, verdicts, permit).await
     }
 }

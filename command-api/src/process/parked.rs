@@ -28,7 +28,7 @@ use uuid::Uuid;
 use super::{
     list,
     managers::Managers,
-    places::Place,
+    permits::Permit,
     plan::{Failed, Unfinished},
     verdicts::Verdicts,
     worker::actor,
@@ -59,20 +59,20 @@ impl Managers {
         &self,
         delivered: &Delivered,
         verdicts: &Verdicts,
-        mut place: Place,
+        mut permit: Permit,
     ) {
         // Boxed is what hardly ever happens: every event would have to bring the room for it.
         match codec::recorded(&delivered.event) {
             Ok(recorded) => match &recorded.event {
                 Event::Process(happened) => {
-                    Box::pin(self.resume(&recorded, happened, &mut place)).await;
+                    Box::pin(self.resume(&recorded, happened, &mut permit)).await;
                 }
                 _ => {
-                    self.run_or_park(delivered, &recorded, verdicts, &mut place).await;
+                    self.run_or_park(delivered, &recorded, verdicts, &mut permit).await;
                 }
             },
             Err(error) => {
-                Box::pin(self.unreadable(delivered, &error, verdicts, &mut place)).await;
+                Box::pin(self.unreadable(delivered, &error, verdicts, &mut permit)).await;
             }
         }
     }
@@ -83,13 +83,13 @@ impl Managers {
         delivered: &Delivered,
         error: &codec::DecodeError,
         verdicts: &Verdicts,
-        place: &mut Place,
+        permit: &mut Permit,
     ) -> bool {
         let failed = Failed::new(DECODE, None, "event_unreadable", chain(error).to_string());
         if verdicts.skips(delivered.event.id, &failed) {
             return true;
         }
-        self.park_all(delivered, "unknown", failed.into(), verdicts, place).await;
+        self.park_all(delivered, "unknown", failed.into(), verdicts, permit).await;
         false
     }
 
@@ -109,13 +109,13 @@ impl Managers {
         delivered: &Delivered,
         recorded: &Recorded,
         verdicts: &Verdicts,
-        place: &mut Place,
+        permit: &mut Permit,
     ) -> bool {
         let mut is_done = true;
         for manager in list::wanting(&delivered.event) {
-            if let Err(unfinished) = manager.run(self, recorded, verdicts, place).await {
-                let parking = self.park_all(delivered, manager.name(), unfinished, verdicts, place);
-                Box::pin(parking).await;
+            if let Err(unfinished) = manager.run(self, recorded, verdicts, permit).await {
+                let parked = self.park_all(delivered, manager.name(), unfinished, verdicts, permit);
+                Box::pin(parked).await;
                 is_done = false;
             }
         }
@@ -123,7 +123,7 @@ impl Managers {
     }
 
     /// An operator has decided what becomes of a step.
-    async fn resume(&self, event: &Recorded, happened: &process::Event, place: &mut Place) {
+    async fn resume(&self, event: &Recorded, happened: &process::Event, permit: &mut Permit) {
         let (process::Event::StepRetried { step_id, .. }
         | process::Event::StepSkipped { step_id, .. }) = happened
         else {
@@ -137,7 +137,7 @@ impl Managers {
         let step = &parked.step;
         let verdicts = Verdicts::of(&process, step.event_id);
         let done = match self.find(step).await {
-            Some(delivered) => self.again(&delivered, &verdicts, place).await,
+            Some(delivered) => self.again(&delivered, &verdicts, permit).await,
             // Nothing can be done about an event that the log no longer has.
             None if parked.status == Status::Skipped => true,
             None => {
@@ -149,7 +149,7 @@ impl Managers {
                 // What it had come to stands where it was parked before.
                 let taken = parked.taken.clone();
                 let command = process::Command::Park { step_id, step, failure, attempt, taken };
-                place.outside(self.put_aside(event.id, &parked.step, command)).await;
+                permit.outside(self.put_aside(event.id, &parked.step, command)).await;
                 false
             }
         };
@@ -161,10 +161,10 @@ impl Managers {
         }
     }
 
-    async fn again(&self, delivered: &Delivered, verdicts: &Verdicts, place: &mut Place) -> bool {
+    async fn again(&self, delivered: &Delivered, verdicts: &Verdicts, permit: &mut Permit) -> bool {
         match codec::recorded(&delivered.event) {
-            Ok(recorded) => self.run_or_park(delivered, &recorded, verdicts, place).await,
-            Err(error) => self.unreadable(delivered, &error, verdicts, place).await,
+            Ok(recorded) => self.run_or_park(delivered, &recorded, verdicts, permit).await,
+            Err(error) => self.unreadable(delivered, &error, verdicts, permit).await,
         }
     }
 
@@ -176,7 +176,7 @@ impl Managers {
         process: &str,
         unfinished: Unfinished,
         verdicts: &Verdicts,
-        place: &mut Place,
+        permit: &mut Permit,
     ) {
         let event = &delivered.event;
         let Unfinished { failed, mut taken } = unfinished;
@@ -210,8 +210,9 @@ impl Managers {
             let taken = std::mem::take(&mut taken);
             let boxed = Box::new(step.clone());
             let command = process::Command::Park { step_id, step: boxed, failure, attempt, taken };
-            // Without the place: where too many are parked it waits for operators, who need places.
-            place.outside(self.put_aside(event.id, &step, command)).await;
+            // Without the permit: where too many steps are parked this waits for operators, whose own
+            // events need permits.
+            permit.outside(self.put_aside(event.id, &step, command)).await;
         }
     }
 

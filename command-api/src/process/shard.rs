@@ -1,5 +1,5 @@
-//! Follows one shard: reads events, keeps a bounded number of them under way, stores progress, and tells
-//! whoever waits for what they lead to.
+//! Follows one shard: reads events, keeps a bounded number of them under way, stores progress, and
+//! reports what is done to the engine, where requests wait for it.
 
 use std::{pin::pin, time::Duration};
 
@@ -15,11 +15,11 @@ use infra::{
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::{
-    feed::Feed,
+    commit_stream::CommitStream,
     list,
     managers::Managers,
     parked::Delivered,
-    places::{Place, Places},
+    permits::{Permit, Permits},
     progress::{BatchId, Progress},
     verdicts::Verdicts,
 };
@@ -117,36 +117,36 @@ impl Follow {
     }
 
     /// The commits behind the stored progress.
-    async fn open(&self) -> Result<Feed, Interrupted> {
+    async fn open(&self) -> Result<CommitStream, Interrupted> {
         let Managers { engine, log, progress, .. } = &self.managers;
         let checkpoint = progress.load(self.shard).await.map_err(Interrupted::Progress)?;
-        Feed::open(engine, log, self.shard, checkpoint).await.map_err(Interrupted::Read)
+        CommitStream::open(engine, log, self.shard, checkpoint).await.map_err(Interrupted::Read)
     }
 
     /// Follows from the stored progress until something is in the way.
     async fn follow(&self) -> Interrupted {
-        let feed = match self.open().await {
-            Ok(feed) => feed,
+        let stream = match self.open().await {
+            Ok(stream) => stream,
             Err(interrupted) => return interrupted,
         };
         let decided = self.managers.decided(self.shard).await;
         let reactions = self.managers.engine.reactions(self.shard);
-        let following = reactions.follow(feed.checkpoint().next_offset);
-        let mut batches = pin!(batches(self.shard, feed));
+        let following = reactions.follow(stream.checkpoint().next_offset);
+        let mut batches = pin!(batches(self.shard, stream));
         let mut progress = Progress::default();
         let mut under_way = FuturesUnordered::new();
         // One at most; what is under way goes on meanwhile.
         let mut storing = FuturesUnordered::new();
         let mut waiting: Vec<(BatchId, Delivered)> = Vec::new();
-        let places = Places::new(UNDER_WAY_MAX);
+        let permits = Permits::new(UNDER_WAY_MAX);
         let mut ticks = interval(STORE_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             while !waiting.is_empty()
-                && let Some(place) = places.try_take()
+                && let Some(permit) = permits.try_take()
                 && let Some((batch, event)) = waiting.pop()
             {
-                under_way.push(self.handle(batch, event, &decided, place));
+                under_way.push(self.handle(batch, event, &decided, permit));
             }
             let may_read = waiting.is_empty()
                 && under_way.len() < WAITING_MAX
@@ -156,9 +156,9 @@ impl Follow {
                     progress.finish_one(batch);
                     following.finish(&event.stream, span.start);
                 }
-                place = places.take(), if !waiting.is_empty() => {
+                permit = permits.take(), if !waiting.is_empty() => {
                     if let Some((batch, event)) = waiting.pop() {
-                        under_way.push(self.handle(batch, event, &decided, place));
+                        under_way.push(self.handle(batch, event, &decided, permit));
                     }
                 }
                 Some(read) = batches.next(), if may_read => match read {
@@ -184,10 +184,10 @@ impl Follow {
         batch: BatchId,
         delivered: Delivered,
         decided: &Process,
-        place: Place,
+        permit: Permit,
     ) -> (BatchId, Delivered) {
         let verdicts = Verdicts::of(decided, delivered.event.id);
-        self.managers.handle(&delivered, &verdicts, place).await;
+        self.managers.handle(&delivered, &verdicts, permit).await;
         (batch, delivered)
     }
 
@@ -204,13 +204,13 @@ impl Follow {
 /// The events that a manager may react to, batch by batch, each with the checkpoint behind it.
 fn batches(
     shard: ShardId,
-    feed: Feed,
+    source: CommitStream,
 ) -> impl Stream<Item = Result<(Vec<Delivered>, Checkpoint), ReadError>> {
-    stream::unfold(Some((shard, feed)), async |state| {
-        let (shard, mut feed) = state?;
+    stream::unfold(Some((shard, source)), async |state| {
+        let (shard, mut source) = state?;
         loop {
-            let mut start = feed.checkpoint().next_offset;
-            match feed.next(RECORDS_MAX).await {
+            let mut start = source.checkpoint().next_offset;
+            match source.next(RECORDS_MAX).await {
                 Ok(commits) if commits.is_empty() => {}
                 Ok(commits) => {
                     let delivered = commits.into_iter().flat_map(|commit| {
@@ -220,8 +220,8 @@ fn batches(
                         of_managers.map(move |event| Delivered { event, shard, span: span.clone() })
                     });
                     let delivered = delivered.collect();
-                    let checkpoint = feed.checkpoint();
-                    return Some((Ok((delivered, checkpoint)), Some((shard, feed))));
+                    let checkpoint = source.checkpoint();
+                    return Some((Ok((delivered, checkpoint)), Some((shard, source))));
                 }
                 Err(error) => return Some((Err(error), None)),
             }

@@ -56,8 +56,8 @@ impl Verdicts {
         self.skipped(step_id).is_some()
     }
 
-    /// Why a step waits that nobody has decided about yet. It is not tried on the side: whoever
-    /// decides about it later must know what has become of it.
+    /// Why a step waits that no operator has decided about yet. It is not tried on the side, for the
+    /// operator who decides about it must know what has become of it.
     pub(super) fn waits(&self, step_id: StepId) -> Option<&Failure> {
         let verdict = self.said.get(&step_id)?;
         (verdict.status == Status::Parked).then_some(&verdict.failure)

@@ -24,7 +24,7 @@ use tokio::time::Instant;
 use super::{
     manager::ProcessManager,
     managers::Managers,
-    places::Place,
+    permits::Permit,
     plan::{Action, Failed, Outcome, Plan, Step, Unfinished},
     verdicts::{SKIPPED, Verdicts},
 };
@@ -106,11 +106,11 @@ impl Managers {
         &self,
         event: &Recorded,
         verdicts: &Verdicts,
-        place: &mut Place,
+        permit: &mut Permit,
     ) -> Result<(), Unfinished> {
         let began = Instant::now();
         let cause = Cause::of(event, P::NAME);
-        let mut plan = match place.hold(P::load(self, event)).await {
+        let mut plan = match permit.hold(P::load(self, event)).await {
             Ok(loaded) => P::react(event, loaded),
             Err(failed) if verdicts.skips(event.id, &failed) => Plan::default(),
             Err(failed) => return Err(failed.into()),
@@ -123,7 +123,7 @@ impl Managers {
             let taking = join_all(taking.map(|(step, id)| self.step(&cause, verdicts, step, *id)));
             let is_outside = steps.iter().any(|step| step.action.is_outside());
             let outcomes =
-                if is_outside { place.outside(taking).await } else { place.hold(taking).await };
+                if is_outside { permit.outside(taking).await } else { permit.hold(taking).await };
             let (mut known, mut failed) = (Vec::new(), Vec::new());
             for ((step, id), outcome) in steps.iter().zip(ids).zip(outcomes) {
                 match outcome.and_then(|outcome| taken::<P>(outcome, step, &next)) {

@@ -1,4 +1,4 @@
-//! Who shares what is there for all: a client has a part of it, however many requests it sends.
+//! The parties that share common limits: each client has one share, however many requests it sends.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -10,7 +10,7 @@ use crate::http::client::Network;
 
 /// One party, as far as it cannot pretend to be many.
 ///
-/// A cart's token is none: whoever has one can have any number of them.
+/// A cart's token does not count as one, for a client can get any number of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Client {
     Key(ApiKeyId),

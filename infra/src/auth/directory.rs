@@ -17,8 +17,8 @@ use crate::{
     position::{Entry, Position},
 };
 
-/// How old what is known of a key may be: as late may a revocation bite. Beyond it nothing is known of
-/// the key, which is nobody's right and nobody's fault: 503.
+/// How old our knowledge of a key may be, which is how late a revocation may take effect. When it is
+/// older, we cannot say whether the key holds, so the answer is 503.
 pub const KEY_AGE_MAX: Duration = Duration::from_secs(5);
 
 /// What is known of an issued key.
@@ -37,7 +37,7 @@ pub struct Inquiry<'r> {
     text: &'r str,
     /// What the client has seen: the key must be judged by no less.
     pub at_least: Position,
-    /// How long it would wait for all of this. Who is believed anyway does not wait.
+    /// How long the client would wait for all of this. A key that is believed anyway does not wait.
     pub until: Instant,
     pub client: Client,
     pub asked_at: Instant,
@@ -72,7 +72,7 @@ pub enum Unavailable {
 
 impl<'r> Inquiry<'r> {
     pub(super) fn of(parts: &'r Parts, text: &'r str, hash: KeyHash) -> Option<Self> {
-        // One that cannot be read is told to those who may come in, and is nothing to wait for.
+        // There is no waiting for a position that cannot be read; the gate refuses it later.
         let AtLeast(at_least) = AtLeast::from_headers(&parts.headers).unwrap_or_default();
         Some(Self {
             id: ApiKey::id_of(text)?,
@@ -91,7 +91,7 @@ impl<'r> Inquiry<'r> {
         ApiKey::is_signed(self.text, signing)
     }
 
-    /// Whether who has seen the key's shard up to there has seen what the client has.
+    /// Whether a state of the key's shard up to there includes what the client has seen.
     #[must_use]
     pub fn is_seen_by(&self, seen: Option<Entry>) -> bool {
         let Some(seen) = seen else { return self.at_least.is_empty() };

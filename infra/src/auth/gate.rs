@@ -1,12 +1,12 @@
-//! Who asks is known before what is asked is parsed: a layer around all routes of a contract.
+//! A layer around all routes of a contract finds out who the caller is before the request is parsed.
 //!
 //! The contract says whom an operation lets in: `security` of the operation, an API key's scopes being
 //! roles of which the caller needs one alternative. Nothing else says it: no handler asks for a role
 //! that all of its callers need. The layer resolves the caller before any extractor of a handler runs,
-//! so that nobody learns what a path, a query or a body must hold who may not come in. [`Caller`] as an
-//! extractor is who the layer found.
+//! so that a caller without the right learns nothing of what a path, a query or a body must hold. The
+//! extractor [`Caller`] returns the caller that the layer found.
 //!
-//! **Invariant:** what says nothing of whom it lets in, lets in operators alone.
+//! **Invariant:** an operation without `security` lets in operators alone.
 
 use std::sync::Arc;
 
@@ -66,7 +66,7 @@ async fn enter(
         None if gate.doors.has(path.as_ref()) => {}
         None => Door::closed().admit(&caller)?,
     }
-    // Also where nothing waits for it: whoever sends one relies on it.
+    // Also where nothing waits for it, for a client that sends a position relies on it.
     let _position = AtLeast::from_headers(&parts.headers)?;
     Ok(next.run(Request::from_parts(parts, body)).await)
 }
@@ -97,12 +97,12 @@ impl Door {
         };
         // To ask for nothing may be one of the alternatives.
         let names = alternatives.iter().map(scopes).collect::<Option<Vec<_>>>();
-        // What is no role of ours lets in whoever has them all.
+        // A scope that is no role of ours lets in operators alone, who have all roles.
         let role = |name: &String| Role::named(name).unwrap_or(Role::Operator);
         names.map_or(Self::Open, |names| Self::Roles(names.iter().flatten().map(role).collect()))
     }
 
-    /// Of what does not say whom it lets in: whoever wrote it finds all others shut out.
+    /// For an operation without `security`: its author notices soon that all others are shut out.
     fn closed() -> Self {
         Self::Roles(vec![Role::Operator])
     }

@@ -71,15 +71,15 @@ impl<R: IssuedRows> IssuedKeys<R> {
             as_of.elapsed() < KEY_AGE_MAX && moment.is_none_or(|moment| as_of >= moment)
         };
         let stream = id.stream();
-        let stand =
-            self.freshness.stand(API_KEYS, &stream, at_least, is_recent, *client, *until).await;
-        let stand = stand.ok_or(Unavailable::Stale)?;
+        let progress =
+            self.freshness.progress(API_KEYS, &stream, at_least, is_recent, *client, *until).await;
+        let progress = progress.ok_or(Unavailable::Stale)?;
         let record = match self.rows.issued(*id).await.map_err(Unavailable::Away)? {
             Some(Issued::Known(record)) => Some(record),
             Some(Issued::Parked) => return Err(Unavailable::Stale),
             None => None,
         };
-        Ok(Found { record, as_of: stand.as_of, seen: stand.seen })
+        Ok(Found { record, as_of: progress.as_of, seen: progress.seen })
     }
 }
 

@@ -15,7 +15,7 @@ pub(super) const STRICT: Setting = Setting {
 
 /// The settings that expose something, each in a sentence.
 #[derive(Debug, Default)]
-#[must_use = "nobody hears of what is not told"]
+#[must_use = "exposures must be logged"]
 pub struct Exposures(pub(super) Vec<String>);
 
 impl Exposures {

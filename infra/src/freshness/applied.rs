@@ -7,7 +7,7 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::{
-    looks::{Impossible, Looks},
+    log_state::{Impossible, LogState},
     positions::{PositionRow, Projection},
 };
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
 
 /// How far the live version of each projection is, as last heard.
 ///
-/// **Invariant:** within a version and a log an offset never falls, in whatever order news arrive.
+/// **Invariant:** within a version and a log an offset never falls, in whatever order notices arrive.
 /// [`Applied::replace`] alone changes the version or the log, because only the database knows which
 /// of them is live.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,17 +25,17 @@ pub struct Applied {
     /// Those that are read here. Others exist; nobody waits for them.
     projections: &'static [Projection],
     live: BTreeMap<Projection, Live>,
-    pub(super) looks: Looks,
+    pub(super) log: LogState,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Live {
     version: i32,
-    shards: BTreeMap<ShardId, Place>,
+    shards: BTreeMap<ShardId, LogOffset>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Place {
+struct LogOffset {
     log_id: LogId,
     next_offset: Offset,
 }
@@ -50,10 +50,10 @@ pub(super) struct Notice {
     next_offset: Offset,
 }
 
-/// What projectors tell.
+/// What projectors notify.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
-pub(super) enum Told {
+pub(super) enum Notification {
     Applied(Notice),
     /// Readers see another version of this projection.
     Switched {
@@ -62,16 +62,16 @@ pub(super) enum Told {
 }
 
 /// A version in a log that is not the one that is read, as far as is known.
-pub(super) type Stranger = (String, i32, LogId);
+pub(super) type OtherVersion = (String, i32, LogId);
 
 /// What a notice changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Noticed {
+pub(super) enum NoticeEffect {
     Moved,
-    /// It was known, or nobody waits for this projection.
-    Nothing,
-    /// It speaks of a version or a log that is not known: the database must be asked.
-    Unfamiliar,
+    /// Its offset was known, or nobody waits for this projection.
+    Unchanged,
+    /// Its version or log is not the one that is read, as far as is known: only the database can tell.
+    Unknown,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,50 +81,51 @@ pub(super) enum Coverage {
 }
 
 impl Notice {
-    pub(super) fn speaker(&self) -> Stranger {
+    pub(super) fn version(&self) -> OtherVersion {
         (self.projection.clone(), self.version, self.log_id)
     }
 }
 
 impl Applied {
-    /// What the database says, which it said after everything that was heard so far, and after
+    /// The state by the rows of the database, which were read after all notices so far, and after
     /// `asked_at`.
     pub(crate) fn replace(
         projections: &'static [Projection],
         rows: &[PositionRow],
         asked_at: Instant,
     ) -> Self {
-        let looks = Looks::of(projections, rows, asked_at);
-        let mut applied = Self { projections, live: BTreeMap::new(), looks };
+        let log = LogState::of(projections, rows, asked_at);
+        let mut applied = Self { projections, live: BTreeMap::new(), log };
         for row in rows {
             let Some(projection) = Projection::find(projections, &row.projection) else { continue };
             let live = applied.live.entry(projection).or_default();
             live.version = row.version;
             // A shard without a log has nothing applied yet.
-            if let Some((shard, place)) = place(row) {
-                live.shards.insert(shard, place);
+            if let Some((shard, offset)) = offset(row) {
+                live.shards.insert(shard, offset);
             }
         }
         applied
     }
 
-    pub(super) fn advance(&mut self, notice: &Notice) -> Noticed {
+    pub(super) fn advance(&mut self, notice: &Notice) -> NoticeEffect {
         let projection = Projection::find(self.projections, &notice.projection);
-        let Some(projection) = projection else { return Noticed::Nothing };
+        let Some(projection) = projection else { return NoticeEffect::Unchanged };
         let Some(live) = self.live.get_mut(&projection).filter(|it| it.version == notice.version)
         else {
-            return Noticed::Unfamiliar;
+            return NoticeEffect::Unknown;
         };
-        let told = Place { log_id: notice.log_id, next_offset: notice.next_offset };
-        let known = live.shards.entry(notice.shard).or_insert(Place { next_offset: 0, ..told });
-        if known.log_id != told.log_id {
-            return Noticed::Unfamiliar;
+        let heard = LogOffset { log_id: notice.log_id, next_offset: notice.next_offset };
+        let known =
+            live.shards.entry(notice.shard).or_insert(LogOffset { next_offset: 0, ..heard });
+        if known.log_id != heard.log_id {
+            return NoticeEffect::Unknown;
         }
-        if known.next_offset >= told.next_offset {
-            return Noticed::Nothing;
+        if known.next_offset >= heard.next_offset {
+            return NoticeEffect::Unchanged;
         }
-        *known = told;
-        Noticed::Moved
+        *known = heard;
+        NoticeEffect::Moved
     }
 
     /// Whether each of the projections has applied everything that is wanted.
@@ -134,15 +135,15 @@ impl Applied {
         wanted: &Position,
         now: Instant,
     ) -> Result<Coverage, Impossible> {
-        self.looks.check(wanted, now)?;
+        self.log.check(wanted, now)?;
         let mut coverage = Coverage::Reached;
         for projection in projections {
             for entry in wanted.entries() {
-                match self.place(*projection, entry.shard) {
-                    Some(place) if place.log_id != entry.log_id => {
+                match self.offset(*projection, entry.shard) {
+                    Some(offset) if offset.log_id != entry.log_id => {
                         return Err(Impossible::UnknownLog);
                     }
-                    Some(place) if place.next_offset >= entry.next_offset => {}
+                    Some(offset) if offset.next_offset >= entry.next_offset => {}
                     Some(_) | None => coverage = Coverage::Behind,
                 }
             }
@@ -156,12 +157,12 @@ impl Applied {
         let mut position = Position::default();
         let Some((first, others)) = projections.split_first() else { return position };
         let shards = self.live.get(first).into_iter().flat_map(|live| &live.shards);
-        for (&shard, &place) in shards {
-            let common = others.iter().try_fold(place, |least, other| {
-                let place = self.place(*other, shard).filter(|it| it.log_id == least.log_id)?;
-                Some(Place { next_offset: place.next_offset.min(least.next_offset), ..least })
+        for (&shard, &offset) in shards {
+            let common = others.iter().try_fold(offset, |least, other| {
+                let offset = self.offset(*other, shard).filter(|it| it.log_id == least.log_id)?;
+                Some(LogOffset { next_offset: offset.next_offset.min(least.next_offset), ..least })
             });
-            if let Some(Place { log_id, next_offset }) = common {
+            if let Some(LogOffset { log_id, next_offset }) = common {
                 position.merge(&Position::of(shard, log_id, next_offset));
             }
         }
@@ -170,19 +171,19 @@ impl Applied {
 
     /// How far a projection is in a shard.
     pub(super) fn entry(&self, projection: Projection, shard: ShardId) -> Option<Entry> {
-        let Place { log_id, next_offset } = self.place(projection, shard)?;
+        let LogOffset { log_id, next_offset } = self.offset(projection, shard)?;
         Some(Entry { shard, log_id, next_offset })
     }
 
-    fn place(&self, projection: Projection, shard: ShardId) -> Option<Place> {
+    fn offset(&self, projection: Projection, shard: ShardId) -> Option<LogOffset> {
         self.live.get(&projection)?.shards.get(&shard).copied()
     }
 }
 
-fn place(row: &PositionRow) -> Option<(ShardId, Place)> {
+fn offset(row: &PositionRow) -> Option<(ShardId, LogOffset)> {
     let shard = ShardId::new(u32::try_from(row.shard).ok()?);
     let log_id = row.log_id.as_deref()?.parse().ok()?;
-    Some((shard, Place { log_id, next_offset: row.next_offset }))
+    Some((shard, LogOffset { log_id, next_offset: row.next_offset }))
 }
 
 #[cfg(test)]

@@ -33,9 +33,9 @@ fn applied_up_to(offset: i64) -> Applied {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_applied_needs_no_wait() {
-    let (_feed, told) = watch::channel(applied_up_to(5));
+    let (_sender, applied) = watch::channel(applied_up_to(5));
     let started = Instant::now();
-    let position = Freshness::new(told)
+    let position = Freshness::new(applied)
         .reach(ORDERS, &at(5), Instant::now() + PATIENCE, CLIENT)
         .await
         .unwrap();
@@ -45,8 +45,8 @@ async fn what_is_applied_needs_no_wait() {
 
 #[tokio::test(start_paused = true)]
 async fn a_wait_ends_when_the_position_is_applied() {
-    let (feed, told) = watch::channel(applied_up_to(5));
-    let freshness = Freshness::new(told);
+    let (sender, applied) = watch::channel(applied_up_to(5));
+    let freshness = Freshness::new(applied);
     let waiting = {
         let freshness = freshness.clone();
         task::spawn("reader", async move {
@@ -56,16 +56,16 @@ async fn a_wait_ends_when_the_position_is_applied() {
     for offset in [6, 7] {
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished());
-        feed.send_replace(applied_up_to(offset));
+        sender.send_replace(applied_up_to(offset));
     }
     assert_eq!(waiting.await.unwrap().unwrap(), at(7).0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_impatient_wait_is_stale_and_tells_where_it_stands() {
-    let (_feed, told) = watch::channel(applied_up_to(5));
+    let (_sender, applied) = watch::channel(applied_up_to(5));
     let started = Instant::now();
-    let problem = Freshness::new(told)
+    let problem = Freshness::new(applied)
         .reach(ORDERS, &at(7), Instant::now() + PATIENCE, CLIENT)
         .await
         .unwrap_err();
@@ -78,22 +78,22 @@ async fn an_impatient_wait_is_stale_and_tells_where_it_stands() {
 
 #[tokio::test(start_paused = true)]
 async fn a_log_that_turns_out_to_be_another_ends_the_wait() {
-    let (feed, told) = watch::channel(Applied::default());
-    let freshness = Freshness::new(told);
+    let (sender, applied) = watch::channel(Applied::default());
+    let freshness = Freshness::new(applied);
     let wanted = AtLeast(Position::of(ShardId::new(0), Nonce(8), 1));
     let waiting = task::spawn("reader", async move {
         freshness.reach(ORDERS, &wanted, Instant::now() + PATIENCE, CLIENT).await
     });
     tokio::task::yield_now().await;
-    feed.send_replace(applied_up_to(1));
+    sender.send_replace(applied_up_to(1));
     assert_eq!(waiting.await.unwrap().unwrap_err().code(), "unknown_log");
 }
 
 #[tokio::test(start_paused = true)]
 async fn more_waits_of_a_client_than_its_share_are_stale_at_once_and_others_wait_on() {
-    let (feed, told) = watch::channel(applied_up_to(5));
-    let freshness = Freshness::new(told);
-    let _places: Vec<_> = (0..64).map(|_| freshness.places.enter(CLIENT).unwrap()).collect();
+    let (sender, applied) = watch::channel(applied_up_to(5));
+    let freshness = Freshness::new(applied);
+    let _permits: Vec<_> = (0..64).map(|_| freshness.permits.take(CLIENT).unwrap()).collect();
     let started = Instant::now();
     let problem =
         freshness.reach(ORDERS, &at(7), Instant::now() + PATIENCE, CLIENT).await.unwrap_err();
@@ -103,6 +103,6 @@ async fn more_waits_of_a_client_than_its_share_are_stale_at_once_and_others_wait
         freshness.reach(ORDERS, &at(7), Instant::now() + PATIENCE, other).await
     });
     tokio::task::yield_now().await;
-    feed.send_replace(applied_up_to(7));
+    sender.send_replace(applied_up_to(7));
     assert_eq!(waiting.await.unwrap().unwrap(), at(7).0);
 }

@@ -274,7 +274,7 @@ fn seq_of(record: &LogRecord) -> u64 {
     }
 }
 
-/// A topic that was made a moment ago may have no leader yet, which whoever asks waits for.
+/// A topic that was made a moment ago may have no leader yet, so this waits for one.
 async fn end(log: &dyn EventLog, shard: ShardId) -> Offset {
     let may_retry = |error: &ReadError| matches!(error, ReadError::Unavailable(_));
     retry(Policy::PATIENT, may_retry, || log.range(shard)).await.expect("a range").end

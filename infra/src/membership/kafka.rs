@@ -16,8 +16,8 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use super::{
     Beat, Beats, BeatsFailed, Heard,
     events::BeatIgnored,
-    said::{Ear, Mouth},
     seal::{Doubt, PeerKey},
+    signed::{BeatSigner, BeatVerifier},
 };
 use crate::{
     clock::Clock,
@@ -57,8 +57,8 @@ type Clients = (BaseProducer<Quiet>, StreamConsumer<Quiet>);
 pub struct KafkaBeats {
     base: ClientConfig,
     topic: Arc<str>,
-    mouth: Mouth,
-    ear: Ear,
+    signer: BeatSigner,
+    verifier: BeatVerifier,
     /// Why beats were not believed, as far as it was told.
     told: BTreeSet<Doubt>,
     /// Both present until it is dropped.
@@ -82,15 +82,16 @@ impl KafkaBeats {
         key: PeerKey,
         clock: Clock,
     ) -> Result<Self, BeatsFailed> {
-        let (mouth, ear) = (Mouth::new(key.clone(), topic, clock), Ear::new(key, topic));
+        let (signer, verifier) =
+            (BeatSigner::new(key.clone(), topic, clock), BeatVerifier::new(key, topic));
         let (base, topic) = (base(config), Arc::<str>::from(topic));
         let next = Offset::OffsetTail(TAIL);
         let clients = open(base.clone(), Arc::clone(&topic), next).await.map_err(BeatsFailed)?;
         Ok(Self {
             base,
             topic,
-            mouth,
-            ear,
+            signer,
+            verifier,
             told: BTreeSet::new(),
             clients: Some(clients),
             opening: None,
@@ -111,7 +112,7 @@ impl KafkaBeats {
         match consumer.recv().await {
             Ok(message) => {
                 self.next = Offset::Offset(message.offset() + 1);
-                heard(&message, &mut self.ear, &mut self.told)
+                heard(&message, &mut self.verifier, &mut self.told)
             }
             Err(error) => {
                 tracing::debug!(%error, "waiting for beats");
@@ -143,7 +144,7 @@ async fn open(base: ClientConfig, topic: Arc<str>, from: Offset) -> Result<Clien
 
 fn heard(
     message: &impl Message,
-    ear: &mut Ear,
+    verifier: &mut BeatVerifier,
     told: &mut BTreeSet<Doubt>,
 ) -> Result<Option<Heard>, BeatsFailed> {
     let Timestamp::LogAppendTime(at) = message.timestamp() else {
@@ -154,7 +155,7 @@ fn heard(
     let mac = message.headers().and_then(|headers| {
         headers.iter().find(|header| header.key == MAC).and_then(|header| header.value)
     });
-    match ear.believe(node, message.payload(), mac, at) {
+    match verifier.believe(node, message.payload(), mac, at) {
         Ok(heard) => Ok(Some(heard)),
         Err(doubt) => {
             emit(BeatIgnored { node, doubt, is_first: told.insert(doubt) });
@@ -197,7 +198,7 @@ impl Beats for KafkaBeats {
         let Some((producer, _)) = &self.clients else { return };
         // What became of earlier ones does not matter, but their memory is freed here.
         producer.poll(Duration::ZERO);
-        let Some((said, tag)) = self.mouth.say(node, beat) else { return };
+        let Some((said, tag)) = self.signer.sign(node, beat) else { return };
         let mac = OwnedHeaders::new().insert(Header { key: MAC, value: Some(&tag) });
         let record = BaseRecord::to(&self.topic).partition(0).key(node).payload(&said).headers(mac);
         if let Err((error, _)) = producer.send(record) {

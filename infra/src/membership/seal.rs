@@ -1,6 +1,6 @@
 //! What nodes say to each other bears a MAC (HMAC-SHA256) under the secret that they share, which
-//! itself never travels: whoever sees what is said, or answers in the place of a node, can say nothing
-//! in its name.
+//! itself never travels. So an eavesdropper, or an impostor at the address of a node, can say nothing in
+//! its name.
 //!
 //! **Invariant:** a MAC covers all that its receiver acts upon, and for whom it is. Each kind of
 //! message has a label, so that none passes for another.
@@ -91,7 +91,7 @@ impl PeerKey {
 const REQUEST: &str = "request";
 const ANSWER: &str = "answer";
 
-/// Stands before a request: who asks whom, when, and which request of this run of the asker it is.
+/// Goes before a request: its sender and receiver, its time, and its number in this run of the sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp<'a> {
     from: &'a str,

@@ -11,7 +11,7 @@ pub const POSITIONS_CHANNEL: &str = "tradewind_positions";
 /// Payloads of one channel.
 ///
 /// **Invariant:** notifications that were sent while the connection was away are lost, and
-/// [`Heard::Gap`] says so: whoever depends on them reads the state anew.
+/// [`ListenerEvent::Gap`] says so: code that depends on them must read the state anew.
 pub struct Listener {
     pool: Pool,
     channel: &'static str,
@@ -21,7 +21,7 @@ pub struct Listener {
 
 /// What a listener hears.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Heard {
+pub enum ListenerEvent {
     /// Listening (again): anything may have been missed until now.
     Gap,
     Payload(String),
@@ -34,7 +34,7 @@ impl Listener {
     }
 
     /// Waits for the next payload, for as long as it takes. Safe to drop and to call again.
-    pub async fn next(&mut self) -> Heard {
+    pub async fn next(&mut self) -> ListenerEvent {
         loop {
             let Some(connection) = &mut self.connection else {
                 if let Some(heard) = self.connect().await {
@@ -44,7 +44,7 @@ impl Listener {
             };
             match connection.try_recv().await {
                 Ok(Some(notification)) => {
-                    return Heard::Payload(notification.payload().to_owned());
+                    return ListenerEvent::Payload(notification.payload().to_owned());
                 }
                 // Closed or broken: what follows is a new connection, and thereby a gap.
                 Ok(None) => self.connection = None,
@@ -59,7 +59,7 @@ impl Listener {
         }
     }
 
-    async fn connect(&mut self) -> Option<Heard> {
+    async fn connect(&mut self) -> Option<ListenerEvent> {
         let connected = async {
             let mut connection = PgListener::connect_with(&self.pool).await?;
             connection.listen(self.channel).await?;
@@ -69,7 +69,7 @@ impl Listener {
             Ok(connection) => {
                 self.connection = Some(connection);
                 self.waits.reset();
-                Some(Heard::Gap)
+                Some(ListenerEvent::Gap)
             }
             Err(error) => {
                 tracing::debug!(channel = self.channel, "cannot listen yet: {error}");

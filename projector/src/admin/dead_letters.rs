@@ -27,7 +27,7 @@ use uuid::Uuid;
 
 use super::Doors;
 use crate::dead_letters::{
-    self, Act, DeadLetter, Detail, Filter, SettleError, Settled, State as LetterState,
+    self, Act, DeadLetter, DeadLetterState, Detail, Filter, SettleError, Settled,
 };
 
 type Reason = Text<1_000>;
@@ -52,7 +52,7 @@ type Name = Text<64, 0>;
 struct ListParameters {
     /// Only letters in this state.
     #[param(inline)]
-    state: Option<LetterState>,
+    state: Option<DeadLetterState>,
     /// Only letters of this projection.
     #[param(inline, example = "orders")]
     projection: Option<Name>,

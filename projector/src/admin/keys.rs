@@ -1,4 +1,4 @@
-//! Who opens the operators' door: issued API keys, from the read model that this very service keeps.
+//! Checks issued API keys for the operators' endpoints, by the read model that this very service keeps.
 
 use axum::{
     extract::{Request, State},
@@ -8,7 +8,7 @@ use axum::{
 use infra::{
     auth::{API_KEYS, Authenticator, IssuedKeys, KeyHash},
     clock::Clock,
-    freshness::{Feed, Freshness, Projection, Reads},
+    freshness::{Freshness, PositionWatcher, Projection, Reads},
     http::{headers::AtLeast, health::Readiness, problem::Problem},
     postgres::{Listener, POSITIONS_CHANNEL, Pool},
 };
@@ -16,10 +16,10 @@ use infra::{
 const PROJECTIONS: &[Projection] = &[API_KEYS];
 const VIEWS: [&str; 3] = ["api_keys", "parked_streams", "positions"];
 
-/// What the door knows of keys, and what tells it.
+/// The keys as far as they are known, and the watcher that keeps them fresh.
 pub(crate) struct Keys {
     freshness: Freshness,
-    feed: Feed,
+    watcher: PositionWatcher,
     listener: Listener,
     pool: Pool,
 }
@@ -28,12 +28,12 @@ impl Keys {
     /// `listening` has a connection of its own.
     #[must_use]
     pub(crate) fn new(pool: Pool, listening: Pool) -> Self {
-        // Whoever makes the read models is ready before they are there.
+        // The condition stays out of `/readyz`: a projector is ready before its read models are there.
         let condition = Readiness::new().condition("read_models");
         let reads = Reads { projections: PROJECTIONS, views: VIEWS.into() };
-        let (feed, applied) = Feed::new(pool.clone(), reads, condition);
+        let (watcher, applied) = PositionWatcher::new(pool.clone(), reads, condition);
         let listener = Listener::new(listening, POSITIONS_CHANNEL);
-        Self { freshness: Freshness::new(applied), feed, listener, pool }
+        Self { freshness: Freshness::new(applied), watcher, listener, pool }
     }
 
     pub(super) fn authenticator(&self, operator_key: Option<KeyHash>) -> Authenticator {
@@ -47,15 +47,15 @@ impl Keys {
         self.freshness.clone()
     }
 
-    /// Hears how far the read model is, until nobody asks any more.
+    /// Follows how far the read model is, until all receivers are gone.
     pub(crate) async fn run(self) {
-        let Self { feed, listener, freshness, pool } = self;
+        let Self { watcher, listener, freshness, pool } = self;
         drop((freshness, pool));
-        feed.run(listener).await;
+        watcher.run(listener).await;
     }
 }
 
-/// Refuses whoever sends a position that cannot be. Nothing behind the door waits for one that can.
+/// Refuses requests with a position that cannot be. None of these endpoints waits for one that can.
 pub(super) async fn admit(
     State(freshness): State<Freshness>,
     at_least: AtLeast,

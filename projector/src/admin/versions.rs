@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::{Doors, Named};
 use crate::{
-    rebuild::{begin::Order, switch::Target},
+    rebuild::{begin::RebuildRequest, switch::Target},
     versions::Version,
 };
 
@@ -74,8 +74,8 @@ pub(super) async fn rebuild(
     Body(Rebuild { throttle, verify, switch, forget_corrections }): Body<Rebuild>,
 ) -> Result<(StatusCode, Json<Version>), Problem> {
     let throttle = throttle.map(Whole::get);
-    let order = Order { throttle, verify, switch, forget_corrections };
-    Ok((StatusCode::ACCEPTED, Json(doors.control.rebuild(&name, order).await?)))
+    let request = RebuildRequest { throttle, verify, switch, forget_corrections };
+    Ok((StatusCode::ACCEPTED, Json(doors.control.rebuild(&name, request).await?)))
 }
 
 /// Hold a build, or a version that stands by, where it is

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::client::Client;
-use crate::dead_letters::{DeadLetter, Detail, State};
+use crate::dead_letters::{DeadLetter, DeadLetterState, Detail};
 
 const PATH: &str = "/v1/admin/dead-letters";
 
@@ -24,7 +24,7 @@ pub enum Command {
     List {
         /// Only those in this state: parked, retried, edited or skipped
         #[arg(long, value_name = "STATE")]
-        state: Option<State>,
+        state: Option<DeadLetterState>,
         /// Only those of this projection
         #[arg(long, value_name = "NAME")]
         projection: Option<String>,

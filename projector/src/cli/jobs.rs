@@ -7,13 +7,13 @@ use super::{
     Outcome,
     client::Client,
     line,
-    progress::{Progress, Seen},
+    progress::{JobStatus, Progress},
     tables,
 };
 use crate::{
     status::Status,
     verify::{Verification, VerificationState},
-    versions::{State, Version},
+    versions::{Version, VersionState},
 };
 
 // How `rebuild` is to go. Clap would take a doc comment for the help of the command.
@@ -81,7 +81,7 @@ fn seen_of<'v>(
     version: &'v Version,
     status: &Status,
     verification: Option<&Verification>,
-) -> Seen<'v> {
+) -> JobStatus<'v> {
     let at = status.progress(&version.projection, version.version);
     let (projection, number) = (&*version.projection, version.version);
     if let Some(verification) = verification {
@@ -89,10 +89,11 @@ fn seen_of<'v>(
     }
     let left = (at.all - at.passed).max(0);
     let paused = version.paused;
-    let is_counted = matches!(version.state, State::Copying | State::CatchingUp) && !paused;
+    let is_counted =
+        matches!(version.state, VersionState::Copying | VersionState::CatchingUp) && !paused;
     let rate = (is_counted && at.rate > 0.0).then_some(at.rate);
     let left = f64::from(i32::try_from(left).unwrap_or(i32::MAX));
-    Seen {
+    JobStatus {
         projection,
         version: number,
         state: if paused { "paused" } else { version.state.as_str() },
@@ -103,7 +104,7 @@ fn seen_of<'v>(
     }
 }
 
-fn verifying<'p>(projection: &'p str, version: i32, verification: &Verification) -> Seen<'p> {
+fn verifying<'p>(projection: &'p str, version: i32, verification: &Verification) -> JobStatus<'p> {
     // In thousandths: what a bar can show.
     #[expect(
         clippy::cast_possible_truncation,
@@ -112,7 +113,7 @@ fn verifying<'p>(projection: &'p str, version: i32, verification: &Verification)
     )]
     let passed = (verification.progress.clamp(0.0, 1.0) * 1_000.0) as u64;
     let state = "verifying";
-    Seen { projection, version, state, passed, all: 1_000, rate: None, eta_seconds: None }
+    JobStatus { projection, version, state, passed, all: 1_000, rate: None, eta_seconds: None }
 }
 
 fn report(version: &Version, verification: Option<&Verification>, json: bool) -> Result<Outcome> {

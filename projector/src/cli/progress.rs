@@ -16,7 +16,7 @@ const BAR: &str = "{msg:<32} [{bar:32}] {percent:>3}% {prefix}";
 
 /// What is shown.
 #[derive(Debug, Serialize)]
-pub(super) struct Seen<'s> {
+pub(super) struct JobStatus<'s> {
     pub projection: &'s str,
     pub version: i32,
     pub state: &'s str,
@@ -31,7 +31,7 @@ pub(super) struct Seen<'s> {
 
 pub(super) struct Progress {
     bar: Option<ProgressBar>,
-    told_at: Option<Instant>,
+    shown_at: Option<Instant>,
 }
 
 impl Progress {
@@ -45,21 +45,21 @@ impl Progress {
             }
             bar
         });
-        Self { bar, told_at: None }
+        Self { bar, shown_at: None }
     }
 
     /// Shows it, and waits until it is time to look again.
-    pub(super) async fn show(&mut self, seen: &Seen<'_>) {
+    pub(super) async fn show(&mut self, job: &JobStatus<'_>) {
         match &self.bar {
             Some(bar) => {
-                bar.set_length(seen.all.max(1));
-                bar.set_position(seen.passed);
-                bar.set_message(format!("{} v{} {}", seen.projection, seen.version, seen.state));
-                bar.set_prefix(speed(seen));
+                bar.set_length(job.all.max(1));
+                bar.set_position(job.passed);
+                bar.set_message(format!("{} v{} {}", job.projection, job.version, job.state));
+                bar.set_prefix(speed(job));
             }
-            None if self.told_at.is_none_or(|at| at.elapsed() >= LINE_INTERVAL) => {
-                self.told_at = Some(Instant::now());
-                super::line(&serde_json::to_string(seen).unwrap_or_default());
+            None if self.shown_at.is_none_or(|at| at.elapsed() >= LINE_INTERVAL) => {
+                self.shown_at = Some(Instant::now());
+                super::line(&serde_json::to_string(job).unwrap_or_default());
             }
             None => {}
         }
@@ -73,9 +73,9 @@ impl Progress {
     }
 }
 
-fn speed(seen: &Seen<'_>) -> String {
-    let rate = seen.rate.map(|rate| format!("{rate:.0} events/s")).unwrap_or_default();
-    match seen.eta_seconds {
+fn speed(job: &JobStatus<'_>) -> String {
+    let rate = job.rate.map(|rate| format!("{rate:.0} events/s")).unwrap_or_default();
+    match job.eta_seconds {
         Some(seconds) => format!("{rate}, {seconds:.0} s left"),
         None => rate,
     }

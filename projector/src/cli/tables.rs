@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::{
     status::{Item, Status},
     verify::{Difference, Report},
-    versions::{State, Version},
+    versions::{Version, VersionState},
 };
 
 /// Characters of a value; documents are longer than a line.
@@ -69,7 +69,7 @@ pub(super) fn versions<'v>(versions: impl IntoIterator<Item = &'v Version>) -> S
 fn state(version: &Version) -> String {
     let state = match version.state {
         state if version.paused => format!("{}, paused", state.as_str()),
-        State::Live => match version.replaced {
+        VersionState::Live => match version.replaced {
             Some(replaced) => format!("live, after v{replaced}"),
             None => "live".to_owned(),
         },

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     status::{Item, State},
     verify::{Difference, Report, TableReport},
-    versions::{State as VersionState, Version},
+    versions::{Version, VersionState},
 };
 
 #[test]

@@ -25,7 +25,7 @@ pub struct DeadLetter {
     /// The stream whose events wait.
     #[schema(example = "order/01890a5d-ac96-774b-bcce-b302099a8057")]
     pub key: String,
-    pub state: State,
+    pub state: DeadLetterState,
     /// The event that did not apply, as it stands in the log.
     pub event: ParkedEvent,
     /// Why it did not apply when it was tried last.
@@ -40,8 +40,7 @@ pub struct DeadLetter {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-#[schema(as = DeadLetterState)]
-pub enum State {
+pub enum DeadLetterState {
     /// It waits.
     Parked,
     /// It applied when it was tried again.
@@ -105,7 +104,7 @@ pub struct AuditEntry {
 /// Which letters a list shows.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Filter {
-    pub state: Option<State>,
+    pub state: Option<DeadLetterState>,
     pub projection: Option<String>,
 }
 
@@ -117,7 +116,7 @@ struct Row {
     shard: i32,
     stream: String,
     #[sqlx(try_from = "String")]
-    state: State,
+    state: DeadLetterState,
     error: String,
     parked_at: DateTime<Utc>,
     settled_at: Option<DateTime<Utc>>,
@@ -163,7 +162,7 @@ pub(crate) async fn list(
          ) AS letter
          ORDER BY parked_at DESC, id DESC",
     )
-    .bind(filter.state.map(State::as_str))
+    .bind(filter.state.map(DeadLetterState::as_str))
     .bind(&filter.projection)
     .bind(parked_at)
     .bind(id)
@@ -267,7 +266,7 @@ impl From<EventRow> for ParkedEvent {
     }
 }
 
-impl State {
+impl DeadLetterState {
     pub const ALL: [Self; 4] = [Self::Parked, Self::Retried, Self::Edited, Self::Skipped];
 
     #[must_use]
@@ -281,7 +280,7 @@ impl State {
     }
 }
 
-impl FromStr for State {
+impl FromStr for DeadLetterState {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -289,7 +288,7 @@ impl FromStr for State {
     }
 }
 
-impl TryFrom<String> for State {
+impl TryFrom<String> for DeadLetterState {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {

@@ -1,9 +1,9 @@
 //! What operators decided about single events: to read another value, or to skip it.
 //!
-//! Whoever folds events for a projection looks at each of them through [`Corrections::see`]: the
+//! All code that folds events for a projection reads each of them through [`Corrections::apply`]: the
 //! runner, the retry of a dead letter, a rebuild, a verification. So all of them make the same rows.
-//! Corrections belong to a projection, not to one of its versions; a version may have been told to
-//! forget those that were made before it.
+//! Corrections belong to a projection, not to one of its versions; a version may have been built
+//! without those that were made before it.
 //!
 //! **Invariant:** an event that no operator has touched is seen as it stands in the log.
 
@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::{
     checkpoint::shard_column,
-    runner::{Fact, decode},
+    runner::{RecordedEvent, decode},
 };
 
 /// The corrections of one projection in one shard.
@@ -37,11 +37,12 @@ enum Correction {
     Edited(Box<Result<domain::Event, Arc<str>>>),
 }
 
-/// A fact as a projection sees it.
+/// An event as a projection reads it, after what operators have decided.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Seen<'f> {
-    pub fact: &'f Fact,
-    pub event: &'f Result<domain::Event, Arc<str>>,
+pub(crate) struct CorrectedEvent<'f> {
+    pub event: &'f RecordedEvent,
+    /// What it reads as, or why this release cannot read it.
+    pub decoded: &'f Result<domain::Event, Arc<str>>,
     /// The event before it in its stream is skipped, so the row may be further back.
     pub after_skipped: bool,
 }
@@ -101,70 +102,70 @@ impl Corrections {
         Ok(corrections)
     }
 
-    /// What the projection makes of a fact; none if it is skipped.
+    /// The event as the projection is to read it; none if it is skipped.
     #[must_use]
-    pub(crate) fn see<'f>(&'f self, fact: &'f Fact) -> Option<Seen<'f>> {
-        let untouched = Seen { fact, event: &fact.event, after_skipped: false };
+    pub(crate) fn apply<'f>(&'f self, event: &'f RecordedEvent) -> Option<CorrectedEvent<'f>> {
+        let untouched = CorrectedEvent { event, decoded: &event.decoded, after_skipped: false };
         if self.by_event.is_empty() {
             return Some(untouched);
         }
-        let event = match self.by_event.get(&fact.id) {
+        let decoded = match self.by_event.get(&event.id) {
             Some(Correction::Skipped) => return None,
-            Some(Correction::Edited(event)) => event,
-            None => &fact.event,
+            Some(Correction::Edited(edited)) => edited,
+            None => &event.decoded,
         };
-        let skipped = self.skipped.get(&fact.stream);
+        let skipped = self.skipped.get(&event.stream);
         let after_skipped = skipped.is_some_and(|skipped| {
-            fact.revision.checked_sub(1).is_some_and(|before| skipped.contains(&before))
+            event.revision.checked_sub(1).is_some_and(|before| skipped.contains(&before))
         });
-        Some(Seen { event, after_skipped, ..untouched })
+        Some(CorrectedEvent { decoded, after_skipped, ..untouched })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dead_letters::testing::fact;
+    use crate::dead_letters::testing::event;
 
-    fn correction(fact: &Fact, value: Option<&str>) -> Row {
+    fn correction(event: &RecordedEvent, value: Option<&str>) -> Row {
         Row {
-            event_id: fact.id.uuid(),
-            stream: fact.stream.as_str().to_owned(),
-            revision: fact.revision,
-            event_type: fact.event_type.to_string(),
+            event_id: event.id.uuid(),
+            stream: event.stream.as_str().to_owned(),
+            revision: event.revision,
+            event_type: event.event_type.to_string(),
             value: value.map(Into::into),
         }
     }
 
     #[test]
     fn an_edited_event_is_seen_with_its_new_value() {
-        let bad = fact("stock/A", 1, "received", r#"{"quantity": "many"}"#);
-        assert!(bad.event.is_err());
+        let bad = event("stock/A", 1, "received", r#"{"quantity": "many"}"#);
+        assert!(bad.decoded.is_err());
         let corrections = Corrections::of(vec![correction(&bad, Some(r#"{"quantity": 7}"#))]);
         let corrections = corrections.unwrap();
-        let good = fact("stock/A", 1, "received", r#"{"quantity": 7}"#);
-        let seen = corrections.see(&bad).unwrap();
-        assert_eq!(seen.event.as_ref().unwrap(), good.event.as_ref().unwrap());
-        assert!(!seen.after_skipped);
+        let good = event("stock/A", 1, "received", r#"{"quantity": 7}"#);
+        let corrected = corrections.apply(&bad).unwrap();
+        assert_eq!(corrected.decoded.as_ref().unwrap(), good.decoded.as_ref().unwrap());
+        assert!(!corrected.after_skipped);
     }
 
     #[test]
     fn what_follows_a_skipped_event_may_leave_a_gap_and_others_may_not() {
-        let facts = [1, 2, 3].map(|revision| fact("stock/A", revision, "received", "{}"));
-        let other = fact("stock/B", 3, "received", "{}");
-        let corrections = Corrections::of(vec![correction(&facts[1], None)]).unwrap();
-        let after_skipped = |fact| corrections.see(fact).map(|seen| seen.after_skipped);
-        assert_eq!(after_skipped(&facts[0]), Some(false));
-        assert_eq!(after_skipped(&facts[1]), None);
-        assert_eq!(after_skipped(&facts[2]), Some(true));
+        let events = [1, 2, 3].map(|revision| event("stock/A", revision, "received", "{}"));
+        let other = event("stock/B", 3, "received", "{}");
+        let corrections = Corrections::of(vec![correction(&events[1], None)]).unwrap();
+        let after_skipped = |event| corrections.apply(event).map(|it| it.after_skipped);
+        assert_eq!(after_skipped(&events[0]), Some(false));
+        assert_eq!(after_skipped(&events[1]), None);
+        assert_eq!(after_skipped(&events[2]), Some(true));
         assert_eq!(after_skipped(&other), Some(false));
     }
 
     #[test]
     fn without_corrections_everything_is_seen_as_it_is() {
-        let fact = fact("stock/A", 1, "received", r#"{"quantity": 7}"#);
+        let event = event("stock/A", 1, "received", r#"{"quantity": 7}"#);
         let corrections = Corrections::default();
-        let seen = corrections.see(&fact).unwrap();
-        assert!(std::ptr::eq(seen.event, &raw const fact.event));
+        let corrected = corrections.apply(&event).unwrap();
+        assert!(std::ptr::eq(corrected.decoded, &raw const event.decoded));
     }
 }

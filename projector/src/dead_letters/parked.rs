@@ -7,16 +7,16 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::Corrections;
-use crate::{checkpoint::CheckpointRow, runner::Fact};
+use crate::{checkpoint::CheckpointRow, runner::RecordedEvent};
 
 /// Namespace of the ids of dead letters: the same event gets the same one if it is parked again.
 const IDS: Uuid = Uuid::from_u128(0x2f1d_9c70_6b0e_4f5a_8c3e_7a54_90d1_e6b3);
 /// Characters of an error that are kept.
 const ERROR_CHARS_MAX: usize = 2_000;
 
-/// What is parked and corrected, as of a value of the checkpoint's `letters`.
+/// What is parked and corrected in a shard, as of a value of the checkpoint's `letters`.
 #[derive(Debug, Default)]
-pub(crate) struct Letters {
+pub(crate) struct DeadLetters {
     /// How often operators had changed it.
     pub changes: i64,
     keys: FxHashSet<StreamId>,
@@ -27,7 +27,7 @@ pub(crate) struct Letters {
 
 /// Where an event stands in its shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place {
+pub(crate) struct EventPosition {
     /// The offset after its commit.
     pub commit_end: Offset,
     /// Its index in the commit.
@@ -36,35 +36,35 @@ pub(crate) struct Place {
 
 /// An event to be parked.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Parcel<'f> {
-    pub place: Place,
-    pub fact: &'f Fact,
+pub(crate) struct EventToPark<'f> {
+    pub position: EventPosition,
+    pub event: &'f RecordedEvent,
 }
 
 /// An event that did not apply.
 #[derive(Clone, Debug)]
-pub(crate) struct NewLetter<'f> {
-    pub parcel: Parcel<'f>,
+pub(crate) struct NewDeadLetter<'f> {
+    pub parked: EventToPark<'f>,
     pub error: String,
 }
 
 /// What a batch parks.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Parking<'f> {
+pub(crate) struct EventsToPark<'f> {
     /// Of keys that were not parked before.
-    pub letters: Vec<NewLetter<'f>>,
+    pub letters: Vec<NewDeadLetter<'f>>,
     /// All events, those of the letters included.
-    pub events: Vec<Parcel<'f>>,
+    pub events: Vec<EventToPark<'f>>,
 }
 
 /// What a batch has added to what is parked.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Added {
+pub(crate) struct NewlyParked {
     keys: Vec<StreamId>,
     events: usize,
 }
 
-impl Letters {
+impl DeadLetters {
     /// What is stored. `changes` must have been read before: the more that is found, the more a
     /// batch is held up by its compare-and-set, never the less.
     ///
@@ -85,13 +85,13 @@ impl Letters {
         .fetch_all(pool)
         .await?;
         let corrections = Corrections::load(pool, row.projection, row.version, row.shard).await?;
-        let mut letters = Self { changes, corrections, ..Self::default() };
+        let mut found = Self { changes, corrections, ..Self::default() };
         for (stream, events) in parked {
             let stream = stream.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
-            letters.keys.insert(stream);
-            letters.events += usize::try_from(events).unwrap_or(usize::MAX);
+            found.keys.insert(stream);
+            found.events += usize::try_from(events).unwrap_or(usize::MAX);
         }
-        Ok(letters)
+        Ok(found)
     }
 
     /// Whether the events of this key wait.
@@ -107,13 +107,13 @@ impl Letters {
     }
 
     /// Takes over what a batch has parked.
-    pub(crate) fn add(&mut self, Added { keys, events }: Added) {
+    pub(crate) fn add(&mut self, NewlyParked { keys, events }: NewlyParked) {
         self.keys.extend(keys);
         self.events += events;
     }
 }
 
-impl Parking<'_> {
+impl EventsToPark<'_> {
     #[must_use]
     pub(crate) fn is_empty(&self) -> bool {
         self.events.is_empty()
@@ -140,36 +140,36 @@ impl Parking<'_> {
         .bind(row.projection)
         .bind(row.version)
         .bind(row.shard_column())
-        .bind(column(events, |event| event.fact.stream.as_str()))
-        .bind(column(events, |event| event.place.commit_end))
-        .bind(column(events, |event| event.place.index))
-        .bind(column(events, |event| event.fact.id.uuid()))
-        .bind(column(events, |event| &*event.fact.event_type))
-        .bind(column(events, |event| event.fact.revision))
-        .bind(column(events, |event| event.fact.recorded_at))
-        .bind(column(events, |event| &*event.fact.value))
+        .bind(column(events, |it| it.event.stream.as_str()))
+        .bind(column(events, |it| it.position.commit_end))
+        .bind(column(events, |it| it.position.index))
+        .bind(column(events, |it| it.event.id.uuid()))
+        .bind(column(events, |it| &*it.event.event_type))
+        .bind(column(events, |it| it.event.revision))
+        .bind(column(events, |it| it.event.recorded_at))
+        .bind(column(events, |it| &*it.event.value))
         .execute(tx)
         .await?;
         Ok(())
     }
 
     #[must_use]
-    pub(crate) fn added(&self) -> Added {
-        let keys = self.letters.iter().map(|letter| letter.parcel.fact.stream.clone()).collect();
-        Added { keys, events: self.events.len() }
+    pub(crate) fn added(&self) -> NewlyParked {
+        let keys = self.letters.iter().map(|letter| letter.parked.event.stream.clone()).collect();
+        NewlyParked { keys, events: self.events.len() }
     }
 
     /// Puts the events that are parked together in the order of the log.
     pub(crate) fn sort(&mut self) {
-        self.events.sort_by_key(|event| event.place);
+        self.events.sort_by_key(|it| it.position);
     }
 }
 
-impl NewLetter<'_> {
+impl NewDeadLetter<'_> {
     /// The letter's id.
     #[must_use]
     pub(crate) fn id(&self, row: &CheckpointRow) -> Uuid {
-        let name = format!("{}/{}/{}", row.projection, row.version, self.parcel.fact.id);
+        let name = format!("{}/{}/{}", row.projection, row.version, self.parked.event.id);
         Uuid::new_v5(&IDS, name.as_bytes())
     }
 
@@ -183,7 +183,7 @@ impl NewLetter<'_> {
         tx: &mut PgConnection,
         row: &CheckpointRow,
     ) -> Result<(), sqlx::Error> {
-        let Parcel { place, fact } = self.parcel;
+        let EventToPark { position, event } = self.parked;
         sqlx::query(
             "INSERT INTO projection.dead_letters (id, projection, version, shard, stream,
                 commit_end, place, event_id, event_type, revision, recorded_at, value, state, error)
@@ -195,14 +195,14 @@ impl NewLetter<'_> {
         .bind(row.projection)
         .bind(row.version)
         .bind(row.shard_column())
-        .bind(fact.stream.as_str())
-        .bind(place.commit_end)
-        .bind(place.index)
-        .bind(fact.id.uuid())
-        .bind(&*fact.event_type)
-        .bind(fact.revision)
-        .bind(fact.recorded_at)
-        .bind(&*fact.value)
+        .bind(event.stream.as_str())
+        .bind(position.commit_end)
+        .bind(position.index)
+        .bind(event.id.uuid())
+        .bind(&*event.event_type)
+        .bind(event.revision)
+        .bind(event.recorded_at)
+        .bind(&*event.value)
         .bind(storable(&self.error))
         .execute(tx)
         .await?;

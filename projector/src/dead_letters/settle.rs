@@ -22,13 +22,13 @@ use tracing::warn;
 use uuid::Uuid;
 
 use super::{
-    Corrections, NewLetter, Parcel, Place, Seen,
-    book::{State, shown},
+    CorrectedEvent, Corrections, EventPosition, EventToPark, NewDeadLetter,
+    book::{DeadLetterState, shown},
     parked::storable,
 };
 use crate::{
     checkpoint::CheckpointRow,
-    runner::{Fact, Isolation, Misfit, decode},
+    runner::{Isolation, Misfit, RecordedEvent, decode},
 };
 
 /// Corrections of one projection in one shard; every applier holds them in memory.
@@ -56,7 +56,7 @@ pub(crate) enum SettleError {
     #[error("there is no such dead letter")]
     NotFound,
     #[error("it is not parked any more: it is {}", .0.as_str())]
-    NotParked(State),
+    NotParked(DeadLetterState),
     #[error("this release does not make version {version} of {projection}")]
     NotServed { projection: String, version: i32 },
     #[error("the data cannot be read as an event of its type: {0}")]
@@ -81,7 +81,7 @@ struct Letter {
     revision: i64,
     value: Vec<u8>,
     #[sqlx(try_from = "String")]
-    state: State,
+    state: DeadLetterState,
     error: String,
 }
 
@@ -145,7 +145,7 @@ async fn settle_one(
     sqlx::query("SET LOCAL lock_timeout = '500ms'").execute(&mut *tx).await?;
     // What was read before the checkpoint was held may have changed meanwhile.
     let letter = Letter::read(&mut tx, id).await?;
-    if letter.state != State::Parked {
+    if letter.state != DeadLetterState::Parked {
         return Err(SettleError::NotParked(letter.state));
     }
     letter.correct(&mut tx, act).await?;
@@ -173,29 +173,29 @@ async fn apply(
 ) -> Result<Settled, SettleError> {
     let corrections = Corrections::load(&mut *tx, row.projection, row.version, row.shard).await?;
     let waiting = waiting(tx, letter).await?;
-    let seen = waiting.iter().filter_map(|(place, fact)| Some((corrections.see(fact)?, *place)));
-    let (facts, places): (Vec<Seen<'_>>, Vec<Place>) = seen.unzip();
-    let isolation = Isolation { projection, row, facts: &facts, places: &places };
+    let corrected = waiting.iter().filter_map(|(at, event)| Some((corrections.apply(event)?, *at)));
+    let (events, positions): (Vec<CorrectedEvent<'_>>, Vec<EventPosition>) = corrected.unzip();
+    let isolation = Isolation { projection, row, events: &events, positions: &positions };
     let misfit = isolation.run(tx).await?.into_iter().next();
     let Some(Misfit { index, from, error }) = misfit else {
         forget(tx, letter, None).await?;
         return Ok(Settled { events: waiting.len(), next: None });
     };
-    let (fact, place) = (facts[index].fact, places[index]);
-    if fact.id.uuid() == letter.event_id {
+    let (event, position) = (events[index].event, positions[index]);
+    if event.id.uuid() == letter.event_id {
         return Err(SettleError::StillInapplicable(error));
     }
-    forget(tx, letter, Some(places[from])).await?;
-    let next = NewLetter { parcel: Parcel { place, fact }, error };
+    forget(tx, letter, Some(positions[from])).await?;
+    let next = NewDeadLetter { parked: EventToPark { position, event }, error };
     // Before the next one of the key can be parked, this one must not be any more.
-    letter.leave(tx, State::Retried).await?;
+    letter.leave(tx, DeadLetterState::Retried).await?;
     next.write(tx, row).await?;
-    let events = waiting.iter().filter(|(place, _)| *place < places[from]).count();
+    let events = waiting.iter().filter(|(at, _)| *at < positions[from]).count();
     Ok(Settled { events, next: Some(next.id(row)) })
 }
 
 #[derive(sqlx::FromRow)]
-struct Waiting {
+struct ParkedEventRow {
     commit_end: i64,
     place: i32,
     event_id: Uuid,
@@ -209,10 +209,10 @@ struct Waiting {
 async fn waiting(
     tx: &mut PgConnection,
     letter: &Letter,
-) -> Result<Vec<(Place, Fact)>, sqlx::Error> {
+) -> Result<Vec<(EventPosition, RecordedEvent)>, sqlx::Error> {
     let stream: StreamId =
         letter.stream.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
-    let rows: Vec<Waiting> = sqlx::query_as(
+    let rows: Vec<ParkedEventRow> = sqlx::query_as(
         "SELECT commit_end, place, event_id, event_type, revision, recorded_at, value
          FROM projection.parked_events
          WHERE (projection, version, stream) = ($1, $2, $3) ORDER BY commit_end, place",
@@ -222,31 +222,31 @@ async fn waiting(
     .bind(&letter.stream)
     .fetch_all(tx)
     .await?;
-    Ok(rows.into_iter().map(|row| row.into_fact(&stream)).collect())
+    Ok(rows.into_iter().map(|row| row.into_event(&stream)).collect())
 }
 
-impl Waiting {
-    fn into_fact(self, stream: &StreamId) -> (Place, Fact) {
+impl ParkedEventRow {
+    fn into_event(self, stream: &StreamId) -> (EventPosition, RecordedEvent) {
         let Self { commit_end, place, event_id, event_type, revision, recorded_at, value } = self;
         let event_type: Arc<str> = event_type.into();
-        let fact = Fact {
+        let event = RecordedEvent {
             id: EventId::new(event_id),
             stream: stream.clone(),
             revision,
             recorded_at,
-            event: decode(&event_type, stream, &value),
+            decoded: decode(&event_type, stream, &value),
             event_type,
             value: value.into(),
         };
-        (Place { commit_end, index: place }, fact)
+        (EventPosition { commit_end, index: place }, event)
     }
 }
 
-/// Those before the place wait no more, or none does.
+/// Removes the parked events before the position, or all of them.
 async fn forget(
     tx: &mut PgConnection,
     letter: &Letter,
-    before: Option<Place>,
+    before: Option<EventPosition>,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
         "DELETE FROM projection.parked_events
@@ -256,8 +256,8 @@ async fn forget(
     .bind(&letter.projection)
     .bind(letter.version)
     .bind(&letter.stream)
-    .bind(before.map(|place| place.commit_end))
-    .bind(before.map(|place| place.index))
+    .bind(before.map(|it| it.commit_end))
+    .bind(before.map(|it| it.index))
     .execute(tx)
     .await?;
     Ok(())
@@ -388,7 +388,11 @@ impl Letter {
     }
 
     /// Is parked no more.
-    async fn leave(&self, tx: &mut PgConnection, state: State) -> Result<(), sqlx::Error> {
+    async fn leave(
+        &self,
+        tx: &mut PgConnection,
+        state: DeadLetterState,
+    ) -> Result<(), sqlx::Error> {
         sqlx::query(
             "UPDATE projection.dead_letters SET state = $2, settled_at = now() WHERE id = $1",
         )
@@ -433,7 +437,7 @@ impl Letter {
         .bind(storable(error))
         .execute(&mut *tx)
         .await?;
-        let after = self.picture(State::Parked, Some(error), act.data());
+        let after = self.picture(DeadLetterState::Parked, Some(error), act.data());
         self.note(&mut tx, act, actor, "nothing is settled: it still does not apply", &after)
             .await?;
         tx.commit().await
@@ -465,10 +469,10 @@ impl Letter {
     }
 
     /// The letter at a moment, for the audit.
-    fn picture(&self, state: State, error: Option<&str>, data: Option<&Value>) -> Value {
+    fn picture(&self, state: DeadLetterState, error: Option<&str>, data: Option<&Value>) -> Value {
         let data = match data {
             Some(data) => data.clone(),
-            None if state == State::Skipped => Value::Null,
+            None if state == DeadLetterState::Skipped => Value::Null,
             None => shown(&self.value),
         };
         // PostgreSQL's jsonb takes no NUL, which a value that is no event may well hold.
@@ -487,11 +491,11 @@ impl Act {
     }
 
     /// What the letter becomes by it.
-    const fn state(&self) -> State {
+    const fn state(&self) -> DeadLetterState {
         match self {
-            Self::Retry { .. } => State::Retried,
-            Self::Edit { .. } => State::Edited,
-            Self::Skip { .. } => State::Skipped,
+            Self::Retry { .. } => DeadLetterState::Retried,
+            Self::Edit { .. } => DeadLetterState::Edited,
+            Self::Skip { .. } => DeadLetterState::Skipped,
         }
     }
 

@@ -4,11 +4,11 @@ use read_models::Projection;
 use sqlx::{AssertSqlSafe, Executor, PgConnection, types::Json};
 
 use super::{Refused, mark::MARK};
-use crate::versions::{COLUMNS, RELEASE, State, Version, in_schema, schema_of, views};
+use crate::versions::{COLUMNS, RELEASE, Version, VersionState, in_schema, schema_of, views};
 
 /// What is asked of a build.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Order {
+pub(crate) struct RebuildRequest {
     /// Events per second.
     pub throttle: Option<i32>,
     /// Verify it when it has caught up.
@@ -28,7 +28,7 @@ const FIRST: i32 = 1;
 pub(crate) async fn begin(
     tx: &mut PgConnection,
     projection: &Projection,
-    order: Order,
+    request: RebuildRequest,
 ) -> Result<Version, Refused> {
     let name = projection.name;
     let versions = locked(tx, name).await?;
@@ -49,7 +49,9 @@ pub(crate) async fn begin(
     let schema = make_tables(tx, projection, number).await?;
     let indexes = without_indexes(tx, &schema).await?;
     not_logged(tx, &schema).await?;
-    insert(tx, projection, number, State::Copying, &indexes, order).await.map_err(Refused::from)
+    insert(tx, projection, number, VersionState::Copying, &indexes, request)
+        .await
+        .map_err(Refused::from)
 }
 
 /// Makes the first version, which is live from the start.
@@ -61,7 +63,7 @@ pub(crate) async fn begin_live(
     projection: &Projection,
 ) -> Result<Version, sqlx::Error> {
     make_tables(tx, projection, FIRST).await?;
-    insert(tx, projection, FIRST, State::Live, &[], Order::default()).await
+    insert(tx, projection, FIRST, VersionState::Live, &[], RebuildRequest::default()).await
 }
 
 /// All versions of a projection, dropped ones included; nobody else changes them until the
@@ -139,9 +141,9 @@ async fn insert(
     tx: &mut PgConnection,
     projection: &Projection,
     version: i32,
-    state: State,
+    state: VersionState,
     indexes: &[String],
-    order: Order,
+    request: RebuildRequest,
 ) -> Result<Version, sqlx::Error> {
     let sql = format!(
         "INSERT INTO projection.versions (projection, version, fold, state, throttle, verify, switch,
@@ -156,13 +158,13 @@ async fn insert(
         .bind(version)
         .bind(projection.version)
         .bind(state.as_str())
-        .bind(order.throttle)
-        .bind(order.verify)
-        .bind(order.switch)
+        .bind(request.throttle)
+        .bind(request.verify)
+        .bind(request.switch)
         .bind(views(projection, version))
         .bind(Json(indexes))
         .bind(&RELEASE[..])
-        .bind(order.forget_corrections)
+        .bind(request.forget_corrections)
         .fetch_one(tx)
         .await
 }

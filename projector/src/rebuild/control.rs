@@ -1,4 +1,4 @@
-//! What operators ask for, checked and written down; `conduct` and the runner do it.
+//! What operators ask for, checked and written down; `lifecycle` and the runner do it.
 
 use std::sync::Arc;
 
@@ -9,14 +9,14 @@ use uuid::Uuid;
 
 use super::{
     Refused,
-    begin::{Order, begin, locked},
+    begin::{RebuildRequest, begin, locked},
     drop,
     switch::{Target, switch},
 };
 use crate::{
     runner::fold_of,
     verify::Verification,
-    versions::{COLUMNS, State, Version, Watch},
+    versions::{COLUMNS, Version, VersionState, Watch},
 };
 
 /// Cheap to clone.
@@ -28,11 +28,15 @@ pub(crate) struct Control {
 }
 
 impl Control {
-    pub(crate) async fn rebuild(&self, name: &str, order: Order) -> Result<Version, Refused> {
+    pub(crate) async fn rebuild(
+        &self,
+        name: &str,
+        request: RebuildRequest,
+    ) -> Result<Version, Refused> {
         let projection = self.projections.iter().find(|it| it.name == name);
         let projection = projection.ok_or_else(|| Refused::NoProjection(name.to_owned()))?;
         let mut tx = self.pool.begin().await?;
-        let version = begin(&mut tx, projection, order).await?;
+        let version = begin(&mut tx, projection, request).await?;
         tx.commit().await?;
         self.versions.hurry();
         Ok(version)
@@ -57,10 +61,12 @@ impl Control {
         self.check_name(name).await?;
         let mut tx = self.pool.begin().await?;
         let versions = locked(&mut tx, name).await?;
-        let mut there = versions.iter().rev().filter(|it| it.state != State::Dropped);
+        let mut there = versions.iter().rev().filter(|it| it.state != VersionState::Dropped);
         let version = match number {
             Some(number) => there.find(|it| it.version == number),
-            None => there.clone().find(|it| it.state != State::Live).or_else(|| there.next()),
+            None => {
+                there.clone().find(|it| it.state != VersionState::Live).or_else(|| there.next())
+            }
         };
         let Some(version) = version else {
             return Err(Refused::NoVersion(format!("{name} has no such version")));
@@ -97,7 +103,7 @@ impl Control {
         Ok(version)
     }
 
-    /// Orders a verification of a version, the live one unless another is named.
+    /// Requests a verification of a version, the live one unless another is named.
     pub(crate) async fn verify(
         &self,
         name: &str,
@@ -108,13 +114,13 @@ impl Control {
         let versions = Version::all(&self.pool).await?;
         let version = versions.iter().find(|it| {
             it.projection == name
-                && number.map_or(it.state == State::Live, |number| it.version == number)
+                && number.map_or(it.state == VersionState::Live, |number| it.version == number)
         });
         let version = version.ok_or_else(|| match number {
             Some(number) => Refused::NoVersion(format!("there is no {name} v{number}")),
             None => Refused::NoVersion(format!("no version of {name} is live")),
         })?;
-        if matches!(version.state, State::Copying | State::Indexing) {
+        if matches!(version.state, VersionState::Copying | VersionState::Indexing) {
             return Err(Refused::Conflict(format!(
                 "{name} v{} is {}; it can be verified when that is over",
                 version.version,
@@ -127,7 +133,7 @@ impl Control {
                 version.version, version.fold
             )));
         }
-        Ok(Verification::order(&self.pool, version, sample).await?)
+        Ok(Verification::request(&self.pool, version, sample).await?)
     }
 
     pub(crate) async fn verification(&self, id: Uuid) -> Result<Verification, Refused> {
@@ -154,13 +160,13 @@ impl Control {
         self.check_name(name).await?;
         let mut tx = self.pool.begin().await?;
         let versions = locked(&mut tx, name).await?;
-        let mut there = versions.into_iter().rev().filter(|it| it.state != State::Dropped);
+        let mut there = versions.into_iter().rev().filter(|it| it.state != VersionState::Dropped);
         let found = match number {
             Some(number) => there.find(|it| it.version == number),
-            None => there.find(|it| it.state != State::Live),
+            None => there.find(|it| it.state != VersionState::Live),
         };
         match found {
-            Some(live) if live.state == State::Live => Err(Refused::Conflict(format!(
+            Some(live) if live.state == VersionState::Live => Err(Refused::Conflict(format!(
                 "{name} v{} is live, and what is read is always fed",
                 live.version
             ))),

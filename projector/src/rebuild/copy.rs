@@ -1,8 +1,8 @@
 //! Reads one shard in bulk into a version that is being built.
 //!
 //! One task reads and decodes ahead, the other writes, with the runner's own writer: large batches,
-//! each in one transaction that begins with the same compare-and-set as any other, so that whoever else
-//! works on the shard loses a batch and nothing more; what does not fit is parked.
+//! each in one transaction that begins with the same compare-and-set as any other, so that another
+//! projector on the same shard loses a batch and nothing more; what does not fit is parked.
 //!
 //! **Invariant:** rows that a crash of PostgreSQL has wiped out are missed by no batch: each one
 //! looks for the mark that was wiped out with them, and then the version starts over.
@@ -30,11 +30,11 @@ use super::{
     mark::{MARK, is_marked},
 };
 use crate::{
-    checkpoint::{CheckpointRow, Stand, shard_column},
-    dead_letters::{Letters, forget_version},
+    checkpoint::{CheckpointRow, StoredCheckpoint, shard_column},
+    dead_letters::{DeadLetters, forget_version},
     metrics::{ApplyFailed, ReadFailed, Stepped},
-    runner::{Failed, Phase, RETRY, Shared, Writer, horizon::Horizon, meter},
-    versions::{Served, State, schema_of},
+    runner::{Failed, Phase, RETRY, Shared, Writer, log_end::LogEnd, meter},
+    versions::{Served, VersionState, schema_of},
 };
 use source::Source;
 use throttle::Throttle;
@@ -124,19 +124,23 @@ impl Copy {
     async fn progress(&self, rate_max: Option<i32>) -> Stopped {
         let read = async {
             let pool = &self.shared.pool;
-            let Stand { checkpoint, letters } = self.row.read(pool).await?;
-            let letters = Letters::load(pool, &self.row, letters).await?;
-            Ok::<_, sqlx::Error>((checkpoint, letters, is_copying(&self.shared, &self.row).await?))
+            let StoredCheckpoint { checkpoint, letters } = self.row.read(pool).await?;
+            let dead_letters = DeadLetters::load(pool, &self.row, letters).await?;
+            Ok::<_, sqlx::Error>((
+                checkpoint,
+                dead_letters,
+                is_copying(&self.shared, &self.row).await?,
+            ))
         };
-        let (checkpoint, letters, copying) = match read.await {
+        let (checkpoint, dead_letters, copying) = match read.await {
             Ok(read) => read,
             Err(error) => return self.failed(&error),
         };
         if !copying {
             return Stopped::Copied;
         }
-        let horizon = Arc::new(Horizon::at(checkpoint.next_offset));
-        let meter = meter::run(Arc::clone(&self.shared), self.row.shard, Arc::clone(&horizon));
+        let log_end = Arc::new(LogEnd::at(checkpoint.next_offset));
+        let meter = meter::run(Arc::clone(&self.shared), self.row.shard, Arc::clone(&log_end));
         let _meter = task::spawn("projector meter", meter);
         let throttle = Throttle::new(rate_max, self.shared.log.shard_count());
         let (log, projection) = (&self.shared.log, self.served.projection);
@@ -154,8 +158,8 @@ impl Copy {
             projection,
             row: self.row,
             checkpoint,
-            letters,
-            horizon,
+            dead_letters,
+            log_end,
             stop: self.stop.clone(),
             phase: Phase::Building,
         };
@@ -180,8 +184,8 @@ impl Copy {
                     }
                 },
             };
-            writer.horizon.ends(batch.log_end);
-            writer.horizon.has_read(batch.next_offset, batch.to.next_offset);
+            writer.log_end.ends(batch.log_end);
+            writer.log_end.has_read(batch.next_offset, batch.to.next_offset);
             let at = writer.checkpoint;
             if batch.to != at {
                 let commits: Vec<_> = batch.commits.iter().collect();
@@ -270,13 +274,13 @@ pub(super) async fn start_over(
     let schema = schema_of(projection, version);
     let mut tx = pool.begin().await?;
     let versions = locked(&mut tx, projection).await?;
-    let is_here = versions
-        .iter()
-        .any(|it| it.version == version && matches!(it.state, State::Copying | State::Indexing));
+    let is_here = versions.iter().any(|it| {
+        it.version == version && matches!(it.state, VersionState::Copying | VersionState::Indexing)
+    });
     if !is_here || is_marked(&mut tx, &schema).await? {
         return Ok(());
     }
-    take_back(&mut tx, projection, version, &schema, State::Copying).await?;
+    take_back(&mut tx, projection, version, &schema, VersionState::Copying).await?;
     let mark = format!("INSERT INTO {schema}.{MARK} VALUES (now())");
     sqlx::query(AssertSqlSafe(mark)).execute(&mut *tx).await?;
     tx.commit().await?;
@@ -294,7 +298,7 @@ pub(super) async fn take_back(
     projection: &str,
     version: i32,
     schema: &str,
-    state: State,
+    state: VersionState,
 ) -> Result<(), sqlx::Error> {
     // The checkpoints first, as batches do: so neither waits for the other for ever.
     sqlx::query(
@@ -304,7 +308,7 @@ pub(super) async fn take_back(
     )
     .bind(projection)
     .bind(version)
-    .bind(state == State::Copying)
+    .bind(state == VersionState::Copying)
     .execute(&mut *tx)
     .await?;
     for table in tables(tx, schema).await? {

@@ -7,7 +7,7 @@ use super::{Refused, begin::locked};
 use crate::{
     dead_letters::forget_version,
     metrics::Stepped,
-    versions::{COLUMNS, State, Version, schema_of},
+    versions::{COLUMNS, Version, VersionState, schema_of},
 };
 
 /// Drops the version of this number, or the only one that is not live.
@@ -21,7 +21,7 @@ pub(crate) async fn drop(
 ) -> Result<Version, Refused> {
     let once = || once(pool, projection, version);
     let dropped = infra::retry::retry(Policy::QUICK, Refused::is_passing, once).await?;
-    let (projection, state) = (&*dropped.projection, State::Dropped.as_str());
+    let (projection, state) = (&*dropped.projection, VersionState::Dropped.as_str());
     emit(Stepped { projection, version: dropped.version, state, detail: "its rows are gone" });
     Ok(dropped)
 }
@@ -58,19 +58,19 @@ fn choose<'v>(
     versions: &'v [Version],
     number: Option<i32>,
 ) -> Result<&'v Version, Refused> {
-    let mut there = versions.iter().filter(|version| version.state != State::Dropped);
+    let mut there = versions.iter().filter(|version| version.state != VersionState::Dropped);
     if let Some(number) = number {
         let found = there
             .find(|version| version.version == number)
             .ok_or_else(|| Refused::NoVersion(format!("there is no {projection} v{number}")))?;
         return match found.state {
-            State::Live => Err(Refused::Conflict(format!(
+            VersionState::Live => Err(Refused::Conflict(format!(
                 "{projection} v{number} is live; switch to another version first"
             ))),
             _ => Ok(found),
         };
     }
-    let others: Vec<_> = there.filter(|version| version.state != State::Live).collect();
+    let others: Vec<_> = there.filter(|version| version.state != VersionState::Live).collect();
     match &*others {
         [] => Err(Refused::NoVersion(format!("{projection} has no version that is not live"))),
         [one] => Ok(one),

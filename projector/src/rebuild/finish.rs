@@ -17,7 +17,7 @@ use super::{
 use crate::{
     metrics::Stepped,
     runner::is_about_data,
-    versions::{State, Version, lock_key, schema_of},
+    versions::{Version, VersionState, lock_key, schema_of},
 };
 
 /// Writing a table to the log or building an index may take this long: hundreds of millions of rows.
@@ -88,11 +88,11 @@ pub(super) async fn start_over_indexed(pool: &Pool, version: &Version) -> Result
     let schema = schema_of(projection, *version);
     let mut tx = pool.begin().await?;
     let versions = locked(&mut tx, projection).await?;
-    let is_here = |it: &Version| it.version == *version && it.state == State::Indexing;
+    let is_here = |it: &Version| it.version == *version && it.state == VersionState::Indexing;
     if !versions.iter().any(is_here) {
         return Ok(());
     }
-    take_back(&mut tx, projection, *version, &schema, State::CatchingUp).await?;
+    take_back(&mut tx, projection, *version, &schema, VersionState::CatchingUp).await?;
     for statement in missing(&mut tx, projection, *version).await? {
         tx.execute(AssertSqlSafe(statement)).await?;
     }

@@ -4,7 +4,7 @@
 //! 1. The transaction locks the checkpoints of the live version, so that it stands still.
 //! 2. It waits, for a moment, until the other version is at least as far in every shard, and locks
 //!    its checkpoints, too.
-//! 3. It changes the views and says which version is live. Whoever reads sees all of that or nothing;
+//! 3. It changes the views and says which version is live. A reader sees all of that or nothing;
 //!    a position that was applied before is applied after.
 //!
 //! A statement that is under way holds the views that it reads, and the transaction waits for it; new
@@ -25,7 +25,7 @@ use super::{Refused, begin::locked};
 use crate::{
     metrics::Stepped,
     schema::show,
-    versions::{COLUMNS, State, Version},
+    versions::{COLUMNS, Version, VersionState},
 };
 
 /// A batch of the live version that is under way may take this long.
@@ -80,7 +80,7 @@ pub(crate) async fn switch(
         Some(replaced) => format!("readers see it instead of v{replaced}"),
         None => "readers see it again".to_owned(),
     };
-    let (projection, state) = (&*version.projection, State::Live.as_str());
+    let (projection, state) = (&*version.projection, VersionState::Live.as_str());
     emit(Stepped { projection, version: version.version, state, detail: &detail });
     Ok(version)
 }
@@ -105,7 +105,7 @@ async fn wait_until_near(
     loop {
         let mut versions = Version::all(pool).await?;
         versions.retain(|version| version.projection == projection);
-        let live = versions.iter().find(|version| version.state == State::Live);
+        let live = versions.iter().find(|version| version.state == VersionState::Live);
         let next = choose(projection, &versions, live, target)?;
         let Some(live) = live else { return Ok(SHORT) };
         let mut connection = pool.acquire().await?;
@@ -130,8 +130,8 @@ async fn far_behind(
     behind_max: Offset,
 ) -> Result<Option<String>, sqlx::Error> {
     let mut near = checkpoints(connection, live, Lock::NotTaken).await?;
-    for place in &mut near {
-        place.next_offset -= behind_max;
+    for position in &mut near {
+        position.next_offset -= behind_max;
     }
     Ok(behind(&near, &checkpoints(connection, next, Lock::NotTaken).await?))
 }
@@ -145,7 +145,7 @@ async fn once(
     let mut tx = pool.begin().await?;
     wait_for_locks(&mut tx, CHECKPOINT_WAIT_MAX).await?;
     let versions = locked(&mut tx, projection).await?;
-    let live = versions.iter().find(|version| version.state == State::Live);
+    let live = versions.iter().find(|version| version.state == VersionState::Live);
     let next = choose(projection, &versions, live, target)?;
     if let Some(live) = live {
         if let Some(far) = far_behind(&mut tx, live, next, pause.behind_max).await? {
@@ -169,15 +169,16 @@ fn choose<'v>(
     target: Target,
 ) -> Result<&'v Version, Refused> {
     let there = |number: i32| {
-        let found = versions.iter().find(|it| it.version == number && it.state != State::Dropped);
+        let found =
+            versions.iter().find(|it| it.version == number && it.state != VersionState::Dropped);
         found.ok_or_else(|| Refused::NoVersion(format!("there is no {projection} v{number}")))
     };
     let next = match target {
         Target::Forward(Some(number)) => there(number)?,
         Target::Forward(None) => {
-            let newest = versions.iter().rev().find(|it| it.state != State::Dropped);
+            let newest = versions.iter().rev().find(|it| it.state != VersionState::Dropped);
             let newest = newest.ok_or_else(|| Refused::NoProjection(projection.to_owned()))?;
-            if newest.state == State::Live {
+            if newest.state == VersionState::Live {
                 return Err(Refused::Conflict(format!(
                     "{projection} v{} is the newest version and live already; `rebuild` makes \
                      another, `rollback` leads back",
@@ -197,20 +198,23 @@ fn choose<'v>(
     };
     let Version { version, state, .. } = next;
     match state {
-        State::Standby => Ok(next),
-        State::Live => Err(Refused::Conflict(format!("{projection} v{version} is live already"))),
-        State::Copying | State::Indexing | State::CatchingUp | State::Dropped => {
-            Err(Refused::Conflict(format!(
-                "{projection} v{version} is {}, so it cannot be read yet",
-                state.as_str()
-            )))
+        VersionState::Standby => Ok(next),
+        VersionState::Live => {
+            Err(Refused::Conflict(format!("{projection} v{version} is live already")))
         }
+        VersionState::Copying
+        | VersionState::Indexing
+        | VersionState::CatchingUp
+        | VersionState::Dropped => Err(Refused::Conflict(format!(
+            "{projection} v{version} is {}, so it cannot be read yet",
+            state.as_str()
+        ))),
     }
 }
 
-/// Where a version stands in a shard.
+/// How far a version is in a shard.
 #[derive(Debug, PartialEq, sqlx::FromRow)]
-struct Place {
+struct ShardPosition {
     shard: i32,
     log_id: Option<String>,
     next_offset: Offset,
@@ -226,7 +230,7 @@ async fn checkpoints(
     tx: &mut PgConnection,
     version: &Version,
     lock: Lock,
-) -> Result<Vec<Place>, sqlx::Error> {
+) -> Result<Vec<ShardPosition>, sqlx::Error> {
     let select = "SELECT shard, log_id, next_offset FROM projection.checkpoints
          WHERE projection = $1 AND version = $2 ORDER BY shard";
     let select = match lock {
@@ -242,7 +246,7 @@ async fn checkpoints(
 
 async fn wait_until_as_far(
     tx: &mut PgConnection,
-    reached: &[Place],
+    reached: &[ShardPosition],
     next: &Version,
     wait_max: Duration,
 ) -> Result<(), Refused> {
@@ -265,9 +269,9 @@ fn not_yet(next: &Version, behind: &str) -> Refused {
     Refused::NotYet(format!("{projection} v{version} is behind the live version: {behind}"))
 }
 
-fn behind(reached: &[Place], others: &[Place]) -> Option<String> {
-    reached.iter().find_map(|place| {
-        let Place { shard, log_id, next_offset } = place;
+fn behind(reached: &[ShardPosition], others: &[ShardPosition]) -> Option<String> {
+    reached.iter().find_map(|position| {
+        let ShardPosition { shard, log_id, next_offset } = position;
         let other = others.iter().find(|other| other.shard == *shard);
         let at = other.map_or(0, |other| other.next_offset);
         if log_id.is_some() && other.is_some_and(|other| other.log_id != *log_id) {
@@ -321,7 +325,7 @@ async fn change_states(
     .bind(&next.projection)
     .execute(&mut *tx)
     .await?;
-    // Who was rolled back to leads nowhere further: forward is `switch`.
+    // One can roll back once only; `switch` leads forward again.
     let replaced = match target {
         Target::Forward(_) => live.map(|live| live.version),
         Target::Back => None,
@@ -357,18 +361,18 @@ async fn wait_for_locks(tx: &mut PgConnection, wait_max: &str) -> Result<(), sql
 mod tests {
     use super::*;
 
-    fn place(shard: i32, log_id: Option<&str>, next_offset: Offset) -> Place {
-        Place { shard, log_id: log_id.map(str::to_owned), next_offset }
+    fn position(shard: i32, log_id: Option<&str>, next_offset: Offset) -> ShardPosition {
+        ShardPosition { shard, log_id: log_id.map(str::to_owned), next_offset }
     }
 
     #[test]
     fn a_version_must_be_as_far_in_every_shard_of_the_same_log() {
-        let live = [place(0, Some("a"), 7), place(1, None, 0)];
-        assert_eq!(behind(&live, &[place(0, Some("a"), 7)]), None);
-        assert_eq!(behind(&live, &[place(0, Some("a"), 9), place(1, None, 0)]), None);
-        let short = behind(&live, &[place(0, Some("a"), 6)]);
+        let live = [position(0, Some("a"), 7), position(1, None, 0)];
+        assert_eq!(behind(&live, &[position(0, Some("a"), 7)]), None);
+        assert_eq!(behind(&live, &[position(0, Some("a"), 9), position(1, None, 0)]), None);
+        let short = behind(&live, &[position(0, Some("a"), 6)]);
         assert_eq!(short.as_deref(), Some("in shard 0 it is at 6 of 7"));
-        assert!(behind(&live, &[place(0, Some("b"), 9)]).is_some());
-        assert!(behind(&live, &[place(1, None, 0)]).is_some());
+        assert!(behind(&live, &[position(0, Some("b"), 9)]).is_some());
+        assert!(behind(&live, &[position(1, None, 0)]).is_some());
     }
 }

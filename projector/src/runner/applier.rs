@@ -1,12 +1,12 @@
 //! Carries one projection through one shard, batch by batch.
 //!
 //! A batch is what has arrived, up to a bound: a lone event becomes visible at once. Under load batches
-//! grow by themselves, for whoever has written a batch gathers the next one for some times as long as
-//! that took: where a transaction is dear because the machine is busy, there are fewer and larger ones.
+//! grow by themselves: after it has written a batch, an applier gathers the next one for a multiple of
+//! the time that this took. So a busy machine, where transactions are slow, gets fewer and larger ones.
 //! `write` takes it from there.
 //!
-//! **Invariant:** one projection's trouble is its own. While it cannot go on it takes nothing, and the
-//! feed of the others leaves it behind.
+//! **Invariant:** a projection that fails holds up no other. While it cannot go on it takes no delivery,
+//! and the dispatcher leaves it behind.
 
 use std::time::Duration;
 
@@ -25,8 +25,8 @@ use super::{
     RETRY,
     batch::wanted,
     commit::Commit,
-    feed::{Delivery, Join},
-    lane::{self, Lane},
+    dispatcher::{Delivery, Join},
+    subscription::{self, Subscription},
     write::{Failed, Writer},
 };
 use crate::{checkpoint::CheckpointRow, metrics::ReadFailed};
@@ -43,7 +43,7 @@ const COMPANY_WAIT_MAX: Duration = Duration::from_millis(25);
 
 pub(super) struct Applier {
     pub writer: Writer,
-    pub lane: Lane,
+    pub subscription: Subscription,
     /// Where to ask for deliveries after reading alone.
     pub joins: mpsc::Sender<Join>,
     pub stop: Shutdown,
@@ -106,16 +106,16 @@ impl Applier {
     /// Waits for commits and takes what is there. It may be nothing.
     async fn gather(&mut self) -> Vec<Delivery> {
         let next_offset = self.writer.next_offset();
-        let feed_at = self.writer.horizon.committed();
+        let live_at = self.writer.log_end.committed();
         // What is left behind if this future is dropped is opened anew.
-        let lane = std::mem::replace(&mut self.lane, Lane::Off);
-        self.lane = lane.onward(next_offset, feed_at, &self.joins);
-        let read = match &mut self.lane {
-            Lane::Fed(_) => return self.gather_fed().await,
-            Lane::Alone(follower) | Lane::Asking(follower, ..) | Lane::Joining(follower, ..) => {
-                lane::read(follower).await
-            }
-            Lane::Off => self.open().await.map(|()| Delivery::from([])),
+        let subscription = std::mem::replace(&mut self.subscription, Subscription::Closed);
+        self.subscription = subscription.advance(next_offset, live_at, &self.joins);
+        let read = match &mut self.subscription {
+            Subscription::Active(_) => return self.gather_delivered().await,
+            Subscription::CatchingUp(follower)
+            | Subscription::Requested(follower, ..)
+            | Subscription::Joining(follower, ..) => subscription::read(follower).await,
+            Subscription::Closed => self.open().await.map(|()| Delivery::from([])),
         };
         match read {
             Ok(delivery) => {
@@ -123,9 +123,9 @@ impl Applier {
                 vec![delivery]
             }
             Err(error) => {
-                // The feed meets the same, and ends the shard if asking again does not help.
+                // The dispatcher meets the same, and ends the shard if asking again does not help.
                 emit(ReadFailed { shard: self.writer.row.shard, error: &error });
-                self.lane = Lane::Off;
+                self.subscription = Subscription::Closed;
                 self.waits.wait().await;
                 Vec::new()
             }
@@ -135,19 +135,19 @@ impl Applier {
     async fn open(&mut self) -> Result<(), infra::log::ReadError> {
         let Writer { shared, row, checkpoint, .. } = &self.writer;
         let follower = Follower::open(&*shared.log, row.shard, Some(*checkpoint)).await?;
-        self.lane = Lane::Alone(Box::new(follower));
+        self.subscription = Subscription::CatchingUp(Box::new(follower));
         Ok(())
     }
 
-    async fn gather_fed(&mut self) -> Vec<Delivery> {
+    async fn gather_delivered(&mut self) -> Vec<Delivery> {
         let projection = self.writer.projection;
         let events = |commits: &[Commit]| -> usize {
             commits.iter().map(|commit| wanted(commit, projection).count()).sum()
         };
-        let Lane::Fed(inbox) = &mut self.lane else { return Vec::new() };
+        let Subscription::Active(inbox) = &mut self.subscription else { return Vec::new() };
         let Some(first) = inbox.recv().await else {
-            // The feed has left it behind.
-            self.lane = Lane::Off;
+            // The dispatcher has left it behind.
+            self.subscription = Subscription::Closed;
             return Vec::new();
         };
         let quiet_until = Instant::now() + QUIET_WAIT_MAX;
@@ -179,7 +179,7 @@ impl Applier {
 
     /// Waits until an operator has settled some of what is parked.
     async fn wait_for_room(&mut self) -> Option<Ended> {
-        self.lane = Lane::Off;
+        self.subscription = Subscription::Closed;
         let mut waits = RETRY.waits();
         loop {
             tokio::select! {
@@ -188,9 +188,9 @@ impl Applier {
             }
             let writer = &mut self.writer;
             match writer.row.read(&writer.shared.pool).await {
-                Ok(stand) if stand.checkpoint != writer.checkpoint => return Some(Ended::Lost),
-                Ok(stand) if stand.letters != writer.letters.changes => {
-                    if writer.reload(stand).await.is_ok() {
+                Ok(stored) if stored.checkpoint != writer.checkpoint => return Some(Ended::Lost),
+                Ok(stored) if stored.letters != writer.dead_letters.changes => {
+                    if writer.reload(stored).await.is_ok() {
                         return None;
                     }
                 }

@@ -1,35 +1,41 @@
 //! What a batch holds for one projection: events to fold, and events of parked keys.
 
 use super::{
-    commit::{Commit, Fact},
+    commit::{Commit, RecordedEvent},
     isolate::Misfit,
 };
 use read_models::Projection;
 
-use crate::dead_letters::{Letters, NewLetter, Parcel, Parking, Place, Seen};
+use crate::dead_letters::{
+    CorrectedEvent, DeadLetters, EventPosition, EventToPark, EventsToPark, NewDeadLetter,
+};
 
 /// The events of some commits, in the order of the log.
 pub(super) struct Batch<'c> {
-    pub facts: Vec<Seen<'c>>,
-    /// Where each of the facts stands.
-    pub places: Vec<Place>,
+    pub events: Vec<CorrectedEvent<'c>>,
+    /// The position of each of the events.
+    pub positions: Vec<EventPosition>,
     /// Events whose keys are parked already.
-    waiting: Vec<Parcel<'c>>,
+    waiting: Vec<EventToPark<'c>>,
 }
 
 impl<'c> Batch<'c> {
     #[must_use]
-    pub(super) fn of(commits: &[&'c Commit], projection: Projection, letters: &'c Letters) -> Self {
-        let mut batch = Self { facts: Vec::new(), places: Vec::new(), waiting: Vec::new() };
+    pub(super) fn of(
+        commits: &[&'c Commit],
+        projection: Projection,
+        known: &'c DeadLetters,
+    ) -> Self {
+        let mut batch = Self { events: Vec::new(), positions: Vec::new(), waiting: Vec::new() };
         for commit in commits {
             let commit_end = commit.checkpoint.next_offset;
-            for (index, fact) in wanted(commit, projection) {
-                let place = Place { commit_end, index };
-                if letters.holds(&fact.stream) {
-                    batch.waiting.push(Parcel { place, fact });
-                } else if let Some(seen) = letters.corrections.see(fact) {
-                    batch.facts.push(seen);
-                    batch.places.push(place);
+            for (index, event) in wanted(commit, projection) {
+                let position = EventPosition { commit_end, index };
+                if known.holds(&event.stream) {
+                    batch.waiting.push(EventToPark { position, event });
+                } else if let Some(corrected) = known.corrections.apply(event) {
+                    batch.events.push(corrected);
+                    batch.positions.push(position);
                 }
             }
         }
@@ -39,22 +45,23 @@ impl<'c> Batch<'c> {
     /// Whether the commits hold nothing for this projection.
     #[must_use]
     pub(super) fn is_empty(&self) -> bool {
-        self.facts.is_empty() && self.waiting.is_empty()
+        self.events.is_empty() && self.waiting.is_empty()
     }
 
     /// What becomes of the events that do not go into the tables.
     #[must_use]
-    pub(super) fn park(&self, misfits: Vec<Misfit>) -> Parking<'c> {
-        let mut parking = Parking { letters: Vec::new(), events: self.waiting.clone() };
+    pub(super) fn park(&self, misfits: Vec<Misfit>) -> EventsToPark<'c> {
+        let mut to_park = EventsToPark { letters: Vec::new(), events: self.waiting.clone() };
         for Misfit { index, from, error } in misfits {
-            let parcel = |at: usize| Parcel { place: self.places[at], fact: self.facts[at].fact };
-            let key = &self.facts[index].fact.stream;
-            let its = (from..self.facts.len()).filter(|&at| self.facts[at].fact.stream == *key);
-            parking.events.extend(its.map(parcel));
-            parking.letters.push(NewLetter { parcel: parcel(index), error });
+            let nth =
+                |i: usize| EventToPark { position: self.positions[i], event: self.events[i].event };
+            let key = &self.events[index].event.stream;
+            let its = (from..self.events.len()).filter(|&at| self.events[at].event.stream == *key);
+            to_park.events.extend(its.map(nth));
+            to_park.letters.push(NewDeadLetter { parked: nth(index), error });
         }
-        parking.sort();
-        parking
+        to_park.sort();
+        to_park
     }
 }
 
@@ -62,6 +69,6 @@ impl<'c> Batch<'c> {
 pub(super) fn wanted(
     commit: &Commit,
     projection: Projection,
-) -> impl Iterator<Item = (i32, &Fact)> {
-    (0..).zip(&commit.facts).filter(move |(_, fact)| projection.wants(&fact.stream))
+) -> impl Iterator<Item = (i32, &RecordedEvent)> {
+    (0..).zip(&commit.events).filter(move |(_, event)| projection.wants(&event.stream))
 }

@@ -21,12 +21,12 @@ pub(crate) struct Commit {
     pub checkpoint: Checkpoint,
     pub recorded_at: DateTime<Utc>,
     /// Empty for a barrier.
-    pub facts: Vec<Fact>,
+    pub events: Vec<RecordedEvent>,
 }
 
-/// One event, or the reason why it cannot be told.
+/// An event of the log; `decoded` has the reason if this release cannot read it.
 #[derive(Clone, Debug)]
-pub(crate) struct Fact {
+pub(crate) struct RecordedEvent {
     pub id: EventId,
     pub stream: StreamId,
     pub revision: i64,
@@ -34,7 +34,7 @@ pub(crate) struct Fact {
     /// As it stands in the log, for whoever has to put it aside.
     pub event_type: Arc<str>,
     pub value: Bytes,
-    pub event: Result<domain::Event, Arc<str>>,
+    pub decoded: Result<domain::Event, Arc<str>>,
 }
 
 impl Commit {
@@ -50,16 +50,16 @@ impl Commit {
         commit: &log::Commit,
         wants: impl Fn(&EventRecord) -> bool,
     ) -> Self {
-        let (claim, recorded_at, facts) = match &commit.body {
+        let (claim, recorded_at, events) = match &commit.body {
             CommitBody::Events(records) => {
                 let last = records.last();
                 // Of its very size: most commits have one event, and there are many of them.
-                let mut facts = Vec::with_capacity(records.iter().filter(|it| wants(it)).count());
-                facts.extend(records.iter().filter(|it| wants(it)).map(Fact::decode));
+                let mut events = Vec::with_capacity(records.iter().filter(|it| wants(it)).count());
+                events.extend(records.iter().filter(|it| wants(it)).map(RecordedEvent::decode));
                 (
                     last.map(|record| record.place.claim),
                     last.map_or_else(Timestamp::default, |record| record.recorded_at),
-                    facts,
+                    events,
                 )
             }
             CommitBody::Barrier(barrier) => {
@@ -70,12 +70,12 @@ impl Commit {
         Self {
             checkpoint: Checkpoint { log_id, next_offset, epoch, claim, last_seq: commit.seq },
             recorded_at: recorded_at.to_datetime(),
-            facts,
+            events,
         }
     }
 }
 
-impl Fact {
+impl RecordedEvent {
     /// For people who look for it.
     #[must_use]
     pub(crate) fn describe(&self) -> String {
@@ -91,7 +91,7 @@ impl Fact {
             recorded_at: record.recorded_at.to_datetime(),
             event_type: Arc::clone(&record.event_type),
             value: record.value.clone(),
-            event: decode(&record.event_type, &record.stream, &record.value),
+            decoded: decode(&record.event_type, &record.stream, &record.value),
         }
     }
 }

@@ -12,9 +12,9 @@ use read_models::{Fold, Inapplicable, Projection, Slot, Sums};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::{
-    dead_letters::Seen,
+    dead_letters::CorrectedEvent,
     rows::{Changes, Tables},
-    runner::Fact,
+    runner::RecordedEvent,
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -27,14 +27,14 @@ pub(crate) enum FoldError {
     Database(#[from] sqlx::Error),
 }
 
-/// A fact, by its index, that does not fit.
+/// An event, by its index, that does not fit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Unfit {
     pub index: usize,
     pub why: NotApplied,
 }
 
-/// Why a fact does not become rows.
+/// Why an event does not become rows.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotApplied {
     #[error("its value cannot be decoded: {0}")]
@@ -43,36 +43,36 @@ pub(crate) enum NotApplied {
     Inapplicable(#[from] Inapplicable),
 }
 
-/// Writes what the facts make of the tables.
+/// Writes what the events make of the tables.
 ///
 /// # Errors
 /// Then the transaction is to be rolled back.
 pub(crate) async fn fold(
     projection: &Projection,
     tables: &mut Tables<'_>,
-    facts: &[Seen<'_>],
+    events: &[CorrectedEvent<'_>],
 ) -> Result<(), FoldError> {
     let mut unfit = Vec::new();
     for fold in projection.folds {
-        write(fold, tables, facts, &mut unfit).await?;
+        write(fold, tables, events, &mut unfit).await?;
     }
     if unfit.is_empty() {
         return Ok(());
     }
-    Err(FoldError::Inapplicable(first_of_each_key(unfit, facts)))
+    Err(FoldError::Inapplicable(first_of_each_key(unfit, events)))
 }
 
-/// Writes what those of the facts that the fold wants make of its tables, or tells which do not fit:
+/// Writes what those of the events that the fold wants make of its tables, or tells which do not fit:
 /// then it has written nothing.
 async fn write(
     fold: &Fold,
     tables: &mut Tables<'_>,
-    facts: &[Seen<'_>],
+    events: &[CorrectedEvent<'_>],
     unfit: &mut Vec<Unfit>,
 ) -> Result<(), sqlx::Error> {
     let before = unfit.len();
     let mut rows = Rows::default();
-    let inputs = rows.inputs(fold, facts, unfit);
+    let inputs = rows.inputs(fold, events, unfit);
     if inputs.is_empty() {
         return Ok(());
     }
@@ -89,18 +89,18 @@ async fn write(
 }
 
 /// What follows on an event that does not fit cannot fit either, which says nothing about it.
-fn first_of_each_key(mut unfit: Vec<Unfit>, facts: &[Seen<'_>]) -> Vec<Unfit> {
+fn first_of_each_key(mut unfit: Vec<Unfit>, events: &[CorrectedEvent<'_>]) -> Vec<Unfit> {
     unfit.sort_by_key(|unfit| unfit.index);
     let mut keys = FxHashSet::default();
-    unfit.retain(|unfit| keys.insert(&facts[unfit.index].fact.stream));
+    unfit.retain(|unfit| keys.insert(&events[unfit.index].event.stream));
     unfit
 }
 
-/// A fact that the fold can take.
+/// An event that the fold can take.
 struct Input<'f> {
     index: usize,
-    fact: &'f Fact,
-    event: &'f Event,
+    event: &'f RecordedEvent,
+    decoded: &'f Event,
     after_skipped: bool,
 }
 
@@ -119,35 +119,35 @@ struct Touched {
 }
 
 impl<'f> Rows<'f> {
-    /// The facts of such streams that can be folded, with a place for the row of each; the others of
+    /// The events of such streams that can be folded, with a place for the row of each; the others of
     /// them are unfit.
     fn inputs(
         &mut self,
         fold: &Fold,
-        facts: &[Seen<'f>],
+        events: &[CorrectedEvent<'f>],
         unfit: &mut Vec<Unfit>,
     ) -> Vec<Input<'f>> {
-        let mut inputs = Vec::with_capacity(facts.len());
-        let of_stream = |seen: &Seen<'_>| seen.fact.stream.stream_type() == Some(fold.stream);
-        for (index, seen) in facts.iter().enumerate().filter(|(_, seen)| of_stream(seen)) {
-            let &Seen { fact, event, after_skipped } = seen;
-            let decoded =
-                as_decoded(event).and_then(|event| self.make_room(fold, fact).map(|()| event));
-            match decoded {
-                Ok(event) => inputs.push(Input { index, fact, event, after_skipped }),
+        let mut inputs = Vec::with_capacity(events.len());
+        let of_stream =
+            |it: &CorrectedEvent<'_>| it.event.stream.stream_type() == Some(fold.stream);
+        for (index, corrected) in events.iter().enumerate().filter(|(_, it)| of_stream(it)) {
+            let &CorrectedEvent { event, decoded, after_skipped } = corrected;
+            let fits = as_decoded(decoded).and_then(|it| self.make_room(fold, event).map(|()| it));
+            match fits {
+                Ok(decoded) => inputs.push(Input { index, event, decoded, after_skipped }),
                 Err(why) => unfit.push(Unfit { index, why }),
             }
         }
         inputs
     }
 
-    fn make_room(&mut self, fold: &Fold, fact: &'f Fact) -> Result<(), NotApplied> {
-        let key = fact.stream.key();
+    fn make_room(&mut self, fold: &Fold, event: &'f RecordedEvent) -> Result<(), NotApplied> {
+        let key = event.stream.key();
         if let Entry::Vacant(vacant) = self.rows.entry(key) {
             let slot = fold.slot(key).ok_or(Inapplicable::MalformedKey)?;
             vacant.insert(Touched { slot, stored: false });
             // A stream's first event finds no row.
-            if fact.revision > 1 {
+            if event.revision > 1 {
                 self.begun.push(key);
             }
         }
@@ -169,20 +169,20 @@ impl<'f> Rows<'f> {
     }
 
     fn take(&mut self, input: &Input<'_>) -> Result<(), Inapplicable> {
-        let Input { fact, event, after_skipped, .. } = input;
+        let Input { event, decoded, after_skipped, .. } = input;
         // There is room for each key of the batch.
-        let Some(Touched { slot, .. }) = self.rows.get_mut(fact.stream.key()) else {
+        let Some(Touched { slot, .. }) = self.rows.get_mut(event.stream.key()) else {
             return Err(Inapplicable::UnknownStream);
         };
         if let Some(row) = slot.revision() {
-            let found = fact.revision;
+            let found = event.revision;
             let follows =
                 if *after_skipped { row < found } else { row.checked_add(1) == Some(found) };
             if !follows {
                 return Err(Inapplicable::RevisionGap { row, found });
             }
         }
-        slot.evolve(event, fact.revision, fact.recorded_at, &mut self.sums)
+        slot.evolve(decoded, event.revision, event.recorded_at, &mut self.sums)
     }
 
     fn changes(&self) -> Changes<'_> {
@@ -199,6 +199,6 @@ impl<'f> Rows<'f> {
     }
 }
 
-fn as_decoded(event: &Result<Event, Arc<str>>) -> Result<&Event, NotApplied> {
-    event.as_ref().map_err(|error| NotApplied::Undecodable(Arc::clone(error)))
+fn as_decoded(decoded: &Result<Event, Arc<str>>) -> Result<&Event, NotApplied> {
+    decoded.as_ref().map_err(|error| NotApplied::Undecodable(Arc::clone(error)))
 }

@@ -20,11 +20,11 @@ use tokio::sync::watch;
 use super::{shard, shared::Shared};
 use crate::{
     rebuild::copy,
-    versions::{Served, State, Version, Watch},
+    versions::{Served, Version, VersionState, Watch},
 };
 
 /// What all shards of a projector work with.
-pub(crate) struct Everything {
+pub(crate) struct Projector {
     /// How the live versions are fed; others get a copy of their own.
     pub shared: Shared,
     pub projections: Vec<Projection>,
@@ -54,15 +54,15 @@ struct Running {
 /// # Errors
 /// If one of its tasks panics.
 pub(super) async fn run(
-    everything: Arc<Everything>,
+    projector: Arc<Projector>,
     shard: ShardId,
     shutdown: Shutdown,
 ) -> Result<(), TaskFailed> {
-    let (mut versions, mut ceded) = (everything.versions.subscribe(), everything.ceded.subscribe());
+    let (mut versions, mut ceded) = (projector.versions.subscribe(), projector.ceded.subscribe());
     let mut running = BTreeMap::<Group, Running>::new();
     while !shutdown.is_requested() {
         let known = Arc::clone(&versions.borrow_and_update());
-        let own = everything.own(&ceded.borrow_and_update());
+        let own = projector.own(&ceded.borrow_and_update());
         let wanted = plan(&known, &own);
         let over: Vec<_> =
             running.extract_if(.., |group, _| !wanted.contains(group)).map(|it| it.1).collect();
@@ -70,7 +70,7 @@ pub(super) async fn run(
         for group in wanted {
             running
                 .entry(group.clone())
-                .or_insert_with(|| everything.start(&group, shard, shutdown.child()));
+                .or_insert_with(|| projector.start(&group, shard, shutdown.child()));
         }
         tokio::select! {
             changed = versions.changed() => if changed.is_err() { shutdown.requested().await },
@@ -93,18 +93,18 @@ fn plan(versions: &[Version], projections: &[Projection]) -> Vec<Group> {
     for version in versions.iter().filter(|version| fold_of(projections, version).is_some()) {
         let (name, number) = (version.projection.clone(), version.version);
         match version.state {
-            State::Live => drop(live.insert(name, number)),
-            State::Copying if !version.paused => {
+            VersionState::Live => drop(live.insert(name, number)),
+            VersionState::Copying if !version.paused => {
                 groups.push(Group::Copying(name, number, version.throttle));
             }
-            State::CatchingUp | State::Standby if !version.paused => {
+            VersionState::CatchingUp | VersionState::Standby if !version.paused => {
                 groups.push(Group::Beside(name, number));
             }
-            State::Copying
-            | State::CatchingUp
-            | State::Standby
-            | State::Indexing
-            | State::Dropped => {}
+            VersionState::Copying
+            | VersionState::CatchingUp
+            | VersionState::Standby
+            | VersionState::Indexing
+            | VersionState::Dropped => {}
         }
     }
     if !live.is_empty() {
@@ -121,7 +121,7 @@ pub(crate) fn fold_of<'p>(
     projections.iter().find(|it| it.name == version.projection && it.version == version.fold)
 }
 
-impl Everything {
+impl Projector {
     pub(crate) fn new(shared: Shared, projections: Vec<Projection>, versions: Watch) -> Self {
         Self { shared, projections, versions, ceded: watch::Sender::default() }
     }
@@ -169,7 +169,7 @@ impl Everything {
     }
 }
 
-/// The first that ends; it must not be asked again.
+/// Waits for the first that ends; its task must not be polled again.
 async fn any_end(
     running: &mut BTreeMap<Group, Running>,
 ) -> (Group, Result<Result<(), TaskFailed>, TaskFailed>) {
@@ -195,7 +195,7 @@ async fn end(running: Vec<Running>, shard: ShardId) -> Result<(), TaskFailed> {
 mod tests {
     use super::*;
 
-    fn version(projection: &str, version: i32, fold: i32, state: State) -> Version {
+    fn version(projection: &str, version: i32, fold: i32, state: VersionState) -> Version {
         Version {
             projection: projection.to_owned(),
             version,
@@ -217,14 +217,14 @@ mod tests {
     #[test]
     fn live_versions_go_together_and_others_alone_whatever_other_code_made_is_left_to_it() {
         let known = [
-            version("carts", 2, 7, State::Live),
-            version("orders", 1, 1, State::Standby),
-            version("orders", 2, 1, State::Live),
-            version("orders", 3, 1, State::Copying),
-            Version { paused: true, ..version("sales", 2, 1, State::Copying) },
-            version("stock", 1, 1, State::Live),
-            version("stock", 2, 1, State::Indexing),
-            version("unheard_of", 1, 1, State::Live),
+            version("carts", 2, 7, VersionState::Live),
+            version("orders", 1, 1, VersionState::Standby),
+            version("orders", 2, 1, VersionState::Live),
+            version("orders", 3, 1, VersionState::Copying),
+            Version { paused: true, ..version("sales", 2, 1, VersionState::Copying) },
+            version("stock", 1, 1, VersionState::Live),
+            version("stock", 2, 1, VersionState::Indexing),
+            version("unheard_of", 1, 1, VersionState::Live),
         ];
         let live = [("orders".to_owned(), 2), ("stock".to_owned(), 1)];
         let expected = [

@@ -14,7 +14,7 @@ use sqlx::{Connection, PgConnection};
 use super::fold::{FoldError, fold};
 use crate::{
     checkpoint::CheckpointRow,
-    dead_letters::{Place, Seen},
+    dead_letters::{CorrectedEvent, EventPosition},
     rows::Tables,
 };
 
@@ -27,15 +27,15 @@ pub(crate) struct Misfit {
     pub error: String,
 }
 
-/// Facts to be folded into the tables of a version in a shard, and where they stand.
+/// Events to be folded into the tables of a version in a shard, and their positions.
 pub(crate) struct Isolation<'i> {
     pub projection: &'i Projection,
     pub row: &'i CheckpointRow,
-    pub facts: &'i [Seen<'i>],
-    pub places: &'i [Place],
+    pub events: &'i [CorrectedEvent<'i>],
+    pub positions: &'i [EventPosition],
 }
 
-/// Indexes of facts in their order, by key.
+/// Indexes of events in their order, by key.
 type Keys = Vec<Vec<usize>>;
 
 impl Isolation<'_> {
@@ -82,7 +82,7 @@ impl Isolation<'_> {
     fn by_key(&self) -> Keys {
         let mut slots = FxHashMap::<&StreamId, usize>::default();
         let mut keys = Keys::new();
-        for index in 0..self.facts.len() {
+        for index in 0..self.events.len() {
             match slots.entry(self.key(index)) {
                 Entry::Occupied(slot) => keys[*slot.get()].push(index),
                 Entry::Vacant(slot) => {
@@ -95,7 +95,7 @@ impl Isolation<'_> {
     }
 
     fn key(&self, index: usize) -> &StreamId {
-        &self.facts[index].fact.stream
+        &self.events[index].event.stream
     }
 
     /// Applies a key's events commit by commit, up to one that does not apply.
@@ -104,8 +104,8 @@ impl Isolation<'_> {
         tx: &mut PgConnection,
         key: &[usize],
     ) -> Result<Option<Misfit>, sqlx::Error> {
-        let same = |a: &usize, b: &usize| self.places[*a].commit_end == self.places[*b].commit_end;
-        for commit in key.chunk_by(same) {
+        let end = |at: &usize| self.positions[*at].commit_end;
+        for commit in key.chunk_by(|a, b| end(a) == end(b)) {
             let (culprit, error) = match self.attempt(tx, commit).await {
                 Ok(()) => continue,
                 Err(FoldError::Inapplicable(unfit)) => match unfit.into_iter().next() {
@@ -122,13 +122,13 @@ impl Isolation<'_> {
         Ok(None)
     }
 
-    /// Folds these facts, or leaves the tables as they were.
+    /// Folds these events, or leaves the tables as they were.
     async fn attempt(&self, tx: &mut PgConnection, indexes: &[usize]) -> Result<(), FoldError> {
-        let facts: Vec<Seen<'_>> = indexes.iter().map(|&index| self.facts[index]).collect();
+        let events: Vec<_> = indexes.iter().map(|&index| self.events[index]).collect();
         let schema = self.row.schema();
         let mut savepoint = tx.begin().await?;
         let mut tables = Tables::new(&mut savepoint, &schema, self.row.shard);
-        match fold(self.projection, &mut tables, &facts).await {
+        match fold(self.projection, &mut tables, &events).await {
             Ok(()) => Ok(savepoint.commit().await?),
             Err(error) => {
                 savepoint.rollback().await?;

@@ -16,7 +16,7 @@ use infra::{
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::warn;
 
-use super::{horizon::Horizon, shared::Shared};
+use super::{log_end::LogEnd, shared::Shared};
 use crate::{
     checkpoint::{self, shard_column},
     metrics::{Measured, ReadFailed},
@@ -24,13 +24,13 @@ use crate::{
 };
 
 const INTERVAL: Duration = Duration::from_secs(1);
-/// Looks at the log's end that are kept: who is further behind is not level.
+/// Looks at the log's end that are kept; a projection that is behind the oldest is not level.
 const LOOKS_MAX: usize = 8;
 
 /// Where the log ended, and a moment before that was asked, by PostgreSQL's clock.
 type Look = (Offset, DateTime<Utc>);
 
-pub(crate) async fn run(shared: Arc<Shared>, shard: ShardId, horizon: Arc<Horizon>) {
+pub(crate) async fn run(shared: Arc<Shared>, shard: ShardId, log_end: Arc<LogEnd>) {
     let mut ticks = interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut told = None;
@@ -49,12 +49,12 @@ pub(crate) async fn run(shared: Arc<Shared>, shard: ShardId, horizon: Arc<Horizo
         let now = now(&shared).await;
         match shared.log.range(shard).await {
             Ok(range) => {
-                horizon.ends(range.end);
+                log_end.ends(range.end);
                 shared.unreadable.clear(&shard);
                 if let Ok(now) = now {
                     looks.push_back((range.end, now));
                     looks.drain(..looks.len().saturating_sub(LOOKS_MAX));
-                    keep(&shared, shard, &horizon, &looks).await.ok();
+                    keep(&shared, shard, &log_end, &looks).await.ok();
                 }
             }
             Err(error) => {
@@ -62,8 +62,8 @@ pub(crate) async fn run(shared: Arc<Shared>, shard: ShardId, horizon: Arc<Horizo
                 emit(ReadFailed { shard, error: &error });
             }
         }
-        // An error is not told: whoever applies batches meets the same, and acts on it.
-        if let Ok(rows) = write(&shared, shard, &horizon).await {
+        // An error is not reported here: the appliers meet the same one and act on it.
+        if let Ok(rows) = write(&shared, shard, &log_end).await {
             for measured in rows {
                 emit(measured);
             }
@@ -83,13 +83,13 @@ async fn now(shared: &Shared) -> Result<DateTime<Utc>, sqlx::Error> {
 async fn keep(
     shared: &Shared,
     shard: ShardId,
-    horizon: &Horizon,
+    log_end: &LogEnd,
     looks: &VecDeque<Look>,
 ) -> Result<(), sqlx::Error> {
     if shared.progress.is_none() {
         return Ok(());
     }
-    let ends: Vec<Offset> = looks.iter().map(|(end, _)| horizon.last_commit(*end)).collect();
+    let ends: Vec<Offset> = looks.iter().map(|(end, _)| log_end.last_commit(*end)).collect();
     let seen_at: Vec<_> = looks.iter().map(|(_, at)| *at).collect();
     sqlx::query(
         "INSERT INTO projection.log_ends AS kept (shard, shards, ends, seen_at)
@@ -128,7 +128,7 @@ async fn tell(shared: &Shared, shard: ShardId, told: Option<Checkpoint>) -> Opti
 async fn write(
     shared: &Shared,
     shard: ShardId,
-    horizon: &Horizon,
+    log_end: &LogEnd,
 ) -> Result<Vec<Measured>, sqlx::Error> {
     let names: Vec<_> = shared.served.iter().map(Served::name).collect();
     let versions: Vec<_> = shared.served.iter().map(|served| served.version).collect();
@@ -155,7 +155,7 @@ async fn write(
     .bind(shard_column(shard))
     .bind(names)
     .bind(versions)
-    .bind(horizon.log_end(0))
+    .bind(log_end.as_seen_from(0))
     .fetch_all(&shared.pool)
     .await
 }

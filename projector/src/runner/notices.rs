@@ -1,12 +1,12 @@
-//! Tells query nodes how far the read models are, so that those who wait for a position hear of it.
+//! Notifies query nodes how far the read models are, so that requests which wait for a position go on.
 //!
 //! In a transaction of its own, and not in those of the batches: PostgreSQL commits transactions that
 //! notify strictly one after another, each with its wait for the disk, so that all batches of all
 //! projectors would queue for it. This one writes nothing and waits for no disk; what has moved
 //! meanwhile goes with the next one.
 //!
-//! **Invariant:** nothing is told before it is committed. What is not told, because the process died
-//! in between, query nodes find out by asking, as they do every second.
+//! **Invariant:** a notification is sent after its commit only. If the process dies in between, none is
+//! sent, and query nodes learn the position from the database, which they read every second.
 
 use std::{
     collections::BTreeMap,
@@ -25,7 +25,7 @@ use tracing::warn;
 use super::RETRY;
 use crate::checkpoint::CheckpointRow;
 
-/// The last checkpoint of each row that is still to be told.
+/// The last checkpoint of each row that is still to be sent.
 #[derive(Default)]
 pub(crate) struct Notices {
     pending: Mutex<BTreeMap<CheckpointRow, Checkpoint>>,

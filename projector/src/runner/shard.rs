@@ -1,7 +1,7 @@
 //! One shard: reads its log once and hands the commits to all projections.
 //!
-//! The feed begins where the slowest projection stands that is not far behind the first; the others
-//! pass over what they have, and those that are far behind catch up by themselves (`lane`). A
+//! The dispatcher begins at the slowest projection that is not far behind the first; the others pass
+//! over what they have, and those that are far behind catch up by themselves (`subscription`). A
 //! projection that halts leaves the others alone. One whose checkpoint somebody else moved, or that
 //! an operator lets go on, makes the shard begin anew from the stored checkpoints.
 
@@ -25,16 +25,16 @@ use tracing::info;
 use super::{
     RETRY,
     applier::{Applier, Ended},
-    feed::{DELIVERIES_MAX, Feed, Inbox, JOINS_MAX, Join},
-    horizon::Horizon,
-    lane::Lane,
+    dispatcher::{DELIVERIES_MAX, Dispatcher, Inbox, JOINS_MAX, Join},
+    log_end::LogEnd,
     meter,
     shared::Shared,
+    subscription::Subscription,
     write::{Phase, RECREATED, Writer},
 };
 use crate::{
-    checkpoint::{CheckpointRow, Stand},
-    dead_letters::Letters,
+    checkpoint::{CheckpointRow, StoredCheckpoint},
+    dead_letters::DeadLetters,
     metrics::{ApplyFailed, Lost, ReadFailed},
 };
 
@@ -92,13 +92,14 @@ async fn serve(
     shard: ShardId,
     shutdown: &Shutdown,
 ) -> Result<Over, TaskFailed> {
-    let places = match places(shared, shard).await {
-        Ok(places) => places,
+    let starts = match starts(shared, shard).await {
+        Ok(starts) => starts,
         Err(error) => return Ok(wait_for_postgres(shared, shard, &error)),
     };
-    let rows: Vec<CheckpointRow> = places.iter().map(|place| place.row).collect();
-    let start_at = beginning(&places);
-    let horizon = Arc::new(Horizon::at(start_at.next_offset));
+    let rows: Vec<CheckpointRow> = starts.iter().map(|start| start.row).collect();
+    let start_at = beginning(&starts);
+    let live_at = start_at.next_offset;
+    let log_end = Arc::new(LogEnd::at(live_at));
     let follower = match Follower::open(&*shared.log, shard, Some(start_at)).await {
         Ok(follower) => follower,
         Err(error) => return Ok(unreadable(shared, &rows, shard, &error).await),
@@ -107,15 +108,14 @@ async fn serve(
     info!(shard.id = %shard, "serving shard {shard}");
     let stop = shutdown.child();
     let (joins, asked) = mpsc::channel(JOINS_MAX);
-    let begin =
-        Beginning { shared, horizon: &horizon, feed_at: start_at.next_offset, joins, stop: &stop };
-    let (mut appliers, inboxes) = begin.all(places);
-    let feed = Feed { follower, horizon: Arc::clone(&horizon), inboxes, joins: asked };
-    let meter = meter::run(Arc::clone(shared), shard, Arc::clone(&horizon));
+    let begin = Beginning { shared, log_end: &log_end, live_at, joins, stop: &stop };
+    let (mut appliers, inboxes) = begin.all(starts);
+    let dispatcher = Dispatcher { follower, log_end: Arc::clone(&log_end), inboxes, joins: asked };
+    let meter = meter::run(Arc::clone(shared), shard, Arc::clone(&log_end));
     let _meter = task::spawn("projector meter", meter);
     let over = tokio::select! {
         over = watch(&mut appliers, shared, shard) => over?,
-        error = feed.run() => {
+        error = dispatcher.run() => {
             unreadable(shared, &rows, shard, &error).await
         }
         () = shutdown.requested() => Over::Stopped,
@@ -169,31 +169,31 @@ async fn any_goes_on(shared: &Shared, halted: &[CheckpointRow]) {
     }
 }
 
-/// Where a projection stands in the shard.
-struct Place {
+/// What a projection starts from in the shard.
+struct Start {
     projection: Projection,
     row: CheckpointRow,
     checkpoint: Checkpoint,
-    letters: Letters,
+    dead_letters: DeadLetters,
 }
 
-async fn places(shared: &Shared, shard: ShardId) -> Result<Vec<Place>, sqlx::Error> {
-    let mut places = Vec::new();
+async fn starts(shared: &Shared, shard: ShardId) -> Result<Vec<Start>, sqlx::Error> {
+    let mut starts = Vec::new();
     for served in &shared.served {
         let row = CheckpointRow { projection: served.name(), version: served.version, shard };
-        let Stand { checkpoint, letters } = row.read(&shared.pool).await?;
-        let letters = Letters::load(&shared.pool, &row, letters).await?;
+        let StoredCheckpoint { checkpoint, letters } = row.read(&shared.pool).await?;
+        let dead_letters = DeadLetters::load(&shared.pool, &row, letters).await?;
         shared.postgres.clear(&(row.projection, shard));
-        places.push(Place { projection: served.projection, row, checkpoint, letters });
+        starts.push(Start { projection: served.projection, row, checkpoint, dead_letters });
     }
-    Ok(places)
+    Ok(starts)
 }
 
 type Appliers = FuturesUnordered<Task<Ended>>;
 
-/// Where the feed begins.
-fn beginning(places: &[Place]) -> Checkpoint {
-    let checkpoints = || places.iter().map(|place| place.checkpoint);
+/// Where the dispatcher begins.
+fn beginning(starts: &[Start]) -> Checkpoint {
+    let checkpoints = || starts.iter().map(|start| start.checkpoint);
     let highest = checkpoints().map(|at| at.next_offset).max().unwrap_or_default();
     let near = |at: &Checkpoint| at.next_offset.saturating_add(APART_MAX) >= highest;
     checkpoints().filter(near).min_by_key(|at| at.next_offset).unwrap_or_default()
@@ -202,36 +202,36 @@ fn beginning(places: &[Place]) -> Checkpoint {
 /// What the appliers of a shard begin with.
 struct Beginning<'b> {
     shared: &'b Arc<Shared>,
-    horizon: &'b Arc<Horizon>,
-    feed_at: Offset,
+    log_end: &'b Arc<LogEnd>,
+    live_at: Offset,
     joins: mpsc::Sender<Join>,
     stop: &'b Shutdown,
 }
 
 impl Beginning<'_> {
-    fn all(&self, places: Vec<Place>) -> (Appliers, Vec<Inbox>) {
+    fn all(&self, starts: Vec<Start>) -> (Appliers, Vec<Inbox>) {
         let (appliers, mut inboxes) = (Appliers::new(), Vec::new());
-        for Place { projection, row, checkpoint, letters } in places {
-            let lane = if checkpoint.next_offset < self.feed_at {
-                Lane::Off
+        for Start { projection, row, checkpoint, dead_letters } in starts {
+            let subscription = if checkpoint.next_offset < self.live_at {
+                Subscription::Closed
             } else {
-                let (inbox, fed) = mpsc::channel(DELIVERIES_MAX);
+                let (inbox, deliveries) = mpsc::channel(DELIVERIES_MAX);
                 inboxes.push(inbox);
-                Lane::Fed(fed)
+                Subscription::Active(deliveries)
             };
             let writer = Writer {
                 shared: Arc::clone(self.shared),
                 projection,
                 row,
                 checkpoint,
-                letters,
-                horizon: Arc::clone(self.horizon),
+                dead_letters,
+                log_end: Arc::clone(self.log_end),
                 stop: self.stop.clone(),
                 phase: Phase::Following,
             };
             let (joins, stop) = (self.joins.clone(), self.stop.clone());
             let (waits, gathers_until) = (RETRY.waits(), Instant::now());
-            let applier = Applier { writer, lane, joins, stop, waits, gathers_until };
+            let applier = Applier { writer, subscription, joins, stop, waits, gathers_until };
             appliers.push(task::spawn("projector applier", applier.run()));
         }
         (appliers, inboxes)

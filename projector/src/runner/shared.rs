@@ -10,7 +10,7 @@ use infra::{
     postgres::{self, InvalidUrl, Pool},
 };
 
-use super::{notices::Notices, together::Together, trouble::Trouble};
+use super::{failures::Failures, notices::Notices, together::Together};
 use crate::versions::Served;
 
 /// Cheap to clone.
@@ -21,23 +21,23 @@ pub(crate) struct Shared {
     /// Events of a version that may be parked in a shard; beyond them it halts there.
     pub parked_events_max: usize,
     /// Shards that cannot read the log.
-    pub unreadable: Arc<Trouble<ShardId>>,
+    pub unreadable: Arc<Failures<ShardId>>,
     /// Projections whose batches PostgreSQL does not take now.
-    pub postgres: Arc<Trouble<(&'static str, ShardId)>>,
+    pub postgres: Arc<Failures<(&'static str, ShardId)>>,
     /// By projection: the shards in which it does not go on.
-    pub halted: Arc<BTreeMap<&'static str, Trouble<ShardId>>>,
+    pub halted: Arc<BTreeMap<&'static str, Failures<ShardId>>>,
     /// Checkpoints of projections for which nothing happened.
     pub together: Arc<Together>,
-    /// How far the read models are, to be told to query nodes.
+    /// How far the read models are, for query nodes.
     pub notices: Arc<Notices>,
     /// What is fed.
     pub served: Vec<Served>,
-    /// Where it is told how far that is, if it is what readers see.
+    /// Where progress is reported, if these are the versions that readers see.
     pub progress: Option<Progress>,
 }
 
 impl Shared {
-    /// Feeds nothing yet; the projections named may be in trouble, which `readiness` tells.
+    /// Feeds nothing yet; the projections named may fail, which `readiness` shows.
     #[must_use]
     pub(crate) fn new(
         log: Arc<dyn EventLog>,
@@ -46,12 +46,12 @@ impl Shared {
         settings: &config::Projector,
         readiness: &Readiness,
     ) -> Self {
-        let halted = |name| (name, Trouble::none(readiness.condition(name)));
+        let halted = |name| (name, Failures::none(readiness.condition(name)));
         Self {
             log,
             pool,
-            unreadable: Trouble::none(readiness.condition("kafka")).into(),
-            postgres: Trouble::none(readiness.condition("postgres")).into(),
+            unreadable: Failures::none(readiness.condition("kafka")).into(),
+            postgres: Failures::none(readiness.condition("postgres")).into(),
             halted: Arc::new(projections.into_iter().map(halted).collect()),
             together: Arc::default(),
             notices: Arc::default(),
@@ -61,7 +61,7 @@ impl Shared {
         }
     }
 
-    /// Tells there how far it is.
+    /// Reports progress there.
     #[must_use]
     pub(crate) fn telling(self, progress: Progress) -> Self {
         Self { progress: Some(progress), ..self }
@@ -73,15 +73,15 @@ impl Shared {
         Self { served, ..self.clone() }
     }
 
-    /// The same for a version that nobody reads: its troubles leave the service ready.
+    /// The same for a version that nobody reads: its failures leave the service ready.
     #[must_use]
     pub(crate) fn beside(&self, served: Served) -> Self {
         let unread = Readiness::new();
         let names = [served.name()];
-        let halted = |name| (name, Trouble::none(unread.condition(name)));
+        let halted = |name| (name, Failures::none(unread.condition(name)));
         Self {
-            unreadable: Trouble::none(unread.condition("kafka")).into(),
-            postgres: Trouble::none(unread.condition("postgres")).into(),
+            unreadable: Failures::none(unread.condition("kafka")).into(),
+            postgres: Failures::none(unread.condition("postgres")).into(),
             halted: Arc::new(names.into_iter().map(halted).collect()),
             served: vec![served],
             progress: None,
@@ -89,12 +89,12 @@ impl Shared {
         }
     }
 
-    /// Troubles of those that are not fed any more are nobody's.
+    /// Forgets the failures of versions that are not fed any more.
     pub(crate) fn leave(&self, shard: ShardId) {
         for served in &self.served {
             self.postgres.clear(&(served.name(), shard));
-            if let Some(trouble) = self.halted.get(served.name()) {
-                trouble.clear(&shard);
+            if let Some(failures) = self.halted.get(served.name()) {
+                failures.clear(&shard);
             }
         }
     }

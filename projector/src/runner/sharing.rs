@@ -3,12 +3,12 @@
 //! Each projector has a session of its own at PostgreSQL, and in it an advisory lock that says that
 //! it lives and one for each shard that it serves. The server lets go of them with the session: at
 //! once when the process dies, and after a second and a half without a word when it is stopped or cut
-//! off. Whoever finds that it serves less than its share tries to lock more; whoever serves more lets
+//! off. A projector that serves less than its share tries to lock more; one that serves more lets
 //! go. Members are ranked alike by all, so the shares add up to all shards. Projectors of another
 //! release have shares of their own ([`shares`]).
 //!
-//! **Invariant:** only economy depends on it. Two that serve one shard are told apart by the
-//! checkpoint's compare-and-set; while PostgreSQL is away each goes on with what it had.
+//! **Invariant:** correctness does not depend on it. If two projectors serve one shard, the
+//! checkpoint's compare-and-set lets one of them pass. While PostgreSQL is away each goes on with its shards.
 
 mod session;
 mod shares;
@@ -25,10 +25,10 @@ use infra::{
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::warn;
 
-use super::groups::{self, Everything};
+use super::groups::{self, Projector};
 use crate::metrics::{ShardGiven, ShardTaken};
 use session::Session;
-use shares::{Feeds, share};
+use shares::{ReleaseFolds, share};
 
 /// How often a projector says that it lives and looks at what others serve.
 const BEAT: Duration = Duration::from_millis(250);
@@ -36,8 +36,8 @@ const BEAT: Duration = Duration::from_millis(250);
 type Shards = FuturesUnordered<Task<(ShardId, Result<(), TaskFailed>)>>;
 
 struct Sharing {
-    everything: Arc<Everything>,
-    feeds: Feeds,
+    projector: Arc<Projector>,
+    folds: ReleaseFolds,
     session: Option<Session>,
     /// What runs, each with the way to end it.
     running: BTreeMap<ShardId, Shutdown>,
@@ -48,10 +48,10 @@ struct Sharing {
 ///
 /// # Errors
 /// If one of its tasks panics.
-pub(super) async fn run(everything: Arc<Everything>, shutdown: Shutdown) -> Result<(), TaskFailed> {
-    let feeds = Feeds::of(everything.projections.iter().map(|it| (it.name, it.version)));
+pub(super) async fn run(projector: Arc<Projector>, shutdown: Shutdown) -> Result<(), TaskFailed> {
+    let folds = ReleaseFolds::of(projector.projections.iter().map(|it| (it.name, it.version)));
     let (running, shards) = (BTreeMap::new(), Shards::new());
-    let mut sharing = Sharing { everything, feeds, session: None, running, shards };
+    let mut sharing = Sharing { projector, folds, session: None, running, shards };
     let mut beats = interval(BEAT);
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -72,8 +72,8 @@ impl Sharing {
     async fn beat(&mut self, shutdown: &Shutdown) {
         if let Err(error) = self.try_beat(shutdown).await {
             warn!("cannot share the shards with other projectors: {}", chain(&error));
-            // What it locked is free, or will be in a moment. Nothing is ended for that: whoever
-            // cannot reach PostgreSQL writes nothing either.
+            // Its locks are free, or will be in a moment. The shards go on all the same, for without
+            // PostgreSQL they write nothing either.
             self.session = None;
         }
     }
@@ -83,10 +83,10 @@ impl Sharing {
             Some(session) => session,
             None => self.begin().await?,
         };
-        let shards = self.everything.shared.log.shard_count();
+        let shards = self.projector.shared.log.shard_count();
         let members = session.members().await?;
-        self.everything.cede(self.feeds.ceded(&members));
-        let share = share(shards, &self.feeds.peers(&members), session.id());
+        self.projector.cede(self.folds.ceded(&members));
+        let share = share(shards, &self.folds.peers(&members), session.id());
         let ending = self.running.values().filter(|stop| stop.is_requested()).count();
         let mut serving = self.running.len() - ending;
         for (shard, stop) in self.running.iter().rev().filter(|(_, stop)| !stop.is_requested()) {
@@ -108,7 +108,7 @@ impl Sharing {
 
     /// A new session, which locks what runs already. What others have locked meanwhile is theirs.
     async fn begin(&self) -> Result<Session, sqlx::Error> {
-        let mut session = Session::begin(&self.everything.shared.pool, &self.feeds).await?;
+        let mut session = Session::begin(&self.projector.shared.pool, &self.folds).await?;
         for (shard, stop) in &self.running {
             if !session.lock(*shard).await? {
                 emit(ShardGiven { shard: *shard });
@@ -120,10 +120,10 @@ impl Sharing {
 
     fn start(&mut self, shard: ShardId, shutdown: &Shutdown) {
         emit(ShardTaken { shard });
-        let (everything, stop) = (Arc::clone(&self.everything), shutdown.child());
+        let (projector, stop) = (Arc::clone(&self.projector), shutdown.child());
         self.running.insert(shard, stop.clone());
         self.shards.push(task::spawn("projector shard", async move {
-            (shard, groups::run(everything, shard, stop).await)
+            (shard, groups::run(projector, shard, stop).await)
         }));
     }
 

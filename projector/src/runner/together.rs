@@ -1,11 +1,11 @@
 //! Moves checkpoints of projections for which nothing happened, together.
 //!
-//! Most commits concern one or two projections, and yet all stand behind them. Whoever has nothing to
-//! write but its checkpoint leaves it here: what has gathered by the time a connection is there goes in
-//! one statement.
+//! Most commits concern one or two projections, and yet every projection must move its checkpoint past
+//! them. An applier that has only its checkpoint to write leaves it here; all that have gathered by the
+//! time a connection is free go in one statement.
 //!
-//! **Invariant:** nobody waits for a row that somebody else holds. What could not be moved on the side
-//! its owner moves itself, and learns why.
+//! **Invariant:** the statement skips rows that another transaction holds. The applier of a checkpoint
+//! that was not moved here moves it itself, and learns why it could not.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -33,7 +33,7 @@ pub(crate) struct Together {
 struct Waiting {
     row: CheckpointRow,
     step: Advance,
-    /// Told if it was moved.
+    /// Gets a message if it was moved.
     moved: oneshot::Sender<()>,
 }
 
@@ -51,7 +51,7 @@ impl Together {
         }
         let connection = pool.acquire().await;
         let mut waiting = std::mem::take(&mut *self.lock());
-        // Nobody moves for those who have gone away.
+        // Appliers that have gone away have dropped their receivers.
         waiting.retain(|it| !it.moved.is_closed());
         let Ok(mut connection) = connection else { return false };
         let steps: Vec<_> = waiting.iter().map(|it| (it.row, it.step)).collect();
@@ -59,14 +59,14 @@ impl Together {
             Ok(Ok(advanced)) => advanced,
             Ok(Err(_)) => return false,
             Err(_elapsed) => {
-                // Nobody knows what comes through this connection next.
+                // The late answer may still arrive, so the connection is not used again.
                 drop(connection.detach());
                 return false;
             }
         };
         for Waiting { row, moved, .. } in waiting {
             if advanced.contains(&(row.projection.to_owned(), row.version, row.shard_column())) {
-                // Who waited may have gone away.
+                // The applier may have gone away.
                 moved.send(()).ok();
             }
         }

@@ -26,13 +26,13 @@ use super::{
     batch::Batch,
     commit::Commit,
     fold::{FoldError, fold},
-    horizon::Horizon,
     isolate::{Isolation, Misfit, is_about_data},
+    log_end::LogEnd,
     shared::Shared,
 };
 use crate::{
-    checkpoint::{Advance, CheckpointRow, Stand},
-    dead_letters::{Added, Letters, Parking},
+    checkpoint::{Advance, CheckpointRow, StoredCheckpoint},
+    dead_letters::{DeadLetters, EventsToPark, NewlyParked},
     metrics::{Applied, ApplyFailed, Halted, Parked, ParkedCount, Resumed},
     rebuild::mark::is_marked,
     rows::Tables,
@@ -52,8 +52,8 @@ pub(crate) struct Writer {
     pub projection: Projection,
     pub row: CheckpointRow,
     pub checkpoint: Checkpoint,
-    pub letters: Letters,
-    pub horizon: Arc<Horizon>,
+    pub dead_letters: DeadLetters,
+    pub log_end: Arc<LogEnd>,
     pub stop: Shutdown,
     pub phase: Phase,
 }
@@ -113,8 +113,8 @@ impl Writer {
         let (projection, shard) = self.party();
         emit(Resumed { row: self.row });
         self.tell_parked();
-        if let Some(trouble) = self.shared.halted.get(projection) {
-            trouble.clear(&shard);
+        if let Some(failures) = self.shared.halted.get(projection) {
+            failures.clear(&shard);
         }
         if let Err(error) = self.row.go_on(&self.shared.pool).await {
             emit(ApplyFailed { projection, shard, error: &error });
@@ -125,8 +125,8 @@ impl Writer {
     pub(super) async fn halt(&self, reason: &str) {
         let (projection, shard) = self.party();
         emit(Halted { row: self.row, reason });
-        if let Some(trouble) = self.shared.halted.get(projection) {
-            trouble.raise(shard, format!("halted in shard {shard}: {reason}"));
+        if let Some(failures) = self.shared.halted.get(projection) {
+            failures.raise(shard, format!("halted in shard {shard}: {reason}"));
         }
         if let Err(error) = self.row.halt(&self.shared.pool, reason).await {
             emit(ApplyFailed { projection, shard, error: &error });
@@ -134,13 +134,13 @@ impl Writer {
     }
 
     /// Learns what is parked: an operator has changed it, or nobody knows whether the last batch has.
-    pub(super) async fn reload(&mut self, stand: Stand) -> Result<(), Failed> {
-        self.letters = Letters::load(&self.shared.pool, &self.row, stand.letters).await?;
+    pub(super) async fn reload(&mut self, stored: StoredCheckpoint) -> Result<(), Failed> {
+        self.dead_letters = DeadLetters::load(&self.shared.pool, &self.row, stored.letters).await?;
         Ok(())
     }
 
     fn tell_parked(&self) {
-        emit(ParkedCount { row: self.row, events: self.letters.events() });
+        emit(ParkedCount { row: self.row, events: self.dead_letters.events() });
     }
 
     /// Writes one batch, however long PostgreSQL is away.
@@ -152,12 +152,12 @@ impl Writer {
         loop {
             match written {
                 Ok(added) => {
-                    self.letters.add(added);
+                    self.dead_letters.add(added);
                     break;
                 }
                 Err(Failed::Database(error)) if is_transient(&error) => {
                     too_much = is_timeout(&error) && commits.len() > 1;
-                    self.trouble(&error);
+                    self.report_failure(&error);
                     tokio::select! {
                         _ = waits.wait() => {}
                         () = self.stop.requested() => return Err(Failed::Stopped),
@@ -168,11 +168,11 @@ impl Writer {
             }
             // Whether the last try went through, only the stored checkpoint knows.
             written = match self.row.read(&self.shared.pool).await {
-                Ok(stand) if stand.checkpoint == last.checkpoint => {
-                    self.reload(stand).await.map(|()| Added::default())
+                Ok(stored) if stored.checkpoint == last.checkpoint => {
+                    self.reload(stored).await.map(|()| NewlyParked::default())
                 }
-                Ok(stand) if stand.checkpoint == self.checkpoint => {
-                    match self.reload(stand).await {
+                Ok(stored) if stored.checkpoint == self.checkpoint => {
+                    match self.reload(stored).await {
                         Ok(()) if too_much => return Err(Failed::TooMuch),
                         Ok(()) => self.write(commits).await,
                         Err(failed) => Err(failed),
@@ -190,8 +190,8 @@ impl Writer {
         Ok(())
     }
 
-    async fn write(&self, commits: &[&Commit]) -> Result<Added, Failed> {
-        let batch = Batch::of(commits, self.projection, &self.letters);
+    async fn write(&self, commits: &[&Commit]) -> Result<NewlyParked, Failed> {
+        let batch = Batch::of(commits, self.projection, &self.dead_letters);
         match self.transact(commits, &batch, Care::Trusting).await {
             Err(Failed::Unfit) => self.transact(commits, &batch, Care::Isolating).await,
             written => written,
@@ -203,24 +203,24 @@ impl Writer {
         commits: &[&Commit],
         batch: &Batch<'_>,
         care: Care,
-    ) -> Result<Added, Failed> {
-        let Some(last) = commits.last() else { return Ok(Added::default()) };
+    ) -> Result<NewlyParked, Failed> {
+        let Some(last) = commits.last() else { return Ok(NewlyParked::default()) };
         let started = Instant::now();
         let step = Advance {
             from: self.checkpoint,
-            letters: self.letters.changes,
+            letters: self.dead_letters.changes,
             to: last.checkpoint,
             recorded_at: last.recorded_at,
-            log_end: self.horizon.log_end(last.checkpoint.next_offset),
+            log_end: self.log_end.as_seen_from(last.checkpoint.next_offset),
         };
         if batch.is_empty() && self.phase == Phase::Following {
             if self.shared.together.advance(&self.shared.pool, self.row, step).await {
-                return Ok(Added::default());
+                return Ok(NewlyParked::default());
             }
             // One statement is a transaction of its own.
             let mut connection = self.shared.pool.acquire().await?;
             let moved = self.row.advance(&mut connection, &step).await?;
-            return if moved { Ok(Added::default()) } else { Err(Failed::Lost) };
+            return if moved { Ok(NewlyParked::default()) } else { Err(Failed::Lost) };
         }
         let mut tx = self.shared.pool.begin().await?;
         if self.phase == Phase::Building {
@@ -235,26 +235,26 @@ impl Writer {
             return Err(Failed::WipedOut);
         }
         let folded = self.fold(&mut tx, batch, care).await.map(|misfits| batch.park(misfits));
-        let parking = match folded.and_then(|parking| self.check_room(parking)) {
-            Ok(parking) => parking,
+        let to_park = match folded.and_then(|to_park| self.check_room(to_park)) {
+            Ok(to_park) => to_park,
             Err(failed) => {
                 // Its locks must be gone before the next try. If that fails, so does the connection.
                 tx.rollback().await.ok();
                 return Err(failed);
             }
         };
-        if !parking.is_empty() {
-            parking.write(&mut tx, &self.row).await?;
+        if !to_park.is_empty() {
+            to_park.write(&mut tx, &self.row).await?;
         }
         tx.commit().await?;
         let projection = self.row.projection;
-        let events = batch.facts.len();
+        let events = batch.events.len();
         emit(Applied { projection, events, took: started.elapsed() });
-        for letter in &parking.letters {
-            let (shard, fact) = (self.row.shard, letter.parcel.fact);
-            emit(Parked { projection, shard, fact, error: &letter.error });
+        for letter in &to_park.letters {
+            let (shard, event) = (self.row.shard, letter.parked.event);
+            emit(Parked { projection, shard, event, error: &letter.error });
         }
-        Ok(parking.added())
+        Ok(to_park.added())
     }
 
     async fn fold(
@@ -263,16 +263,16 @@ impl Writer {
         batch: &Batch<'_>,
         care: Care,
     ) -> Result<Vec<Misfit>, Failed> {
-        let Batch { facts, places, .. } = batch;
-        if facts.is_empty() {
+        let Batch { events, positions, .. } = batch;
+        if events.is_empty() {
             return Ok(Vec::new());
         }
         let (projection, row) = (&self.projection, &self.row);
         if care == Care::Isolating {
-            return Ok(Isolation { projection, row, facts, places }.run(tx).await?);
+            return Ok(Isolation { projection, row, events, positions }.run(tx).await?);
         }
         let schema = row.schema();
-        let folded = fold(projection, &mut Tables::new(tx, &schema, row.shard), facts).await;
+        let folded = fold(projection, &mut Tables::new(tx, &schema, row.shard), events).await;
         folded.map(|()| Vec::new()).map_err(|error| match error {
             FoldError::Inapplicable(_) => Failed::Unfit,
             FoldError::Database(error) if is_about_data(&error) => Failed::Unfit,
@@ -282,15 +282,15 @@ impl Writer {
 
     /// # Errors
     /// Too much would be parked: something is wrong with more than some events.
-    fn check_room<'c>(&self, parking: Parking<'c>) -> Result<Parking<'c>, Failed> {
+    fn check_room<'c>(&self, to_park: EventsToPark<'c>) -> Result<EventsToPark<'c>, Failed> {
         let parked_max = self.shared.parked_events_max;
-        let parked = self.letters.events().saturating_add(parking.events.len());
-        if parking.is_empty() || parked <= parked_max {
-            return Ok(parking);
+        let parked = self.dead_letters.events().saturating_add(to_park.events.len());
+        if to_park.is_empty() || parked <= parked_max {
+            return Ok(to_park);
         }
-        let (more, so_far) = (parking.events.len(), self.letters.events());
-        let last = parking.letters.first().map_or_else(String::new, |letter| {
-            format!("; the first of them: {}: {}", letter.parcel.fact.describe(), letter.error)
+        let (more, so_far) = (to_park.events.len(), self.dead_letters.events());
+        let last = to_park.letters.first().map_or_else(String::new, |letter| {
+            format!("; the first of them: {}: {}", letter.parked.event.describe(), letter.error)
         });
         Err(Failed::Full(format!(
             "{so_far} events are parked and {more} more would be, which is beyond \
@@ -298,7 +298,7 @@ impl Writer {
         )))
     }
 
-    fn trouble(&self, error: &sqlx::Error) {
+    fn report_failure(&self, error: &sqlx::Error) {
         let (projection, shard) = self.party();
         emit(ApplyFailed { projection, shard, error });
         self.shared.postgres.raise(self.party(), "PostgreSQL does not take batches".to_owned());

@@ -6,7 +6,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use read_models::{Cell, Fold, Slot, Sums, Table};
 use serde_json::Value;
 
-use crate::dead_letters::Seen;
+use crate::dead_letters::CorrectedEvent;
 
 /// A row as JSON, by column.
 pub(crate) type Columns = serde_json::Map<String, Value>;
@@ -31,14 +31,14 @@ impl Expected {
     }
 
     /// Takes the next event of a stream. False if it does not fit, now or before.
-    pub(crate) fn take(&mut self, seen: &Seen<'_>, shard: i32) -> bool {
-        let key = seen.fact.stream.key();
+    pub(crate) fn take(&mut self, corrected: &CorrectedEvent<'_>, shard: i32) -> bool {
+        let key = corrected.event.stream.key();
         let slot = self.rows.get(key).map(|slot| slot.copy());
         let Some(slot) = slot.or_else(|| self.fold.slot(key)) else { return false };
         if self.stopped.contains(key) {
             return false;
         }
-        let fits = self.evolve(slot, seen, shard).is_some();
+        let fits = self.evolve(slot, corrected, shard).is_some();
         if !fits {
             self.stopped.insert(key.to_owned());
         }
@@ -71,22 +71,27 @@ impl Expected {
     }
 
     /// `None` if the event does not fit; then everything is as it was.
-    fn evolve(&mut self, mut slot: Box<dyn Slot>, seen: &Seen<'_>, shard: i32) -> Option<()> {
-        let Seen { fact, event, after_skipped } = *seen;
-        let event = event.as_ref().ok()?;
+    fn evolve(
+        &mut self,
+        mut slot: Box<dyn Slot>,
+        corrected: &CorrectedEvent<'_>,
+        shard: i32,
+    ) -> Option<()> {
+        let CorrectedEvent { event, decoded, after_skipped } = *corrected;
+        let decoded = decoded.as_ref().ok()?;
         if let Some(row) = slot.revision() {
             let next = row.checked_add(1)?;
-            let follows = next == fact.revision || (after_skipped && next < fact.revision);
+            let follows = next == event.revision || (after_skipped && next < event.revision);
             if !follows {
                 return None;
             }
         }
         // What an event adds before it turns out not to fit must not count.
         let mut added = Sums::default();
-        slot.evolve(event, fact.revision, fact.recorded_at, &mut added).ok()?;
+        slot.evolve(decoded, event.revision, event.recorded_at, &mut added).ok()?;
         self.sums.entry(shard).or_default().merge(added).ok()?;
         // Of a row that is taken away nothing is kept: there may be many of them.
-        let key = fact.stream.key();
+        let key = event.stream.key();
         match slot.revision() {
             Some(_) => drop(self.rows.insert(key.to_owned(), slot)),
             None => drop(self.rows.remove(key)),
@@ -141,11 +146,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::dead_letters::{Corrections, testing::fact};
+    use crate::dead_letters::{Corrections, testing::event as recorded};
 
     #[test]
     fn a_verification_adds_up_over_all_parts() {
-        let mut expected = Expected::of(&SALES.folds[0]);
+        let (mut expected, none) = (Expected::of(&SALES.folds[0]), Corrections::default());
         let usd = |amount: i64| json!({ "amount": amount, "currency": "USD" });
         let line = |sku: &str, department: &str| {
             json!({
@@ -162,9 +167,9 @@ mod tests {
         for id in [1, 2] {
             let stream = format!("order/{}", uuid::Uuid::from_u128(id));
             let events = [("placed", &placed), ("confirmed", &confirmed)];
-            for (revision, (kind, event)) in (1..).zip(events) {
-                let fact = fact(&stream, revision, kind, event.to_string().leak());
-                assert!(expected.take(&Corrections::default().see(&fact).unwrap(), 0), "{fact:?}");
+            for (revision, (kind, data)) in (1..).zip(events) {
+                let event = recorded(&stream, revision, kind, data.to_string().leak());
+                assert!(expected.take(&none.apply(&event).unwrap(), 0), "{event:?}");
             }
             let ((pending, rows), stopped) = expected.end_part().unwrap();
             assert_eq!((pending.name, rows.len(), stopped), ("pending", 0, 0));

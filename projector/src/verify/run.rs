@@ -28,7 +28,7 @@ use crate::{
     checkpoint::all_of,
     dead_letters::{Corrections, first_parked},
     metrics::Verified,
-    runner::{Everything, Fact, fold_of, is_transient},
+    runner::{Projector, RecordedEvent, fold_of, is_transient},
     versions::{Version, lock_key, schema_of},
 };
 
@@ -42,19 +42,19 @@ const PART_BYTES_MAX: i64 = 32 << 20;
 const PARTS_MAX: i64 = 10_000;
 
 /// Runs until the shutdown.
-pub(crate) async fn run(everything: Arc<Everything>, shutdown: Shutdown) {
+pub(crate) async fn run(projector: Arc<Projector>, shutdown: Shutdown) {
     loop {
         tokio::select! {
             () = shutdown.requested() => return,
-            () = take_all(&everything) => {}
+            () = take_all(&projector) => {}
         }
         timeout(INTERVAL, shutdown.requested()).await.ok();
     }
 }
 
-async fn take_all(everything: &Everything) {
-    let pool = &everything.shared.pool;
-    // PostgreSQL away: whoever needs it at once says so.
+async fn take_all(projector: &Projector) {
+    let pool = &projector.shared.pool;
+    // While PostgreSQL is away the appliers report it; here it is enough to try again later.
     let (Ok(waiting), Ok(versions)) =
         (Verification::unfinished(pool).await, Version::all(pool).await)
     else {
@@ -66,8 +66,8 @@ async fn take_all(everything: &Everything) {
         });
         let ended = match version {
             None => Err(Failed::Gone),
-            Some(version) => match fold_of(&everything.projections, version) {
-                Some(fold) => verify(everything, &verification, fold).await,
+            Some(version) => match fold_of(&projector.projections, version) {
+                Some(fold) => verify(projector, &verification, fold).await,
                 None => continue,
             },
         };
@@ -75,8 +75,8 @@ async fn take_all(everything: &Everything) {
             // What passes leaves it in line.
             Err(Failed::Elsewhere | Failed::Log(ReadError::Unavailable(_))) => {}
             Err(Failed::Database(error)) if is_transient(&error) => {}
-            Err(failed) => settle(everything, &verification, Err(failed)).await,
-            Ok(report) => settle(everything, &verification, Ok(report)).await,
+            Err(failed) => settle(projector, &verification, Err(failed)).await,
+            Ok(report) => settle(projector, &verification, Ok(report)).await,
         }
     }
 }
@@ -94,12 +94,8 @@ enum Failed {
     Database(#[from] sqlx::Error),
 }
 
-async fn settle(
-    everything: &Everything,
-    verification: &Verification,
-    ended: Result<Report, Failed>,
-) {
-    let pool = &everything.shared.pool;
+async fn settle(projector: &Projector, verification: &Verification, ended: Result<Report, Failed>) {
+    let pool = &projector.shared.pool;
     let (state, report, problem) = match &ended {
         Ok(report) if report.is_equal() => (VerificationState::Equal, Some(report), None),
         Ok(report) => (VerificationState::Different, Some(report), None),
@@ -116,11 +112,11 @@ async fn settle(
 }
 
 async fn verify(
-    everything: &Everything,
+    projector: &Projector,
     verification: &Verification,
     projection: &Projection,
 ) -> Result<Report, Failed> {
-    let mut tx = snapshot(everything, verification).await?;
+    let mut tx = snapshot(projector, verification).await?;
     let schema = schema_of(&verification.projection, verification.version);
     let ends = all_of(&mut tx, &verification.projection, verification.version).await?;
     let parts = Parts::plan(&mut tx, &schema, projection, verification.sample).await?;
@@ -137,7 +133,7 @@ async fn verify(
     let mut expected: Vec<_> = projection.folds.iter().map(Expected::of).collect();
     for part in 0..parts.taken() {
         for ((shard, end), corrections) in ends.iter().zip(&corrections) {
-            let log = &everything.shared.log;
+            let log = &projector.shared.log;
             let number = crate::checkpoint::shard_column(*shard);
             let mut prefix = Prefix::open(log, *shard, *end, *projection).await?;
             let mut before = 0;
@@ -146,12 +142,12 @@ async fn verify(
                     let waits = parked.get(record.stream.as_str());
                     let is_applied = waits.is_none_or(|from| commit_end < *from);
                     if is_applied && parts.has(part, record.stream.key()) {
-                        let fact = Fact::decode(record);
-                        if let Some(seen) = corrections.see(&fact) {
+                        let event = RecordedEvent::decode(record);
+                        if let Some(corrected) = corrections.apply(&event) {
                             report.events += 1;
                             for expected in &mut expected {
-                                if Some(expected.fold.stream) == fact.stream.stream_type() {
-                                    expected.take(&seen, number);
+                                if Some(expected.fold.stream) == event.stream.stream_type() {
+                                    expected.take(&corrected, number);
                                 }
                             }
                         }
@@ -160,7 +156,7 @@ async fn verify(
                 .await?
             {
                 let passed = prefix.passed();
-                progress.pass(everything, passed - before).await?;
+                progress.pass(projector, passed - before).await?;
                 // Decoding takes no pause of its own, and others share the thread.
                 tokio::task::yield_now().await;
                 before = passed;
@@ -205,11 +201,11 @@ async fn compare(
 
 /// One moment of all tables, and the right to look at them for this verification.
 async fn snapshot(
-    everything: &Everything,
+    projector: &Projector,
     verification: &Verification,
 ) -> Result<Transaction<'static, Postgres>, Failed> {
     let begin = AssertSqlSafe("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY".to_owned());
-    let mut tx = everything.shared.pool.begin_with(begin).await?;
+    let mut tx = projector.shared.pool.begin_with(begin).await?;
     let patient = format!(
         "SET LOCAL statement_timeout = '{SNAPSHOT_WAIT_MAX}';
          SET LOCAL idle_in_transaction_session_timeout = '{SNAPSHOT_WAIT_MAX}'"
@@ -295,12 +291,12 @@ impl<'v> Progress<'v> {
 
     /// # Errors
     /// PostgreSQL cannot be told, or another projector has ended the verification.
-    async fn pass(&mut self, everything: &Everything, records: i64) -> Result<(), Failed> {
+    async fn pass(&mut self, projector: &Projector, records: i64) -> Result<(), Failed> {
         self.passed += as_float(records);
         if self.told_at.elapsed() >= PROGRESS_INTERVAL {
             self.told_at = Instant::now();
             let progress = (self.passed / self.all).min(1.0);
-            if !self.verification.set_progress(&everything.shared.pool, progress).await? {
+            if !self.verification.set_progress(&projector.shared.pool, progress).await? {
                 return Err(Failed::Elsewhere);
             }
         }

@@ -18,7 +18,7 @@ use super::error::{ReadError, in_time};
 use crate::metrics::BatchRead;
 
 /// Statements of one kind under way at once.
-const LANES_PER_LOADER: usize = 2;
+const TASKS_PER_LOADER: usize = 2;
 /// Keys of one statement. More of them wait for the next.
 const BATCH_KEYS_MAX: usize = 512;
 /// Reads that wait for a statement. More of them wait to be queued, within their own deadline.
@@ -52,7 +52,7 @@ struct Request<L: Lookup> {
 
 /// What runs the statements: a future each, to be driven by the service.
 #[derive(Default)]
-pub(crate) struct Lanes(Vec<BoxFuture<'static, ()>>);
+pub(crate) struct LoaderTasks(Vec<BoxFuture<'static, ()>>);
 
 impl<L: Lookup> Clone for Loader<L> {
     fn clone(&self) -> Self {
@@ -70,19 +70,19 @@ impl<L: Lookup> Loader<L> {
     }
 }
 
-impl Lanes {
-    /// A loader, with its lanes among these.
+impl LoaderTasks {
+    /// A loader, with its tasks among these.
     pub(super) fn open<L: Lookup>(&mut self, pool: &Pool) -> Loader<L> {
         let (requests, queue) = mpsc::channel(QUEUE_MAX);
         let queue = Arc::new(Mutex::new(queue));
-        for _ in 0..LANES_PER_LOADER {
+        for _ in 0..TASKS_PER_LOADER {
             self.0.push(Box::pin(serve::<L>(pool.clone(), Arc::clone(&queue))));
         }
         Loader { requests }
     }
 }
 
-impl IntoIterator for Lanes {
+impl IntoIterator for LoaderTasks {
     type Item = BoxFuture<'static, ()>;
     type IntoIter = std::vec::IntoIter<Self::Item>;
 
@@ -95,10 +95,10 @@ type Queue<L> = Arc<Mutex<mpsc::Receiver<Request<L>>>>;
 type Waiting<L> = FxHashMap<<L as Lookup>::Key, Vec<Answer<L>>>;
 type Answer<L> = oneshot::Sender<Result<Option<<L as Lookup>::Row>, ReadError>>;
 
-/// One lane, until the last loader is gone.
+/// One task of a loader, until the last loader is gone.
 async fn serve<L: Lookup>(pool: Pool, queue: Queue<L>) {
     let mut requests = Vec::new();
-    // The lock is held while there is nothing to do, by the one lane that is next.
+    // The lock is held while there is nothing to do, by the one task that is next.
     while queue.lock().await.recv_many(&mut requests, BATCH_KEYS_MAX).await > 0 {
         let waiting = by_key(&mut requests);
         if waiting.is_empty() {

@@ -15,7 +15,7 @@ use read_models::carts::{CARTS, Cart};
 
 use super::{
     AppState, answer,
-    asked::{Asked, NoParameters},
+    read_request::{NoParameters, ReadRequest},
 };
 
 const READS: &[Projection] = &[CARTS.shown()];
@@ -30,7 +30,7 @@ const READS: &[Projection] = &[CARTS.shown()];
     operation_id = "get_cart",
     path = "/v1/carts/{id}",
     tag = "carts",
-    params(Id<CartId>, OpenCart, Asked, IfNoneMatch),
+    params(Id<CartId>, OpenCart, ReadRequest, IfNoneMatch),
     responses(
         (status = OK, body = Cart, headers(
             ("ETag" = String, description = "Revision of the cart"),
@@ -45,14 +45,14 @@ pub(super) async fn by_id(
     Id(id): Id<CartId>,
     Query(NoParameters {}): Query<NoParameters>,
     OpenCart(open_cart): OpenCart,
-    asked: Asked,
+    request: ReadRequest,
     known: IfNoneMatch,
 ) -> Result<Response, Problem> {
     let hidden = || Problem::not_found("there is no such cart, or it is not yours to see");
-    if !asked.caller.has(Role::Staff) && open_cart != Some(id) {
+    if !request.caller.has(Role::Staff) && open_cart != Some(id) {
         return Err(hidden());
     }
-    let position = app.reach(READS, &asked).await?;
+    let position = app.reach(READS, &request).await?;
     let cart = app.read_model().cart(id).await?.ok_or_else(hidden)?;
     Ok(answer::entity(cart, &position, &known))
 }

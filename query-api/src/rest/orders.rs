@@ -25,7 +25,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     AppState, answer,
-    asked::{Asked, NoParameters},
+    read_request::{NoParameters, ReadRequest},
 };
 use crate::read_model::{FoundOrder, OrderFilter};
 
@@ -96,7 +96,7 @@ impl Status {
     operation_id = "list_orders",
     path = "/v1/orders",
     tag = "orders",
-    params(ListParameters, Asked),
+    params(ListParameters, ReadRequest),
     responses((status = OK, body = ListingBody<Order>, headers(
         ("Link" = String, description = "The next page, `rel=\"next\"`"),
         ("Tradewind-Position" = String, description = "What the answer reflects"),
@@ -107,12 +107,12 @@ pub(super) async fn list(
     State(app): State<AppState>,
     Query(parameters): Query<ListParameters>,
     OriginalUri(uri): OriginalUri,
-    asked: Asked,
+    request: ReadRequest,
 ) -> Result<Response, Problem> {
     let page = Page::new(uri, parameters.limit.as_ref(), parameters.cursor.as_ref())?;
     let after = page.after()?;
     let filter = parameters.filter();
-    let position = app.reach(READS, &asked).await?;
+    let position = app.reach(READS, &request).await?;
     let rows_max = i64::from(page.limit()) + 1;
     let orders = app.read_model().orders(&filter, after, rows_max).await?;
     let listing = page.listing(orders, |last| last.after).map(|order| order.body);
@@ -137,7 +137,7 @@ impl ListParameters {
     operation_id = "get_order",
     path = "/v1/orders/{id}",
     tag = "orders",
-    params(Id<OrderId>, OpenCart, Asked, IfNoneMatch),
+    params(Id<OrderId>, OpenCart, ReadRequest, IfNoneMatch),
     responses(
         (status = OK, body = Order, headers(
             ("ETag" = String, description = "Revision of the order"),
@@ -152,13 +152,13 @@ pub(super) async fn by_id(
     Id(id): Id<OrderId>,
     Query(NoParameters {}): Query<NoParameters>,
     open_cart: OpenCart,
-    asked: Asked,
+    request: ReadRequest,
     known: IfNoneMatch,
 ) -> Result<Response, Problem> {
-    let position = app.reach(READS, &asked).await?;
+    let position = app.reach(READS, &request).await?;
     let order = app.read_model().order(id).await?;
     let order = order
-        .filter(|order| may_read(&asked.caller, open_cart, order))
+        .filter(|order| may_read(&request.caller, open_cart, order))
         .ok_or_else(|| Problem::not_found("there is no such order, or it is not yours to see"))?;
     Ok(answer::entity(order.entity, &position, &known))
 }

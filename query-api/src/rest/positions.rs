@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::{
     AppState, answer,
-    asked::{Asked, NoParameters},
+    read_request::{NoParameters, ReadRequest},
 };
 use crate::projections;
 
@@ -28,7 +28,7 @@ pub(super) struct Positions {
     operation_id = "list_positions",
     path = "/v1/positions",
     tag = "positions",
-    params(Asked),
+    params(ReadRequest),
     responses((status = OK, body = Positions, headers(
         ("Tradewind-Position" = String, description = "What every projection has applied"),
     ))),
@@ -37,9 +37,9 @@ pub(super) struct Positions {
 pub(super) async fn list(
     State(app): State<AppState>,
     Query(NoParameters {}): Query<NoParameters>,
-    asked: Asked,
+    request: ReadRequest,
 ) -> Result<Response, Problem> {
-    let position = app.reach(projections::ALL, &asked).await?;
+    let position = app.reach(projections::ALL, &request).await?;
     let items = app.read_model().positions().await?;
     Ok(answer::list(Json(Positions { items, next: None }), &position))
 }

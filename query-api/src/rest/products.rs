@@ -26,7 +26,7 @@ use utoipa::IntoParams;
 
 use super::{
     AppState, answer,
-    asked::{Asked, NoParameters, OfSku},
+    read_request::{NoParameters, OfSku, ReadRequest},
 };
 use crate::read_model::{FoundProduct, ProductAfter, ProductFilter, ProductSort};
 
@@ -92,7 +92,7 @@ impl Validate for ListParameters {
     operation_id = "list_products",
     path = "/v1/products",
     tag = "catalogue",
-    params(ListParameters, Asked),
+    params(ListParameters, ReadRequest),
     responses((status = OK, body = ListingBody<Product>, headers(
         ("Link" = String, description = "The next page, `rel=\"next\"`"),
         ("Tradewind-Position" = String, description = "What the answer reflects"),
@@ -103,7 +103,7 @@ pub(super) async fn list(
     State(app): State<AppState>,
     Query(parameters): Query<ListParameters>,
     OriginalUri(uri): OriginalUri,
-    asked: Asked,
+    request: ReadRequest,
 ) -> Result<Response, Problem> {
     let page = Page::new(uri, parameters.limit.as_ref(), parameters.cursor.as_ref())?;
     let sort = parameters.sort;
@@ -112,8 +112,8 @@ pub(super) async fn list(
         return Err(Problem::bad_request("invalid_cursor", "the cursor is of another `sort`"));
     }
     let reads = if parameters.in_stock.is_some() { READS_WITH_STOCK } else { READS };
-    let filter = parameters.filter(!asked.caller.has(Role::Staff));
-    let position = app.reach(reads, &asked).await?;
+    let filter = parameters.filter(!request.caller.has(Role::Staff));
+    let position = app.reach(reads, &request).await?;
     let rows_max = i64::from(page.limit()) + 1;
     let products = app.read_model().products(&filter, sort, after.as_ref(), rows_max).await?;
     Ok(answer::list(page.listing(products, |last| sort.after(last)), &position))
@@ -143,7 +143,7 @@ impl ListParameters {
     operation_id = "get_product",
     path = "/v1/products/{id}",
     tag = "catalogue",
-    params(Id<ProductId>, Asked, IfNoneMatch),
+    params(Id<ProductId>, ReadRequest, IfNoneMatch),
     responses(
         (status = OK, body = Product, headers(
             ("ETag" = String, description = "Revision of the product"),
@@ -157,12 +157,12 @@ pub(super) async fn by_id(
     State(app): State<AppState>,
     Id(id): Id<ProductId>,
     Query(NoParameters {}): Query<NoParameters>,
-    asked: Asked,
+    request: ReadRequest,
     known: IfNoneMatch,
 ) -> Result<Response, Problem> {
-    let position = app.reach(READS, &asked).await?;
+    let position = app.reach(READS, &request).await?;
     let product = app.read_model().product(id).await?;
-    let product = visible(product, &asked)?;
+    let product = visible(product, &request)?;
     Ok(answer::entity(product.entity, &position, &known))
 }
 
@@ -172,7 +172,7 @@ pub(super) async fn by_id(
     operation_id = "get_product_by_sku",
     path = "/v1/products/by-sku/{sku}",
     tag = "catalogue",
-    params(OfSku, Asked, IfNoneMatch),
+    params(OfSku, ReadRequest, IfNoneMatch),
     responses(
         (status = OK, body = Product, headers(
             ("ETag" = String, description = "Revision of the product"),
@@ -186,17 +186,17 @@ pub(super) async fn by_sku(
     State(app): State<AppState>,
     Path(OfSku { sku }): Path<OfSku>,
     Query(NoParameters {}): Query<NoParameters>,
-    asked: Asked,
+    request: ReadRequest,
     known: IfNoneMatch,
 ) -> Result<Response, Problem> {
-    let position = app.reach(READS, &asked).await?;
+    let position = app.reach(READS, &request).await?;
     let product = app.read_model().product_by_sku(sku).await?;
-    let product = visible(product, &asked)?;
+    let product = visible(product, &request)?;
     Ok(answer::entity(product.entity, &position, &known))
 }
 
-fn visible(found: Option<FoundProduct>, asked: &Asked) -> Result<FoundProduct, Problem> {
+fn visible(found: Option<FoundProduct>, request: &ReadRequest) -> Result<FoundProduct, Problem> {
     found
-        .filter(|product| product.is_published || asked.caller.has(Role::Staff))
+        .filter(|product| product.is_published || request.caller.has(Role::Staff))
         .ok_or_else(|| Problem::not_found("there is no such product"))
 }

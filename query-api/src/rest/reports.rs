@@ -28,7 +28,7 @@ use utoipa::{
     },
 };
 
-use super::{AppState, answer, asked::Asked};
+use super::{AppState, answer, read_request::ReadRequest};
 use crate::read_model::{Group, SalesFilter, SalesRow};
 
 const READS: &[Projection] = &[SALES.shown()];
@@ -130,7 +130,7 @@ struct Sum {
     operation_id = "report_sales",
     path = "/v1/reports/sales",
     tag = "reports",
-    params(Parameters, Asked),
+    params(Parameters, ReadRequest),
     responses((status = OK, body = SalesReport, headers(
         ("Tradewind-Position" = String, description = "What the answer reflects"),
     ))),
@@ -140,12 +140,12 @@ pub(super) async fn sales(
     State(app): State<AppState>,
     Query(parameters): Query<Parameters>,
     OriginalUri(uri): OriginalUri,
-    asked: Asked,
+    request: ReadRequest,
 ) -> Result<Response, Problem> {
     let Parameters { group_by: Groups(groups), from, to, channel, limit, cursor } = parameters;
     let page = Page::new(uri, limit.as_ref(), cursor.as_ref())?;
     let after: Option<Vec<String>> = page.after()?;
-    let position = app.reach(READS, &asked).await?;
+    let position = app.reach(READS, &request).await?;
     let filter = SalesFilter { from, to, channel };
     let rows = app.read_model().sales(&groups, &filter, ROWS_MAX + 1).await?;
     if rows.len() > ROWS_MAX {

@@ -13,7 +13,7 @@ use read_models::stock::{STOCK, Stock};
 
 use super::{
     AppState, answer,
-    asked::{Asked, NoParameters, OfSku},
+    read_request::{NoParameters, OfSku, ReadRequest},
 };
 
 const READS: &[Projection] = &[STOCK.shown()];
@@ -24,7 +24,7 @@ const READS: &[Projection] = &[STOCK.shown()];
     operation_id = "get_stock",
     path = "/v1/stock/{sku}",
     tag = "stock",
-    params(OfSku, Asked, IfNoneMatch),
+    params(OfSku, ReadRequest, IfNoneMatch),
     responses(
         (status = OK, body = Stock, headers(
             ("ETag" = String, description = "Revision of the stock"),
@@ -38,10 +38,10 @@ pub(super) async fn by_sku(
     State(app): State<AppState>,
     Path(OfSku { sku }): Path<OfSku>,
     Query(NoParameters {}): Query<NoParameters>,
-    asked: Asked,
+    request: ReadRequest,
     known: IfNoneMatch,
 ) -> Result<Response, Problem> {
-    let position = app.reach(READS, &asked).await?;
+    let position = app.reach(READS, &request).await?;
     let stock = app.read_model().stock(sku).await?;
     let stock = stock.ok_or_else(|| Problem::not_found("there is no stock of this SKU"))?;
     Ok(answer::entity(stock, &position, &known))

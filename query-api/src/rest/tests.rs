@@ -29,7 +29,7 @@ const KEY: &str = "the operator's first key";
 
 /// Over a database that is not there.
 fn state() -> AppState {
-    // The lanes are dropped: whoever got so far as to read would learn that nobody reads.
+    // The loader tasks are dropped, so a request that gets as far as a read fails.
     let postgres = Postgres { url: "postgres://nobody@127.0.0.1:1/x".into(), connections_max: 1 };
     let (read_model, _) = ReadModel::new(pool(&postgres, "test").unwrap());
     let freshness = Freshness::new(watch::channel(Applied::default()).1);

@@ -14,7 +14,7 @@ use read_models::wish_lists::{WISH_LISTS, WishList};
 
 use super::{
     AppState, answer,
-    asked::{Asked, NoParameters},
+    read_request::{NoParameters, ReadRequest},
 };
 
 const READS: &[Projection] = &[WISH_LISTS.shown()];
@@ -25,7 +25,7 @@ const READS: &[Projection] = &[WISH_LISTS.shown()];
     operation_id = "get_wish_list",
     path = "/v1/wish-lists/{id}",
     tag = "example",
-    params(Id<WishListId>, Asked, IfNoneMatch),
+    params(Id<WishListId>, ReadRequest, IfNoneMatch),
     responses(
         (status = OK, body = WishList, headers(
             ("ETag" = String, description = "Revision of the wish list"),
@@ -39,10 +39,10 @@ pub(super) async fn by_id(
     State(app): State<AppState>,
     Id(id): Id<WishListId>,
     Query(NoParameters {}): Query<NoParameters>,
-    asked: Asked,
+    request: ReadRequest,
     known: IfNoneMatch,
 ) -> Result<Response, Problem> {
-    let position = app.reach(READS, &asked).await?;
+    let position = app.reach(READS, &request).await?;
     let list = app.read_model().wish_list(id).await?;
     let list = list.ok_or_else(|| Problem::not_found("there is no such wish list"))?;
     Ok(answer::entity(list, &position, &known))

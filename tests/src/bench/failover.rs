@@ -19,7 +19,7 @@ use crate::{
         process::Part,
         secrets::Secrets,
         services::{Service, services},
-        state::State,
+        state::StackState,
         topic::SHARD_COUNT,
         up,
     },
@@ -70,7 +70,7 @@ async fn measure(
 
 struct Nodes<'a> {
     folder: &'a Folder,
-    state: State,
+    state: StackState,
     secrets: Secrets,
 }
 

@@ -16,7 +16,7 @@ use crate::stack::{
     folder::Folder,
     secrets::Secrets,
     services::{Role, Wiring},
-    state::State,
+    state::StackState,
 };
 
 const SHARDS: u32 = 4;
@@ -31,7 +31,7 @@ pub(super) struct Site {
 impl Site {
     /// With an empty topic on the stack's Kafka.
     pub(super) async fn prepare(folder: &Folder) -> Result<Self> {
-        let state = State::read(folder)?.context("the stack has a state")?;
+        let state = StackState::read(folder)?.context("the stack has a state")?;
         let secrets = Secrets::of(folder)?;
         let store = tempfile::tempdir()?;
         let wiring = Wiring {

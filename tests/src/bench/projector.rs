@@ -20,7 +20,7 @@ use crate::{
         folder::Folder,
         secrets::Secrets,
         services::{Role, Wiring},
-        state::{OWNER, State},
+        state::{OWNER, StackState},
     },
 };
 
@@ -52,7 +52,7 @@ impl Site {
     }
 
     async fn prepare(folder: &Folder) -> Result<Self> {
-        let state = State::read(folder)?.context("the stack has a state")?;
+        let state = StackState::read(folder)?.context("the stack has a state")?;
         let secrets = Secrets::of(folder)?;
         let id = Uuid::new_v4().simple().to_string();
         let (topic, database) = (format!("tradewind.bench.{id}"), format!("bench_{id}"));

@@ -18,7 +18,7 @@ use crate::stack::kafka;
 use crate::stack::ports::{Ports, Size};
 use crate::stack::secrets::Secrets;
 use crate::stack::services::{Service, services};
-use crate::stack::state::{Existing, State};
+use crate::stack::state::{Existing, StackState};
 use crate::stack::{command_api, console, down, up};
 
 const TOPIC: &str = "tradewind.events";
@@ -29,7 +29,7 @@ const LISTENERS_FROM: u16 = 40;
 
 pub(super) struct Site {
     pub(super) folder: Folder,
-    pub(super) state: State,
+    pub(super) state: StackState,
     pub(super) secrets: Secrets,
     pub(super) nodes: Vec<NodeProxies>,
     /// The disks of the nodes' state stores; none where this machine lets nobody mount one.
@@ -70,7 +70,7 @@ impl Site {
             postgres_of_query: Some(postgres_of_query.port()),
         };
         let existing = Existing::default();
-        let state = State { ports, topic: TOPIC.to_owned(), existing, detours };
+        let state = StackState { ports, topic: TOPIC.to_owned(), existing, detours };
         state.write(&folder)?;
         let secrets = Secrets::of(&folder)?;
         let nodes = nodes.into_iter().map(|(proxies, _)| proxies).collect();

@@ -19,7 +19,7 @@ use crate::stack::ports::{Ports, Size};
 use crate::stack::postgres::{self, Durability};
 use crate::stack::process::Launch;
 use crate::stack::secrets::Secrets;
-use crate::stack::state::{Databases, Existing, OWNER, State};
+use crate::stack::state::{Databases, Existing, OWNER, StackState};
 use crate::stack::{KAFKA, POSTGRES, topic, up};
 
 const WATCHDOG: &str = "watchdog";
@@ -30,7 +30,7 @@ const IDLE_LOOKS_MAX: u32 = 6;
 static SERVERS: OnceCell<Servers> = OnceCell::const_new();
 
 pub struct Servers {
-    state: State,
+    state: StackState,
     secrets: Secrets,
     /// The migrated database that each test gets a copy of.
     template: String,
@@ -103,14 +103,14 @@ async fn lease(folder: &Folder) -> Result<File> {
     leasing.await?.context("taking a lease on the test servers")
 }
 
-async fn start_missing(folder: &Folder, secrets: &Secrets) -> Result<State> {
+async fn start_missing(folder: &Folder, secrets: &Secrets) -> Result<StackState> {
     let existing = Existing::of_environment(&Folder::of_workspace())?;
     let kafka_runs = folder.part(KAFKA).pid().await?.is_some();
     let postgres_runs = folder.part(POSTGRES).pid().await?.is_some();
-    let found = State::read(folder)?.filter(|found| found.existing == existing);
+    let found = StackState::read(folder)?.filter(|found| found.existing == existing);
     let state = match found {
         Some(found) if kafka_runs || postgres_runs => found,
-        _ => State {
+        _ => StackState {
             ports: Ports::free(Size::SMALL)?,
             topic: String::new(),
             existing,
@@ -134,7 +134,7 @@ async fn start_missing(folder: &Folder, secrets: &Secrets) -> Result<State> {
 
 /// One template per set of migrations, finished when it has its name: a database that somebody is
 /// connected to cannot be copied, so nobody ever connects to it again.
-async fn make_template(state: &State, secrets: &Secrets) -> Result<String> {
+async fn make_template(state: &StackState, secrets: &Secrets) -> Result<String> {
     let name = format!("template_{}", migrations_hash()?);
     let admin_url = state.admin_url(secrets);
     if database::is_there(&admin_url, &name).await? {
@@ -150,7 +150,7 @@ async fn make_template(state: &State, secrets: &Secrets) -> Result<String> {
 }
 
 /// On an existing server, who makes a database keeps it.
-fn owner(state: &State) -> Option<&'static str> {
+fn owner(state: &StackState) -> Option<&'static str> {
     state.existing.postgres.is_none().then_some(OWNER)
 }
 

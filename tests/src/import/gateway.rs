@@ -114,14 +114,14 @@ impl Gateway {
         let mut waits = RETRY.waits();
         while !open.is_empty() {
             let before = open.len();
-            let trouble = self.round(&mut open, started, phase).await?;
+            let failure = self.round(&mut open, started, phase).await?;
             if open.len() < before {
                 moved = Instant::now();
                 waits.reset();
             }
-            let Some(trouble) = trouble else { continue };
-            ensure!(moved.elapsed() < OUTAGE_MAX, "{} does not answer: {trouble}", self.url);
-            phase.waits_for(trouble);
+            let Some(failure) = failure else { continue };
+            ensure!(moved.elapsed() < OUTAGE_MAX, "{} does not answer: {failure}", self.url);
+            phase.waits_for(failure);
             waits.wait().await;
         }
         Ok(())
@@ -136,10 +136,10 @@ impl Gateway {
         phase: &Phase,
     ) -> Result<Option<String>> {
         let mut answered = vec![false; open.len()];
-        let trouble = self.post(open, &mut answered, started, phase).await?;
+        let failure = self.post(open, &mut answered, started, phase).await?;
         let mut answered = answered.into_iter();
         open.retain(|_| !answered.next().unwrap_or(false));
-        Ok(trouble)
+        Ok(failure)
     }
 
     async fn post(
@@ -163,7 +163,7 @@ impl Gateway {
         if status != 200 {
             bail!("{} answers {status}: {}", self.url, response.text().await.unwrap_or_default());
         }
-        let mut trouble = None;
+        let mut failure = None;
         let mut unread = Vec::new();
         loop {
             match response.chunk().await {
@@ -178,7 +178,7 @@ impl Gateway {
                 let index = answer.index;
                 let command = open.get(index).context("an answer to a line that was not sent")?;
                 match verdict(command, answer) {
-                    Verdict::Later(reason) => trouble = Some(reason),
+                    Verdict::Later(reason) => failure = Some(reason),
                     verdict => {
                         if let Some(done) = answered.get_mut(index) {
                             *done = true;
@@ -190,7 +190,7 @@ impl Gateway {
             }
         }
         let cut_off = || answered.contains(&false).then(|| "an answer was cut off".to_owned());
-        Ok(trouble.or_else(cut_off))
+        Ok(failure.or_else(cut_off))
     }
 
     fn count(&self, verdict: Verdict, time: Duration) {

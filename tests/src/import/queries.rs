@@ -105,7 +105,7 @@ struct Page<T> {
 }
 
 /// Why there is no answer.
-struct Trouble {
+struct Failure {
     what: String,
     /// Another try can help.
     is_temporary: bool,
@@ -206,17 +206,17 @@ impl Queries {
     /// If the query API stays away for too long or refuses.
     pub(super) async fn get<T: DeserializeOwned>(&self, url: Url) -> Result<T> {
         let asking =
-            retry(RETRY, |trouble: &Trouble| trouble.is_temporary, || self.ask(url.clone()));
+            retry(RETRY, |failure: &Failure| failure.is_temporary, || self.ask(url.clone()));
         let body = match timeout(OUTAGE_MAX, asking).await {
             Ok(Ok(body)) => body,
-            Ok(Err(trouble)) => bail!("{url} answers {}", trouble.what),
+            Ok(Err(failure)) => bail!("{url} answers {}", failure.what),
             Err(_elapsed) => bail!("{url} does not answer"),
         };
         serde_json::from_slice(&body).with_context(|| format!("the answer of {url}"))
     }
 
-    async fn ask(&self, url: Url) -> Result<Vec<u8>, Trouble> {
-        let away = |error: reqwest::Error| Trouble { what: root_cause(&error), is_temporary: true };
+    async fn ask(&self, url: Url) -> Result<Vec<u8>, Failure> {
+        let away = |error: reqwest::Error| Failure { what: root_cause(&error), is_temporary: true };
         let response = self.http.get(url).bearer_auth(&self.key).send().await.map_err(away)?;
         let status = response.status();
         let body = response.bytes().await.map_err(away)?;
@@ -224,6 +224,6 @@ impl Queries {
             return Ok(body.to_vec());
         }
         let what = format!("{status}: {}", String::from_utf8_lossy(&body));
-        Err(Trouble { what, is_temporary: is_temporary(status.as_u16()) })
+        Err(Failure { what, is_temporary: is_temporary(status.as_u16()) })
     }
 }

@@ -7,13 +7,13 @@ use uuid::Uuid;
 
 use super::scram;
 use super::secrets::Secrets;
-use super::state::{DATABASE, OWNER, READER, State};
+use super::state::{DATABASE, OWNER, READER, StackState};
 
 /// Brings the stack's database to the schema of this build.
 ///
 /// # Errors
 /// When the server refuses.
-pub async fn prepare(state: &State, secrets: &Secrets) -> Result<()> {
+pub async fn prepare(state: &StackState, secrets: &Secrets) -> Result<()> {
     if state.existing.postgres.is_none() {
         let admin = state.admin_url(secrets);
         create_roles(&admin, secrets).await.context("making PostgreSQL's roles")?;

@@ -6,13 +6,13 @@ use anyhow::{Result, bail};
 
 use super::folder::Folder;
 use super::secrets::Secrets;
-use super::state::State;
+use super::state::StackState;
 
 pub const FILE: &str = "dev.env";
 
 /// # Errors
 /// When the file cannot be written.
-pub fn write(folder: &Folder, state: &State, secrets: &Secrets) -> Result<()> {
+pub fn write(folder: &Folder, state: &StackState, secrets: &Secrets) -> Result<()> {
     let databases = state.databases(secrets);
     let url = |port: u16| format!("http://127.0.0.1:{port}");
     let ops = &state.ports.ops;

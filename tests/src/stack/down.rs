@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::{Context, Result};
 
 use super::folder::{Folder, OTHER_STACKS};
-use super::state::State;
+use super::state::StackState;
 use super::{POSTGRES, console, postgres};
 
 /// Ends all parts: the services first, so that they leave in order.
@@ -19,7 +19,7 @@ pub async fn down(folder: &Folder) -> Result<()> {
     folder.create()?;
     let _lock = folder.lock().await?;
     stop_all(folder).await?;
-    State::put_down(folder)
+    StackState::put_down(folder)
 }
 
 /// Ends all parts and forgets everything; the stack that the next `up` makes is empty.
@@ -33,7 +33,7 @@ pub async fn reset(folder: &Folder) -> Result<()> {
     folder.create()?;
     let _lock = folder.lock().await?;
     stop_all(folder).await?;
-    if let Some(State { existing, .. }) = State::read(folder)?
+    if let Some(StackState { existing, .. }) = StackState::read(folder)?
         && (existing.kafka.is_some() || existing.postgres.is_some())
     {
         console::step("what is on existing servers stays there");

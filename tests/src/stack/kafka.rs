@@ -12,7 +12,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use super::folder::Folder;
 use super::process::Launch;
-use super::state::State;
+use super::state::StackState;
 use super::tool::{self, Run};
 use super::{broker, cache, console};
 use crate::eventually::wait_for;
@@ -50,7 +50,7 @@ pub fn brokers_of_data(folder: &Folder) -> Option<usize> {
 ///
 /// # Errors
 /// When a tool is missing, or Kafka cannot be fetched or does not start.
-pub async fn start(folder: &Folder, state: &State) -> Result<()> {
+pub async fn start(folder: &Folder, state: &StackState) -> Result<()> {
     let numbers = 1..=state.ports.brokers.len();
     // All before any is waited for: the first cannot work without a second.
     for number in numbers.clone() {
@@ -66,7 +66,7 @@ pub async fn start(folder: &Folder, state: &State) -> Result<()> {
 ///
 /// # Errors
 /// When a tool is missing, or Kafka cannot be fetched or started.
-pub async fn launch(folder: &Folder, state: &State, number: usize) -> Result<()> {
+pub async fn launch(folder: &Folder, state: &StackState, number: usize) -> Result<()> {
     let part = folder.part(&broker(number));
     if part.pid().await?.is_some() {
         return Ok(());
@@ -87,7 +87,7 @@ pub async fn launch(folder: &Folder, state: &State, number: usize) -> Result<()>
 ///
 /// # Errors
 /// When it ends, or does not get that far in time.
-pub async fn wait_for_broker(folder: &Folder, state: &State, number: usize) -> Result<()> {
+pub async fn wait_for_broker(folder: &Folder, state: &StackState, number: usize) -> Result<()> {
     let part = folder.part(&broker(number));
     let count = state.ports.brokers.len();
     let ports = state.ports.brokers.get(number - 1).context("a broker of this stack")?;
@@ -151,7 +151,7 @@ async fn fetch() -> Result<PathBuf> {
 }
 
 /// Writes a broker's configuration, anew at each start since ports may have moved.
-fn configure(folder: &Folder, state: &State, number: usize) -> Result<PathBuf> {
+fn configure(folder: &Folder, state: &StackState, number: usize) -> Result<PathBuf> {
     let conf = folder.path("conf");
     fs::write(
         conf.join(format!("{}.properties", broker(number))),
@@ -162,7 +162,7 @@ fn configure(folder: &Folder, state: &State, number: usize) -> Result<PathBuf> {
     Ok(conf)
 }
 
-fn properties(folder: &Folder, state: &State, number: usize) -> String {
+fn properties(folder: &Folder, state: &StackState, number: usize) -> String {
     let ports = &state.ports.brokers;
     let voters: Vec<String> = (1..)
         .zip(ports)

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use super::folder::{Folder, workspace};
 use super::process::Launch;
 use super::secrets::Secrets;
-use super::state::{Databases, State};
+use super::state::{Databases, StackState};
 use super::tool::Run;
 use super::{POSTGRES, PROJECTOR, QUERY_API, broker, command_api, console};
 use crate::eventually::wait_for;
@@ -47,7 +47,7 @@ pub fn services(nodes: usize) -> impl Iterator<Item = Service> {
     (1..=nodes).map(node).chain(others)
 }
 
-impl State {
+impl StackState {
     /// The names of all parts that are the stack's own, in the order in which they start.
     #[must_use]
     pub fn parts(&self) -> Vec<String> {
@@ -177,7 +177,12 @@ impl Service {
     ///
     /// # Errors
     /// When it cannot be started.
-    pub async fn start(&self, folder: &Folder, state: &State, secrets: &Secrets) -> Result<()> {
+    pub async fn start(
+        &self,
+        folder: &Folder,
+        state: &StackState,
+        secrets: &Secrets,
+    ) -> Result<()> {
         let part = folder.part(&self.part);
         if part.pid().await?.is_some() {
             return Ok(());
@@ -190,7 +195,7 @@ impl Service {
     ///
     /// # Errors
     /// When this program does not know where it is.
-    pub fn launch(&self, folder: &Folder, state: &State, secrets: &Secrets) -> Result<Launch> {
+    pub fn launch(&self, folder: &Folder, state: &StackState, secrets: &Secrets) -> Result<Launch> {
         let (binary, verb) = self.role.command();
         let program = folder_of_binaries()?.join(binary);
         let args = vec![verb.to_owned()];
@@ -202,7 +207,7 @@ impl Service {
     ///
     /// # Errors
     /// When the service ends, or is not ready in time; the error says why.
-    pub async fn wait_ready(&self, folder: &Folder, state: &State) -> Result<()> {
+    pub async fn wait_ready(&self, folder: &Folder, state: &StackState) -> Result<()> {
         let part = folder.part(&self.part);
         let url = self.url(state);
         wait_for(&format!("{} to be ready", self.part), READY_WAIT_MAX, || async {
@@ -220,23 +225,23 @@ impl Service {
     }
 
     #[must_use]
-    pub fn url(&self, state: &State) -> String {
+    pub fn url(&self, state: &StackState) -> String {
         format!("http://{}", self.address(state, 0))
     }
 
     /// Where operators and other nodes find it.
     #[must_use]
-    pub fn ops_url(&self, state: &State) -> String {
+    pub fn ops_url(&self, state: &StackState) -> String {
         format!("http://{}", self.address(state, 1))
     }
 
     /// One of the part's ports.
-    fn address(&self, state: &State, which: usize) -> SocketAddr {
+    fn address(&self, state: &StackState, which: usize) -> SocketAddr {
         let port = state.ports.of(&self.part).get(which).copied().unwrap_or_default();
         SocketAddr::from((Ipv4Addr::LOCALHOST, port))
     }
 
-    fn wiring(&self, folder: &Folder, state: &State, secrets: &Secrets) -> Wiring {
+    fn wiring(&self, folder: &Folder, state: &StackState, secrets: &Secrets) -> Wiring {
         let detour = (self.role == Role::CommandApi).then_some(&state.detours);
         let brokers = detour.and_then(|detours| detours.bootstrap_servers(self.number));
         let peer = detour.and_then(|detours| detours.peer(self.number));

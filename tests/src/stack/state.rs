@@ -19,7 +19,7 @@ pub const OWNER: &str = "tradewind_migrator";
 pub const READER: &str = "tradewind_reader";
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct State {
+pub struct StackState {
     pub ports: Ports,
     pub topic: String,
     /// Servers that were there before; `None` where the stack runs its own.
@@ -43,7 +43,7 @@ pub struct Databases {
     pub reader: String,
 }
 
-impl State {
+impl StackState {
     /// # Errors
     /// When it is there and cannot be read.
     pub fn read(folder: &Folder) -> Result<Option<Self>> {
@@ -139,7 +139,7 @@ impl Existing {
     pub fn of_environment(folder: &Folder) -> Result<Self> {
         let postgres = variable("DATABASE_URL")?;
         if postgres.as_ref().is_some_and(|url| url.contains(&format!("//{READER}:"))) {
-            return Ok(State::read(folder)?.map(|state| state.existing).unwrap_or_default());
+            return Ok(StackState::read(folder)?.map(|state| state.existing).unwrap_or_default());
         }
         Ok(Self { kafka: variable("KAFKA_BOOTSTRAP_SERVERS")?, postgres })
     }

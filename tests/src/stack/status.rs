@@ -9,7 +9,7 @@ use super::detours::Detours;
 use super::folder::Folder;
 use super::ports::{Ports, Size};
 use super::services::{readiness, services};
-use super::state::{Existing, State};
+use super::state::{Existing, StackState};
 use super::{POSTGRES, broker, kafka, postgres, secrets::Secrets};
 
 #[derive(Debug, Serialize)]
@@ -34,10 +34,10 @@ impl Status {
     /// # Errors
     /// When the stack's own files cannot be read.
     pub async fn of(folder: &Folder) -> Result<Self> {
-        let Some(state) = State::read(folder)? else {
+        let Some(state) = StackState::read(folder)? else {
             let (ports, existing) = (Ports::standard(Size::SMALL), Existing::default());
             let state =
-                State { ports, existing, topic: String::new(), detours: Detours::default() };
+                StackState { ports, existing, topic: String::new(), detours: Detours::default() };
             let parts = state.parts();
             return Ok(Self { parts: parts.iter().map(|name| PartStatus::absent(name)).collect() });
         };
@@ -80,7 +80,7 @@ impl Status {
 }
 
 /// Each broker by itself; existing servers as one.
-async fn brokers(folder: &Folder, state: &State) -> Result<Vec<PartStatus>> {
+async fn brokers(folder: &Folder, state: &StackState) -> Result<Vec<PartStatus>> {
     let is_existing = state.existing.kafka.is_some();
     let own = state.ports.brokers.iter().map(|ports| format!("127.0.0.1:{}", ports.broker));
     let servers: Vec<String> =

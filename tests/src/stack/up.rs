@@ -12,7 +12,7 @@ use super::ports::{Ports, Size};
 use super::postgres::{self, Durability};
 use super::secrets::Secrets;
 use super::services::{self, services};
-use super::state::{Existing, State};
+use super::state::{Existing, StackState};
 use super::{POSTGRES, console, database, dev_env, kafka, topic};
 
 const DEFAULT_TOPIC: &str = "tradewind.events";
@@ -56,7 +56,7 @@ pub fn brokers(text: &str) -> Result<u8, String> {
 ///
 /// # Errors
 /// What is missing, taken or does not start, by name.
-pub async fn up(folder: &Folder, args: &Args) -> Result<State> {
+pub async fn up(folder: &Folder, args: &Args) -> Result<StackState> {
     let began = Instant::now();
     folder.create()?;
     let _lock = folder.lock().await?;
@@ -91,7 +91,7 @@ pub async fn up(folder: &Folder, args: &Args) -> Result<State> {
 /// When one does not start, or an existing one does not answer.
 pub async fn start_servers(
     folder: &Folder,
-    state: &State,
+    state: &StackState,
     secrets: &Secrets,
     durability: Durability,
 ) -> Result<()> {
@@ -118,7 +118,7 @@ pub async fn start_servers(
     Ok(())
 }
 
-async fn start_services(folder: &Folder, state: &State, secrets: &Secrets) -> Result<()> {
+async fn start_services(folder: &Folder, state: &StackState, secrets: &Secrets) -> Result<()> {
     for service in services(state.ports.nodes.len()) {
         service.start(folder, state, secrets).await?;
     }
@@ -150,9 +150,9 @@ async fn running(folder: &Folder) -> Result<Vec<String>> {
 
 /// What an earlier `up` decided holds until `down`; only nodes may be added. After that, what is not
 /// asked for is as it was.
-fn decide(folder: &Folder, args: &Args, running: &[String]) -> Result<State> {
-    let earlier = State::read(folder)?;
-    let before = State::size(folder)?;
+fn decide(folder: &Folder, args: &Args, running: &[String]) -> Result<StackState> {
+    let earlier = StackState::read(folder)?;
+    let before = StackState::size(folder)?;
     let of_data = kafka::brokers_of_data(folder);
     let brokers = args.brokers.map(usize::from).or(of_data).or(before.map(|size| size.brokers));
     let brokers = brokers.unwrap_or(1);
@@ -170,14 +170,14 @@ fn decide(folder: &Folder, args: &Args, running: &[String]) -> Result<State> {
     let size = Size { nodes, brokers };
     let ports = args.port_base.map(|base| Ports::from_base(base, size)).transpose()?;
     match (earlier, ports) {
-        (Some(state), None) => Ok(State { ports: grown(state.ports, size)?, ..state }),
+        (Some(state), None) => Ok(StackState { ports: grown(state.ports, size)?, ..state }),
         (Some(state), Some(ports)) if ports.nodes.starts_with(&state.ports.nodes) => {
-            Ok(State { ports, ..state })
+            Ok(StackState { ports, ..state })
         }
         (Some(_), Some(_)) if !running.is_empty() => {
             bail!("{} runs on other ports: `cargo stack down` first", running.join(", "))
         }
-        (_, ports) => Ok(State {
+        (_, ports) => Ok(StackState {
             ports: ports.unwrap_or_else(|| Ports::standard(size)),
             topic: DEFAULT_TOPIC.to_owned(),
             existing: Existing::of_environment(folder)?,
@@ -199,7 +199,7 @@ fn grown(ports: Ports, size: Size) -> Result<Ports> {
     Ok(larger)
 }
 
-fn missing(state: &State, running: &[String]) -> Vec<String> {
+fn missing(state: &StackState, running: &[String]) -> Vec<String> {
     state.parts().into_iter().filter(|part| !running.contains(part)).collect()
 }
 
@@ -228,13 +228,13 @@ mod tests {
         assert_eq!(up(&folder, Some(2), None), size(3, 1), "nodes are only added to what is there");
         // However often it is put down.
         for _ in 0..2 {
-            State::put_down(&folder).unwrap();
+            StackState::put_down(&folder).unwrap();
         }
-        assert_eq!(State::read(&folder).unwrap(), None);
+        assert_eq!(StackState::read(&folder).unwrap(), None);
         assert_eq!(up(&folder, None, None), size(3, 1));
-        State::put_down(&folder).unwrap();
+        StackState::put_down(&folder).unwrap();
         assert_eq!(up(&folder, Some(2), Some(3)), size(2, 3), "what is asked for counts");
-        State::put_down(&folder).unwrap();
+        StackState::put_down(&folder).unwrap();
         assert_eq!(up(&folder, None, None), size(2, 3));
     }
 }

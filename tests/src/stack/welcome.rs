@@ -2,7 +2,7 @@
 
 use super::console;
 use super::services::services;
-use super::state::State;
+use super::state::StackState;
 
 /// As the README has it.
 const FIRST_COMMAND: &str = r#"
@@ -15,7 +15,7 @@ A first command, and the query that sees it:
   curl -sS "$TRADEWIND_QUERY_URL/v1/products/by-sku/TEA-1" \
     -H "Authorization: Bearer $TRADEWIND_OPERATOR_KEY" -H "Tradewind-Position: <position>""#;
 
-pub fn print(state: &State) {
+pub fn print(state: &StackState) {
     for service in services(state.ports.nodes.len()) {
         console::line(&format!("{:<14} {}/docs", service.part, service.url(state)));
     }

@@ -12,7 +12,7 @@ use tests::stack::folder::Folder;
 use tests::stack::ports::{Ports, Size};
 use tests::stack::secrets::Secrets;
 use tests::stack::services::services;
-use tests::stack::state::{Existing, State};
+use tests::stack::state::{Existing, StackState};
 use tests::stack::{down, up};
 
 /// How long a part may be away and a request be retried.
@@ -20,7 +20,7 @@ pub(crate) const OUTAGE_MAX: Duration = Duration::from_secs(90);
 
 pub(crate) struct Rig {
     pub(crate) folder: Folder,
-    pub(crate) state: State,
+    pub(crate) state: StackState,
     pub(crate) staff: Client,
 }
 
@@ -33,7 +33,7 @@ impl Rig {
         let ports = Ports::free(Size::SMALL).expect("ports");
         let existing = Existing::default();
         let (topic, detours) = ("tradewind.events".to_owned(), Detours::default());
-        let state = State { ports, topic, existing, detours };
+        let state = StackState { ports, topic, existing, detours };
         state.write(&folder).expect("a state");
         let secrets = Secrets::of(&folder).expect("secrets");
         let url = |port: u16| format!("http://127.0.0.1:{port}");

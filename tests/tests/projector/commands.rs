@@ -2,8 +2,8 @@
 
 use infra::config;
 use projector::{
-    cli::{Ask, Outcome, RebuildOptions, Which, ask},
-    settings::Asking,
+    cli::{AdminCommand, Outcome, RebuildOptions, Which, ask},
+    settings::ClientSettings,
 };
 
 use crate::{
@@ -11,27 +11,27 @@ use crate::{
     rig::{OPERATOR_KEY, Projector, Rig},
 };
 
-fn settings(projector: &Projector) -> Asking {
+fn settings(projector: &Projector) -> ClientSettings {
     let (url, operator_key) = (projector.url.clone(), OPERATOR_KEY.into());
-    Asking { client: config::Client { url, operator_key } }
+    ClientSettings { client: config::Client { url, operator_key } }
 }
 
 fn which(version: Option<i32>) -> Which {
     Which { name: "stock".to_owned(), version, json: true }
 }
 
-fn rollback() -> Ask {
-    Ask::Rollback { name: "stock".to_owned(), json: true }
+fn rollback() -> AdminCommand {
+    AdminCommand::Rollback { name: "stock".to_owned(), json: true }
 }
 
-fn verify(version: Option<i32>) -> Ask {
-    Ask::Verify { which: which(version), sample: None }
+fn verify(version: Option<i32>) -> AdminCommand {
+    AdminCommand::Verify { which: which(version), sample: None }
 }
 
-fn rebuild(name: &str) -> Ask {
+fn rebuild(name: &str) -> AdminCommand {
     let options =
         RebuildOptions { throttle: None, verify: true, switch: true, forget_corrections: false };
-    Ask::Rebuild { name: name.to_owned(), options, json: true }
+    AdminCommand::Rebuild { name: name.to_owned(), options, json: true }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -47,13 +47,13 @@ async fn a_command_ends_when_what_it_asked_for_is_done() {
     done(ask(&settings, &rebuild("stock")).await);
     assert_eq!(projector.version("stock", 2).await["state"], "live");
     done(ask(&settings, &rollback()).await);
-    done(ask(&settings, &Ask::Switch(which(None))).await);
+    done(ask(&settings, &AdminCommand::Switch(which(None))).await);
     done(ask(&settings, &verify(Some(1))).await);
     let sql = "UPDATE stock_v2.stock SET reserved = 1 WHERE sku = 'B-0'";
     rig.sql(sql).await;
     let outcome = ask(&settings, &verify(None)).await.expect("it works");
     assert_eq!(outcome, Outcome::Different);
-    done(ask(&settings, &Ask::Drop(which(None))).await);
+    done(ask(&settings, &AdminCommand::Drop(which(None))).await);
     let refused = ask(&settings, &rollback()).await.expect_err("v1 is gone");
     assert_eq!(refused.to_string(), "there is no stock v1");
     let refused = ask(&settings, &rebuild("../status")).await.expect_err("no such name");
@@ -76,7 +76,8 @@ async fn a_command_waits_for_a_projector_that_is_restarted() {
             switch: false,
             forget_corrections: false,
         };
-        ask(&settings, &Ask::Rebuild { name: "orders".to_owned(), options, json: true }).await
+        ask(&settings, &AdminCommand::Rebuild { name: "orders".to_owned(), options, json: true })
+            .await
     });
     tests::eventually::eventually("a build", crate::rig::WAIT_MAX, || async {
         let version = projector.version("orders", 2).await;

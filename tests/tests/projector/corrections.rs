@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::{
     dead_letters::{act, letters, poisoned},
     exactly_once::sell,
-    history::{Owner, Told, placed, received},
+    history::{Event, Owner, placed, received},
     rig::{DEAD_LETTERS_KEPT_DAYS, Projector, Rig, WAIT_MAX},
 };
 
@@ -15,7 +15,7 @@ use crate::{
 fn spoil(owner: &mut Owner) {
     owner.commit(&[received("A", 1, 7)]);
     let data = json!({ "quantity": "many" });
-    owner.commit(&[Told { stream: "stock/A".to_owned(), revision: 2, kind: "received", data }]);
+    owner.commit(&[Event { stream: "stock/A".to_owned(), revision: 2, kind: "received", data }]);
     owner.commit(&[received("A", 3, 1)]);
 }
 

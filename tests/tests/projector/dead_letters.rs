@@ -5,14 +5,14 @@ use tests::eventually::eventually;
 use uuid::Uuid;
 
 use crate::{
-    history::{Told, confirmed, placed, received, stock_reserved},
+    history::{Event, confirmed, placed, received, stock_reserved},
     rig::{Projector, Rig, WAIT_MAX},
 };
 
 const PATH: &str = "dead-letters";
 
 /// An order that no release can read: its total is a text.
-pub(crate) fn poisoned(id: Uuid) -> Told {
+pub(crate) fn poisoned(id: Uuid) -> Event {
     let mut told = placed(id);
     told.data["totals"]["total"]["amount"] = "five dollars".into();
     told
@@ -251,7 +251,7 @@ async fn a_skipped_event_is_passed_over_and_a_later_one_that_does_not_apply_is_a
     let projector = rig.projector();
     let bad = |revision| {
         let data = json!({ "quantity": "many" });
-        Told { stream: "stock/A".to_owned(), revision, kind: "received", data }
+        Event { stream: "stock/A".to_owned(), revision, kind: "received", data }
     };
     owner.commit(&[received("A", 1, 7)]);
     owner.commit(&[bad(2)]);
@@ -291,7 +291,7 @@ async fn events_that_come_while_a_key_is_retried_are_neither_lost_nor_put_before
     for round in 0..20 {
         let revision = round * 16 + 1;
         let data = json!({ "quantity": "many" });
-        owner.commit(&[Told { stream: "stock/A".to_owned(), revision, kind: "received", data }]);
+        owner.commit(&[Event { stream: "stock/A".to_owned(), revision, kind: "received", data }]);
         let more = revision + 1..=revision + 15;
         let (before, after) = (more.clone().take(5), more.skip(5));
         for revision in before {
@@ -329,7 +329,7 @@ async fn a_projection_that_has_no_room_left_goes_on_when_an_operator_has_made_so
     let (rig, mut owner) = Rig::with_owner().await;
     let projector = rig.projector();
     let data = json!({ "quantity": "many" });
-    owner.commit(&[Told { stream: "stock/A".to_owned(), revision: 1, kind: "received", data }]);
+    owner.commit(&[Event { stream: "stock/A".to_owned(), revision: 1, kind: "received", data }]);
     for revision in 2..=20 {
         owner.commit(&[received("A", revision, 1)]);
     }

@@ -9,7 +9,7 @@ use tests::{eventually::eventually, harness::client::send, plain_http};
 use uuid::Uuid;
 
 use crate::{
-    history::{Owner, Told, received},
+    history::{Event, Owner, received},
     rig::{OPERATOR_KEY, Projector, Rig, WAIT_MAX},
 };
 
@@ -94,9 +94,9 @@ async fn log_id(rig: &Rig) -> Nonce {
     log_id.parse().expect("a log's id")
 }
 
-fn issued(key: &ApiKey, roles: &[&str]) -> Told {
+fn issued(key: &ApiKey, roles: &[&str]) -> Event {
     let data = json!({"name": "test", "roles": roles, "hash": key.hash.to_string()});
-    Told { stream: key.id.stream().to_string(), revision: 1, kind: "issued", data }
+    Event { stream: key.id.stream().to_string(), revision: 1, kind: "issued", data }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -137,9 +137,9 @@ async fn a_key_of_which_an_event_does_not_apply_is_neither_let_in_nor_called_wro
     let mut owner = Owner::claim(&rig.log, 0).await;
     // No release can read these two.
     let unreadable = json!("not an object");
-    let issue = Told { data: unreadable.clone(), ..issued(&new, &["operator"]) };
+    let issue = Event { data: unreadable.clone(), ..issued(&new, &["operator"]) };
     let revocation = issued(&revoked, &["operator"]);
-    let revocation = Told { revision: 2, kind: "revoked", data: unreadable, ..revocation };
+    let revocation = Event { revision: 2, kind: "revoked", data: unreadable, ..revocation };
     owner.commit(&[issue]);
     owner.commit(&[issued(&revoked, &["operator"])]);
     owner.commit(&[revocation]);

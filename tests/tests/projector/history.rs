@@ -10,7 +10,7 @@ use uuid::Uuid;
 pub(crate) struct Owner(owner::Owner);
 
 /// An event of a stream, as it is stored.
-pub(crate) struct Told {
+pub(crate) struct Event {
     pub stream: String,
     pub revision: u64,
     pub kind: &'static str,
@@ -23,8 +23,8 @@ impl Owner {
     }
 
     /// Appends one commit and tells the offset after it.
-    pub(crate) fn commit(&mut self, events: &[Told]) -> Offset {
-        let events = events.iter().map(|Told { stream, revision, kind, data }| {
+    pub(crate) fn commit(&mut self, events: &[Event]) -> Offset {
+        let events = events.iter().map(|Event { stream, revision, kind, data }| {
             let (of, _) = stream.split_once('/').expect("a stream id");
             let stream: StreamId = stream.parse().expect("a stream id");
             sample::stored(stream, *revision, format!("tradewind.{of}.{kind}.v1"), data.to_string())
@@ -38,27 +38,27 @@ impl Owner {
     }
 }
 
-pub(crate) fn received(sku: &str, revision: u64, quantity: u32) -> Told {
+pub(crate) fn received(sku: &str, revision: u64, quantity: u32) -> Event {
     let data = json!({ "quantity": quantity });
-    Told { stream: format!("stock/{sku}"), revision, kind: "received", data }
+    Event { stream: format!("stock/{sku}"), revision, kind: "received", data }
 }
 
-pub(crate) fn product_created(id: Uuid, sku: &str) -> Told {
+pub(crate) fn product_created(id: Uuid, sku: &str) -> Event {
     let data = json!({ "sku": sku, "details": { "name": sku }, "price": usd(100) });
-    Told { stream: format!("product/{id}"), revision: 1, kind: "created", data }
+    Event { stream: format!("product/{id}"), revision: 1, kind: "created", data }
 }
 
-pub(crate) fn product_filed(id: Uuid, revision: u64, department: &str) -> Told {
+pub(crate) fn product_filed(id: Uuid, revision: u64, department: &str) -> Event {
     let data = json!({ "details": { "name": "A product", "department": department } });
-    Told { stream: format!("product/{id}"), revision, kind: "updated", data }
+    Event { stream: format!("product/{id}"), revision, kind: "updated", data }
 }
 
-pub(crate) fn product_published(id: Uuid, revision: u64) -> Told {
-    Told { stream: format!("product/{id}"), revision, kind: "published", data: json!({}) }
+pub(crate) fn product_published(id: Uuid, revision: u64) -> Event {
+    Event { stream: format!("product/{id}"), revision, kind: "published", data: json!({}) }
 }
 
 /// An order for 3 units at 5 dollars in all, in two departments.
-pub(crate) fn placed(id: Uuid) -> Told {
+pub(crate) fn placed(id: Uuid) -> Event {
     let line = |sku: &str, department: &str, quantity: i64, price: i64| {
         json!({
             "sku": sku, "product_id": Uuid::from_u128(1), "name": sku, "department": department,
@@ -71,16 +71,16 @@ pub(crate) fn placed(id: Uuid) -> Told {
         "totals": { "subtotal": usd(500), "discount": usd(0), "total": usd(500) },
         "channel": "pos", "placed_at": "2026-01-31T12:00:00Z", "method_token": "cash",
     });
-    Told { stream: format!("order/{id}"), revision: 1, kind: "placed", data }
+    Event { stream: format!("order/{id}"), revision: 1, kind: "placed", data }
 }
 
-pub(crate) fn stock_reserved(id: Uuid) -> Told {
-    Told { stream: format!("order/{id}"), revision: 2, kind: "stock_reserved", data: json!({}) }
+pub(crate) fn stock_reserved(id: Uuid) -> Event {
+    Event { stream: format!("order/{id}"), revision: 2, kind: "stock_reserved", data: json!({}) }
 }
 
-pub(crate) fn confirmed(id: Uuid) -> Told {
+pub(crate) fn confirmed(id: Uuid) -> Event {
     let data = json!({ "payment_id": Uuid::from_u128(3), "paid": usd(500) });
-    Told { stream: format!("order/{id}"), revision: 3, kind: "confirmed", data }
+    Event { stream: format!("order/{id}"), revision: 3, kind: "confirmed", data }
 }
 
 fn usd(amount: i64) -> Value {

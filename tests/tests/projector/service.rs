@@ -1,6 +1,6 @@
 //! What stands around the projections: notifications, lag, readiness, the operators' door.
 
-use infra::postgres::{Heard, Listener, POSITIONS_CHANNEL};
+use infra::postgres::{Listener, ListenerEvent, POSITIONS_CHANNEL};
 use serde_json::Value;
 use tests::{eventually::eventually, harness::servers, plain_http};
 use uuid::Uuid;
@@ -14,13 +14,13 @@ use crate::{
 async fn each_batch_tells_its_position() {
     let rig = Rig::start(1).await;
     let mut listener = Listener::new(rig.pool.clone(), POSITIONS_CHANNEL);
-    assert_eq!(listener.next().await, Heard::Gap);
+    assert_eq!(listener.next().await, ListenerEvent::Gap);
     let mut owner = Owner::claim(&rig.log, 0).await;
     let end = owner.commit(&[received("A", 1, 7)]);
     let projector = rig.projector();
     let heard = tokio::time::timeout(WAIT_MAX, async {
         loop {
-            if let Heard::Payload(text) = listener.next().await {
+            if let ListenerEvent::Payload(text) = listener.next().await {
                 let told: Value = serde_json::from_str(&text).expect("JSON");
                 if told["projection"] == "stock" {
                     return told;

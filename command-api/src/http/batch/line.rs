@@ -22,7 +22,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tower::ServiceExt;
 
-use super::order::Touches;
+use super::sequencer::Touches;
 use crate::engine::patiently;
 
 /// Who sends the batch, in which request.

@@ -1,4 +1,4 @@
-//! Answers that wait for whoever is still sending.
+//! Answers that wait while the client is still sending.
 //!
 //! A client that sends all before it reads anything would fill the connection with answers, and both
 //! sides would wait for the other. So a batch runs by itself, and its answers are kept while lines keep
@@ -23,9 +23,9 @@ use tokio::{
 
 use super::{LINES_MAX, Run};
 
-/// Answers that nobody has taken yet; beyond it no more lines are.
+/// Answers that the client has not taken yet; beyond it no more lines are read.
 const KEPT_BYTES_MAX: usize = 64 << 20;
-/// Who has sent nothing for so long waits for answers.
+/// A client that has sent nothing for so long is taken to wait for answers.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// What both sides know of the answers that are kept.

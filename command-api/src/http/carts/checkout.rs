@@ -132,7 +132,7 @@ pub(super) async fn check_out(
     Ok(reply.with(|accepted| CheckedOut { accepted, order_id, payment_id }))
 }
 
-/// Nobody else names a thing that others share: who knew the id of a till's next order could take it.
+/// Only staff may name the order: a guest who knew the id of a till's next order could take it.
 fn check_staffs_own(origin: &Origin, body: &Checkout) -> Result<(), Problem> {
     let mut fields = Fields::default();
     for (at, given) in [

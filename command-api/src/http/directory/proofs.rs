@@ -14,7 +14,7 @@ use crate::engine::ReadError;
 
 /// How long a read of the log stays a proof, if nothing newer speaks against it.
 const PROOF_AGE_MAX: Duration = Duration::from_secs(2);
-/// Between two reads of one key: whoever asks meanwhile waits for the next, together.
+/// Between two reads of one key; requests that come meanwhile share the next one.
 const READ_INTERVAL: Duration = Duration::from_millis(100);
 /// Keys remembered at once. A full memory is emptied, which only costs reads.
 const KEYS_MAX: usize = 10_000;
@@ -49,9 +49,9 @@ impl Proofs {
 }
 
 impl Proof {
-    /// What is known of the key, if it was read not long ago that it was issued and this speaks for it;
-    /// else what a read tells that began after this moment. All who ask while one is under way, or
-    /// shortly after it, share the next.
+    /// `known`, if a recent read of the log found the key issued and `known` says nothing against it;
+    /// else the result of a read that began after this moment. Requests that come while a read is
+    /// under way, or shortly after it, share the next.
     pub(super) async fn of<F>(
         &self,
         known: Option<&Found>,
@@ -95,8 +95,8 @@ impl Proof {
 }
 
 impl Read {
-    /// Whether it tells what one would that begins at this moment. That the log did not answer is
-    /// told to all who have waited for it.
+    /// Whether its result is as good as that of a read which begins at this moment. A failure is the
+    /// answer to all requests that have waited for it.
     fn answers(&self, moment: Instant) -> bool {
         let as_of = if self.result.is_ok() { self.began } else { self.ended };
         as_of >= moment

@@ -31,7 +31,7 @@ use crate::{
         Managers,
         checkout::{CheckoutProcess, reservation},
         parked::Delivered,
-        places::Places,
+        permits::Permits,
         verdicts::Verdicts,
     },
     testing::moving_clock,
@@ -103,9 +103,9 @@ impl Rig {
     /// Runs an event with what is known of it. What had become of its steps if one of them cannot be
     /// done.
     pub(super) async fn run(&self, event: &Recorded, process: &Process) -> Option<Vec<Taken>> {
-        let mut place = Places::new(1).try_take().unwrap();
+        let mut permit = Permits::new(1).try_take().unwrap();
         let verdicts = Verdicts::of(process, event.id);
-        let run = self.managers.run::<CheckoutProcess>(event, &verdicts, &mut place);
+        let run = self.managers.run::<CheckoutProcess>(event, &verdicts, &mut permit);
         run.await.err().map(|it| it.taken)
     }
 
@@ -129,8 +129,8 @@ impl Rig {
             span: 1..2,
         };
         let verdicts = Verdicts::of(&*self.parked(event).await, event.id);
-        let place = Places::new(1).try_take().unwrap();
-        self.managers.handle(&delivered, &verdicts, place).await;
+        let permit = Permits::new(1).try_take().unwrap();
+        self.managers.handle(&delivered, &verdicts, permit).await;
     }
 
     /// What the log holds of parked steps of an event's shard.

@@ -89,8 +89,8 @@ fn context() -> RequestContext {
 
 #[tokio::test(start_paused = true)]
 async fn all_waits_of_a_request_end_at_one_moment() {
-    let (feed, told) = watch::channel(applied_up_to(5));
-    let freshness = Freshness::new(told);
+    let (sender, applied) = watch::channel(applied_up_to(5));
+    let freshness = Freshness::new(applied);
     let signing = Some(SecretString::from(SIGNING));
     let keys = IssuedKeys { rows: Nothing, freshness: freshness.clone(), signing };
     let authenticator = Authenticator::new(None, Arc::new(keys), Clock::System, None);
@@ -111,17 +111,17 @@ async fn all_waits_of_a_request_end_at_one_moment() {
     let asking = task::spawn("a request", asking);
     tokio::task::yield_now().await;
     tokio::time::advance(Duration::from_millis(1500)).await;
-    feed.send_replace(applied_up_to(6));
+    sender.send_replace(applied_up_to(6));
     asking.await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_key_waits_until_its_shard_is_known_to_be_level_unless_it_is_believed_anyway() {
-    let (feed, told) = watch::channel(Applied::default());
+    let (sender, receiver) = watch::channel(Applied::default());
     let key = ApiKey::generate(ApiKeyId::new(Uuid::nil()), &SIGNING.into()).unwrap();
     let keys = IssuedKeys {
         rows: One(key.hash),
-        freshness: Freshness::new(told),
+        freshness: Freshness::new(receiver),
         signing: Some(SecretString::from(SIGNING)),
     };
     let authenticator = Authenticator::new(None, Arc::new(keys), Clock::System, None);
@@ -133,15 +133,15 @@ async fn a_key_waits_until_its_shard_is_known_to_be_level_unless_it_is_believed_
     let telling = async {
         for (next_offset, level_seconds) in later {
             tokio::time::sleep(PATIENCE / 4).await;
-            feed.send_replace(applied(next_offset, level_seconds));
+            sender.send_replace(applied(next_offset, level_seconds));
         }
     };
     let (caller, ()) = tokio::join!(authenticator.authenticate(&parts), telling);
     caller.unwrap();
     assert_eq!(began.elapsed(), PATIENCE / 4 * 3);
 
-    // Of what was found a moment ago nobody doubts, so that none waits for what is not told now.
-    feed.send_replace(applied(5, None));
+    // A key that was found a moment ago is believed, so it does not wait for positions that do not come.
+    sender.send_replace(applied(5, None));
     tokio::time::advance(Duration::from_secs(3)).await;
     let asked_at = Instant::now();
     authenticator.authenticate(&parts).await.unwrap();

@@ -118,7 +118,7 @@ fn a_projection_is_as_fresh_as_the_last_look_that_it_has_passed() {
     let level = PositionRow { level_seconds: Some(2.0), ..row("orders", 1, 0, Some(LOG), 5) };
     let behind = PositionRow { level_seconds: None, ..row("stock", 1, 0, Some(LOG), 5) };
     let applied = Applied::replace(READ, &[level, behind], asked_at);
-    let at = |projection| applied.looks.level_at(projection, ShardId::new(0));
+    let at = |projection| applied.log.level_at(projection, ShardId::new(0));
     assert_eq!(at(ORDERS[0]), Some(asked_at - std::time::Duration::from_secs(2)));
     assert_eq!(at(BOTH[1]), None);
 }
@@ -126,15 +126,15 @@ fn a_projection_is_as_fresh_as_the_last_look_that_it_has_passed() {
 #[test]
 fn notices_only_move_forward() {
     let mut applied = replace(&[row("orders", 1, 0, Some(LOG), 5)]);
-    assert_eq!(applied.advance(&notice("orders", 1, 0, LOG, 8)), Noticed::Moved);
-    assert_eq!(applied.advance(&notice("orders", 1, 0, LOG, 6)), Noticed::Nothing);
+    assert_eq!(applied.advance(&notice("orders", 1, 0, LOG, 8)), NoticeEffect::Moved);
+    assert_eq!(applied.advance(&notice("orders", 1, 0, LOG, 6)), NoticeEffect::Unchanged);
     assert_eq!(applied.position(ORDERS), at(0, LOG, 8));
 }
 
 #[test]
 fn the_first_batch_of_a_shard_is_news() {
     let mut applied = replace(&[row("orders", 1, 0, None, 0)]);
-    assert_eq!(applied.advance(&notice("orders", 1, 0, LOG, 3)), Noticed::Moved);
+    assert_eq!(applied.advance(&notice("orders", 1, 0, LOG, 3)), NoticeEffect::Moved);
     check(&applied, &at(0, LOG, 3), Ok(Coverage::Reached));
 }
 
@@ -147,9 +147,9 @@ fn only_the_database_tells_which_version_and_log_are_live() {
         notice("orders", 1, 0, LOG + 1, 90),
         notice("carts", 1, 0, LOG, 90),
     ] {
-        assert_eq!(applied.advance(&strange), Noticed::Unfamiliar, "{strange:?}");
+        assert_eq!(applied.advance(&strange), NoticeEffect::Unknown, "{strange:?}");
     }
-    assert_eq!(applied.advance(&notice("demand", 1, 0, LOG, 9)), Noticed::Nothing);
+    assert_eq!(applied.advance(&notice("demand", 1, 0, LOG, 9)), NoticeEffect::Unchanged);
     assert_eq!(applied, before);
     let switched = replace(&[row("orders", 2, 0, Some(LOG), 4)]);
     assert_eq!(switched.position(ORDERS), at(0, LOG, 4));
@@ -214,11 +214,11 @@ proptest! {
 
 #[test]
 fn projectors_tell_positions_and_switches() {
-    let told = |text: &str| serde_json::from_str::<Told>(text).ok();
-    let switched = told(r#"{"switched": "orders"}"#);
-    assert_eq!(switched, Some(Told::Switched { switched: "orders".to_owned() }));
+    let parse = |text: &str| serde_json::from_str::<Notification>(text).ok();
+    let switched = parse(r#"{"switched": "orders"}"#);
+    assert_eq!(switched, Some(Notification::Switched { switched: "orders".to_owned() }));
     let applied = r#"{"projection": "orders", "version": 2, "shard": 1,
         "log_id": "0000000000000007", "next_offset": 9}"#;
-    assert_eq!(told(applied), Some(Told::Applied(notice("orders", 2, 1, LOG, 9))));
-    assert_eq!(told(r#"{"next_offset": 9}"#), None);
+    assert_eq!(parse(applied), Some(Notification::Applied(notice("orders", 2, 1, LOG, 9))));
+    assert_eq!(parse(r#"{"next_offset": 9}"#), None);
 }

@@ -29,14 +29,14 @@ pub(in crate::http) struct Limiter {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Judgement {
     /// It is being looked up, and has been paid for.
-    Asked,
+    Pending,
     Holds,
     Wrong,
 }
 
-/// What a request asks, and for whom.
+/// What a request costs, and who pays.
 #[derive(Debug)]
-pub(super) struct Asks {
+pub(super) struct Charge {
     pub(super) address: Option<Network>,
     pub(super) weight: u32,
     /// Hash of what it brings as a key.
@@ -78,22 +78,22 @@ impl Limiter {
         address: Option<Network>,
     ) -> Result<Option<Network>, Empty> {
         let judgement = self.judged.get(&key);
-        let paid = matches!(judgement, Some(Judgement::Holds | Judgement::Asked));
+        let paid = matches!(judgement, Some(Judgement::Holds | Judgement::Pending));
         let Some(address) = address.filter(|_| !paid) else { return Ok(None) };
         self.guesses.take_one(address)?;
         if judgement.is_none() {
-            self.judged.insert(key, Judgement::Asked);
+            self.judged.insert(key, Judgement::Pending);
         }
         Ok(Some(address))
     }
 
-    /// Nobody could say whether the key holds: no guess was answered, and nobody in particular asks.
-    pub(super) fn unjudged(&self, asks: &Asks) -> Result<Option<Standing>, Empty> {
-        if let Some(guess) = &asks.guess {
+    /// Nobody could say whether the key holds: no guess was answered, and the address pays.
+    pub(super) fn unjudged(&self, charge: &Charge) -> Result<Option<Standing>, Empty> {
+        if let Some(guess) = &charge.guess {
             self.guesses.give_back(guess);
         }
-        let Some(address) = asks.address else { return Ok(None) };
-        self.addresses.take(address, asks.weight)
+        let Some(address) = charge.address else { return Ok(None) };
+        self.addresses.take(address, charge.weight)
     }
 
     pub(super) fn holder(&self, caller: &Caller, weight: u32) -> Result<Option<Standing>, Empty> {

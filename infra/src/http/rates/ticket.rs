@@ -14,7 +14,7 @@ use axum::{
 
 use super::{
     bucket::{Empty, Standing},
-    limiter::{Asks, Judgement, Limiter},
+    limiter::{Charge, Judgement, Limiter},
 };
 use crate::{
     auth::Caller,
@@ -33,7 +33,7 @@ pub struct Ticket(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     limiter: Arc<Limiter>,
-    asks: Asks,
+    charge: Charge,
     state: Mutex<State>,
 }
 
@@ -65,15 +65,15 @@ impl Limiter {
             },
             None => (None, self.guest(address, request.headers(), weight)),
         };
-        let ticket = Ticket::new(Arc::clone(self), Asks { address, weight, key, guess });
+        let ticket = Ticket::new(Arc::clone(self), Charge { address, weight, key, guess });
         let refused = ticket.note(entered);
         (ticket, refused)
     }
 }
 
 impl Ticket {
-    fn new(limiter: Arc<Limiter>, asks: Asks) -> Self {
-        Self(Arc::new(Inner { limiter, asks, state: Mutex::default() }))
+    fn new(limiter: Arc<Limiter>, charge: Charge) -> Self {
+        Self(Arc::new(Inner { limiter, charge, state: Mutex::default() }))
     }
 
     /// Takes note of what has come of the key: a caller who has used up what it may ask is refused.
@@ -82,8 +82,8 @@ impl Ticket {
     /// # Errors
     /// 429, or the problem that there is.
     pub fn judge(&self, found: Result<Caller, Problem>) -> Result<Caller, Problem> {
-        let Inner { limiter, asks, .. } = &*self.0;
-        let Asks { weight, key: Some(key), .. } = asks else { return found };
+        let Inner { limiter, charge, .. } = &*self.0;
+        let Charge { weight, key: Some(key), .. } = charge else { return found };
         if std::mem::replace(&mut self.state().looked, true) {
             return found;
         }
@@ -103,7 +103,7 @@ impl Ticket {
                 limiter.judged.insert(*key, Judgement::Wrong);
                 found
             }
-            Err(_) => match self.note(limiter.unjudged(asks)) {
+            Err(_) => match self.note(limiter.unjudged(charge)) {
                 Some(refused) => Err(refused),
                 None => found,
             },
@@ -137,8 +137,8 @@ impl Ticket {
             }
         }
         // Where nobody looks at keys, or can tell, none has been paid for.
-        if let (Some(key), false) = (&self.0.asks.key, state.judged) {
-            self.0.limiter.judged.remove_if(key, |it| *it == Judgement::Asked);
+        if let (Some(key), false) = (&self.0.charge.key, state.judged) {
+            self.0.limiter.judged.remove_if(key, |it| *it == Judgement::Pending);
         }
     }
 

@@ -153,10 +153,10 @@ impl Connections {
             Err(()) => return refuse(&stream),
         };
         let (front, bounds) = (self.front.clone(), Arc::clone(&self.bounds));
-        let asked = Asked { front, peer, bounds, is_brief: slot.is_brief };
+        let context = ConnectionContext { front, peer, bounds, is_brief: slot.is_brief };
         let closing = self.closing.clone();
         self.open.spawn(async move {
-            serve(stream, asked, closing).await;
+            serve(stream, context, closing).await;
             drop((slot, share));
         });
     }
@@ -188,23 +188,23 @@ fn refuse(stream: &TcpStream) {
 
 /// What all requests of a connection have in common.
 #[derive(Clone)]
-struct Asked {
+struct ConnectionContext {
     front: Front,
     peer: SocketAddr,
     bounds: Arc<Bounds>,
     is_brief: bool,
 }
 
-async fn serve(stream: TcpStream, asked: Asked, closing: Shutdown) {
-    let is_brief = asked.is_brief;
-    let wait_max = asked.bounds.client_wait_max;
+async fn serve(stream: TcpStream, context: ConnectionContext, closing: Shutdown) {
+    let is_brief = context.is_brief;
+    let wait_max = context.bounds.client_wait_max;
     let wait_max = if is_brief { wait_max.min(BRIEF_WAIT_MAX) } else { wait_max };
     // Answers are written whole, so waiting for more to send only delays them. A failure means
     // that the client is gone, which the connection will find out by itself.
     stream.set_nodelay(true).ok();
     SockRef::from(&stream).set_tcp_user_timeout(Some(UNTAKEN_WAIT_MAX.max(wait_max))).ok();
     let (stream, bodies) = SteadyStream::new(stream, wait_max);
-    let service = service_fn(move |request| call(asked.clone(), bodies.clone(), request));
+    let service = service_fn(move |request| call(context.clone(), bodies.clone(), request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .keep_alive(!is_brief)
@@ -238,11 +238,11 @@ fn why_cut(error: &hyper::Error) -> Option<&'static str> {
 }
 
 async fn call(
-    asked: Asked,
+    context: ConnectionContext,
     bodies: Bodies,
     request: Request<Incoming>,
 ) -> Result<Response, Infallible> {
-    let Asked { mut front, peer, bounds, is_brief } = asked;
+    let ConnectionContext { mut front, peer, bounds, is_brief } = context;
     if is_brief && !health::PATHS.contains(&request.uri().path()) {
         return Ok(refusal(request.headers(), Problem::overloaded()));
     }

@@ -53,7 +53,7 @@ impl Asker {
         let mut current = self.lock();
         let is_lost = |since: Instant| now.saturating_duration_since(since) >= AWAY_MAX;
         if current.away.is_some_and(is_lost) {
-            // Whoever still asks the old one ends it.
+            // The old client ends with the last request that still uses it.
             *current = Current { client: client(&self.base)?, away: Some(now) };
         }
         Ok(Arc::clone(&current.client))

@@ -15,12 +15,12 @@ use crate::config;
 
 /// How long a question to the brokers may take.
 pub(super) const REQUEST_WAIT_MAX: Duration = Duration::from_secs(5);
-/// Whoever has not heard of the brokers for this long has a client that may never find them again:
+/// A client that has had no answer from the brokers for this long may never find them again:
 /// librdkafka forgets all brokers, the first ones too, when one that has just started knows of none
 /// (its issue 5301).
 pub(super) const AWAY_MAX: Duration = Duration::from_secs(3);
 
-/// Connection and security; whoever creates a client adds what it is for.
+/// Connection and security; the creator of a client adds what it is for.
 #[expect(clippy::disallowed_methods, reason = "the one place where clients are configured")]
 pub(crate) fn base(config: &config::Kafka) -> ClientConfig {
     let mut base = ClientConfig::new();

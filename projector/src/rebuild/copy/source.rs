@@ -100,9 +100,9 @@ impl Reading {
             for (index, commit) in (1..).zip(&commits) {
                 let is_last = index == commits.len();
                 let commit = Commit::decode_some(log_id, commit, wants);
-                events += commit.facts.len();
-                bytes += commit.facts.iter().map(|fact| fact.value.len()).sum::<usize>();
-                if is_last || !commit.facts.is_empty() {
+                events += commit.events.len();
+                bytes += commit.events.iter().map(|event| event.value.len()).sum::<usize>();
+                if is_last || !commit.events.is_empty() {
                     taken.push(commit);
                 }
             }

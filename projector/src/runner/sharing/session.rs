@@ -6,12 +6,12 @@ use domain::shard::ShardId;
 use sqlx::{Connection, PgConnection, PgPool};
 use tokio::time::timeout;
 
-use super::shares::{Feeds, Member};
+use super::shares::{Member, ReleaseFolds};
 use crate::checkpoint::shard_column;
 
 /// First halves of the keys of advisory locks; the second is the member's id, or the shard.
 ///
-/// What a member feeds it says by locks with one key, whose halves are a fold and the member's id.
+/// A member publishes its folds as locks with one key, whose halves are a fold and the member's id.
 const MEMBERS: i32 = 0x7472_6d62;
 const SHARDS: i32 = 0x7472_7368;
 
@@ -20,7 +20,7 @@ const SILENCE_MAX: &str = "1500ms";
 /// How long the server may take to answer; a session that is late is as good as ended.
 const ANSWER_WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// Dropping it lets go of everything.
+/// Dropping it ends the session, and with it its locks.
 pub(super) struct Session {
     connection: PgConnection,
     /// Which of the server's sessions it is.
@@ -33,19 +33,19 @@ impl Session {
     ///
     /// # Errors
     /// If PostgreSQL does not answer in time.
-    pub(super) async fn begin(pool: &PgPool, feeds: &Feeds) -> Result<Self, sqlx::Error> {
+    pub(super) async fn begin(pool: &PgPool, folds: &ReleaseFolds) -> Result<Self, sqlx::Error> {
         let options = pool.connect_options().as_ref().clone();
         let options = options
             .application_name("tradewind-projector-shards")
             .options([("idle_session_timeout", SILENCE_MAX)]);
         in_time(async {
             let mut connection = PgConnection::connect_with(&options).await?;
-            // What it feeds first: who is seen to live is seen with all of it.
+            // The folds first, so that a member which others can see is seen with all of them.
             sqlx::query(
                 "SELECT pg_try_advisory_lock((fold << 32) | pg_backend_pid())
                  FROM unnest($1::bigint[]) AS fold",
             )
-            .bind(feeds.folds().map(i64::from).collect::<Vec<_>>())
+            .bind(folds.numbers().map(i64::from).collect::<Vec<_>>())
             .execute(&mut connection)
             .await?;
             let id = sqlx::query_scalar(
@@ -55,7 +55,7 @@ impl Session {
             .bind(MEMBERS)
             .fetch_one(&mut connection)
             .await?;
-            Ok(Self { connection, id, release: feeds.release() })
+            Ok(Self { connection, id, release: folds.release() })
         })
         .await
     }
@@ -95,7 +95,7 @@ impl Session {
     pub(super) async fn lock(&mut self, shard: ShardId) -> Result<bool, sqlx::Error> {
         let locked = sqlx::query_scalar("SELECT pg_try_advisory_lock($1, $2)")
             .bind(SHARDS)
-            .bind(self.place(shard))
+            .bind(self.lock_key(shard))
             .fetch_one(&mut self.connection);
         in_time(locked).await
     }
@@ -105,13 +105,13 @@ impl Session {
     pub(super) async fn unlock(&mut self, shard: ShardId) -> Result<(), sqlx::Error> {
         let unlocked = sqlx::query("SELECT pg_advisory_unlock($1, $2)")
             .bind(SHARDS)
-            .bind(self.place(shard))
+            .bind(self.lock_key(shard))
             .execute(&mut self.connection);
         in_time(unlocked).await.map(drop)
     }
 
     /// A release takes shards from nobody but itself.
-    fn place(&self, shard: ShardId) -> i32 {
+    fn lock_key(&self, shard: ShardId) -> i32 {
         shard_column(shard) | (i32::from(self.release & 0x7fff) << 16)
     }
 }

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 /// What a release can feed: its folds, each with the number that locks have for it.
 #[derive(Clone, Debug)]
-pub(super) struct Feeds(Vec<(&'static str, u32)>);
+pub(super) struct ReleaseFolds(Vec<(&'static str, u32)>);
 
 /// A projector that lives.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
@@ -19,7 +19,7 @@ pub(super) struct Member {
     pub(super) feeds: Vec<i64>,
 }
 
-impl Feeds {
+impl ReleaseFolds {
     /// By name and number of the fold.
     pub(super) fn of(folds: impl Iterator<Item = (&'static str, i32)>) -> Self {
         let number = |name: &str, fold: i32| {
@@ -32,20 +32,20 @@ impl Feeds {
         Self(folds.map(|(name, fold)| (name, number(name, fold))).collect())
     }
 
-    pub(super) fn folds(&self) -> impl Iterator<Item = u32> {
+    pub(super) fn numbers(&self) -> impl Iterator<Item = u32> {
         self.0.iter().map(|(_, number)| *number)
     }
 
     /// Tells a release from the others that may run beside it.
     pub(super) fn release(&self) -> u16 {
-        self.folds().fold(0, |all, number| {
+        self.numbers().fold(0, |all, number| {
             let [_, _, high, low] = number.to_be_bytes();
             all ^ u16::from_be_bytes([high, low])
         })
     }
 
     fn is_of(&self, member: &Member) -> bool {
-        let own: HashSet<i64> = self.folds().map(i64::from).collect();
+        let own: HashSet<i64> = self.numbers().map(i64::from).collect();
         member.feeds.iter().copied().collect::<HashSet<_>>() == own
     }
 
@@ -90,17 +90,17 @@ mod tests {
         }
     }
 
-    fn feeds(orders: i32) -> Feeds {
-        Feeds::of([("orders", orders), ("stock", 1)].into_iter())
+    fn folds(orders: i32) -> ReleaseFolds {
+        ReleaseFolds::of([("orders", orders), ("stock", 1)].into_iter())
     }
 
     fn member(id: i64, orders: i32) -> Member {
-        Member { id, feeds: feeds(orders).folds().map(i64::from).collect() }
+        Member { id, feeds: folds(orders).numbers().map(i64::from).collect() }
     }
 
     #[test]
     fn a_release_shares_with_itself_and_what_two_can_feed_the_first_member_feeds() {
-        let (old, new) = (feeds(1), feeds(2));
+        let (old, new) = (folds(1), folds(2));
         assert_ne!(old.release(), new.release());
         let members = [member(3, 1), member(5, 2), member(8, 1), member(9, 2)];
         assert_eq!((old.peers(&members), new.peers(&members)), (vec![3, 8], vec![5, 9]));

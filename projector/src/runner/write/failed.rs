@@ -5,7 +5,7 @@ use super::is_about_data;
 /// What keeps a batch from being applied.
 #[derive(Debug)]
 pub(crate) enum Failed {
-    /// Before it was known to be written; whoever serves the shard next finds out.
+    /// It ended before it knew whether the batch is written; the stored checkpoint tells the next one.
     Stopped,
     /// The stored checkpoint, or its count of changes to the dead letters, is another.
     Lost,

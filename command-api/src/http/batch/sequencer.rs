@@ -67,7 +67,7 @@ fn spelling(name: &str) -> String {
 }
 
 /// What the lines so far leave behind for those that follow.
-pub(super) struct Order {
+pub(super) struct Sequencer {
     /// The lines that may still be under way.
     recent: VecDeque<(Touches, Shared<oneshot::Receiver<()>>)>,
     under_way_max: usize,
@@ -88,7 +88,7 @@ struct Lost {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct EarlierLost;
 
-impl Order {
+impl Sequencer {
     /// `under_way_max`: when that many lines have begun since a line, it has ended.
     pub(super) fn new(under_way_max: usize) -> Self {
         let recent = VecDeque::with_capacity(under_way_max);
@@ -108,7 +108,7 @@ impl Order {
         let waits = waits.map(|(_, ended)| ended.clone()).collect();
         let (end, ended) = oneshot::channel();
         self.recent.push_back((touches, ended.shared()));
-        Turn { follows_lost, waits, place: Place(end) }
+        Turn { follows_lost, waits, guard: TurnGuard(end) }
     }
 }
 
@@ -129,28 +129,28 @@ impl Lost {
     }
 }
 
-/// A line's place in the order, which may not have come yet.
+/// The turn of a line, which may not have come yet.
 pub(super) struct Turn {
     follows_lost: bool,
     waits: Vec<Shared<oneshot::Receiver<()>>>,
-    place: Place,
+    guard: TurnGuard,
 }
 
 /// A line whose turn has come. Dropping it loses the line for those that follow it.
-pub(super) struct Place(oneshot::Sender<()>);
+pub(super) struct TurnGuard(oneshot::Sender<()>);
 
 impl Turn {
     /// Waits for the lines before.
-    pub(super) async fn come(self) -> Result<Place, EarlierLost> {
-        let Self { mut follows_lost, waits, place } = self;
+    pub(super) async fn come(self) -> Result<TurnGuard, EarlierLost> {
+        let Self { mut follows_lost, waits, guard } = self;
         for earlier in waits {
             follows_lost |= earlier.await.is_err();
         }
-        if follows_lost { Err(EarlierLost) } else { Ok(place) }
+        if follows_lost { Err(EarlierLost) } else { Ok(guard) }
     }
 }
 
-impl Place {
+impl TurnGuard {
     /// The line has an answer that stands, be it yes or no.
     pub(super) fn end(self) {
         // Nobody may be waiting for it.
@@ -196,10 +196,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_turn_comes_when_what_it_waits_for_has_ended() {
-        let mut order = Order::new(8);
-        let first = order.turn(Touches::of("/v1/carts/a", Named::default()));
-        let other = order.turn(Touches::of("/v1/carts/b", Named::default()));
-        let second = order.turn(Touches::of("/v1/carts/a/lines", Named::default()));
+        let mut sequencer = Sequencer::new(8);
+        let first = sequencer.turn(Touches::of("/v1/carts/a", Named::default()));
+        let other = sequencer.turn(Touches::of("/v1/carts/b", Named::default()));
+        let second = sequencer.turn(Touches::of("/v1/carts/a/lines", Named::default()));
         other.come().await.unwrap().end();
         let mut second = std::pin::pin!(second.come());
         assert!(futures_util::poll!(&mut second).is_pending());
@@ -209,29 +209,29 @@ mod tests {
 
     #[tokio::test]
     async fn a_line_that_has_ended_is_not_lost_to_a_task_without_budget() {
-        let mut order = Order::new(1);
-        order.turn(Touches::of("/v1/carts/a", Named::default())).come().await.unwrap().end();
+        let mut sequencer = Sequencer::new(1);
+        sequencer.turn(Touches::of("/v1/carts/a", Named::default())).come().await.unwrap().end();
         while coop::has_budget_remaining() {
             coop::consume_budget().now_or_never();
         }
-        let next = order.turn(Touches::of("/v1/carts/a/lines", Named::default()));
+        let next = sequencer.turn(Touches::of("/v1/carts/a/lines", Named::default()));
         assert!(next.come().await.is_ok());
     }
 
     #[tokio::test]
     async fn what_follows_a_lost_line_is_lost_too_however_late_it_comes() {
-        let mut order = Order::new(2);
-        let lost = order.turn(Touches::of("/v1/carts/a", Named::default()));
-        let soon = order.turn(Touches::of("/v1/carts/a/lines", Named::default()));
+        let mut sequencer = Sequencer::new(2);
+        let lost = sequencer.turn(Touches::of("/v1/carts/a", Named::default()));
+        let soon = sequencer.turn(Touches::of("/v1/carts/a/lines", Named::default()));
         drop(lost.come().await);
         assert_eq!(soon.come().await.err(), Some(EarlierLost));
         for _ in 0..5 {
-            let other = order.turn(Touches::of("/v1/carts/b/lines", Named::default()));
+            let other = sequencer.turn(Touches::of("/v1/carts/b/lines", Named::default()));
             other.come().await.unwrap().end();
         }
-        let late = order.turn(Touches::of("/v1/carts/a/checkout", Named::default()));
+        let late = sequencer.turn(Touches::of("/v1/carts/a/checkout", Named::default()));
         assert_eq!(late.come().await.err(), Some(EarlierLost));
-        let another_kind = order.turn(Touches::of("/v1/stock/x/receive", Named::default()));
+        let another_kind = sequencer.turn(Touches::of("/v1/stock/x/receive", Named::default()));
         assert_eq!(another_kind.come().await.err(), Some(EarlierLost));
     }
 }

@@ -48,9 +48,10 @@ impl Served {
         }
     }
 
-    async fn feed(&self, commits_max: usize) -> Feed {
-        let feed = Feed::open(&self.engine, &self.log, ONLY, None).await.expect("a feed");
-        Feed { commits_max, ..feed }
+    async fn stream(&self, commits_max: usize) -> CommitStream {
+        let stream =
+            CommitStream::open(&self.engine, &self.log, ONLY, None).await.expect("a stream");
+        CommitStream { commits_max, ..stream }
     }
 
     /// All that a reader of the log comes to.
@@ -65,10 +66,10 @@ impl Served {
     }
 }
 
-async fn read(feed: &mut Feed, until: Offset) -> Vec<Commit> {
+async fn read(stream: &mut CommitStream, until: Offset) -> Vec<Commit> {
     let mut commits = Vec::new();
-    while feed.checkpoint().next_offset < until {
-        commits.extend(feed.next(7).await.expect("commits"));
+    while stream.checkpoint().next_offset < until {
+        commits.extend(stream.next(7).await.expect("commits"));
     }
     commits
 }
@@ -77,25 +78,25 @@ async fn read(feed: &mut Feed, until: Offset) -> Vec<Commit> {
 async fn each_commit_comes_once_from_the_log_and_then_from_the_machine() {
     let served = Served::start().await;
     served.receive(1..50).await;
-    let mut feed = served.feed(1_000).await;
+    let mut stream = served.stream(1_000).await;
     let until = |served: &Served| served.engine.next_offset(ONLY);
-    let mut commits = feed.next(7).await.expect("commits");
+    let mut commits = stream.next(7).await.expect("commits");
     served.receive(50..100).await;
-    commits.extend(read(&mut feed, until(&served)).await);
+    commits.extend(read(&mut stream, until(&served)).await);
     served.receive(100..150).await;
-    commits.extend(read(&mut feed, until(&served)).await);
-    assert!(matches!(feed.source, Source::Machine(_)));
+    commits.extend(read(&mut stream, until(&served)).await);
+    assert!(matches!(stream.source, Source::Machine(_)));
     assert_eq!(commits, served.in_log().await);
 }
 
 #[tokio::test]
 async fn who_falls_behind_misses_nothing() {
     let served = Served::start().await;
-    let mut feed = served.feed(3).await;
+    let mut stream = served.stream(3).await;
     let mut commits = Vec::new();
     for round in 0..10 {
         served.receive(round * 10 + 1..round * 10 + 11).await;
-        commits.extend(read(&mut feed, served.engine.next_offset(ONLY)).await);
+        commits.extend(read(&mut stream, served.engine.next_offset(ONLY)).await);
     }
     assert_eq!(commits, served.in_log().await);
 }

@@ -1,4 +1,4 @@
-//! Keeps what is applied up to date: notifications as they come, and the database's own word once a
+//! Keeps what is applied up to date. It takes notifications as they come, and reads the database once a
 //! second and after each gap, for notifications may be lost and versions may be switched.
 
 use std::{collections::BTreeSet, pin::pin, time::Duration};
@@ -10,56 +10,56 @@ use tokio::{
 };
 
 use super::{
-    applied::{Applied, Noticed, Stranger, Told},
+    applied::{Applied, NoticeEffect, Notification, OtherVersion},
     events::{PositionsKnown, PositionsLost},
     positions::{PositionRow, Projection, missing, positions},
 };
 use crate::{
     http::health::Condition,
-    postgres::{Heard, Listener, Pool},
+    postgres::{Listener, ListenerEvent, Pool},
     telemetry::emit,
 };
 
 const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
-/// Strange news make the database be asked at most this often.
+/// A notice of an unknown version or log triggers a read of the database, at most this often.
 const REFRESH_WAIT_MIN: Duration = Duration::from_millis(100);
 
-/// How long the database may take to answer; what takes longer is asked again.
+/// How long the database may take to answer; a read that takes longer is given up and tried again.
 const READ_WAIT_MAX: Duration = Duration::from_secs(8);
 
 /// What a service reads of the read models.
 #[derive(Clone, Debug)]
 pub struct Reads {
-    /// Whose positions are told.
+    /// The projections whose positions are kept.
     pub projections: &'static [Projection],
     /// What has to be there before anything can be read.
     pub views: Vec<&'static str>,
 }
 
 /// The one writer of what is applied.
-pub struct Feed {
+pub struct PositionWatcher {
     pool: Pool,
     reads: Reads,
     applied: watch::Sender<Applied>,
     condition: Condition,
     refreshed_at: Instant,
     known: Option<bool>,
-    /// Versions beside the live one, which are fed and tell it. Forgotten once a second, so that no
-    /// switch is missed for longer.
-    strangers: BTreeSet<Stranger>,
+    /// Versions beside the live one, which send notices as well: each triggers one read only. They are
+    /// forgotten once a second, so that no switch is missed for longer.
+    others: BTreeSet<OtherVersion>,
 }
 
-impl Feed {
-    /// The condition holds while the views are there and the database tells of them.
+impl PositionWatcher {
+    /// The condition holds while the views are there and the database answers.
     #[must_use]
     pub fn new(pool: Pool, reads: Reads, condition: Condition) -> (Self, watch::Receiver<Applied>) {
-        let (applied, told) = watch::channel(Applied::default());
+        let (applied, receiver) = watch::channel(Applied::default());
         let refreshed_at = Instant::now();
-        let strangers = BTreeSet::new();
-        (Self { pool, reads, applied, condition, refreshed_at, known: None, strangers }, told)
+        let others = BTreeSet::new();
+        (Self { pool, reads, applied, condition, refreshed_at, known: None, others }, receiver)
     }
 
-    /// Runs until nobody asks any more.
+    /// Runs until all receivers are gone.
     pub fn run(mut self, mut listener: Listener) -> BoxFuture<'static, ()> {
         async move {
             let mut ticks = interval(REFRESH_INTERVAL);
@@ -67,7 +67,7 @@ impl Feed {
             let applied = self.applied.clone();
             let mut unwatched = pin!(applied.closed());
             loop {
-                // It lives on while ticks pass: a connection may take longer than that to come about.
+                // Ticks must not drop it: to connect may take longer than one.
                 let mut hearing = pin!(listener.next());
                 let heard = loop {
                     tokio::select! {
@@ -77,8 +77,8 @@ impl Feed {
                     }
                 };
                 match heard {
-                    Heard::Gap => self.start_over().await,
-                    Heard::Payload(payload) => self.hear(&payload).await,
+                    ListenerEvent::Gap => self.start_over().await,
+                    ListenerEvent::Payload(payload) => self.hear(&payload).await,
                 }
             }
         }
@@ -87,28 +87,28 @@ impl Feed {
 
     async fn hear(&mut self, payload: &str) {
         let notice = match serde_json::from_str(payload) {
-            Ok(Told::Applied(notice)) => notice,
-            Ok(Told::Switched { switched }) => {
+            Ok(Notification::Applied(notice)) => notice,
+            Ok(Notification::Switched { switched }) => {
                 tracing::info!(projection = switched, "another version of {switched} is read");
                 return self.start_over().await;
             }
             Err(error) => return tracing::warn!("a notification that no projector sends: {error}"),
         };
-        let mut noticed = Noticed::Nothing;
+        let mut effect = NoticeEffect::Unchanged;
         self.applied.send_if_modified(|applied| {
-            noticed = applied.advance(&notice);
-            noticed == Noticed::Moved
+            effect = applied.advance(&notice);
+            effect == NoticeEffect::Moved
         });
-        let is_news = noticed == Noticed::Unfamiliar
+        let is_news = effect == NoticeEffect::Unknown
             && self.refreshed_at.elapsed() >= REFRESH_WAIT_MIN
-            && self.strangers.insert(notice.speaker());
+            && self.others.insert(notice.version());
         if is_news {
             self.refresh().await;
         }
     }
 
     async fn start_over(&mut self) {
-        self.strangers.clear();
+        self.others.clear();
         self.refresh().await;
     }
 

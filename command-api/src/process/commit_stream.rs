@@ -1,8 +1,8 @@
-//! The commits of a shard, for who follows it at the node that serves it.
+//! The commits of a shard, for a follower at the node that serves it.
 //!
-//! They come from the log until that has come up with the node's own machine, and from there on from the
-//! machine itself, which has them already: nothing is read twice. Where the machine has gone on
-//! without this follower, the log has what it missed.
+//! A follower reads the log until it has caught up with the node's own machine, and from there on takes
+//! the commits from the machine, which has them already: nothing is read twice. If it falls behind, the
+//! machine goes on without it, and it reads the log again.
 
 use std::sync::Arc;
 
@@ -21,10 +21,10 @@ use crate::{
 /// Commits that wait for a follower which reads them from the machine.
 const COMMITS_MAX: usize = 8_192;
 
-/// Who is further behind than this reads on in the log, or would fall behind again at once.
+/// A follower that is further behind stays with the log, for it would fall behind again at once.
 const RECORDS_BEHIND_MAX: Offset = 4_096;
 
-pub(super) struct Feed {
+pub(super) struct CommitStream {
     engine: Engine,
     log: Arc<dyn EventLog>,
     shard: ShardId,
@@ -42,7 +42,7 @@ enum Source {
     Machine(mpsc::Receiver<Emitted>),
 }
 
-impl Feed {
+impl CommitStream {
     /// # Errors
     /// As [`Follower::open`].
     pub(super) async fn open(
@@ -84,9 +84,9 @@ impl Feed {
                     return Ok(commits);
                 }
                 Source::Machine(emitted) => {
-                    let mut told = Vec::new();
-                    if emitted.recv_many(&mut told, max).await > 0 {
-                        return Ok(self.take(told));
+                    let mut news = Vec::new();
+                    if emitted.recv_many(&mut news, max).await > 0 {
+                        return Ok(self.take(news));
                     }
                     emit(FellBehind { shard: self.shard });
                     let (log, checkpoint) = (&*self.log, Some(self.checkpoint));
@@ -102,10 +102,10 @@ impl Feed {
         self.checkpoint
     }
 
-    fn take(&mut self, told: Vec<Emitted>) -> Vec<Commit> {
-        // The log may have got further than where the machine began to tell.
+    fn take(&mut self, news: Vec<Emitted>) -> Vec<Commit> {
+        // The log may have got further than the first commit from the machine.
         let reached = self.checkpoint.next_offset;
-        let news = told.into_iter().filter(|it| it.checkpoint.next_offset > reached);
+        let news = news.into_iter().filter(|it| it.checkpoint.next_offset > reached);
         news.map(|Emitted { commit, checkpoint, .. }| {
             self.checkpoint = checkpoint;
             commit

@@ -1,4 +1,4 @@
-//! Takes versions from state to state: whatever is known to be over begins what comes next.
+//! Takes versions from state to state: when one step is known to be done, it begins the next.
 //!
 //! Every projector does this for the versions of its own code. Each step is a compare-and-set, or
 //! holds a lock that ends with its transaction, so it does no harm that several try. A version whose step
@@ -27,9 +27,9 @@ use super::{
 };
 use crate::{
     metrics::Stepped,
-    runner::{Everything, fold_of},
+    runner::{Projector, fold_of},
     verify::{Verification, VerificationState},
-    versions::{State, Version},
+    versions::{Version, VersionState},
 };
 
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -38,15 +38,15 @@ const NEXT_STEP: Duration = Duration::from_millis(50);
 /// What did not work is left alone for so long: a switch that is tried too early holds up the live
 /// version.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(5);
-/// A version has caught up when it is a thousand records behind at most, in each shard, as somebody
-/// has found who has looked at the log since it began to follow it.
+/// A version has caught up when it is a thousand records behind at most, in each shard, by a
+/// look at the log's end that was taken after it began to follow.
 const CAUGHT_UP: &str = "(SELECT count(*) FROM projection.checkpoints AS at
     WHERE (at.projection, at.version) = ($1, $2) AND at.seen_at > versions.changed_at
         AND at.log_end - at.next_offset <= 1000) >= $3";
 
 /// Runs until the shutdown.
-pub(crate) async fn run(everything: Arc<Everything>, shutdown: Shutdown) {
-    let mut versions = everything.versions.subscribe();
+pub(crate) async fn run(projector: Arc<Projector>, shutdown: Shutdown) {
+    let mut versions = projector.versions.subscribe();
     let mut looks = interval(INTERVAL);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut paused = Paused::new();
@@ -60,7 +60,7 @@ pub(crate) async fn run(everything: Arc<Everything>, shutdown: Shutdown) {
             Some((key, ended)) = steps.next() => {
                 stepping.remove(&key);
                 indexing.take_if(|it| *it == key);
-                if everything.stepped(key, ended, &mut paused) {
+                if projector.stepped(key, ended, &mut paused) {
                     // By then the versions have been read again.
                     looks.reset_after(NEXT_STEP);
                 }
@@ -70,16 +70,16 @@ pub(crate) async fn run(everything: Arc<Everything>, shutdown: Shutdown) {
             changed = versions.changed() => if changed.is_err() { shutdown.requested().await },
         }
         paused.retain(|_, until| *until > Instant::now());
-        for version in everything.to_step() {
+        for version in projector.to_step() {
             let key = (version.projection.clone(), version.version);
             // Indexes one after another: each takes a connection, memory and the disk for long.
-            let waits = version.state == State::Indexing && indexing.is_some();
+            let waits = version.state == VersionState::Indexing && indexing.is_some();
             if !waits && !paused.contains_key(&key) && stepping.insert(key.clone()) {
-                let everything = &everything;
-                if version.state == State::Indexing {
+                let projector = &projector;
+                if version.state == VersionState::Indexing {
                     indexing = Some(key.clone());
                 }
-                steps.push(async move { (key, step(everything, &version).await) });
+                steps.push(async move { (key, step(projector, &version).await) });
             }
         }
     }
@@ -91,7 +91,7 @@ type Key = (String, i32);
 /// Until when versions are left alone.
 type Paused = BTreeMap<Key, Instant>;
 
-impl Everything {
+impl Projector {
     /// Versions of which something is to be done by this code.
     fn to_step(&self) -> Vec<Version> {
         let known = self.versions.known();
@@ -121,20 +121,20 @@ impl Everything {
 }
 
 /// True if something has changed.
-async fn step(everything: &Everything, version: &Version) -> Result<bool, Refused> {
-    let pool = &everything.shared.pool;
-    let shards = i64::from(everything.shared.log.shard_count());
+async fn step(projector: &Projector, version: &Version) -> Result<bool, Refused> {
+    let pool = &projector.shared.pool;
+    let shards = i64::from(projector.shared.log.shard_count());
     match version.state {
-        State::Copying => {
+        VersionState::Copying => {
             let copied = "(SELECT count(*) FROM projection.checkpoints AS at
                 WHERE (at.projection, at.version) = ($1, $2) AND NOT at.copying) >= $3";
             let detail = "all shards are copied; the tables are made durable and get their indexes";
-            Ok(advance(pool, version, State::Indexing, copied, shards, detail).await?)
+            Ok(advance(pool, version, VersionState::Indexing, copied, shards, detail).await?)
         }
-        State::Indexing => finish_all(everything, version).await,
-        State::CatchingUp => catch_up(everything, version, shards).await,
-        State::Standby if version.verify => verify(everything, version).await,
-        State::Standby if version.switch => {
+        VersionState::Indexing => finish_all(projector, version).await,
+        VersionState::CatchingUp => catch_up(projector, version, shards).await,
+        VersionState::Standby if version.verify => verify(projector, version).await,
+        VersionState::Standby if version.switch => {
             // What is known may be a moment old, and the switch done.
             let now = Version::all(pool).await?;
             if !now.contains(version) {
@@ -152,7 +152,7 @@ async fn step(everything: &Everything, version: &Version) -> Result<bool, Refuse
             switch(pool, &version.projection, Target::Forward(Some(version.version))).await?;
             Ok(true)
         }
-        State::Standby | State::Live | State::Dropped => Ok(false),
+        VersionState::Standby | VersionState::Live | VersionState::Dropped => Ok(false),
     }
 }
 
@@ -160,7 +160,7 @@ async fn step(everything: &Everything, version: &Version) -> Result<bool, Refuse
 async fn advance(
     database: impl PgExecutor<'_>,
     version: &Version,
-    to: State,
+    to: VersionState,
     condition: &'static str,
     shards: i64,
     detail: &str,
@@ -184,8 +184,8 @@ async fn advance(
     Ok(moved)
 }
 
-async fn finish_all(everything: &Everything, version: &Version) -> Result<bool, Refused> {
-    let pool = &everything.shared.pool;
+async fn finish_all(projector: &Projector, version: &Version) -> Result<bool, Refused> {
+    let pool = &projector.shared.pool;
     match finish::step(pool, version).await? {
         // The next one is for the next round: somebody may have paused or dropped it meanwhile.
         Finished::Partly => Ok(true),
@@ -200,17 +200,13 @@ async fn finish_all(everything: &Everything, version: &Version) -> Result<bool, 
         }
         Finished::Wholly => {
             let detail = "it follows the log until it has caught up";
-            Ok(advance(pool, version, State::CatchingUp, "$3 > 0", 1, detail).await?)
+            Ok(advance(pool, version, VersionState::CatchingUp, "$3 > 0", 1, detail).await?)
         }
     }
 }
 
-async fn catch_up(
-    everything: &Everything,
-    version: &Version,
-    shards: i64,
-) -> Result<bool, Refused> {
-    let pool = &everything.shared.pool;
+async fn catch_up(projector: &Projector, version: &Version, shards: i64) -> Result<bool, Refused> {
+    let pool = &projector.shared.pool;
     let halted: Option<(i32, String)> = sqlx::query_as(
         "SELECT shard, halted FROM projection.checkpoints
          WHERE projection = $1 AND version = $2 AND halted IS NOT NULL ORDER BY shard LIMIT 1",
@@ -223,21 +219,21 @@ async fn catch_up(
         give_up(pool, version, &format!("halted in shard {shard}: {reason}")).await?;
         return Ok(true);
     }
-    Ok(advance(pool, version, State::Standby, CAUGHT_UP, shards, "it has caught up").await?)
+    Ok(advance(pool, version, VersionState::Standby, CAUGHT_UP, shards, "it has caught up").await?)
 }
 
-async fn verify(everything: &Everything, version: &Version) -> Result<bool, Refused> {
-    let pool = &everything.shared.pool;
+async fn verify(projector: &Projector, version: &Version) -> Result<bool, Refused> {
+    let pool = &projector.shared.pool;
     let last = Verification::last(pool, version).await?;
     let Some(last) = last.filter(|last| last.created_at >= version.changed_at) else {
-        let ordered = Verification::order(pool, version, None).await?;
+        let requested = Verification::request(pool, version, None).await?;
         sqlx::query(
             "UPDATE projection.versions SET verification = $3
              WHERE projection = $1 AND version = $2",
         )
         .bind(&version.projection)
         .bind(version.version)
-        .bind(ordered.id)
+        .bind(requested.id)
         .execute(pool)
         .await?;
         return Ok(true);

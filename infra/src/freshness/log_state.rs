@@ -1,5 +1,5 @@
-//! What projectors have seen of the log itself: how many shards it has, where they end, and how fresh
-//! that makes each read model.
+//! The state of the log as projectors have seen it: how many shards it has, where they end, and how
+//! fresh that makes each read model.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -24,7 +24,7 @@ const LOOK_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// As of the last answer of the database.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Looks {
+pub(super) struct LogState {
     shard_count: Option<u32>,
     ends: BTreeMap<ShardId, End>,
     level: BTreeMap<(Projection, ShardId), Instant>,
@@ -55,28 +55,28 @@ impl From<Impossible> for Problem {
     }
 }
 
-impl Looks {
+impl LogState {
     /// `asked_at`: before the database was asked for the rows.
     pub(super) fn of(
         projections: &'static [Projection],
         rows: &[PositionRow],
         asked_at: Instant,
     ) -> Self {
-        let mut looks = Self::default();
+        let mut state = Self::default();
         for row in rows {
             let Ok(shard) = u32::try_from(row.shard).map(ShardId::new) else { continue };
             let count = row.shard_count.and_then(|count| u32::try_from(count).ok());
-            looks.shard_count = looks.shard_count.max(count);
+            state.shard_count = state.shard_count.max(count);
             if let Some(seen_at) = ago(asked_at, row.end_seconds) {
-                let end = looks.ends.entry(shard).or_insert(End { offset: 0, seen_at });
+                let end = state.ends.entry(shard).or_insert(End { offset: 0, seen_at });
                 end.offset = end.offset.max(row.log_end);
             }
             let projection = Projection::find(projections, &row.projection);
             if let (Some(projection), Some(at)) = (projection, ago(asked_at, row.level_seconds)) {
-                looks.level.insert((projection, shard), at);
+                state.level.insert((projection, shard), at);
             }
         }
-        looks
+        state
     }
 
     /// The shard of a stream, once it is known how many there are.

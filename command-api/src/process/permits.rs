@@ -1,5 +1,5 @@
-//! The places of a shard's events: who handles one has a place, but not while it waits for somebody
-//! outside, and not for ever: a shard that does not answer must not stop what others wait for.
+//! Permits to handle a shard's events. A handler holds one, but not while it waits for somebody outside,
+//! and not for ever: a shard that does not answer must not stop what others wait for.
 
 use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 
@@ -8,33 +8,33 @@ use tokio::{
     time::timeout,
 };
 
-/// How long a place is held: far longer than a shard that answers takes.
+/// How long a permit is held: far longer than a shard that answers takes.
 const HELD_MAX: Duration = Duration::from_millis(250);
 
-/// Cheap to clone; clones share the places.
+/// Cheap to clone; clones share the permits.
 #[derive(Clone)]
-pub(super) struct Places(Arc<Semaphore>);
+pub(super) struct Permits(Arc<Semaphore>);
 
 /// One of them, until it is dropped.
-pub(super) struct Place {
-    places: Places,
+pub(super) struct Permit {
+    permits: Permits,
     permit: Option<OwnedSemaphorePermit>,
 }
 
-impl Places {
+impl Permits {
     pub(super) fn new(count: usize) -> Self {
         Self(Arc::new(Semaphore::new(count)))
     }
 
     /// One that is free.
-    pub(super) fn try_take(&self) -> Option<Place> {
+    pub(super) fn try_take(&self) -> Option<Permit> {
         let permit = Arc::clone(&self.0).try_acquire_owned().ok()?;
-        Some(Place { permit: Some(permit), places: self.clone() })
+        Some(Permit { permit: Some(permit), permits: self.clone() })
     }
 
     /// Waits for one, first come, first served.
-    pub(super) async fn take(&self) -> Place {
-        Place { permit: self.permit().await, places: self.clone() }
+    pub(super) async fn take(&self) -> Permit {
+        Permit { permit: self.permit().await, permits: self.clone() }
     }
 
     /// The semaphore is never closed; a closed one would only lift the limit.
@@ -43,8 +43,8 @@ impl Places {
     }
 }
 
-impl Place {
-    /// Works with the place, and where that takes long, goes on without it.
+impl Permit {
+    /// Works with the permit, and where that takes long, goes on without it.
     pub(super) async fn hold<T>(&mut self, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
         match timeout(HELD_MAX, &mut work).await {
@@ -53,11 +53,11 @@ impl Place {
         }
     }
 
-    /// Waits without the place, and for it afterwards.
+    /// Waits without the permit, and for it afterwards.
     pub(super) async fn outside<T>(&mut self, wait: impl Future<Output = T>) -> T {
         self.permit = None;
         let result = wait.await;
-        self.permit = self.places.permit().await;
+        self.permit = self.permits.permit().await;
         result
     }
 }
@@ -69,22 +69,22 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn who_works_for_long_lets_another_in_and_ends_with_a_place() {
-        let places = Places::new(1);
-        let mut slow = places.take().await;
+    async fn long_work_lets_another_in_and_ends_with_a_permit() {
+        let permits = Permits::new(1);
+        let mut slow = permits.take().await;
         let (end, ended) = oneshot::channel::<()>();
         let mut working = pin!(slow.hold(ended));
         let other = tokio::select! {
             _ = &mut working => panic!("it works"),
-            other = places.take() => other,
+            other = permits.take() => other,
         };
         end.send(()).unwrap();
         tokio::select! {
             biased;
-            _ = &mut working => panic!("its place is taken"),
+            _ = &mut working => panic!("its permit is taken"),
             () = tokio::task::yield_now() => drop(other),
         }
         working.await.unwrap();
-        assert!(places.try_take().is_none(), "it has its place back");
+        assert!(permits.try_take().is_none(), "it has its permit back");
     }
 }

@@ -1,4 +1,4 @@
-//! What every read is asked along with its parameters: by whom and how fresh.
+//! What every read has besides its parameters: its caller, and how fresh the answer must be.
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 use domain::id::Sku;
@@ -22,14 +22,14 @@ use utoipa::{
 
 use super::state::AppState;
 
-pub(super) struct Asked {
+pub(super) struct ReadRequest {
     pub(super) caller: Caller,
     pub(super) at_least: AtLeast,
     /// How long the client would wait for that.
     pub(super) until: Instant,
 }
 
-impl FromRequestParts<AppState> for Asked {
+impl FromRequestParts<AppState> for ReadRequest {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
@@ -41,20 +41,20 @@ impl FromRequestParts<AppState> for Asked {
 }
 
 impl AppState {
-    /// Waits until the projections show what the client asked to see; tells what a read that begins
+    /// Waits until the projections show what the client wants to see; tells what a read that begins
     /// now reflects.
     pub(super) async fn reach(
         &self,
         projections: &[Projection],
-        asked: &Asked,
+        request: &ReadRequest,
     ) -> Result<Position, Problem> {
-        let client = Client::from(&asked.caller);
-        self.freshness().reach(projections, &asked.at_least, asked.until, client).await
+        let client = Client::from(&request.caller);
+        self.freshness().reach(projections, &request.at_least, request.until, client).await
     }
 }
 
 /// The headers that every read takes.
-impl IntoParams for Asked {
+impl IntoParams for ReadRequest {
     fn into_params(header: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         [AtLeast::into_params(&header), PreferWait::into_params(&header)].concat()
     }

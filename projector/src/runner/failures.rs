@@ -7,13 +7,13 @@ use std::{
 
 use infra::http::health::Condition;
 
-/// A condition that holds while none of many parties is in trouble.
-pub(crate) struct Trouble<K> {
+/// A condition that holds while none of many parties has failed.
+pub(crate) struct Failures<K> {
     condition: Condition,
     reasons: Mutex<BTreeMap<K, String>>,
 }
 
-impl<K: Ord> Trouble<K> {
+impl<K: Ord> Failures<K> {
     #[must_use]
     pub(crate) fn none(condition: Condition) -> Self {
         condition.met();
@@ -31,7 +31,7 @@ impl<K: Ord> Trouble<K> {
     fn change(&self, change: impl FnOnce(&mut BTreeMap<K, String>)) {
         let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut reasons);
-        // Many parties tend to have the same trouble; the first one tells it.
+        // Many parties tend to fail for the same reason, so the first one is enough.
         match reasons.values().next() {
             None => self.condition.met(),
             Some(reason) => self.condition.unmet(reason.clone()),
@@ -46,14 +46,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_condition_holds_when_the_last_trouble_is_over() {
+    fn the_condition_holds_when_the_last_failure_is_over() {
         let readiness = Readiness::new();
-        let trouble = Trouble::none(readiness.condition("kafka"));
-        trouble.raise(1, "shard 1: away".to_owned());
-        trouble.raise(2, "shard 2: away".to_owned());
-        trouble.clear(&1);
+        let failures = Failures::none(readiness.condition("kafka"));
+        failures.raise(1, "shard 1: away".to_owned());
+        failures.raise(2, "shard 2: away".to_owned());
+        failures.clear(&1);
         assert_eq!(readiness.report().reasons[0].reason, "shard 2: away");
-        trouble.clear(&2);
+        failures.clear(&2);
         assert!(readiness.is_ready());
     }
 }

@@ -4,13 +4,13 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use infra::log::Offset;
 
-/// Shared by a shard's feed, its appliers and its meter.
+/// Shared by a shard's dispatcher, its appliers and its meter.
 ///
 /// The log may end in records that are no commit (a claim, a stale producer's leavings). A projection
 /// that has taken the last commit has nothing more to do, so for it the log ends there.
 #[derive(Debug, Default)]
-pub(crate) struct Horizon {
-    /// The offset that the feed reads next.
+pub(crate) struct LogEnd {
+    /// The offset that the dispatcher reads next.
     read: AtomicI64,
     /// The offset after the last commit that it has read.
     committed: AtomicI64,
@@ -18,8 +18,8 @@ pub(crate) struct Horizon {
     end: AtomicI64,
 }
 
-impl Horizon {
-    /// Begins where the feed does.
+impl LogEnd {
+    /// Begins where the dispatcher does.
     #[must_use]
     pub(crate) fn at(offset: Offset) -> Self {
         let at = || AtomicI64::new(offset);
@@ -31,7 +31,7 @@ impl Horizon {
         self.read.store(read, Ordering::Relaxed);
     }
 
-    /// The offset after the last commit that the feed has read.
+    /// The offset after the last commit that the dispatcher has read.
     #[must_use]
     pub(crate) fn committed(&self) -> Offset {
         self.committed.load(Ordering::Relaxed)
@@ -43,7 +43,7 @@ impl Horizon {
 
     /// Where the log ends for a projection that stands at `next_offset`.
     #[must_use]
-    pub(crate) fn log_end(&self, next_offset: Offset) -> Offset {
+    pub(crate) fn as_seen_from(&self, next_offset: Offset) -> Offset {
         next_offset.max(self.last_commit(self.end.load(Ordering::Relaxed)))
     }
 
@@ -62,19 +62,19 @@ mod tests {
 
     #[test]
     fn a_claim_at_the_end_is_no_lag() {
-        let horizon = Horizon::at(0);
-        horizon.ends(11);
-        assert_eq!(horizon.log_end(10), 11, "nobody has read what is there");
-        horizon.has_read(11, 10);
-        assert_eq!(horizon.log_end(10), 10);
-        assert_eq!(horizon.log_end(4), 10);
+        let log_end = LogEnd::at(0);
+        log_end.ends(11);
+        assert_eq!(log_end.as_seen_from(10), 11, "nobody has read what is there");
+        log_end.has_read(11, 10);
+        assert_eq!(log_end.as_seen_from(10), 10);
+        assert_eq!(log_end.as_seen_from(4), 10);
     }
 
     #[test]
     fn an_end_that_was_seen_before_stays_where_it_was() {
-        let horizon = Horizon::at(0);
-        horizon.has_read(20, 18);
-        assert_eq!((horizon.last_commit(11), horizon.last_commit(19)), (11, 18));
-        assert_eq!(horizon.last_commit(21), 21, "nobody has read what is there");
+        let log_end = LogEnd::at(0);
+        log_end.has_read(20, 18);
+        assert_eq!((log_end.last_commit(11), log_end.last_commit(19)), (11, 18));
+        assert_eq!(log_end.last_commit(21), 21, "nobody has read what is there");
     }
 }

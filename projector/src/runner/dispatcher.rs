@@ -1,7 +1,7 @@
 //! Reads a shard's log, decodes each commit once and hands it to all projections that keep up.
 //!
-//! One that does not take a delivery in time falls off: it reads on by itself, and comes back when it
-//! has caught up (`lane`). So a slow or stuck projection costs the others one short wait.
+//! A projection that does not take a delivery in time is left behind: it reads on by itself, and comes
+//! back when it has caught up (`subscription`). So a slow projection costs the others one short wait.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,38 +15,38 @@ use tokio::{
     time::timeout,
 };
 
-use super::{commit::Commit, horizon::Horizon};
+use super::{commit::Commit, log_end::LogEnd};
 
 /// Records that are read and decoded at once.
 pub(super) const RECORDS_MAX: usize = 1_000;
-/// Deliveries that wait for a projection; then the feed waits, for a while.
+/// Deliveries that wait for a projection; then the dispatcher waits, for a while.
 pub(super) const DELIVERIES_MAX: usize = 4;
 /// How long one projection may hold up others that have room.
 const HOLD_UP_MAX: Duration = Duration::from_millis(250);
-/// Projections that ask to be fed at once; more of them wait.
+/// Projections that ask for deliveries at once; more of them ask again later.
 pub(super) const JOINS_MAX: usize = 16;
 
 /// Commits in the order of the log, shared by all who take them.
 pub(super) type Delivery = Arc<[Commit]>;
-/// Where a projection takes deliveries from.
+/// Where the dispatcher puts the deliveries of a projection.
 pub(super) type Inbox = mpsc::Sender<Delivery>;
 
-/// A projection that wants to be fed.
+/// A projection asks for deliveries.
 pub(super) struct Join {
     pub inbox: Inbox,
-    /// Told where its deliveries begin; what is before it has to read by itself.
+    /// Gets the offset at which deliveries begin; the projection reads by itself up to there.
     pub from: oneshot::Sender<Offset>,
 }
 
-/// What is read for all.
-pub(super) struct Feed {
+/// Reads for all projections that keep up.
+pub(super) struct Dispatcher {
     pub follower: Follower,
-    pub horizon: Arc<Horizon>,
+    pub log_end: Arc<LogEnd>,
     pub inboxes: Vec<Inbox>,
     pub joins: mpsc::Receiver<Join>,
 }
 
-impl Feed {
+impl Dispatcher {
     /// Hands out until the log cannot be read.
     pub(super) async fn run(mut self) -> ReadError {
         loop {
@@ -62,7 +62,7 @@ impl Feed {
                 Err(error) => return error,
             };
             let checkpoint = self.follower.checkpoint();
-            self.horizon.has_read(self.follower.next_offset(), checkpoint.next_offset);
+            self.log_end.has_read(self.follower.next_offset(), checkpoint.next_offset);
             if commits.is_empty() {
                 continue;
             }
@@ -95,8 +95,8 @@ impl Feed {
         }
     }
 
-    /// Waits until somebody has taken it, however long, and then a little for the others. Those that
-    /// are late find their inboxes closed.
+    /// Waits until one projection has taken the delivery, however long, and then a little for the
+    /// others. Projections that are late find their inboxes closed.
     async fn hold(&mut self, full: Vec<Inbox>, delivery: &Delivery) {
         let sent = full.into_iter().map(|inbox| {
             let delivery = Arc::clone(delivery);

@@ -18,7 +18,7 @@ use crate::clock::Clock;
 const LABEL: &str = "beat";
 
 #[derive(Serialize, Deserialize)]
-struct Said {
+struct SignedBeat {
     /// Microseconds since 1970.
     sent_at: i64,
     /// None: the node leaves.
@@ -26,37 +26,37 @@ struct Said {
     beat: Option<Beat>,
 }
 
-/// Speaks for one node.
-pub(super) struct Mouth {
+/// Signs the beats of one node.
+pub(super) struct BeatSigner {
     key: PeerKey,
     topic: String,
     clock: Clock,
     last: i64,
 }
 
-impl Mouth {
+impl BeatSigner {
     pub(super) fn new(key: PeerKey, topic: &str, clock: Clock) -> Self {
         Self { key, topic: topic.to_owned(), clock, last: i64::MIN }
     }
 
-    pub(super) fn say(&mut self, node: &str, beat: Option<&Beat>) -> Option<(Vec<u8>, Tag)> {
+    pub(super) fn sign(&mut self, node: &str, beat: Option<&Beat>) -> Option<(Vec<u8>, Tag)> {
         let sent_at = self.clock.now().as_micros().max(self.last.saturating_add(1));
         self.last = sent_at;
-        let said = serde_json::to_vec(&Said { sent_at, beat: beat.cloned() }).ok()?;
+        let said = serde_json::to_vec(&SignedBeat { sent_at, beat: beat.cloned() }).ok()?;
         let tag = self.key.tag(LABEL, &[self.topic.as_bytes(), node.as_bytes(), &said]);
         Some((said, tag))
     }
 }
 
-/// Hears all nodes.
-pub(super) struct Ear {
+/// Verifies the beats of all nodes.
+pub(super) struct BeatVerifier {
     key: PeerKey,
     topic: String,
     /// When each node said what was believed last.
     last: BTreeMap<String, i64>,
 }
 
-impl Ear {
+impl BeatVerifier {
     pub(super) fn new(key: PeerKey, topic: &str) -> Self {
         Self { key, topic: topic.to_owned(), last: BTreeMap::new() }
     }
@@ -74,7 +74,7 @@ impl Ear {
             return Err(Doubt::Forged);
         }
         // Of a release that speaks otherwise.
-        let Ok(Said { sent_at, beat }) = serde_json::from_slice(said) else {
+        let Ok(SignedBeat { sent_at, beat }) = serde_json::from_slice(said) else {
             return Err(Doubt::Unsigned);
         };
         let stamped_at = Timestamp::from_micros(at.saturating_mul(1_000));
@@ -112,8 +112,8 @@ mod tests {
         Beat::new("http://a", crate::log::Nonce(1), false)
     }
 
-    fn mouth(secret: &str, clock: &ManualClock) -> Mouth {
-        Mouth::new(key(secret), TOPIC, clock.clone().into())
+    fn signer(secret: &str, clock: &ManualClock) -> BeatSigner {
+        BeatSigner::new(key(secret), TOPIC, clock.clone().into())
     }
 
     fn clock() -> ManualClock {
@@ -122,34 +122,34 @@ mod tests {
 
     #[test]
     fn a_node_is_believed_and_what_it_said_cannot_be_said_again() {
-        let (clock, mut ear) = (clock(), Ear::new(key("a secret"), TOPIC));
-        let mut mouth = mouth("a secret", &clock);
-        let said: Vec<_> = (0..3).map(|_| mouth.say("a", Some(&beat())).unwrap()).collect();
+        let (clock, mut verifier) = (clock(), BeatVerifier::new(key("a secret"), TOPIC));
+        let mut signer = signer("a secret", &clock);
+        let said: Vec<_> = (0..3).map(|_| signer.sign("a", Some(&beat())).unwrap()).collect();
         for (said, tag) in &said {
-            let heard = ear.believe("a", Some(said), Some(tag), START).unwrap();
+            let heard = verifier.believe("a", Some(said), Some(tag), START).unwrap();
             assert_eq!(heard, Heard { node: "a".to_owned(), beat: Some(beat()), at: START });
         }
         for (said, tag) in &said {
-            let again = ear.believe("a", Some(said), Some(tag), START);
+            let again = verifier.believe("a", Some(said), Some(tag), START);
             assert_eq!(again, Err(Doubt::Replayed));
         }
-        let (said, tag) = mouth.say("a", None).unwrap();
-        assert_eq!(ear.believe("a", Some(&said), Some(&tag), START).unwrap().beat, None);
+        let (said, tag) = signer.sign("a", None).unwrap();
+        assert_eq!(verifier.believe("a", Some(&said), Some(&tag), START).unwrap().beat, None);
     }
 
     #[test]
     fn nobody_else_speaks_for_a_node() {
-        let (clock, mut ear) = (clock(), Ear::new(key("a secret"), TOPIC));
-        let (said, tag) = mouth("a secret", &clock).say("a", Some(&beat())).unwrap();
-        let (foreign, foreign_tag) = mouth("another", &clock).say("a", Some(&beat())).unwrap();
-        let mut believe = |node, said, tag| ear.believe(node, said, tag, START).unwrap_err();
+        let (clock, mut verifier) = (clock(), BeatVerifier::new(key("a secret"), TOPIC));
+        let (said, tag) = signer("a secret", &clock).sign("a", Some(&beat())).unwrap();
+        let (foreign, foreign_tag) = signer("another", &clock).sign("a", Some(&beat())).unwrap();
+        let mut believe = |node, said, tag| verifier.believe(node, said, tag, START).unwrap_err();
         assert_eq!(believe("a", Some(&*foreign), Some(&foreign_tag[..])), Doubt::Forged);
         assert_eq!(believe("b", Some(&*said), Some(&tag[..])), Doubt::Forged);
         assert_eq!(believe("a", Some(&*said), None), Doubt::Unsigned);
         assert_eq!(believe("a", None, None), Doubt::Unsigned, "nor says that it has gone");
         let late = START + 1 + i64::try_from(CLOCK_SKEW_MAX.as_millis()).unwrap();
-        assert_eq!(ear.believe("a", Some(&said), Some(&tag), late), Err(Doubt::Late));
+        assert_eq!(verifier.believe("a", Some(&said), Some(&tag), late), Err(Doubt::Late));
         clock.advance(Duration::from_secs(1));
-        assert!(ear.believe("a", Some(&said), Some(&tag), START).is_ok());
+        assert!(verifier.believe("a", Some(&said), Some(&tag), START).is_ok());
     }
 }
