@@ -55,7 +55,7 @@ pub trait Aggregate: Decide {
     const STATE_VERSION: u32;
 
     /// Of the states that the samples lead to, as they are stored. A test of the state store says what
-    /// it is; when it is another one, `STATE_VERSION` has to grow.
+    /// it is; when it is another one, `STATE_VERSION` has to grow, unless only samples are new.
     const STATE_DIGEST: &'static str;
 
     /// How the data of events that older releases wrote becomes that of today's.

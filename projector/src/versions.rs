@@ -1,7 +1,7 @@
 //! The versions of projections: which there are, what becomes of each, and which one is read.
 //!
 //! A version has rows of its own, in the schema `<projection>_v<version>`, and checkpoints of its
-//! own. It is made by one fold, the `VERSION` of the code; whoever runs that code feeds it, so that
+//! own. It is made by one fold, the `version` of the code; whoever runs that code feeds it, so that
 //! two releases can serve side by side, each its own versions.
 //!
 //! ```text

@@ -82,6 +82,8 @@ fn the_page_lists_all_files_of_its_example() {
 fn adding_touches_few_files() {
     let all = ["The aggregate and its routes", "The read model and its query", "Yours besides"];
     let all = all.map(listed).concat();
+    let gone: Vec<_> = all.iter().filter(|file| !workspace().join(file).exists()).collect();
+    assert!(gone.is_empty(), "files that are not there: {gone:#?}");
     assert!((1..=19).contains(&all.len()), "an aggregate with all that belongs to it: {all:#?}");
     for (heading, max) in
         [("A read model over events that are there", 8), ("A new field of an event", 9)]

@@ -23,7 +23,6 @@ use crate::history::Owner;
 
 pub(crate) const WAIT_MAX: Duration = Duration::from_secs(30);
 
-const PROJECTIONS: usize = 6;
 /// Events of one projection that may be parked in a shard.
 pub(crate) const PARKED_EVENTS_MAX: usize = 20;
 
@@ -75,7 +74,11 @@ impl Rig {
             .await
             .map_err(|error| error.to_string())?;
             let applied = positions.iter().filter(|(_, next_offset)| *next_offset >= end).count();
-            if applied == PROJECTIONS { Ok(()) } else { Err(format!("{end}: {positions:?}")) }
+            if applied == read_models::ALL.len() {
+                Ok(())
+            } else {
+                Err(format!("{end}: {positions:?}"))
+            }
         })
         .await;
     }

@@ -41,7 +41,10 @@ fn a_changed_fold_or_form_has_a_new_version() {
             }
             let digest = format!("{:.16x}", hasher.finalize());
             if digest != A::STATE_DIGEST {
-                self.0.push(format!("{}: STATE_DIGEST is {digest}", A::NAME));
+                self.0.push(format!(
+                    "{}: STATE_DIGEST is {digest}; raise STATE_VERSION unless only samples are new",
+                    A::NAME
+                ));
             }
         }
     }
