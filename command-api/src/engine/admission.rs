@@ -89,6 +89,8 @@ struct Crowd {
     awaiting: AtomicUsize,
     /// Somebody has left.
     left: Notify,
+    /// Of those who wait for process managers.
+    awaiting_left: Notify,
 }
 
 /// Somebody waits for a shard; dropping it makes room.
@@ -99,7 +101,12 @@ pub(crate) struct Place {
     awaits: bool,
 }
 
-struct Full(ShardId);
+/// There is no room, or none for those who wait for process managers.
+#[derive(Clone, Copy, PartialEq)]
+struct Full {
+    shard: ShardId,
+    of_awaiting: bool,
+}
 
 impl Admission {
     /// So many requests may wait for so many shards.
@@ -131,15 +138,15 @@ impl Admission {
                     shares.pass_on(told_of);
                     return Ok(places);
                 }
-                Err(Full(shard)) => shard,
+                Err(full) => full,
             };
             if told_of != Some(full) {
                 shares.pass_on(told_of);
             }
-            let Some(request) = patient_request() else { return Err(busy(full)) };
-            let left = shares.crowd(full).left.notified();
+            let Some(request) = patient_request() else { return Err(busy(full.shard)) };
+            let left = shares.left(full).notified();
             if timeout_at(request.deadline, left).await.is_err() {
-                return Err(busy(full));
+                return Err(busy(full.shard));
             }
             told_of = Some(full);
         }
@@ -151,7 +158,7 @@ impl Admission {
     /// As there.
     pub(super) fn try_enter(&self, shard: ShardId) -> Result<Vec<Place>, SubmitError> {
         let Some(shares) = &self.0 else { return Ok(Vec::new()) };
-        shares.take_all(&BTreeMap::from([(shard, 1)]), false).map_err(|Full(shard)| busy(shard))
+        shares.take_all(&BTreeMap::from([(shard, 1)]), false).map_err(|full| busy(full.shard))
     }
 }
 
@@ -164,30 +171,40 @@ impl Shares {
         wanted.iter().map(|(shard, weight)| self.take(*shard, *weight, awaits)).collect()
     }
 
+    /// Whoever finds no room leaves nothing, and so wakes nobody.
     fn take(&self, shard: ShardId, weight: usize, awaits: bool) -> Result<Place, Full> {
         let crowd = self.crowd(shard);
-        let add = |count: &AtomicUsize, max: usize| {
+        let add = |count: &AtomicUsize, max: usize, of_awaiting: bool| {
             let more = |before: usize| (before < max).then(|| before.saturating_add(weight));
             let added = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
-            added.map_err(|_full| Full(shard))
+            added.map(drop).map_err(|_full| Full { shard, of_awaiting })
         };
         // Who waits comes at once when somebody leaves: the others need room of their own.
         let kept_free = if patient_request().is_some() { self.share / 4 } else { 0 };
-        let share = self.share - kept_free;
-        add(&crowd.weight, share)?;
-        let mut place = Place { shares: self.clone(), shard, weight, awaits: false };
         if awaits {
-            add(&crowd.awaiting, (self.share / 2).max(1))?;
-            place.awaits = true;
+            add(&crowd.awaiting, (self.share / 2).max(1), true)?;
         }
-        Ok(place)
+        if let Err(full) = add(&crowd.weight, self.share - kept_free, false) {
+            if awaits {
+                crowd.awaiting.fetch_sub(weight, Ordering::Relaxed);
+                // It may have been in the way of another one for a moment.
+                crowd.awaiting_left.notify_one();
+            }
+            return Err(full);
+        }
+        Ok(Place { shares: self.clone(), shard, weight, awaits })
     }
 
     /// Wakes the next one who waits for a shard about whose room this one was told.
-    fn pass_on(&self, told_of: Option<ShardId>) {
-        if let Some(shard) = told_of {
-            self.crowd(shard).left.notify_one();
+    fn pass_on(&self, told_of: Option<Full>) {
+        if let Some(full) = told_of {
+            self.left(full).notify_one();
         }
+    }
+
+    fn left(&self, full: Full) -> &Notify {
+        let crowd = self.crowd(full.shard);
+        if full.of_awaiting { &crowd.awaiting_left } else { &crowd.left }
     }
 
     fn crowd(&self, shard: ShardId) -> &Crowd {
@@ -202,6 +219,7 @@ impl Drop for Place {
         crowd.weight.fetch_sub(self.weight, Ordering::Relaxed);
         if self.awaits {
             crowd.awaiting.fetch_sub(self.weight, Ordering::Relaxed);
+            crowd.awaiting_left.notify_one();
         }
         crowd.left.notify_one();
     }
@@ -210,4 +228,46 @@ impl Drop for Place {
 fn busy(shard: ShardId) -> SubmitError {
     emit(ShardCrowded { shard });
     SubmitError::Busy
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use axum::http::HeaderMap;
+    use futures_util::poll;
+    use infra::http::trace::TraceContext;
+
+    use super::*;
+
+    const SHARD: ShardId = ShardId::new(0);
+
+    /// As a line of a batch asks.
+    async fn line(admission: &Admission, awaits: bool) -> Result<Vec<Place>, SubmitError> {
+        let trace = TraceContext::from_headers(&HeaderMap::new());
+        let request = RequestContext::new(trace, Instant::now(), Duration::from_mins(1));
+        let wanted = BTreeMap::from([(SHARD, 1)]);
+        request.scope(patiently(admission.enter(&wanted, awaits))).await
+    }
+
+    #[tokio::test]
+    async fn lines_that_await_processes_wait_for_room_in_their_half_and_leave_the_rest_to_others() {
+        let admission = Admission::of(8, 1);
+        let mut awaiting = Vec::new();
+        for _ in 0..4 {
+            awaiting.push(line(&admission, true).await.unwrap());
+        }
+        let mut one_more = pin!(line(&admission, true));
+        assert!(poll!(&mut one_more).is_pending());
+        let others =
+            [line(&admission, false).await.unwrap(), line(&admission, false).await.unwrap()];
+        let mut another = pin!(line(&admission, false));
+        assert!(poll!(&mut another).is_pending(), "a quarter is for who does not wait");
+        drop(others);
+        assert!(poll!(&mut one_more).is_pending(), "it was no place of their half");
+        let another = another.await.unwrap();
+        awaiting.pop();
+        one_more.await.unwrap();
+        drop(another);
+    }
 }
