@@ -1,23 +1,138 @@
-//! What is on hand of a SKU, and who holds how much of it.
+//! What is on hand of a SKU, and who holds how much of it: nothing is sold that is not there, and
+//! nothing is promised twice.
 
-mod command;
-mod decide;
-mod event;
-mod rejection;
 mod state;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
 use crate::{
-    aggregate::Aggregate,
-    id::{Sku, StreamId},
+    aggregate::{Aggregate, Decide, Refusal, RejectionKind},
+    id::{OrderId, ReservationId, Sku, StreamId},
+    timestamp::Timestamp,
 };
 
-pub use command::*;
-pub use decide::*;
-pub use event::*;
-pub use rejection::{HOLDS_MAX, ON_HAND_MAX, Rejection};
 pub use state::*;
+
+/// How long units are held for an order that is not paid yet.
+pub const HOLD: Duration = Duration::from_secs(15 * 60);
+
+/// The most of one SKU that can be on hand; more is refused.
+pub const ON_HAND_MAX: u32 = 1_000_000_000;
+
+/// The most reservations that one SKU carries at a time; one more is refused.
+pub const HOLDS_MAX: usize = 10_000;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    Receive {
+        quantity: u32,
+        reference: Option<String>,
+    },
+    Adjust {
+        delta: i64,
+        reason: String,
+    },
+    Reserve {
+        reservation_id: ReservationId,
+        order_id: OrderId,
+        quantity: u32,
+    },
+    Release {
+        reservation_id: ReservationId,
+        reason: String,
+    },
+    Commit {
+        reservation_id: ReservationId,
+    },
+    /// Puts units back that were committed: their order came to nothing after all.
+    Return {
+        reservation_id: ReservationId,
+        quantity: u32,
+    },
+    /// Time has come for every hold whose `expires_at` is not after now.
+    Expire,
+}
+
+/// The stored format. Nothing is renamed, ever; the golden files are the judge.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", content = "data", rename_all = "snake_case")]
+pub enum Event {
+    Received {
+        quantity: u32,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reference: Option<String>,
+    },
+    Adjusted {
+        delta: i64,
+        reason: String,
+    },
+    Reserved {
+        reservation_id: ReservationId,
+        order_id: OrderId,
+        quantity: u32,
+        expires_at: Timestamp,
+    },
+    Released {
+        reservation_id: ReservationId,
+        quantity: u32,
+        reason: String,
+    },
+    Committed {
+        reservation_id: ReservationId,
+        quantity: u32,
+    },
+    /// Its order came to nothing after all.
+    Returned {
+        reservation_id: ReservationId,
+        quantity: u32,
+    },
+    /// The hold ran out before the order was confirmed.
+    Expired {
+        reservation_id: ReservationId,
+        quantity: u32,
+    },
+}
+
+impl Decide for Stock {
+    type Command = Command;
+    type Rejection = Rejection;
+
+    fn decide(&self, command: &Command, now: Timestamp) -> Result<Vec<Event>, Rejection> {
+        match *command {
+            Command::Receive { quantity: 0, .. } => Err(Rejection::QuantityZero),
+            Command::Receive { quantity, ref reference } => {
+                self.check_change(i64::from(quantity))?;
+                Ok(vec![Event::Received { quantity, reference: reference.clone() }])
+            }
+            Command::Adjust { delta: 0, .. } => Ok(vec![]),
+            Command::Adjust { delta, ref reason } => {
+                self.check_change(delta)?;
+                Ok(vec![Event::Adjusted { delta, reason: reason.clone() }])
+            }
+            Command::Reserve { reservation_id, order_id, quantity } => {
+                self.reserve(reservation_id, order_id, quantity, now)
+            }
+            Command::Release { reservation_id, ref reason } => {
+                Ok(self.release(reservation_id, reason))
+            }
+            Command::Commit { reservation_id } => self.commit(reservation_id),
+            Command::Return { reservation_id, quantity } => self.put_back(reservation_id, quantity),
+            Command::Expire => Ok(self.expire(now)),
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Timestamp> {
+        self.holds().values().map(|hold| hold.expires_at).min()
+    }
+
+    fn expire() -> Option<Command> {
+        Some(Command::Expire)
+    }
+}
 
 impl Aggregate for Stock {
     const NAME: &'static str = "stock";
@@ -28,10 +143,7 @@ impl Aggregate for Stock {
 
     #[cfg(any(test, feature = "testing"))]
     fn samples() -> Vec<Event> {
-        use crate::{
-            id::{OrderId, ReservationId},
-            testing::{NOW, uuid},
-        };
+        use crate::testing::{NOW, uuid};
         let reservation_id = ReservationId::new(uuid(4));
         let order_id = OrderId::new(uuid(2));
         let expires_at = NOW.plus(HOLD);
@@ -47,10 +159,137 @@ impl Aggregate for Stock {
     }
 }
 
+impl Stock {
+    /// What is reserved stays covered, and the sum stays within the limit.
+    fn check_change(&self, delta: i64) -> Result<(), Rejection> {
+        let available = self.available();
+        if i64::from(available).saturating_add(delta) < 0 {
+            return Err(Rejection::Insufficient { available });
+        }
+        if i64::from(self.on_hand()).saturating_add(delta) > i64::from(ON_HAND_MAX) {
+            return Err(Rejection::LimitReached);
+        }
+        Ok(())
+    }
+
+    fn reserve(
+        &self,
+        reservation_id: ReservationId,
+        order_id: OrderId,
+        quantity: u32,
+        now: Timestamp,
+    ) -> Result<Vec<Event>, Rejection> {
+        if let Some(hold) = self.hold(reservation_id) {
+            let same = hold.order_id == order_id && hold.quantity == quantity;
+            return if same { Ok(vec![]) } else { Err(Rejection::HeldDifferently) };
+        }
+        match self.ended(reservation_id) {
+            Some(End::Committed { .. }) => return Ok(vec![]),
+            Some(End::Released | End::Returned) => return Err(Rejection::ReservationGone),
+            None => {}
+        }
+        if quantity == 0 {
+            return Err(Rejection::QuantityZero);
+        }
+        let available = self.available();
+        if quantity > available {
+            return Err(Rejection::Insufficient { available });
+        }
+        if self.holds().len() >= HOLDS_MAX {
+            return Err(Rejection::HoldsExhausted);
+        }
+        let expires_at = now.plus(HOLD);
+        Ok(vec![Event::Reserved { reservation_id, order_id, quantity, expires_at }])
+    }
+
+    fn release(&self, reservation_id: ReservationId, reason: &str) -> Vec<Event> {
+        self.hold(reservation_id)
+            .map(|hold| Event::Released {
+                reservation_id,
+                quantity: hold.quantity,
+                reason: reason.into(),
+            })
+            .into_iter()
+            .collect()
+    }
+
+    /// A hold lasts until its `Expired` is recorded: until then nobody else has its units, and a
+    /// buyer who has paid gets them.
+    fn commit(&self, reservation_id: ReservationId) -> Result<Vec<Event>, Rejection> {
+        match (self.hold(reservation_id), self.ended(reservation_id)) {
+            (Some(hold), _) => {
+                Ok(vec![Event::Committed { reservation_id, quantity: hold.quantity }])
+            }
+            (None, Some(End::Committed { .. })) => Ok(vec![]),
+            (None, Some(End::Released | End::Returned) | None) => Err(Rejection::ReservationGone),
+        }
+    }
+
+    /// What a busy stock no longer knows to be committed it believes the process, which has seen it
+    /// committed; what was returned it knows itself.
+    fn put_back(
+        &self,
+        reservation_id: ReservationId,
+        quantity: u32,
+    ) -> Result<Vec<Event>, Rejection> {
+        match (self.hold(reservation_id), self.ended(reservation_id)) {
+            // Nothing has left the house, or it has come back.
+            (Some(_), _) | (None, Some(End::Released | End::Returned)) => return Ok(vec![]),
+            (None, Some(End::Committed { quantity: committed })) if committed != quantity => {
+                return Err(Rejection::HeldDifferently);
+            }
+            (None, Some(End::Committed { .. }) | None) => {}
+        }
+        if quantity == 0 {
+            return Err(Rejection::QuantityZero);
+        }
+        self.check_change(i64::from(quantity))?;
+        Ok(vec![Event::Returned { reservation_id, quantity }])
+    }
+
+    fn expire(&self, now: Timestamp) -> Vec<Event> {
+        self.holds()
+            .iter()
+            .filter(|(_, hold)| hold.expires_at <= now)
+            .map(|(id, hold)| Event::Expired { reservation_id: *id, quantity: hold.quantity })
+            .collect()
+    }
+}
+
 impl Sku {
     /// The stream of what is on hand of it.
     #[must_use]
     pub fn stock_stream(&self) -> StreamId {
         StreamId::of::<Stock>(self)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    #[error("quantity must be at least 1")]
+    QuantityZero,
+    #[error("only {available} available, the rest is reserved or not there")]
+    Insufficient { available: u32 },
+    #[error("at most {ON_HAND_MAX} units of a SKU can be on hand")]
+    LimitReached,
+    #[error("{HOLDS_MAX} orders hold this SKU already: try again when some of them are done")]
+    HoldsExhausted,
+    #[error("the reservation exists for another order or quantity")]
+    HeldDifferently,
+    #[error("the reservation ran out, was released or never was")]
+    ReservationGone,
+}
+
+impl Refusal for Rejection {
+    fn grounds(&self) -> (RejectionKind, &'static str) {
+        use RejectionKind::{Conflict, Rule};
+        match self {
+            Self::QuantityZero => (Rule, "stock.quantity_zero"),
+            Self::Insufficient { .. } => (Rule, "stock.insufficient"),
+            Self::LimitReached => (Rule, "stock.limit_reached"),
+            Self::HoldsExhausted => (Conflict, "stock.holds_exhausted"),
+            Self::HeldDifferently => (Conflict, "stock.held_differently"),
+            Self::ReservationGone => (Conflict, "stock.reservation_gone"),
+        }
     }
 }
