@@ -57,6 +57,24 @@ pub enum Command {
     Expire,
 }
 
+/// What says no more than it must: whoever asks for more names the fields.
+impl Command {
+    #[must_use]
+    pub const fn receive(quantity: u32) -> Self {
+        Self::Receive { quantity, reference: None }
+    }
+
+    #[must_use]
+    pub const fn adjust(delta: i64, reason: String) -> Self {
+        Self::Adjust { delta, reason }
+    }
+
+    #[must_use]
+    pub const fn reserve(reservation_id: ReservationId, order_id: OrderId, quantity: u32) -> Self {
+        Self::Reserve { reservation_id, order_id, quantity }
+    }
+}
+
 /// The stored format. Nothing is renamed, ever; the golden files are the judge.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", content = "data", rename_all = "snake_case")]

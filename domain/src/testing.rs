@@ -7,6 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
@@ -36,6 +37,15 @@ pub const fn usd(amount: i64) -> Money {
 #[must_use]
 pub fn sku(code: &str) -> Sku {
     code.parse().expect("a valid SKU")
+}
+
+/// The event of this type with these fields, as the log has it. What may be absent need not be said:
+/// only the aggregate itself, its samples among it, knows all fields of its events.
+#[must_use]
+#[track_caller]
+pub fn event<A: Aggregate>(kind: &str, data: Value) -> A::Event {
+    let event = json!({ "type": kind, "data": data });
+    serde_json::from_value(event).expect("an event of the aggregate")
 }
 
 /// An aggregate with this history.

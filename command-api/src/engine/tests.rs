@@ -70,7 +70,7 @@ fn on_disk(folder: &TempDir) -> Stores {
 }
 
 fn receive(sku: &str, key: u128) -> Submission {
-    let receive = stock::Command::Receive { quantity: 1, reference: None };
+    let receive = stock::Command::receive(1);
     let addressed = Addressed::to::<Stock>(&code(sku), receive);
     Submission::new(addressed, CommandId::new(Uuid::from_u128(key)), "test".into())
 }

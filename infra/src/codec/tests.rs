@@ -1,6 +1,9 @@
-use domain::{stock, testing::golden};
+use domain::{
+    stock::Stock,
+    testing::{self, golden},
+};
 use expect_test::expect;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::log::sample;
@@ -18,6 +21,10 @@ fn received(event_type: &str, value: &str) -> Result<Event, DecodeError> {
     decode(&record("stock/A-1", event_type, value))
 }
 
+fn five_received() -> Event {
+    Event::Stock(testing::event::<Stock>("received", json!({ "quantity": 5 })))
+}
+
 /// What the error says, with its source.
 fn error(event_type: &str, value: &str) -> String {
     let error = received(event_type, value).unwrap_err();
@@ -26,7 +33,8 @@ fn error(event_type: &str, value: &str) -> String {
 
 #[test]
 fn type_and_data_are_kept_apart() {
-    let event = Event::Stock(stock::Event::Adjusted { delta: -2, reason: "\"broken\"".to_owned() });
+    let data = json!({ "delta": -2, "reason": "\"broken\"" });
+    let event = Event::Stock(testing::event::<Stock>("adjusted", data));
     let (event_type, value) = encode(&event);
     assert_eq!(&*event_type, "tradewind.stock.adjusted.v1");
     assert_eq!(value, br#"{"delta":-2,"reason":"\"broken\""}"#.as_slice());
@@ -47,8 +55,7 @@ fn what_surrounds_an_event_comes_along() {
     let recorded = recorded(&record).unwrap();
     assert_eq!((recorded.id, &recorded.stream, recorded.revision), (record.id, &record.stream, 1));
     assert_eq!(recorded.provenance, record.provenance);
-    let expected = stock::Event::Received { quantity: 5, reference: None };
-    assert_eq!(recorded.event, Event::Stock(expected));
+    assert_eq!(recorded.event, five_received());
 }
 
 #[test]
@@ -103,7 +110,7 @@ fn golden_files_decode() {
 
 #[test]
 fn what_would_be_read_as_something_else_is_found_before_it_is_appended() {
-    let event = Event::Stock(stock::Event::Received { quantity: 5, reference: None });
+    let event = five_received();
     let (event_type, value) = encode(&event);
     let sound = record("stock/A-1", &event_type, str::from_utf8(&value).unwrap());
     assert!(read_back(&sound, &event).is_ok());

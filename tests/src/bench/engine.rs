@@ -111,7 +111,7 @@ async fn submit_all(engine: &Engine, count: usize) -> Result<()> {
 
 async fn submit(engine: &Engine, index: usize) -> Result<()> {
     let sku: Sku = format!("bench-{}", index % STREAMS).parse()?;
-    let receive = stock::Command::Receive { quantity: 1, reference: None };
+    let receive = stock::Command::receive(1);
     let (addressed, command_id) =
         (Addressed::to::<Stock>(&sku, receive), CommandId::new(Uuid::now_v7()));
     let submission = Submission::new(addressed, command_id, "bench".into());

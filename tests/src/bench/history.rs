@@ -8,13 +8,13 @@ use domain::{
     Event,
     id::{Sku, StreamId},
     shard::{ShardId, shard_of},
-    stock,
 };
 use infra::{
     clock::Clock,
     codec,
     log::{EventLog, EventRecord, owner::Owner, sample},
 };
+use serde_json::json;
 
 /// What the history reaches over. All but the last day of it is of no use to the dedup table.
 const REACH: Duration = Duration::from_hours(30 * 24);
@@ -60,7 +60,8 @@ impl History {
     ) -> Result<()> {
         let mut shard = Owner::claim(log, shard).await?;
         let start = Clock::System.now().minus(REACH);
-        let event = Event::Stock(stock::Event::Received { quantity: 1, reference: None });
+        let received = json!({ "type": "received", "data": { "quantity": 1 } });
+        let event = Event::Stock(serde_json::from_value(received)?);
         let (event_type, value) = codec::encode(&event);
         for seq in 1..=events {
             let turn = usize::try_from((seq - 1) % u64::try_from(streams.len())?)?;

@@ -105,7 +105,7 @@ impl Running {
     }
 
     async fn command(&self, aggregate: u32) -> Result<()> {
-        let receive = stock::Command::Receive { quantity: 1, reference: None };
+        let receive = stock::Command::receive(1);
         let addressed = Addressed::to::<Stock>(&history::sku(aggregate)?, receive);
         let submission = Submission::new(addressed, CommandId::new(Uuid::new_v4()), "bench".into());
         let answer = self.engine.submit(submission, Instant::now() + SERVED_WAIT_MAX).await?;

@@ -92,16 +92,16 @@ fn draw_command(random: &mut StdRng) -> stock::Command {
 }
 
 pub(super) fn receive(quantity: u32) -> stock::Command {
-    stock::Command::Receive { quantity, reference: None }
+    stock::Command::receive(quantity)
 }
 
 pub(super) fn adjust(delta: i64) -> stock::Command {
-    stock::Command::Adjust { delta, reason: "count".to_owned() }
+    stock::Command::adjust(delta, "count".to_owned())
 }
 
 pub(super) fn reserve(reservation: u128, quantity: u32) -> stock::Command {
     let order_id = OrderId::new(Uuid::from_u128(reservation));
-    stock::Command::Reserve { reservation_id: reservation_id(reservation), order_id, quantity }
+    stock::Command::reserve(reservation_id(reservation), order_id, quantity)
 }
 
 fn reservation_id(number: u128) -> ReservationId {

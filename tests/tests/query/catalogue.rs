@@ -1,11 +1,6 @@
 //! Products and stock.
 
-use domain::{
-    Event,
-    id::{ProductId, Sku},
-    money::{Currency, Money},
-    product::{self, Details},
-};
+use domain::{Event, id::ProductId, product::Product, testing};
 use read_models::products::PRODUCTS;
 use serde_json::{Value, json};
 use tests::harness::client::Client;
@@ -45,23 +40,19 @@ async fn insert(rig: &Rig, row: Row<'_>) {
         "name": name, "department": "GROCERY", "category": category, "brand": "National",
         "attributes": {"organic": true},
     });
-    let details: Details = serde_json::from_value(details).expect("details");
-    let price = Money::new(price, Currency::USD);
-    let sku: Sku = sku.parse().expect("a SKU");
+    let price = json!({"amount": price, "currency": "USD"});
     let mut events = vec![
-        product::Event::Created { sku, details: details.clone(), price },
-        product::Event::Updated { details },
+        ("created", json!({"sku": sku, "details": details, "price": price})),
+        ("updated", json!({"details": details})),
     ];
-    match status {
-        "draft" => {}
-        "published" => events.push(product::Event::Published {}),
-        "unpublished" => events.push(product::Event::Unpublished {}),
-        _ => events.push(product::Event::Archived { reason: None }),
+    if status != "draft" {
+        events.push((status, json!({})));
     }
     let created_at = instant(&format!("2026-01-01T00:{minute:02}:00Z"));
     let times =
         std::iter::once(created_at).chain(std::iter::repeat(instant("2026-01-02T00:00:00Z")));
-    let events = times.zip(events.into_iter().map(Event::Product));
+    let events = events.into_iter().map(|(kind, data)| testing::event::<Product>(kind, data));
+    let events = times.zip(events.map(Event::Product));
     rig.project(&PRODUCTS, &ProductId::new(id).stream(), events).await;
 }
 

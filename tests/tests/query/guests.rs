@@ -3,10 +3,9 @@
 use domain::{
     Event,
     api_key::{ApiKeyId, Role},
-    cart,
+    cart::Cart,
     id::{CartId, OrderId},
-    money::Currency,
-    order,
+    order, testing,
     timestamp::Timestamp,
 };
 use infra::auth::{ApiKey, cart_token};
@@ -29,17 +28,12 @@ async fn rig() -> Rig {
     let (at, order_id) = (instant("2026-01-01T00:00:00Z"), OrderId::new(ORDER));
     let checkout = checkout("2026-01-01T00:00:00Z", "web", "USD", &[]);
     let cart = [
-        cart::Event::Created {
-            currency: Currency::USD,
-            staff: false,
-            lines: Vec::new(),
-            expires_at: at,
-        },
-        cart::Event::CheckedOut { order_id, checkout: checkout.clone() },
+        ("created", json!({"currency": "USD", "staff": false, "lines": [], "expires_at": at})),
+        ("checked_out", json!({"order_id": order_id, "checkout": checkout})),
     ];
     let cart_id = CartId::new(CART);
     let placed = Event::Order(order::Event::Placed { cart_id, checkout });
-    let cart = cart.map(|event| (at, Event::Cart(event)));
+    let cart = cart.map(|(kind, data)| (at, Event::Cart(testing::event::<Cart>(kind, data))));
     rig.project(&CARTS, &cart_id.stream(), cart).await;
     rig.project(&ORDERS, &order_id.stream(), [(at, placed)]).await;
     rig

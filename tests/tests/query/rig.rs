@@ -6,8 +6,9 @@ use domain::{
     Event,
     api_key::{self, Role},
     cart::Checkout,
-    id::{OrderId, ReservationId, Sku, StreamId},
-    stock,
+    id::{Sku, StreamId},
+    stock::Stock,
+    testing,
     timestamp::Timestamp,
 };
 use infra::{
@@ -123,16 +124,15 @@ impl Rig {
 
     /// What is on hand of a SKU and held for orders.
     pub(crate) async fn stock(&self, sku: &str, on_hand: u32, reserved: u32) {
-        use stock::Event::{Received, Reserved};
         let at = instant("2026-01-01T00:00:00Z");
-        let received = Received { quantity: on_hand, reference: None };
-        let reserved = (reserved > 0).then(|| Reserved {
-            reservation_id: ReservationId::new(Uuid::nil()),
-            order_id: OrderId::new(Uuid::nil()),
-            quantity: reserved,
-            expires_at: at,
+        let received = ("received", json!({"quantity": on_hand}));
+        let reserved = json!({
+            "reservation_id": Uuid::nil(), "order_id": Uuid::nil(), "quantity": reserved,
+            "expires_at": at,
         });
+        let reserved = (reserved["quantity"] != 0).then_some(("reserved", reserved));
         let events = [received].into_iter().chain(reserved);
+        let events = events.map(|(kind, data)| testing::event::<Stock>(kind, data));
         let stream = sku.parse::<Sku>().expect("a SKU").stock_stream();
         self.project(&STOCK, &stream, events.map(|event| (at, Event::Stock(event)))).await;
     }

@@ -2,9 +2,16 @@
 
 use std::time::Duration;
 
-use domain::{StreamType, aggregate::Aggregate, cart, money::Currency, stock::Stock, testing::NOW};
+use domain::{
+    StreamType,
+    aggregate::Aggregate,
+    cart::Cart,
+    stock::Stock,
+    testing::{self, NOW},
+};
 use infra::log::{self, Checkpoint, record::EventRecord};
 use proptest::{prelude::*, sample::select};
+use serde_json::json;
 
 use super::{
     super::store::{Batch, MemoryStore},
@@ -219,17 +226,15 @@ fn due_at(seconds: u64) -> Timestamp {
 
 impl Pair {
     fn create(&mut self, number: u64, expires_at: Timestamp) {
-        let created = cart::Event::Created {
-            currency: Currency::USD,
-            staff: false,
-            lines: Vec::new(),
-            expires_at,
-        };
+        let data = json!({
+            "currency": "USD", "staff": false, "lines": [], "expires_at": expires_at,
+        });
+        let created = testing::event::<Cart>("created", data);
         self.small.replay(&cart(number), Ok(&[Event::Cart(created)]), 10);
     }
 
     fn abandon(&mut self, number: u64) {
-        let abandoned = cart::Event::Abandoned {};
+        let abandoned = testing::event::<Cart>("abandoned", json!({}));
         self.small.replay(&cart(number), Ok(&[Event::Cart(abandoned)]), 10);
     }
 }

@@ -8,9 +8,11 @@ use domain::{
     envelope::Provenance,
     id::{CausationId, CommandId, CorrelationId, EventId, StreamId},
     money::Currency,
+    testing,
     timestamp::Timestamp,
 };
 use expect_test::expect;
+use serde_json::json;
 use uuid::Uuid;
 
 use super::*;
@@ -118,26 +120,22 @@ fn placed() -> order::Event {
 
 /// Of another amount than the order's, to tell them apart.
 fn authorised() -> payment::Event {
-    payment::Event::Authorised { order_id: ORDER, amount: usd(19), reference: "r".to_owned() }
+    let data = json!({ "order_id": ORDER, "amount": usd(19), "reference": "r" });
+    testing::event::<Payment>("authorised", data)
 }
 
 fn requested(amount: i64, token: &str) -> payment::Event {
-    payment::Event::Requested {
-        order_id: ORDER,
-        amount: usd(amount),
-        provider: "sandbox".to_owned(),
-        method_token: token.to_owned(),
-        expires_at: Timestamp::from_micros(60_000_000),
-        ask_again_at: Some(Timestamp::from_micros(10_000_000)),
-    }
+    let data = json!({
+        "order_id": ORDER, "amount": usd(amount), "provider": "sandbox", "method_token": token,
+        "expires_at": Timestamp::from_micros(60_000_000),
+        "ask_again_at": Timestamp::from_micros(10_000_000),
+    });
+    testing::event::<Payment>("requested", data)
 }
 
 fn declined() -> payment::Event {
-    payment::Event::Declined {
-        order_id: ORDER,
-        code: "card_declined".to_owned(),
-        detail: "ask the bank".to_owned(),
-    }
+    let data = json!({ "order_id": ORDER, "code": "card_declined", "detail": "ask the bank" });
+    testing::event::<Payment>("declined", data)
 }
 
 fn sale() -> Sale {
@@ -148,7 +146,8 @@ fn sale() -> Sale {
 #[test]
 fn a_checked_out_cart_becomes_an_order_or_is_open_again() {
     let order::Placed { cart_id, checkout } = order(Status::Pending).placed.unwrap();
-    let event = cart::Event::CheckedOut { order_id: ORDER, checkout };
+    let data = json!({ "order_id": ORDER, "checkout": checkout });
+    let event = testing::event::<Cart>("checked_out", data);
     let event = recorded(cart_id.stream(), Event::Cart(event));
     let plan = react(&event, &Order::default(), "sandbox");
     plan.is(&[
@@ -220,7 +219,7 @@ fn the_provider_is_asked_unless_no_money_has_to_move() {
 
 #[test]
 fn a_payment_is_asked_for_again_while_its_provider_is_awaited() {
-    let again = payment::Event::AskedAgain { attempt: 2, ask_again_at: None };
+    let again = testing::event::<Payment>("asked_again", json!({ "attempt": 2 }));
     let event = recorded(PAYMENT.stream(), Event::Payment(again.clone()));
     let of = |more: &[payment::Event], attempt| {
         let mut payment = Payment::default();
@@ -234,10 +233,8 @@ fn a_payment_is_asked_for_again_while_its_provider_is_awaited() {
         "then: Decide",
     ]);
     assert_eq!(of(&[], 1), Plan::default(), "a later attempt is under way");
-    let action = payment::Event::ActionRequired {
-        reference: "r".to_owned(),
-        expires_at: Timestamp::default(),
-    };
+    let data = json!({ "reference": "r", "expires_at": Timestamp::default() });
+    let action = testing::event::<Payment>("action_required", data);
     for answer in [authorised(), declined(), action] {
         assert_eq!(of(&[answer], 2), Plan::default());
     }
@@ -326,8 +323,8 @@ fn money_for_a_rejected_order_is_given_back_and_for_a_confirmed_one_kept() {
         "then: Nothing",
     ]);
     assert_eq!(of_payment(authorised(), Status::Confirmed), Plan::default());
-    of_payment(payment::Event::Voided { reason: String::new() }, Status::Rejected)
-        .is(&["void at provider: PAYMENT", "then: Nothing"]);
+    let voided = testing::event::<Payment>("voided", json!({ "reason": "" }));
+    of_payment(voided, Status::Rejected).is(&["void at provider: PAYMENT", "then: Nothing"]);
 }
 
 #[test]
@@ -336,7 +333,7 @@ fn a_payment_that_fails_rejects_the_order() {
         r#"reject: order/ORDER {"Order":{"Reject":{"reasons":[{"code":"card_declined","detail":"ask the bank"}]}}}"#,
         "then: Nothing",
     ]);
-    let expired = payment::Event::Expired { order_id: ORDER };
+    let expired = testing::event::<Payment>("expired", json!({ "order_id": ORDER }));
     of_payment(expired, Status::Pending).is(&[
         r#"reject: order/ORDER {"Order":{"Reject":{"reasons":[{"code":"payment.expired","detail":"the payment was not authorised in time"}]}}}"#,
         "void at provider: PAYMENT",

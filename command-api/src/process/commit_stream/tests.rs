@@ -40,7 +40,7 @@ impl Served {
     async fn receive(&self, keys: std::ops::Range<u128>) {
         for key in keys {
             let command_id = CommandId::new(Uuid::from_u128(key));
-            let receive = stock::Command::Receive { quantity: 1, reference: None };
+            let receive = stock::Command::receive(1);
             let addressed = Addressed::to::<Stock>(&"A".parse().expect("a SKU"), receive);
             let submission = Submission::new(addressed, command_id, "test".into());
             let deadline = Instant::now() + Duration::from_secs(20);

@@ -12,7 +12,7 @@ use domain::{
     order::Order,
     process::{self, Failure, Process, Taken},
     stock::{self, Stock},
-    testing::{fold, sample},
+    testing::{self, fold, sample},
 };
 use infra::{
     clock::{Clock, ManualClock},
@@ -21,6 +21,7 @@ use infra::{
     shutdown::Shutdown,
     task::{self, Task},
 };
+use serde_json::json;
 use tokio::time::{Duration, Instant};
 use uuid::Uuid;
 
@@ -80,12 +81,12 @@ impl Rig {
     }
 
     pub(super) async fn receive(&self, sku: &Sku, quantity: u32) {
-        self.tell_stock(sku, stock::Command::Receive { quantity, reference: None }).await;
+        self.tell_stock(sku, stock::Command::receive(quantity)).await;
     }
 
     pub(super) async fn reserve(&self, sku: &Sku, order_id: OrderId, quantity: u32) {
         let reservation_id = reservation(order_id, sku);
-        self.tell_stock(sku, stock::Command::Reserve { reservation_id, order_id, quantity }).await;
+        self.tell_stock(sku, stock::Command::reserve(reservation_id, order_id, quantity)).await;
     }
 
     pub(super) async fn read<A: Listed>(&self, id: &A::Id) -> Arc<A> {
@@ -192,14 +193,12 @@ fn step_parked(name: &str, target: &StreamId, taken: Vec<Taken>) -> process::Eve
         event_id: EVENT,
         ..sample::step()
     };
-    process::Event::StepParked {
-        step_id: StepId::of(EVENT, name, Some(target)),
-        step: Box::new(step),
-        failure: Failure { code: "stream_unreadable".to_owned(), detail: String::new() },
-        attempt: 0,
-        parked_at: agreed().placed_at,
-        taken,
-    }
+    let failure = Failure { code: "stream_unreadable".to_owned(), detail: String::new() };
+    let data = json!({
+        "step_id": StepId::of(EVENT, name, Some(target)), "step": step, "failure": failure,
+        "attempt": 0, "parked_at": agreed().placed_at, "taken": taken,
+    });
+    testing::event::<Process>("step_parked", data)
 }
 
 pub(super) fn parked(name: &str, target: &StreamId) -> Process {
@@ -209,14 +208,15 @@ pub(super) fn parked(name: &str, target: &StreamId) -> Process {
 /// An operator has it tried again.
 pub(super) fn retried(name: &str, target: &StreamId, taken: Vec<Taken>) -> Process {
     let step_id = StepId::of(EVENT, name, Some(target));
-    let retried = process::Event::StepRetried { step_id, attempt: 1, by: "key:1".to_owned() };
+    let data = json!({ "step_id": step_id, "attempt": 1, "by": "key:1" });
+    let retried = testing::event::<Process>("step_retried", data);
     fold([step_parked(name, target, taken), retried])
 }
 
 /// An operator has skipped it.
 pub(super) fn skipped(name: &str, target: &StreamId) -> Process {
     let step_id = StepId::of(EVENT, name, Some(target));
-    let (reason, by) = ("nobody waits for it".to_owned(), "key:1".to_owned());
-    let skipped = process::Event::StepSkipped { step_id, reason, by };
+    let data = json!({ "step_id": step_id, "reason": "nobody waits for it", "by": "key:1" });
+    let skipped = testing::event::<Process>("step_skipped", data);
     fold([step_parked(name, target, vec![]), skipped])
 }

@@ -8,7 +8,9 @@ use domain::{
     money::{Currency, Money},
     order::{self, Order, Status},
     sku::Listing,
+    testing,
 };
+use serde_json::json;
 use uuid::Uuid;
 
 use super::rig::{ORDER, Rig, agreed, milk, parked, recorded, skipped, tea};
@@ -16,7 +18,8 @@ use super::rig::{ORDER, Rig, agreed, milk, parked, recorded, skipped, tea};
 const CART: CartId = CartId::new(Uuid::from_u128(1));
 
 fn checked_out(checkout: cart::Checkout) -> Recorded {
-    let event = cart::Event::CheckedOut { order_id: ORDER, checkout };
+    let data = json!({ "order_id": ORDER, "checkout": checkout });
+    let event = testing::event::<Cart>("checked_out", data);
     recorded(CART.stream(), 2, Event::Cart(event))
 }
 

@@ -8,8 +8,9 @@ use domain::{
     order::{self, Order, Status},
     payment::{self, Payment},
     process::Process,
-    stock,
+    stock, testing,
 };
+use serde_json::json;
 use tokio::time::Duration;
 use uuid::Uuid;
 
@@ -25,7 +26,8 @@ fn payment_id() -> PaymentId {
 
 fn authorised() -> Recorded {
     let (order_id, amount) = (ORDER, agreed().totals.total);
-    let event = payment::Event::Authorised { order_id, amount, reference: "r".to_owned() };
+    let data = json!({ "order_id": order_id, "amount": amount, "reference": "r" });
+    let event = testing::event::<Payment>("authorised", data);
     recorded(payment_id().stream(), 2, Event::Payment(event))
 }
 

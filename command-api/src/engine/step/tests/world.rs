@@ -336,11 +336,11 @@ pub(super) fn submission(key: u128, command: stock::Command) -> Submission {
 }
 
 pub(super) fn receive(quantity: u32) -> stock::Command {
-    stock::Command::Receive { quantity, reference: None }
+    stock::Command::receive(quantity)
 }
 
 pub(super) fn adjust(delta: i64) -> stock::Command {
-    stock::Command::Adjust { delta, reason: "count".to_owned() }
+    stock::Command::adjust(delta, "count".to_owned())
 }
 
 pub(super) fn reserve(quantity: u32) -> stock::Command {
@@ -349,11 +349,7 @@ pub(super) fn reserve(quantity: u32) -> stock::Command {
 
 pub(super) fn reserve_as(id: u128, quantity: u32) -> stock::Command {
     let id = Uuid::from_u128(id);
-    stock::Command::Reserve {
-        reservation_id: ReservationId::new(id),
-        order_id: OrderId::new(id),
-        quantity,
-    }
+    stock::Command::reserve(ReservationId::new(id), OrderId::new(id), quantity)
 }
 
 fn sku() -> Sku {
