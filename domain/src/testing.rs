@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    aggregate::Aggregate,
+    aggregate::{Aggregate, Decide, Evolve},
     id::Sku,
     money::{Currency, Money},
     timestamp::Timestamp,
@@ -83,6 +83,22 @@ impl<A: Aggregate> When<A> {
     #[track_caller]
     pub fn then_rejected(self, expected: A::Rejection) {
         assert_eq!(self.0, Err(expected));
+    }
+}
+
+/// What a command comes to: what the row is about, the history, the command, and the answer.
+pub type Row<A> = (
+    &'static str,
+    Vec<<A as Evolve>::Event>,
+    <A as Decide>::Command,
+    Result<Vec<<A as Evolve>::Event>, <A as Decide>::Rejection>,
+);
+
+/// Decides the command of each row at [`NOW`]: many cases of one rule.
+#[track_caller]
+pub fn decides<A: Aggregate>(rows: impl IntoIterator<Item = Row<A>>) {
+    for (about, history, command, expected) in rows {
+        assert_eq!(fold::<A>(history).decide(&command, NOW), expected, "{about}");
     }
 }
 

@@ -1,10 +1,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use super::*;
-use crate::{
-    testing::{NOW, decide_twice, given},
-    timestamp::Timestamp,
-};
+use crate::testing::{NOW, decide_twice, decides, given};
 
 const TOMORROW: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -19,8 +16,20 @@ fn issued(expires_at: Option<Timestamp>) -> Event {
 }
 
 #[test]
-fn issue_records_the_hash_and_the_roles() {
-    given::<ApiKey>([]).when(issue(None), NOW).then([issued(None)]);
+fn a_key_is_issued_once_with_a_name_and_a_role() {
+    let (hash, expires_at) = (String::new(), None);
+    let staff = BTreeSet::from([Role::Staff]);
+    let nameless =
+        Command::Issue { name: " ".into(), roles: staff, hash: hash.clone(), expires_at };
+    let idle = Command::Issue { name: "till".into(), roles: BTreeSet::new(), hash, expires_at };
+    let other = issue(Some(NOW.plus(TOMORROW)));
+    decides::<ApiKey>([
+        ("its hash and its roles", vec![], issue(None), Ok(vec![issued(None)])),
+        ("another of this id", vec![issued(None)], other, Err(Rejection::Exists)),
+        ("it is over", vec![], issue(Some(NOW)), Err(Rejection::ExpiresInPast)),
+        ("no name", vec![], nameless, Err(Rejection::NameEmpty)),
+        ("no role", vec![], idle, Err(Rejection::RolesEmpty)),
+    ]);
 }
 
 #[test]
@@ -30,41 +39,13 @@ fn issue_again_records_nothing_even_if_it_expired_since() {
 }
 
 #[test]
-fn issue_of_another_key_under_the_same_id_is_rejected() {
-    given::<ApiKey>([issued(None)])
-        .when(issue(Some(NOW.plus(TOMORROW))), NOW)
-        .then_rejected(Rejection::Exists);
-}
-
-#[test]
-fn issue_with_an_expiry_that_is_not_in_the_future_is_rejected() {
-    given::<ApiKey>([]).when(issue(Some(NOW)), NOW).then_rejected(Rejection::ExpiresInPast);
-}
-
-#[test]
-fn issue_without_a_name_is_rejected() {
-    let roles = BTreeSet::from([Role::Staff]);
-    let command = Command::Issue { name: " ".into(), roles, hash: String::new(), expires_at: None };
-    given::<ApiKey>([]).when(command, NOW).then_rejected(Rejection::NameEmpty);
-}
-
-#[test]
-fn issue_without_a_role_is_rejected() {
-    let roles = BTreeSet::new();
-    let command =
-        Command::Issue { name: "till".into(), roles, hash: String::new(), expires_at: None };
-    given::<ApiKey>([]).when(command, NOW).then_rejected(Rejection::RolesEmpty);
-}
-
-#[test]
-fn revoke_is_recorded_once() {
-    given::<ApiKey>([issued(None)]).when(Command::Revoke, NOW).then([Event::Revoked {}]);
-    given::<ApiKey>([issued(None), Event::Revoked {}]).when(Command::Revoke, NOW).then([]);
-}
-
-#[test]
-fn revoke_of_an_unknown_key_is_rejected() {
-    given::<ApiKey>([]).when(Command::Revoke, NOW).then_rejected(Rejection::NotFound);
+fn a_key_that_is_known_is_revoked_once() {
+    let revoked = || Event::Revoked {};
+    decides::<ApiKey>([
+        ("first", vec![issued(None)], Command::Revoke, Ok(vec![revoked()])),
+        ("again", vec![issued(None), revoked()], Command::Revoke, Ok(vec![])),
+        ("unknown", vec![], Command::Revoke, Err(Rejection::NotFound)),
+    ]);
 }
 
 #[test]

@@ -1,12 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{
-    cart::Checkout,
-    id::{CartId, PaymentId},
-    money::Money,
-    testing::{NOW, decide_twice, fold, given, sample::checkout, usd, uuid},
-};
+use crate::testing::{NOW, decide_twice, decides, fold, given, sample::checkout, usd, uuid};
 
 fn cart(n: u128) -> CartId {
     CartId::new(uuid(n))
@@ -44,78 +39,59 @@ fn reject() -> Command {
     Command::Reject { reasons: vec![reason()] }
 }
 
-#[test]
-fn place_is_recorded_once() {
-    given::<Order>([]).when(place(1, checkout()), NOW).then([placed()]);
-    given::<Order>([placed()]).when(place(1, checkout()), NOW).then([]);
-    given::<Order>([placed(), rejected()]).when(place(1, checkout()), NOW).then([]);
+fn reserved() -> Event {
+    Event::StockReserved {}
 }
 
 #[test]
-fn place_from_another_cart_or_of_something_else_is_rejected() {
+fn an_order_is_placed_once_from_one_cart() {
     let other = Checkout { method_token: "tok_other".into(), ..checkout() };
-    given::<Order>([placed()]).when(place(1, other), NOW).then_rejected(Rejection::Exists);
-    given::<Order>([placed()]).when(place(2, checkout()), NOW).then_rejected(Rejection::Exists);
+    let ended = vec![placed(), rejected()];
+    decides::<Order>([
+        ("first", vec![], place(1, checkout()), Ok(vec![placed()])),
+        ("again", vec![placed()], place(1, checkout()), Ok(vec![])),
+        ("after its end", ended, place(1, checkout()), Ok(vec![])),
+        ("something else", vec![placed()], place(1, other), Err(Rejection::Exists)),
+        ("another cart", vec![placed()], place(2, checkout()), Err(Rejection::Exists)),
+    ]);
 }
 
 #[test]
 fn stock_reserved_is_recorded_once() {
-    let reserved = || Event::StockReserved {};
-    given::<Order>([placed()]).when(Command::RecordStockReserved, NOW).then([reserved()]);
-    given::<Order>([placed(), reserved()]).when(Command::RecordStockReserved, NOW).then([]);
-    given::<Order>([placed(), reserved(), confirmed()])
-        .when(Command::RecordStockReserved, NOW)
-        .then([]);
+    let record = || Command::RecordStockReserved;
+    let done = vec![placed(), reserved(), confirmed()];
+    decides::<Order>([
+        ("first", vec![placed()], record(), Ok(vec![reserved()])),
+        ("again", vec![placed(), reserved()], record(), Ok(vec![])),
+        ("confirmed", done, record(), Ok(vec![])),
+        ("rejected", vec![placed(), rejected()], record(), Err(Rejection::Rejected)),
+    ]);
 }
 
 #[test]
-fn stock_reserved_after_a_rejection_is_rejected() {
-    given::<Order>([placed(), rejected()])
-        .when(Command::RecordStockReserved, NOW)
-        .then_rejected(Rejection::Rejected);
+fn an_order_whose_stock_is_reserved_is_confirmed_once_for_its_total() {
+    let held = || vec![placed(), reserved()];
+    let done = || vec![placed(), reserved(), confirmed()];
+    let ended = vec![placed(), reserved(), rejected()];
+    let confirm_for = |paid| confirm(1, usd(paid));
+    decides::<Order>([
+        ("first", held(), confirm_for(250), Ok(vec![confirmed()])),
+        ("again", done(), confirm_for(250), Ok(vec![])),
+        ("another payment", done(), confirm(2, usd(250)), Err(Rejection::Confirmed)),
+        ("another amount", held(), confirm_for(249), Err(Rejection::PaidDiffers)),
+        ("no stock", vec![placed()], confirm_for(250), Err(Rejection::StockNotReserved)),
+        ("rejected", ended, confirm_for(250), Err(Rejection::Rejected)),
+    ]);
 }
 
 #[test]
-fn confirm_needs_reserved_stock() {
-    given::<Order>([placed()])
-        .when(confirm(1, usd(250)), NOW)
-        .then_rejected(Rejection::StockNotReserved);
-}
-
-#[test]
-fn confirm_is_recorded_once() {
-    let reserved = [placed(), Event::StockReserved {}];
-    let done = [placed(), Event::StockReserved {}, confirmed()];
-    given::<Order>(reserved).when(confirm(1, usd(250)), NOW).then([confirmed()]);
-    given::<Order>(done.clone()).when(confirm(1, usd(250)), NOW).then([]);
-    given::<Order>(done).when(confirm(2, usd(250)), NOW).then_rejected(Rejection::Confirmed);
-}
-
-#[test]
-fn confirm_takes_the_total_and_nothing_else() {
-    given::<Order>([placed(), Event::StockReserved {}])
-        .when(confirm(1, usd(249)), NOW)
-        .then_rejected(Rejection::PaidDiffers);
-}
-
-#[test]
-fn confirm_after_a_rejection_is_rejected() {
-    given::<Order>([placed(), Event::StockReserved {}, rejected()])
-        .when(confirm(1, usd(250)), NOW)
-        .then_rejected(Rejection::Rejected);
-}
-
-#[test]
-fn reject_is_recorded_once() {
-    given::<Order>([placed()]).when(reject(), NOW).then([rejected()]);
-    given::<Order>([placed(), rejected()]).when(reject(), NOW).then([]);
-}
-
-#[test]
-fn reject_after_the_confirmation_is_rejected() {
-    given::<Order>([placed(), Event::StockReserved {}, confirmed()])
-        .when(reject(), NOW)
-        .then_rejected(Rejection::Confirmed);
+fn an_order_that_is_not_confirmed_is_rejected_once() {
+    let done = vec![placed(), reserved(), confirmed()];
+    decides::<Order>([
+        ("first", vec![placed()], reject(), Ok(vec![rejected()])),
+        ("again", vec![placed(), rejected()], reject(), Ok(vec![])),
+        ("confirmed", done, reject(), Err(Rejection::Confirmed)),
+    ]);
 }
 
 #[test]
@@ -127,7 +103,7 @@ fn commands_on_an_order_that_was_never_placed_are_rejected() {
 
 #[test]
 fn an_order_remembers_what_paid_for_it() {
-    let order: Order = fold([placed(), Event::StockReserved {}, confirmed()]);
+    let order: Order = fold([placed(), reserved(), confirmed()]);
     assert_eq!((order.status, order.payment_id), (Status::Confirmed, Some(payment(1))));
 }
 

@@ -1,14 +1,8 @@
-use std::time::Duration;
-
 use proptest::prelude::*;
+use serde_json::json;
 
 use super::*;
-use crate::{
-    aggregate::Decide,
-    id::OrderId,
-    testing::{NOW, decide_twice, fold, given, usd, uuid},
-    timestamp::Timestamp,
-};
+use crate::testing::{NOW, decide_twice, decides, event, fold, given, usd, uuid};
 
 fn order() -> OrderId {
     OrderId::new(uuid(2))
@@ -24,19 +18,19 @@ fn request(amount: i64, method_token: &str) -> Command {
 }
 
 fn requested(amount: i64, method_token: &str) -> Event {
-    Event::Requested {
-        order_id: order(),
-        amount: usd(amount),
-        provider: "sandbox".into(),
-        method_token: method_token.into(),
-        expires_at: NOW.plus(ANSWER_WAIT),
-        ask_again_at: (amount > 0 && method_token != CASH).then(|| NOW.plus(ASK_AGAIN_AFTER)),
-    }
+    let ask_again_at = (amount > 0 && method_token != CASH).then(|| NOW.plus(ASK_AGAIN_AFTER));
+    let data = json!({
+        "order_id": order(), "amount": usd(amount), "provider": "sandbox",
+        "method_token": method_token, "expires_at": NOW.plus(ANSWER_WAIT),
+        "ask_again_at": ask_again_at,
+    });
+    event::<Payment>("requested", data)
 }
 
 fn asked_again(attempt: u32, next_after: Option<u64>) -> Event {
     let ask_again_at = next_after.map(|seconds| NOW.plus(Duration::from_secs(seconds)));
-    Event::AskedAgain { attempt, ask_again_at }
+    let data = json!({ "attempt": attempt, "ask_again_at": ask_again_at });
+    event::<Payment>("asked_again", data)
 }
 
 fn open() -> Event {
@@ -44,23 +38,26 @@ fn open() -> Event {
 }
 
 fn action_required() -> Event {
-    Event::ActionRequired { reference: "pay_1".into(), expires_at: NOW.plus(ACTION_WAIT) }
+    let data = json!({ "reference": "pay_1", "expires_at": NOW.plus(ACTION_WAIT) });
+    event::<Payment>("action_required", data)
 }
 
 fn authorised(amount: i64, reference: &str) -> Event {
-    Event::Authorised { order_id: order(), amount: usd(amount), reference: reference.into() }
+    let data = json!({ "order_id": order(), "amount": usd(amount), "reference": reference });
+    event::<Payment>("authorised", data)
 }
 
 fn declined() -> Event {
-    Event::Declined { order_id: order(), code: "card_declined".into(), detail: "no".into() }
+    let data = json!({ "order_id": order(), "code": "card_declined", "detail": "no" });
+    event::<Payment>("declined", data)
 }
 
 fn expired() -> Event {
-    Event::Expired { order_id: order() }
+    event::<Payment>("expired", json!({ "order_id": order() }))
 }
 
 fn voided() -> Event {
-    Event::Voided { reason: "order_rejected".into() }
+    event::<Payment>("voided", json!({ "reason": "order_rejected" }))
 }
 
 fn require_action(reference: &str) -> Command {
@@ -84,37 +81,26 @@ fn closed(status: Status) -> Rejection {
 }
 
 #[test]
-fn request_opens_a_payment_once() {
-    given::<Payment>([]).when(request(250, "tok_ok"), NOW).then([open()]);
-    given::<Payment>([open()]).when(request(250, "tok_ok"), NOW).then([]);
-    given::<Payment>([open(), declined()]).when(request(250, "tok_ok"), NOW).then([]);
+fn a_payment_is_requested_once_on_one_set_of_terms() {
+    let request_of = |amount| request(amount, "tok_ok");
+    decides::<Payment>([
+        ("first", vec![], request_of(250), Ok(vec![open()])),
+        ("again", vec![open()], request_of(250), Ok(vec![])),
+        ("after its end", vec![open(), declined()], request_of(250), Ok(vec![])),
+        ("other terms", vec![open()], request_of(251), Err(Rejection::Exists)),
+        ("negative", vec![], request_of(-1), Err(Rejection::AmountNegative)),
+    ]);
 }
 
 #[test]
-fn request_with_other_terms_is_rejected() {
-    given::<Payment>([open()]).when(request(251, "tok_ok"), NOW).then_rejected(Rejection::Exists);
-}
-
-#[test]
-fn request_of_a_negative_amount_is_rejected() {
-    given::<Payment>([]).when(request(-1, "tok_ok"), NOW).then_rejected(Rejection::AmountNegative);
-}
-
-#[test]
-fn cash_is_authorised_at_once() {
-    given::<Payment>([])
-        .when(request(250, CASH), NOW)
-        .then([requested(250, CASH), authorised(250, "cash")]);
-    given::<Payment>([requested(250, CASH), authorised(250, "cash")])
-        .when(request(250, CASH), NOW)
-        .then([]);
-}
-
-#[test]
-fn zero_is_authorised_at_once() {
-    given::<Payment>([])
-        .when(request(0, "tok_ok"), NOW)
-        .then([requested(0, "tok_ok"), authorised(0, "zero")]);
+fn cash_and_zero_are_authorised_at_once() {
+    let cash = || vec![requested(250, CASH), authorised(250, "cash")];
+    let zero = vec![requested(0, "tok_ok"), authorised(0, "zero")];
+    decides::<Payment>([
+        ("cash", vec![], request(250, CASH), Ok(cash())),
+        ("cash again", cash(), request(250, CASH), Ok(vec![])),
+        ("zero", vec![], request(0, "tok_ok"), Ok(zero)),
+    ]);
 }
 
 #[test]
@@ -125,64 +111,56 @@ fn an_action_gives_the_buyer_more_time() {
 }
 
 #[test]
-fn an_action_is_required_once() {
-    given::<Payment>([open(), action_required()]).when(require_action("pay_1"), NOW).then([]);
-    given::<Payment>([open(), action_required()])
-        .when(require_action("pay_2"), NOW)
-        .then_rejected(Rejection::ReferenceDiffers);
+fn an_action_is_required_once_of_an_open_payment() {
+    let acting = || vec![open(), action_required()];
+    let ended = vec![open(), expired()];
+    decides::<Payment>([
+        ("again", acting(), require_action("pay_1"), Ok(vec![])),
+        ("other", acting(), require_action("pay_2"), Err(Rejection::ReferenceDiffers)),
+        ("late", ended, require_action("pay_1"), Err(closed(Status::Expired))),
+    ]);
 }
 
 #[test]
 fn authorisation_closes_an_open_payment() {
-    let expected = || [authorised(250, "pay_1")];
-    given::<Payment>([open()]).when(authorise("pay_1"), NOW).then(expected());
-    given::<Payment>([open(), action_required()]).when(authorise("pay_1"), NOW).then(expected());
-    given::<Payment>([open(), authorised(250, "pay_1")]).when(authorise("pay_1"), NOW).then([]);
-}
-
-#[test]
-fn authorisation_by_another_reference_is_rejected() {
-    given::<Payment>([open(), action_required()])
-        .when(authorise("pay_2"), NOW)
-        .then_rejected(Rejection::ReferenceDiffers);
-    given::<Payment>([open(), authorised(250, "pay_1")])
-        .when(authorise("pay_2"), NOW)
-        .then_rejected(closed(Status::Authorised));
-}
-
-#[test]
-fn authorisation_that_comes_too_late_is_rejected() {
-    for (end, status) in
-        [(declined(), Status::Declined), (expired(), Status::Expired), (voided(), Status::Voided)]
-    {
-        given::<Payment>([open(), end]).when(authorise("pay_1"), NOW).then_rejected(closed(status));
-    }
+    let acting = || vec![open(), action_required()];
+    let paid = || vec![open(), authorised(250, "pay_1")];
+    let yes = || Ok(vec![authorised(250, "pay_1")]);
+    let too_late =
+        |end, status| ("late", vec![open(), end], authorise("pay_1"), Err(closed(status)));
+    decides::<Payment>([
+        ("open", vec![open()], authorise("pay_1"), yes()),
+        ("after an action", acting(), authorise("pay_1"), yes()),
+        ("again", paid(), authorise("pay_1"), Ok(vec![])),
+        ("other action", acting(), authorise("pay_2"), Err(Rejection::ReferenceDiffers)),
+        ("other yes", paid(), authorise("pay_2"), Err(closed(Status::Authorised))),
+        too_late(declined(), Status::Declined),
+        too_late(expired(), Status::Expired),
+        too_late(voided(), Status::Voided),
+    ]);
 }
 
 #[test]
 fn decline_closes_an_open_payment() {
-    given::<Payment>([open()]).when(decline(), NOW).then([declined()]);
-    given::<Payment>([open(), action_required()]).when(decline(), NOW).then([declined()]);
-    given::<Payment>([open(), declined()]).when(decline(), NOW).then([]);
-    given::<Payment>([open(), expired()])
-        .when(decline(), NOW)
-        .then_rejected(closed(Status::Expired));
-}
-
-#[test]
-fn an_action_after_the_end_is_rejected() {
-    given::<Payment>([open(), expired()])
-        .when(require_action("pay_1"), NOW)
-        .then_rejected(closed(Status::Expired));
+    let ended = vec![open(), expired()];
+    decides::<Payment>([
+        ("open", vec![open()], decline(), Ok(vec![declined()])),
+        ("acting", vec![open(), action_required()], decline(), Ok(vec![declined()])),
+        ("again", vec![open(), declined()], decline(), Ok(vec![])),
+        ("late", ended, decline(), Err(closed(Status::Expired))),
+    ]);
 }
 
 #[test]
 fn void_leaves_no_money_held() {
-    given::<Payment>([open()]).when(void(), NOW).then([voided()]);
-    given::<Payment>([open(), authorised(250, "pay_1")]).when(void(), NOW).then([voided()]);
-    for end in [declined(), expired(), voided()] {
-        given::<Payment>([open(), end]).when(void(), NOW).then([]);
-    }
+    let after = |end| vec![open(), end];
+    decides::<Payment>([
+        ("open", vec![open()], void(), Ok(vec![voided()])),
+        ("authorised", after(authorised(250, "pay_1")), void(), Ok(vec![voided()])),
+        ("declined", after(declined()), void(), Ok(vec![])),
+        ("expired", after(expired()), void(), Ok(vec![])),
+        ("again", after(voided()), void(), Ok(vec![])),
+    ]);
 }
 
 #[test]
@@ -192,6 +170,7 @@ fn expire_closes_what_is_still_open_at_the_deadline() {
     let asked = [open(), asked_again(2, Some(30)), asked_again(3, None)];
     given::<Payment>(asked.clone()).when(Command::Expire, early).then([]);
     given::<Payment>(asked).when(Command::Expire, deadline).then([expired()]);
+    given::<Payment>([open()]).when(Command::Expire, deadline).then([expired()]);
     given::<Payment>([open(), action_required()]).when(Command::Expire, deadline).then([]);
     given::<Payment>([open(), declined()]).when(Command::Expire, deadline).then([]);
 }
@@ -213,11 +192,6 @@ fn a_provider_that_does_not_answer_is_asked_again_at_growing_distances_until_the
 }
 
 #[test]
-fn a_payment_whose_time_is_over_is_not_asked_for_again() {
-    given::<Payment>([open()]).when(Command::Expire, NOW.plus(ANSWER_WAIT)).then([expired()]);
-}
-
-#[test]
 fn nobody_asks_again_while_the_buyer_has_to_act() {
     let payment: Payment = fold([open(), action_required()]);
     assert_eq!(payment.ask_again_at(), None);
@@ -225,19 +199,12 @@ fn nobody_asks_again_while_the_buyer_has_to_act() {
 
 #[test]
 fn a_payment_of_a_release_that_asked_by_itself_just_expires() {
-    let Event::Requested { order_id, amount, provider, method_token, expires_at, .. } = open()
-    else {
-        panic!("a request");
-    };
-    let old = Event::Requested {
-        order_id,
-        amount,
-        provider,
-        method_token,
-        expires_at,
-        ask_again_at: None,
-    };
-    let payment: Payment = fold([old]);
+    let expires_at = NOW.plus(ANSWER_WAIT);
+    let data = json!({
+        "order_id": order(), "amount": usd(250), "provider": "sandbox",
+        "method_token": "tok_ok", "expires_at": expires_at,
+    });
+    let payment: Payment = fold([event::<Payment>("requested", data)]);
     assert_eq!(payment.next_deadline(), Some(expires_at));
 }
 

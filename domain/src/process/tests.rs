@@ -1,11 +1,8 @@
 use proptest::prelude::*;
+use serde_json::json;
 
 use super::*;
-use crate::{
-    id::{EventId, StepId},
-    testing::{NOW, decide_twice, fold, given, sample, uuid},
-    timestamp::Timestamp,
-};
+use crate::testing::{NOW, decide_twice, decides, event, fold, given, sample, uuid};
 
 fn id(n: u128) -> StepId {
     StepId::new(uuid(n))
@@ -16,8 +13,12 @@ fn failure() -> Failure {
 }
 
 fn park(n: u128, attempt: u32) -> Command {
+    park_with(n, attempt, sample::taken())
+}
+
+fn park_with(n: u128, attempt: u32, taken: Vec<Taken>) -> Command {
     let step = Box::new(sample::step());
-    Command::Park { step_id: id(n), step, failure: failure(), attempt, taken: sample::taken() }
+    Command::Park { step_id: id(n), step, failure: failure(), attempt, taken }
 }
 
 fn retry(n: u128) -> Command {
@@ -33,48 +34,55 @@ fn settle() -> Command {
 }
 
 fn parked(n: u128, attempt: u32) -> Event {
-    let step = Box::new(sample::step());
-    let (failure, taken) = (failure(), sample::taken());
-    Event::StepParked { step_id: id(n), step, failure, attempt, parked_at: NOW, taken }
+    parked_with(n, attempt, &sample::taken())
+}
+
+fn parked_with(n: u128, attempt: u32, taken: &[Taken]) -> Event {
+    let data = json!({
+        "step_id": id(n), "step": sample::step(), "failure": failure(), "attempt": attempt,
+        "parked_at": NOW, "taken": taken,
+    });
+    event::<Process>("step_parked", data)
 }
 
 fn retried(n: u128, attempt: u32) -> Event {
-    Event::StepRetried { step_id: id(n), attempt, by: "key:1".into() }
+    let data = json!({ "step_id": id(n), "attempt": attempt, "by": "key:1" });
+    event::<Process>("step_retried", data)
 }
 
 fn skipped(n: u128) -> Event {
-    Event::StepSkipped { step_id: id(n), reason: "nobody waits for it".into(), by: "key:1".into() }
+    let data = json!({ "step_id": id(n), "reason": "nobody waits for it", "by": "key:1" });
+    event::<Process>("step_skipped", data)
 }
 
 fn settled() -> Event {
-    Event::EventSettled { event_id: sample::step().event_id }
+    event::<Process>("event_settled", json!({ "event_id": sample::step().event_id }))
 }
 
 #[test]
-fn a_step_is_parked_once_however_often_it_fails() {
-    given::<Process>([]).when(park(1, 0), NOW).then([parked(1, 0)]);
-    given::<Process>([parked(1, 0)]).when(park(1, 0), NOW).then([]);
-}
-
-#[test]
-fn a_retried_step_that_fails_again_is_parked_again() {
-    let history = [parked(1, 0), retried(1, 1)];
-    given::<Process>(history.clone()).when(park(1, 1), NOW).then([parked(1, 1)]);
-    given::<Process>(history).when(park(1, 0), NOW).then([]);
+fn a_step_is_parked_once_an_attempt_however_often_it_fails() {
+    let tried_again = || vec![parked(1, 0), retried(1, 1)];
+    decides::<Process>([
+        ("first", vec![], park(1, 0), Ok(vec![parked(1, 0)])),
+        ("once more", vec![parked(1, 0)], park(1, 0), Ok(vec![])),
+        ("the next attempt", tried_again(), park(1, 1), Ok(vec![parked(1, 1)])),
+        ("an earlier attempt", tried_again(), park(1, 0), Ok(vec![])),
+    ]);
 }
 
 #[test]
 fn retry_and_skip_need_a_parked_step() {
-    given::<Process>([parked(1, 0)]).when(retry(1), NOW).then([retried(1, 1)]);
-    given::<Process>([parked(1, 0)]).when(skip(1), NOW).then([skipped(1)]);
-    given::<Process>([]).when(retry(1), NOW).then_rejected(Rejection::NotFound);
-    given::<Process>([]).when(skip(1), NOW).then_rejected(Rejection::NotFound);
-    given::<Process>([parked(1, 0), skipped(1)])
-        .when(retry(1), NOW)
-        .then_rejected(Rejection::NotParked { status: Status::Skipped });
-    given::<Process>([parked(1, 0), retried(1, 1)])
-        .when(skip(1), NOW)
-        .then_rejected(Rejection::NotParked { status: Status::Retried });
+    let not_parked = |status| Err(Rejection::NotParked { status });
+    let (has_skipped, has_retried) =
+        (vec![parked(1, 0), skipped(1)], vec![parked(1, 0), retried(1, 1)]);
+    decides::<Process>([
+        ("retry", vec![parked(1, 0)], retry(1), Ok(vec![retried(1, 1)])),
+        ("skip", vec![parked(1, 0)], skip(1), Ok(vec![skipped(1)])),
+        ("retry, unknown", vec![], retry(1), Err(Rejection::NotFound)),
+        ("skip, unknown", vec![], skip(1), Err(Rejection::NotFound)),
+        ("retry, skipped", has_skipped, retry(1), not_parked(Status::Skipped)),
+        ("skip, retried", has_retried, skip(1), not_parked(Status::Retried)),
+    ]);
 }
 
 #[test]
@@ -105,23 +113,11 @@ fn what_has_become_of_the_other_steps_is_known_until_the_event_is_done_with() {
 #[test]
 fn a_step_that_waits_learns_what_becomes_of_the_others() {
     let later = Taken { step_id: id(50), refused: None };
-    let told = |taken: Vec<Taken>| {
-        let Command::Park { step_id, step, failure, attempt, .. } = park(1, 0) else {
-            unreachable!("it is one")
-        };
-        Command::Park { step_id, step, failure, attempt, taken }
-    };
-    let mut all = sample::taken();
-    all.push(later.clone());
-    let Event::StepParked { step_id, step, failure, attempt, parked_at, .. } = parked(1, 0) else {
-        unreachable!("it is one")
-    };
-    let knows_more = Event::StepParked { step_id, step, failure, attempt, parked_at, taken: all };
+    let told = || park_with(1, 0, vec![later.clone()]);
+    let knows_more = parked_with(1, 0, &[sample::taken(), vec![later.clone()]].concat());
     let at_a_later_time = Timestamp::from_micros(NOW.as_micros() + 1);
-    given::<Process>([parked(1, 0)])
-        .when(told(vec![later.clone()]), at_a_later_time)
-        .then([knows_more.clone()]);
-    given::<Process>([parked(1, 0), knows_more]).when(told(vec![later]), NOW).then([]);
+    given::<Process>([parked(1, 0)]).when(told(), at_a_later_time).then([knows_more.clone()]);
+    given::<Process>([parked(1, 0), knows_more]).when(told(), NOW).then([]);
 }
 
 #[test]

@@ -1,14 +1,8 @@
-use std::time::Duration;
-
 use proptest::prelude::*;
+use serde_json::json;
 
 use super::{state::RETURNED_MAX, *};
-use crate::{
-    aggregate::Decide,
-    id::{OrderId, ReservationId},
-    testing::{NOW, decide_twice, fold, given, uuid},
-    timestamp::Timestamp,
-};
+use crate::testing::{NOW, decide_twice, decides, event, fold, given, uuid};
 
 fn reservation(n: u128) -> ReservationId {
     ReservationId::new(uuid(n))
@@ -19,45 +13,55 @@ fn order(n: u128) -> OrderId {
 }
 
 fn received(quantity: u32) -> Event {
-    Event::Received { quantity, reference: None }
+    event::<Stock>("received", json!({ "quantity": quantity }))
 }
 
 fn reserved(n: u128, quantity: u32) -> Event {
+    reserved_until(n, quantity, NOW.plus(HOLD))
+}
+
+fn reserved_until(n: u128, quantity: u32, expires_at: Timestamp) -> Event {
     let (reservation_id, order_id) = (reservation(n), order(n));
-    Event::Reserved { reservation_id, order_id, quantity, expires_at: NOW.plus(HOLD) }
+    let data = json!({
+        "reservation_id": reservation_id, "order_id": order_id, "quantity": quantity,
+        "expires_at": expires_at,
+    });
+    event::<Stock>("reserved", data)
+}
+
+fn ended(kind: &str, n: u128, quantity: u32) -> Event {
+    let reservation_id = reservation(n);
+    event::<Stock>(kind, json!({ "reservation_id": reservation_id, "quantity": quantity }))
 }
 
 fn released(n: u128, quantity: u32) -> Event {
-    let reason = "order_rejected".into();
-    Event::Released { reservation_id: reservation(n), quantity, reason }
+    let (reservation_id, reason) = (reservation(n), "order_rejected");
+    let data = json!({ "reservation_id": reservation_id, "quantity": quantity, "reason": reason });
+    event::<Stock>("released", data)
 }
 
 fn committed(n: u128, quantity: u32) -> Event {
-    Event::Committed { reservation_id: reservation(n), quantity }
+    ended("committed", n, quantity)
 }
 
 fn returned(n: u128, quantity: u32) -> Event {
-    Event::Returned { reservation_id: reservation(n), quantity }
+    ended("returned", n, quantity)
 }
 
 fn expired(n: u128, quantity: u32) -> Event {
-    Event::Expired { reservation_id: reservation(n), quantity }
+    ended("expired", n, quantity)
 }
 
 fn adjusted(delta: i64) -> Event {
-    Event::Adjusted { delta, reason: "count".into() }
-}
-
-fn receive(quantity: u32) -> Command {
-    Command::Receive { quantity, reference: None }
+    event::<Stock>("adjusted", json!({ "delta": delta, "reason": "count" }))
 }
 
 fn adjust(delta: i64) -> Command {
-    Command::Adjust { delta, reason: "count".into() }
+    Command::adjust(delta, "count".into())
 }
 
 fn reserve(n: u128, quantity: u32) -> Command {
-    Command::Reserve { reservation_id: reservation(n), order_id: order(n), quantity }
+    Command::reserve(reservation(n), order(n), quantity)
 }
 
 fn release(n: u128) -> Command {
@@ -78,132 +82,62 @@ fn busy_days() -> impl Iterator<Item = Event> {
 }
 
 #[test]
-fn receive_adds() {
-    given::<Stock>([received(5)]).when(receive(2), NOW).then([received(2)]);
+fn what_comes_in_is_counted_up_to_a_limit() {
+    let receive = Command::receive;
+    decides::<Stock>([
+        ("it adds", vec![received(5)], receive(2), Ok(vec![received(2)])),
+        ("nothing comes in", vec![], receive(0), Err(Rejection::QuantityZero)),
+        ("too much", vec![received(ON_HAND_MAX)], receive(1), Err(Rejection::LimitReached)),
+    ]);
 }
 
 #[test]
-fn receive_of_nothing_is_rejected() {
-    given::<Stock>([]).when(receive(0), NOW).then_rejected(Rejection::QuantityZero);
+fn what_is_on_hand_is_corrected_down_to_what_is_reserved() {
+    let held = || vec![received(5), reserved(1, 2)];
+    let insufficient = |available| Err(Rejection::Insufficient { available });
+    decides::<Stock>([
+        ("down to what is reserved", held(), adjust(-3), Ok(vec![adjusted(-3)])),
+        ("below that", held(), adjust(-4), insufficient(3)),
+        ("by the smallest number", vec![received(5)], adjust(i64::MIN), insufficient(5)),
+        ("beyond the limit", vec![], adjust(i64::MAX), Err(Rejection::LimitReached)),
+        ("by nothing", vec![], adjust(0), Ok(vec![])),
+    ]);
 }
 
 #[test]
-fn receive_beyond_the_limit_is_rejected() {
-    given::<Stock>([received(ON_HAND_MAX)])
-        .when(receive(1), NOW)
-        .then_rejected(Rejection::LimitReached);
-}
-
-#[test]
-fn adjust_goes_down_to_what_is_reserved() {
-    given::<Stock>([received(5), reserved(1, 2)]).when(adjust(-3), NOW).then([adjusted(-3)]);
-}
-
-#[test]
-fn adjust_below_what_is_reserved_is_rejected() {
-    given::<Stock>([received(5), reserved(1, 2)])
-        .when(adjust(-4), NOW)
-        .then_rejected(Rejection::Insufficient { available: 3 });
-}
-
-#[test]
-fn adjust_by_the_smallest_number_is_rejected() {
-    given::<Stock>([received(5)])
-        .when(adjust(i64::MIN), NOW)
-        .then_rejected(Rejection::Insufficient { available: 5 });
-}
-
-#[test]
-fn adjust_beyond_the_limit_is_rejected() {
-    given::<Stock>([]).when(adjust(i64::MAX), NOW).then_rejected(Rejection::LimitReached);
-}
-
-#[test]
-fn adjust_by_zero_records_nothing() {
-    given::<Stock>([]).when(adjust(0), NOW).then([]);
-}
-
-#[test]
-fn reserve_holds_for_a_while() {
-    given::<Stock>([received(5)]).when(reserve(1, 5), NOW).then([reserved(1, 5)]);
-}
-
-#[test]
-fn reserve_again_records_nothing() {
-    given::<Stock>([received(5), reserved(1, 2)]).when(reserve(1, 2), NOW).then([]);
-}
-
-#[test]
-fn reserve_again_with_another_quantity_is_rejected() {
-    given::<Stock>([received(5), reserved(1, 2)])
-        .when(reserve(1, 3), NOW)
-        .then_rejected(Rejection::HeldDifferently);
-}
-
-#[test]
-fn reserve_beyond_available_is_rejected() {
-    given::<Stock>([received(5), reserved(1, 4)])
-        .when(reserve(2, 2), NOW)
-        .then_rejected(Rejection::Insufficient { available: 1 });
-}
-
-#[test]
-fn reserve_of_nothing_is_rejected() {
-    given::<Stock>([received(5)]).when(reserve(1, 0), NOW).then_rejected(Rejection::QuantityZero);
-}
-
-#[test]
-fn reserve_beyond_the_number_of_holds_is_rejected() {
+fn units_that_are_there_are_held_for_one_reservation() {
+    let held = || vec![received(5), reserved(1, 2)];
+    let sold = || vec![received(5), reserved(1, 2), committed(1, 2)];
+    let gone = || vec![received(5), reserved(1, 2), released(1, 2)];
+    let few = Rejection::Insufficient { available: 1 };
     let holds = (0..).take(HOLDS_MAX).map(|n| reserved(n, 1));
-    given::<Stock>([received(ON_HAND_MAX)].into_iter().chain(holds))
-        .when(reserve(u128::MAX, 1), NOW)
-        .then_rejected(Rejection::HoldsExhausted);
+    let full = [received(ON_HAND_MAX)].into_iter().chain(holds).collect();
+    decides::<Stock>([
+        ("all there is", vec![received(5)], reserve(1, 5), Ok(vec![reserved(1, 5)])),
+        ("again", held(), reserve(1, 2), Ok(vec![])),
+        ("again, another quantity", held(), reserve(1, 3), Err(Rejection::HeldDifferently)),
+        ("more than is left", vec![received(5), reserved(1, 4)], reserve(2, 2), Err(few)),
+        ("nothing", vec![received(5)], reserve(1, 0), Err(Rejection::QuantityZero)),
+        ("one hold too many", full, reserve(u128::MAX, 1), Err(Rejection::HoldsExhausted)),
+        ("after its release", gone(), reserve(1, 2), Err(Rejection::ReservationGone)),
+        ("after its commit", sold(), reserve(1, 2), Ok(vec![])),
+    ]);
 }
 
 #[test]
-fn reserve_that_comes_after_its_release_is_rejected() {
-    given::<Stock>([received(5), reserved(1, 2), released(1, 2)])
-        .when(reserve(1, 2), NOW)
-        .then_rejected(Rejection::ReservationGone);
-}
-
-#[test]
-fn reserve_that_comes_after_its_commit_records_nothing() {
-    given::<Stock>([received(5), reserved(1, 2), committed(1, 2)])
-        .when(reserve(1, 2), NOW)
-        .then([]);
-}
-
-#[test]
-fn release_gives_back_what_is_held() {
-    given::<Stock>([received(5), reserved(1, 2)]).when(release(1), NOW).then([released(1, 2)]);
-}
-
-#[test]
-fn release_of_an_unknown_reservation_records_nothing() {
-    given::<Stock>([received(5)]).when(release(1), NOW).then([]);
-}
-
-#[test]
-fn commit_sells_what_is_held() {
-    given::<Stock>([received(5), reserved(1, 2)]).when(commit(1), NOW).then([committed(1, 2)]);
-}
-
-#[test]
-fn commit_again_records_nothing() {
-    given::<Stock>([received(5), reserved(1, 2), committed(1, 2)]).when(commit(1), NOW).then([]);
-}
-
-#[test]
-fn commit_of_an_unknown_reservation_is_rejected() {
-    given::<Stock>([received(5)]).when(commit(1), NOW).then_rejected(Rejection::ReservationGone);
-}
-
-#[test]
-fn commit_of_an_expired_reservation_is_rejected() {
-    given::<Stock>([received(5), reserved(1, 2), expired(1, 2)])
-        .when(commit(1), NOW)
-        .then_rejected(Rejection::ReservationGone);
+fn what_is_held_is_given_back_or_sold() {
+    let none = || vec![received(5)];
+    let held = || vec![received(5), reserved(1, 2)];
+    let sold = vec![received(5), reserved(1, 2), committed(1, 2)];
+    let ran_out = vec![received(5), reserved(1, 2), expired(1, 2)];
+    decides::<Stock>([
+        ("released", held(), release(1), Ok(vec![released(1, 2)])),
+        ("released, unknown", none(), release(1), Ok(vec![])),
+        ("committed", held(), commit(1), Ok(vec![committed(1, 2)])),
+        ("committed again", sold, commit(1), Ok(vec![])),
+        ("committed, unknown", none(), commit(1), Err(Rejection::ReservationGone)),
+        ("committed, expired", ran_out, commit(1), Err(Rejection::ReservationGone)),
+    ]);
 }
 
 #[test]
@@ -235,23 +169,18 @@ fn a_sale_that_a_busy_stock_has_forgotten_is_put_back_all_the_same() {
 }
 
 #[test]
-fn what_has_not_left_the_house_is_not_put_back() {
-    let held = [received(5), reserved(1, 2)];
-    given::<Stock>(held.clone()).when(put_back(1, 2), NOW).then([]);
-    for ended in [released(1, 2), expired(1, 2)] {
-        let history = held.iter().cloned().chain([ended]);
-        given::<Stock>(history).when(put_back(1, 2), NOW).then([]);
-    }
-}
-
-#[test]
-fn no_more_is_put_back_than_was_sold_nor_than_there_is_room_for() {
-    let sold = || [received(5), reserved(1, 2), committed(1, 2)];
-    given::<Stock>(sold()).when(put_back(1, 3), NOW).then_rejected(Rejection::HeldDifferently);
-    given::<Stock>([]).when(put_back(1, 0), NOW).then_rejected(Rejection::QuantityZero);
-    given::<Stock>(sold().into_iter().chain([received(ON_HAND_MAX - 3)]))
-        .when(put_back(1, 2), NOW)
-        .then_rejected(Rejection::LimitReached);
+fn only_what_was_sold_is_put_back_and_only_where_there_is_room() {
+    let held = |more: &[Event]| [vec![received(5), reserved(1, 2)], more.to_vec()].concat();
+    let full = held(&[committed(1, 2), received(ON_HAND_MAX - 3)]);
+    let differs = Err(Rejection::HeldDifferently);
+    decides::<Stock>([
+        ("it has not left the house", held(&[]), put_back(1, 2), Ok(vec![])),
+        ("released", held(&[released(1, 2)]), put_back(1, 2), Ok(vec![])),
+        ("expired", held(&[expired(1, 2)]), put_back(1, 2), Ok(vec![])),
+        ("more than was sold", held(&[committed(1, 2)]), put_back(1, 3), differs),
+        ("nothing", vec![], put_back(1, 0), Err(Rejection::QuantityZero)),
+        ("no room", full, put_back(1, 2), Err(Rejection::LimitReached)),
+    ]);
 }
 
 #[test]
@@ -264,12 +193,7 @@ fn a_stock_remembers_a_bounded_number_of_returns() {
 
 #[test]
 fn expire_ends_all_holds_whose_time_has_come() {
-    let later = Event::Reserved {
-        reservation_id: reservation(3),
-        order_id: order(3),
-        quantity: 1,
-        expires_at: NOW.plus(HOLD * 2),
-    };
+    let later = reserved_until(3, 1, NOW.plus(HOLD * 2));
     given::<Stock>([received(5), reserved(1, 2), reserved(2, 1), later])
         .when(Command::Expire, NOW.plus(HOLD))
         .then([expired(1, 2), expired(2, 1)]);
@@ -303,7 +227,7 @@ fn ended_reservations_are_forgotten_in_their_order() {
 fn commands() -> impl Strategy<Value = Command> {
     let id = 0..6_u128;
     prop_oneof![
-        (0..20_u32).prop_map(receive),
+        (0..20_u32).prop_map(Command::receive),
         (-20..20_i64).prop_map(adjust),
         (id.clone(), 0..8_u32).prop_map(|(n, quantity)| reserve(n, quantity)),
         id.clone().prop_map(release),
