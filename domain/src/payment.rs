@@ -172,23 +172,17 @@ impl Aggregate for Payment {
         use crate::testing::{NOW, usd, uuid};
         let order_id = OrderId::new(uuid(2));
         let amount = usd(250);
+        let requested = |ask_again_at| Event::Requested {
+            order_id,
+            amount,
+            provider: "sandbox".into(),
+            method_token: "tok_ok".into(),
+            expires_at: NOW.plus(ANSWER_WAIT),
+            ask_again_at,
+        };
         vec![
-            Event::Requested {
-                order_id,
-                amount,
-                provider: "sandbox".into(),
-                method_token: "tok_ok".into(),
-                expires_at: NOW.plus(ANSWER_WAIT),
-                ask_again_at: None,
-            },
-            Event::Requested {
-                order_id,
-                amount,
-                provider: "sandbox".into(),
-                method_token: "tok_ok".into(),
-                expires_at: NOW.plus(ANSWER_WAIT),
-                ask_again_at: Some(NOW.plus(ASK_AGAIN_AFTER)),
-            },
+            requested(None),
+            requested(Some(NOW.plus(ASK_AGAIN_AFTER))),
             Event::AskedAgain { attempt: 2, ask_again_at: Some(NOW.plus(Duration::from_secs(30))) },
             Event::ActionRequired { reference: "pay_1".into(), expires_at: NOW.plus(ACTION_WAIT) },
             Event::Authorised { order_id, amount, reference: "pay_1".into() },

@@ -254,37 +254,27 @@ impl Aggregate for Process {
 
     #[cfg(any(test, feature = "testing"))]
     fn samples() -> Vec<Event> {
-        use crate::{
-            id::StepId,
-            testing::{
-                NOW,
-                sample::{step, taken},
-                uuid,
-            },
+        use crate::testing::{
+            NOW,
+            sample::{step, taken},
+            uuid,
         };
         let step_id = StepId::new(uuid(6));
-        let failure = Failure {
-            code: "stream_unreadable".into(),
-            detail: "the stream holds an event that this release cannot read".into(),
+        let parked = |taken| Event::StepParked {
+            step_id,
+            step: Box::new(step()),
+            failure: Failure {
+                code: "stream_unreadable".into(),
+                detail: "the stream holds an event that this release cannot read".into(),
+            },
+            attempt: 0,
+            parked_at: NOW,
+            taken,
         };
         let by: String = "key:00000000-0000-0000-0000-000000000001".into();
         vec![
-            Event::StepParked {
-                step_id,
-                step: Box::new(step()),
-                failure: failure.clone(),
-                attempt: 0,
-                parked_at: NOW,
-                taken: vec![],
-            },
-            Event::StepParked {
-                step_id,
-                step: Box::new(step()),
-                failure,
-                attempt: 0,
-                parked_at: NOW,
-                taken: taken(),
-            },
+            parked(vec![]),
+            parked(taken()),
             Event::StepRetried { step_id, attempt: 1, by: by.clone() },
             Event::StepSkipped { step_id, reason: "sold out anyway".into(), by },
             Event::EventSettled { event_id: step().event_id },
