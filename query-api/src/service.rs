@@ -20,8 +20,7 @@ use infra::{
 };
 
 use crate::{
-    projections,
-    read_model::{LoaderTasks, ReadModel},
+    read_model::{self, LoaderTasks, ReadModel},
     rest::{self, AppState},
     settings::Settings,
 };
@@ -63,7 +62,7 @@ impl Service {
 
         let readiness = Readiness::new();
         let condition = readiness.condition("read_models");
-        let (watcher, applied) = PositionWatcher::new(reading, projections::reads(), condition);
+        let (watcher, applied) = PositionWatcher::new(reading, read_model::reads(), condition);
         // Keys of a shard that is not known to be level take no place from reads.
         let (freshness, of_keys) = (Freshness::new(applied.clone()), Freshness::new(applied));
         let (rows, signing) = (read_model.clone(), Some(auth.cart_token_secret.clone()));

@@ -25,7 +25,7 @@ const BATCH_KEYS_MAX: usize = 512;
 const QUEUE_MAX: usize = 4096;
 
 /// One kind of read by key.
-pub(super) trait Lookup: 'static {
+pub(crate) trait Lookup: 'static {
     /// For metrics.
     const NAME: &'static str;
     type Key: Clone + Eq + Hash + Send + Sync;
@@ -38,10 +38,10 @@ pub(super) trait Lookup: 'static {
     ) -> impl Future<Output = Result<Rows<Self>, sqlx::Error>> + Send;
 }
 
-pub(super) type Rows<L> = Vec<(<L as Lookup>::Key, <L as Lookup>::Row)>;
+pub(crate) type Rows<L> = Vec<(<L as Lookup>::Key, <L as Lookup>::Row)>;
 
 /// Where to ask for single rows. Cheap to clone.
-pub(super) struct Loader<L: Lookup> {
+pub(crate) struct Loader<L: Lookup> {
     requests: mpsc::Sender<Request<L>>,
 }
 
@@ -62,7 +62,7 @@ impl<L: Lookup> Clone for Loader<L> {
 
 impl<L: Lookup> Loader<L> {
     /// The row of a key, if there is one.
-    pub(super) async fn find(&self, key: L::Key) -> Result<Option<L::Row>, ReadError> {
+    pub(crate) async fn find(&self, key: L::Key) -> Result<Option<L::Row>, ReadError> {
         let (answer, answered) = oneshot::channel();
         let sent = self.requests.send(Request { key, answer }).await;
         sent.map_err(|_closed| ReadError::Stopped)?;

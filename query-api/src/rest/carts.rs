@@ -13,10 +13,7 @@ use infra::{
 };
 use read_models::carts::{CARTS, Cart};
 
-use super::{
-    AppState, answer,
-    read_request::{NoParameters, ReadRequest},
-};
+use super::read::{AppState, NoParameters, ReadRequest, answer_one};
 
 const READS: &[Projection] = &[CARTS.shown()];
 
@@ -53,6 +50,6 @@ pub(super) async fn by_id(
         return Err(hidden());
     }
     let position = app.reach(READS, &request).await?;
-    let cart = app.read_model().cart(id).await?.ok_or_else(hidden)?;
-    Ok(answer::entity(cart, &position, &known))
+    let cart = app.read_model().carts.find(id.uuid()).await?.ok_or_else(hidden)?;
+    Ok(answer_one(cart, &position, &known))
 }

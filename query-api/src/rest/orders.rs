@@ -23,10 +23,7 @@ use read_models::orders::{ORDERS, Order};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{
-    AppState, answer,
-    read_request::{NoParameters, ReadRequest},
-};
+use super::read::{AppState, NoParameters, ReadRequest, answer, answer_one};
 use crate::read_model::{FoundOrder, OrderFilter};
 
 const READS: &[Projection] = &[ORDERS.shown()];
@@ -116,7 +113,7 @@ pub(super) async fn list(
     let rows_max = i64::from(page.limit()) + 1;
     let orders = app.read_model().orders(&filter, after, rows_max).await?;
     let listing = page.listing(orders, |last| last.after).map(|order| order.body);
-    Ok(answer::list(listing, &position))
+    Ok(answer(listing, &position))
 }
 
 impl ListParameters {
@@ -156,11 +153,11 @@ pub(super) async fn by_id(
     known: IfNoneMatch,
 ) -> Result<Response, Problem> {
     let position = app.reach(READS, &request).await?;
-    let order = app.read_model().order(id).await?;
+    let order = app.read_model().orders.find(id.uuid()).await?;
     let order = order
         .filter(|order| may_read(&request.caller, open_cart, order))
         .ok_or_else(|| Problem::not_found("there is no such order, or it is not yours to see"))?;
-    Ok(answer::entity(order.entity, &position, &known))
+    Ok(answer_one(order.entity, &position, &known))
 }
 
 fn may_read(caller: &Caller, OpenCart(open): OpenCart, order: &FoundOrder) -> bool {

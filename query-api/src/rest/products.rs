@@ -24,10 +24,7 @@ use read_models::{
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::{
-    AppState, answer,
-    read_request::{NoParameters, OfSku, ReadRequest},
-};
+use super::read::{AppState, NoParameters, OfSku, ReadRequest, answer, answer_one};
 use crate::read_model::{FoundProduct, ProductAfter, ProductFilter, ProductSort};
 
 const READS: &[Projection] = &[PRODUCTS.shown()];
@@ -116,7 +113,7 @@ pub(super) async fn list(
     let position = app.reach(reads, &request).await?;
     let rows_max = i64::from(page.limit()) + 1;
     let products = app.read_model().products(&filter, sort, after.as_ref(), rows_max).await?;
-    Ok(answer::list(page.listing(products, |last| sort.after(last)), &position))
+    Ok(answer(page.listing(products, |last| sort.after(last)), &position))
 }
 
 impl ListParameters {
@@ -161,9 +158,9 @@ pub(super) async fn by_id(
     known: IfNoneMatch,
 ) -> Result<Response, Problem> {
     let position = app.reach(READS, &request).await?;
-    let product = app.read_model().product(id).await?;
+    let product = app.read_model().products.find(id.uuid()).await?;
     let product = visible(product, &request)?;
-    Ok(answer::entity(product.entity, &position, &known))
+    Ok(answer_one(product.entity, &position, &known))
 }
 
 /// The product that bears a SKU
@@ -190,9 +187,9 @@ pub(super) async fn by_sku(
     known: IfNoneMatch,
 ) -> Result<Response, Problem> {
     let position = app.reach(READS, &request).await?;
-    let product = app.read_model().product_by_sku(sku).await?;
+    let product = app.read_model().products_by_sku.find(sku).await?;
     let product = visible(product, &request)?;
-    Ok(answer::entity(product.entity, &position, &known))
+    Ok(answer_one(product.entity, &position, &known))
 }
 
 fn visible(found: Option<FoundProduct>, request: &ReadRequest) -> Result<FoundProduct, Problem> {

@@ -11,10 +11,7 @@ use infra::{
 };
 use read_models::stock::{STOCK, Stock};
 
-use super::{
-    AppState, answer,
-    read_request::{NoParameters, OfSku, ReadRequest},
-};
+use super::read::{AppState, NoParameters, OfSku, ReadRequest, answer_one};
 
 const READS: &[Projection] = &[STOCK.shown()];
 
@@ -42,7 +39,7 @@ pub(super) async fn by_sku(
     known: IfNoneMatch,
 ) -> Result<Response, Problem> {
     let position = app.reach(READS, &request).await?;
-    let stock = app.read_model().stock(sku).await?;
+    let stock = app.read_model().stock.find(sku).await?;
     let stock = stock.ok_or_else(|| Problem::not_found("there is no stock of this SKU"))?;
-    Ok(answer::entity(stock, &position, &known))
+    Ok(answer_one(stock, &position, &known))
 }

@@ -12,10 +12,7 @@ use infra::{
 };
 use read_models::wish_lists::{WISH_LISTS, WishList};
 
-use super::{
-    AppState, answer,
-    read_request::{NoParameters, ReadRequest},
-};
+use super::read::{AppState, NoParameters, ReadRequest, answer_one};
 
 const READS: &[Projection] = &[WISH_LISTS.shown()];
 
@@ -43,7 +40,7 @@ pub(super) async fn by_id(
     known: IfNoneMatch,
 ) -> Result<Response, Problem> {
     let position = app.reach(READS, &request).await?;
-    let list = app.read_model().wish_list(id).await?;
+    let list = app.read_model().wish_lists.find(id.uuid()).await?;
     let list = list.ok_or_else(|| Problem::not_found("there is no such wish list"))?;
-    Ok(answer::entity(list, &position, &known))
+    Ok(answer_one(list, &position, &known))
 }
