@@ -9,11 +9,7 @@
 mod body;
 mod checkout;
 
-use axum::{
-    extract::State,
-    http::StatusCode,
-    response::{IntoResponse, Response},
-};
+use axum::{extract::State, http::StatusCode, response::Response};
 use domain::{
     aggregate::Refusal,
     cart::{self, Cart, NewLine},
@@ -118,10 +114,10 @@ async fn add_line(
     State(app): State<AppState>,
     Id(id): Id<CartId>,
     Incoming { origin, body }: Incoming<LineBody>,
-) -> Result<Response, Problem> {
+) -> Result<Reply, Problem> {
     admit(&origin, id)?;
     let line = look_up(&app, [body]).await?.pop().ok_or_else(not_there)?;
-    change(&app, &origin, id, cart::Command::AddLine { line }).await
+    origin.reply::<Cart>(&app, &id, cart::Command::AddLine { line }).await
 }
 
 /// Replace all lines
@@ -135,10 +131,10 @@ async fn replace_lines(
     State(app): State<AppState>,
     Id(id): Id<CartId>,
     Incoming { origin, body }: Incoming<AllLines>,
-) -> Result<Response, Problem> {
+) -> Result<Reply, Problem> {
     admit(&origin, id)?;
     let lines = look_up(&app, body.lines.into_vec()).await?;
-    change(&app, &origin, id, cart::Command::ReplaceLines { lines }).await
+    origin.reply::<Cart>(&app, &id, cart::Command::ReplaceLines { lines }).await
 }
 
 /// Change a line
@@ -154,11 +150,11 @@ async fn change_line(
     Id(id): Id<CartId>,
     Path(Line { sku }): Path<Line>,
     Incoming { origin, body }: Incoming<LineChange>,
-) -> Result<Response, Problem> {
+) -> Result<Reply, Problem> {
     admit(&origin, id)?;
     let LineChange { quantity, adjustments } = body;
     let (quantity, adjustments) = (quantity.get(), adjustments.map(into_adjustments));
-    change(&app, &origin, id, cart::Command::ChangeLine { sku, quantity, adjustments }).await
+    origin.reply::<Cart>(&app, &id, cart::Command::ChangeLine { sku, quantity, adjustments }).await
 }
 
 /// Remove a line
@@ -173,19 +169,9 @@ async fn remove_line(
     Id(id): Id<CartId>,
     Path(Line { sku }): Path<Line>,
     Incoming { origin, .. }: Incoming<Empty>,
-) -> Result<Response, Problem> {
+) -> Result<Reply, Problem> {
     admit(&origin, id)?;
-    change(&app, &origin, id, cart::Command::RemoveLine { sku }).await
-}
-
-async fn change(
-    app: &AppState,
-    origin: &Origin,
-    id: CartId,
-    command: cart::Command,
-) -> Result<Response, Problem> {
-    let answer = origin.submit::<Cart>(app, &id, command).await?;
-    Ok(Reply::of(&id.stream(), &answer)?.into_response())
+    origin.reply::<Cart>(&app, &id, cart::Command::RemoveLine { sku }).await
 }
 
 /// Lets staff in, and whoever holds the cart's token.

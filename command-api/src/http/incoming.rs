@@ -28,7 +28,10 @@ use utoipa::{
 };
 use uuid::Uuid;
 
-use super::state::{AppState, problem};
+use super::{
+    answer::Reply,
+    state::{AppState, problem, unread},
+};
 use crate::engine::{Answer, Precondition, Submission, SubmitError};
 
 /// A request for a command, checked as far as that needs no state.
@@ -141,7 +144,8 @@ impl Origin {
         if !self.request_id.is_keyed() {
             return Ok(false);
         }
-        app.knows(stream, self.request_id.command(stream)).await
+        let engine = app.engine.get()?;
+        engine.knows(stream, self.request_id.command(stream)).await.map_err(unread)
     }
 
     /// Hands what the request asks of a stream to the engine.
@@ -152,6 +156,17 @@ impl Origin {
         command: A::Command,
     ) -> Result<Answer, Problem> {
         self.try_submit::<A>(app, id, command).await.map_err(problem)
+    }
+
+    /// [`Origin::submit`], where the answer is one like any other.
+    pub(super) async fn reply<A: Listed>(
+        &self,
+        app: &AppState,
+        id: &A::Id,
+        command: A::Command,
+    ) -> Result<Reply, Problem> {
+        let answer = self.submit::<A>(app, id, command).await?;
+        Reply::of(&StreamId::of::<A>(id), &answer)
     }
 
     /// [`Origin::submit`], for a caller that has something to do when there is no answer.

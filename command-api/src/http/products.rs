@@ -9,8 +9,7 @@
 
 mod body;
 
-use axum::response::IntoResponse;
-use axum::{extract::State, response::Response};
+use axum::extract::State;
 use domain::{
     aggregate::Refusal,
     claim::{CONFIRM_WAIT, Taken},
@@ -144,7 +143,7 @@ async fn update(
     State(app): State<AppState>,
     Id(id): Id<ProductId>,
     Incoming { origin, body }: Incoming<ProductPatch>,
-) -> Result<Response, Problem> {
+) -> Result<Reply, Problem> {
     change(&app, &origin, id, product::Command::Update { patch: body.into_patch() }).await
 }
 
@@ -159,7 +158,7 @@ async fn change_price(
     State(app): State<AppState>,
     Id(id): Id<ProductId>,
     Incoming { origin, body }: Incoming<NewPrice>,
-) -> Result<Response, Problem> {
+) -> Result<Reply, Problem> {
     let price = body.price.into_money();
     change(&app, &origin, id, product::Command::ChangePrice { price }).await
 }
@@ -177,7 +176,7 @@ async fn publish(
     State(app): State<AppState>,
     Id(id): Id<ProductId>,
     Incoming { origin, .. }: Incoming<Empty>,
-) -> Result<Response, Problem> {
+) -> Result<Reply, Problem> {
     change(&app, &origin, id, product::Command::Publish).await
 }
 
@@ -192,7 +191,7 @@ async fn unpublish(
     State(app): State<AppState>,
     Id(id): Id<ProductId>,
     Incoming { origin, .. }: Incoming<Empty>,
-) -> Result<Response, Problem> {
+) -> Result<Reply, Problem> {
     change(&app, &origin, id, product::Command::Unpublish).await
 }
 
@@ -209,7 +208,7 @@ async fn archive(
     State(app): State<AppState>,
     Id(id): Id<ProductId>,
     Incoming { origin, .. }: Incoming<Empty>,
-) -> Result<Response, Problem> {
+) -> Result<Reply, Problem> {
     change(&app, &origin, id, product::Command::Archive).await
 }
 
@@ -219,7 +218,7 @@ async fn change(
     origin: &Origin,
     id: ProductId,
     command: product::Command,
-) -> Result<Response, Problem> {
+) -> Result<Reply, Problem> {
     let changed = origin.submit_awaited::<Product>(app, &id, command, None).await;
-    Ok(Reply::of(&id.stream(), &changed.map_err(problem)?)?.into_response())
+    Reply::of(&id.stream(), &changed.map_err(problem)?)
 }
