@@ -14,6 +14,7 @@ use infra::{
     freshness::{Freshness, Projection},
     http::{
         etag::{ETag, IfNoneMatch, not_modified},
+        extract::Query,
         fields::Validate,
         headers::{AtLeast, PreferWait},
         problem::Problem,
@@ -96,6 +97,29 @@ impl IntoParams for ReadRequest {
     }
 }
 
+/// A read of one thing, which has no parameters, and a revision that the client may know already.
+pub(super) struct ReadOne {
+    pub(super) request: ReadRequest,
+    known: IfNoneMatch,
+}
+
+impl FromRequestParts<AppState> for ReadOne {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
+        let Query(NoParameters {}) = Query::from_request_parts(parts, state).await?;
+        let request = ReadRequest::from_request_parts(parts, state).await?;
+        let Ok(known) = IfNoneMatch::from_request_parts(parts, state).await;
+        Ok(Self { request, known })
+    }
+}
+
+impl IntoParams for ReadOne {
+    fn into_params(header: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        [ReadRequest::into_params(&header), IfNoneMatch::into_params(&header)].concat()
+    }
+}
+
 /// Of which SKU.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
@@ -118,16 +142,18 @@ const CACHE_CONTROL: (HeaderName, HeaderValue) =
 const JSON: (HeaderName, HeaderValue) =
     (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
 
-/// Answers with one thing; 304 if the client has it already.
-pub(super) fn answer_one(entity: Entity, position: &Position, known: &IfNoneMatch) -> Response {
-    let Entity { revision, body } = entity;
-    if known.matches(revision) {
-        return (position, [CACHE_CONTROL], not_modified(revision)).into_response();
+impl ReadOne {
+    /// 304 if the client has it already.
+    pub(super) fn answer(&self, entity: Entity, position: &Position) -> Response {
+        let Entity { revision, body } = entity;
+        if self.known.matches(revision) {
+            return (position, [CACHE_CONTROL], not_modified(revision)).into_response();
+        }
+        (position, ETag(revision), [CACHE_CONTROL, JSON], body).into_response()
     }
-    (position, ETag(revision), [CACHE_CONTROL, JSON], body).into_response()
 }
 
-/// Answers with anything else.
+/// Answers with anything but one thing.
 pub(super) fn answer(body: impl IntoResponse, position: &Position) -> Response {
     (position, [CACHE_CONTROL], body).into_response()
 }
