@@ -11,5 +11,5 @@ mod rest;
 mod service;
 mod settings;
 
-pub use service::{Service, StartError};
+pub use service::Service;
 pub use settings::Settings;

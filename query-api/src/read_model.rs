@@ -77,16 +77,16 @@ pub(crate) struct ReadModel {
 impl ReadModel {
     /// The tasks must run for reads by key to be answered; they end with the last clone.
     pub(crate) fn new(pool: Pool) -> (Self, LoaderTasks) {
-        let mut tasks = LoaderTasks::default();
+        let mut tasks = LoaderTasks::new();
         let read_model = Self {
-            api_keys: tasks.open(&pool),
-            carts: tasks.open(&pool),
-            orders: tasks.open(&pool),
-            products: tasks.open(&pool),
-            products_by_sku: tasks.open(&pool),
-            stock: tasks.open(&pool),
+            api_keys: Loader::open(&pool, &mut tasks),
+            carts: Loader::open(&pool, &mut tasks),
+            orders: Loader::open(&pool, &mut tasks),
+            products: Loader::open(&pool, &mut tasks),
+            products_by_sku: Loader::open(&pool, &mut tasks),
+            stock: Loader::open(&pool, &mut tasks),
             #[cfg(any(test, feature = "testing"))]
-            wish_lists: tasks.open(&pool),
+            wish_lists: Loader::open(&pool, &mut tasks),
             pool,
         };
         (read_model, tasks)

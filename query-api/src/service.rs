@@ -12,9 +12,9 @@ use infra::{
         edge::Limits,
         headers::PreferWait,
         health::Readiness,
-        server::{App, BindError, Server},
+        server::{App, Server},
     },
-    postgres::{InvalidUrl, Listener, POSITIONS_CHANNEL, pool},
+    postgres::{Listener, POSITIONS_CHANNEL, pool},
     shutdown::Shutdown,
     task::{GroupFailed, Tasks},
 };
@@ -39,20 +39,12 @@ pub struct Service {
     drain_wait_max: Duration,
 }
 
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    #[error(transparent)]
-    Url(#[from] InvalidUrl),
-    #[error(transparent)]
-    Bind(#[from] BindError),
-}
-
 impl Service {
     /// Takes the port. PostgreSQL may be away: until it answers, `/readyz` says so.
     ///
     /// # Errors
     /// The port cannot be had or the database's URL is malformed.
-    pub fn bind(settings: Settings) -> Result<Self, StartError> {
+    pub fn bind(settings: Settings) -> anyhow::Result<Self> {
         let Settings { http, postgres, auth, .. } = settings;
         let server = Server::bind(&http)?;
         let (listening, reading) = postgres.with_listener();

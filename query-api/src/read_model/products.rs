@@ -204,39 +204,32 @@ mod tests {
         );
     }
 
+    #[track_caller]
+    fn check_page(after: &After, expected: &Expect) {
+        check(&ProductFilter::default(), after.sort(), Some(after), expected);
+    }
+
     #[test]
     fn a_page_goes_on_in_the_direction_of_its_order() {
-        let none = ProductFilter::default();
-        let ascending = After::Price(5, Uuid::nil());
-        check(
-            &none,
-            ProductSort::Price,
-            Some(&ascending),
+        let id = Uuid::nil();
+        check_page(
+            &After::Price(5, id),
             &expect![[
                 " AND (p.price_amount, p.id) > ($1, $2) ORDER BY p.price_amount, p.id LIMIT $3"
             ]],
         );
-        let descending = After::PriceDescending(5, Uuid::nil());
-        check(
-            &none,
-            ProductSort::PriceDescending,
-            Some(&descending),
+        check_page(
+            &After::PriceDescending(5, id),
             &expect![[
                 " AND (p.price_amount, p.id) < ($1, $2) ORDER BY p.price_amount DESC, p.id DESC LIMIT $3"
             ]],
         );
-        let name = After::Name("Tea".into(), Uuid::nil());
-        check(
-            &none,
-            ProductSort::Name,
-            Some(&name),
+        check_page(
+            &After::Name("Tea".into(), id),
             &expect![[" AND (p.name, p.id) > ($1, $2) ORDER BY p.name, p.id LIMIT $3"]],
         );
-        let newest = After::Newest(Timestamp::default(), Uuid::nil());
-        check(
-            &none,
-            ProductSort::Newest,
-            Some(&newest),
+        check_page(
+            &After::Newest(Timestamp::default(), id),
             &expect![[
                 " AND (p.created_at, p.id) < ($1, $2) ORDER BY p.created_at DESC, p.id DESC LIMIT $3"
             ]],
