@@ -8,7 +8,7 @@ use infra::clock::Clock;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{cart_of, carts::guest_cart, product, product_with_id};
+use super::{cart_of, carts::Guest, product, product_with_id};
 use crate::testing::{Answer, World, checkout, commands_of_commits, new_uuid};
 
 const CART: &str = "0198c0de-0000-7000-8000-000000000001";
@@ -169,10 +169,10 @@ async fn a_guests_keys_belong_to_the_cart_whose_token_is_sent() {
     let world = World::start();
     world.product("tea", 10).await;
     let create = json!({"currency": "USD"});
-    for (cart, token) in [guest_cart(&world).await, guest_cart(&world).await] {
-        let headers = [("idempotency-key", "1"), ("tradewind-cart-token", token.as_str())];
-        let line = json!({"sku": "tea", "quantity": 1});
-        let seen = world.ask("POST", &format!("{cart}/lines"), &headers, line).await.expect(200);
+    for guest in [Guest::with(&world, &[]).await, Guest::with(&world, &[]).await] {
+        let headers = [("idempotency-key", "1"), ("tradewind-cart-token", &*guest.token)];
+        let (path, line) = (format!("{}/lines", guest.path), json!({"sku": "tea", "quantity": 1}));
+        let seen = world.ask("POST", &path, &headers, line).await.expect(200);
         assert_eq!(seen.header("idempotency-replayed"), "");
         // One who holds a cart may name requests at will, for further carts, too.
         let second = world.ask("POST", "/v1/carts", &headers, create.clone()).await.expect(201);

@@ -68,24 +68,6 @@ async fn of_two_checkouts_at_once_as_one_order_one_is_refused_where_its_cart_tel
 }
 
 #[tokio::test]
-async fn guests_name_no_orders() {
-    let world = World::start();
-    world.product("tea", 5).await;
-    let cart = world.guest("POST", "/v1/carts", cart_of(["tea"])).await.expect(201);
-    let (id, token) = (cart.text("/id"), cart.text("/cart_token"));
-    let path = format!("/v1/carts/{id}/checkout");
-    let send = async |body: Value| {
-        world.ask("POST", &path, &[("tradewind-cart-token", token)], body).await
-    };
-    let mut named = checkout("tok_ok");
-    named["order_id"] = json!(new_uuid());
-    send(named).await.expect_invalid("/order_id");
-    let seen = send(checkout("tok_ok")).await.expect(202);
-    let id: CartId = id.parse().unwrap();
-    assert_eq!(seen.body["order_id"], id.order_id().to_string());
-}
-
-#[tokio::test]
 async fn the_order_is_there_when_the_checkout_answers() {
     let world = World::start();
     world.product("tea", 50).await;
