@@ -11,7 +11,6 @@ mod checkout;
 
 use axum::{extract::State, http::StatusCode, response::Response};
 use domain::{
-    aggregate::Refusal,
     cart::{self, Cart, NewLine},
     id::{CartId, Sku},
     sku::{Listing, SkuClaim},
@@ -29,7 +28,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    answer::{Accepted, Reply},
+    answer::{Accepted, Reply, rejection},
     incoming::{Incoming, Origin},
     shapes::{Empty, into_adjustments},
     state::{AppState, unread},
@@ -84,7 +83,9 @@ async fn create(
     let cart_token = match answer.outcome {
         _ if staff => None,
         // It was there already, so it may be another guest's.
-        Outcome::Unchanged { .. } | Outcome::Rejected { .. } => return Err(taken()),
+        Outcome::Unchanged { .. } | Outcome::Rejected { .. } => {
+            return Err(rejection(&cart::Rejection::Exists));
+        }
         Outcome::Committed { .. } => Some(cart_token(&app.cart_token_secret, id)),
     };
     Ok(reply.with(|accepted| CartCreated { accepted, cart_token }))
@@ -94,7 +95,7 @@ async fn create(
 /// gets the cart's token again. So it must be a key that nobody can guess.
 fn check_key(origin: &Origin) -> Result<(), Problem> {
     let nobody = matches!(origin.caller, Caller::Anonymous { cart: None, .. });
-    if !nobody || origin.key_is_unguessable() {
+    if !nobody || origin.key_is_unguessable {
         return Ok(());
     }
     let detail = "without a cart token the Idempotency-Key must be a random UUID (version 4 or 7)";
@@ -181,13 +182,7 @@ fn admit(origin: &Origin, id: CartId) -> Result<(), Problem> {
 
 /// The words of the cart's own answer, so that a foreign cart looks like none.
 fn not_there() -> Problem {
-    let rejection = cart::Rejection::NotFound;
-    Problem::rejected(StatusCode::NOT_FOUND, rejection.code(), rejection.to_string())
-}
-
-fn taken() -> Problem {
-    let rejection = cart::Rejection::Exists;
-    Problem::conflict(rejection.code(), rejection.to_string())
+    rejection(&cart::Rejection::NotFound)
 }
 
 async fn look_up(

@@ -51,7 +51,7 @@ pub(super) struct Origin {
     pub(super) request_id: RequestId,
     request_hash: RequestHash,
     /// There is no Idempotency-Key, or it is a random UUID.
-    key_is_unguessable: bool,
+    pub(super) key_is_unguessable: bool,
 }
 
 impl<T> FromRequest<AppState> for Incoming<T>
@@ -122,10 +122,6 @@ impl Origin {
 
     pub(super) fn is_staff(&self) -> bool {
         self.caller.has(Role::Staff)
-    }
-
-    pub(super) fn key_is_unguessable(&self) -> bool {
-        self.key_is_unguessable
     }
 
     /// The id of something that this request creates. A retry under the same key finds the same

@@ -6,10 +6,8 @@
 use axum::{
     Json,
     extract::{OriginalUri, State},
-    http::StatusCode,
 };
 use domain::{
-    aggregate::Refusal,
     id::{StepId, StreamId},
     process::{self, ParkedStep, Process},
     shard::ShardId,
@@ -28,7 +26,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use super::{
-    answer::{AcceptedOfStep, Reply},
+    answer::{AcceptedOfStep, Reply, rejection},
     incoming::{Incoming, Origin},
     shapes::Empty,
     state::{AppState, unread},
@@ -247,10 +245,7 @@ async fn answered(app: &AppState, origin: &Origin) -> Result<Option<ShardId>, Pr
 
 async fn find(app: &AppState, id: StepId) -> Result<(StepId, ParkedStep), Problem> {
     let found = all(app).await?.into_iter().find(|(found, _)| *found == id);
-    found.ok_or_else(|| {
-        let rejection = process::Rejection::NotFound;
-        Problem::rejected(StatusCode::NOT_FOUND, rejection.code(), rejection.to_string())
-    })
+    found.ok_or_else(|| rejection(&process::Rejection::NotFound))
 }
 
 /// Of all shards.

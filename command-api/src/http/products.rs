@@ -11,7 +11,6 @@ mod body;
 
 use axum::extract::State;
 use domain::{
-    aggregate::Refusal,
     claim::{CONFIRM_WAIT, Taken},
     id::{ProductId, Sku},
     product::{self, Product},
@@ -22,7 +21,7 @@ use tokio::time::Instant;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    answer::{Accepted, Reply},
+    answer::{Accepted, Reply, rejection},
     incoming::{Incoming, Origin},
     shapes::Empty,
     state::{AppState, problem, unfinished},
@@ -102,10 +101,7 @@ async fn check_code(app: &AppState, id: ProductId, sku: &Sku) -> Result<(), Prob
     let read = app.read::<SkuClaim>(sku).await;
     // The product is there, whatever is in the way.
     let claim = read.map_err(|_unread| unfinished(SubmitError::Unknown))?.state;
-    claim.claim.confirm(id).map(drop).map_err(|Taken| {
-        let rejection = sku::Rejection::Taken;
-        Problem::conflict(rejection.code(), rejection.to_string())
-    })
+    claim.claim.confirm(id).map(drop).map_err(|Taken| rejection(&sku::Rejection::Taken))
 }
 
 /// The product was not created by this request. If another one has created it with the same code,
