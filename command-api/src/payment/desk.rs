@@ -18,7 +18,7 @@ use infra::{
     telemetry::emit,
 };
 use tokio::{
-    sync::{Semaphore, TryAcquireError},
+    sync::Semaphore,
     time::{Instant, timeout},
 };
 
@@ -125,12 +125,7 @@ impl Desk {
         if let Ok(answer) = timeout(SLOW_AFTER, &mut call).await {
             return Ok(answer?);
         }
-        let slow = match self.0.slow.try_acquire() {
-            Ok(slow) => slow,
-            Err(TryAcquireError::NoPermits | TryAcquireError::Closed) => {
-                return Err(CallFailed::Crowded);
-            }
-        };
+        let Ok(slow) = self.0.slow.try_acquire() else { return Err(CallFailed::Crowded) };
         drop(permit);
         let answer = timeout(CALL_WAIT_MAX.saturating_sub(began.elapsed()), call).await;
         drop(slow);
