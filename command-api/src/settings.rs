@@ -111,11 +111,7 @@ impl config::Settings for Settings {
 }
 
 fn read_node(reader: &mut Reader<'_>) -> Option<Node> {
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
-    let name = reader.get_with(&NODE_NAME, |text| {
-        let valid = (1..=64).contains(&text.len()) && text.bytes().all(allowed);
-        valid.then(|| text.to_owned())
-    });
+    let name = reader.get_with(&NODE_NAME, |text| plain_name(text, 64));
     let url = reader.get_with(&NODE_URL, |text| {
         let uri: axum::http::Uri = text.parse().ok()?;
         (uri.scheme().is_some() && uri.host().is_some()).then(|| text.to_owned())
@@ -123,12 +119,14 @@ fn read_node(reader: &mut Reader<'_>) -> Option<Node> {
     Some(Node { name: name?, url: url? })
 }
 
-fn read_meeting(reader: &mut Reader<'_>) -> Option<Option<Meeting>> {
+fn plain_name(text: &str, bytes_max: usize) -> Option<String> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
-    let topic = reader.get_with(&NODES_TOPIC, |text| {
-        let valid = (1..=249).contains(&text.len()) && text.bytes().all(allowed);
-        valid.then(|| text.to_owned())
-    });
+    let valid = (1..=bytes_max).contains(&text.len()) && text.bytes().all(allowed);
+    valid.then(|| text.to_owned())
+}
+
+fn read_meeting(reader: &mut Reader<'_>) -> Option<Option<Meeting>> {
+    let topic = reader.get_with(&NODES_TOPIC, |text| plain_name(text, 249));
     let standby_replicas = reader.get_with(&STANDBY_REPLICAS, |text| {
         text.parse().ok().filter(|replicas| *replicas <= STANDBY_REPLICAS_MAX)
     });

@@ -157,25 +157,26 @@ fn show(answer: &Value, json: bool) -> Result<()> {
     }
 }
 
+/// Columns, and where a step has what stands in them.
+const COLUMNS: [(&str, &str); 7] = [
+    ("id", "/id"),
+    ("state", "/state"),
+    ("process", "/process"),
+    ("step", "/step"),
+    ("event", "/event/stream"),
+    ("error", "/error/detail"),
+    ("parked at", "/parked_at"),
+];
+
 fn table(items: &[Value]) -> String {
     let mut table = Table::new();
     table
         .load_preset(UTF8_FULL_CONDENSED)
         .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_header(["id", "state", "process", "step", "event", "error", "parked at"]);
+        .set_header(COLUMNS.map(|(name, _)| name));
     for item in items {
-        let text = |pointer: &str| {
-            item.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
-        };
-        table.add_row([
-            text("/id"),
-            text("/state"),
-            text("/process"),
-            text("/step"),
-            text("/event/stream"),
-            text("/error/detail"),
-            text("/parked_at"),
-        ]);
+        let text = |pointer| item.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        table.add_row(COLUMNS.map(|(_, pointer)| text(pointer)));
     }
     table.to_string()
 }

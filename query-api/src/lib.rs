@@ -1,16 +1,15 @@
 //! The query API: reads of the read models over HTTP.
 //!
-//! `rest` takes requests, `projections` are those that they may wait for (`infra::freshness`),
-//! `read_model` reads PostgreSQL.
+//! `rest` takes requests, `read_model` reads PostgreSQL and names the projections that requests may
+//! wait for (`infra::freshness`).
 //!
 //! **Invariant:** nothing is written and nothing is decided here, and no other service is called.
 
 mod metrics;
-mod projections;
 mod read_model;
 mod rest;
 mod service;
 mod settings;
 
-pub use service::{Service, StartError};
+pub use service::Service;
 pub use settings::Settings;

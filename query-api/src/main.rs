@@ -1,4 +1,5 @@
 //! `query-api`: settings, wiring, signals.
+#![expect(clippy::print_stdout, reason = "a CLI talks to people")]
 
 use std::process::ExitCode;
 
@@ -47,7 +48,7 @@ fn main() -> ExitCode {
         }
     };
     if args.check_config {
-        show(&loaded.effective);
+        print!("{}", loaded.effective);
         return ExitCode::SUCCESS;
     }
     match serve(loaded.settings, loaded.exposures) {
@@ -57,11 +58,6 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-#[expect(clippy::print_stdout, reason = "it is what was asked for")]
-fn show(effective: &config::Effective) {
-    print!("{effective}");
 }
 
 #[tokio::main]

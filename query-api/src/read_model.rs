@@ -1,8 +1,8 @@
 //! The read models in PostgreSQL: SQL goes out, typed rows come back.
 //!
-//! Reads of one thing by its key share statements (`batch`); lists and reports are statements of
-//! their own. What a row is, and the document in it, the crate `read_models` says; a document goes out as
-//! the text that PostgreSQL keeps, never parsed on the way.
+//! Reads of one thing by its key (`lookups`) share statements (`batch`); lists and reports are
+//! statements of their own. What a row is, and the document in it, the crate `read_models` says; a
+//! document goes out as the text that PostgreSQL keeps, never parsed on the way.
 //!
 //! **Invariant:** only schema `read` is read, whose views stay where they are when a projection
 //! changes its version. Nothing is written.
@@ -12,60 +12,95 @@
 //! statements could see two versions, in whatever transaction they are: names are looked up anew.
 
 mod batch;
-mod document;
 mod error;
-
-mod api_keys;
-mod carts;
+mod lookups;
 mod orders;
-mod positions;
 mod products;
 mod sales;
-mod stock;
-#[cfg(any(test, feature = "testing"))]
-mod wish_lists;
 
 pub(crate) use batch::LoaderTasks;
-pub(crate) use document::Entity;
 pub(crate) use error::ReadError;
-pub(crate) use orders::{Found as FoundOrder, OrderFilter};
-pub(crate) use products::{
-    After as ProductAfter, Found as FoundProduct, ProductFilter, ProductSort,
-};
+pub(crate) use lookups::{Entity, FoundOrder, FoundProduct};
+pub(crate) use orders::OrderFilter;
+pub(crate) use products::{After as ProductAfter, ProductFilter, ProductSort};
 pub(crate) use sales::{Group, SalesFilter, SalesRow};
 
+use async_trait::async_trait;
+use domain::api_key::ApiKeyId;
+use infra::{
+    auth::{Issued, IssuedRows},
+    freshness::{PositionRow, Projection, Reads, positions},
+    log::BoxError,
+    postgres::Pool,
+};
+
 use batch::Loader;
-use infra::postgres::Pool;
+
+/// The projections that requests may wait for: all read models of this release.
+pub(crate) const PROJECTIONS: &[Projection] = &shown();
+
+/// What migrations make.
+const VIEWS: [&str; 2] = ["parked_streams", "positions"];
+
+const fn shown() -> [Projection; read_models::ALL.len()] {
+    let mut shown = [Projection(""); read_models::ALL.len()];
+    let mut index = 0;
+    while index < shown.len() {
+        shown[index] = read_models::ALL[index].shown();
+        index += 1;
+    }
+    shown
+}
+
+/// What is waited for, and the views that are read.
+pub(crate) fn reads() -> Reads {
+    let made = read_models::ALL.iter().flat_map(|projection| projection.views);
+    let mut views: Vec<_> = made.map(|(name, _)| *name).chain(VIEWS).collect();
+    views.sort_unstable();
+    Reads { projections: PROJECTIONS, views }
+}
 
 /// The way to the read models. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct ReadModel {
     pool: Pool,
-    api_keys: Loader<api_keys::ById>,
-    carts: Loader<carts::ById>,
-    orders: Loader<orders::ById>,
-    products: Loader<products::ById>,
-    products_by_sku: Loader<products::BySku>,
-    stock: Loader<stock::BySku>,
+    api_keys: Loader<lookups::ApiKeys>,
+    pub(crate) carts: Loader<lookups::Carts>,
+    pub(crate) orders: Loader<lookups::Orders>,
+    pub(crate) products: Loader<lookups::Products>,
+    pub(crate) products_by_sku: Loader<lookups::ProductsBySku>,
+    pub(crate) stock: Loader<lookups::StockBySku>,
     #[cfg(any(test, feature = "testing"))]
-    wish_lists: Loader<wish_lists::ById>,
+    pub(crate) wish_lists: Loader<lookups::WishLists>,
 }
 
 impl ReadModel {
     /// The tasks must run for reads by key to be answered; they end with the last clone.
     pub(crate) fn new(pool: Pool) -> (Self, LoaderTasks) {
-        let mut tasks = LoaderTasks::default();
+        let mut tasks = LoaderTasks::new();
         let read_model = Self {
-            api_keys: tasks.open(&pool),
-            carts: tasks.open(&pool),
-            orders: tasks.open(&pool),
-            products: tasks.open(&pool),
-            products_by_sku: tasks.open(&pool),
-            stock: tasks.open(&pool),
+            api_keys: Loader::open(&pool, &mut tasks),
+            carts: Loader::open(&pool, &mut tasks),
+            orders: Loader::open(&pool, &mut tasks),
+            products: Loader::open(&pool, &mut tasks),
+            products_by_sku: Loader::open(&pool, &mut tasks),
+            stock: Loader::open(&pool, &mut tasks),
             #[cfg(any(test, feature = "testing"))]
-            wish_lists: tasks.open(&pool),
+            wish_lists: Loader::open(&pool, &mut tasks),
             pool,
         };
         (read_model, tasks)
+    }
+
+    /// How far each projection has applied each shard.
+    pub(crate) async fn positions(&self) -> Result<Vec<PositionRow>, ReadError> {
+        error::in_time(positions(&self.pool)).await
+    }
+}
+
+#[async_trait]
+impl IssuedRows for ReadModel {
+    async fn issued(&self, id: ApiKeyId) -> Result<Option<Issued>, BoxError> {
+        Ok(self.api_keys.find(id.uuid()).await?)
     }
 }

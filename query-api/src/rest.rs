@@ -1,30 +1,29 @@
 //! The REST reads: one file per resource, each handler below its contract.
 //!
-//! A handler takes the caller and the wanted freshness (`read_request`), waits for that, reads, and
-//! answers with the position that the answer reflects (`answer`).
+//! A handler takes the caller and the wanted freshness, waits for that, reads, and answers with the
+//! position that the answer reflects (`read`).
 //!
 //! **Invariant:** the position of an answer is taken before its read begins, so that it never claims
 //! more than the answer shows.
 
-mod answer;
 mod carts;
 mod orders;
 mod positions;
 mod products;
-mod read_request;
+mod read;
 mod reports;
-mod state;
 mod stock;
 #[cfg(any(test, feature = "testing"))]
 mod wish_lists;
 
+use axum::extract::FromRef;
 use infra::{
-    auth::guard,
+    auth::{Authenticator, guard},
     http::{docs::About, rates::Weight},
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-pub(crate) use state::AppState;
+pub(crate) use read::AppState;
 
 pub(crate) const ABOUT: About = About {
     title: "Tradewind query API",
@@ -55,7 +54,7 @@ pub(crate) fn routes(state: AppState) -> OpenApiRouter {
         .routes(routes!(positions::list));
     #[cfg(any(test, feature = "testing"))]
     let routes = routes.routes(routes!(wish_lists::by_id));
-    guard(routes, state.authenticator()).with_state(state)
+    guard(routes, Authenticator::from_ref(&state)).with_state(state)
 }
 
 #[cfg(test)]

@@ -12,16 +12,15 @@ use infra::{
         edge::Limits,
         headers::PreferWait,
         health::Readiness,
-        server::{App, BindError, Server},
+        server::{App, Server},
     },
-    postgres::{InvalidUrl, Listener, POSITIONS_CHANNEL, pool},
+    postgres::{Listener, POSITIONS_CHANNEL, pool},
     shutdown::Shutdown,
     task::{GroupFailed, Tasks},
 };
 
 use crate::{
-    projections,
-    read_model::{LoaderTasks, ReadModel},
+    read_model::{self, LoaderTasks, ReadModel},
     rest::{self, AppState},
     settings::Settings,
 };
@@ -40,20 +39,12 @@ pub struct Service {
     drain_wait_max: Duration,
 }
 
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    #[error(transparent)]
-    Url(#[from] InvalidUrl),
-    #[error(transparent)]
-    Bind(#[from] BindError),
-}
-
 impl Service {
     /// Takes the port. PostgreSQL may be away: until it answers, `/readyz` says so.
     ///
     /// # Errors
     /// The port cannot be had or the database's URL is malformed.
-    pub fn bind(settings: Settings) -> Result<Self, StartError> {
+    pub fn bind(settings: Settings) -> anyhow::Result<Self> {
         let Settings { http, postgres, auth, .. } = settings;
         let server = Server::bind(&http)?;
         let (listening, reading) = postgres.with_listener();
@@ -63,7 +54,7 @@ impl Service {
 
         let readiness = Readiness::new();
         let condition = readiness.condition("read_models");
-        let (watcher, applied) = PositionWatcher::new(reading, projections::reads(), condition);
+        let (watcher, applied) = PositionWatcher::new(reading, read_model::reads(), condition);
         // Keys of a shard that is not known to be level take no place from reads.
         let (freshness, of_keys) = (Freshness::new(applied.clone()), Freshness::new(applied));
         let (rows, signing) = (read_model.clone(), Some(auth.cart_token_secret.clone()));

@@ -4,7 +4,10 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use domain::id::StreamId;
+use domain::{
+    aggregate::{Refusal, RejectionKind},
+    id::StreamId,
+};
 use infra::{
     http::{
         etag::ETag,
@@ -18,7 +21,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::engine::{Answer, Outcome};
+use crate::engine::{Answer, EventRef, Outcome};
 
 /// A command that was accepted.
 #[derive(Serialize, ToSchema)]
@@ -91,7 +94,7 @@ impl Reply {
     pub(super) fn of(stream: &StreamId, answer: &Answer) -> Result<Self, Problem> {
         let (revision, events) = match &answer.outcome {
             Outcome::Committed { revision, events, .. } => {
-                let kind = |event: &crate::engine::EventRef| EventBody {
+                let kind = |event: &EventRef| EventBody {
                     id: event.id.uuid(),
                     kind: event.event_type.to_string(),
                 };
@@ -164,6 +167,16 @@ fn rejected(answer: &Answer, status: u16, code: &str, detail: &str) -> Problem {
     } else {
         problem
     }
+}
+
+/// The no of an aggregate, where a handler has to say it itself.
+pub(super) fn rejection(rejection: &impl Refusal) -> Problem {
+    let status = match rejection.kind() {
+        RejectionKind::Conflict => StatusCode::CONFLICT,
+        RejectionKind::Rule => StatusCode::UNPROCESSABLE_ENTITY,
+        RejectionKind::NotFound => StatusCode::NOT_FOUND,
+    };
+    Problem::rejected(status, rejection.code(), rejection.to_string())
 }
 
 /// Ids, paths and base64 always make a header.

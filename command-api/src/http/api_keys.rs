@@ -2,10 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use axum::{
-    extract::State,
-    response::{IntoResponse, Response},
-};
+use axum::{extract::State, response::Response};
 use domain::{
     api_key::{self, ApiKeyId, Role},
     timestamp::Timestamp,
@@ -103,8 +100,6 @@ async fn revoke(
     State(app): State<AppState>,
     Id(id): Id<ApiKeyId>,
     Incoming { origin, .. }: Incoming<Empty>,
-) -> Result<Response, Problem> {
-    let command = api_key::Command::Revoke;
-    let answer = origin.submit::<api_key::ApiKey>(&app, &id, command).await?;
-    Ok(Reply::of(&id.stream(), &answer)?.into_response())
+) -> Result<Reply, Problem> {
+    origin.reply::<api_key::ApiKey>(&app, &id, api_key::Command::Revoke).await
 }

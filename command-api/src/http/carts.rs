@@ -9,13 +9,8 @@
 mod body;
 mod checkout;
 
-use axum::{
-    extract::State,
-    http::StatusCode,
-    response::{IntoResponse, Response},
-};
+use axum::{extract::State, http::StatusCode, response::Response};
 use domain::{
-    aggregate::Refusal,
     cart::{self, Cart, NewLine},
     id::{CartId, Sku},
     sku::{Listing, SkuClaim},
@@ -33,7 +28,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    answer::{Accepted, Reply},
+    answer::{Accepted, Reply, rejection},
     incoming::{Incoming, Origin},
     shapes::{Empty, into_adjustments},
     state::{AppState, unread},
@@ -88,7 +83,9 @@ async fn create(
     let cart_token = match answer.outcome {
         _ if staff => None,
         // It was there already, so it may be another guest's.
-        Outcome::Unchanged { .. } | Outcome::Rejected { .. } => return Err(taken()),
+        Outcome::Unchanged { .. } | Outcome::Rejected { .. } => {
+            return Err(rejection(&cart::Rejection::Exists));
+        }
         Outcome::Committed { .. } => Some(cart_token(&app.cart_token_secret, id)),
     };
     Ok(reply.with(|accepted| CartCreated { accepted, cart_token }))
@@ -98,7 +95,7 @@ async fn create(
 /// gets the cart's token again. So it must be a key that nobody can guess.
 fn check_key(origin: &Origin) -> Result<(), Problem> {
     let nobody = matches!(origin.caller, Caller::Anonymous { cart: None, .. });
-    if !nobody || origin.key_is_unguessable() {
+    if !nobody || origin.key_is_unguessable {
         return Ok(());
     }
     let detail = "without a cart token the Idempotency-Key must be a random UUID (version 4 or 7)";
@@ -118,10 +115,10 @@ async fn add_line(
     State(app): State<AppState>,
     Id(id): Id<CartId>,
     Incoming { origin, body }: Incoming<LineBody>,
-) -> Result<Response, Problem> {
+) -> Result<Reply, Problem> {
     admit(&origin, id)?;
     let line = look_up(&app, [body]).await?.pop().ok_or_else(not_there)?;
-    change(&app, &origin, id, cart::Command::AddLine { line }).await
+    origin.reply::<Cart>(&app, &id, cart::Command::AddLine { line }).await
 }
 
 /// Replace all lines
@@ -135,10 +132,10 @@ async fn replace_lines(
     State(app): State<AppState>,
     Id(id): Id<CartId>,
     Incoming { origin, body }: Incoming<AllLines>,
-) -> Result<Response, Problem> {
+) -> Result<Reply, Problem> {
     admit(&origin, id)?;
     let lines = look_up(&app, body.lines.into_vec()).await?;
-    change(&app, &origin, id, cart::Command::ReplaceLines { lines }).await
+    origin.reply::<Cart>(&app, &id, cart::Command::ReplaceLines { lines }).await
 }
 
 /// Change a line
@@ -154,11 +151,11 @@ async fn change_line(
     Id(id): Id<CartId>,
     Path(Line { sku }): Path<Line>,
     Incoming { origin, body }: Incoming<LineChange>,
-) -> Result<Response, Problem> {
+) -> Result<Reply, Problem> {
     admit(&origin, id)?;
     let LineChange { quantity, adjustments } = body;
     let (quantity, adjustments) = (quantity.get(), adjustments.map(into_adjustments));
-    change(&app, &origin, id, cart::Command::ChangeLine { sku, quantity, adjustments }).await
+    origin.reply::<Cart>(&app, &id, cart::Command::ChangeLine { sku, quantity, adjustments }).await
 }
 
 /// Remove a line
@@ -173,19 +170,9 @@ async fn remove_line(
     Id(id): Id<CartId>,
     Path(Line { sku }): Path<Line>,
     Incoming { origin, .. }: Incoming<Empty>,
-) -> Result<Response, Problem> {
+) -> Result<Reply, Problem> {
     admit(&origin, id)?;
-    change(&app, &origin, id, cart::Command::RemoveLine { sku }).await
-}
-
-async fn change(
-    app: &AppState,
-    origin: &Origin,
-    id: CartId,
-    command: cart::Command,
-) -> Result<Response, Problem> {
-    let answer = origin.submit::<Cart>(app, &id, command).await?;
-    Ok(Reply::of(&id.stream(), &answer)?.into_response())
+    origin.reply::<Cart>(&app, &id, cart::Command::RemoveLine { sku }).await
 }
 
 /// Lets staff in, and whoever holds the cart's token.
@@ -195,13 +182,7 @@ fn admit(origin: &Origin, id: CartId) -> Result<(), Problem> {
 
 /// The words of the cart's own answer, so that a foreign cart looks like none.
 fn not_there() -> Problem {
-    let rejection = cart::Rejection::NotFound;
-    Problem::rejected(StatusCode::NOT_FOUND, rejection.code(), rejection.to_string())
-}
-
-fn taken() -> Problem {
-    let rejection = cart::Rejection::Exists;
-    Problem::conflict(rejection.code(), rejection.to_string())
+    rejection(&cart::Rejection::NotFound)
 }
 
 async fn look_up(

@@ -34,7 +34,8 @@ impl KeyDirectory for EngineDirectory {
             return Err(Unavailable::Away("no event log yet".into()));
         };
         // A request that waits for room must hold no proof that others wait for.
-        until_room(|| self.find_now(engine, inquiry)).await.map_err(away)
+        let found = until_room(|| self.find_now(engine, inquiry)).await;
+        found.map_err(|error| Unavailable::Away(Box::new(error)))
     }
 }
 
@@ -76,8 +77,4 @@ impl EngineDirectory {
         let hash = issued.hash.parse().map_err(|_invalid| ReadError::StreamUnreadable)?;
         Ok(found(Some(KeyRecord { hash, roles, expires_at, revoked: key.revoked })))
     }
-}
-
-fn away(error: ReadError) -> Unavailable {
-    Unavailable::Away(Box::new(error))
 }

@@ -28,7 +28,10 @@ use utoipa::{
 };
 use uuid::Uuid;
 
-use super::state::{AppState, problem};
+use super::{
+    answer::Reply,
+    state::{AppState, problem, unread},
+};
 use crate::engine::{Answer, Precondition, Submission, SubmitError};
 
 /// A request for a command, checked as far as that needs no state.
@@ -48,7 +51,7 @@ pub(super) struct Origin {
     pub(super) request_id: RequestId,
     request_hash: RequestHash,
     /// There is no Idempotency-Key, or it is a random UUID.
-    key_is_unguessable: bool,
+    pub(super) key_is_unguessable: bool,
 }
 
 impl<T> FromRequest<AppState> for Incoming<T>
@@ -121,10 +124,6 @@ impl Origin {
         self.caller.has(Role::Staff)
     }
 
-    pub(super) fn key_is_unguessable(&self) -> bool {
-        self.key_is_unguessable
-    }
-
     /// The id of something that this request creates. A retry under the same key finds the same
     /// thing, even after a crash between two steps.
     pub(super) fn new_id(&self, kind: &str) -> Uuid {
@@ -141,7 +140,8 @@ impl Origin {
         if !self.request_id.is_keyed() {
             return Ok(false);
         }
-        app.knows(stream, self.request_id.command(stream)).await
+        let engine = app.engine.get()?;
+        engine.knows(stream, self.request_id.command(stream)).await.map_err(unread)
     }
 
     /// Hands what the request asks of a stream to the engine.
@@ -152,6 +152,17 @@ impl Origin {
         command: A::Command,
     ) -> Result<Answer, Problem> {
         self.try_submit::<A>(app, id, command).await.map_err(problem)
+    }
+
+    /// [`Origin::submit`], where the answer is one like any other.
+    pub(super) async fn reply<A: Listed>(
+        &self,
+        app: &AppState,
+        id: &A::Id,
+        command: A::Command,
+    ) -> Result<Reply, Problem> {
+        let answer = self.submit::<A>(app, id, command).await?;
+        Reply::of(&StreamId::of::<A>(id), &answer)
     }
 
     /// [`Origin::submit`], for a caller that has something to do when there is no answer.

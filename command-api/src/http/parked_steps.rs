@@ -6,10 +6,8 @@
 use axum::{
     Json,
     extract::{OriginalUri, State},
-    response::{IntoResponse, Response},
 };
 use domain::{
-    aggregate::Refusal,
     id::{StepId, StreamId},
     process::{self, ParkedStep, Process},
     shard::ShardId,
@@ -28,8 +26,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use super::{
-    answer::{AcceptedOfStep, Reply},
-    incoming::Incoming,
+    answer::{AcceptedOfStep, Reply, rejection},
+    incoming::{Incoming, Origin},
     shapes::Empty,
     state::{AppState, unread},
 };
@@ -194,7 +192,7 @@ async fn retry(
     State(app): State<AppState>,
     Id(id): Id<StepId>,
     Incoming { origin, .. }: Incoming<Empty>,
-) -> Result<Response, Problem> {
+) -> Result<Reply, Problem> {
     let by = origin.caller.actor().to_string();
     let command = process::Command::Retry { step_id: id, by };
     settle(&app, &origin, id, command).await
@@ -214,7 +212,7 @@ async fn skip(
     State(app): State<AppState>,
     Id(id): Id<StepId>,
     Incoming { origin, body }: Incoming<SkipBody>,
-) -> Result<Response, Problem> {
+) -> Result<Reply, Problem> {
     let by = origin.caller.actor().to_string();
     let command = process::Command::Skip { step_id: id, reason: body.reason.into_string(), by };
     settle(&app, &origin, id, command).await
@@ -222,25 +220,21 @@ async fn skip(
 
 async fn settle(
     app: &AppState,
-    origin: &super::incoming::Origin,
+    origin: &Origin,
     id: StepId,
     command: process::Command,
-) -> Result<Response, Problem> {
+) -> Result<Reply, Problem> {
     let shard = match find(app, id).await {
         Ok((_, parked)) => ShardId::new(parked.step.shard),
         // It may be done with because of an earlier request under this key.
         Err(not_found) => answered(app, origin).await?.ok_or(not_found)?,
     };
-    let answer = origin.submit::<Process>(app, &shard, command).await?;
-    let location = format!("/v1/admin/parked-steps/{id}");
-    Ok(Reply::of(&shard.process_stream(), &answer)?.begun(location).into_response())
+    let reply = origin.reply::<Process>(app, &shard, command).await?;
+    Ok(reply.begun(format!("/v1/admin/parked-steps/{id}")))
 }
 
 /// The shard whose processes' stream has an answer to this request.
-async fn answered(
-    app: &AppState,
-    origin: &super::incoming::Origin,
-) -> Result<Option<ShardId>, Problem> {
+async fn answered(app: &AppState, origin: &Origin) -> Result<Option<ShardId>, Problem> {
     for shard in shards(app)? {
         if origin.is_replay(app, &shard.process_stream()).await? {
             return Ok(Some(shard));
@@ -251,11 +245,7 @@ async fn answered(
 
 async fn find(app: &AppState, id: StepId) -> Result<(StepId, ParkedStep), Problem> {
     let found = all(app).await?.into_iter().find(|(found, _)| *found == id);
-    found.ok_or_else(|| {
-        let rejection = process::Rejection::NotFound;
-        let status = axum::http::StatusCode::NOT_FOUND;
-        Problem::rejected(status, rejection.code(), rejection.to_string())
-    })
+    found.ok_or_else(|| rejection(&process::Rejection::NotFound))
 }
 
 /// Of all shards.
@@ -270,5 +260,5 @@ async fn all(app: &AppState) -> Result<Vec<(StepId, ParkedStep)>, Problem> {
 }
 
 fn shards(app: &AppState) -> Result<impl Iterator<Item = ShardId>, Problem> {
-    Ok((0..app.shard_count()?).map(ShardId::new))
+    Ok((0..app.engine.get()?.shard_count()).map(ShardId::new))
 }

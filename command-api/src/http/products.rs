@@ -9,10 +9,8 @@
 
 mod body;
 
-use axum::response::IntoResponse;
-use axum::{extract::State, response::Response};
+use axum::extract::State;
 use domain::{
-    aggregate::Refusal,
     claim::{CONFIRM_WAIT, Taken},
     id::{ProductId, Sku},
     product::{self, Product},
@@ -23,7 +21,7 @@ use tokio::time::Instant;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    answer::{Accepted, Reply},
+    answer::{Accepted, Reply, rejection},
     incoming::{Incoming, Origin},
     shapes::Empty,
     state::{AppState, problem, unfinished},
@@ -103,10 +101,7 @@ async fn check_code(app: &AppState, id: ProductId, sku: &Sku) -> Result<(), Prob
     let read = app.read::<SkuClaim>(sku).await;
     // The product is there, whatever is in the way.
     let claim = read.map_err(|_unread| unfinished(SubmitError::Unknown))?.state;
-    claim.claim.confirm(id).map(drop).map_err(|Taken| {
-        let rejection = sku::Rejection::Taken;
-        Problem::conflict(rejection.code(), rejection.to_string())
-    })
+    claim.claim.confirm(id).map(drop).map_err(|Taken| rejection(&sku::Rejection::Taken))
 }
 
 /// The product was not created by this request. If another one has created it with the same code,
@@ -144,7 +139,7 @@ async fn update(
     State(app): State<AppState>,
     Id(id): Id<ProductId>,
     Incoming { origin, body }: Incoming<ProductPatch>,
-) -> Result<Response, Problem> {
+) -> Result<Reply, Problem> {
     change(&app, &origin, id, product::Command::Update { patch: body.into_patch() }).await
 }
 
@@ -159,7 +154,7 @@ async fn change_price(
     State(app): State<AppState>,
     Id(id): Id<ProductId>,
     Incoming { origin, body }: Incoming<NewPrice>,
-) -> Result<Response, Problem> {
+) -> Result<Reply, Problem> {
     let price = body.price.into_money();
     change(&app, &origin, id, product::Command::ChangePrice { price }).await
 }
@@ -177,7 +172,7 @@ async fn publish(
     State(app): State<AppState>,
     Id(id): Id<ProductId>,
     Incoming { origin, .. }: Incoming<Empty>,
-) -> Result<Response, Problem> {
+) -> Result<Reply, Problem> {
     change(&app, &origin, id, product::Command::Publish).await
 }
 
@@ -192,7 +187,7 @@ async fn unpublish(
     State(app): State<AppState>,
     Id(id): Id<ProductId>,
     Incoming { origin, .. }: Incoming<Empty>,
-) -> Result<Response, Problem> {
+) -> Result<Reply, Problem> {
     change(&app, &origin, id, product::Command::Unpublish).await
 }
 
@@ -209,7 +204,7 @@ async fn archive(
     State(app): State<AppState>,
     Id(id): Id<ProductId>,
     Incoming { origin, .. }: Incoming<Empty>,
-) -> Result<Response, Problem> {
+) -> Result<Reply, Problem> {
     change(&app, &origin, id, product::Command::Archive).await
 }
 
@@ -219,7 +214,7 @@ async fn change(
     origin: &Origin,
     id: ProductId,
     command: product::Command,
-) -> Result<Response, Problem> {
+) -> Result<Reply, Problem> {
     let changed = origin.submit_awaited::<Product>(app, &id, command, None).await;
-    Ok(Reply::of(&id.stream(), &changed.map_err(problem)?)?.into_response())
+    Reply::of(&id.stream(), &changed.map_err(problem)?)
 }

@@ -3,11 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use axum::{extract::FromRef, http::StatusCode};
-use domain::{
-    Listed,
-    envelope::Revision,
-    id::{CommandId, StreamId},
-};
+use domain::{Listed, envelope::Revision, id::StreamId};
 use infra::{auth::Authenticator, clock::Clock, http::problem::Problem, membership::seal::Gate};
 use secrecy::SecretString;
 use tokio::time::Instant;
@@ -83,19 +79,6 @@ impl AppState {
     ) -> Result<Answer, SubmitError> {
         let Ok(engine) = self.engine.get() else { return Err(SubmitError::NotOwner) };
         engine.submit_telling(submission, also, deadline).await
-    }
-
-    /// [`Engine::knows`].
-    pub(super) async fn knows(
-        &self,
-        stream: &StreamId,
-        command_id: CommandId,
-    ) -> Result<bool, Problem> {
-        self.engine.get()?.knows(stream, command_id).await.map_err(unread)
-    }
-
-    pub(super) fn shard_count(&self) -> Result<u32, Problem> {
-        Ok(self.engine.get()?.shard_count())
     }
 
     pub(super) async fn read<A: Listed>(&self, id: &A::Id) -> Result<Snapshot<Arc<A>>, Problem> {

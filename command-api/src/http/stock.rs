@@ -104,6 +104,5 @@ async fn change(
     let mut fields = Fields::default();
     check_new_sku(&mut fields, "/sku", sku);
     fields.finish()?;
-    let answer = origin.submit::<Stock>(app, sku, command).await?;
-    Reply::of(&sku.stock_stream(), &answer)
+    origin.reply::<Stock>(app, sku, command).await
 }

@@ -92,16 +92,12 @@ impl Validate for Envelope {
     }
 }
 
-impl Validate for Known<Authorised> {
-    fn validate(&self, fields: &mut Fields) {
-        fields.value("/data/reference", &self.data.reference);
-    }
-}
+infra::validates!(Authorised: reference);
+infra::validates!(Declined: code, detail);
 
-impl Validate for Known<Declined> {
+impl<D: Validate> Validate for Known<D> {
     fn validate(&self, fields: &mut Fields) {
-        fields.value("/data/code", &self.data.code);
-        fields.value("/data/detail", &self.data.detail);
+        fields.within("/data", &self.data);
     }
 }
 

@@ -2,12 +2,11 @@
 
 use axum::extract::State;
 use domain::{
-    id::{Sku, StreamId},
+    id::Sku,
     wish_list::{Command, WishList, WishListId},
 };
 use infra::http::{
     extract::{Id, Path},
-    fields::{Fields, Validate},
     problem::Problem,
     shapes,
 };
@@ -17,7 +16,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     answer::{Accepted, Reply},
-    incoming::{Incoming, Origin},
+    incoming::Incoming,
     shapes::{Empty, Short},
     state::AppState,
 };
@@ -41,11 +40,7 @@ struct NewName {
     name: Short,
 }
 
-impl Validate for NewName {
-    fn validate(&self, fields: &mut Fields) {
-        fields.value("/name", &self.name);
-    }
-}
+infra::validates!(NewName: name);
 
 /// Add a SKU to a wish list
 ///
@@ -62,7 +57,7 @@ async fn add(
     Path(Entry { sku }): Path<Entry>,
     Incoming { origin, .. }: Incoming<Empty>,
 ) -> Result<Reply, Problem> {
-    change(&app, &origin, id, Command::Add { sku }).await
+    origin.reply::<WishList>(&app, &id, Command::Add { sku }).await
 }
 
 /// Remove a SKU from a wish list
@@ -78,7 +73,7 @@ async fn remove(
     Path(Entry { sku }): Path<Entry>,
     Incoming { origin, .. }: Incoming<Empty>,
 ) -> Result<Reply, Problem> {
-    change(&app, &origin, id, Command::Remove { sku }).await
+    origin.reply::<WishList>(&app, &id, Command::Remove { sku }).await
 }
 
 /// Rename a wish list
@@ -93,15 +88,5 @@ async fn rename(
     Id(id): Id<WishListId>,
     Incoming { origin, body }: Incoming<NewName>,
 ) -> Result<Reply, Problem> {
-    change(&app, &origin, id, Command::Rename { name: body.name.into_string() }).await
-}
-
-async fn change(
-    app: &AppState,
-    origin: &Origin,
-    id: WishListId,
-    command: Command,
-) -> Result<Reply, Problem> {
-    let answer = origin.submit::<WishList>(app, &id, command).await?;
-    Reply::of(&StreamId::of::<WishList>(&id), &answer)
+    origin.reply::<WishList>(&app, &id, Command::Rename { name: body.name.into_string() }).await
 }

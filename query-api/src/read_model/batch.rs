@@ -25,7 +25,7 @@ const BATCH_KEYS_MAX: usize = 512;
 const QUEUE_MAX: usize = 4096;
 
 /// One kind of read by key.
-pub(super) trait Lookup: 'static {
+pub(crate) trait Lookup: 'static {
     /// For metrics.
     const NAME: &'static str;
     type Key: Clone + Eq + Hash + Send + Sync;
@@ -38,10 +38,10 @@ pub(super) trait Lookup: 'static {
     ) -> impl Future<Output = Result<Rows<Self>, sqlx::Error>> + Send;
 }
 
-pub(super) type Rows<L> = Vec<(<L as Lookup>::Key, <L as Lookup>::Row)>;
+pub(crate) type Rows<L> = Vec<(<L as Lookup>::Key, <L as Lookup>::Row)>;
 
 /// Where to ask for single rows. Cheap to clone.
-pub(super) struct Loader<L: Lookup> {
+pub(crate) struct Loader<L: Lookup> {
     requests: mpsc::Sender<Request<L>>,
 }
 
@@ -51,8 +51,7 @@ struct Request<L: Lookup> {
 }
 
 /// What runs the statements: a future each, to be driven by the service.
-#[derive(Default)]
-pub(crate) struct LoaderTasks(Vec<BoxFuture<'static, ()>>);
+pub(crate) type LoaderTasks = Vec<BoxFuture<'static, ()>>;
 
 impl<L: Lookup> Clone for Loader<L> {
     fn clone(&self) -> Self {
@@ -61,33 +60,22 @@ impl<L: Lookup> Clone for Loader<L> {
 }
 
 impl<L: Lookup> Loader<L> {
+    /// Its tasks come to these.
+    pub(super) fn open(pool: &Pool, tasks: &mut LoaderTasks) -> Self {
+        let (requests, queue) = mpsc::channel(QUEUE_MAX);
+        let queue = Arc::new(Mutex::new(queue));
+        for _ in 0..TASKS_PER_LOADER {
+            tasks.push(Box::pin(serve::<L>(pool.clone(), Arc::clone(&queue))));
+        }
+        Self { requests }
+    }
+
     /// The row of a key, if there is one.
-    pub(super) async fn find(&self, key: L::Key) -> Result<Option<L::Row>, ReadError> {
+    pub(crate) async fn find(&self, key: L::Key) -> Result<Option<L::Row>, ReadError> {
         let (answer, answered) = oneshot::channel();
         let sent = self.requests.send(Request { key, answer }).await;
         sent.map_err(|_closed| ReadError::Stopped)?;
         answered.await.map_err(|_closed| ReadError::Stopped)?
-    }
-}
-
-impl LoaderTasks {
-    /// A loader, with its tasks among these.
-    pub(super) fn open<L: Lookup>(&mut self, pool: &Pool) -> Loader<L> {
-        let (requests, queue) = mpsc::channel(QUEUE_MAX);
-        let queue = Arc::new(Mutex::new(queue));
-        for _ in 0..TASKS_PER_LOADER {
-            self.0.push(Box::pin(serve::<L>(pool.clone(), Arc::clone(&queue))));
-        }
-        Loader { requests }
-    }
-}
-
-impl IntoIterator for LoaderTasks {
-    type Item = BoxFuture<'static, ()>;
-    type IntoIter = std::vec::IntoIter<Self::Item>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
     }
 }
 

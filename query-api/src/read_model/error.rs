@@ -33,6 +33,13 @@ pub(super) async fn in_time<T>(
     }
 }
 
+/// A column holds what no projector writes.
+pub(super) fn undecodable(
+    cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> sqlx::Error {
+    sqlx::Error::Decode(cause.into())
+}
+
 impl From<sqlx::Error> for ReadError {
     fn from(error: sqlx::Error) -> Self {
         if is_away(&error) { Self::Away(Arc::new(error)) } else { Self::Broken(Arc::new(error)) }

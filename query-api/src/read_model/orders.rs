@@ -1,56 +1,17 @@
-//! Orders, as the documents that the projector made: one by id, or many, newest first.
+//! Orders, as the documents that the projector made, newest first.
 
 use chrono::{DateTime, Utc};
-use domain::{
-    id::{CartId, OrderId},
-    timestamp::Timestamp,
-};
-use infra::postgres::Pool;
-use read_models::orders::{CART_ID, Order};
+use domain::timestamp::Timestamp;
+use read_models::orders::Order;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use sqlx::{AssertSqlSafe, FromRow, Postgres, QueryBuilder};
+use sqlx::{FromRow, Postgres, QueryBuilder};
 use uuid::Uuid;
 
-use super::{Entity, ReadError, ReadModel, batch::Lookup, document::undecodable, error::in_time};
-
-pub(super) struct ById;
-
-/// An order, and whose token opens it.
-#[derive(Clone, Debug)]
-pub(crate) struct Found {
-    pub(crate) entity: Entity,
-    /// The cart that became the order.
-    pub(crate) cart: Option<CartId>,
-}
-
-impl Lookup for ById {
-    const NAME: &'static str = "orders";
-    type Key = Uuid;
-    type Row = Found;
-
-    async fn find(pool: &Pool, ids: &[Uuid]) -> Result<Vec<(Uuid, Found)>, sqlx::Error> {
-        let sql = format!(
-            "SELECT id, doc, revision, {CART_ID} AS cart FROM read.orders WHERE id = ANY($1)"
-        );
-        let rows: Vec<Row> = sqlx::query_as(AssertSqlSafe(sql)).bind(ids).fetch_all(pool).await?;
-        rows.into_iter().map(Row::found).collect()
-    }
-}
-
-#[derive(FromRow)]
-struct Row {
-    #[sqlx(flatten)]
-    order: Order,
-    cart: Option<Uuid>,
-}
-
-impl Row {
-    fn found(self) -> Result<(Uuid, Found), sqlx::Error> {
-        let (entity, cart) = (Entity::shown(&self.order)?, self.cart.map(CartId::new));
-        Ok((self.order.head.id, Found { entity, cart }))
-    }
-}
+use super::{
+    ReadError, ReadModel,
+    error::{in_time, undecodable},
+};
 
 /// What the listed orders have in common.
 #[derive(Debug, Default)]
@@ -117,10 +78,6 @@ impl Listed {
 }
 
 impl ReadModel {
-    pub(crate) async fn order(&self, id: OrderId) -> Result<Option<Found>, ReadError> {
-        self.orders.find(id.uuid()).await
-    }
-
     /// Newest first.
     pub(crate) async fn orders(
         &self,

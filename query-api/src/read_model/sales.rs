@@ -6,7 +6,10 @@
 use domain::{cart::Channel, timestamp::Day};
 use sqlx::{Postgres, QueryBuilder, Row, postgres::PgRow};
 
-use super::{ReadError, ReadModel, document::undecodable, error::in_time};
+use super::{
+    ReadError, ReadModel,
+    error::{in_time, undecodable},
+};
 
 /// A dimension to group by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

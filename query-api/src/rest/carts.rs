@@ -5,18 +5,11 @@ use domain::{api_key::Role, id::CartId};
 use infra::{
     auth::OpenCart,
     freshness::Projection,
-    http::{
-        etag::IfNoneMatch,
-        extract::{Id, Query},
-        problem::Problem,
-    },
+    http::{extract::Id, problem::Problem},
 };
 use read_models::carts::{CARTS, Cart};
 
-use super::{
-    AppState, answer,
-    read_request::{NoParameters, ReadRequest},
-};
+use super::read::{AppState, ReadOne};
 
 const READS: &[Projection] = &[CARTS.shown()];
 
@@ -30,7 +23,7 @@ const READS: &[Projection] = &[CARTS.shown()];
     operation_id = "get_cart",
     path = "/v1/carts/{id}",
     tag = "carts",
-    params(Id<CartId>, OpenCart, ReadRequest, IfNoneMatch),
+    params(Id<CartId>, OpenCart, ReadOne),
     responses(
         (status = OK, body = Cart, headers(
             ("ETag" = String, description = "Revision of the cart"),
@@ -43,16 +36,14 @@ const READS: &[Projection] = &[CARTS.shown()];
 pub(super) async fn by_id(
     State(app): State<AppState>,
     Id(id): Id<CartId>,
-    Query(NoParameters {}): Query<NoParameters>,
     OpenCart(open_cart): OpenCart,
-    request: ReadRequest,
-    known: IfNoneMatch,
+    read: ReadOne,
 ) -> Result<Response, Problem> {
     let hidden = || Problem::not_found("there is no such cart, or it is not yours to see");
-    if !request.caller.has(Role::Staff) && open_cart != Some(id) {
+    if !read.request.caller.has(Role::Staff) && open_cart != Some(id) {
         return Err(hidden());
     }
-    let position = app.reach(READS, &request).await?;
-    let cart = app.read_model().cart(id).await?.ok_or_else(hidden)?;
-    Ok(answer::entity(cart, &position, &known))
+    let position = app.reach(READS, &read.request).await?;
+    let cart = app.read_model().carts.find(id.uuid()).await?.ok_or_else(hidden)?;
+    Ok(read.answer(cart, &position))
 }

@@ -10,7 +10,6 @@ use infra::{
     auth::{Caller, OpenCart},
     freshness::Projection,
     http::{
-        etag::IfNoneMatch,
         extract::{Id, Query},
         fields::{Fields, Validate},
         page::{Cursor, Limit, ListingBody, Page},
@@ -23,10 +22,7 @@ use read_models::orders::{ORDERS, Order};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{
-    AppState, answer,
-    read_request::{NoParameters, ReadRequest},
-};
+use super::read::{AppState, ReadOne, ReadRequest, answer};
 use crate::read_model::{FoundOrder, OrderFilter};
 
 const READS: &[Projection] = &[ORDERS.shown()];
@@ -116,7 +112,7 @@ pub(super) async fn list(
     let rows_max = i64::from(page.limit()) + 1;
     let orders = app.read_model().orders(&filter, after, rows_max).await?;
     let listing = page.listing(orders, |last| last.after).map(|order| order.body);
-    Ok(answer::list(listing, &position))
+    Ok(answer(listing, &position))
 }
 
 impl ListParameters {
@@ -137,7 +133,7 @@ impl ListParameters {
     operation_id = "get_order",
     path = "/v1/orders/{id}",
     tag = "orders",
-    params(Id<OrderId>, OpenCart, ReadRequest, IfNoneMatch),
+    params(Id<OrderId>, OpenCart, ReadOne),
     responses(
         (status = OK, body = Order, headers(
             ("ETag" = String, description = "Revision of the order"),
@@ -150,17 +146,15 @@ impl ListParameters {
 pub(super) async fn by_id(
     State(app): State<AppState>,
     Id(id): Id<OrderId>,
-    Query(NoParameters {}): Query<NoParameters>,
     open_cart: OpenCart,
-    request: ReadRequest,
-    known: IfNoneMatch,
+    read: ReadOne,
 ) -> Result<Response, Problem> {
-    let position = app.reach(READS, &request).await?;
-    let order = app.read_model().order(id).await?;
+    let position = app.reach(READS, &read.request).await?;
+    let order = app.read_model().orders.find(id.uuid()).await?;
     let order = order
-        .filter(|order| may_read(&request.caller, open_cart, order))
+        .filter(|order| may_read(&read.request.caller, open_cart, order))
         .ok_or_else(|| Problem::not_found("there is no such order, or it is not yours to see"))?;
-    Ok(answer::entity(order.entity, &position, &known))
+    Ok(read.answer(order.entity, &position))
 }
 
 fn may_read(caller: &Caller, OpenCart(open): OpenCart, order: &FoundOrder) -> bool {

@@ -8,11 +8,8 @@ use infra::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{
-    AppState, answer,
-    read_request::{NoParameters, ReadRequest},
-};
-use crate::projections;
+use super::read::{AppState, NoParameters, ReadRequest, answer};
+use crate::read_model::PROJECTIONS;
 
 /// How far the projections are.
 #[derive(Serialize, ToSchema)]
@@ -39,7 +36,7 @@ pub(super) async fn list(
     Query(NoParameters {}): Query<NoParameters>,
     request: ReadRequest,
 ) -> Result<Response, Problem> {
-    let position = app.reach(projections::ALL, &request).await?;
+    let position = app.reach(PROJECTIONS, &request).await?;
     let items = app.read_model().positions().await?;
-    Ok(answer::list(Json(Positions { items, next: None }), &position))
+    Ok(answer(Json(Positions { items, next: None }), &position))
 }

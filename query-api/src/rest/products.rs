@@ -8,7 +8,6 @@ use domain::{api_key::Role, id::ProductId};
 use infra::{
     freshness::Projection,
     http::{
-        etag::IfNoneMatch,
         extract::{Id, Path, Query},
         fields::{Fields, Validate},
         page::{Cursor, Limit, ListingBody, Page},
@@ -24,10 +23,7 @@ use read_models::{
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::{
-    AppState, answer,
-    read_request::{NoParameters, OfSku, ReadRequest},
-};
+use super::read::{AppState, OfSku, ReadOne, ReadRequest, answer};
 use crate::read_model::{FoundProduct, ProductAfter, ProductFilter, ProductSort};
 
 const READS: &[Projection] = &[PRODUCTS.shown()];
@@ -116,7 +112,7 @@ pub(super) async fn list(
     let position = app.reach(reads, &request).await?;
     let rows_max = i64::from(page.limit()) + 1;
     let products = app.read_model().products(&filter, sort, after.as_ref(), rows_max).await?;
-    Ok(answer::list(page.listing(products, |last| sort.after(last)), &position))
+    Ok(answer(page.listing(products, |last| sort.after(last)), &position))
 }
 
 impl ListParameters {
@@ -143,7 +139,7 @@ impl ListParameters {
     operation_id = "get_product",
     path = "/v1/products/{id}",
     tag = "catalogue",
-    params(Id<ProductId>, ReadRequest, IfNoneMatch),
+    params(Id<ProductId>, ReadOne),
     responses(
         (status = OK, body = Product, headers(
             ("ETag" = String, description = "Revision of the product"),
@@ -156,14 +152,12 @@ impl ListParameters {
 pub(super) async fn by_id(
     State(app): State<AppState>,
     Id(id): Id<ProductId>,
-    Query(NoParameters {}): Query<NoParameters>,
-    request: ReadRequest,
-    known: IfNoneMatch,
+    read: ReadOne,
 ) -> Result<Response, Problem> {
-    let position = app.reach(READS, &request).await?;
-    let product = app.read_model().product(id).await?;
-    let product = visible(product, &request)?;
-    Ok(answer::entity(product.entity, &position, &known))
+    let position = app.reach(READS, &read.request).await?;
+    let product = app.read_model().products.find(id.uuid()).await?;
+    let product = visible(product, &read)?;
+    Ok(read.answer(product.entity, &position))
 }
 
 /// The product that bears a SKU
@@ -172,7 +166,7 @@ pub(super) async fn by_id(
     operation_id = "get_product_by_sku",
     path = "/v1/products/by-sku/{sku}",
     tag = "catalogue",
-    params(OfSku, ReadRequest, IfNoneMatch),
+    params(OfSku, ReadOne),
     responses(
         (status = OK, body = Product, headers(
             ("ETag" = String, description = "Revision of the product"),
@@ -185,18 +179,16 @@ pub(super) async fn by_id(
 pub(super) async fn by_sku(
     State(app): State<AppState>,
     Path(OfSku { sku }): Path<OfSku>,
-    Query(NoParameters {}): Query<NoParameters>,
-    request: ReadRequest,
-    known: IfNoneMatch,
+    read: ReadOne,
 ) -> Result<Response, Problem> {
-    let position = app.reach(READS, &request).await?;
-    let product = app.read_model().product_by_sku(sku).await?;
-    let product = visible(product, &request)?;
-    Ok(answer::entity(product.entity, &position, &known))
+    let position = app.reach(READS, &read.request).await?;
+    let product = app.read_model().products_by_sku.find(sku).await?;
+    let product = visible(product, &read)?;
+    Ok(read.answer(product.entity, &position))
 }
 
-fn visible(found: Option<FoundProduct>, request: &ReadRequest) -> Result<FoundProduct, Problem> {
+fn visible(found: Option<FoundProduct>, read: &ReadOne) -> Result<FoundProduct, Problem> {
     found
-        .filter(|product| product.is_published || request.caller.has(Role::Staff))
+        .filter(|product| product.is_published || read.request.caller.has(Role::Staff))
         .ok_or_else(|| Problem::not_found("there is no such product"))
 }

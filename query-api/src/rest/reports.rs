@@ -28,7 +28,7 @@ use utoipa::{
     },
 };
 
-use super::{AppState, answer, read_request::ReadRequest};
+use super::read::{AppState, ReadRequest, answer};
 use crate::read_model::{Group, SalesFilter, SalesRow};
 
 const READS: &[Projection] = &[SALES.shown()];
@@ -155,11 +155,11 @@ pub(super) async fn sales(
     let item = |row| SalesItem::new(&groups, row);
     if limit.is_none() {
         let whole = SalesReport { items: rows.into_iter().map(item).collect(), next: None };
-        return Ok(answer::list(Json(whole), &position));
+        return Ok(answer(Json(whole), &position));
     }
     let seen = after.map_or(0, |after| rows.partition_point(|row| key(row) <= after));
     let rows = rows.into_iter().skip(seen).take(usize::from(page.limit()) + 1).collect();
-    Ok(answer::list(page.listing(rows, key).map(item), &position))
+    Ok(answer(page.listing(rows, key).map(item), &position))
 }
 
 impl SalesItem {

@@ -3,18 +3,11 @@
 use axum::{extract::State, response::Response};
 use infra::{
     freshness::Projection,
-    http::{
-        etag::IfNoneMatch,
-        extract::{Path, Query},
-        problem::Problem,
-    },
+    http::{extract::Path, problem::Problem},
 };
 use read_models::stock::{STOCK, Stock};
 
-use super::{
-    AppState, answer,
-    read_request::{NoParameters, OfSku, ReadRequest},
-};
+use super::read::{AppState, OfSku, ReadOne};
 
 const READS: &[Projection] = &[STOCK.shown()];
 
@@ -24,7 +17,7 @@ const READS: &[Projection] = &[STOCK.shown()];
     operation_id = "get_stock",
     path = "/v1/stock/{sku}",
     tag = "stock",
-    params(OfSku, ReadRequest, IfNoneMatch),
+    params(OfSku, ReadOne),
     responses(
         (status = OK, body = Stock, headers(
             ("ETag" = String, description = "Revision of the stock"),
@@ -37,12 +30,10 @@ const READS: &[Projection] = &[STOCK.shown()];
 pub(super) async fn by_sku(
     State(app): State<AppState>,
     Path(OfSku { sku }): Path<OfSku>,
-    Query(NoParameters {}): Query<NoParameters>,
-    request: ReadRequest,
-    known: IfNoneMatch,
+    read: ReadOne,
 ) -> Result<Response, Problem> {
-    let position = app.reach(READS, &request).await?;
-    let stock = app.read_model().stock(sku).await?;
+    let position = app.reach(READS, &read.request).await?;
+    let stock = app.read_model().stock.find(sku).await?;
     let stock = stock.ok_or_else(|| Problem::not_found("there is no stock of this SKU"))?;
-    Ok(answer::entity(stock, &position, &known))
+    Ok(read.answer(stock, &position))
 }

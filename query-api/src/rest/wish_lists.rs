@@ -4,18 +4,11 @@ use axum::{extract::State, response::Response};
 use domain::wish_list::WishListId;
 use infra::{
     freshness::Projection,
-    http::{
-        etag::IfNoneMatch,
-        extract::{Id, Query},
-        problem::Problem,
-    },
+    http::{extract::Id, problem::Problem},
 };
 use read_models::wish_lists::{WISH_LISTS, WishList};
 
-use super::{
-    AppState, answer,
-    read_request::{NoParameters, ReadRequest},
-};
+use super::read::{AppState, ReadOne};
 
 const READS: &[Projection] = &[WISH_LISTS.shown()];
 
@@ -25,7 +18,7 @@ const READS: &[Projection] = &[WISH_LISTS.shown()];
     operation_id = "get_wish_list",
     path = "/v1/wish-lists/{id}",
     tag = "example",
-    params(Id<WishListId>, ReadRequest, IfNoneMatch),
+    params(Id<WishListId>, ReadOne),
     responses(
         (status = OK, body = WishList, headers(
             ("ETag" = String, description = "Revision of the wish list"),
@@ -38,12 +31,10 @@ const READS: &[Projection] = &[WISH_LISTS.shown()];
 pub(super) async fn by_id(
     State(app): State<AppState>,
     Id(id): Id<WishListId>,
-    Query(NoParameters {}): Query<NoParameters>,
-    request: ReadRequest,
-    known: IfNoneMatch,
+    read: ReadOne,
 ) -> Result<Response, Problem> {
-    let position = app.reach(READS, &request).await?;
-    let list = app.read_model().wish_list(id).await?;
+    let position = app.reach(READS, &read.request).await?;
+    let list = app.read_model().wish_lists.find(id.uuid()).await?;
     let list = list.ok_or_else(|| Problem::not_found("there is no such wish list"))?;
-    Ok(answer::entity(list, &position, &known))
+    Ok(read.answer(list, &position))
 }

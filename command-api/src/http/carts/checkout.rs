@@ -2,7 +2,6 @@
 
 use axum::{extract::State, http::StatusCode, response::Response};
 use domain::{
-    aggregate::Refusal,
     cart::{self, Cart, Channel, Terms},
     id::{CartId, OrderId, Sku},
     order::{self, Order},
@@ -27,7 +26,7 @@ use super::{admit, listing};
 use crate::{
     engine::{Answer, Consistency, Outcome, SubmitError},
     http::{
-        answer::{Accepted, Reply},
+        answer::{Accepted, Reply, rejection},
         incoming::{Incoming, Origin},
         shapes::{AddressBody, Short},
         state::{AppState, problem, unfinished, unread},
@@ -193,11 +192,13 @@ async fn seen(app: &AppState, order_id: OrderId) -> Result<Position, Problem> {
 /// The cart was checked out, but the order could not be placed, as the cart tells, too.
 fn refused(cart: &Cart, order_id: OrderId) -> Problem {
     let refusal = cart.refusal.as_ref().filter(|refusal| refusal.order_id == order_id);
-    let (code, detail) = refusal.map_or_else(
-        || (order::Rejection::Exists.code().to_owned(), order::Rejection::Exists.to_string()),
-        |refusal| (refusal.code.clone(), refusal.detail.clone()),
-    );
-    Problem::rejected(StatusCode::CONFLICT, code, detail)
+    refusal.map_or_else(
+        || rejection(&order::Rejection::Exists),
+        |refusal| {
+            let (code, detail) = (refusal.code.clone(), refusal.detail.clone());
+            Problem::rejected(StatusCode::CONFLICT, code, detail)
+        },
+    )
 }
 
 /// The buyer's side, and what the cart's lines cost now.

@@ -81,9 +81,7 @@ impl Proof {
         *lock(&self.last) = Some(Read { began, ended: Instant::now(), result: result.clone() });
         result
     }
-}
 
-impl Proof {
     fn proven(&self, known: Option<&Found>) -> Option<Found> {
         let known = known?;
         let read = lock(&self.last).clone()?.result.ok()?;

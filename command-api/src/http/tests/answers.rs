@@ -1,15 +1,15 @@
-//! What a command answers, and what it answers the second time.
+//! What a command answers, and under which conditions.
 
 use serde_json::{Value, json};
 
+use super::product_with_id;
 use crate::testing::{World, new_uuid};
 
 #[tokio::test]
 async fn a_created_product_tells_where_it_is_and_how_to_read_it() {
     let world = World::start();
     let id = new_uuid();
-    let body =
-        json!({"id": id, "sku": "A-1", "name": "Tea", "price": {"amount": 1, "currency": "USD"}});
+    let body = product_with_id(&id, "A-1");
     let seen = world.staff("POST", "/v1/products", body).await.expect(201);
     assert_eq!(seen.header("location"), format!("/v1/products/{id}"));
     assert_eq!(seen.header("etag"), "\"1\"");
@@ -18,51 +18,6 @@ async fn a_created_product_tells_where_it_is_and_how_to_read_it() {
     assert_eq!(seen.body["id"], id);
     assert_eq!(seen.body["revision"], 1);
     assert_eq!(seen.body["events"][0]["type"], "tradewind.product.created.v1");
-}
-
-#[tokio::test]
-async fn the_same_key_gets_the_stored_answer() {
-    let world = World::start();
-    let body = json!({"sku": "A-1", "name": "Tea", "price": {"amount": 1, "currency": "USD"}});
-    let first = world.keyed("k", "POST", "/v1/products", body.clone()).await.expect(201);
-    let again = world.keyed("k", "POST", "/v1/products", body).await.expect(201);
-    assert_eq!(first.header("idempotency-replayed"), "");
-    assert_eq!(again.header("idempotency-replayed"), "true");
-    assert_eq!(first.raw, again.raw);
-}
-
-#[tokio::test]
-async fn a_no_is_stored_as_well_as_a_yes() {
-    let world = World::start();
-    let take = json!({"delta": -1, "reason": "broken"});
-    let path = "/v1/stock/A-1/adjust";
-    world.keyed("k", "POST", path, take.clone()).await.expect_problem(422, "stock.insufficient");
-    world.staff("POST", "/v1/stock/A-1/receive", json!({"quantity": 5})).await.expect(200);
-    let again = world.keyed("k", "POST", path, take).await;
-    assert_eq!(again.header("idempotency-replayed"), "true");
-    again.expect_problem(422, "stock.insufficient");
-}
-
-#[tokio::test]
-async fn a_key_belongs_to_the_stream_that_it_was_used_on() {
-    let world = World::start();
-    let receive = |sku: &str| format!("/v1/stock/{sku}/receive");
-    world.keyed("k", "POST", &receive("A"), json!({"quantity": 5})).await.expect(200);
-    let seen = world.keyed("k", "POST", &receive("A"), json!({"quantity": 6})).await;
-    seen.expect_problem(422, "idempotency_key_reused");
-    let seen = world.keyed("k", "POST", &receive("B"), json!({"quantity": 6})).await;
-    assert_eq!(seen.expect(200).header("idempotency-replayed"), "");
-    let price = json!({"amount": 1, "currency": "USD"});
-    let product = |sku: &str| json!({"sku": sku, "name": "Tea", "price": price});
-    world.keyed("p", "POST", "/v1/products", product("A")).await.expect(201);
-    let other = world.keyed("p", "POST", "/v1/products", product("B")).await;
-    other.expect_problem(422, "idempotency_key_reused");
-    world.staff("POST", "/v1/products", product("B")).await.expect(201);
-    // A no that came from a step on the way counts like any other.
-    let taken = world.keyed("t", "POST", "/v1/products", product("B")).await;
-    taken.expect_problem(409, "sku.taken");
-    let other = world.keyed("t", "POST", "/v1/products", product("C")).await;
-    other.expect_problem(422, "idempotency_key_reused");
 }
 
 #[tokio::test]
@@ -94,8 +49,7 @@ async fn a_condition_may_be_that_something_exists_or_does_not() {
     send("/v1/carts", &cart, ("if-match", "*")).await.expect_problem(412, MISMATCH);
     send("/v1/carts", &cart, ("if-none-match", "*")).await.expect(201);
     send("/v1/carts", &cart, ("if-none-match", "*")).await.expect_problem(412, MISMATCH);
-    let price = json!({"amount": 1, "currency": "USD"});
-    let product = json!({"id": new_uuid(), "sku": "A", "name": "Tea", "price": price});
+    let product = product_with_id(new_uuid(), "A");
     send("/v1/products", &product, ("if-match", "*")).await.expect_problem(412, MISMATCH);
     send("/v1/products", &product, ("if-none-match", "\"0\"")).await.expect_problem(412, MISMATCH);
     send("/v1/products", &product, ("if-none-match", "*")).await.expect(201);
@@ -126,14 +80,6 @@ async fn two_conditions_have_to_hold_both() {
         let seen = world.staff_with(&conditions, &path, "{}").await;
         assert_eq!(seen.status, status, "{if_match} but not {if_none_match}");
     }
-}
-
-#[tokio::test]
-async fn a_sku_belongs_to_one_product() {
-    let world = World::start();
-    world.product("A-1", 0).await;
-    let body = json!({"sku": "A-1", "name": "Tea", "price": {"amount": 1, "currency": "USD"}});
-    world.staff("POST", "/v1/products", body).await.expect_problem(409, "sku.taken");
 }
 
 #[tokio::test]

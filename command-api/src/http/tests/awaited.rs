@@ -12,7 +12,11 @@ use serde_json::json;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::overload::{Gated, LIMITS, SHARE, SOON, codes};
+use super::{
+    cart_of,
+    overload::{Gated, LIMITS, SHARE, SOON, codes},
+    product_with_id,
+};
 use crate::testing::{Answer, World, checkout};
 
 /// It does not answer while its gate is shut.
@@ -32,14 +36,10 @@ fn carts(world: &World) -> impl Iterator<Item = CartId> {
     ids.filter(move |id| shard(id.stream()) != SLOW && shard(id.order_id().stream()) == SLOW)
 }
 
-async fn publish(world: &World, id: ProductId) -> Answer {
-    world.staff("POST", &format!("/v1/products/{id}/publish"), json!({})).await
-}
-
 /// A staff cart with a unit of something whose code is looked up in a shard that answers.
 async fn fill(world: &World, id: CartId, sku: &str) {
-    let lines = json!([{"sku": sku, "quantity": 1}]);
-    let body = json!({"id": id.uuid(), "currency": "USD", "lines": lines});
+    let mut body = cart_of([sku]);
+    body["id"] = id.to_string().into();
     world.staff("POST", "/v1/carts", body).await.expect(201);
 }
 
@@ -54,22 +54,19 @@ async fn a_process_that_is_slow_holds_its_own_answer_back_and_no_other() {
     let skus = [SLOW, OTHER].map(|shard| codes(&world, shard).next().unwrap());
     let ids: Vec<ProductId> = products(&world).take(2).collect();
     for (id, sku) in ids.iter().zip(&skus) {
-        let price = json!({"amount": 250, "currency": "USD"});
-        let body = json!({"id": id.uuid(), "sku": sku, "name": "Tea", "price": price});
-        world.staff("POST", "/v1/products", body).await.expect(201);
+        world.staff("POST", "/v1/products", product_with_id(id, sku)).await.expect(201);
     }
     log.gate(SLOW).send_replace(false);
-    let mut slow = pin!(publish(&world, ids[0]));
+    let mut slow = pin!(world.tell_product(ids[0], "publish"));
     assert!(timeout(Duration::from_millis(50), &mut slow).await.is_err(), "it waits");
-    timeout(SOON, publish(&world, ids[1])).await.expect("a quick yes").expect(200);
+    timeout(SOON, world.tell_product(ids[1], "publish")).await.expect("a quick yes").expect(200);
     // The product is published by now; that carts find it is what is waited for.
-    let mut again = pin!(publish(&world, ids[0]));
+    let mut again = pin!(world.tell_product(ids[0], "publish"));
     assert!(timeout(Duration::from_millis(50), &mut again).await.is_err(), "it waits, too");
     log.gate(SLOW).send_replace(true);
     slow.await.expect(200);
     assert_eq!(again.await.expect(200).body["events"], json!([]));
-    let lines = json!([{"sku": skus[0], "quantity": 1}, {"sku": skus[1], "quantity": 1}]);
-    world.staff("POST", "/v1/carts", json!({"currency": "USD", "lines": lines})).await.expect(201);
+    world.staff("POST", "/v1/carts", cart_of(skus)).await.expect(201);
 }
 
 #[tokio::test(start_paused = true)]
@@ -89,7 +86,7 @@ async fn a_checkout_whose_time_is_over_is_completed_by_a_retry() {
     log.gate(SLOW).send_replace(true);
     let done = check_out(&world, "k", cart).await.expect(202);
     assert_eq!(done.header("idempotency-replayed"), "true");
-    let order_id: OrderId = done.body["order_id"].as_str().unwrap().parse().unwrap();
+    let order_id: OrderId = done.text("/order_id").parse().unwrap();
     assert!(world.read::<Order>(&order_id).await.placed.is_some());
     let again = check_out(&world, "k", cart).await.expect(202);
     assert_eq!(again.raw, done.raw);
@@ -117,8 +114,7 @@ async fn checkouts_that_wait_for_a_slow_shard_leave_room_to_the_others() {
     }
     let refused = timeout(SOON, check_out(&world, "k", *last)).await.expect("a quick no");
     refused.expect_problem(503, "busy");
-    let receive = format!("/v1/stock/{sku}/receive");
-    world.staff("POST", &receive, json!({ "quantity": 1 })).await.expect(200);
+    world.receive(&sku).await.expect(200);
     log.gate(SLOW).send_replace(true);
     while let Some(answer) = waiting.next().await {
         answer.expect(202);

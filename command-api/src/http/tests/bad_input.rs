@@ -13,8 +13,7 @@ async fn post(world: &World, path: &str, body: impl Display) -> Answer {
 }
 
 fn product(change: impl FnOnce(&mut Value)) -> String {
-    let mut body =
-        json!({"sku": "A-1", "name": "Tea", "price": {"amount": 250, "currency": "USD"}});
+    let mut body = super::product("A-1");
     change(&mut body);
     body.to_string()
 }
@@ -26,32 +25,27 @@ async fn refused(body: String, pointer: &str, code: &str) {
 
 #[tokio::test]
 async fn fields_are_named_one_by_one() {
-    refused(product(|body| body["colour"] = json!("red")), "/colour", "unknown_field").await;
-    refused(product(|body| body["name"] = json!(7)), "/name", "wrong_type").await;
-    refused(product(|body| body["name"] = json!("  ")), "/name", "required").await;
-    refused(product(|body| body["name"] = json!("x".repeat(201))), "/name", "too_long").await;
-    refused(product(|body| body["name"] = json!("a\u{0}b")), "/name", "control_character").await;
-    for sku in ["a b", ".", ".."] {
-        refused(product(|body| body["sku"] = json!(sku)), "/sku", "invalid").await;
+    let price = |amount: Value, currency: &str| json!({"amount": amount, "currency": currency});
+    for (member, value, pointer, code) in [
+        ("colour", json!("red"), "/colour", "unknown_field"),
+        ("name", json!(7), "/name", "wrong_type"),
+        ("name", json!("  "), "/name", "required"),
+        ("name", json!("x".repeat(201)), "/name", "too_long"),
+        ("name", json!("a\u{0}b"), "/name", "control_character"),
+        ("sku", json!("a b"), "/sku", "invalid"),
+        ("sku", json!("."), "/sku", "invalid"),
+        ("sku", json!(".."), "/sku", "invalid"),
+        ("price", price(json!(250), "XXX"), "/price/currency", "invalid"),
+        ("price", price(json!(-1), "USD"), "/price/amount", "out_of_range"),
+        ("price", price(json!(1_u64 << 63), "USD"), "/price/amount", "out_of_range"),
+        ("price", price(json!(2.5), "USD"), "/price/amount", "wrong_type"),
+        ("attributes", json!({"a": [1]}), "/attributes/a", "wrong_type"),
+    ] {
+        refused(product(|body| body[member] = value), pointer, code).await;
     }
-    refused(product(|body| body["price"]["currency"] = json!("XXX")), "/price/currency", "invalid")
-        .await;
-    refused(product(|body| body["price"]["amount"] = json!(-1)), "/price/amount", "out_of_range")
-        .await;
-    refused(product(|body| body["attributes"] = json!({"a": [1]})), "/attributes/a", "wrong_type")
-        .await;
-    let mut body: Value = serde_json::from_str(&product(|_| {})).unwrap();
+    let mut body: Value = super::product("A-1");
     body.as_object_mut().unwrap().remove("price");
     refused(body.to_string(), "/price", "required").await;
-}
-
-#[tokio::test]
-async fn amounts_beyond_64_bits_are_refused() {
-    let body = product(|_| {}).replace("250", "9223372036854775808");
-    let seen = post(&World::start(), "/v1/products", body).await;
-    seen.expect_problem(422, "invalid_field");
-    let body = product(|_| {}).replace("250", "2.5");
-    post(&World::start(), "/v1/products", body).await.expect_problem(422, "invalid_field");
 }
 
 /// What nobody could read back, or would read as something else.
@@ -185,15 +179,6 @@ async fn what_cannot_be_read_is_400_413_or_415() {
     seen.expect_problem(415, "unsupported_media_type");
 }
 
-#[tokio::test]
-async fn who_may_not_is_told_so_before_anything_else() {
-    let world = World::start();
-    let path = "/v1/stock/A-1/receive";
-    world.guest("POST", path, json!({"no": 1})).await.expect_problem(401, "unauthenticated");
-    let seen = world.ask("POST", path, &[("authorization", "Bearer tw_nonsense")], "{}").await;
-    seen.expect_problem(401, "invalid_key");
-}
-
 /// Sends what is wrong in all that can be wrong, but for who sends it.
 async fn garbage(world: &World, method: &str, path: &str, key: Option<&str>) -> Answer {
     let path = path.split('/').map(|part| if part.starts_with('{') { "%ff" } else { part });
@@ -213,7 +198,7 @@ async fn who_asks_is_known_before_what_is_asked_is_parsed() {
     let contract = world.guest("GET", "/openapi.json", json!(null)).await.expect(200).body;
     let body = json!({"name": "no rights", "roles": ["customer"]});
     let customer = world.staff("POST", "/v1/api-keys", body).await.expect(201);
-    let customer = customer.body["key"].as_str().unwrap();
+    let customer = customer.text("/key");
     let mut guarded = 0;
     for (path, operations) in contract["paths"].as_object().unwrap() {
         for (method, operation) in operations.as_object().unwrap() {
@@ -244,10 +229,6 @@ async fn paths_and_methods_that_are_not_there() {
     assert_eq!(seen.header("allow"), "POST");
     seen.expect_problem(405, "method_not_allowed");
     world.staff("POST", "/v1/nothing", json!({})).await.expect_problem(404, "not_found");
-    let seen = world.staff("POST", "/v1/products/not-a-uuid/publish", json!({})).await;
-    seen.expect_problem(422, "invalid_field");
-    let seen = world.staff("POST", "/v1/stock/a%20b/receive", json!({"quantity": 1})).await;
-    seen.expect_problem(422, "invalid_field");
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+use super::{keys::revoke, product_with_id};
 use crate::testing::{Answer, OPERATOR, World, checkout, new_uuid};
 
 async fn send(world: &World, body: impl Into<Body>) -> (Answer, Vec<Value>) {
@@ -36,9 +37,8 @@ async fn lines_that_depend_on_each_other_keep_their_order() {
     let world = World::start();
     let mut body = String::new();
     for n in 0..100 {
-        let (id, sku) = (new_uuid(), format!("S-{n}"));
-        let new =
-            json!({"id": id, "sku": sku, "name": "Tea", "price": {"amount": 9, "currency": "USD"}});
+        let id = new_uuid();
+        let new = product_with_id(&id, &format!("S-{n}"));
         body += &line(&format!("p-{n}"), "POST", "/v1/products", &new);
         body += &line(&format!("u-{n}"), "POST", &format!("/v1/products/{id}/publish"), &json!({}));
     }
@@ -226,10 +226,8 @@ async fn a_line_may_ask_that_there_is_nothing_yet() {
 #[tokio::test(start_paused = true)]
 async fn lines_after_the_revocation_of_their_key_are_refused() {
     let world = World::start();
-    let body = json!({"name": "warehouse", "roles": ["staff"]});
-    let issued = world.staff("POST", "/v1/api-keys", body).await.expect(201);
-    let (id, key) = (issued.body["id"].as_str().unwrap(), issued.body["key"].as_str().unwrap());
-    let (lines, mut answers) = streamed(&world, key).await;
+    let issued = world.issue_key().await;
+    let (lines, mut answers) = streamed(&world, issued.text("/key")).await;
     let mut run = async |number: u32| {
         let receive = json!({"quantity": 1});
         let line = line(&format!("k-{number}"), "POST", "/v1/stock/A/receive", &receive);
@@ -238,7 +236,7 @@ async fn lines_after_the_revocation_of_their_key_are_refused() {
         serde_json::from_slice::<Value>(&answer).unwrap()
     };
     assert_eq!(run(0).await["status"], 200);
-    world.staff("DELETE", &format!("/v1/api-keys/{id}"), json!({})).await.expect(200);
+    revoke(&world, issued.text("/id")).await;
     tokio::time::advance(infra::auth::KEY_AGE_MAX).await;
     for number in 1..4 {
         let answer = run(number).await;

@@ -1,6 +1,6 @@
 //! API keys, from issue to revocation.
 
-use domain::{api_key::ApiKeyId, shard::shard_of};
+use domain::api_key::ApiKeyId;
 use futures_util::future::join_all;
 use infra::{
     auth::ApiKey,
@@ -9,6 +9,7 @@ use infra::{
 use serde_json::json;
 use tokio::time::Instant;
 
+use super::overload::skus;
 use crate::testing::{Answer, SECRET, World, bearer, new_uuid};
 
 #[tokio::test(start_paused = true)]
@@ -16,20 +17,18 @@ async fn a_key_works_until_it_is_revoked() {
     let world = World::start();
     let body = json!({"name": "warehouse", "roles": ["staff"]});
     let issued = world.keyed("k", "POST", "/v1/api-keys", body.clone()).await.expect(201);
-    let key = issued.body["key"].as_str().unwrap().to_owned();
-    receive(&world, &key).await.expect(200);
-    let refused =
-        world.ask("POST", "/v1/api-keys", &[("authorization", &*bearer(&key))], "{}").await;
+    let key = issued.text("/key");
+    receive(&world, key).await.expect(200);
+    let refused = world.ask_as(key, "POST", "/v1/api-keys", "{}").await;
     refused.expect_problem(403, "forbidden");
 
     let again = world.keyed("k", "POST", "/v1/api-keys", body).await.expect(201);
     assert_eq!(again.body["id"], issued.body["id"]);
     assert!(again.body["key"].is_null(), "it is shown once");
 
-    let path = format!("/v1/api-keys/{}", issued.body["id"].as_str().unwrap());
-    world.staff("DELETE", &path, json!({})).await.expect(200);
+    revoke(&world, issued.text("/id")).await;
     tokio::time::advance(std::time::Duration::from_secs(3)).await;
-    receive(&world, &key).await.expect_problem(401, "invalid_key");
+    receive(&world, key).await.expect_problem(401, "invalid_key");
 }
 
 #[tokio::test]
@@ -42,18 +41,20 @@ async fn a_key_needs_a_role_that_there_is() {
 }
 
 async fn receive(world: &World, key: &str) -> Answer {
-    let headers = [("authorization", &*bearer(key))];
-    world.ask("POST", "/v1/stock/A/receive", &headers, json!({"quantity": 1})).await
+    world.ask_as(key, "POST", "/v1/stock/A/receive", json!({"quantity": 1})).await
+}
+
+pub(super) async fn revoke(world: &World, id: &str) -> Answer {
+    world.staff("DELETE", &format!("/v1/api-keys/{id}"), json!({})).await.expect(200)
 }
 
 #[tokio::test]
 async fn wrong_keys_cost_no_record_in_the_log() {
     let world = World::begun().await;
-    let body = json!({"name": "warehouse", "roles": ["staff"]});
-    let issued = world.staff("POST", "/v1/api-keys", body).await.expect(201);
-    let (id, key) = (issued.body["id"].as_str().unwrap(), issued.body["key"].as_str().unwrap());
+    let issued = world.issue_key().await;
+    let key = issued.text("/key");
     receive(&world, key).await.expect(200);
-    world.staff("DELETE", &format!("/v1/api-keys/{id}"), json!({})).await.expect(200);
+    revoke(&world, issued.text("/id")).await;
     let before = world.records().await;
     for number in 0..1_000 {
         let unknown = format!("tw_{:032x}_{number:0>43}", 7_919 * number);
@@ -80,17 +81,11 @@ async fn a_key_with_our_signature_is_looked_for_in_the_log_itself() {
 
 /// A key of staff, a SKU whose stock lies in the key's shard, and where the key was issued in it.
 async fn key_and_neighbour(world: &World) -> (String, String, Entry) {
-    let body = json!({"name": "warehouse", "roles": ["staff"]});
-    let issued = world.staff("POST", "/v1/api-keys", body).await.expect(201);
-    let id = issued.body["id"].as_str().unwrap().parse::<ApiKeyId>().unwrap();
-    let shard = shard_of(&id.stream(), world.log.shard_count());
-    let is_near = |sku: &String| {
-        let sku = sku.parse::<domain::id::Sku>().unwrap();
-        shard_of(&sku.stock_stream(), world.log.shard_count()) == shard
-    };
-    let sku = (0..).map(|number| format!("SKU-{number}")).find(is_near).unwrap();
+    let issued = world.issue_key().await;
+    let id = issued.text("/id").parse::<ApiKeyId>().unwrap();
+    let sku = skus(world, world.engine.shard_of(&id.stream())).next().unwrap();
     let at = Position::parse(issued.header("tradewind-position")).unwrap();
-    (issued.body["key"].as_str().unwrap().to_owned(), sku, at.entries().next().unwrap())
+    (issued.text("/key").to_owned(), sku, at.entries().next().unwrap())
 }
 
 async fn receive_at(world: &World, key: &str, sku: &str, at: &str) -> Answer {
@@ -146,8 +141,7 @@ async fn a_revocation_bites_at_once_for_whoever_has_seen_it() {
     let (key, sku, _) = key_and_neighbour(&world).await;
     receive(&world, &key).await.expect(200);
     let id = ApiKeyId::new(uuid::Uuid::try_parse(&key[3..35]).unwrap());
-    let path = format!("/v1/api-keys/{id}");
-    let revoked = world.staff("DELETE", &path, json!({})).await.expect(200);
+    let revoked = revoke(&world, &id.to_string()).await;
     let at = revoked.header("tradewind-position");
     receive_at(&world, &key, &sku, at).await.expect_problem(401, "invalid_key");
 }

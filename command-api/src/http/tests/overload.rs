@@ -17,7 +17,8 @@ use tokio::{
     time::timeout,
 };
 
-use crate::testing::{Answer, OPERATOR, World};
+use super::cart_of;
+use crate::testing::{OPERATOR, World};
 
 const SHARDS: u32 = 4;
 pub(super) const LIMITS: Limits = Limits {
@@ -85,14 +86,10 @@ impl EventLog for Gated {
 }
 
 /// SKUs whose stocks lie in this shard.
-fn skus(world: &World, shard: ShardId) -> impl Iterator<Item = String> {
+pub(super) fn skus(world: &World, shard: ShardId) -> impl Iterator<Item = String> {
     let of = move |sku: &String| sku.parse::<Sku>().unwrap().stock_stream();
     let engine = world.engine.clone();
     (0..).map(|number| format!("S{number}")).filter(move |sku| engine.shard_of(&of(sku)) == shard)
-}
-
-async fn receive(world: &World, sku: &str) -> Answer {
-    world.staff("POST", &format!("/v1/stock/{sku}/receive"), json!({"quantity": 1})).await
 }
 
 #[tokio::test]
@@ -101,11 +98,11 @@ async fn a_shard_that_does_not_answer_stops_no_other() {
     let world = World::limited(log.clone(), LIMITS);
     let (slow, others) = (ShardId::new(0), (1..SHARDS).map(ShardId::new));
     for shard in (0..SHARDS).map(ShardId::new) {
-        receive(&world, &skus(&world, shard).next().unwrap()).await.expect(200);
+        world.receive(&skus(&world, shard).next().unwrap()).await.expect(200);
     }
     log.gate(slow).send_replace(false);
     let wanted: Vec<String> = skus(&world, slow).take(LIMITS.requests_max).collect();
-    let mut waiting: FuturesUnordered<_> = wanted.iter().map(|sku| receive(&world, sku)).collect();
+    let mut waiting: FuturesUnordered<_> = wanted.iter().map(|sku| world.receive(sku)).collect();
     for _ in SHARE..LIMITS.requests_max {
         let refused = timeout(SOON, waiting.next()).await.expect("a quick no").unwrap();
         assert_eq!(refused.header("retry-after"), "1");
@@ -113,7 +110,7 @@ async fn a_shard_that_does_not_answer_stops_no_other() {
     }
     for shard in others {
         for sku in skus(&world, shard).take(20) {
-            timeout(SOON, receive(&world, &sku)).await.expect("a quick yes").expect(200);
+            timeout(SOON, world.receive(&sku)).await.expect("a quick yes").expect(200);
         }
     }
     log.gate(slow).send_replace(true);
@@ -121,13 +118,7 @@ async fn a_shard_that_does_not_answer_stops_no_other() {
     while let Some(answer) = timeout(SOON, waiting.next()).await.expect("an answer") {
         answer.expect(200);
     }
-    receive(&world, &wanted[0]).await.expect(200);
-}
-
-/// A cart whose lines are looked up in one shard, which does not answer.
-fn cart(skus: impl Iterator<Item = String>) -> Value {
-    let lines: Vec<_> = skus.map(|sku| json!({"sku": sku, "quantity": 1})).collect();
-    json!({"currency": "USD", "lines": lines})
+    world.receive(&wanted[0]).await.expect(200);
 }
 
 /// SKUs whose own streams lie in this shard.
@@ -143,11 +134,11 @@ async fn a_request_weighs_as_much_as_the_streams_that_it_asks_for() {
     for (repeated, admitted) in [(false, 1), (true, SHARE)] {
         let log = Gated::new();
         let world = World::limited(log.clone(), LIMITS);
-        receive(&world, &skus(&world, slow).next().unwrap()).await.expect(200);
+        world.receive(&skus(&world, slow).next().unwrap()).await.expect(200);
         log.gate(slow).send_replace(false);
         let of = codes(&world, slow).take(500).collect::<Vec<_>>();
         let lines = || (0..500).map(|n| of[if repeated { 0 } else { n }].clone());
-        let ask = || world.staff("POST", "/v1/carts", cart(lines()));
+        let ask = || world.staff("POST", "/v1/carts", cart_of(lines()));
         let mut waiting: FuturesUnordered<_> = (0..=SHARE).map(|_| ask()).collect();
         for _ in admitted..=SHARE {
             let refused = timeout(SOON, waiting.next()).await.expect("a quick no").unwrap();
@@ -171,11 +162,7 @@ fn receipts(skus: impl Iterator<Item = String>) -> String {
 }
 
 /// The statuses of a batch's lines.
-async fn send(world: &World, body: String) -> Vec<u64> {
-    send_as(OPERATOR, world, body).await
-}
-
-async fn send_as(key: &str, world: &World, body: String) -> Vec<u64> {
+async fn send(key: &str, world: &World, body: String) -> Vec<u64> {
     let seen = world.send(World::batch(key, body)).await;
     let answers = seen.raw.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     answers.map(|answer| answer["status"].as_u64().unwrap()).collect()
@@ -187,12 +174,12 @@ async fn lines_of_a_batch_wait_for_room_and_leave_some_to_others() {
     let world = World::limited(log.clone(), BATCH_LIMITS);
     let crowded = ShardId::new(0);
     let wanted: Vec<String> = skus(&world, crowded).take(60).collect();
-    receive(&world, &wanted[0]).await.expect(200);
+    world.receive(&wanted[0]).await.expect(200);
     log.gate(crowded).send_replace(false);
-    let batch = send(&world, receipts(wanted.iter().cloned()));
+    let batch = send(OPERATOR, &world, receipts(wanted.iter().cloned()));
     let mut batch = std::pin::pin!(batch);
     assert!(timeout(Duration::from_millis(50), &mut batch).await.is_err(), "it waits");
-    let mut alone = std::pin::pin!(receive(&world, &wanted[0]));
+    let mut alone = std::pin::pin!(world.receive(&wanted[0]));
     assert!(timeout(Duration::from_millis(50), &mut alone).await.is_err(), "it is let in");
     log.gate(crowded).send_replace(true);
     let (statuses, alone) = tokio::join!(batch, alone);
@@ -203,11 +190,9 @@ async fn lines_of_a_batch_wait_for_room_and_leave_some_to_others() {
 #[tokio::test]
 async fn lines_of_a_batch_wait_for_room_to_have_their_key_looked_at() {
     let world = World::limited(Gated::new(), BATCH_LIMITS);
-    let body = json!({"name": "import", "roles": ["staff"]});
-    let issued = world.staff("POST", "/v1/api-keys", body).await.expect(201);
-    let key = issued.body["key"].as_str().unwrap();
+    let issued = world.issue_key().await;
     let receipts = receipts(skus(&world, ShardId::new(0)).take(60));
-    assert_eq!(send_as(key, &world, receipts).await, [200; 60]);
+    assert_eq!(send(issued.text("/key"), &world, receipts).await, [200; 60]);
 }
 
 #[tokio::test]
@@ -216,17 +201,17 @@ async fn lines_that_wait_for_a_slow_shard_hold_nothing_of_the_others() {
     let world = World::limited(log.clone(), BATCH_LIMITS);
     let (slow, other) = (ShardId::new(3), ShardId::new(0));
     for shard in [slow, other] {
-        receive(&world, &skus(&world, shard).next().unwrap()).await.expect(200);
+        world.receive(&skus(&world, shard).next().unwrap()).await.expect(200);
     }
     log.gate(slow).send_replace(false);
     let of = |shard| codes(&world, shard).next().unwrap();
-    let cart = cart([of(slow), of(other)].into_iter());
+    let cart = cart_of([slow, other].map(of));
     let body = (0..60).map(|n| line(n, "/v1/carts", &cart)).collect();
-    let mut batch = std::pin::pin!(send(&world, body));
+    let mut batch = std::pin::pin!(send(OPERATOR, &world, body));
     assert!(timeout(Duration::from_millis(50), &mut batch).await.is_err(), "it waits");
     let served = async {
         for sku in skus(&world, other).take(20) {
-            timeout(SOON, receive(&world, &sku)).await.expect("a quick yes").expect(200);
+            timeout(SOON, world.receive(&sku)).await.expect("a quick yes").expect(200);
         }
     };
     tokio::select! {
@@ -240,10 +225,10 @@ async fn a_list_that_is_too_long_is_refused_before_anything_is_looked_up() {
     let log = Gated::new();
     let world = World::limited(log.clone(), LIMITS);
     for shard in (0..SHARDS).map(ShardId::new) {
-        receive(&world, &skus(&world, shard).next().unwrap()).await.expect(200);
+        world.receive(&skus(&world, shard).next().unwrap()).await.expect(200);
         log.gate(shard).send_replace(false);
     }
-    let body = cart((0..501).map(|n| format!("C{n}")));
+    let body = cart_of((0..501).map(|n| format!("C{n}")));
     let seen = timeout(SOON, world.guest("POST", "/v1/carts", body)).await.expect("a quick no");
     let seen = seen.expect_invalid("/lines");
     assert_eq!(seen.body["errors"][0]["code"], "too_many");
@@ -254,22 +239,22 @@ async fn whoever_hangs_up_makes_room() {
     let log = Gated::new();
     let world = World::limited(log.clone(), LIMITS);
     let sku = skus(&world, ShardId::new(0)).next().unwrap();
-    receive(&world, &sku).await.expect(200);
+    world.receive(&sku).await.expect(200);
     log.gate(ShardId::new(0)).send_replace(false);
     for _ in 0..3 {
-        let mut waiting: FuturesUnordered<_> = (0..SHARE).map(|_| receive(&world, &sku)).collect();
+        let mut waiting: FuturesUnordered<_> = (0..SHARE).map(|_| world.receive(&sku)).collect();
         assert!(timeout(Duration::from_millis(20), waiting.next()).await.is_err());
     }
     log.gate(ShardId::new(0)).send_replace(true);
-    receive(&world, &sku).await.expect(200);
+    world.receive(&sku).await.expect(200);
 }
 
 #[tokio::test]
 async fn ten_times_as_many_requests_as_may_be_under_way_get_quick_answers() {
     let world = World::limited(Gated::new(), LIMITS);
-    receive(&world, "S1").await.expect(200);
+    world.receive("S1").await.expect(200);
     let skus: Vec<String> = (0..LIMITS.requests_max * 10).map(|n| format!("S{n}")).collect();
-    let mut sent: FuturesUnordered<_> = skus.iter().map(|sku| receive(&world, sku)).collect();
+    let mut sent: FuturesUnordered<_> = skus.iter().map(|sku| world.receive(sku)).collect();
     let (mut accepted, mut refused) = (0, 0);
     while let Some(answer) = timeout(SOON, sent.next()).await.expect("an answer") {
         match answer.status {

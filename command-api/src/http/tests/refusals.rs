@@ -15,13 +15,13 @@ use infra::{
 };
 use serde_json::{Value, json};
 
+use super::cart_of;
 use crate::testing::{Answer, World, checkout, events, eventually, new_uuid};
 
 /// A staff cart with a unit of tea.
 async fn cart(world: &World) -> CartId {
-    let body = json!({"currency": "USD", "lines": [{"sku": "tea", "quantity": 1}]});
-    let cart = world.staff("POST", "/v1/carts", body).await.expect(201);
-    cart.body["id"].as_str().unwrap().parse().unwrap()
+    let cart = world.staff("POST", "/v1/carts", cart_of(["tea"])).await.expect(201);
+    cart.text("/id").parse().unwrap()
 }
 
 async fn check_out(world: &World, cart: CartId, order_id: &str) -> Answer {
@@ -68,25 +68,6 @@ async fn of_two_checkouts_at_once_as_one_order_one_is_refused_where_its_cart_tel
 }
 
 #[tokio::test]
-async fn guests_name_no_orders() {
-    let world = World::start();
-    world.product("tea", 5).await;
-    let body = json!({"currency": "USD", "lines": [{"sku": "tea", "quantity": 1}]});
-    let cart = world.guest("POST", "/v1/carts", body).await.expect(201);
-    let path = format!("/v1/carts/{}/checkout", cart.body["id"].as_str().unwrap());
-    let send = async |body: Value| {
-        let token = cart.body["cart_token"].as_str().unwrap();
-        world.ask("POST", &path, &[("tradewind-cart-token", token)], body).await
-    };
-    let mut named = checkout("tok_ok");
-    named["order_id"] = json!(new_uuid());
-    send(named).await.expect_invalid("/order_id");
-    let seen = send(checkout("tok_ok")).await.expect(202);
-    let id: CartId = cart.body["id"].as_str().unwrap().parse().unwrap();
-    assert_eq!(seen.body["order_id"], id.order_id().to_string());
-}
-
-#[tokio::test]
 async fn the_order_is_there_when_the_checkout_answers() {
     let world = World::start();
     world.product("tea", 50).await;
@@ -94,7 +75,7 @@ async fn the_order_is_there_when_the_checkout_answers() {
         let cart = cart(&world).await;
         let path = format!("/v1/carts/{cart}/checkout");
         let seen = world.staff("POST", &path, checkout("tok_ok")).await.expect(202);
-        let id: OrderId = seen.body["order_id"].as_str().unwrap().parse().unwrap();
+        let id: OrderId = seen.text("/order_id").parse().unwrap();
         let order = world.read::<Order>(&id).await;
         assert!(order.placed.is_some());
         let again = world.staff("POST", &path, checkout("tok_ok")).await.expect(202);
@@ -116,24 +97,31 @@ async fn log_of_the_future(stream: StreamId) -> Arc<dyn EventLog> {
     Arc::new(log)
 }
 
-/// An order that waits because the stock of tea cannot be read; the step that is parked.
-async fn stuck() -> (World, OrderId, Value) {
+/// An order that waits because the stock of tea cannot be read; the step that is parked, and its path.
+async fn stuck() -> (World, OrderId, Value, String) {
     let stock = "tea".parse::<Sku>().unwrap().stock_stream();
     let world = World::over(log_of_the_future(stock).await, Clock::System);
     world.product("tea", 0).await;
     let order_id = world.buy("tea", 1, "tok_ok").await;
     let step = eventually("the step is parked", || async { parked(&world).await.pop() }).await;
-    (world, order_id, step)
+    let path = format!("/v1/admin/parked-steps/{}", step["id"].as_str().unwrap());
+    (world, order_id, step, path)
+}
+
+async fn gone(world: &World, path: &str) {
+    eventually("nothing is left of it", || async {
+        (world.staff("GET", path, json!({})).await.status == 404).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_step_on_an_unreadable_stream_is_parked_and_skipping_it_rejects_the_order() {
-    let (world, order_id, step) = stuck().await;
+    let (world, order_id, step, path) = stuck().await;
     assert_eq!(step["state"], "parked");
     assert_eq!((&step["step"], &step["target"]), (&json!("reserve tea"), &json!("stock/tea")));
     assert_eq!(step["error"]["code"], "stream_unreadable");
     assert_eq!(step["event"]["stream"], order_id.stream().as_str());
-    let path = format!("/v1/admin/parked-steps/{}", step["id"].as_str().unwrap());
     world.staff("GET", &path, json!({})).await.expect(200);
     world.guest("GET", &path, json!({})).await.expect(401);
 
@@ -142,10 +130,8 @@ async fn a_step_on_an_unreadable_stream_is_parked_and_skipping_it_rejects_the_or
     world.staff("POST", &skip, json!({"reason": "the stock is lost"})).await.expect(202);
     let order = world.settled(order_id).await;
     assert_eq!(order.status, Status::Rejected);
-    eventually("nothing is left of it", || async {
-        parked(&world).await.iter().all(|left| left["id"] != step["id"]).then_some(())
-    })
-    .await;
+    gone(&world, &path).await;
+    assert!(parked(&world).await.iter().all(|left| left["id"] != step["id"]));
     let events = events(&*world.log).await;
     let rejected = events.iter().find_map(|event| match event {
         Event::Order(domain::order::Event::Rejected { reasons }) => Some(reasons.clone()),
@@ -166,8 +152,8 @@ async fn a_checkout_whose_order_is_parked_is_told_so_at_once() {
     let log = log_of_the_future(cart_id.order_id().stream()).await;
     let world = World::over(log, Clock::System);
     world.product("tea", 5).await;
-    let lines = json!([{"sku": "tea", "quantity": 1}]);
-    let body = json!({"id": cart_id.uuid(), "currency": "USD", "lines": lines});
+    let mut body = cart_of(["tea"]);
+    body["id"] = cart_id.to_string().into();
     world.staff("POST", "/v1/carts", body).await.expect(201);
     let path = format!("/v1/carts/{cart_id}/checkout");
     let seen = world.staff("POST", &path, checkout("tok_ok")).await;
@@ -178,19 +164,14 @@ async fn a_checkout_whose_order_is_parked_is_told_so_at_once() {
 
 #[tokio::test]
 async fn what_was_said_of_a_step_is_answered_again_when_it_is_done_with() {
-    let (world, order_id, step) = stuck().await;
-    let path = format!("/v1/admin/parked-steps/{}", step["id"].as_str().unwrap());
+    let (world, order_id, _, path) = stuck().await;
     let skip = format!("{path}/skip");
     let send = async |key: &str, reason: &str| {
         world.keyed(key, "POST", &skip, json!({"reason": reason})).await
     };
     let first = send("k", "the stock is lost").await.expect(202);
     world.settled(order_id).await;
-    eventually("nothing is left of it", || async {
-        let seen = world.staff("GET", &path, json!({})).await;
-        (seen.status == 404).then_some(())
-    })
-    .await;
+    gone(&world, &path).await;
     let again = send("k", "the stock is lost").await.expect(202);
     assert_eq!(again.header("idempotency-replayed"), "true");
     assert_eq!(again.body["events"], first.body["events"]);
@@ -200,8 +181,7 @@ async fn what_was_said_of_a_step_is_answered_again_when_it_is_done_with() {
 
 #[tokio::test]
 async fn a_retried_step_that_fails_again_is_parked_again() {
-    let (world, _, step) = stuck().await;
-    let path = format!("/v1/admin/parked-steps/{}", step["id"].as_str().unwrap());
+    let (world, _, _, path) = stuck().await;
     world.staff("POST", &format!("{path}/retry"), json!({})).await.expect(202);
     eventually("it is parked again", || async {
         let seen = world.staff("GET", &path, json!({})).await.expect(200);

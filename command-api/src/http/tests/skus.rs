@@ -1,6 +1,6 @@
 //! Whose a SKU is: never that of a product which does not exist, whoever died on the way.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt::Display, sync::Arc, time::Duration};
 
 use domain::{
     Listed,
@@ -13,20 +13,17 @@ use domain::{
 };
 use futures_util::future::join_all;
 use infra::log::memory::MemoryLog;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::{cart_of, product_with_id};
 use crate::{
     engine::Submission,
-    testing::{World, eventually, moving_clock},
+    testing::{Answer, World, eventually, moving_clock},
 };
 
 const ID: &str = "0198c0de-0000-7000-8000-000000000001";
-
-fn product(id: &str, sku: &str) -> Value {
-    json!({"id": id, "sku": sku, "name": "Tea", "price": {"amount": 250, "currency": "USD"}})
-}
 
 fn uuid(n: u128) -> String {
     Uuid::from_u128(n).to_string()
@@ -41,12 +38,12 @@ impl World {
         self.engine.submit(submission, Instant::now() + Duration::from_secs(10)).await.unwrap();
     }
 
-    async fn claim_of(&self, sku: &str) -> Arc<SkuClaim> {
-        self.read(&self::sku(sku)).await
+    async fn create(&self, id: impl Display, sku: &str) -> Answer {
+        self.staff("POST", "/v1/products", product_with_id(id, sku)).await
     }
 
-    async fn product_of(&self, id: ProductId) -> Arc<Product> {
-        self.read(&id).await
+    async fn claim_of(&self, sku: &str) -> Arc<SkuClaim> {
+        self.read(&self::sku(sku)).await
     }
 
     async fn eventually_claimed(&self, sku: &str, expected: Standing<ProductId>) {
@@ -72,7 +69,7 @@ fn sku(code: &str) -> Sku {
 }
 
 fn too_large(id: &str, sku: &str) -> Value {
-    let mut large = product(id, sku);
+    let mut large = product_with_id(id, sku);
     let text = "x".repeat(10_000);
     let attributes = (0..60).map(|n| (format!("text-{n}"), text.clone().into()));
     large["attributes"] = Value::Object(attributes.collect());
@@ -84,9 +81,9 @@ async fn a_creation_under_a_key_that_was_used_leaves_its_sku_free() {
     let world = World::start();
     let first = world.keyed("k", "POST", "/v1/products", too_large(ID, "T-1")).await;
     first.expect_problem(422, "product.too_large");
-    let reused = world.keyed("k", "POST", "/v1/products", product(ID, "T-2")).await;
+    let reused = world.keyed("k", "POST", "/v1/products", product_with_id(ID, "T-2")).await;
     reused.expect_problem(422, "idempotency_key_reused");
-    world.staff("POST", "/v1/products", product(&uuid(2), "T-2")).await.expect(201);
+    world.create(uuid(2), "T-2").await.expect(201);
 }
 
 #[tokio::test]
@@ -95,7 +92,7 @@ async fn a_product_that_is_refused_leaves_its_sku_free() {
     let large = too_large(&uuid(1), "T-1");
     let refused = world.keyed("large", "POST", "/v1/products", large.clone()).await;
     refused.expect_problem(422, "product.too_large");
-    world.staff("POST", "/v1/products", product(&uuid(2), "T-1")).await.expect(201);
+    world.create(uuid(2), "T-1").await.expect(201);
     // And the refusal stays what it was.
     let again = world.keyed("large", "POST", "/v1/products", large).await;
     assert_eq!(again.header("idempotency-replayed"), "true");
@@ -110,15 +107,14 @@ async fn of_two_creations_of_one_id_the_loser_takes_no_sku_along() {
     for round in 0..20 {
         let id = uuid(100 + round);
         let skus = [format!("L-{round}"), format!("R-{round}")];
-        let both = skus.iter().map(|sku| world.staff("POST", "/v1/products", product(&id, sku)));
+        let both = skus.iter().map(|sku| world.create(&id, sku));
         let answers = join_all(both).await;
         let statuses: Vec<u16> = answers.iter().map(|seen| seen.status).collect();
         let lost = statuses.iter().position(|status| *status != 201).unwrap();
         assert_eq!((statuses[lost], statuses[1 - lost]), (409, 201));
-        let other = product(&uuid(200 + round), &skus[lost]);
-        world.staff("POST", "/v1/products", other).await.expect(201);
-        let taken = product(&uuid(300 + round), &skus[1 - lost]);
-        world.staff("POST", "/v1/products", taken).await.expect_problem(409, "sku.taken");
+        world.create(uuid(200 + round), &skus[lost]).await.expect(201);
+        let taken = world.create(uuid(300 + round), &skus[1 - lost]).await;
+        taken.expect_problem(409, "sku.taken");
     }
 }
 
@@ -127,20 +123,16 @@ async fn two_creations_of_one_id_with_one_sku_leave_it_to_the_product_there_is()
     let world = World::start();
     for round in 0..20 {
         let (id, sku) = (uuid(100 + round), format!("S-{round}"));
-        let other = {
-            let mut other = product(&id, &sku);
-            other["name"] = "Coffee".into();
-            other
-        };
-        let first = world.staff("POST", "/v1/products", product(&id, &sku));
-        let (first, second) = tokio::join!(first, world.staff("POST", "/v1/products", other));
+        let mut other = product_with_id(&id, &sku);
+        other["name"] = "Coffee".into();
+        let other = world.staff("POST", "/v1/products", other);
+        let (first, second) = tokio::join!(world.create(&id, &sku), other);
         let mut statuses = [first.status, second.status];
         statuses.sort_unstable();
         assert_eq!(statuses, [201, 409]);
         let owner = ProductId::new(Uuid::from_u128(100 + round));
         assert!(world.claim_of(&sku).await.claim.stands_for(owner));
-        let path = format!("/v1/products/{owner}/publish");
-        world.staff("POST", &path, json!({})).await.expect(200);
+        world.tell_product(owner, "publish").await.expect(200);
         assert_eq!(world.claim_of(&sku).await.claim.standing(), Standing::Held { owner });
     }
 }
@@ -151,10 +143,7 @@ async fn a_creation_that_is_refused_takes_no_claim_of_another_along() {
     let owner: ProductId = ID.parse().unwrap();
     // Another request for the same product has come as far as this.
     world.step::<SkuClaim>(&sku("T-1"), claim(owner)).await;
-    let mut large = product(ID, "T-1");
-    let attributes = (0..60).map(|n| (format!("text-{n}"), "x".repeat(10_000).into()));
-    large["attributes"] = Value::Object(attributes.collect());
-    let refused = world.staff("POST", "/v1/products", large).await;
+    let refused = world.staff("POST", "/v1/products", too_large(ID, "T-1")).await;
     refused.expect_problem(422, "product.too_large");
     assert!(world.claim_of("T-1").await.claim.stands_for(owner));
 }
@@ -162,10 +151,11 @@ async fn a_creation_that_is_refused_takes_no_claim_of_another_along() {
 #[tokio::test]
 async fn a_replayed_creation_is_answered_as_before_whoever_has_its_sku_by_then() {
     let world = World::start();
-    let first = world.keyed("first", "POST", "/v1/products", product(ID, "T-1")).await.expect(201);
-    world.staff("POST", &format!("/v1/products/{ID}/archive"), json!({})).await.expect(200);
-    world.staff("POST", "/v1/products", product(&uuid(2), "T-1")).await.expect(201);
-    let again = world.keyed("first", "POST", "/v1/products", product(ID, "T-1")).await.expect(201);
+    let create = || world.keyed("first", "POST", "/v1/products", product_with_id(ID, "T-1"));
+    let first = create().await.expect(201);
+    world.tell_product(ID, "archive").await.expect(200);
+    world.create(uuid(2), "T-1").await.expect(201);
+    let again = create().await.expect(201);
     assert_eq!((again.header("idempotency-replayed"), &again.body), ("true", &first.body));
 }
 
@@ -174,18 +164,10 @@ async fn an_archived_product_gives_its_sku_to_a_new_one() {
     let world = World::start();
     for _ in 0..3 {
         let id = world.product("T-1", 0).await;
-        world.buyable("T-1").await;
-        let path = format!("/v1/products/{id}/archive");
-        world.staff("POST", &path, json!({})).await.expect(200);
-        let cart = json!({"currency": "USD", "lines": [{"sku": "T-1", "quantity": 1}]});
-        world.guest("POST", "/v1/carts", cart).await.expect_problem(422, "sku_not_sellable");
-    }
-}
-
-impl World {
-    async fn buyable(&self, sku: &str) {
-        let cart = json!({"currency": "USD", "lines": [{"sku": sku, "quantity": 1}]});
-        self.guest("POST", "/v1/carts", cart).await.expect(201);
+        let buy = || world.guest("POST", "/v1/carts", cart_of(["T-1"]));
+        buy().await.expect(201);
+        world.tell_product(id, "archive").await.expect(200);
+        buy().await.expect_problem(422, "sku_not_sellable");
     }
 }
 
@@ -194,27 +176,25 @@ async fn a_claim_whose_handler_died_is_given_up() {
     let (manual, _time) = moving_clock();
     let world = World::over(Arc::new(MemoryLog::new(4)), manual.into());
     world.step::<SkuClaim>(&sku("T-1"), claim(ProductId::new(Uuid::from_u128(1)))).await;
-    let attempt = || world.staff("POST", "/v1/products", product(ID, "T-1"));
-    attempt().await.expect_problem(409, "sku.taken");
+    world.create(ID, "T-1").await.expect_problem(409, "sku.taken");
     tokio::time::sleep(CONFIRM_WAIT).await;
     eventually("the claim is given up", || async {
         world.claim_of("T-1").await.claim.owner().is_none().then_some(())
     })
     .await;
-    attempt().await.expect(201);
+    world.create(ID, "T-1").await.expect(201);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_draft_keeps_its_sku_for_good() {
     let (manual, _time) = moving_clock();
     let world = World::over(Arc::new(MemoryLog::new(4)), manual.into());
-    world.staff("POST", "/v1/products", product(ID, "T-1")).await.expect(201);
+    world.create(ID, "T-1").await.expect(201);
     let owner: ProductId = ID.parse().unwrap();
     assert!(matches!(world.claim_of("T-1").await.claim.standing(), Standing::Reserved { .. }));
     tokio::time::sleep(CONFIRM_WAIT).await;
     world.eventually_claimed("T-1", Standing::Held { owner }).await;
-    let other = product(&uuid(2), "T-1");
-    world.staff("POST", "/v1/products", other).await.expect_problem(409, "sku.taken");
+    world.create(uuid(2), "T-1").await.expect_problem(409, "sku.taken");
 }
 
 #[tokio::test]
@@ -232,14 +212,13 @@ async fn what_a_dead_handler_left_of_a_creation_is_completed() {
 #[tokio::test]
 async fn a_product_that_comes_after_its_sku_has_gone_is_archived_with_that_reason() {
     let world = World::start();
-    world.staff("POST", "/v1/products", product(ID, "T-1")).await.expect(201);
+    world.create(ID, "T-1").await.expect(201);
     let late = ProductId::new(Uuid::from_u128(1));
     world.step::<Product>(&late, create("T-1")).await;
     eventually("it is archived", || async {
-        (world.product_of(late).await.status == Status::Archived).then_some(())
+        (world.read::<Product>(&late).await.status == Status::Archived).then_some(())
     })
     .await;
-    let path = format!("/v1/products/{late}/publish");
-    world.staff("POST", &path, json!({})).await.expect_problem(409, "product.archived");
+    world.tell_product(late, "publish").await.expect_problem(409, "product.archived");
     assert!(world.claim_of("T-1").await.claim.stands_for(ID.parse().unwrap()));
 }
