@@ -1,13 +1,17 @@
-//! From layers of text to typed settings, with notes on everything that was asked for.
+//! From layers of text to typed settings, with notes on everything that was asked for; and the reference
+//! page of settings, which is made of such notes.
 
-use std::{collections::BTreeSet, fmt, str::FromStr, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fmt::{self, Write},
+    str::FromStr,
+};
 
 use secrecy::SecretString;
 
 use super::{
-    exposure::{Exposures, STRICT},
     layers::{Layer, Layers, Value},
-    mistake::{Mistake, Mistakes},
+    mistake::{Exposures, Mistake, Mistakes, STRICT},
     setting::{Setting, variable},
 };
 
@@ -69,6 +73,7 @@ struct Line {
 #[derive(Debug)]
 pub struct Reader<'a> {
     layers: &'a [Layer],
+    /// And whether it is a secret.
     asked: Vec<(&'static Setting, bool)>,
     lines: Vec<Line>,
     mistakes: Vec<Mistake>,
@@ -89,7 +94,7 @@ impl Layers {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(layers: &'a Layers) -> Self {
+    fn new(layers: &'a Layers) -> Self {
         let (layers, is_strict, exposures) = (&layers.0, false, vec![]);
         let (asked, lines, mistakes) = (vec![], vec![], vec![]);
         let mut reader = Self { layers, asked, lines, mistakes, is_strict, exposures };
@@ -175,7 +180,7 @@ impl<'a> Reader<'a> {
         None
     }
 
-    pub(super) fn finish<S>(mut self, settings: Option<S>) -> Result<Loaded<S>, Mistakes> {
+    fn finish<S>(mut self, settings: Option<S>) -> Result<Loaded<S>, Mistakes> {
         self.find_unknown();
         Mistakes::from_list(self.mistakes)?;
         // Without a mistake every reader has returned a value; a `Settings` that did not is the
@@ -187,11 +192,6 @@ impl<'a> Reader<'a> {
         let settings = settings.ok_or_else(unread)?;
         let (effective, exposures) = (Effective(self.lines), Exposures(self.exposures));
         Ok(Loaded { settings, effective, exposures })
-    }
-
-    /// Everything that was asked for, and whether it is a secret.
-    pub(super) fn asked(&self) -> &[(&'static Setting, bool)] {
-        &self.asked
     }
 
     fn value(&self, setting: &'static Setting) -> Option<Value> {
@@ -264,34 +264,34 @@ impl fmt::Display for Effective {
     }
 }
 
-/// A duration such as `250ms`, `10s` or `5m`.
+/// A Markdown table of all settings of `S`, each once.
 #[must_use]
-pub fn duration(text: &str) -> Option<Duration> {
-    let unit = text.find(|c: char| !c.is_ascii_digit())?;
-    let (number, unit) = text.split_at_checked(unit)?;
-    let number: u64 = number.parse().ok()?;
-    match unit {
-        "ms" => Some(Duration::from_millis(number)),
-        "s" => Some(Duration::from_secs(number)),
-        "m" => number.checked_mul(60).map(Duration::from_secs),
-        _ => None,
+pub fn reference<S: Settings>() -> String {
+    let layers = Layers::default();
+    let mut reader = Reader::new(&layers);
+    // Without a source there is nothing to read; what is asked for is what counts.
+    S::read(&mut reader);
+    let mut page = String::from("| variable | in a file | default | allowed | what it decides |\n");
+    page.push_str("|---|---|---|---|---|\n");
+    let mut told = BTreeSet::new();
+    for (setting, is_secret) in &reader.asked {
+        if !told.insert(setting.key) {
+            continue;
+        }
+        let file = if *is_secret { ", or its file in `…_FILE`" } else { "" };
+        let default = setting.default.map_or("none".to_owned(), |text| format!("`{text}`"));
+        // Writing to a String cannot fail.
+        writeln!(
+            page,
+            "| `{}`{file} | `{}` | {default} | {} | {} |",
+            variable(setting.key),
+            setting.key,
+            setting.allowed,
+            setting.doc,
+        )
+        .ok();
     }
-}
-
-/// A number of bytes such as `4096`, `64KiB`, `512MiB` or `2GiB`.
-#[must_use]
-pub fn bytes(text: &str) -> Option<u64> {
-    let unit = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at_checked(unit)?;
-    let number: u64 = number.parse().ok()?;
-    let factor = match unit {
-        "" => 1,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        _ => return None,
-    };
-    number.checked_mul(factor)
+    page
 }
 
 fn file_key(key: &str) -> String {
