@@ -6,8 +6,7 @@ use serde_path_to_error::{Path, Segment};
 
 use crate::http::{
     bounded::{TOO_FEW, TOO_MANY},
-    field_error::POINTER_BYTES_MAX,
-    problem::Problem,
+    problem::{POINTER_BYTES_MAX, Problem},
 };
 
 /// The 422 for a value that does not fit its type.

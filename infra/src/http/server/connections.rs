@@ -29,8 +29,7 @@ use tracing::{info, warn};
 
 use super::{
     front::Front,
-    shares::{Share, Shares},
-    slots::{Slot, Slots},
+    slots::{Share, Shares, Slot, Slots},
     steady::{Bodies, SteadyStream},
     worded::{HEAD_BYTES_MAX, URI_BYTES_MAX, Worded, written},
 };
