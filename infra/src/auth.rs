@@ -3,7 +3,6 @@
 //! **Invariant:** a key's text is compared in constant time and never logged, kept or shown again.
 
 mod authenticator;
-mod cart_token;
 mod client;
 mod directory;
 mod gate;
@@ -24,12 +23,11 @@ use domain::{
 use uuid::Uuid;
 
 pub use authenticator::{Authenticator, OpenCart};
-pub use cart_token::{cart_of_token, cart_token};
 pub use client::Client;
 pub use directory::{Found, Inquiry, KEY_AGE_MAX, KeyDirectory, KeyRecord, Unavailable};
 pub use gate::guard;
 pub use issued::{API_KEYS, Issued, IssuedKeys, IssuedRows, issued_keys};
-pub use key::{ApiKey, InvalidKeyHash, KeyHash};
+pub use key::{ApiKey, InvalidKeyHash, KeyHash, cart_of_token, cart_token};
 
 use crate::http::problem::Problem;
 

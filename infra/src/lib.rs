@@ -20,6 +20,7 @@ pub mod retry;
 pub mod shutdown;
 pub mod task;
 pub mod telemetry;
+mod text;
 
 /// For every program that stands on this crate: commands are made of small pieces that one thread
 /// allocates and another frees, which takes a third of the engine's time with glibc's allocator.

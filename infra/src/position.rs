@@ -7,11 +7,11 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::shard::ShardId;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::{
     http::problem::Problem,
     log::{LogId, Nonce, Offset},
+    text::serde_as_text,
 };
 
 /// Changes only if what follows it does.
@@ -39,12 +39,6 @@ pub struct Entry {
     pub shard: ShardId,
     pub log_id: LogId,
     pub next_offset: Offset,
-}
-
-impl<'de> Deserialize<'de> for Position {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
-    }
 }
 
 impl Position {
@@ -146,11 +140,7 @@ impl FromStr for Position {
     }
 }
 
-impl Serialize for Position {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
+serde_as_text!(Position);
 
 impl From<InvalidPosition> for Problem {
     fn from(invalid: InvalidPosition) -> Self {

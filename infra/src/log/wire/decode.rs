@@ -15,12 +15,15 @@ use super::{
     BARRIER_KEY, BARRIER_TYPE, CLAIM_KEY, CLAIM_TYPE, CONTENT_TYPE, HEADERS_MAX, Header,
     LOG_VERSION, SOURCE, SPEC_VERSION, text,
 };
-use crate::log::{
-    Nonce,
-    record::{
-        BarrierRecord, Body, ClaimRecord, EventRecord, ForeignReason, OutcomeRecord, Place,
-        RequestHash,
+use crate::{
+    log::{
+        Nonce,
+        record::{
+            BarrierRecord, Body, ClaimRecord, EventRecord, ForeignReason, OutcomeRecord, Place,
+            RequestHash,
+        },
     },
+    text::from_hex,
 };
 
 /// A record as Kafka gives it.
@@ -119,7 +122,7 @@ impl Decoder {
         raw.demand_key(subject)?;
         let request_hash = match raw.find(Header::RequestHash) {
             None => None,
-            Some(hash) => Some(RequestHash(text::hex(hash).ok_or(ForeignReason::HeaderInvalid)?)),
+            Some(hash) => Some(RequestHash(from_hex(hash).ok_or(ForeignReason::HeaderInvalid)?)),
         };
         Ok(EventRecord {
             place: place(raw)?,
@@ -198,7 +201,7 @@ fn stream(value: &[u8]) -> Option<StreamId> {
 }
 
 fn nonce(value: &[u8]) -> Option<Nonce> {
-    text::hex(value).map(|bytes| Nonce(u64::from_be_bytes(bytes)))
+    from_hex(value).map(|bytes| Nonce(u64::from_be_bytes(bytes)))
 }
 
 fn positive(value: &[u8]) -> Option<u64> {
