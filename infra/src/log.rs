@@ -15,7 +15,6 @@ mod wire;
 pub mod follow;
 pub mod kafka;
 pub mod memory;
-pub mod metrics;
 pub mod mistake;
 pub mod progress;
 
