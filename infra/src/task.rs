@@ -70,11 +70,6 @@ where
 
 impl<T> Task<T> {
     #[must_use]
-    pub fn name(&self) -> &'static str {
-        self.name
-    }
-
-    #[must_use]
     pub fn is_finished(&self) -> bool {
         self.handle.is_finished()
     }
@@ -105,13 +100,6 @@ impl<T> Drop for Task<T> {
 }
 
 impl TaskFailed {
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Panicked { name, .. } | Self::Stopped { name } => name,
-        }
-    }
-
     fn from_join(name: &'static str, error: tokio::task::JoinError) -> Self {
         match error.try_into_panic() {
             Ok(payload) => Self::Panicked { name, message: panic_message(&*payload) },

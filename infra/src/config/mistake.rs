@@ -108,11 +108,6 @@ impl Exposures {
             tracing::warn!("{exposure}");
         }
     }
-
-    #[must_use]
-    pub fn sentences(&self) -> &[String] {
-        &self.0
-    }
 }
 
 /// Whether what is sent to a host stays on this machine. A name is not looked up: what it means may

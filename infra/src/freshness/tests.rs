@@ -14,20 +14,7 @@ fn at(offset: i64) -> AtLeast {
 }
 
 fn applied_up_to(offset: i64) -> Applied {
-    let row = PositionRow {
-        projection: "orders".to_owned(),
-        version: 1,
-        shard: 0,
-        log_id: Some(Nonce(7).to_string()),
-        next_offset: offset,
-        log_end: offset,
-        lag_records: 0,
-        lag_seconds: 0.0,
-        applied_at: chrono::DateTime::UNIX_EPOCH,
-        level_seconds: None,
-        end_seconds: None,
-        shard_count: None,
-    };
+    let row = PositionRow::sample(ORDERS[0], 0, Some(Nonce(7)), offset);
     Applied::replace(ORDERS, &[row], Instant::now())
 }
 
