@@ -6,6 +6,7 @@
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use bytes::Buf;
 use domain::shard::ShardId;
 
 use crate::{
@@ -86,11 +87,10 @@ impl Position {
     }
 
     fn parse_token(token: &str) -> Result<Self, InvalidPosition> {
-        let invalid = |_| InvalidPosition;
         if token.len() > (1 + ENTRIES_MAX * ENTRY_BYTES) * 4 / 3 + 1 {
             return Err(InvalidPosition);
         }
-        let bytes = URL_SAFE_NO_PAD.decode(token).map_err(invalid)?;
+        let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_base64| InvalidPosition)?;
         let (entries, rest) = match bytes.split_first() {
             Some((&VERSION, entries)) => entries.as_chunks::<ENTRY_BYTES>(),
             _ => return Err(InvalidPosition),
@@ -105,13 +105,8 @@ impl Position {
         Ok(position)
     }
 
-    fn parse_entry(bytes: &[u8; ENTRY_BYTES]) -> Result<Self, InvalidPosition> {
-        let invalid = |_| InvalidPosition;
-        let (shard, rest) = bytes.split_at(4);
-        let (log_id, offset) = rest.split_at(8);
-        let shard = u32::from_be_bytes(shard.try_into().map_err(invalid)?);
-        let log_id = u64::from_be_bytes(log_id.try_into().map_err(invalid)?);
-        let offset = i64::from_be_bytes(offset.try_into().map_err(invalid)?);
+    fn parse_entry(mut bytes: &[u8]) -> Result<Self, InvalidPosition> {
+        let (shard, log_id, offset) = (bytes.get_u32(), bytes.get_u64(), bytes.get_i64());
         if offset < 0 {
             return Err(InvalidPosition);
         }

@@ -11,7 +11,8 @@ use std::{
     task::{Context, Poll},
 };
 
-use tokio::{sync::Semaphore, task::JoinHandle};
+use tokio::sync::Semaphore;
+use tokio_util::task::AbortOnDropHandle;
 
 pub use group::{GroupFailed, Tasks};
 
@@ -24,8 +25,7 @@ static BLOCKING: Semaphore = Semaphore::const_new(BLOCKING_MAX);
 #[must_use = "dropping a task stops it: await it, keep it or detach it"]
 pub struct Task<T> {
     name: &'static str,
-    handle: JoinHandle<T>,
-    detached: bool,
+    handle: AbortOnDropHandle<T>,
 }
 
 /// How a task ended that did not return.
@@ -45,7 +45,7 @@ where
     T: Send + 'static,
     F: Future<Output = T> + Send + 'static,
 {
-    Task { name, handle: tokio::spawn(future), detached: false }
+    Task { name, handle: AbortOnDropHandle::new(tokio::spawn(future)) }
 }
 
 /// Runs a job that blocks, off the async threads.
@@ -65,7 +65,7 @@ where
         drop(permit);
         result
     });
-    Task { name, handle, detached: false }.await
+    Task { name, handle: AbortOnDropHandle::new(handle) }.await
 }
 
 impl<T> Task<T> {
@@ -75,8 +75,8 @@ impl<T> Task<T> {
     }
 
     /// Lets the task run on its own until the process ends. For what nobody needs to wait for.
-    pub fn detach(mut self) {
-        self.detached = true;
+    pub fn detach(self) {
+        drop(self.handle.detach());
     }
 }
 
@@ -88,14 +88,6 @@ impl<T> Future for Task<T> {
         Pin::new(&mut self.handle)
             .poll(cx)
             .map(|joined| joined.map_err(|error| TaskFailed::from_join(name, error)))
-    }
-}
-
-impl<T> Drop for Task<T> {
-    fn drop(&mut self) {
-        if !self.detached {
-            self.handle.abort();
-        }
     }
 }
 

@@ -169,6 +169,12 @@ impl<T: Copy, const MIN: i64, const MAX: i64> Whole<T, MIN, MAX> {
     }
 }
 
+impl<T, const MIN: i64, const MAX: i64> Whole<T, MIN, MAX> {
+    fn range() -> String {
+        format!("must be between {MIN} and {MAX}")
+    }
+}
+
 impl<'de, T, const MIN: i64, const MAX: i64> Deserialize<'de> for Whole<T, MIN, MAX>
 where
     T: TryFrom<i64>,
@@ -198,23 +204,14 @@ impl<T: TryFrom<i64>, const MIN: i64, const MAX: i64> Whole<T, MIN, MAX> {
     }
 
     fn beyond<E: de::Error>() -> E {
-        E::custom(format!("number out of range: {}", Range::<MIN, MAX>))
-    }
-}
-
-/// In words.
-struct Range<const MIN: i64, const MAX: i64>;
-
-impl<const MIN: i64, const MAX: i64> fmt::Display for Range<MIN, MAX> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "must be between {MIN} and {MAX}")
+        E::custom(format_args!("number out of range: {}", Self::range()))
     }
 }
 
 impl<T: Copy + Into<i64>, const MIN: i64, const MAX: i64> Value for Whole<T, MIN, MAX> {
     fn fault(&self) -> Option<Fault> {
         let within = (MIN..=MAX).contains(&self.0.into());
-        (!within).then(|| ("out_of_range", Range::<MIN, MAX>.to_string().into()))
+        (!within).then(|| ("out_of_range", Self::range().into()))
     }
 }
 
