@@ -1,11 +1,14 @@
 //! Permits to wait. Each client has a share of them, so that a flood from one leaves some to the
 //! others.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::auth::Client;
+use crate::{
+    auth::Client,
+    shares::{Share, Shares},
+};
 
 /// Requests that wait at once. More of them are answered without waiting.
 const PERMITS_MAX: usize = 1024;
@@ -13,49 +16,29 @@ const PERMITS_MAX: usize = 1024;
 const PERMITS_OF_CLIENT_MAX: usize = 64;
 
 /// Cheap to clone.
-#[derive(Clone, Default)]
-pub(super) struct WaitPermits(Arc<Mutex<Taken>>);
-
-#[derive(Default)]
-struct Taken {
-    all: usize,
-    by_client: FxHashMap<Client, usize>,
+#[derive(Clone)]
+pub(super) struct WaitPermits {
+    all: Arc<Semaphore>,
+    shares: Shares<Client>,
 }
 
 /// Held by a request while it waits; dropping it makes room.
 pub(super) struct WaitPermit {
-    permits: WaitPermits,
-    client: Client,
+    _permit: OwnedSemaphorePermit,
+    _share: Share<Client>,
+}
+
+impl Default for WaitPermits {
+    fn default() -> Self {
+        Self { all: Arc::new(Semaphore::new(PERMITS_MAX)), shares: Shares::default() }
+    }
 }
 
 impl WaitPermits {
     pub(super) fn take(&self, client: Client) -> Option<WaitPermit> {
-        let mut taken = self.lock();
-        let own = taken.by_client.get(&client).copied().unwrap_or_default();
-        if taken.all >= PERMITS_MAX || own >= PERMITS_OF_CLIENT_MAX {
-            return None;
-        }
-        taken.all += 1;
-        taken.by_client.insert(client, own + 1);
-        drop(taken);
-        Some(WaitPermit { permits: self.clone(), client })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Taken> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for WaitPermit {
-    fn drop(&mut self) {
-        let mut taken = self.permits.lock();
-        taken.all -= 1;
-        if let Some(own) = taken.by_client.get_mut(&self.client) {
-            *own -= 1;
-            if *own == 0 {
-                taken.by_client.remove(&self.client);
-            }
-        }
+        let share = self.shares.take(client, PERMITS_OF_CLIENT_MAX)?;
+        let permit = Arc::clone(&self.all).try_acquire_owned().ok()?;
+        Some(WaitPermit { _permit: permit, _share: share })
     }
 }
 
@@ -89,6 +72,6 @@ mod tests {
         assert_eq!(taken.len(), PERMITS_MAX);
         assert!(permits.take(client(100)).is_none());
         drop(taken);
-        assert!(permits.lock().by_client.is_empty());
+        assert!(permits.take(client(100)).is_some());
     }
 }
