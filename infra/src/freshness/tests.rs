@@ -18,14 +18,15 @@ fn applied_up_to(offset: i64) -> Applied {
     Applied::replace(ORDERS, &[row], Instant::now())
 }
 
+async fn reach(freshness: Freshness, wanted: AtLeast, client: Client) -> Result<Position, Problem> {
+    freshness.reach(ORDERS, &wanted, Instant::now() + PATIENCE, client).await
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_is_applied_needs_no_wait() {
     let (_sender, applied) = watch::channel(applied_up_to(5));
     let started = Instant::now();
-    let position = Freshness::new(applied)
-        .reach(ORDERS, &at(5), Instant::now() + PATIENCE, CLIENT)
-        .await
-        .unwrap();
+    let position = reach(Freshness::new(applied), at(5), CLIENT).await.unwrap();
     assert_eq!(position, at(5).0);
     assert_eq!(started.elapsed(), Duration::ZERO);
 }
@@ -33,13 +34,7 @@ async fn what_is_applied_needs_no_wait() {
 #[tokio::test(start_paused = true)]
 async fn a_wait_ends_when_the_position_is_applied() {
     let (sender, applied) = watch::channel(applied_up_to(5));
-    let freshness = Freshness::new(applied);
-    let waiting = {
-        let freshness = freshness.clone();
-        task::spawn("reader", async move {
-            freshness.reach(ORDERS, &at(7), Instant::now() + PATIENCE, CLIENT).await
-        })
-    };
+    let waiting = task::spawn("reader", reach(Freshness::new(applied), at(7), CLIENT));
     for offset in [6, 7] {
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished());
@@ -52,10 +47,7 @@ async fn a_wait_ends_when_the_position_is_applied() {
 async fn an_impatient_wait_is_stale_and_tells_where_it_stands() {
     let (_sender, applied) = watch::channel(applied_up_to(5));
     let started = Instant::now();
-    let problem = Freshness::new(applied)
-        .reach(ORDERS, &at(7), Instant::now() + PATIENCE, CLIENT)
-        .await
-        .unwrap_err();
+    let problem = reach(Freshness::new(applied), at(7), CLIENT).await.unwrap_err();
     assert_eq!(started.elapsed(), PATIENCE);
     assert_eq!((problem.status().as_u16(), problem.code()), (503, "stale"));
     let answer = axum::response::IntoResponse::into_response(problem);
@@ -66,11 +58,8 @@ async fn an_impatient_wait_is_stale_and_tells_where_it_stands() {
 #[tokio::test(start_paused = true)]
 async fn a_log_that_turns_out_to_be_another_ends_the_wait() {
     let (sender, applied) = watch::channel(Applied::default());
-    let freshness = Freshness::new(applied);
     let wanted = AtLeast(Position::of(ShardId::new(0), Nonce(8), 1));
-    let waiting = task::spawn("reader", async move {
-        freshness.reach(ORDERS, &wanted, Instant::now() + PATIENCE, CLIENT).await
-    });
+    let waiting = task::spawn("reader", reach(Freshness::new(applied), wanted, CLIENT));
     tokio::task::yield_now().await;
     sender.send_replace(applied_up_to(1));
     assert_eq!(waiting.await.unwrap().unwrap_err().code(), "unknown_log");
@@ -82,13 +71,10 @@ async fn more_waits_of_a_client_than_its_share_are_stale_at_once_and_others_wait
     let freshness = Freshness::new(applied);
     let _permits: Vec<_> = (0..64).map(|_| freshness.permits.take(CLIENT).unwrap()).collect();
     let started = Instant::now();
-    let problem =
-        freshness.reach(ORDERS, &at(7), Instant::now() + PATIENCE, CLIENT).await.unwrap_err();
+    let problem = reach(freshness.clone(), at(7), CLIENT).await.unwrap_err();
     assert_eq!((problem.code(), started.elapsed()), ("stale", Duration::ZERO));
     let other = Client::Network(std::net::IpAddr::from(std::net::Ipv4Addr::LOCALHOST).into());
-    let waiting = task::spawn("reader", async move {
-        freshness.reach(ORDERS, &at(7), Instant::now() + PATIENCE, other).await
-    });
+    let waiting = task::spawn("reader", reach(freshness, at(7), other));
     tokio::task::yield_now().await;
     sender.send_replace(applied_up_to(7));
     assert_eq!(waiting.await.unwrap().unwrap(), at(7).0);
