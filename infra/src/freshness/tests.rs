@@ -1,4 +1,7 @@
-use std::time::Duration;
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    time::Duration,
+};
 
 use domain::shard::ShardId;
 
@@ -73,9 +76,36 @@ async fn more_waits_of_a_client_than_its_share_are_stale_at_once_and_others_wait
     let started = Instant::now();
     let problem = reach(freshness.clone(), at(7), CLIENT).await.unwrap_err();
     assert_eq!((problem.code(), started.elapsed()), ("stale", Duration::ZERO));
-    let other = Client::Network(std::net::IpAddr::from(std::net::Ipv4Addr::LOCALHOST).into());
+    let other = client(1);
     let waiting = task::spawn("reader", reach(freshness, at(7), other));
     tokio::task::yield_now().await;
     sender.send_replace(applied_up_to(7));
     assert_eq!(waiting.await.unwrap().unwrap(), at(7).0);
+}
+
+fn client(number: usize) -> Client {
+    let address = Ipv4Addr::from(u32::try_from(number).unwrap());
+    Client::Network(IpAddr::from(address).into())
+}
+
+#[test]
+fn a_flood_from_one_client_leaves_permits_to_the_others() {
+    let permits = WaitPermits::default();
+    let flood: Vec<_> = (0..PERMITS_MAX).filter_map(|_| permits.take(client(0))).collect();
+    assert_eq!(flood.len(), PERMITS_OF_CLIENT_MAX);
+    let others: Vec<_> = (1..=200).map(|number| permits.take(client(number))).collect();
+    assert!(others.iter().all(Option::is_some));
+    drop(flood);
+    assert!(permits.take(client(0)).is_some(), "those that have gone made room");
+}
+
+#[test]
+fn all_clients_together_have_a_limit_too() {
+    let permits = WaitPermits::default();
+    let taken: Vec<_> =
+        (0..PERMITS_MAX).filter_map(|number| permits.take(client(number % 100))).collect();
+    assert_eq!(taken.len(), PERMITS_MAX);
+    assert!(permits.take(client(100)).is_none());
+    drop(taken);
+    assert!(permits.take(client(100)).is_some());
 }
