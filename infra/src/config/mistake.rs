@@ -15,7 +15,7 @@ pub const EXIT_CODE: u8 = 2;
 
 /// All mistakes of all settings.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Mistakes(Vec<Mistake>);
+pub struct Mistakes(pub(super) Vec<Mistake>);
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Mistake {
@@ -47,12 +47,6 @@ pub(super) enum Mistake {
         origin: String,
         cause: String,
     },
-}
-
-impl Mistakes {
-    pub(super) fn from_list(mistakes: Vec<Mistake>) -> Result<(), Self> {
-        if mistakes.is_empty() { Ok(()) } else { Err(Self(mistakes)) }
-    }
 }
 
 impl From<Mistake> for Mistakes {

@@ -60,14 +60,7 @@ pub struct Loaded<S> {
 
 /// What `--check-config` prints.
 #[derive(Debug)]
-pub struct Effective(Vec<Line>);
-
-#[derive(Debug)]
-struct Line {
-    key: &'static str,
-    shown: String,
-    origin: String,
-}
+pub struct Effective(Vec<String>);
 
 /// Reads settings and gathers mistakes.
 #[derive(Debug)]
@@ -75,7 +68,8 @@ pub struct Reader<'a> {
     layers: &'a [Layer],
     /// And whether it is a secret.
     asked: Vec<(&'static Setting, bool)>,
-    lines: Vec<Line>,
+    /// One for each setting that has a value.
+    lines: Vec<String>,
     mistakes: Vec<Mistake>,
     is_strict: bool,
     exposures: Vec<String>,
@@ -133,7 +127,7 @@ impl<'a> Reader<'a> {
             });
             return None;
         }
-        self.note(setting, format!("{:?}", value.text), value.origin);
+        self.lines.push(format!("{} = {:?}  # {}", setting.key, value.text, value.origin));
         Some(parsed)
     }
 
@@ -151,7 +145,7 @@ impl<'a> Reader<'a> {
             self.mistakes.push(Mistake::Invalid { origin, found: None, allowed });
             return None;
         }
-        self.note(setting, "(secret)".to_owned(), value.origin);
+        self.lines.push(format!("{} = (secret)  # {}", setting.key, value.origin));
         Some(Some(value.text.into()))
     }
 
@@ -182,7 +176,9 @@ impl<'a> Reader<'a> {
 
     fn finish<S>(mut self, settings: Option<S>) -> Result<Loaded<S>, Mistakes> {
         self.find_unknown();
-        Mistakes::from_list(self.mistakes)?;
+        if !self.mistakes.is_empty() {
+            return Err(Mistakes(self.mistakes));
+        }
         // Without a mistake every reader has returned a value; a `Settings` that did not is the
         // mistake of its author, told rather than hidden.
         let unread = || Mistake::Unreadable {
@@ -230,10 +226,6 @@ impl<'a> Reader<'a> {
         Some(None)
     }
 
-    fn note(&mut self, setting: &'static Setting, shown: String, origin: String) {
-        self.lines.push(Line { key: setting.key, shown, origin });
-    }
-
     /// A misspelt setting would otherwise be a setting that silently does nothing.
     fn find_unknown(&mut self) {
         let mut known = BTreeSet::new();
@@ -258,9 +250,7 @@ impl<'a> Reader<'a> {
 
 impl fmt::Display for Effective {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0
-            .iter()
-            .try_for_each(|Line { key, shown, origin }| writeln!(f, "{key} = {shown}  # {origin}"))
+        self.0.iter().try_for_each(|line| writeln!(f, "{line}"))
     }
 }
 

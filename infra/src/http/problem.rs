@@ -158,7 +158,7 @@ impl Problem {
             status: status.as_u16(),
             detail,
             code,
-            trace_id: RequestContext::current().map(|context| context.trace.trace_id().to_string()),
+            trace_id: RequestContext::current().map(|context| context.trace.trace_id()),
             errors,
         }
     }
