@@ -18,7 +18,10 @@ pub struct Setting {
 /// default.
 #[macro_export]
 macro_rules! settings {
-    ($($(#[doc = $doc:literal])+ $vis:vis $name:ident = $key:literal, $allowed:expr, $default:expr;)+) => {$(
+    ($(
+        $(#[doc = $doc:literal])+
+        $vis:vis $name:ident = $key:literal, $allowed:expr, $default:expr;
+    )+) => {$(
         $(#[doc = $doc])+
         $vis const $name: $crate::config::Setting = $crate::config::Setting {
             key: $key,
