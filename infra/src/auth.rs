@@ -3,18 +3,20 @@
 //! **Invariant:** a key's text is compared in constant time and never logged, kept or shown again.
 
 mod authenticator;
-mod cart_token;
-mod client;
 mod directory;
 mod gate;
 mod issued;
 mod key;
 mod memory;
 
-use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use axum::{
-    extract::{FromRef, FromRequestParts},
+    extract::{ConnectInfo, FromRef, FromRequestParts},
     http::request::Parts,
 };
 use domain::{
@@ -24,14 +26,12 @@ use domain::{
 use uuid::Uuid;
 
 pub use authenticator::{Authenticator, OpenCart};
-pub use cart_token::{cart_of_token, cart_token};
-pub use client::Client;
 pub use directory::{Found, Inquiry, KEY_AGE_MAX, KeyDirectory, KeyRecord, Unavailable};
 pub use gate::guard;
 pub use issued::{API_KEYS, Issued, IssuedKeys, IssuedRows, issued_keys};
-pub use key::{ApiKey, InvalidKeyHash, KeyHash};
+pub use key::{ApiKey, InvalidKeyHash, KeyHash, cart_of_token, cart_token};
 
-use crate::http::problem::Problem;
+use crate::http::{client::Network, problem::Problem};
 
 /// The caller of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,6 +114,40 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         Authenticator::from_ref(state).caller(parts).await
+    }
+}
+
+/// A party that shares common limits, as far as it cannot pretend to be many: it has one share, however
+/// many requests it sends.
+///
+/// A cart's token does not count as one, for a client can get any number of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Client {
+    Key(ApiKeyId),
+    Network(Network),
+    /// A request that came over no connection, as in tests.
+    Unknown,
+}
+
+impl Client {
+    /// Before it is known whose key a request brings.
+    #[must_use]
+    pub fn of_connection(parts: &Parts) -> Self {
+        let address = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        Self::of_address(address.map(|ConnectInfo(address)| address.ip()))
+    }
+
+    fn of_address(address: Option<IpAddr>) -> Self {
+        address.map_or(Self::Unknown, |address| Self::Network(address.into()))
+    }
+}
+
+impl From<&Caller> for Client {
+    fn from(caller: &Caller) -> Self {
+        match caller {
+            Caller::Key { id, .. } => Self::Key(*id),
+            Caller::Anonymous { address, .. } => Self::of_address(*address),
+        }
     }
 }
 

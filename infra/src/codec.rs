@@ -148,7 +148,7 @@ pub fn event_name(event_type: &str) -> Option<&str> {
 
 fn read(kind: StreamType, name: &str, data: &[u8]) -> Result<Event, serde_json::Error> {
     let mut json = serde_json::Deserializer::from_slice(data);
-    let event = kind.deserialize(tagged::Tagged { name, data: &mut json })?;
+    let event = kind.deserialize(tagged::tagged(name, &mut json))?;
     json.end()?;
     Ok(event)
 }

@@ -9,27 +9,55 @@
 //! **Invariant:** the environment is read here and nowhere else. **Invariant:** no secret is ever
 //! printed: not in a mistake, not by `--check-config`, not by `Debug`.
 
-mod args;
-mod exposure;
 mod layers;
 mod mistake;
 mod reader;
-mod reference;
-mod sections;
 mod setting;
 
-pub use args::Args;
-pub use exposure::Exposures;
+// The sections that services share.
+mod auth;
+mod http;
+mod kafka;
+mod log;
+mod postgres;
+mod projector;
+mod store;
+
+use std::path::PathBuf;
+
+pub use auth::{Auth, Client};
+pub use http::{Http, Origins, Rate, Rates};
+pub use kafka::{Kafka, KafkaProtocol, KafkaSasl, KafkaSecurity};
 pub use layers::{Layers, LocalStack};
-pub use mistake::{EXIT_CODE, Mistakes};
-pub use reader::{Effective, Loaded, Reader, Settings, bytes, duration};
-pub use reference::reference;
-pub use sections::{
-    Auth, Client, Http, Kafka, KafkaProtocol, KafkaSasl, KafkaSecurity, Log, LogFormat, Origins,
-    Postgres, Projector, Rate, Rates, Rebuild, S3, S3Credentials, SnapshotLocation, Snapshots,
-    Store,
-};
-pub use setting::Setting;
+pub use log::{Log, LogFormat};
+pub use mistake::{EXIT_CODE, Exposures, Mistakes};
+pub use postgres::Postgres;
+pub use projector::{Projector, Rebuild};
+pub use reader::{Effective, Loaded, Reader, Settings, reference};
+pub use setting::{Setting, bytes, duration, within};
+pub use store::{S3, S3Credentials, SnapshotLocation, Snapshots, Store};
 
 #[cfg(test)]
 mod tests;
+
+/// The arguments that every binary takes.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Args {
+    /// Read settings from this TOML file; the environment overrides it
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Print the effective settings, secrets masked, and exit
+    #[arg(long, global = true)]
+    pub check_config: bool,
+}
+
+impl Args {
+    /// Reads all settings.
+    ///
+    /// # Errors
+    /// All mistakes at once; the process should end with [`EXIT_CODE`].
+    pub fn load<S: Settings>(&self, stack: LocalStack) -> Result<Loaded<S>, Mistakes> {
+        Layers::of_process(self.config.as_deref(), stack)?.load()
+    }
+}

@@ -11,15 +11,14 @@
 mod applied;
 mod events;
 mod log_state;
-mod permits;
 mod positions;
 mod watcher;
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use domain::id::StreamId;
 use tokio::{
-    sync::watch,
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
     time::{Instant, timeout_at},
 };
 
@@ -34,18 +33,36 @@ use crate::{
         problem::Problem,
     },
     position::{Entry, Position},
+    shares::{Share, Shares},
     telemetry::emit,
 };
 use applied::Coverage;
 use events::Waited;
 use log_state::Impossible;
-use permits::WaitPermits;
+
+/// Requests that wait at once. More of them are answered without waiting.
+const PERMITS_MAX: usize = 1024;
+/// Those of one client.
+const PERMITS_OF_CLIENT_MAX: usize = 64;
 
 /// Answers how fresh the read models are. Cheap to clone.
 #[derive(Clone)]
 pub struct Freshness {
     applied: watch::Receiver<Applied>,
     permits: WaitPermits,
+}
+
+/// Permits to wait. Each client has a share of them, so that a flood from one leaves some to the others.
+#[derive(Clone)]
+struct WaitPermits {
+    all: Arc<Semaphore>,
+    shares: Shares<Client>,
+}
+
+/// Held by a request while it waits; dropping it makes room.
+struct WaitPermit {
+    _permit: OwnedSemaphorePermit,
+    _share: Share<Client>,
 }
 
 /// How far a projection is in one shard.
@@ -147,6 +164,20 @@ impl Freshness {
         let waited = timeout_at(until, applied.wait_for(settled)).await;
         let reached = waited.is_ok_and(|it| it.is_ok());
         emit(Waited { reached, elapsed: started.elapsed() });
+    }
+}
+
+impl Default for WaitPermits {
+    fn default() -> Self {
+        Self { all: Arc::new(Semaphore::new(PERMITS_MAX)), shares: Shares::default() }
+    }
+}
+
+impl WaitPermits {
+    fn take(&self, client: Client) -> Option<WaitPermit> {
+        let share = self.shares.take(client, PERMITS_OF_CLIENT_MAX)?;
+        let permit = Arc::clone(&self.all).try_acquire_owned().ok()?;
+        Some(WaitPermit { _permit: permit, _share: share })
     }
 }
 

@@ -12,7 +12,6 @@ pub mod edge;
 pub mod etag;
 mod events;
 pub mod extract;
-pub mod field_error;
 pub mod fields;
 pub mod headers;
 pub mod health;

@@ -17,9 +17,11 @@ pub mod membership;
 pub mod position;
 pub mod postgres;
 pub mod retry;
+mod shares;
 pub mod shutdown;
 pub mod task;
 pub mod telemetry;
+mod text;
 
 /// For every program that stands on this crate: commands are made of small pieces that one thread
 /// allocates and another frees, which takes a third of the engine's time with glibc's allocator.

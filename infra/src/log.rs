@@ -15,7 +15,6 @@ mod wire;
 pub mod follow;
 pub mod kafka;
 pub mod memory;
-pub mod metrics;
 pub mod mistake;
 pub mod progress;
 
@@ -32,8 +31,9 @@ use std::{error::Error, fmt, ops::Range, str::FromStr, time::Duration};
 
 use async_trait::async_trait;
 use domain::shard::ShardId;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use tokio::sync::mpsc;
+
+use crate::text::{from_hex, serde_as_text};
 
 pub use reader::{Checkpoint, Commit, CommitBody, Halt, Ignored, Reader, Stepped};
 pub use record::{
@@ -197,23 +197,11 @@ impl FromStr for Nonce {
     type Err = InvalidNonce;
 
     fn from_str(text: &str) -> Result<Self, InvalidNonce> {
-        wire::text::hex(text.as_bytes())
-            .map(|bytes| Self(u64::from_be_bytes(bytes)))
-            .ok_or(InvalidNonce)
+        from_hex(text.as_bytes()).map(|bytes| Self(u64::from_be_bytes(bytes))).ok_or(InvalidNonce)
     }
 }
 
-impl Serialize for Nonce {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Nonce {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        std::borrow::Cow::<'de, str>::deserialize(deserializer)?.parse().map_err(de::Error::custom)
-    }
-}
+serde_as_text!(Nonce);
 
 #[cfg(test)]
 mod tests {

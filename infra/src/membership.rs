@@ -10,7 +10,6 @@
 //!
 //! **Invariant:** all of this is a hint. Who owns a shard is decided by its claims alone.
 
-mod events;
 pub mod kafka;
 pub mod memory;
 pub mod seal;

@@ -6,12 +6,13 @@
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use bytes::Buf;
 use domain::shard::ShardId;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::{
     http::problem::Problem,
     log::{LogId, Nonce, Offset},
+    text::serde_as_text,
 };
 
 /// Changes only if what follows it does.
@@ -39,12 +40,6 @@ pub struct Entry {
     pub shard: ShardId,
     pub log_id: LogId,
     pub next_offset: Offset,
-}
-
-impl<'de> Deserialize<'de> for Position {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
-    }
 }
 
 impl Position {
@@ -92,11 +87,10 @@ impl Position {
     }
 
     fn parse_token(token: &str) -> Result<Self, InvalidPosition> {
-        let invalid = |_| InvalidPosition;
         if token.len() > (1 + ENTRIES_MAX * ENTRY_BYTES) * 4 / 3 + 1 {
             return Err(InvalidPosition);
         }
-        let bytes = URL_SAFE_NO_PAD.decode(token).map_err(invalid)?;
+        let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_base64| InvalidPosition)?;
         let (entries, rest) = match bytes.split_first() {
             Some((&VERSION, entries)) => entries.as_chunks::<ENTRY_BYTES>(),
             _ => return Err(InvalidPosition),
@@ -111,13 +105,8 @@ impl Position {
         Ok(position)
     }
 
-    fn parse_entry(bytes: &[u8; ENTRY_BYTES]) -> Result<Self, InvalidPosition> {
-        let invalid = |_| InvalidPosition;
-        let (shard, rest) = bytes.split_at(4);
-        let (log_id, offset) = rest.split_at(8);
-        let shard = u32::from_be_bytes(shard.try_into().map_err(invalid)?);
-        let log_id = u64::from_be_bytes(log_id.try_into().map_err(invalid)?);
-        let offset = i64::from_be_bytes(offset.try_into().map_err(invalid)?);
+    fn parse_entry(mut bytes: &[u8]) -> Result<Self, InvalidPosition> {
+        let (shard, log_id, offset) = (bytes.get_u32(), bytes.get_u64(), bytes.get_i64());
         if offset < 0 {
             return Err(InvalidPosition);
         }
@@ -146,11 +135,7 @@ impl FromStr for Position {
     }
 }
 
-impl Serialize for Position {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
+serde_as_text!(Position);
 
 impl From<InvalidPosition> for Problem {
     fn from(invalid: InvalidPosition) -> Self {

@@ -11,7 +11,8 @@ use std::{
     task::{Context, Poll},
 };
 
-use tokio::{sync::Semaphore, task::JoinHandle};
+use tokio::sync::Semaphore;
+use tokio_util::task::AbortOnDropHandle;
 
 pub use group::{GroupFailed, Tasks};
 
@@ -24,8 +25,7 @@ static BLOCKING: Semaphore = Semaphore::const_new(BLOCKING_MAX);
 #[must_use = "dropping a task stops it: await it, keep it or detach it"]
 pub struct Task<T> {
     name: &'static str,
-    handle: JoinHandle<T>,
-    detached: bool,
+    handle: AbortOnDropHandle<T>,
 }
 
 /// How a task ended that did not return.
@@ -45,7 +45,7 @@ where
     T: Send + 'static,
     F: Future<Output = T> + Send + 'static,
 {
-    Task { name, handle: tokio::spawn(future), detached: false }
+    Task { name, handle: AbortOnDropHandle::new(tokio::spawn(future)) }
 }
 
 /// Runs a job that blocks, off the async threads.
@@ -65,23 +65,18 @@ where
         drop(permit);
         result
     });
-    Task { name, handle, detached: false }.await
+    Task { name, handle: AbortOnDropHandle::new(handle) }.await
 }
 
 impl<T> Task<T> {
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        self.name
-    }
-
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.handle.is_finished()
     }
 
     /// Lets the task run on its own until the process ends. For what nobody needs to wait for.
-    pub fn detach(mut self) {
-        self.detached = true;
+    pub fn detach(self) {
+        drop(self.handle.detach());
     }
 }
 
@@ -96,22 +91,7 @@ impl<T> Future for Task<T> {
     }
 }
 
-impl<T> Drop for Task<T> {
-    fn drop(&mut self) {
-        if !self.detached {
-            self.handle.abort();
-        }
-    }
-}
-
 impl TaskFailed {
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Panicked { name, .. } | Self::Stopped { name } => name,
-        }
-    }
-
     fn from_join(name: &'static str, error: tokio::task::JoinError) -> Self {
         match error.try_into_panic() {
             Ok(payload) => Self::Panicked { name, message: panic_message(&*payload) },

@@ -17,8 +17,7 @@ use utoipa::IntoParams;
 use uuid::Uuid;
 
 use super::{
-    Caller, KeyHash,
-    cart_token::cart_of_token,
+    Caller, KeyHash, cart_of_token,
     directory::{Found, Inquiry, KEY_AGE_MAX, KeyDirectory, KeyRecord, Unavailable},
     memory::{Known, Memory},
 };

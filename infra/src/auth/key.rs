@@ -1,20 +1,25 @@
-//! The text of an API key, `tw_<id>_<secret>`, and its hash.
+//! What callers show, as text: an API key, `tw_<id>_<secret>`, and its hash; and the token that lets a
+//! guest come back to a cart.
 //!
-//! Half of the secret is random; the other half signs it and the id, so that nodes tell a key that
+//! Half of a key's secret is random; the other half signs it and the id, so that nodes tell a key that
 //! somebody made up from one that was issued a moment ago, without asking anybody. The signature opens
 //! nothing: what a key opens is decided by its hash in the log.
+//!
+//! The token of a cart is its id and an HMAC of it, so that nothing needs to be stored, and nobody can make
+//! one up.
 
 use std::{fmt, str::FromStr};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use domain::api_key::ApiKeyId;
+use domain::{api_key::ApiKeyId, id::CartId};
 use hmac::{Hmac, Mac};
 use rand::{TryRngCore, rngs::OsRng};
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Deserializer, de};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
+
+use crate::text::{from_hex, hex};
 
 const PREFIX: &str = "tw_";
 const ID_LENGTH: usize = 32;
@@ -22,6 +27,8 @@ const ID_LENGTH: usize = 32;
 const SECRET_LENGTH: usize = 43;
 /// The random bytes of a secret; as many sign them.
 const RANDOM_BYTES: usize = 16;
+/// Bytes of the cart's id, which a token begins with.
+const CART_BYTES: usize = 16;
 
 /// A new key. Its text is shown once; only its hash is kept.
 #[derive(Debug)]
@@ -85,14 +92,8 @@ impl ApiKey {
     }
 }
 
-#[expect(clippy::expect_used, reason = "HMAC takes keys of any length, whatever the type says")]
 fn signature(signing: &SecretString, id: ApiKeyId, random: &[u8]) -> [u8; RANDOM_BYTES] {
-    let key = signing.expose_secret().as_bytes();
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("any length is fine");
-    // The label keeps it apart from whatever else the secret signs.
-    mac.update(b"api-key:");
-    mac.update(id.uuid().as_bytes());
-    mac.update(random);
+    let mac = mac(signing, [b"api-key:", id.uuid().as_bytes(), random]);
     let whole: [u8; 32] = mac.finalize().into_bytes().into();
     let (half, _) = whole.as_chunks::<RANDOM_BYTES>();
     half[0]
@@ -118,7 +119,7 @@ impl KeyHash {
 
 impl fmt::Display for KeyHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex(&self.0))
     }
 }
 
@@ -126,23 +127,35 @@ impl FromStr for KeyHash {
     type Err = InvalidKeyHash;
 
     fn from_str(text: &str) -> Result<Self, InvalidKeyHash> {
-        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-        let mut bytes = [0; 32];
-        if pairs.len() != bytes.len() || !rest.is_empty() {
-            return Err(InvalidKeyHash);
-        }
-        for (byte, pair) in bytes.iter_mut().zip(pairs) {
-            let digit =
-                |b: u8| char::from(b).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-            let (high, low) = digit(pair[0]).zip(digit(pair[1])).ok_or(InvalidKeyHash)?;
-            *byte = high << 4 | low;
-        }
-        Ok(Self(bytes))
+        let digits = text.to_ascii_lowercase();
+        from_hex(digits.as_bytes()).map(Self).ok_or(InvalidKeyHash)
     }
 }
 
-impl<'de> Deserialize<'de> for KeyHash {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
-    }
+/// The token of a cart.
+#[must_use]
+pub fn cart_token(secret: &SecretString, cart: CartId) -> String {
+    let mac = cart_mac(secret, cart).finalize().into_bytes();
+    URL_SAFE_NO_PAD.encode([cart.uuid().as_bytes(), mac.as_slice()].concat())
+}
+
+/// The cart that a token opens, in constant time; `None` if nobody was ever given this token.
+#[must_use]
+pub fn cart_of_token(secret: &SecretString, token: &str) -> Option<CartId> {
+    let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
+    let (id, given) = bytes.split_at_checked(CART_BYTES)?;
+    let cart = CartId::new(Uuid::from_slice(id).ok()?);
+    cart_mac(secret, cart).verify_slice(given).is_ok().then_some(cart)
+}
+
+fn cart_mac(secret: &SecretString, cart: CartId) -> Hmac<Sha256> {
+    mac(secret, [b"cart:", cart.uuid().as_bytes()])
+}
+
+/// The first part is a label, which keeps apart what the secret signs.
+#[expect(clippy::expect_used, reason = "HMAC takes keys of any length, whatever the type says")]
+fn mac<const N: usize>(secret: &SecretString, parts: [&[u8]; N]) -> Hmac<Sha256> {
+    let key = secret.expose_secret().as_bytes();
+    let mac = Hmac::<Sha256>::new_from_slice(key).expect("any length is fine");
+    parts.into_iter().fold(mac, |mac, part| mac.chain_update(part))
 }

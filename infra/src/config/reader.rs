@@ -1,13 +1,17 @@
-//! From layers of text to typed settings, with notes on everything that was asked for.
+//! From layers of text to typed settings, with notes on everything that was asked for; and the reference
+//! page of settings, which is made of such notes.
 
-use std::{collections::BTreeSet, fmt, str::FromStr, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fmt::{self, Write},
+    str::FromStr,
+};
 
 use secrecy::SecretString;
 
 use super::{
-    exposure::{Exposures, STRICT},
     layers::{Layer, Layers, Value},
-    mistake::{Mistake, Mistakes},
+    mistake::{Exposures, Mistake, Mistakes, STRICT},
     setting::{Setting, variable},
 };
 
@@ -56,21 +60,16 @@ pub struct Loaded<S> {
 
 /// What `--check-config` prints.
 #[derive(Debug)]
-pub struct Effective(Vec<Line>);
-
-#[derive(Debug)]
-struct Line {
-    key: &'static str,
-    shown: String,
-    origin: String,
-}
+pub struct Effective(Vec<String>);
 
 /// Reads settings and gathers mistakes.
 #[derive(Debug)]
 pub struct Reader<'a> {
     layers: &'a [Layer],
+    /// And whether it is a secret.
     asked: Vec<(&'static Setting, bool)>,
-    lines: Vec<Line>,
+    /// One for each setting that has a value.
+    lines: Vec<String>,
     mistakes: Vec<Mistake>,
     is_strict: bool,
     exposures: Vec<String>,
@@ -89,7 +88,7 @@ impl Layers {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(layers: &'a Layers) -> Self {
+    fn new(layers: &'a Layers) -> Self {
         let (layers, is_strict, exposures) = (&layers.0, false, vec![]);
         let (asked, lines, mistakes) = (vec![], vec![], vec![]);
         let mut reader = Self { layers, asked, lines, mistakes, is_strict, exposures };
@@ -128,7 +127,7 @@ impl<'a> Reader<'a> {
             });
             return None;
         }
-        self.note(setting, format!("{:?}", value.text), value.origin);
+        self.lines.push(format!("{} = {:?}  # {}", setting.key, value.text, value.origin));
         Some(parsed)
     }
 
@@ -146,7 +145,7 @@ impl<'a> Reader<'a> {
             self.mistakes.push(Mistake::Invalid { origin, found: None, allowed });
             return None;
         }
-        self.note(setting, "(secret)".to_owned(), value.origin);
+        self.lines.push(format!("{} = (secret)  # {}", setting.key, value.origin));
         Some(Some(value.text.into()))
     }
 
@@ -175,9 +174,11 @@ impl<'a> Reader<'a> {
         None
     }
 
-    pub(super) fn finish<S>(mut self, settings: Option<S>) -> Result<Loaded<S>, Mistakes> {
+    fn finish<S>(mut self, settings: Option<S>) -> Result<Loaded<S>, Mistakes> {
         self.find_unknown();
-        Mistakes::from_list(self.mistakes)?;
+        if !self.mistakes.is_empty() {
+            return Err(Mistakes(self.mistakes));
+        }
         // Without a mistake every reader has returned a value; a `Settings` that did not is the
         // mistake of its author, told rather than hidden.
         let unread = || Mistake::Unreadable {
@@ -187,11 +188,6 @@ impl<'a> Reader<'a> {
         let settings = settings.ok_or_else(unread)?;
         let (effective, exposures) = (Effective(self.lines), Exposures(self.exposures));
         Ok(Loaded { settings, effective, exposures })
-    }
-
-    /// Everything that was asked for, and whether it is a secret.
-    pub(super) fn asked(&self) -> &[(&'static Setting, bool)] {
-        &self.asked
     }
 
     fn value(&self, setting: &'static Setting) -> Option<Value> {
@@ -230,10 +226,6 @@ impl<'a> Reader<'a> {
         Some(None)
     }
 
-    fn note(&mut self, setting: &'static Setting, shown: String, origin: String) {
-        self.lines.push(Line { key: setting.key, shown, origin });
-    }
-
     /// A misspelt setting would otherwise be a setting that silently does nothing.
     fn find_unknown(&mut self) {
         let mut known = BTreeSet::new();
@@ -258,40 +250,38 @@ impl<'a> Reader<'a> {
 
 impl fmt::Display for Effective {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0
-            .iter()
-            .try_for_each(|Line { key, shown, origin }| writeln!(f, "{key} = {shown}  # {origin}"))
+        self.0.iter().try_for_each(|line| writeln!(f, "{line}"))
     }
 }
 
-/// A duration such as `250ms`, `10s` or `5m`.
+/// A Markdown table of all settings of `S`, each once.
 #[must_use]
-pub fn duration(text: &str) -> Option<Duration> {
-    let unit = text.find(|c: char| !c.is_ascii_digit())?;
-    let (number, unit) = text.split_at_checked(unit)?;
-    let number: u64 = number.parse().ok()?;
-    match unit {
-        "ms" => Some(Duration::from_millis(number)),
-        "s" => Some(Duration::from_secs(number)),
-        "m" => number.checked_mul(60).map(Duration::from_secs),
-        _ => None,
+pub fn reference<S: Settings>() -> String {
+    let layers = Layers::default();
+    let mut reader = Reader::new(&layers);
+    // Without a source there is nothing to read; what is asked for is what counts.
+    S::read(&mut reader);
+    let mut page = String::from("| variable | in a file | default | allowed | what it decides |\n");
+    page.push_str("|---|---|---|---|---|\n");
+    let mut told = BTreeSet::new();
+    for (setting, is_secret) in &reader.asked {
+        if !told.insert(setting.key) {
+            continue;
+        }
+        let file = if *is_secret { ", or its file in `…_FILE`" } else { "" };
+        let default = setting.default.map_or("none".to_owned(), |text| format!("`{text}`"));
+        // Writing to a String cannot fail.
+        writeln!(
+            page,
+            "| `{}`{file} | `{}` | {default} | {} | {} |",
+            variable(setting.key),
+            setting.key,
+            setting.allowed,
+            setting.doc,
+        )
+        .ok();
     }
-}
-
-/// A number of bytes such as `4096`, `64KiB`, `512MiB` or `2GiB`.
-#[must_use]
-pub fn bytes(text: &str) -> Option<u64> {
-    let unit = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at_checked(unit)?;
-    let number: u64 = number.parse().ok()?;
-    let factor = match unit {
-        "" => 1,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        _ => return None,
-    };
-    number.checked_mul(factor)
+    page
 }
 
 fn file_key(key: &str) -> String {

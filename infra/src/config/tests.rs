@@ -325,7 +325,7 @@ fn exposed(servers: &str, protocol: &str, url: &str, strict: bool) -> Result<usi
         ("TRADEWIND_SECURITY__STRICT", if strict { "true" } else { "false" }),
     ];
     let loaded = Layers::default().environment(variables).load::<Wires>();
-    let count = |loaded: Loaded<Wires>| loaded.exposures.sentences().len();
+    let count = |loaded: Loaded<Wires>| loaded.exposures.0.len();
     loaded.map(count).map_err(|mistakes| mistakes.to_string())
 }
 

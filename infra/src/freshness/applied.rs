@@ -31,13 +31,7 @@ pub struct Applied {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Live {
     version: i32,
-    shards: BTreeMap<ShardId, LogOffset>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct LogOffset {
-    log_id: LogId,
-    next_offset: Offset,
+    shards: BTreeMap<ShardId, Entry>,
 }
 
 /// The payload of a projector's notification.
@@ -101,9 +95,7 @@ impl Applied {
             let live = applied.live.entry(projection).or_default();
             live.version = row.version;
             // A shard without a log has nothing applied yet.
-            if let Some((shard, offset)) = offset(row) {
-                live.shards.insert(shard, offset);
-            }
+            live.shards.extend(entry(row).map(|entry| (entry.shard, entry)));
         }
         applied
     }
@@ -115,9 +107,9 @@ impl Applied {
         else {
             return NoticeEffect::Unknown;
         };
-        let heard = LogOffset { log_id: notice.log_id, next_offset: notice.next_offset };
-        let known =
-            live.shards.entry(notice.shard).or_insert(LogOffset { next_offset: 0, ..heard });
+        let Notice { shard, log_id, next_offset, .. } = *notice;
+        let heard = Entry { shard, log_id, next_offset };
+        let known = live.shards.entry(shard).or_insert(Entry { next_offset: 0, ..heard });
         if known.log_id != heard.log_id {
             return NoticeEffect::Unknown;
         }
@@ -139,11 +131,11 @@ impl Applied {
         let mut coverage = Coverage::Reached;
         for projection in projections {
             for entry in wanted.entries() {
-                match self.offset(*projection, entry.shard) {
-                    Some(offset) if offset.log_id != entry.log_id => {
+                match self.entry(*projection, entry.shard) {
+                    Some(applied) if applied.log_id != entry.log_id => {
                         return Err(Impossible::UnknownLog);
                     }
-                    Some(offset) if offset.next_offset >= entry.next_offset => {}
+                    Some(applied) if applied.next_offset >= entry.next_offset => {}
                     Some(_) | None => coverage = Coverage::Behind,
                 }
             }
@@ -156,13 +148,14 @@ impl Applied {
     pub(super) fn position(&self, projections: &[Projection]) -> Position {
         let mut position = Position::default();
         let Some((first, others)) = projections.split_first() else { return position };
-        let shards = self.live.get(first).into_iter().flat_map(|live| &live.shards);
-        for (&shard, &offset) in shards {
-            let common = others.iter().try_fold(offset, |least, other| {
-                let offset = self.offset(*other, shard).filter(|it| it.log_id == least.log_id)?;
-                Some(LogOffset { next_offset: offset.next_offset.min(least.next_offset), ..least })
+        let shards = self.live.get(first).into_iter().flat_map(|live| live.shards.values());
+        for &entry in shards {
+            let common = others.iter().try_fold(entry, |least, other| {
+                let entry = self.entry(*other, entry.shard)?;
+                let next_offset = entry.next_offset.min(least.next_offset);
+                (entry.log_id == least.log_id).then_some(Entry { next_offset, ..least })
             });
-            if let Some(LogOffset { log_id, next_offset }) = common {
+            if let Some(Entry { shard, log_id, next_offset }) = common {
                 position.merge(&Position::of(shard, log_id, next_offset));
             }
         }
@@ -171,19 +164,14 @@ impl Applied {
 
     /// How far a projection is in a shard.
     pub(super) fn entry(&self, projection: Projection, shard: ShardId) -> Option<Entry> {
-        let LogOffset { log_id, next_offset } = self.offset(projection, shard)?;
-        Some(Entry { shard, log_id, next_offset })
-    }
-
-    fn offset(&self, projection: Projection, shard: ShardId) -> Option<LogOffset> {
         self.live.get(&projection)?.shards.get(&shard).copied()
     }
 }
 
-fn offset(row: &PositionRow) -> Option<(ShardId, LogOffset)> {
+fn entry(row: &PositionRow) -> Option<Entry> {
     let shard = ShardId::new(u32::try_from(row.shard).ok()?);
     let log_id = row.log_id.as_deref()?.parse().ok()?;
-    Some((shard, LogOffset { log_id, next_offset: row.next_offset }))
+    Some(Entry { shard, log_id, next_offset: row.next_offset })
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@ use chrono::{DateTime, Utc};
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
+#[cfg(test)]
+use crate::log::{LogId, Offset};
 use crate::postgres::Pool;
 
 /// A read model, by the name that its positions go by.
@@ -48,6 +50,32 @@ pub struct PositionRow {
     /// Shards of the log.
     #[serde(skip)]
     pub shard_count: Option<i32>,
+}
+
+#[cfg(test)]
+impl PositionRow {
+    /// Of version 1, applied to the end of its log; nobody has looked how level it is.
+    pub(crate) fn sample(
+        projection: Projection,
+        shard: i32,
+        log_id: Option<LogId>,
+        next_offset: Offset,
+    ) -> Self {
+        Self {
+            projection: projection.0.to_owned(),
+            version: 1,
+            shard,
+            log_id: log_id.map(|log_id| log_id.to_string()),
+            next_offset,
+            log_end: next_offset,
+            lag_records: 0,
+            lag_seconds: 0.0,
+            applied_at: DateTime::UNIX_EPOCH,
+            level_seconds: None,
+            end_seconds: None,
+            shard_count: None,
+        }
+    }
 }
 
 /// Like all times: `domain::timestamp` decides how it looks.

@@ -64,38 +64,21 @@ where
         let mut items = Vec::new();
         while let Some(item) = list.next_element()? {
             if items.len() == MAX {
-                return Err(A::Error::custom(TooMany(MAX)));
+                return Err(A::Error::custom(format_args!("{TOO_MANY}{MAX} items")));
             }
             items.push(item);
         }
         if items.len() < MIN {
-            return Err(A::Error::custom(TooFew(MIN)));
+            let few = if MIN == 1 { "one item".to_owned() } else { format!("{MIN} items") };
+            return Err(A::Error::custom(format_args!("{TOO_FEW}{few}")));
         }
         Ok(Bounded(items))
     }
 }
 
 /// Words that `extract` turns into codes.
-struct TooMany(usize);
-struct TooFew(usize);
-
 pub(super) const TOO_MANY: &str = "must have at most ";
 pub(super) const TOO_FEW: &str = "must have at least ";
-
-impl fmt::Display for TooMany {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{TOO_MANY}{} items", self.0)
-    }
-}
-
-impl fmt::Display for TooFew {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            1 => write!(f, "{TOO_FEW}one item"),
-            several => write!(f, "{TOO_FEW}{several} items"),
-        }
-    }
-}
 
 impl<T: ToSchema, const MAX: usize, const MIN: usize> PartialSchema for Bounded<T, MAX, MIN> {
     fn schema() -> RefOr<Schema> {

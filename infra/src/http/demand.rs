@@ -61,11 +61,10 @@ impl Demand {
             Ok(tags) if is_shown(&tags, answer.headers()) => answer,
             Ok(_) => {
                 let problem = Problem::precondition_failed("If-Match names other revisions");
-                let tag = answer.headers().get(header::ETAG).cloned();
-                let told = tag.map(|tag| (header::ETAG, tag));
-                told.into_iter()
-                    .fold(problem, |problem, (name, tag)| problem.header(name, tag))
-                    .into_response()
+                match answer.headers().get(header::ETAG).cloned() {
+                    Some(tag) => problem.header(header::ETAG, tag).into_response(),
+                    None => problem.into_response(),
+                }
             }
             Err(malformed) => malformed.into_response(),
         }

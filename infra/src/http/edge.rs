@@ -237,7 +237,7 @@ fn request_id(headers: &HeaderMap, context: RequestContext) -> HeaderValue {
     let sent = headers.get(REQUEST_ID).filter(|id| {
         (1..=LENGTH_MAX).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
     });
-    sent.cloned().unwrap_or_else(|| ascii(context.trace.trace_id().to_string()))
+    sent.cloned().unwrap_or_else(|| ascii(context.trace.trace_id()))
 }
 
 fn sign(headers: &mut HeaderMap, request_id: HeaderValue, context: RequestContext) {

@@ -4,13 +4,11 @@
 
 mod body;
 pub(super) mod document;
-mod json;
 mod parameters;
 mod pointer;
 mod shape;
 
-pub use body::{BODY_BYTES_MAX, is_stalled, read_body};
-pub use json::{Json, PartOfChecked, Payload};
+pub use body::{BODY_BYTES_MAX, Json, PartOfChecked, Payload, is_stalled, read_body};
 pub use parameters::{Id, Path, Query};
 
 #[cfg(test)]

@@ -2,10 +2,7 @@
 
 use std::{borrow::Cow, fmt::Display};
 
-use super::{
-    field_error::{FieldError, POINTER_BYTES_MAX, bounded},
-    problem::Problem,
-};
+use super::problem::{FieldError, POINTER_BYTES_MAX, Problem, bounded};
 
 /// Collects the errors of a request.
 #[derive(Debug, Default)]

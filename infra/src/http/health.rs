@@ -133,22 +133,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ready_is_when_all_conditions_hold() {
+    fn ready_is_when_all_conditions_hold_and_nobody_drains() {
         let readiness = Readiness::new();
+        let unmet = |condition, reason: &'static str| {
+            let reasons = vec![Unmet { condition, reason: reason.into() }];
+            Report { ready: false, reasons }
+        };
         let (kafka, shards) = (readiness.condition("kafka"), readiness.condition("shards"));
         kafka.met();
-        let reasons = vec![Unmet { condition: "shards", reason: "starting".into() }];
-        assert_eq!(readiness.report(), Report { ready: false, reasons });
+        assert_eq!(readiness.report(), unmet("shards", "starting"));
         shards.met();
         assert!(readiness.is_ready());
-    }
-
-    #[test]
-    fn a_draining_service_is_not_ready_whatever_holds() {
-        let readiness = Readiness::new();
-        readiness.condition("kafka").met();
         readiness.drain();
-        let reasons = vec![Unmet { condition: "server", reason: "draining".into() }];
-        assert_eq!(readiness.report(), Report { ready: false, reasons });
+        assert_eq!(readiness.report(), unmet("server", "draining"));
     }
 }

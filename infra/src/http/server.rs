@@ -2,7 +2,6 @@
 
 mod connections;
 mod front;
-mod shares;
 mod slots;
 mod steady;
 mod worded;

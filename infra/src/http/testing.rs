@@ -26,10 +26,14 @@ pub fn app_with(routes: Router, limits: Limits) -> Router {
 }
 
 /// With the listener for operations.
-#[must_use]
-pub fn whole(routes: Router, limits: Limits) -> App {
+pub fn whole(routes: impl Into<OpenApiRouter>, limits: Limits) -> App {
+    ready_when(Readiness::new(), routes, limits)
+}
+
+/// The same with conditions.
+pub fn ready_when(readiness: Readiness, routes: impl Into<OpenApiRouter>, limits: Limits) -> App {
     let about = About { title: "Test", description: "For tests", version: "1" };
-    App::new(&about, OpenApiRouter::from(routes), Readiness::new(), limits)
+    App::new(&about, routes.into(), readiness, limits)
 }
 
 /// An answer, as a client sees it.

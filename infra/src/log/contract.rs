@@ -87,14 +87,14 @@ async fn reports_come_in_the_order_of_appending(log: &dyn EventLog) {
         assert_eq!(next(&mut reports).await, expected);
     }
     assert_eq!(log.range(SHARD).await.expect("a range").end, from + 500);
-    let seqs: Vec<_> = read(log, SHARD, from, 500).await.iter().map(seq_of).collect();
-    assert!(seqs.into_iter().eq(1..=500), "records are read in the order of appending");
+    let read = seqs(&read(log, SHARD, from, 500).await);
+    assert!(read.into_iter().eq(1..=500), "records are read in the order of appending");
 }
 
 async fn reader_begins_where_it_is_told(log: &dyn EventLog) {
     let from = append_numbered(log, SHARD, 5).await;
     let records = read(log, SHARD, from + 3, 2).await;
-    assert_eq!(records.iter().map(seq_of).collect::<Vec<_>>(), [4, 5]);
+    assert_eq!(seqs(&records), [4, 5]);
     assert_eq!(
         records.iter().map(|record| record.offset).collect::<Vec<_>>(),
         [from + 3, from + 4]
@@ -118,7 +118,7 @@ async fn reader_waits_for_the_next_record(log: &dyn EventLog) {
     let mut reader = open_reader(log, SHARD, from).await;
     assert_eq!(reader.read(10, BRIEFLY).await.expect("readable"), []);
     let (records, _) = tokio::join!(reader.read(10, PATIENCE), append_numbered(log, SHARD, 1));
-    assert_eq!(records.expect("readable").iter().map(seq_of).collect::<Vec<_>>(), [1]);
+    assert_eq!(seqs(&records.expect("readable")), [1]);
 }
 
 async fn dropped_read_loses_nothing(log: &dyn EventLog) {
@@ -130,7 +130,7 @@ async fn dropped_read_loses_nothing(log: &dyn EventLog) {
     }
     append_numbered(log, SHARD, 3).await;
     let records = read_with(&mut *reader, 3).await;
-    assert_eq!(records.iter().map(seq_of).collect::<Vec<_>>(), [1, 2, 3]);
+    assert_eq!(seqs(&records), [1, 2, 3]);
 }
 
 async fn reader_beyond_the_end_is_told(log: &dyn EventLog) {
@@ -264,6 +264,10 @@ fn numbered(seq: u64) -> OutgoingRecord {
 
 fn ticket(seq: u64) -> Ticket {
     Ticket { epoch: 0, seq, index: 0 }
+}
+
+fn seqs(records: &[LogRecord]) -> Vec<u64> {
+    records.iter().map(seq_of).collect()
 }
 
 fn seq_of(record: &LogRecord) -> u64 {

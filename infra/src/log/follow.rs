@@ -9,16 +9,21 @@ use domain::shard::ShardId;
 use tokio::time::Instant;
 
 use super::{
-    Checkpoint, Commit, EventLog, Halt, LogId, LogReader, Offset, ReadError, Reader, Stepped,
-    metrics::IgnoredRecords,
+    Checkpoint, Commit, EventLog, Halt, Ignored, LogId, LogReader, Offset, ReadError, Reader,
+    Stepped,
     record::{Body, LogRecord},
 };
-use crate::telemetry::emit;
+use crate::telemetry::{Event, emit, metric::Counter};
 
 /// How long [`Follower::next`] stays at the end of the log before it answers with nothing.
 const IDLE_MAX: Duration = Duration::from_secs(1);
 /// How long the first records may take that tell which log this is.
 const LOG_ID_WAIT_MAX: Duration = Duration::from_secs(10);
+
+static RECORDS_IGNORED: Counter = Counter::new(
+    "tradewind_log_records_ignored_total",
+    "Records that a reader passed over, by reason",
+);
 
 /// Follows one shard from a checkpoint on.
 pub struct Follower {
@@ -119,6 +124,29 @@ fn step_all(machine: &mut Reader, records: Vec<LogRecord>) -> (Vec<Commit>, Opti
     }
     emit(ignored);
     (commits, None)
+}
+
+/// The records of a batch that did not count.
+#[derive(Debug, Default)]
+struct IgnoredRecords(Vec<(Ignored, u64)>);
+
+impl IgnoredRecords {
+    fn count(&mut self, reason: Ignored) {
+        match self.0.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, count)) => *count += 1,
+            None => self.0.push((reason, 1)),
+        }
+    }
+}
+
+impl Event for IgnoredRecords {
+    fn emit(self) {
+        for (reason, count) in self.0 {
+            RECORDS_IGNORED.add(&[("reason", reason.as_str())], count);
+            // Stale records are what a fail-over leaves behind; nobody needs to act.
+            tracing::debug!(count, reason = reason.as_str(), "passed over records of the log");
+        }
+    }
 }
 
 #[cfg(test)]

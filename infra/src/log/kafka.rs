@@ -19,9 +19,9 @@ use domain::shard::ShardId;
 use rdkafka::{ClientConfig, error::KafkaResult};
 
 use super::{BoxError, EventLog, LogReader, Offset, OpenError, Opened, ReadError};
-use crate::{config, task};
+use crate::config;
 use asker::Asker;
-pub(crate) use client::{Quiet, base};
+pub(crate) use client::{Quiet, ask, base};
 pub use topic::{TopicError, TopicSpec, ensure_topic};
 
 /// The shards of one topic. Clones share the connection that answers questions.
@@ -52,15 +52,14 @@ impl KafkaLog {
         let topic: Arc<str> = topic.into();
         let asked = {
             let (base, topic) = (base.clone(), Arc::clone(&topic));
-            task::spawn_blocking("kafka-connect", move || partitions(&base, &topic)).await
+            ask("kafka-connect", move || partitions(&base, &topic)).await
         };
-        let (asker, shard_count) = match asked {
-            Ok(Ok((asker, Some(count)))) => (asker, count),
-            Ok(Ok((_, None))) => return Err(ConnectError::NoTopic(topic.to_string())),
-            Ok(Err(error)) => return Err(ConnectError::Unavailable(error.into())),
-            Err(error) => return Err(ConnectError::Unavailable(error.into())),
-        };
-        Ok(Self { base, topic, shard_count, asker: Arc::new(asker) })
+        match asked.map_err(ConnectError::Unavailable)? {
+            (asker, Some(shard_count)) => {
+                Ok(Self { base, topic, shard_count, asker: Arc::new(asker) })
+            }
+            (_, None) => Err(ConnectError::NoTopic(topic.to_string())),
+        }
     }
 
     /// The shard's partition in Kafka's own type, if there is one.
@@ -86,11 +85,9 @@ impl EventLog for KafkaLog {
         let partition = self.partition(shard).ok_or(OpenError::NoSuchShard(shard))?;
         let (base, topic) = (self.base.clone(), Arc::clone(&self.topic));
         let open = move || writer::open(&base, topic, partition);
-        match task::spawn_blocking("log-open-writer", open).await {
-            Ok(Ok((writer, reports))) => Ok((Box::new(writer), reports)),
-            Ok(Err(error)) => Err(OpenError::Failed(error)),
-            Err(error) => Err(OpenError::Failed(error.into())),
-        }
+        let opened = ask("log-open-writer", open).await;
+        let (writer, reports) = opened.map_err(OpenError::Failed)?;
+        Ok((Box::new(writer), reports))
     }
 
     async fn open_reader(
@@ -101,21 +98,15 @@ impl EventLog for KafkaLog {
         let partition = self.partition(shard).ok_or(ReadError::NoSuchShard(shard))?;
         let (base, topic) = (self.base.clone(), Arc::clone(&self.topic));
         let open = move || reader::open(&base, topic, partition, from);
-        match task::spawn_blocking("log-open-reader", open).await {
-            Ok(Ok(reader)) => Ok(Box::new(reader)),
-            Ok(Err(error)) => Err(ReadError::Failed(error.into())),
-            Err(error) => Err(ReadError::Failed(error.into())),
-        }
+        let reader = ask("log-open-reader", open).await.map_err(ReadError::Failed)?;
+        Ok(Box::new(reader))
     }
 
     async fn range(&self, shard: ShardId) -> Result<Range<Offset>, ReadError> {
         let partition = self.partition(shard).ok_or(ReadError::NoSuchShard(shard))?;
         let (asker, topic) = (Arc::clone(&self.asker), Arc::clone(&self.topic));
-        let ask = move || asker.ends(&topic, partition);
-        match task::spawn_blocking("log-range", ask).await {
-            Ok(Ok((first, end))) => Ok(first..end),
-            Ok(Err(error)) => Err(ReadError::Unavailable(error.into())),
-            Err(error) => Err(ReadError::Unavailable(error.into())),
-        }
+        let ends = ask("log-range", move || asker.ends(&topic, partition)).await;
+        let (first, end) = ends.map_err(ReadError::Unavailable)?;
+        Ok(first..end)
     }
 }

@@ -19,9 +19,9 @@ use rdkafka::{
 
 use super::{
     BoxError, Checkpoint,
-    kafka::{Quiet, base},
+    kafka::{Quiet, ask, base},
 };
-use crate::{config, task};
+use crate::config;
 
 /// How long the brokers may take to answer.
 const REQUEST_WAIT_MAX: Duration = Duration::from_secs(5);
@@ -105,10 +105,8 @@ impl Group {
     {
         let Self { client, topic } = self.clone();
         let partition = i32::try_from(shard.index()).map_err(failed)?;
-        task::spawn_blocking("log-progress", move || question(&client, &topic, partition))
-            .await
-            .map_err(failed)?
-            .map_err(ProgressError)
+        let question = move || question(&client, &topic, partition);
+        ask("log-progress", question).await.map_err(ProgressError)
     }
 }
 

@@ -114,13 +114,11 @@ pub struct Halt {
 /// The machine of one shard.
 #[derive(Clone, Debug)]
 pub struct Reader {
-    log_id: Option<LogId>,
-    next_offset: Offset,
-    epoch: Offset,
-    claim: Option<Nonce>,
-    last_seq: u64,
-    partial: Vec<EventRecord>,
+    /// After the last record, counted or not.
+    at: Checkpoint,
+    /// After the last emitted commit.
     emitted: Checkpoint,
+    partial: Vec<EventRecord>,
     mistakes: Mistakes,
 }
 
@@ -132,16 +130,8 @@ impl Reader {
 
     #[must_use]
     pub fn resume(checkpoint: Checkpoint) -> Self {
-        Self {
-            log_id: checkpoint.log_id,
-            next_offset: checkpoint.next_offset,
-            epoch: checkpoint.epoch,
-            claim: checkpoint.claim,
-            last_seq: checkpoint.last_seq,
-            partial: Vec::new(),
-            emitted: checkpoint,
-            mistakes: Mistakes::default(),
-        }
+        let (partial, mistakes) = (Vec::new(), Mistakes::default());
+        Self { at: checkpoint, emitted: checkpoint, partial, mistakes }
     }
 
     /// A reader that breaks a rule.
@@ -154,7 +144,7 @@ impl Reader {
     /// Passes over records that nobody reads.
     #[cfg(feature = "simulation")]
     pub fn skip_to(&mut self, offset: Offset) {
-        self.next_offset = offset;
+        self.at.next_offset = offset;
     }
 
     /// Takes the next record of the shard.
@@ -163,10 +153,10 @@ impl Reader {
     /// The record is not the one at [`Self::next_offset`]. The machine has not moved.
     pub fn step(&mut self, record: LogRecord) -> Result<Stepped, Halt> {
         let LogRecord { offset, body } = record;
-        if offset != self.next_offset {
-            return Err(Halt { expected: self.next_offset, found: offset });
+        if offset != self.at.next_offset {
+            return Err(Halt { expected: self.at.next_offset, found: offset });
         }
-        self.next_offset += 1;
+        self.at.next_offset += 1;
         Ok(match body {
             Body::Claim(claim) => self.begin_epoch(offset, claim),
             Body::Event(event) => match self.check_event(&event) {
@@ -189,7 +179,7 @@ impl Reader {
             (checkpoint.epoch, checkpoint.claim) = (-1, None);
         }
         if self.mistakes.has(Mistake::CheckpointInsideCommit) {
-            checkpoint.next_offset = self.next_offset;
+            checkpoint.next_offset = self.at.next_offset;
         }
         checkpoint
     }
@@ -197,35 +187,35 @@ impl Reader {
     /// Offset of the record that must come next.
     #[must_use]
     pub fn next_offset(&self) -> Offset {
-        self.next_offset
+        self.at.next_offset
     }
 
     /// Offset of the newest claim, -1 before the first.
     #[must_use]
     pub fn epoch(&self) -> Offset {
-        self.epoch
+        self.at.epoch
     }
 
     #[must_use]
     pub fn claim(&self) -> Option<Nonce> {
-        self.claim
+        self.at.claim
     }
 
     /// Number of the last emitted commit, 0 before the first.
     #[must_use]
     pub fn last_seq(&self) -> u64 {
-        self.last_seq
+        self.at.last_seq
     }
 
     #[must_use]
     pub fn log_id(&self) -> Option<LogId> {
-        self.log_id
+        self.at.log_id
     }
 
     fn begin_epoch(&mut self, offset: Offset, claim: ClaimRecord) -> Stepped {
-        self.log_id = self.log_id.or(Some(claim.nonce));
-        self.epoch = offset;
-        self.claim = Some(claim.nonce);
+        self.at.log_id = self.at.log_id.or(Some(claim.nonce));
+        self.at.epoch = offset;
+        self.at.claim = Some(claim.nonce);
         // What the deposed writer had not finished never counts. `last_seq` stays: numbers belong
         // to the shard, not to the writer.
         if !self.mistakes.has(Mistake::PartialKeptOverClaim) {
@@ -253,14 +243,14 @@ impl Reader {
     }
 
     fn check_commit(&self, place: &Place) -> Result<(), Ignored> {
-        let current = place.epoch == self.epoch && Some(place.claim) == self.claim;
+        let current = place.epoch == self.at.epoch && Some(place.claim) == self.at.claim;
         if !current && !self.mistakes.has(Mistake::ReaderIgnoresEpoch) {
             Err(Ignored::StaleEpoch)
-        } else if place.seq == self.last_seq && self.mistakes.has(Mistake::ReaderTakesLastSeq) {
+        } else if place.seq == self.at.last_seq && self.mistakes.has(Mistake::ReaderTakesLastSeq) {
             Ok(())
-        } else if place.seq <= self.last_seq {
+        } else if place.seq <= self.at.last_seq {
             Err(Ignored::Duplicate)
-        } else if place.seq - self.last_seq > 1 && !self.mistakes.has(Mistake::ReaderTakesGap) {
+        } else if place.seq - self.at.last_seq > 1 && !self.mistakes.has(Mistake::ReaderTakesGap) {
             Err(Ignored::Gap)
         } else {
             Ok(())
@@ -280,14 +270,9 @@ impl Reader {
     }
 
     fn emit(&mut self, seq: u64, body: CommitBody) -> Stepped {
-        self.last_seq = seq;
-        self.emitted = Checkpoint {
-            log_id: self.log_id,
-            next_offset: self.next_offset,
-            epoch: self.epoch,
-            claim: self.claim,
-            last_seq: self.last_seq,
-        };
-        Stepped::Commit(Commit { epoch: self.epoch, seq, next_offset: self.next_offset, body })
+        self.at.last_seq = seq;
+        self.emitted = self.at;
+        let Checkpoint { epoch, next_offset, .. } = self.at;
+        Stepped::Commit(Commit { epoch, seq, next_offset, body })
     }
 }

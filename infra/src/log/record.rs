@@ -8,10 +8,11 @@ use domain::{
     id::{CommandId, EventId, StreamId},
     timestamp::Timestamp,
 };
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Nonce, Offset, wire};
+use super::{Nonce, Offset};
+use crate::text::{from_hex, serde_as_text};
 
 /// Where a record stands in its commit, and its commit in the shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -180,21 +181,11 @@ impl std::str::FromStr for RequestHash {
     type Err = InvalidRequestHash;
 
     fn from_str(text: &str) -> Result<Self, InvalidRequestHash> {
-        wire::text::hex(text.as_bytes()).map(Self).ok_or(InvalidRequestHash)
+        from_hex(text.as_bytes()).map(Self).ok_or(InvalidRequestHash)
     }
 }
 
-impl Serialize for RequestHash {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for RequestHash {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        std::borrow::Cow::<'de, str>::deserialize(deserializer)?.parse().map_err(de::Error::custom)
-    }
-}
+serde_as_text!(RequestHash);
 
 #[cfg(test)]
 mod tests {

@@ -8,7 +8,7 @@
 
 mod decode;
 mod encode;
-pub(super) mod text;
+mod text;
 
 pub(super) use decode::{Decoder, Raw, UnsupportedVersion};
 pub(super) use encode::encode;

@@ -15,16 +15,15 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{
     Beat, Beats, BeatsFailed, Heard,
-    events::BeatIgnored,
     seal::{Doubt, PeerKey},
-    signed::{BeatSigner, BeatVerifier},
+    signed::{BeatIgnored, BeatSigner, BeatVerifier},
 };
 use crate::{
     clock::Clock,
     config,
     log::{
         BoxError,
-        kafka::{Quiet, base},
+        kafka::{Quiet, ask, base},
     },
     task::{self, Task},
     telemetry::emit,
@@ -139,7 +138,7 @@ impl KafkaBeats {
 
 async fn open(base: ClientConfig, topic: Arc<str>, from: Offset) -> Result<Clients, BoxError> {
     let open = move || clients(&base, &topic, from);
-    Ok(task::spawn_blocking("beats-open", open).await??)
+    ask("beats-open", open).await
 }
 
 fn heard(

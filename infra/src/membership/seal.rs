@@ -21,7 +21,11 @@ use hmac::{Hmac, Mac};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 
-use crate::{clock::Clock, log::Nonce};
+use crate::{
+    clock::Clock,
+    log::Nonce,
+    text::{from_hex, hex},
+};
 
 /// How far a node's clock may be from the broker's, either way.
 pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(30);
@@ -79,8 +83,9 @@ impl PeerKey {
 
     #[must_use]
     pub fn verifies_answer(&self, answer: &str, request: &Tag, status: u16, body: &[u8]) -> bool {
-        unhex(answer)
-            .is_some_and(|tag| self.verifies(&tag, ANSWER, &[request, &status.to_be_bytes(), body]))
+        from_hex(answer.as_bytes()).is_some_and(|tag: Tag| {
+            self.verifies(&tag, ANSWER, &[request, &status.to_be_bytes(), body])
+        })
     }
 
     fn request(&self, stamp: &Stamp<'_>, path: &str, body: &[u8]) -> Tag {
@@ -119,7 +124,7 @@ impl<'a> Stamp<'a> {
             run: parts.next()?.parse().ok()?,
             count: parts.next()?.parse().ok()?,
         };
-        let tag = unhex(parts.next()?)?;
+        let tag = from_hex(parts.next()?.as_bytes())?;
         parts.next().is_none().then_some((stamp, tag))
     }
 }
@@ -300,28 +305,6 @@ impl Run {
 fn place(count: u64) -> (usize, u64) {
     let place = count % WINDOW;
     (usize::try_from(place / 64).unwrap_or_default(), 1 << (place % 64))
-}
-
-fn hex(tag: &Tag) -> String {
-    use std::fmt::Write;
-    tag.iter().fold(String::with_capacity(64), |mut text, byte| {
-        // A String takes any text.
-        write!(text, "{byte:02x}").ok();
-        text
-    })
-}
-
-fn unhex(text: &str) -> Option<Tag> {
-    let digits = text.as_bytes();
-    let mut tag = [0; 32];
-    if digits.len() != 64 {
-        return None;
-    }
-    for (byte, pair) in tag.iter_mut().zip(digits.chunks_exact(2)) {
-        let pair = std::str::from_utf8(pair).ok().filter(|pair| !pair.starts_with('+'))?;
-        *byte = u8::from_str_radix(pair, 16).ok()?;
-    }
-    Some(tag)
 }
 
 #[cfg(test)]

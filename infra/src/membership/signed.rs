@@ -8,14 +8,23 @@ use std::collections::BTreeMap;
 
 use domain::timestamp::Timestamp;
 use serde::{Deserialize, Serialize};
+use tracing::{debug, warn};
 
 use super::{
     Beat, Heard, NODES_MAX,
     seal::{CLOCK_SKEW_MAX, Doubt, PeerKey, Tag, is_far},
 };
-use crate::clock::Clock;
+use crate::{
+    clock::Clock,
+    telemetry::{Event, metric::Counter},
+};
 
 const LABEL: &str = "beat";
+
+static BEATS_IGNORED: Counter = Counter::new(
+    "tradewind_membership_beats_ignored_total",
+    "Beats that were not believed, by reason: unsigned, forged, late or replayed",
+);
 
 #[derive(Serialize, Deserialize)]
 struct SignedBeat {
@@ -91,6 +100,31 @@ impl BeatVerifier {
             silent.and_then(|node| self.last.remove(&node));
         }
         Ok(Heard { node: node.to_owned(), beat, at })
+    }
+}
+
+/// Something was said in the name of a node that need not have come from it.
+pub(super) struct BeatIgnored<'a> {
+    pub(super) node: &'a str,
+    pub(super) doubt: Doubt,
+    /// Those that follow for the same reason are counted only.
+    pub(super) is_first: bool,
+}
+
+impl Event for BeatIgnored<'_> {
+    fn emit(self) {
+        let Self { node, doubt, is_first } = self;
+        let reason = doubt.as_str();
+        BEATS_IGNORED.add(&[("reason", reason)], 1);
+        if is_first {
+            warn!(
+                reason,
+                "a beat of node {node:?} is not believed ({reason}): do all nodes have the same \
+                 secret and release, and clocks within 30 s of the broker's?"
+            );
+        } else {
+            debug!(reason, "a beat of node {node:?} is not believed ({reason})");
+        }
     }
 }
 

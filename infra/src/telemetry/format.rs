@@ -33,7 +33,7 @@ where
         let mut fields = Fields::default();
         event.record(&mut fields);
         if let Some(context) = RequestContext::current() {
-            let trace_id = context.trace.trace_id().to_string();
+            let trace_id = context.trace.trace_id();
             fields.rest.insert("trace_id".to_owned(), trace_id.into());
         }
         let (metadata, time) = (event.metadata(), Clock::System.now());

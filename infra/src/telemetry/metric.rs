@@ -49,16 +49,6 @@ macro_rules! metrics {
                 Self { name, help, described: Once::new() }
             }
 
-            #[must_use]
-            pub const fn name(&self) -> &'static str {
-                self.name
-            }
-
-            #[must_use]
-            pub const fn help(&self) -> &'static str {
-                self.help
-            }
-
             fn describe(&self) {
                 self.described.call_once(|| metrics::$describe!(self.name, self.help));
             }

@@ -1,7 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::http::{Request, header, request::Parts};
-use chrono::DateTime;
 use domain::shard::{ShardId, shard_of};
 use tokio::{sync::watch, time::Instant};
 
@@ -52,18 +51,10 @@ fn applied_up_to(next_offset: i64) -> Applied {
 /// Nobody knows how level, unless told how many seconds ago they were.
 fn applied(next_offset: i64, level_seconds: Option<f64>) -> Applied {
     let row = |shard| PositionRow {
-        projection: API_KEYS.0.to_owned(),
-        version: 1,
-        shard,
-        log_id: Some(Nonce(7).to_string()),
-        next_offset,
-        log_end: next_offset,
-        lag_records: 0,
-        lag_seconds: 0.0,
-        applied_at: DateTime::UNIX_EPOCH,
         level_seconds,
         end_seconds: Some(1.0),
         shard_count: Some(SHARDS),
+        ..PositionRow::sample(API_KEYS, shard, Some(Nonce(7)), next_offset)
     };
     let rows: Vec<_> = (0..SHARDS).map(row).collect();
     Applied::replace(&[API_KEYS], &rows, Instant::now())

@@ -1,4 +1,3 @@
-use chrono::DateTime;
 use proptest::prelude::*;
 
 use super::*;
@@ -17,20 +16,8 @@ fn row(
     log: Option<u64>,
     offset: Offset,
 ) -> PositionRow {
-    PositionRow {
-        projection: projection.to_owned(),
-        version,
-        shard,
-        log_id: log.map(|log| Nonce(log).to_string()),
-        next_offset: offset,
-        log_end: offset,
-        lag_records: 0,
-        lag_seconds: 0.0,
-        applied_at: DateTime::UNIX_EPOCH,
-        level_seconds: None,
-        end_seconds: None,
-        shard_count: None,
-    }
+    let projection = *READ.iter().find(|known| known.0 == projection).unwrap();
+    PositionRow { version, ..PositionRow::sample(projection, shard, log.map(Nonce), offset) }
 }
 
 fn replace(rows: &[PositionRow]) -> Applied {
@@ -164,14 +151,6 @@ fn an_answer_reflects_what_all_of_its_projections_have_applied() {
     ]);
     assert_eq!(applied.position(BOTH), at(0, LOG, 4));
     assert_eq!(applied.position(&[]), Position::default());
-}
-
-#[test]
-fn a_notice_is_what_the_projector_sends() {
-    let sent = r#"{"projection":"orders","version":1,"shard":2,
-                   "log_id":"0000000000000007","next_offset":12}"#;
-    let parsed: Notice = serde_json::from_str(sent).unwrap();
-    assert_eq!(parsed, notice("orders", 1, 2, LOG, 12));
 }
 
 proptest! {

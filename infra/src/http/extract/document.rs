@@ -6,9 +6,12 @@
 
 use std::{borrow::Cow, collections::BTreeSet, fmt};
 
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::{
+    Deserialize,
+    de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor},
+};
 
-use super::pointer::push;
+use super::pointer::{member, push};
 use crate::http::{
     fields::{Fields, is_forbidden},
     problem::Problem,
@@ -53,9 +56,7 @@ fn is_out_of_range(error: &serde_json::Error) -> bool {
 /// Adds an error if a parameter has a forbidden character.
 pub(super) fn check_parameter(name: &str, value: &str, fields: &mut Fields) {
     if value.chars().any(is_forbidden) {
-        let mut pointer = String::new();
-        push(&mut pointer, name);
-        fields.add(pointer, "control_character", CONTROL_CHARACTER);
+        fields.add(member(name), "control_character", CONTROL_CHARACTER);
     }
 }
 
@@ -135,7 +136,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
     fn visit_map<A: MapAccess<'de>>(mut self, mut members: A) -> Result<(), A::Error> {
         let length = self.pointer.len();
         let mut names = BTreeSet::new();
-        while let Some(name) = members.next_key_seed(Name)? {
+        while let Some(Name(name)) = members.next_key()? {
             self.check(&name);
             push(self.pointer, &name);
             if !names.insert(name) {
@@ -150,28 +151,5 @@ impl<'de> Visitor<'de> for Walk<'_> {
 }
 
 /// A member's name, copied only if it has escapes.
-struct Name;
-
-impl<'de> DeserializeSeed<'de> for Name {
-    type Value = Cow<'de, str>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Name {
-    type Value = Cow<'de, str>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a name")
-    }
-
-    fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Self::Value, E> {
-        Ok(name.into())
-    }
-
-    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-        Ok(name.to_owned().into())
-    }
-}
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);

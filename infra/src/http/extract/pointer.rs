@@ -6,8 +6,7 @@ use serde_path_to_error::{Path, Segment};
 
 use crate::http::{
     bounded::{TOO_FEW, TOO_MANY},
-    field_error::POINTER_BYTES_MAX,
-    problem::Problem,
+    problem::{POINTER_BYTES_MAX, Problem},
 };
 
 /// The 422 for a value that does not fit its type.
@@ -20,8 +19,7 @@ pub(super) fn data_error(path: &Path, message: &str) -> Problem {
         ("required", Cow::from("is required"))
     } else if message.starts_with("unknown field") {
         // The path ends at the field or at its object, whichever serde knows.
-        let mut field = String::new();
-        push(&mut field, quoted(message));
+        let field = member(quoted(message));
         if !at.ends_with(&field) && at.len() <= POINTER_BYTES_MAX {
             at.push_str(&field);
         }
@@ -46,17 +44,13 @@ pub(super) fn data_error(path: &Path, message: &str) -> Problem {
 
 /// The 422 for a path's parameter.
 pub(super) fn parameter_error(name: &str, message: &str) -> Problem {
-    let mut at = String::new();
-    push(&mut at, name);
     let expected = message.strip_prefix("expected ").unwrap_or(message);
-    Problem::invalid_field(at, "invalid", sentence(expected).into_owned())
+    Problem::invalid_field(member(name), "invalid", sentence(expected).into_owned())
 }
 
 /// The 422 for a parameter that is there twice.
 pub(super) fn parameter_twice(name: &str) -> Problem {
-    let mut at = String::new();
-    push(&mut at, name);
-    Problem::invalid_field(at, "duplicate", "must be given only once")
+    Problem::invalid_field(member(name), "duplicate", "must be given only once")
 }
 
 /// RFC 6901.
@@ -64,13 +58,18 @@ fn pointer(path: &Path) -> String {
     let mut pointer = String::new();
     for segment in path {
         match segment {
-            Segment::Seq { index } => {
-                push(&mut pointer, &index.to_string());
-            }
+            Segment::Seq { index } => push(&mut pointer, &index.to_string()),
             Segment::Map { key } => push(&mut pointer, key),
             Segment::Enum { .. } | Segment::Unknown => {}
         }
     }
+    pointer
+}
+
+/// The pointer to a member of the whole.
+pub(super) fn member(name: &str) -> String {
+    let mut pointer = String::new();
+    push(&mut pointer, name);
     pointer
 }
 

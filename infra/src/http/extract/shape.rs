@@ -17,9 +17,13 @@ use serde::de::{
 pub(super) struct Shape<T>(pub(super) T);
 
 macro_rules! forward {
-    ($($method:ident),+ $(,)?) => {$(
-        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
-            self.0.$method(Shape(visitor))
+    ($($method:ident $(($($argument:ident: $type:ty),+))?),+ $(,)?) => {$(
+        fn $method<V: Visitor<'de>>(
+            self,
+            $($($argument: $type,)+)?
+            visitor: V,
+        ) -> Result<V::Value, Self::Error> {
+            self.0.$method($($($argument,)+)? Shape(visitor))
         }
     )+};
 }
@@ -34,39 +38,10 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Shape<D> {
         deserialize_str, deserialize_string, deserialize_bytes, deserialize_byte_buf,
         deserialize_option, deserialize_unit, deserialize_seq, deserialize_map,
         deserialize_identifier, deserialize_ignored_any,
-    }
-
-    fn deserialize_unit_struct<V: Visitor<'de>>(
-        self,
-        name: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, D::Error> {
-        self.0.deserialize_unit_struct(name, Shape(visitor))
-    }
-
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        name: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, D::Error> {
-        self.0.deserialize_newtype_struct(name, Shape(visitor))
-    }
-
-    fn deserialize_tuple<V: Visitor<'de>>(
-        self,
-        length: usize,
-        visitor: V,
-    ) -> Result<V::Value, D::Error> {
-        self.0.deserialize_tuple(length, Shape(visitor))
-    }
-
-    fn deserialize_tuple_struct<V: Visitor<'de>>(
-        self,
-        name: &'static str,
-        length: usize,
-        visitor: V,
-    ) -> Result<V::Value, D::Error> {
-        self.0.deserialize_tuple_struct(name, length, Shape(visitor))
+        deserialize_unit_struct(name: &'static str),
+        deserialize_newtype_struct(name: &'static str),
+        deserialize_tuple(length: usize),
+        deserialize_tuple_struct(name: &'static str, length: usize),
     }
 
     /// A map is read from an object and nothing else.
@@ -96,9 +71,9 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Shape<D> {
 }
 
 macro_rules! visit {
-    ($($method:ident($value:ty)),+ $(,)?) => {$(
-        fn $method<E: Error>(self, value: $value) -> Result<V::Value, E> {
-            self.0.$method(value)
+    ($($method:ident($($value:ident: $type:ty)?)),+ $(,)?) => {$(
+        fn $method<E: Error>(self, $($value: $type)?) -> Result<V::Value, E> {
+            self.0.$method($($value)?)
         }
     )+};
 }
@@ -111,18 +86,12 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Shape<V> {
     }
 
     visit! {
-        visit_bool(bool), visit_i64(i64), visit_i128(i128), visit_u64(u64), visit_u128(u128),
-        visit_f64(f64), visit_char(char), visit_str(&str), visit_borrowed_str(&'de str),
-        visit_string(String), visit_bytes(&[u8]), visit_borrowed_bytes(&'de [u8]),
-        visit_byte_buf(Vec<u8>),
-    }
-
-    fn visit_none<E: Error>(self) -> Result<V::Value, E> {
-        self.0.visit_none()
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<V::Value, E> {
-        self.0.visit_unit()
+        visit_none(), visit_unit(), visit_bool(value: bool), visit_i64(value: i64),
+        visit_i128(value: i128), visit_u64(value: u64), visit_u128(value: u128),
+        visit_f64(value: f64), visit_char(value: char), visit_str(value: &str),
+        visit_borrowed_str(value: &'de str), visit_string(value: String),
+        visit_bytes(value: &[u8]), visit_borrowed_bytes(value: &'de [u8]),
+        visit_byte_buf(value: Vec<u8>),
     }
 
     fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<V::Value, D::Error> {

@@ -5,8 +5,7 @@ use std::{borrow::Cow, error::Error, time::Duration};
 use axum::http::{HeaderValue, StatusCode, header};
 use domain::api_key::Role;
 
-use super::Problem;
-use crate::http::field_error::FieldError;
+use super::{FieldError, Problem};
 
 /// What the client should do is the same for most that passes by itself: try again soon.
 const RETRY_WAIT: Duration = Duration::from_secs(1);

@@ -29,7 +29,6 @@ use tracing::{info, warn};
 
 use super::{
     front::Front,
-    shares::{Share, Shares},
     slots::{Slot, Slots},
     steady::{Bodies, SteadyStream},
     worded::{HEAD_BYTES_MAX, URI_BYTES_MAX, Worded, written},
@@ -37,9 +36,14 @@ use super::{
 use crate::{
     config, descriptors,
     http::{
-        client::Proxies, edge::refusal, events::ConnectionCut, headers::check_single, health,
+        client::{Network, Proxies},
+        edge::refusal,
+        events::ConnectionCut,
+        headers::check_single,
+        health,
         problem::Problem,
     },
+    shares::{Share, Shares},
     shutdown::Shutdown,
     telemetry::emit,
 };
@@ -100,12 +104,17 @@ impl Bounds {
             ..Self::of_clients(settings)
         }
     }
+
+    fn share_of(&self, address: IpAddr) -> usize {
+        let is_local = address.to_canonical().is_loopback();
+        if is_local { self.per_local_address_max } else { self.per_address_max }
+    }
 }
 
 pub(super) struct Connections {
     front: Front,
     bounds: Arc<Bounds>,
-    shares: Shares,
+    shares: Shares<Network>,
     slots: Slots,
     open: JoinSet<()>,
     closing: Shutdown,
@@ -123,7 +132,7 @@ impl Connections {
     pub(super) fn new(front: Front, bounds: Bounds) -> Self {
         Self {
             front,
-            shares: Shares::new(bounds.per_address_max, bounds.per_local_address_max),
+            shares: Shares::default(),
             slots: Slots::new(bounds.connections_max, bounds.brief_max),
             bounds: Arc::new(bounds),
             open: JoinSet::new(),
@@ -161,11 +170,11 @@ impl Connections {
         });
     }
 
-    fn share(&self, peer: IpAddr) -> Result<Option<Share>, ()> {
+    fn share(&self, peer: IpAddr) -> Result<Option<Share<Network>>, ()> {
         if self.bounds.proxies.trust(peer) {
             return Ok(None);
         }
-        self.shares.take(peer).map(Some).ok_or(())
+        self.shares.take(peer.into(), self.bounds.share_of(peer)).map(Some).ok_or(())
     }
 
     /// Lets each connection finish the request that it is at.
@@ -286,4 +295,21 @@ fn head_bytes<B>(request: &Request<B>) -> usize {
 fn is_of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_may_have_a_quarter_and_one_on_the_machine_half_unless_the_settings_say_how_many() {
+        let local = config::Http { connections_max: 8, ..config::Http::local() };
+        let three = config::Http { connections_per_address_max: Some(3), ..local.clone() };
+        for (settings, far, near) in [(local, 2, 4), (three, 3, 3)] {
+            let bounds = Bounds::of_clients(&settings);
+            let share = |address: &str| bounds.share_of(address.parse().unwrap());
+            assert_eq!(["192.0.2.1", "2001:db8::1"].map(share), [far; 2]);
+            assert_eq!(["127.0.0.1", "::1", "::ffff:127.0.0.1"].map(share), [near; 3]);
+        }
+    }
 }

@@ -1,11 +1,12 @@
-//! HTTP by the book: what a client may ask of any path, and what every answer says.
+//! HTTP by the book: what a client may ask of any path, what every answer says, and the contract that has
+//! both.
 
 use axum::{
     Router,
     body::Body,
     http::{Method, Request, StatusCode},
     response::IntoResponse,
-    routing::get,
+    routing::get as on_get,
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -16,7 +17,7 @@ use crate::http::{
     health::Readiness,
     problem::Problem,
     server::App,
-    testing::{Answer, app_with, send},
+    testing::{Answer, app_with, get, send, whole},
 };
 
 #[utoipa::path(
@@ -40,10 +41,8 @@ async fn remove() -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-fn app() -> axum::Router {
-    let about = About { title: "Things", description: "For tests", version: "1" };
-    let api = OpenApiRouter::new().routes(routes!(read, write, remove));
-    App::new(&about, api, Readiness::new(), Limits::default()).router()
+fn app() -> Router {
+    whole(OpenApiRouter::new().routes(routes!(read, write, remove)), Limits::default()).router()
 }
 
 async fn ask(method: Method, path: &str, headers: &[(&str, &str)]) -> Answer {
@@ -140,9 +139,9 @@ async fn a_read_shows_what_if_match_names_or_nothing() {
         false => (ETag(7), "shown").into_response(),
     };
     let routes = Router::new()
-        .route("/tagged", get(tagged).post(async || (ETag(8), "done")))
-        .route("/list", get(async || "shown"))
-        .route("/missing", get(async || Problem::not_found("there is no such thing")));
+        .route("/tagged", on_get(tagged).post(async || (ETag(8), "done")))
+        .route("/list", on_get(async || "shown"))
+        .route("/missing", on_get(async || Problem::not_found("there is no such thing")));
     let app = app_with(routes, Limits::default());
     for (method, path, if_match, if_none_match, status) in [
         (Method::GET, "/tagged", "\"7\"", "", 200),
@@ -173,4 +172,34 @@ async fn a_read_shows_what_if_match_names_or_nothing() {
             assert_eq!(answer.header("etag"), tag);
         }
     }
+}
+
+/// Says hello.
+#[utoipa::path(get, path = "/hello", responses((status = 200, body = String)), security(("api_key" = [])))]
+async fn hello() -> &'static str {
+    "hello"
+}
+
+fn greeter() -> Router {
+    let about = About { title: "Hello API", description: "Greets", version: "1.2.3" };
+    let api = OpenApiRouter::new().routes(routes!(hello));
+    App::new(&about, api, Readiness::new(), Limits::default()).router()
+}
+
+#[tokio::test]
+async fn the_contract_names_the_common_problem_and_the_way_to_sign_in() {
+    let contract = get(&greeter(), "/openapi.json").await;
+    assert_eq!(contract.header("content-type"), "application/json");
+    expect_test::expect_file!["openapi.json"].assert_eq(&format!("{:#}\n", contract.body));
+}
+
+#[tokio::test]
+async fn the_pages_come_with_the_binary() {
+    let app = greeter();
+    assert!((300..400).contains(&get(&app, "/docs").await.status));
+    let page = get(&app, "/docs/").await;
+    assert!(page.body.as_str().unwrap().contains("swagger-ui"));
+    let script = get(&app, "/docs/swagger-initializer.js").await;
+    assert!(script.body.as_str().unwrap().contains("/openapi.json"));
+    assert_eq!(get(&app, "/docs/swagger-ui-bundle.js").await.status, 200);
 }

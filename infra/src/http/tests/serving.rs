@@ -9,15 +9,14 @@ use tokio::{
     net::TcpStream,
     sync::Notify,
 };
-use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
     config,
     http::{
-        docs::About,
         edge::Limits,
         health::Readiness,
-        server::{App, Server, StillOpen},
+        server::{Server, StillOpen},
+        testing::ready_when,
     },
     shutdown::Shutdown,
     task::{self, Task},
@@ -50,9 +49,8 @@ pub(super) fn start_with(settings: &config::Http, routes: Router) -> Running {
         }
     };
     let routes = routes.route("/wait", get(wait));
-    let about = About { title: "Test", description: "For tests", version: "1" };
     let (readiness, shutdown) = (Readiness::new(), Shutdown::new());
-    let app = App::new(&about, OpenApiRouter::from(routes), readiness.clone(), Limits::default());
+    let app = ready_when(readiness.clone(), routes, Limits::default());
     let (address, ops) = (server.local_addr(), server.ops_addr());
     let serving = task::spawn("server", server.serve(app, shutdown.clone()));
     Running { address, ops, readiness, shutdown, entered, leave, serving }
@@ -63,6 +61,13 @@ pub(super) async fn ask(address: std::net::SocketAddr, path: &str) -> TcpStream 
     let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     stream
+}
+
+/// The head of an answer begins so.
+pub(super) async fn assert_status(stream: &mut TcpStream, status: u16) {
+    let mut head = [0; 12];
+    stream.read_exact(&mut head).await.unwrap();
+    assert_eq!(String::from_utf8_lossy(&head), format!("HTTP/1.1 {status}"));
 }
 
 #[tokio::test]
@@ -99,9 +104,7 @@ async fn the_drain_has_an_end() {
 async fn an_idle_connection_does_not_hold_the_drain_up() {
     let running = start(&config::Http::local());
     let mut stream = ask(running.address, "/livez").await;
-    let mut head = [0; 12];
-    stream.read_exact(&mut head).await.unwrap();
-    assert_eq!(&head, b"HTTP/1.1 200");
+    assert_status(&mut stream, 200).await;
     running.shutdown.request();
     running.serving.await.unwrap().unwrap();
 }
@@ -113,10 +116,8 @@ async fn operators_are_answered_while_clients_have_taken_all_connections() {
     running.entered.notified().await;
     let mut waiting = ask(running.address, "/livez").await;
     let mut stream = ask(running.ops, "/livez").await;
-    let mut head = [0; 12];
-    stream.read_exact(&mut head).await.unwrap();
-    assert_eq!(&head, b"HTTP/1.1 200");
-    assert!(waiting.read(&mut head).now_or_never().is_none());
+    assert_status(&mut stream, 200).await;
+    assert!(waiting.read(&mut [0; 1]).now_or_never().is_none());
 }
 
 #[tokio::test]
@@ -129,9 +130,7 @@ async fn operators_are_answered_while_clients_are_drained() {
         tokio::task::yield_now().await;
     }
     let mut stream = ask(running.ops, "/readyz").await;
-    let mut head = [0; 12];
-    stream.read_exact(&mut head).await.unwrap();
-    assert_eq!(&head, b"HTTP/1.1 503");
+    assert_status(&mut stream, 503).await;
     running.leave.notify_one();
     running.serving.await.unwrap().unwrap();
 }

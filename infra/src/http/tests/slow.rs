@@ -15,7 +15,7 @@ use tokio::{
     time::{interval, timeout},
 };
 
-use super::serving::{Running, ask, start_with};
+use super::serving::{Running, ask, assert_status, start_with};
 use crate::{
     config,
     http::{client::Proxies, extract::read_body},
@@ -175,9 +175,7 @@ async fn an_address_has_its_share_of_connections_and_no_more() {
     let mut own =
         vec![connect(running.address, request).await, connect(running.address, request).await];
     for stream in &mut own {
-        let mut head = [0; 12];
-        stream.read_exact(&mut head).await.unwrap();
-        assert_eq!(&head, b"HTTP/1.1 200");
+        assert_status(stream, 200).await;
     }
     let refused = rest_of(TcpStream::connect(running.address).await.unwrap()).await;
     assert!(refused.starts_with("HTTP/1.1 429 "), "{refused}");
@@ -197,9 +195,7 @@ async fn whoever_asks_after_health_is_answered_whatever_holds_the_connections_of
     for _ in 0..8 {
         // As other nodes keep theirs open between two requests.
         let mut stream = ask(running.ops, "/livez").await;
-        let mut head = [0; 12];
-        stream.read_exact(&mut head).await.unwrap();
-        assert_eq!(&head, b"HTTP/1.1 200");
+        assert_status(&mut stream, 200).await;
         held.push(stream);
     }
     let request = |path: &str| format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n");
@@ -232,9 +228,7 @@ async fn a_trusted_proxy_may_have_all_connections() {
     let mut open = Vec::new();
     for _ in 0..4 {
         let mut stream = ask(running.address, "/who").await;
-        let mut head = [0; 12];
-        stream.read_exact(&mut head).await.unwrap();
-        assert_eq!(&head, b"HTTP/1.1 200");
+        assert_status(&mut stream, 200).await;
         open.push(stream);
     }
 }

@@ -6,27 +6,14 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
-use utoipa_axum::router::OpenApiRouter;
 
+use super::serving::{Running, start_with};
 use crate::{
     config::{self, Origins},
-    http::{
-        docs::About,
-        edge::Limits,
-        etag::ETag,
-        health::Readiness,
-        server::{App, Server},
-    },
-    shutdown::Shutdown,
-    task::{self, Task},
+    http::etag::ETag,
 };
 
 const CLOSE: &str = "host: test\r\nconnection: close\r\n\r\n";
-
-struct Running {
-    address: std::net::SocketAddr,
-    _serving: Task<()>,
-}
 
 fn start(origins: Origins) -> Running {
     let text = |bytes: usize| async move { (ETag(7), "x".repeat(bytes)) };
@@ -36,12 +23,7 @@ fn start(origins: Origins) -> Running {
         .route("/short", get(move || text(1000)))
         .route("/lines", get(async move || ndjson().await.into_response()));
     let settings = config::Http { origins, ..config::Http::local() };
-    let server = Server::bind(&settings).unwrap();
-    let about = About { title: "Test", description: "For tests", version: "1" };
-    let app = App::new(&about, OpenApiRouter::from(routes), Readiness::new(), Limits::default());
-    let address = server.local_addr();
-    let serving = async move { server.serve(app, Shutdown::new()).await.unwrap() };
-    Running { address, _serving: task::spawn("server", serving) }
+    start_with(&settings, routes)
 }
 
 /// The whole answer to what is sent, head and body, on a connection that the server closes.

@@ -75,19 +75,6 @@ async fn log_is_recognised_behind_a_foreign_record() {
     assert_eq!(log_id(&log, SHARD).await.unwrap(), Some(Nonce(7)));
 }
 
-#[tokio::test]
-async fn recreated_log_is_refused_even_if_it_is_longer() {
-    let mut follower = Follower::open(&log(), SHARD, None).await.unwrap();
-    follower.next(100).await.unwrap();
-    let other = MemoryLog::new(1);
-    for _ in 0..10 {
-        append(&other, &claim(2));
-    }
-    let opened = Follower::open(&other, SHARD, Some(follower.checkpoint())).await.map(drop);
-    let Err(ReadError::Recreated { expected, found }) = opened else { panic!("{opened:?}") };
-    assert_eq!((expected, found), (Nonce(1), Some(Nonce(2))));
-}
-
 /// Skips a record, as a log must never do.
 struct Holey(Vec<LogRecord>);
 

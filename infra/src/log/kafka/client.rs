@@ -11,7 +11,7 @@ use rdkafka::{
 };
 use secrecy::ExposeSecret;
 
-use crate::config;
+use crate::{config, log::BoxError, task};
 
 /// How long a question to the brokers may take.
 pub(super) const REQUEST_WAIT_MAX: Duration = Duration::from_secs(5);
@@ -74,4 +74,14 @@ pub(super) fn log_line(level: RDKafkaLogLevel, facility: &str, message: &str) {
 
 pub(super) fn log_error(error: &KafkaError, reason: &str) {
     tracing::debug!(%error, "librdkafka: {reason}");
+}
+
+/// The answer to a question that blocks, asked off the async threads.
+pub(crate) async fn ask<T, E, Q>(name: &'static str, question: Q) -> Result<T, BoxError>
+where
+    T: Send + 'static,
+    E: Into<BoxError> + Send + 'static,
+    Q: FnOnce() -> Result<T, E> + Send + 'static,
+{
+    task::spawn_blocking(name, question).await?.map_err(Into::into)
 }

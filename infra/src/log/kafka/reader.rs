@@ -17,7 +17,7 @@ use rdkafka::{
 };
 use tokio::time::{Instant, timeout_at};
 
-use super::client::{AWAY_MAX, Quiet};
+use super::client::{AWAY_MAX, Quiet, ask};
 use crate::{
     log::{
         BoxError, LogReader, Offset, ReadError,
@@ -149,8 +149,7 @@ impl KafkaReader {
         let (_, opening) = self.opening.get_or_insert_with(|| {
             let (base, topic) = (self.base.clone(), Arc::clone(&self.topic));
             let look = move || found(&base, &topic, partition, next);
-            let open = async { task::spawn_blocking("log-reopen-reader", look).await? };
-            (next, task::spawn("log-reopen-reader", open))
+            (next, task::spawn("log-reopen-reader", ask("log-reopen-reader", look)))
         });
         let opened = opening.await;
         self.opening = None;

@@ -15,12 +15,15 @@ use super::{
     BARRIER_KEY, BARRIER_TYPE, CLAIM_KEY, CLAIM_TYPE, CONTENT_TYPE, HEADERS_MAX, Header,
     LOG_VERSION, SOURCE, SPEC_VERSION, text,
 };
-use crate::log::{
-    Nonce,
-    record::{
-        BarrierRecord, Body, ClaimRecord, EventRecord, ForeignReason, OutcomeRecord, Place,
-        RequestHash,
+use crate::{
+    log::{
+        Nonce,
+        record::{
+            BarrierRecord, Body, ClaimRecord, EventRecord, ForeignReason, OutcomeRecord, Place,
+            RequestHash,
+        },
     },
+    text::from_hex,
 };
 
 /// A record as Kafka gives it.
@@ -61,12 +64,8 @@ impl<'a> Raw<'a> {
         raw
     }
 
-    fn find(&self, header: Header) -> Option<&'a [u8]> {
-        self.headers[header as usize]
-    }
-
     fn get(&self, header: Header) -> Result<&'a [u8], ForeignReason> {
-        self.find(header).ok_or(ForeignReason::HeaderMissing)
+        self.headers[header as usize].ok_or(ForeignReason::HeaderMissing)
     }
 
     fn parse<T>(
@@ -75,6 +74,15 @@ impl<'a> Raw<'a> {
         parse: impl FnOnce(&'a [u8]) -> Option<T>,
     ) -> Result<T, ForeignReason> {
         parse(self.get(header)?).ok_or(ForeignReason::HeaderInvalid)
+    }
+
+    fn optional<T>(
+        &self,
+        header: Header,
+        parse: impl FnOnce(&'a [u8]) -> Option<T>,
+    ) -> Result<Option<T>, ForeignReason> {
+        let value = self.headers[header as usize];
+        value.map(|value| parse(value).ok_or(ForeignReason::HeaderInvalid)).transpose()
     }
 
     fn demand(&self, header: Header, value: &[u8]) -> Result<(), ForeignReason> {
@@ -117,10 +125,6 @@ impl Decoder {
     fn event(&mut self, raw: &Raw<'_>) -> Result<EventRecord, ForeignReason> {
         let subject = raw.get(Header::Subject)?;
         raw.demand_key(subject)?;
-        let request_hash = match raw.find(Header::RequestHash) {
-            None => None,
-            Some(hash) => Some(RequestHash(text::hex(hash).ok_or(ForeignReason::HeaderInvalid)?)),
-        };
         Ok(EventRecord {
             place: place(raw)?,
             id: EventId::new(raw.parse(Header::Id, text::uuid)?),
@@ -129,22 +133,19 @@ impl Decoder {
             revision: raw.parse(Header::Revision, positive)?,
             recorded_at: time(raw)?,
             provenance: self.provenance(raw)?,
-            request_hash,
+            request_hash: raw
+                .optional(Header::RequestHash, |hash| from_hex(hash).map(RequestHash))?,
             value: Bytes::copy_from_slice(raw.value()?),
         })
     }
 
     fn provenance(&mut self, raw: &Raw<'_>) -> Result<Provenance, ForeignReason> {
-        let traceparent = match raw.find(Header::Traceparent) {
-            None => None,
-            Some(value) => Some(utf8(value).ok_or(ForeignReason::HeaderInvalid)?.into()),
-        };
         Ok(Provenance {
             command_id: CommandId::new(raw.parse(Header::CommandId, text::uuid)?),
             correlation_id: CorrelationId::new(raw.parse(Header::CorrelationId, text::uuid)?),
             causation_id: CausationId::new(raw.parse(Header::CausationId, text::uuid)?),
             actor: self.texts.intern(raw.parse(Header::Actor, utf8)?),
-            traceparent,
+            traceparent: raw.optional(Header::Traceparent, |text| utf8(text).map(Into::into))?,
         })
     }
 }
@@ -198,7 +199,7 @@ fn stream(value: &[u8]) -> Option<StreamId> {
 }
 
 fn nonce(value: &[u8]) -> Option<Nonce> {
-    text::hex(value).map(|bytes| Nonce(u64::from_be_bytes(bytes)))
+    from_hex(value).map(|bytes| Nonce(u64::from_be_bytes(bytes)))
 }
 
 fn positive(value: &[u8]) -> Option<u64> {

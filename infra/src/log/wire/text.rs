@@ -112,24 +112,6 @@ pub(super) fn number(text: &[u8]) -> Option<u64> {
         .try_fold(0_u64, |value, &byte| value.checked_mul(10)?.checked_add(u64::from(digit(byte)?)))
 }
 
-/// `2 * N` lower-case hex digits.
-pub(in crate::log) fn hex<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
-    let nibble = |byte: u8| match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        _ => None,
-    };
-    let (pairs, []) = text.as_chunks::<2>() else { return None };
-    if pairs.len() != N {
-        return None;
-    }
-    let mut bytes = [0; N];
-    for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
-        *byte = nibble(*high)? << 4 | nibble(*low)?;
-    }
-    Some(bytes)
-}
-
 pub(super) fn uuid(text: &[u8]) -> Option<Uuid> {
     Uuid::try_parse_ascii(text).ok()
 }
@@ -158,12 +140,8 @@ mod tests {
     }
 
     #[test]
-    fn hex_has_an_exact_length_and_lower_case() {
+    fn hex_digits_are_lower_case() {
         assert_eq!(Ascii::hex([0, 255, 26]).as_bytes(), b"00ff1a");
-        assert_eq!(hex(b"00ff1a"), Some([0, 255, 26]));
-        for bad in ["", "00", "00ff1", "00ff1a00", "00FF1A", "00ff1g"] {
-            assert_eq!(hex::<3>(bad.as_bytes()), None, "{bad}");
-        }
     }
 
     #[test]

@@ -3,21 +3,15 @@
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
-use crate::config::{Reader, Setting, exposure::is_here};
+use super::{Reader, mistake::is_here, within};
 
-const URL: Setting = Setting {
-    key: "postgres.url",
-    doc: "The database of the read models, with user and password.",
-    allowed: "postgres://user:password@host:port/database",
-    default: None,
-};
-const CONNECTIONS_MAX: Setting = Setting {
-    key: "postgres.connections_max",
-    doc: "Connections of one process; more queries wait. All processes together must stay below \
-          the server's limit.",
-    allowed: "a number from 1 to 1000",
-    default: Some("16"),
-};
+crate::settings! {
+    /// The database of the read models, with user and password.
+    URL = "postgres.url", "postgres://user:password@host:port/database", None;
+    /// Connections of one process; more queries wait. All processes together must stay below the
+    /// server's limit.
+    CONNECTIONS_MAX = "postgres.connections_max", "a number from 1 to 1000", Some("16");
+}
 
 #[derive(Clone, Debug)]
 pub struct Postgres {
@@ -28,9 +22,7 @@ pub struct Postgres {
 impl Postgres {
     pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let url = reader.secret(&URL);
-        let connections_max = reader.get_with(&CONNECTIONS_MAX, |text| {
-            text.parse().ok().filter(|count| (1..=1000).contains(count))
-        });
+        let connections_max = reader.get_with(&CONNECTIONS_MAX, within(1..=1000));
         if url.as_ref().is_some_and(|url| !is_url(url.expose_secret())) {
             return reader.refuse(&URL);
         }
@@ -41,9 +33,7 @@ impl Postgres {
         }
         Some(Self { url: url?, connections_max: connections_max? })
     }
-}
 
-impl Postgres {
     /// One connection hears notifications; the others work.
     #[must_use]
     pub fn with_listener(&self) -> (Self, Self) {

@@ -1,55 +1,62 @@
-//! Where copies of state stores are kept, and how often one is made.
+//! Where a node keeps what it has made of the log, where copies of that are kept, and how often one is
+//! made.
 
 use std::{path::PathBuf, time::Duration};
 
 use secrecy::SecretString;
 use url::Url;
 
-use crate::config::{Reader, Setting, duration, exposure::is_here};
+use super::{
+    Reader, bytes, duration,
+    mistake::is_here,
+    setting::{filled, within},
+};
 
-const LOCATION: Setting = Setting {
-    key: "snapshots.location",
-    doc: "Where nodes leave copies of their stores, for nodes that have none. All nodes should see \
-          the same place.",
-    allowed: "the path of a folder, s3://bucket, s3://bucket/prefix, or none",
-    default: Some(".tradewind/snapshots"),
-};
-const RECORDS_MIN: Setting = Setting {
-    key: "snapshots.records_min",
-    doc: "A shard's store is copied when its log has grown by so many records since the last copy.",
-    allowed: "a number of at least 1",
-    default: Some("1000000"),
-};
-const INTERVAL_MIN: Setting = Setting {
-    key: "snapshots.interval_min",
-    doc: "The least time between two copies of one shard's store.",
-    allowed: "a duration such as 10m",
-    default: Some("10m"),
-};
-const ENDPOINT: Setting = Setting {
-    key: "snapshots.s3_endpoint",
-    doc: "Where the S3 service is reached, if it is not Amazon's.",
-    allowed: "a URL such as https://minio.internal:9000",
-    default: None,
-};
-const REGION: Setting = Setting {
-    key: "snapshots.s3_region",
-    doc: "The region of the bucket.",
-    allowed: "a name such as eu-central-1",
-    default: Some("us-east-1"),
-};
-const ACCESS_KEY_ID: Setting = Setting {
-    key: "snapshots.s3_access_key_id",
-    doc: "Who signs in at the S3 service. Without it the machine's own role does.",
-    allowed: "a key id, together with snapshots.s3_secret_access_key",
-    default: None,
-};
-const SECRET_ACCESS_KEY: Setting = Setting {
-    key: "snapshots.s3_secret_access_key",
-    doc: "The secret of who signs in at the S3 service.",
-    allowed: "a key, together with snapshots.s3_access_key_id",
-    default: None,
-};
+crate::settings! {
+    /// The folder where the node keeps aggregates and outcomes. It may be lost: what it holds is
+    /// read from the log again.
+    PATH = "store.path", "the path of a folder, made if it is not there", Some(".tradewind/state");
+    /// Memory for aggregates and parts of the store that were in use lately, of all shards
+    /// together.
+    CACHE_BYTES = "store.cache_bytes", "1MiB to 1024GiB, such as 512MiB", Some("256MiB");
+    /// Where nodes leave copies of their stores, for nodes that have none. All nodes should see the
+    /// same place.
+    LOCATION = "snapshots.location",
+        "the path of a folder, s3://bucket, s3://bucket/prefix, or none",
+        Some(".tradewind/snapshots");
+    /// A shard's store is copied when its log has grown by so many records since the last copy.
+    RECORDS_MIN = "snapshots.records_min", "a number of at least 1", Some("1000000");
+    /// The least time between two copies of one shard's store.
+    INTERVAL_MIN = "snapshots.interval_min", "a duration such as 10m", Some("10m");
+    /// Where the S3 service is reached, if it is not Amazon's.
+    ENDPOINT = "snapshots.s3_endpoint", "a URL such as https://minio.internal:9000", None;
+    /// The region of the bucket.
+    REGION = "snapshots.s3_region", "a name such as eu-central-1", Some("us-east-1");
+    /// Who signs in at the S3 service. Without it the machine's own role does.
+    ACCESS_KEY_ID = "snapshots.s3_access_key_id",
+        "a key id, together with snapshots.s3_secret_access_key", None;
+    /// The secret of who signs in at the S3 service.
+    SECRET_ACCESS_KEY = "snapshots.s3_secret_access_key",
+        "a key, together with snapshots.s3_access_key_id", None;
+}
+
+#[derive(Clone, Debug)]
+pub struct Store {
+    pub path: PathBuf,
+    pub cache_bytes: usize,
+}
+
+impl Store {
+    pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        crate::read_all! {
+            path: reader.get_with(&PATH, |text| filled(text).map(PathBuf::from)),
+            cache_bytes: reader.get_with(&CACHE_BYTES, |text| {
+                let bytes = bytes(text).filter(|bytes| (1 << 20..=1 << 40).contains(bytes))?;
+                usize::try_from(bytes).ok()
+            }),
+        }
+    }
+}
 
 #[derive(Clone, Debug)]
 pub struct Snapshots {
@@ -90,14 +97,13 @@ enum Place {
 impl Snapshots {
     pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let place = reader.get_with(&LOCATION, place);
-        let positive = |text: &str| text.parse().ok().filter(|number| *number > 0);
-        let records_min = reader.get_with(&RECORDS_MIN, positive);
+        let records_min = reader.get_with(&RECORDS_MIN, within(1..));
         let interval_min = reader.get_with(&INTERVAL_MIN, duration);
         let endpoint = reader.optional_with(&ENDPOINT, |text| {
             let url = Url::parse(text).ok()?;
             (matches!(url.scheme(), "http" | "https") && url.has_host()).then_some(url)
         });
-        let region = reader.get_with(&REGION, |text| (!text.is_empty()).then(|| text.to_owned()));
+        let region = reader.get_with(&REGION, filled);
         let credentials = read_credentials(reader);
         if let (Some(Place::Bucket { .. }), Some(Some(endpoint))) = (&place, &endpoint)
             && endpoint.scheme() == "http"

@@ -4,46 +4,26 @@ use std::path::PathBuf;
 
 use secrecy::SecretString;
 
-use crate::config::{Reader, Setting, exposure::is_here};
+use super::{Reader, mistake::is_here, setting::filled};
 
-const BOOTSTRAP_SERVERS: Setting = Setting {
-    key: "kafka.bootstrap_servers",
-    doc: "Brokers to begin with, joined by commas.",
-    allowed: "host:port, several joined by commas",
-    default: None,
-};
-const TOPIC: Setting = Setting {
-    key: "kafka.topic",
-    doc: "The topic of the event log.",
-    allowed: "1 to 249 characters of A-Z a-z 0-9 . _ -",
-    default: Some("tradewind.events"),
-};
-const PROTOCOL: Setting = Setting {
-    key: "kafka.security_protocol",
-    doc: "How to talk to the brokers.",
-    allowed: "plaintext, ssl, sasl_plaintext or sasl_ssl",
-    default: Some("plaintext"),
-};
-const CA_FILE: Setting = Setting {
-    key: "kafka.ssl_ca_file",
-    doc: "Certificates (PEM) to trust instead of the system's.",
-    allowed: "the path of a file",
-    default: None,
-};
-const MECHANISM: Setting = Setting {
-    key: "kafka.sasl_mechanism",
-    doc: "How to sign in where the protocol is a sasl one.",
-    allowed: "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512",
-    default: Some("SCRAM-SHA-512"),
-};
-const USERNAME: Setting =
-    Setting { key: "kafka.sasl_username", doc: "Who signs in.", allowed: "a name", default: None };
-const PASSWORD: Setting = Setting {
-    key: "kafka.sasl_password",
-    doc: "The password of who signs in.",
-    allowed: "a password",
-    default: None,
-};
+crate::settings! {
+    /// Brokers to begin with, joined by commas.
+    BOOTSTRAP_SERVERS = "kafka.bootstrap_servers", "host:port, several joined by commas", None;
+    /// The topic of the event log.
+    TOPIC = "kafka.topic", "1 to 249 characters of A-Z a-z 0-9 . _ -", Some("tradewind.events");
+    /// How to talk to the brokers.
+    PROTOCOL = "kafka.security_protocol",
+        "plaintext, ssl, sasl_plaintext or sasl_ssl", Some("plaintext");
+    /// Certificates (PEM) to trust instead of the system's.
+    CA_FILE = "kafka.ssl_ca_file", "the path of a file", None;
+    /// How to sign in where the protocol is a sasl one.
+    MECHANISM = "kafka.sasl_mechanism",
+        "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", Some("SCRAM-SHA-512");
+    /// Who signs in.
+    USERNAME = "kafka.sasl_username", "a name", None;
+    /// The password of who signs in.
+    PASSWORD = "kafka.sasl_password", "a password", None;
+}
 
 #[derive(Clone, Debug)]
 pub struct Kafka {
@@ -121,8 +101,7 @@ impl KafkaSecurity {
         let protocol = reader.get_with(&PROTOCOL, KafkaProtocol::parse);
         let ca_file = reader.optional_with(&CA_FILE, |text| Some(PathBuf::from(text)));
         let mechanism = reader.get_with(&MECHANISM, mechanism);
-        let name = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        let username = reader.optional_with(&USERNAME, name);
+        let username = reader.optional_with(&USERNAME, filled);
         let password = reader.optional_secret(&PASSWORD);
         let sasl = match protocol? {
             KafkaProtocol::Plaintext | KafkaProtocol::Ssl => None,
@@ -134,9 +113,7 @@ impl KafkaSecurity {
         };
         Some(Self { protocol: protocol?, ca_file: ca_file?, sasl })
     }
-}
 
-impl KafkaSecurity {
     /// Notes what others can read on the way to brokers on other machines.
     fn expose_to(&self, servers: &str, reader: &mut Reader<'_>) {
         let host =

@@ -1,0 +1,45 @@
+//! What a projector does by itself.
+
+use super::{Reader, within};
+
+crate::settings! {
+    /// What happens when a release brings a changed projection: `auto` builds its new version
+    /// beside the live one and switches when it has caught up, `manual` waits for `projector
+    /// rebuild`.
+    REBUILD = "projector.rebuild", "auto or manual", Some("auto");
+    /// Events of one projection that may wait as dead letters in one shard. Where more would, the
+    /// projection halts in that shard: something is wrong with more than some events.
+    PARKED_EVENTS_MAX = "projector.parked_events_max", "a number from 1 to 1000000", Some("1000");
+    /// For so long settled dead letters can be looked up, with what was done about them. Edits and
+    /// skips hold for ever.
+    DEAD_LETTERS_KEPT_DAYS = "projector.dead_letters_kept_days",
+        "a number of days from 30 to 36500", Some("730");
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Projector {
+    pub rebuild: Rebuild,
+    pub parked_events_max: usize,
+    pub dead_letters_kept_days: i32,
+}
+
+/// Who begins to build the new version of a projection that has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rebuild {
+    Auto,
+    Manual,
+}
+
+impl Projector {
+    pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        crate::read_all! {
+            rebuild: reader.get_with(&REBUILD, |text| match text {
+                "auto" => Some(Rebuild::Auto),
+                "manual" => Some(Rebuild::Manual),
+                _ => None,
+            }),
+            parked_events_max: reader.get_with(&PARKED_EVENTS_MAX, within(1..=1_000_000)),
+            dead_letters_kept_days: reader.get_with(&DEAD_LETTERS_KEPT_DAYS, within(30..=36_500)),
+        }
+    }
+}
