@@ -21,8 +21,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::time::Instant;
 
 use super::{
-    question::{Answered, Ask},
-    request::{Consistency, SubmitError},
+    request::{Answered, Ask, Consistency, SubmitError},
     status::ShardStatus,
 };
 use under_way::UnderWay;

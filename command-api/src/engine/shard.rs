@@ -25,10 +25,10 @@ use tokio::{
 };
 
 use super::{
-    cluster::{Cluster, Node},
     effect::{Effect, Input, RequestId, Role},
     events::{CacheAsked, PhaseChanged, RecordsRead, RoleChanged, Ticked},
     listener::Listener,
+    ownership::{Cluster, Node},
     saver::Saver,
     snapshots::Uploader,
     status::{Phase, ShardStatus},

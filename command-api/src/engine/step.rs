@@ -10,16 +10,14 @@
 
 mod claims;
 mod decide;
+mod delivery;
 mod emit;
 mod expire;
 mod follow;
 #[cfg(feature = "simulation")]
 mod mistaken;
 mod read;
-mod reading;
-mod report;
 mod save;
-mod send;
 mod take_over;
 #[cfg(test)]
 mod tests;
@@ -43,17 +41,15 @@ use infra::{
 use rustc_hash::FxHashMap;
 
 use super::{
-    Answer, Outcome, Submission, SubmitError,
+    Answer, Outcome, Snapshot, Submission, SubmitError,
     batch::Batch,
     dedup::Dedup,
     effect::{Effect, Input, RequestId, Role, TakeOverReason},
-    snapshot::Snapshot,
     status::{Phase, ShardStatus},
     store::{Known, StateStore, StoreError},
     streams::{NoState, Streams},
 };
 use claims::Claims;
-use reading::Reading;
 
 /// Commands without an outcome; beyond it new ones are told [`SubmitError::Busy`].
 const COMMANDS_PENDING_MAX: usize = 10_000;
@@ -99,6 +95,15 @@ pub struct Machine {
     reads_all_back: bool,
     #[cfg(feature = "simulation")]
     kept: mistaken::Kept,
+}
+
+/// How far the log is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    Nothing,
+    /// All that comes.
+    Following,
+    UpTo(Offset),
 }
 
 enum Mode {

@@ -21,7 +21,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 pub(super) use cache::Lookups;
 
 use super::{
-    snapshot::Snapshot,
+    Snapshot,
     store::{
         ChangedState, Deadline, StateStore, StoreError, StoredState, Unread, UnreadEvent,
         Unreadable,

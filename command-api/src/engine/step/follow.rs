@@ -4,8 +4,7 @@ use infra::log::{LogRecord, Offset};
 
 use super::{
     super::effect::{Effect, Role},
-    Machine,
-    reading::Reading,
+    Machine, Reading,
 };
 
 impl Machine {

@@ -13,7 +13,7 @@ use domain::{
 use infra::log::{BoxError, Checkpoint};
 
 use super::{
-    super::{snapshot::Snapshot, snapshots::Rows},
+    super::{Snapshot, snapshots::Rows},
     Batch, Deadline, Head, Known, OpenError, Remembered, Size, Source, StateStore, StoreError,
     StoredState, Unread, Upcoming, Written,
     header::Header,
