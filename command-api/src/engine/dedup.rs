@@ -11,7 +11,7 @@ use std::{sync::Arc, time::Duration};
 use domain::{id::CommandId, timestamp::Timestamp};
 use rustc_hash::FxHashMap;
 
-use super::store::{Known, Remembered, StateStore, StoreError, Unreadable};
+use super::store::{Known, Remembered, StateStore, StoreError, Unreadable, Untold};
 
 /// How long an outcome is kept: the promise made for Idempotency-Key.
 pub(super) const KEPT: Duration = Duration::from_hours(24);
@@ -43,15 +43,6 @@ fn is_kept(recorded_at: Timestamp, now: Timestamp) -> bool {
     now.since(recorded_at) < KEPT
 }
 
-/// Why it is not known what became of a command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NoMemory {
-    /// The store could not be read: not even whether the command is new.
-    StoreFailed,
-    /// It has an outcome, which cannot be decoded. To decide it again could contradict that.
-    Unreadable,
-}
-
 impl Dedup {
     pub(super) fn new(store: Arc<dyn StateStore>) -> Self {
         Self {
@@ -65,11 +56,16 @@ impl Dedup {
         }
     }
 
+    /// What became of a command, if it is not new.
+    ///
+    /// # Errors
+    /// Not even that is known; or there is an outcome, which cannot be decoded. To decide it again could
+    /// contradict that.
     pub(super) fn get(
         &mut self,
         command_id: CommandId,
         now: Timestamp,
-    ) -> Result<Option<Arc<Known>>, NoMemory> {
+    ) -> Result<Option<Arc<Known>>, Untold> {
         let known = match self.unsaved.get(&command_id) {
             Some(known) => Some(Arc::clone(known)),
             None => match self.store.outcome(command_id) {
@@ -81,12 +77,12 @@ impl Dedup {
                 }
                 Ok(Some(Remembered::Unreadable { detail, .. })) => {
                     self.unreadable.push(Unreadable::Outcome { command_id, detail });
-                    return Err(NoMemory::Unreadable);
+                    return Err(Untold::Unreadable);
                 }
                 Ok(None) => None,
                 Err(error) => {
                     self.failure.get_or_insert(error);
-                    return Err(NoMemory::StoreFailed);
+                    return Err(Untold::StoreFailed);
                 }
             },
         };

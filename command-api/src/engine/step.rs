@@ -47,7 +47,7 @@ use super::{
     effect::{Effect, Input, RequestId, Role, TakeOverReason},
     status::{Phase, ShardStatus},
     store::{Known, StateStore, StoreError},
-    streams::{NoState, Streams},
+    streams::Streams,
 };
 use claims::Claims;
 
@@ -256,7 +256,7 @@ impl Machine {
         if self.mistakes.has(Mistake::ReadsShowSpeculation) {
             return self.newest(stream);
         }
-        self.streams.confirmed(stream).map_err(no_state)
+        Ok(self.streams.confirmed(stream)?)
     }
 
     /// Whether the state is that of an owner: before, reads would show a past without a bound.
@@ -374,13 +374,5 @@ impl Machine {
     fn position_at(&self, next_offset: Offset) -> Position {
         let log_id = self.reader.log_id();
         log_id.map(|id| Position::of(self.shard, id, next_offset)).unwrap_or_default()
-    }
-}
-
-const fn no_state(why: NoState) -> SubmitError {
-    match why {
-        NoState::Unreadable => SubmitError::StreamUnreadable,
-        // The shard opens its store again, after which it knows.
-        NoState::StoreFailed => SubmitError::Busy,
     }
 }

@@ -24,20 +24,11 @@ use super::{
     Snapshot,
     store::{
         ChangedState, Deadline, StateStore, StoreError, StoredState, Unread, UnreadEvent,
-        Unreadable,
+        Unreadable, Untold,
     },
 };
 use cache::{Cache, STATE_BYTES};
 use deadlines::Deadlines;
-
-/// Why there is no state of a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NoState {
-    /// It holds an event that this release cannot read, or the store has it in no form that it can.
-    Unreadable,
-    /// The store could not be read: nothing that follows from it may be used.
-    StoreFailed,
-}
 
 pub(super) struct Streams {
     store: Arc<dyn StateStore>,
@@ -127,12 +118,12 @@ impl Streams {
     }
 
     /// What the log has confirmed.
-    pub(super) fn confirmed(&mut self, id: &StreamId) -> Result<Snapshot, NoState> {
+    pub(super) fn confirmed(&mut self, id: &StreamId) -> Result<Snapshot, Untold> {
         let confirmed = match self.held.get(id) {
             Some(stream) => stream.confirmed.clone(),
             None => self.find(id)?.snapshot,
         };
-        confirmed.map_err(|_why| NoState::Unreadable)
+        confirmed.map_err(|_why| Untold::Unreadable)
     }
 
     /// Runs a decision on the newest state, confirmed or not.
@@ -140,7 +131,7 @@ impl Streams {
         &mut self,
         id: &StreamId,
         decide: impl FnOnce(&State, Revision) -> T,
-    ) -> Result<T, NoState> {
+    ) -> Result<T, Untold> {
         let speculative = self.held.get(id).and_then(|stream| stream.speculative.as_ref());
         let newest = match speculative {
             Some(speculative) => speculative.snapshot.clone(),
@@ -329,7 +320,7 @@ impl Streams {
     }
 
     /// From the cache or the store.
-    fn find(&mut self, id: &StreamId) -> Result<StoredState, NoState> {
+    fn find(&mut self, id: &StreamId) -> Result<StoredState, Untold> {
         if let Some(cached) = self.cache.get(id) {
             return Ok(cached);
         }
@@ -341,7 +332,7 @@ impl Streams {
             }
             Err(error) => {
                 self.failure.get_or_insert(error);
-                Err(NoState::StoreFailed)
+                Err(Untold::StoreFailed)
             }
         }
     }

@@ -21,7 +21,7 @@ use super::{
         events::{SnapshotFetched, SnapshotRefused, SnapshotsUnavailable},
         store::{Head, Stores, open},
     },
-    depot::{ASK_WAIT_MAX, Depot},
+    ASK_WAIT_MAX, Depot,
     format::{self, HEAD_END_MAX, Rows},
 };
 

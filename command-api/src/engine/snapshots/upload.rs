@@ -25,7 +25,7 @@ use super::{
         events::{SnapshotFailed, SnapshotLeft},
         store::{StateStore, StoreCopy},
     },
-    depot::{ASK_WAIT_MAX, Depot, Name},
+    ASK_WAIT_MAX, Depot, Name,
     format::Writer,
 };
 

@@ -15,7 +15,7 @@ use super::{
     super::{
         Submission,
         effect::{Effect, Role},
-        streams::NoState,
+        store::Untold,
     },
     Machine, Waiting,
 };
@@ -35,11 +35,11 @@ impl Machine {
         for (deadline, stream) in self.streams.due(self.now, EXPIRED_AT_ONCE_MAX) {
             let revision = match self.streams.decide(&stream, |_, revision| revision) {
                 Ok(revision) => revision,
-                Err(NoState::Unreadable) => {
+                Err(Untold::Unreadable) => {
                     self.streams.forget_deadline(&(deadline, stream));
                     continue;
                 }
-                Err(NoState::StoreFailed) => continue,
+                Err(Untold::StoreFailed) => continue,
             };
             let Some(submission) = self.expiry(deadline, stream, revision) else { continue };
             let command_id = submission.command_id;
