@@ -2,10 +2,8 @@
 //! machine and runs its effects in order. It decides nothing.
 
 mod effects;
-mod failures;
+mod inputs;
 mod log;
-mod reports;
-mod requests;
 mod stored;
 
 use std::{sync::Arc, time::Duration};
@@ -15,6 +13,7 @@ use infra::{
     clock::Clock,
     log::{EventLog, LogRecord, ReadError, Report},
     membership::View,
+    retry::{Policy, Waits},
     shutdown::Shutdown,
     telemetry::emit,
 };
@@ -35,9 +34,8 @@ use super::{
     step::Machine,
     store::{MemoryStore, Stores},
 };
-use failures::Failures;
+pub(super) use inputs::{Reply, Request};
 use log::{Reading, Writer};
-pub(super) use requests::{Reply, Request};
 
 /// Inputs taken in one go before a group is sent.
 const BURST_MAX: usize = 512;
@@ -72,7 +70,9 @@ pub struct Shard {
     /// Once the store is open.
     saver: Option<Saver>,
     uploader: Option<Uploader>,
-    store_failures: Failures,
+    /// Between failures of the store.
+    store_waits: Waits,
+    store_failed_at: Option<Instant>,
     /// Whether a snapshot has been looked for since the store was last found to be empty.
     has_sought: bool,
     requests: mpsc::Receiver<Request>,
@@ -120,7 +120,8 @@ impl Shard {
             stores,
             saver: None,
             uploader: None,
-            store_failures: Failures::default(),
+            store_waits: Policy::PATIENT.waits(),
+            store_failed_at: None,
             has_sought: false,
             requests,
             view: cluster.view.clone(),

@@ -16,6 +16,10 @@ mod tests;
 use std::sync::Arc;
 
 use domain::{Event, State, envelope::Revision, id::StreamId, timestamp::Timestamp};
+use infra::{
+    codec::{self, DecodeError},
+    log::EventRecord,
+};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 pub(super) use cache::Lookups;
@@ -169,13 +173,20 @@ impl Streams {
         });
     }
 
+    /// The log has told of this.
+    ///
+    /// # Errors
+    /// It cannot be read, which stops the stream.
+    pub(super) fn replay_record(&mut self, record: &EventRecord) -> Result<(), DecodeError> {
+        let decoded: Result<Event, _> = codec::decode(record);
+        let events = decoded.as_ref().map(std::slice::from_ref);
+        let events = events.map_err(|_why| UnreadEvent::of(record));
+        self.replay(&record.stream, events, record.value.len());
+        decoded.map(drop)
+    }
+
     /// The log has told of events, `bytes` long, or of one that could not be read.
-    pub(super) fn replay(
-        &mut self,
-        id: &StreamId,
-        events: Result<&[Event], Arc<UnreadEvent>>,
-        bytes: usize,
-    ) {
+    fn replay(&mut self, id: &StreamId, events: Result<&[Event], Arc<UnreadEvent>>, bytes: usize) {
         self.change(id, bytes, |stream| {
             stream.speculative = None;
             match (events, &mut stream.confirmed) {

@@ -19,8 +19,7 @@ use domain::{
 };
 
 use super::{
-    manager::ProcessManager,
-    managers::Managers,
+    manager::{Managers, ProcessManager},
     plan::{Failed, Outcome, Step},
 };
 use crate::engine::Consistency;

@@ -37,8 +37,7 @@ pub(crate) use steps::payment_of;
 pub(super) use steps::reservation;
 
 use super::{
-    manager::ProcessManager,
-    managers::Managers,
+    manager::{Managers, ProcessManager},
     plan::{Action, Failed, Outcome, Step},
     worker::{Cause, submission},
 };
@@ -95,7 +94,7 @@ impl ProcessManager for CheckoutProcess {
 
     fn react(event: &Recorded, loaded: Loaded) -> Plan {
         match loaded.payment {
-            Some((payment, attempt)) => ask_again(event, &payment, attempt),
+            Some((payment, attempt)) => ask(event, &payment, attempt),
             None => react(event, &loaded.order, &loaded.provider),
         }
     }
@@ -187,8 +186,9 @@ pub(super) fn react(event: &Recorded, order: &Order, provider: &str) -> Plan {
     match &event.event {
         Event::Cart(cart::Event::CheckedOut { order_id, checkout }) => {
             let Ok(cart_id) = event.stream.key().parse() else { return Plan::default() };
-            let (order_id, checkout) = (*order_id, Box::new(checkout.clone()));
-            Plan::of(vec![place(cart_id, order_id, *checkout.clone())]).then(Next::Place {
+            let (order_id, placed) = (*order_id, checkout.clone());
+            let checkout = Box::new(checkout.clone());
+            Plan::of(vec![place(cart_id, order_id, placed)]).then(Next::Place {
                 cart_id,
                 order_id,
                 checkout,
@@ -254,17 +254,6 @@ fn react_to_order(
 
 fn react_to_payment(payment_id: PaymentId, happened: &payment::Event, order: &Order) -> Plan {
     match happened {
-        payment::Event::Requested { amount, method_token, expires_at, .. } => {
-            if payment::settled_reference(method_token, *amount).is_some() {
-                return Plan::default();
-            }
-            ask(Authorisation {
-                payment_id,
-                amount: *amount,
-                method_token: method_token.clone(),
-                expires_at: *expires_at,
-            })
-        }
         payment::Event::Authorised { order_id, amount, .. } => {
             pay(*order_id, payment_id, *amount, order)
         }
@@ -277,15 +266,15 @@ fn react_to_payment(payment_id: PaymentId, happened: &payment::Event, order: &Or
             Plan::of(vec![reject(*order_id, reasons), Step::void(payment_id)])
         }
         payment::Event::Voided { .. } => Plan::of(vec![Step::void(payment_id)]),
-        // What the first asks for needs the payment: see `ask_again`.
-        payment::Event::AskedAgain { .. } | payment::Event::ActionRequired { .. } => {
-            Plan::default()
-        }
+        // What the first two ask for needs the payment: see `ask`.
+        payment::Event::Requested { .. }
+        | payment::Event::AskedAgain { .. }
+        | payment::Event::ActionRequired { .. } => Plan::default(),
     }
 }
 
 /// The provider has not answered so far. It may have by now, and a later attempt may be under way.
-pub(super) fn ask_again(event: &Recorded, payment: &Payment, attempt: u32) -> Plan {
+pub(super) fn ask(event: &Recorded, payment: &Payment, attempt: u32) -> Plan {
     let (Ok(payment_id), Some(request), Some(expires_at)) =
         (event.stream.key().parse(), &payment.request, payment.expires_at())
     else {
@@ -294,12 +283,8 @@ pub(super) fn ask_again(event: &Recorded, payment: &Payment, attempt: u32) -> Pl
     if payment.status != payment::Status::Requested || payment.attempts() != attempt {
         return Plan::default();
     }
-    let method_token = request.method_token.clone();
-    ask(Authorisation { payment_id, amount: request.amount, method_token, expires_at })
-}
-
-fn ask(request: Authorisation) -> Plan {
-    let payment_id = request.payment_id;
+    let (amount, method_token) = (request.amount, request.method_token.clone());
+    let request = Authorisation { payment_id, amount, method_token, expires_at };
     let action = Action::Authorise(request);
     Plan::of(vec![Step { name: "authorise".to_owned(), action }]).then(Next::Decide { payment_id })
 }

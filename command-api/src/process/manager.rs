@@ -1,14 +1,30 @@
-//! What a process manager is.
+//! What a process manager is, and what all of them work with.
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use domain::{StreamType, envelope::Recorded};
+use infra::{
+    clock::Clock,
+    log::{EventLog, progress::Progress},
+};
 
 use super::{
-    managers::Managers,
     permits::Permit,
     plan::{Failed, Outcome, Plan, Unfinished},
     verdicts::Verdicts,
 };
+use crate::{engine::Engine, payment::Desk};
+
+/// What steps are taken with. Cheap to clone.
+#[derive(Clone)]
+pub struct Managers {
+    pub engine: Engine,
+    pub log: Arc<dyn EventLog>,
+    pub progress: Progress,
+    pub desk: Desk,
+    pub clock: Clock,
+}
 
 /// Turns events into commands. All but `load` is pure.
 pub(super) trait ProcessManager: Send + Sync + 'static {

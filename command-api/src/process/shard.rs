@@ -16,12 +16,12 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::{
     commit_stream::CommitStream,
-    list,
-    managers::Managers,
+    manager::Managers,
     parked::Delivered,
     permits::{Permit, Permits},
     progress::{BatchId, Progress},
     verdicts::Verdicts,
+    wanting,
 };
 use crate::metrics::{FollowInterrupted, ProgressStored, ProgressUnstored};
 
@@ -240,5 +240,5 @@ fn events(commit: Commit) -> Vec<EventRecord> {
 fn matters(event: &EventRecord) -> bool {
     let is_of_operators = event.stream.stream_type() == Some(StreamType::Process)
         && matches!(codec::event_name(&event.event_type), Some("step_retried" | "step_skipped"));
-    is_of_operators || list::wanting(event).next().is_some()
+    is_of_operators || wanting(event).next().is_some()
 }

@@ -22,8 +22,7 @@ use infra::{
 use tokio::time::Instant;
 
 use super::{
-    manager::ProcessManager,
-    managers::Managers,
+    manager::{Managers, ProcessManager},
     permits::Permit,
     plan::{Action, Failed, Outcome, Plan, Step, Unfinished},
     verdicts::{SKIPPED, Verdicts},

@@ -30,6 +30,9 @@ use super::{
 /// busy, which is certain.
 const ASKERS_WAIT_MAX: Duration = Duration::from_secs(1);
 
+/// A store that has worked for this long has recovered.
+const RECOVERED_AFTER: Duration = Duration::from_mins(1);
+
 /// Opens a shard's store, whose states are of this release then, however long that takes.
 ///
 /// # Errors
@@ -163,7 +166,12 @@ impl Shard {
                 store::open::discard(&self.stores, self.id, &reason).await;
             }
         }
-        let pause = self.store_failures.pause();
+        let now = Instant::now();
+        let failed_before = self.store_failed_at.replace(now);
+        if failed_before.is_none_or(|last| now - last > RECOVERED_AFTER) {
+            self.store_waits.reset();
+        }
+        let pause = self.store_waits.next_wait().unwrap_or_default();
         self.open_store_after(pause).await
     }
 
