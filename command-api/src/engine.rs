@@ -35,6 +35,8 @@ pub mod step;
 pub mod store;
 mod streams;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 
 use std::{

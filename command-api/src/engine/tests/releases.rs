@@ -1,10 +1,11 @@
 //! A log and stores that other releases have written.
 
 use domain::{
+    addressed::Addressed,
     aggregate::Aggregate,
     api_key::{self, ApiKeyId},
     cart,
-    id::{CartId, StreamId},
+    id::{CartId, CommandId, StreamId},
     money::Currency,
     testing::golden::{self, Golden},
 };
@@ -14,11 +15,10 @@ use infra::{
 };
 
 use super::{
+    super::Submission,
     restart::{Watched, found, on_hand, ran, receive_all},
     *,
 };
-
-const ONLY: ShardId = ShardId::new(0);
 
 fn create_cart(id: CartId) -> Submission {
     let create = cart::Command::Create { currency: Currency::USD, staff: true, lines: vec![] };

@@ -12,7 +12,6 @@ use super::{
 use crate::testing::eventually;
 
 const RECORDS_MIN: u64 = 10;
-const SHARD: ShardId = ShardId::new(0);
 
 /// Nodes with folders of their own and one object storage.
 struct Site {
@@ -44,7 +43,7 @@ impl Site {
 
     async fn objects(&self) -> Vec<Path> {
         let depot = Depot::over(self.storage.clone(), RECORDS_MIN, Duration::ZERO);
-        depot.list(SHARD).await.unwrap().into_iter().map(|stored| stored.path).collect()
+        depot.list(ONLY).await.unwrap().into_iter().map(|stored| stored.path).collect()
     }
 
     /// Waits until the newest snapshot is another one than `before`.

@@ -11,7 +11,8 @@ use domain::{
 };
 use uuid::Uuid;
 
-use super::rig::{ORDER, Rig, agreed, milk, parked, recorded, skipped, tea};
+use super::rig::{ORDER, Rig, agreed, milk, parked, skipped, tea};
+use crate::testing::recorded;
 
 const CART: CartId = CartId::new(Uuid::from_u128(1));
 

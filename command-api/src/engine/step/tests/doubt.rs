@@ -7,7 +7,7 @@ use super::{
         SubmitError,
         effect::{Input, TakeOverReason},
     },
-    World, adjust, receive,
+    World, adjust, failed, receive,
 };
 
 #[test]
@@ -40,8 +40,7 @@ fn a_record_that_lands_after_the_next_claim_never_counts() {
     let mut world = World::serving();
     let request = world.submit(1, receive(5));
     world.drain();
-    let (ghost, ticket) = world.wire.pop_front().unwrap();
-    world.report(ticket, Err(infra::log::DeliveryError { reason: "timed out".to_owned() }));
+    let ghost = world.lose();
     world.claim();
     world.land(ghost);
     world.deliver_all();
@@ -62,7 +61,7 @@ fn a_failure_in_the_middle_voids_what_landed_behind_it() {
     let offset = world.land(landed);
     // Its success is reported before the failure of the one before it.
     world.report(ticket, Ok(Some(offset)));
-    world.report(lost, Err(infra::log::DeliveryError { reason: "timed out".to_owned() }));
+    world.report(lost, Err(failed()));
     assert_eq!(world.take_overs, [TakeOverReason::DeliveryFailed]);
     world.claim();
     world.deliver_all();
@@ -113,8 +112,7 @@ fn a_stale_record_in_a_hole_changes_nothing() {
     let mut world = World::serving();
     world.submit(1, receive(5));
     world.drain();
-    let (ghost, ticket) = world.wire.pop_front().unwrap();
-    world.report(ticket, Err(infra::log::DeliveryError { reason: "timed out".to_owned() }));
+    let ghost = world.lose();
     world.claim();
     let next = world.submit(2, receive(2));
     world.drain();
@@ -167,10 +165,18 @@ fn what_was_asked_before_the_replay_is_held_against_what_it_finds() {
 fn a_claim_that_is_never_reported_is_given_up() {
     let mut world = World::after(&World::serving());
     world.send_claim();
-    world.pass(std::time::Duration::from_millis(4_900));
-    assert_eq!(world.take_overs, []);
-    world.pass(std::time::Duration::from_millis(100));
-    assert_eq!(world.take_overs, [TakeOverReason::Watchdog]);
+    world.is_given_up();
+}
+
+#[test]
+fn a_writer_that_never_reports_is_given_up() {
+    let mut world = World::serving();
+    let request = world.submit(1, receive(5));
+    world.drain();
+    world.is_given_up();
+    world.claim();
+    world.deliver_all();
+    assert_eq!(world.committed_at(request), 1);
 }
 
 #[test]
@@ -178,10 +184,7 @@ fn a_replay_whose_records_do_not_come_is_given_up() {
     let mut next = World::after(&World::serving());
     next.reading_hangs = true;
     next.claim();
-    next.pass(std::time::Duration::from_millis(4_900));
-    assert_eq!(next.take_overs, []);
-    next.pass(std::time::Duration::from_millis(100));
-    assert_eq!(next.take_overs, [TakeOverReason::Watchdog]);
+    next.is_given_up();
     next.reading_hangs = false;
     next.claim();
     assert!(next.machine.is_serving());
@@ -195,10 +198,7 @@ fn a_hole_whose_records_do_not_come_is_given_up() {
     world.foreign_claim();
     world.reading_hangs = true;
     world.deliver();
-    world.pass(std::time::Duration::from_millis(4_900));
-    assert_eq!(world.take_overs, []);
-    world.pass(std::time::Duration::from_millis(100));
-    assert_eq!(world.take_overs, [TakeOverReason::Watchdog]);
+    world.is_given_up();
     world.reading_hangs = false;
     world.claim();
     world.deliver_all();

@@ -2,23 +2,9 @@
 
 use std::time::Duration;
 
-use domain::{
-    State,
-    id::{OrderId, ReservationId},
-    stock,
-};
-use uuid::Uuid;
+use domain::{State, stock};
 
-use super::{super::super::SubmitError, World, adjust, receive, world::stream};
-
-fn reserve_as(id: u128) -> stock::Command {
-    let id = Uuid::from_u128(id);
-    stock::Command::Reserve {
-        reservation_id: ReservationId::new(id),
-        order_id: OrderId::new(id),
-        quantity: 1,
-    }
-}
+use super::{super::super::SubmitError, World, adjust, receive, reserve_as, stream};
 
 /// Takes a batch and writes it.
 fn save(world: &mut World) {
@@ -46,8 +32,8 @@ fn only_what_the_log_has_confirmed_is_saved() {
 fn a_checkpoint_never_lies_within_a_commit() {
     let mut world = World::serving();
     world.submit(1, receive(5));
-    world.submit(2, reserve_as(1));
-    world.submit(3, reserve_as(2));
+    world.submit(2, reserve_as(1, 1));
+    world.submit(3, reserve_as(2, 1));
     world.deliver_all();
     world.pass(Duration::from_hours(1));
     assert_eq!(world.wire.len(), 2, "both reservations expire in one commit");

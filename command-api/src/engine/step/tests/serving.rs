@@ -5,9 +5,8 @@ use std::time::Duration;
 use domain::{StreamType, id::StreamId};
 
 use super::{
-    super::super::{Submission, SubmitError, effect::TakeOverReason},
-    World, adjust, receive, reserve,
-    world::{reserve_as, submission},
+    super::super::{Submission, SubmitError},
+    World, adjust, receive, reserve, reserve_as, submission,
 };
 
 #[test]
@@ -211,18 +210,6 @@ fn a_silent_log_turns_new_commands_away_at_once() {
     let later = world.submit(3, receive(5));
     world.deliver_all();
     assert_eq!(world.committed_at(later), 2);
-}
-
-#[test]
-fn a_writer_that_never_reports_is_given_up() {
-    let mut world = World::serving();
-    let request = world.submit(1, receive(5));
-    world.drain();
-    world.pass(Duration::from_secs(5));
-    assert_eq!(world.take_overs, [TakeOverReason::Watchdog]);
-    world.claim();
-    world.deliver_all();
-    assert_eq!(world.committed_at(request), 1);
 }
 
 #[test]
