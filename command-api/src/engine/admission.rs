@@ -31,7 +31,10 @@ use tokio::{
     time::{Instant, sleep, timeout_at},
 };
 
-use super::{SubmitError, events::ShardCrowded};
+use super::{
+    SubmitError,
+    events::{OfShard, ShardEvent},
+};
 
 /// How long who is patient waits until it asks another node again that has no room.
 const BUSY_WAIT: Duration = Duration::from_millis(50);
@@ -226,7 +229,7 @@ impl Drop for Place {
 }
 
 fn busy(shard: ShardId) -> SubmitError {
-    emit(ShardCrowded { shard });
+    emit(OfShard(shard, ShardEvent::Crowded));
     SubmitError::Busy
 }
 

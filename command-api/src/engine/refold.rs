@@ -16,7 +16,7 @@ use infra::{
 use tokio::time::Instant;
 
 use super::{
-    events::StatesRefolded,
+    events::{OfShard, StoreEvent},
     store::{Batch, StateStore, StoreError},
     streams::Streams,
 };
@@ -73,7 +73,7 @@ pub(super) async fn refold(
     save(store, &mut streams, &checkpoint).await?;
     blocking(store, |store| store.renew()).await?;
     let took = began.elapsed();
-    emit(StatesRefolded { shard, aggregates: &outdated, events, took });
+    emit(OfShard(shard, StoreEvent::Refolded { aggregates: &outdated, events, took }));
     Ok(())
 }
 

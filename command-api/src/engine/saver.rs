@@ -14,7 +14,7 @@ use infra::{
 use tokio::time::Instant;
 
 use super::{
-    events::{EntryUnreadable, StoreRecovered, StoreUnwritable, StoreWritten},
+    events::{OfShard, StoreEvent},
     step::Machine,
     store::{Batch, StateStore, StoreError, Written},
 };
@@ -136,12 +136,12 @@ impl Saver {
         match result {
             Ok(written) => {
                 machine.saved(&written);
-                emit(StoreWritten { shard, took, bytes: written.size.bytes });
+                emit(OfShard(shard, StoreEvent::Written { took, bytes: written.size.bytes }));
                 for entry in &written.unreadable {
-                    emit(EntryUnreadable { shard, entry });
+                    emit(OfShard(shard, entry));
                 }
                 if self.retries.take().is_some() {
-                    emit(StoreRecovered { shard });
+                    emit(OfShard(shard, StoreEvent::Recovered));
                 }
                 (self.state, self.next_at) =
                     (State::Idle, Instant::now() + EVERY.max(took * PAUSE));
@@ -153,7 +153,7 @@ impl Saver {
             }
             Err(error @ StoreError::Io(_)) => {
                 if self.retries.is_none() {
-                    emit(StoreUnwritable { shard, error: &error });
+                    emit(OfShard(shard, StoreEvent::Unwritable(&error)));
                 }
                 let retries = self.retries.get_or_insert_with(|| Policy::PATIENT.waits());
                 let wait = retries.next_wait().unwrap_or(EVERY);

@@ -25,7 +25,7 @@ use tokio::{
 
 use super::{
     effect::{Effect, Input, RequestId, Role},
-    events::{CacheAsked, PhaseChanged, RecordsRead, RoleChanged, Ticked},
+    events::{OfShard, ShardEvent, Ticked},
     listener::Listener,
     ownership::{Cluster, Node},
     saver::Saver,
@@ -160,7 +160,7 @@ impl Shard {
                     self.machine.step(Input::AppendFailed, &mut effects);
                 }
                 Woken::Chunk(Some(Ok(records))) => {
-                    emit(RecordsRead { shard: self.id, records: records.len() });
+                    emit(OfShard(self.id, ShardEvent::RecordsRead(records.len())));
                     self.machine.step(Input::Fetched { records }, &mut effects);
                 }
                 Woken::Chunk(Some(Err(source))) => {
@@ -181,11 +181,12 @@ impl Shard {
                 Woken::Tick => {
                     tick_at = Instant::now() + TICK;
                     self.machine.step(Input::Ticked { now: self.clock.now() }, &mut effects);
-                    let in_flight = self.machine.in_flight();
-                    emit(Ticked { status: &self.machine.status(), in_flight });
-                    let lookups = self.machine.take_lookups();
-                    let unsaved_bytes = self.machine.unsaved_bytes();
-                    emit(CacheAsked { shard: self.id, lookups, unsaved_bytes });
+                    emit(Ticked {
+                        status: self.machine.status(),
+                        in_flight: self.machine.in_flight(),
+                        lookups: self.machine.take_lookups(),
+                        unsaved_bytes: self.machine.unsaved_bytes(),
+                    });
                     self.offer_snapshot();
                 }
                 Woken::Saved => {}
@@ -250,7 +251,7 @@ impl Shard {
         let Some(role) = self.role_in(&view).filter(|role| *role != self.machine.role()) else {
             return;
         };
-        emit(RoleChanged { shard: self.id, role });
+        emit(OfShard(self.id, ShardEvent::RoleChanged(role)));
         self.machine.step(Input::RoleChanged { role, now: self.clock.now() }, effects);
     }
 
@@ -264,7 +265,7 @@ impl Shard {
         let status = self.machine.status();
         let phase_changed = status.phase != self.status.borrow().phase;
         if phase_changed {
-            emit(PhaseChanged { status: &status });
+            emit(OfShard(self.id, ShardEvent::PhaseChanged(&status)));
         }
         let tells = phase_changed || status.phase != Phase::Serving;
         self.status.send_if_modified(|seen| {

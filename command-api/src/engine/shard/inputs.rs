@@ -14,7 +14,7 @@ use super::{
     super::{
         Answered, Ask, Consistency, Shown, SubmitError,
         effect::{Effect, Input, RequestId},
-        events::GroupReported,
+        events::{OfShard, ShardEvent},
         listener::{Listener, Listening},
     },
     BURST_MAX, Shard,
@@ -67,7 +67,8 @@ impl Shard {
     fn measure(&mut self, reported: Ticket) {
         let Some(writer) = &mut self.writer else { return };
         if let Some((_, sent_at)) = writer.groups.pop_front_if(|(last, _)| *last == reported) {
-            emit(GroupReported { shard: self.id, took: sent_at.elapsed() });
+            let took = sent_at.elapsed();
+            emit(OfShard(self.id, ShardEvent::GroupReported { took }));
         }
     }
 

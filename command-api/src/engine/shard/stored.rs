@@ -16,7 +16,7 @@ use super::{
     super::{
         SubmitError,
         effect::Role,
-        events::{StoreReopened, StoreUnavailable},
+        events::{OfShard, StoreEvent},
         refold::{RefoldError, refold},
         saver::Saver,
         snapshots::{self, Uploader},
@@ -49,11 +49,11 @@ async fn open(
         match refold(&store, log, shard).await {
             Ok(()) => return Ok(store),
             Err(RefoldError::Log(error @ ReadError::Unavailable(_))) => {
-                emit(StoreUnavailable { shard, error: &error });
+                emit(OfShard(shard, StoreEvent::Unavailable(&error)));
             }
             Err(RefoldError::Log(error)) => return Err(error),
             Err(RefoldError::Store(error)) => {
-                emit(StoreUnavailable { shard, error: &error });
+                emit(OfShard(shard, StoreEvent::Unavailable(&error)));
                 useless =
                     matches!(error, StoreError::Corrupt(_)).then(|| chain(&error).to_string());
             }
@@ -159,7 +159,7 @@ impl Shard {
         self.forget().await;
         self.publish();
         match &error {
-            StoreError::Io(_) => emit(StoreReopened { shard: self.id, error: &error }),
+            StoreError::Io(_) => emit(OfShard(self.id, StoreEvent::Reopened(&error))),
             StoreError::Corrupt(_) => {
                 self.has_sought = false;
                 let reason = chain(&error).to_string();

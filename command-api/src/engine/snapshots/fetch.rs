@@ -18,7 +18,7 @@ use tokio::{
 
 use super::{
     super::{
-        events::{SnapshotFetched, SnapshotRefused, SnapshotsUnavailable},
+        events::{OfShard, SnapshotEvent},
         store::{Head, Stores, open},
     },
     ASK_WAIT_MAX, Depot,
@@ -50,7 +50,7 @@ pub(in super::super) async fn fetch(
     let listed = match depot.list(shard).await {
         Ok(listed) => listed,
         Err(error) => {
-            emit(SnapshotsUnavailable { shard, error: &*error });
+            emit(OfShard(shard, SnapshotEvent::Unavailable(&*error)));
             return Ok(false);
         }
     };
@@ -61,14 +61,14 @@ pub(in super::super) async fn fetch(
             Ok(head) => match restore(stores, depot, shard, &stored.path, &head).await {
                 Ok(()) => {
                     let (next_offset, took) = (head.checkpoint.next_offset, began.elapsed());
-                    emit(SnapshotFetched { shard, name, next_offset, took });
+                    emit(OfShard(shard, SnapshotEvent::Fetched { name, next_offset, took }));
                     return Ok(true);
                 }
                 Err(error) => chain(&*error).to_string(),
             },
             Err(reason) => reason,
         };
-        emit(SnapshotRefused { shard, name, reason: &reason });
+        emit(OfShard(shard, SnapshotEvent::Refused { name, reason: &reason }));
     }
     Ok(false)
 }

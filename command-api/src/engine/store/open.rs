@@ -15,7 +15,7 @@ use infra::{
 };
 
 use super::{
-    super::events::{StoreDiscarded, StoreOpened, StoreUnavailable},
+    super::events::{OfShard, StoreEvent},
     OpenError, StateStore, StoreError, Stores,
 };
 
@@ -42,7 +42,7 @@ pub(in super::super) async fn open(
         };
         let text = chain(&*error).to_string();
         if told != text {
-            emit(StoreUnavailable { shard, error: &*error });
+            emit(OfShard(shard, StoreEvent::Unavailable(&*error)));
             told = text;
         }
         waits.wait().await;
@@ -52,11 +52,11 @@ pub(in super::super) async fn open(
 /// Throws away what a shard has stored, which is proven to be of no use; the next [`open`] begins with
 /// nothing.
 pub(in super::super) async fn discard(stores: &Stores, shard: ShardId, reason: &str) {
-    emit(StoreDiscarded { shard, reason });
+    emit(OfShard(shard, StoreEvent::Discarded { reason }));
     let source = Arc::clone(&stores.source);
     let discarded = task::spawn_blocking("discard store", move || source.discard(shard)).await;
     if let Ok(Err(error)) = discarded {
-        emit(StoreUnavailable { shard, error: &error });
+        emit(OfShard(shard, StoreEvent::Unavailable(&error)));
     }
 }
 
@@ -73,7 +73,7 @@ async fn try_open(
     let useless = match open_source(stores, shard).await {
         Ok(store) => match find(&*store, log, shard).await? {
             Ok(next_offset) => {
-                emit(StoreOpened { shard, next_offset });
+                emit(OfShard(shard, StoreEvent::Opened { next_offset }));
                 return Ok(store);
             }
             Err(reason) => {
@@ -86,7 +86,7 @@ async fn try_open(
     };
     discard(stores, shard, &useless).await;
     let store = open_source(stores, shard).await.map_err(TryError::Store)?;
-    emit(StoreOpened { shard, next_offset: None });
+    emit(OfShard(shard, StoreEvent::Opened { next_offset: None }));
     Ok(store)
 }
 
