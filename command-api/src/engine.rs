@@ -181,7 +181,7 @@ impl Engine {
     /// [`Engine::read`], and how far in the log it reaches.
     ///
     /// # Errors
-    /// As [`Engine::read`].
+    /// As there.
     pub async fn show<A: Listed>(
         &self,
         id: &A::Id,

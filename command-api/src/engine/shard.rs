@@ -143,7 +143,7 @@ impl Shard {
     /// The log contradicts what was read, or cannot be read.
     pub async fn run(mut self, shutdown: Shutdown) -> Result<(), ShardError> {
         tokio::select! {
-            opened = self.open_store() => opened?,
+            opened = self.open_store(Duration::ZERO) => opened?,
             () = shutdown.requested() => return Ok(()),
         }
         let mut effects = Vec::new();

@@ -61,10 +61,10 @@ pub(super) trait Source: Send + Sync {
 /// How shards keep their state.
 #[derive(Clone)]
 pub struct Stores {
-    source: Arc<dyn Source>,
+    pub(super) source: Arc<dyn Source>,
     shard_count: u32,
-    cache_bytes: usize,
-    depot: Option<Arc<Depot>>,
+    pub(super) cache_bytes: usize,
+    pub(super) depot: Option<Arc<Depot>>,
 }
 
 impl Stores {
@@ -87,21 +87,9 @@ impl Stores {
         Self { depot: depot.map(Arc::new), ..self }
     }
 
-    pub(super) const fn depot(&self) -> Option<&Arc<Depot>> {
-        self.depot.as_ref()
-    }
-
     /// What the store of a shard says that it is.
     pub(super) fn header(&self, shard: ShardId) -> Header {
         Header::of(shard, self.shard_count)
-    }
-
-    pub(super) fn source(&self) -> &Arc<dyn Source> {
-        &self.source
-    }
-
-    pub(super) const fn cache_bytes(&self) -> usize {
-        self.cache_bytes
     }
 
     /// In memory, shared by clones: a restart within one process finds what was stored.

@@ -100,7 +100,17 @@ impl ProcessManager for CheckoutProcess {
     }
 
     fn takes(next: &Next, code: &str) -> bool {
-        next.takes(code)
+        match next {
+            Next::Nothing | Next::Compensate { .. } => false,
+            Next::Settled(codes) => codes.contains(&code),
+            Next::Place { .. }
+            | Next::Reserve { .. }
+            | Next::Request { .. }
+            | Next::Decide { .. }
+            | Next::Authorise { .. }
+            | Next::Commit(_)
+            | Next::Confirm(_) => true,
+        }
     }
 
     fn proceed(next: Next, outcomes: &[Outcome]) -> Plan {
@@ -142,24 +152,6 @@ pub(super) enum Next {
     Confirm(Sale),
     /// All was taken back.
     Compensate { order_id: OrderId, reasons: Vec<Reason> },
-}
-
-impl Next {
-    /// Whether [`proceed`] deals with a no that has this code. Any other no is nobody's business, so
-    /// somebody has to look at it.
-    pub(super) fn takes(&self, code: &str) -> bool {
-        match self {
-            Self::Nothing | Self::Compensate { .. } => false,
-            Self::Settled(codes) => codes.contains(&code),
-            Self::Place { .. }
-            | Self::Reserve { .. }
-            | Self::Request { .. }
-            | Self::Decide { .. }
-            | Self::Authorise { .. }
-            | Self::Commit(_)
-            | Self::Confirm(_) => true,
-        }
-    }
 }
 
 /// An order that is being paid.

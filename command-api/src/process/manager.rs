@@ -63,10 +63,7 @@ pub(super) trait AnyProcessManager: Send + Sync {
 
     fn wants(&self, kind: StreamType, event: &str) -> bool;
 
-    /// Does all that an event asks for.
-    ///
-    /// # Errors
-    /// The steps that cannot be done, none of which `verdicts` told to be left out.
+    /// [`Managers::run`].
     async fn run(
         &self,
         managers: &Managers,

@@ -106,8 +106,7 @@ async fn restore(
     let fetched = timeout(ASK_WAIT_MAX, depot.storage.get(path)).await??;
     let mut from = fetched.into_stream();
     let (pieces, waiting) = mpsc::channel(PIECES_MAX);
-    let (source, key, expected) =
-        (Arc::clone(stores.source()), depot.key.clone(), expected.clone());
+    let (source, key, expected) = (Arc::clone(&stores.source), depot.key.clone(), expected.clone());
     let placing = task::spawn_blocking("restore store", move || {
         let (head, mut rows) = Rows::open(Pieces { waiting, piece: Bytes::new() }, &key)?;
         if head != expected {
