@@ -170,10 +170,7 @@ impl Engine {
     }
 
     /// A place among those who wait for a stream's shard, for who shows one thing to many and must not keep
-    /// them waiting for room.
-    ///
-    /// # Errors
-    /// [`ReadError::Busy`]: there is none.
+    /// them waiting for room: [`ReadError::Busy`] if there is none.
     pub(crate) fn place(&self, stream: &StreamId) -> Result<Vec<Place>, ReadError> {
         Ok(self.admission.try_enter(self.shard_of(stream))?)
     }

@@ -156,9 +156,6 @@ impl Admission {
     }
 
     /// [`Admission::enter`] without waiting, whoever asks.
-    ///
-    /// # Errors
-    /// As there.
     pub(super) fn try_enter(&self, shard: ShardId) -> Result<Vec<Place>, SubmitError> {
         let Some(shares) = &self.0 else { return Ok(Vec::new()) };
         shares.take_all(&BTreeMap::from([(shard, 1)]), false).map_err(|full| busy(full.shard))

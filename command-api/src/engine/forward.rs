@@ -237,10 +237,7 @@ impl UnderWay {
         Self { max: max.clamp(1, Semaphore::MAX_PERMITS), by_url: Mutex::default() }
     }
 
-    /// A place among the requests to a node; dropping it makes room.
-    ///
-    /// # Errors
-    /// There was none in time. Nothing was sent.
+    /// A place among the requests to a node, if there was one in time; dropping it makes room.
     async fn enter(
         &self,
         peer: &Member,

@@ -12,8 +12,6 @@ mod claims;
 mod decide;
 mod delivery;
 mod emit;
-mod expire;
-mod follow;
 #[cfg(feature = "simulation")]
 mod mistaken;
 mod read;

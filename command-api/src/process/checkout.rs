@@ -22,18 +22,20 @@ use std::sync::Arc;
 use domain::{
     Event, StreamType,
     addressed::Addressed,
-    cart::{self, Cart, Checkout, Line},
+    cart::{self, Cart, Checkout},
     envelope::Recorded,
     id::{CartId, EventId, OrderId, PaymentId, Sku},
     money::Money,
     order::{self, Order, Reason, Status},
     payment::{self, Payment},
-    stock,
 };
 
-use steps::{PLACE, place, reject, submit_order, submit_payment, submit_stock, void};
+use steps::{
+    PLACE, commit, place, put_back, reject, release, reserve, submit_order, submit_payment, void,
+};
 
 pub(crate) use steps::payment_of;
+#[cfg(test)]
 pub(super) use steps::reservation;
 
 use super::{
@@ -209,11 +211,7 @@ fn react_to_order(
     let pending = order.status == Status::Pending;
     match happened {
         order::Event::Placed { .. } if pending && !order.stock_reserved => {
-            let steps = checkout.lines.iter().map(|line| {
-                let (reservation_id, quantity) = (reservation(order_id, &line.sku), line.quantity);
-                let command = stock::Command::Reserve { reservation_id, order_id, quantity };
-                submit_stock("reserve", &line.sku, command)
-            });
+            let steps = checkout.lines.iter().map(|line| reserve(order_id, line));
             let skus = checkout.lines.iter().map(|line| line.sku.clone()).collect();
             Plan::of(steps.collect()).then(Next::Reserve { order_id, skus })
         }
@@ -229,13 +227,7 @@ fn react_to_order(
                 .then(Next::Request { order_id })
         }
         order::Event::Rejected { .. } => {
-            let steps = checkout.lines.iter().map(|line| {
-                let reservation_id = reservation(order_id, &line.sku);
-                let reason = "order rejected".to_owned();
-                let command = stock::Command::Release { reservation_id, reason };
-                submit_stock("release", &line.sku, command)
-            });
-            Plan::of(steps.collect())
+            Plan::of(checkout.lines.iter().map(|line| release(order_id, &line.sku)).collect())
         }
         // The rest was done when the order moved on.
         order::Event::Placed { .. }
@@ -288,11 +280,7 @@ fn pay(order_id: OrderId, payment_id: PaymentId, paid: Money, order: &Order) -> 
         Status::Confirmed => Plan::default(),
         Status::Rejected => Plan::of(vec![void(payment_id)]),
         Status::Pending => {
-            let commit = |line: &Line| {
-                let reservation_id = reservation(order_id, &line.sku);
-                submit_stock("commit", &line.sku, stock::Command::Commit { reservation_id })
-            };
-            let steps = lines.iter().map(commit).collect();
+            let steps = lines.iter().map(|line| commit(order_id, &line.sku)).collect();
             let lines = lines.iter().map(|line| (line.sku.clone(), line.quantity)).collect();
             Plan::of(steps).then(Next::Commit(Sale { order_id, payment_id, paid, lines }))
         }
@@ -379,12 +367,8 @@ fn record(payment_id: PaymentId, outcomes: &[Outcome]) -> Plan {
 /// Takes back what was committed and voids the payment; the rejection comes after both.
 fn compensate(sale: &Sale, committed: &[Outcome], reasons: Vec<Reason>) -> Plan {
     let done = sale.lines.iter().zip(committed).filter(|(_, outcome)| **outcome == Outcome::Done);
-    let put_back = done.map(|((sku, quantity), _)| {
-        let reservation_id = reservation(sale.order_id, sku);
-        let command = stock::Command::Return { reservation_id, quantity: *quantity };
-        submit_stock("put back", sku, command)
-    });
-    let steps = put_back.chain([void(sale.payment_id)]).collect();
+    let returns = done.map(|((sku, quantity), _)| put_back(sale.order_id, sku, *quantity));
+    let steps = returns.chain([void(sale.payment_id)]).collect();
     Plan::of(steps).then(Next::Compensate { order_id: sale.order_id, reasons })
 }
 

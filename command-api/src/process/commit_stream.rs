@@ -43,7 +43,6 @@ enum Source {
 }
 
 impl CommitStream {
-    /// # Errors
     /// As [`Follower::open`].
     pub(super) async fn open(
         engine: &Engine,
@@ -62,10 +61,8 @@ impl CommitStream {
         })
     }
 
-    /// The next commits: up to `max`, or those of as many records. None if none came for a while.
-    ///
-    /// # Errors
-    /// As [`Follower::next`].
+    /// The next commits, as [`Follower::next`]: up to `max`, or those of as many records. None if none came
+    /// for a while.
     pub(super) async fn next(&mut self, max: usize) -> Result<Vec<Commit>, ReadError> {
         loop {
             match &mut self.source {

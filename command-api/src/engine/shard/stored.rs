@@ -88,7 +88,7 @@ impl Shard {
             let fetched = snapshots::fetch(&self.stores, depot, &*self.log, self.id).await;
             match fetched {
                 // What is not known now is known when the store is opened, which waits for the log.
-                Ok(_) | Err(ReadError::Unavailable(_)) => {}
+                Ok(()) | Err(ReadError::Unavailable(_)) => {}
                 Err(source) => return Err(ShardError::Read { shard: self.id, source }),
             }
         }

@@ -34,24 +34,21 @@ const PIECES_MAX: usize = 4;
 /// Snapshots that are tried; as many as there should be.
 const TRIED_MAX: usize = 2;
 
-/// Whether a snapshot is in place now. Whatever is wrong with one is told and is no error.
-///
-/// # Errors
-/// The log cannot be read.
+/// Whatever is wrong with a snapshot is told and is no error, but a log that cannot be read is.
 pub(in super::super) async fn fetch(
     stores: &Stores,
     depot: &Depot,
     log: &dyn EventLog,
     shard: ShardId,
-) -> Result<bool, ReadError> {
+) -> Result<(), ReadError> {
     if log.range(shard).await?.is_empty() {
-        return Ok(false);
+        return Ok(());
     }
     let listed = match depot.list(shard).await {
         Ok(listed) => listed,
         Err(error) => {
             emit(OfShard(shard, SnapshotEvent::Unavailable(&*error)));
-            return Ok(false);
+            return Ok(());
         }
     };
     for stored in listed.into_iter().take(TRIED_MAX) {
@@ -62,7 +59,7 @@ pub(in super::super) async fn fetch(
                 Ok(()) => {
                     let (next_offset, took) = (head.checkpoint.next_offset, began.elapsed());
                     emit(OfShard(shard, SnapshotEvent::Fetched { name, next_offset, took }));
-                    return Ok(true);
+                    return Ok(());
                 }
                 Err(error) => chain(&*error).to_string(),
             },
@@ -70,7 +67,7 @@ pub(in super::super) async fn fetch(
         };
         emit(OfShard(shard, SnapshotEvent::Refused { name, reason: &reason }));
     }
-    Ok(false)
+    Ok(())
 }
 
 /// The head of a snapshot that is of this log, fold and shard, or why it is not: found out before

@@ -1,7 +1,7 @@
 //! What each event asks for, and where outcomes lead.
 
 use domain::{
-    cart::{Channel, Checkout, Totals},
+    cart::{Channel, Checkout, Line, Totals},
     id::CommandId,
     testing::{fold, sku, usd},
     timestamp::Timestamp,
