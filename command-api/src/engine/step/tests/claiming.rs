@@ -21,15 +21,22 @@ fn claims_follow_each_other_at_growing_intervals_until_one_succeeds() {
     let mut world = World::serving();
     let mut waits = Vec::new();
     world.step(Input::AppendFailed);
-    for _ in 0..9 {
+    for round in 0..9 {
         waits.push(wait(&world));
-        world.send_claim();
-        world.lose();
+        if round % 2 == 0 {
+            world.send_claim();
+            world.lose();
+        } else {
+            world.claim();
+            assert!(world.machine.is_serving(), "for no time at all");
+            world.step(Input::AppendFailed);
+        }
     }
     assert!(waits.is_sorted(), "{waits:?}");
     assert!(waits[0] >= Duration::from_millis(50) && waits[0] <= Duration::from_millis(100));
     assert!(waits[8] >= Duration::from_secs(5) && waits[8] <= Duration::from_secs(10));
     world.claim();
+    world.pass(Duration::from_millis(50));
     world.step(Input::AppendFailed);
     assert!(wait(&world) <= Duration::from_millis(100), "it starts again after a success");
 }
