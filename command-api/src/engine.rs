@@ -281,7 +281,7 @@ impl Engine {
 
     #[must_use]
     pub fn shard_of(&self, stream: &StreamId) -> ShardId {
-        shard_of(stream, u32::try_from(self.shards.len()).unwrap_or(u32::MAX))
+        shard_of(stream, self.shard_count())
     }
 
     #[must_use]

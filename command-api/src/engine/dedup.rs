@@ -33,12 +33,6 @@ pub(super) struct Dedup {
     unreadable: Vec<Unreadable>,
 }
 
-impl Known {
-    fn is_kept(&self, now: Timestamp) -> bool {
-        is_kept(self.recorded_at, now)
-    }
-}
-
 fn is_kept(recorded_at: Timestamp, now: Timestamp) -> bool {
     now.since(recorded_at) < KEPT
 }
@@ -86,7 +80,7 @@ impl Dedup {
                 }
             },
         };
-        Ok(known.filter(|known| known.is_kept(now)))
+        Ok(known.filter(|known| is_kept(known.recorded_at, now)))
     }
 
     /// The first outcome of a command id stands; a later one never replaces it while it is kept.
@@ -94,9 +88,9 @@ impl Dedup {
     /// The store need not be asked: whoever decided the command looked there first, so what it has
     /// of this id is too old to count.
     pub(super) fn insert(&mut self, command_id: CommandId, known: Known, now: Timestamp) {
-        let recorded_at = known.recorded_at;
-        let first = self.unsaved.get(&command_id).filter(|first| first.is_kept(recorded_at));
-        if first.is_some() || !known.is_kept(now) {
+        let at = known.recorded_at;
+        let first = self.unsaved.get(&command_id);
+        if first.is_some_and(|first| is_kept(first.recorded_at, at)) || !is_kept(at, now) {
             return;
         }
         self.unsaved.insert(command_id, Arc::new(known));

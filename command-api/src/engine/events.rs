@@ -127,12 +127,10 @@ pub(super) enum ShardEvent<'a> {
     PhaseChanged(&'a ShardStatus),
     /// The writer is given up, whether this node claims again or not.
     EpochEnded(TakeOverReason),
-    GroupSent {
-        records: usize,
-    },
-    GroupReported {
-        took: Duration,
-    },
+    /// Of so many records.
+    GroupSent(usize),
+    /// So long after it was sent.
+    GroupReported(Duration),
     RecordsRead(usize),
     /// It has as many requests waiting for it as it may have.
     Crowded,
@@ -150,6 +148,7 @@ pub(super) enum ShardEvent<'a> {
 impl Event for OfShard<ShardEvent<'_>> {
     fn emit(self) {
         let Self(shard, event) = self;
+        let labels = [label(shard)];
         let because = |reason: TakeOverReason| ("reason", reason.as_str().to_owned());
         match event {
             ShardEvent::TakingOver(reason) => {
@@ -167,28 +166,22 @@ impl Event for OfShard<ShardEvent<'_>> {
             }
             ShardEvent::PhaseChanged(status) => {
                 let ShardStatus { phase, epoch, seq, .. } = status;
-                SERVING.set(&[label(shard)], if status.serves() { 1.0 } else { 0.0 });
+                SERVING.set(&labels, if status.serves() { 1.0 } else { 0.0 });
                 info!(shard.id = %shard, epoch, seq, "shard {shard} is {phase:?}");
             }
-            ShardEvent::EpochEnded(reason) => {
-                EPOCHS_ENDED.add(&[label(shard), because(reason)], 1);
-            }
-            ShardEvent::GroupSent { records } => {
-                GROUP_RECORDS.record(&[label(shard)], number(records));
-            }
-            ShardEvent::GroupReported { took } => {
-                ACK_SECONDS.record(&[label(shard)], took.as_secs_f64());
-            }
+            ShardEvent::EpochEnded(reason) => EPOCHS_ENDED.add(&[label(shard), because(reason)], 1),
+            ShardEvent::GroupSent(records) => GROUP_RECORDS.record(&labels, number(records)),
+            ShardEvent::GroupReported(took) => ACK_SECONDS.record(&labels, took.as_secs_f64()),
             ShardEvent::RecordsRead(records) => {
-                RECORDS_READ.add(&[label(shard)], u64::try_from(records).unwrap_or(u64::MAX));
+                RECORDS_READ.add(&labels, u64::try_from(records).unwrap_or(u64::MAX));
             }
-            ShardEvent::Crowded => CROWDED.add(&[label(shard)], 1),
+            ShardEvent::Crowded => CROWDED.add(&labels, 1),
             ShardEvent::StreamUnreadable { stream, detail } => {
-                UNREADABLE.add(&[label(shard)], 1);
+                UNREADABLE.add(&labels, 1);
                 error!(shard.id = %shard, %stream, "stream {stream} is stopped: {detail}");
             }
             ShardEvent::RecordNotReadable { stream, detail } => {
-                NOT_READABLE.add(&[label(shard)], 1);
+                NOT_READABLE.add(&labels, 1);
                 error!(
                     shard.id = %shard, %stream,
                     "a command on {stream} was refused, a bug: {detail}"
@@ -223,9 +216,8 @@ impl Event for Ticked {
 }
 
 pub(super) enum StoreEvent<'a> {
-    Opened {
-        next_offset: Option<Offset>,
-    },
+    /// It goes on here, if it has anything.
+    Opened(Option<Offset>),
     Refolded {
         aggregates: &'a BTreeSet<String>,
         events: u64,
@@ -239,9 +231,8 @@ pub(super) enum StoreEvent<'a> {
     /// The first failure; those that follow are no news.
     Unwritable(Cause<'a>),
     Recovered,
-    Discarded {
-        reason: &'a str,
-    },
+    /// For this reason.
+    Discarded(&'a str),
     Unavailable(Cause<'a>),
     /// The shard goes back to what its store has, as soon as the system lets it.
     Reopened(Cause<'a>),
@@ -253,10 +244,10 @@ impl Event for OfShard<StoreEvent<'_>> {
         let Self(shard, event) = self;
         let labels = [label(shard)];
         match event {
-            StoreEvent::Opened { next_offset: Some(offset) } => {
+            StoreEvent::Opened(Some(offset)) => {
                 info!(shard.id = %shard, offset, "shard {shard} goes on at offset {offset}");
             }
-            StoreEvent::Opened { next_offset: None } => {
+            StoreEvent::Opened(None) => {
                 info!(shard.id = %shard, "shard {shard} is read from its beginning");
             }
             StoreEvent::Refolded { aggregates, events, took } => {
@@ -285,7 +276,7 @@ impl Event for OfShard<StoreEvent<'_>> {
             StoreEvent::Recovered => {
                 info!(shard.id = %shard, "the store of shard {shard} takes writes again");
             }
-            StoreEvent::Discarded { reason } => {
+            StoreEvent::Discarded(reason) => {
                 DISCARDED.add(&labels, 1);
                 warn!(
                     shard.id = %shard,

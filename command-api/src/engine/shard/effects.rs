@@ -56,7 +56,7 @@ impl Shard {
             },
             Effect::Claim { reason } => self.claim(reason, more).await,
             Effect::Grouped { records, last } => {
-                emit(OfShard(self.id, ShardEvent::GroupSent { records }));
+                emit(OfShard(self.id, ShardEvent::GroupSent(records)));
                 if let Some(writer) = &mut self.writer {
                     writer.groups.push_back((last, Instant::now()));
                 }

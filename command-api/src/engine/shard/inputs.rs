@@ -67,8 +67,7 @@ impl Shard {
     fn measure(&mut self, reported: Ticket) {
         let Some(writer) = &mut self.writer else { return };
         if let Some((_, sent_at)) = writer.groups.pop_front_if(|(last, _)| *last == reported) {
-            let took = sent_at.elapsed();
-            emit(OfShard(self.id, ShardEvent::GroupReported { took }));
+            emit(OfShard(self.id, ShardEvent::GroupReported(sent_at.elapsed())));
         }
     }
 

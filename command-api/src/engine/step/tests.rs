@@ -67,6 +67,14 @@ impl World {
         world
     }
 
+    /// A machine that serves, and a command whose record is on the wire.
+    fn under_way() -> (Self, u64) {
+        let mut world = Self::serving();
+        let request = world.submit(1, receive(5));
+        world.drain();
+        (world, request)
+    }
+
     /// The next process on the partition of this one; it has not claimed it yet.
     fn after(other: &Self) -> Self {
         Self::over(other.partition.clone())

@@ -55,7 +55,7 @@ pub(in super::super) async fn open(
 /// Throws away what a shard has stored, which is proven to be of no use; the next [`open`] begins with
 /// nothing.
 pub(in super::super) async fn discard(stores: &Stores, shard: ShardId, reason: &str) {
-    emit(OfShard(shard, StoreEvent::Discarded { reason }));
+    emit(OfShard(shard, StoreEvent::Discarded(reason)));
     let source = Arc::clone(&stores.source);
     let discarded = task::spawn_blocking("discard store", move || source.discard(shard)).await;
     if let Ok(Err(error)) = discarded {
@@ -103,7 +103,7 @@ async fn open_fit(
     let store = open_source(stores, shard).await?;
     match make_fit(&store, log, shard).await {
         Ok(next_offset) => {
-            emit(OfShard(shard, StoreEvent::Opened { next_offset }));
+            emit(OfShard(shard, StoreEvent::Opened(next_offset)));
             Ok(store)
         }
         Err(error) => {

@@ -4,10 +4,10 @@ use domain::{
     Event,
     cart::{self, Cart, Channel, NewLine, Status as CartStatus, Terms},
     envelope::Recorded,
-    id::{CartId, ProductId},
-    money::{Currency, Money},
+    id::CartId,
+    money::Currency,
     order::{self, Order, Status},
-    sku::Listing,
+    testing::sample::listing,
 };
 use uuid::Uuid;
 
@@ -45,16 +45,6 @@ async fn check_out(rig: &Rig) -> cart::Checkout {
     let command = cart::Command::CheckOut { order_id: ORDER, terms };
     rig.submit::<Cart>(&CART, command).await;
     cart(rig).await.checkout().unwrap()
-}
-
-fn listing() -> Listing {
-    Listing {
-        product_id: ProductId::new(Uuid::from_u128(5)),
-        name: "Tea".to_owned(),
-        department: None,
-        price: Money::new(250, Currency::USD),
-        product_revision: 1,
-    }
 }
 
 /// A cart with a unit of tea that was checked out; what was agreed.

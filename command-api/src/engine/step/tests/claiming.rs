@@ -43,9 +43,7 @@ fn claims_follow_each_other_at_growing_intervals_until_one_succeeds() {
 
 #[test]
 fn a_deposed_writer_gives_way_first() {
-    let mut world = World::serving();
-    world.submit(1, receive(5));
-    world.drain();
+    let (mut world, _) = World::under_way();
     world.foreign_claim();
     world.deliver();
     assert_eq!(world.take_overs, [TakeOverReason::Deposed]);
@@ -94,9 +92,7 @@ fn time_may_make_room() {
 
 #[test]
 fn a_resigned_owner_settles_what_is_under_way_and_then_lets_go() {
-    let mut world = World::serving();
-    let under_way = world.submit(1, receive(5));
-    world.drain();
+    let (mut world, under_way) = World::under_way();
     world.resign();
     assert!(world.machine.is_serving(), "its record may still count");
     let late = world.submit(2, receive(1));
@@ -110,9 +106,7 @@ fn a_resigned_owner_settles_what_is_under_way_and_then_lets_go() {
 
 #[test]
 fn what_the_next_owner_cut_off_goes_to_it_under_the_same_id() {
-    let mut world = World::serving();
-    let cut_off = world.submit(1, receive(5));
-    world.drain();
+    let (mut world, cut_off) = World::under_way();
     world.resign();
     world.foreign_claim();
     world.deliver();

@@ -12,9 +12,7 @@ use super::{
 
 #[test]
 fn a_record_that_landed_but_was_reported_lost_is_answered_from_the_log() {
-    let mut world = World::serving();
-    let request = world.submit(1, receive(5));
-    world.drain();
+    let (mut world, request) = World::under_way();
     world.deliver_unreported();
     assert_eq!(world.take_overs, [TakeOverReason::DeliveryFailed]);
     assert_eq!(world.reply(request), None);
@@ -25,9 +23,7 @@ fn a_record_that_landed_but_was_reported_lost_is_answered_from_the_log() {
 
 #[test]
 fn a_lost_record_is_decided_again_and_never_counts_if_it_lands_after_the_next_claim() {
-    let mut world = World::serving();
-    let request = world.submit(1, receive(5));
-    world.drain();
+    let (mut world, request) = World::under_way();
     let ghost = world.lose();
     world.claim();
     world.land(ghost);
@@ -60,9 +56,7 @@ fn a_failure_in_the_middle_voids_what_landed_behind_it() {
 #[test]
 fn a_success_without_an_offset_or_with_one_that_was_read_already_is_a_doubt() {
     for offset in [None, Some(0)] {
-        let mut world = World::serving();
-        let request = world.submit(1, receive(5));
-        world.drain();
+        let (mut world, request) = World::under_way();
         let (record, ticket) = world.wire.pop_front().unwrap();
         world.land(record);
         world.report(ticket, Ok(offset));
@@ -74,9 +68,7 @@ fn a_success_without_an_offset_or_with_one_that_was_read_already_is_a_doubt() {
 
 #[test]
 fn foreign_records_are_read_before_the_own_one_counts() {
-    let mut world = World::serving();
-    let request = world.submit(1, receive(5));
-    world.drain();
+    let (mut world, request) = World::under_way();
     world.foreign_claim();
     world.deliver();
     assert_eq!(world.take_overs, [TakeOverReason::Deposed]);
@@ -89,9 +81,7 @@ fn foreign_records_are_read_before_the_own_one_counts() {
 
 #[test]
 fn a_stale_record_in_a_hole_changes_nothing() {
-    let mut world = World::serving();
-    world.submit(1, receive(5));
-    world.drain();
+    let (mut world, _) = World::under_way();
     let ghost = world.lose();
     world.claim();
     let next = world.submit(2, receive(2));
@@ -116,9 +106,7 @@ fn a_claim_without_a_report_is_sent_again() {
 
 #[test]
 fn reports_of_a_dropped_epoch_mean_nothing() {
-    let mut world = World::serving();
-    let request = world.submit(1, receive(5));
-    world.drain();
+    let (mut world, request) = World::under_way();
     world.lose();
     world.claim();
     let stale = Ticket { epoch: 0, seq: 1, index: 0 };
@@ -150,9 +138,7 @@ fn a_claim_that_is_never_reported_is_given_up() {
 
 #[test]
 fn a_writer_that_never_reports_is_given_up() {
-    let mut world = World::serving();
-    let request = world.submit(1, receive(5));
-    world.drain();
+    let (mut world, request) = World::under_way();
     world.is_given_up();
     world.claim();
     world.deliver_all();

@@ -11,9 +11,7 @@ use super::{
 
 #[test]
 fn a_command_is_answered_when_its_commit_is_emitted_and_not_before() {
-    let mut world = World::serving();
-    let request = world.submit(1, receive(5));
-    world.drain();
+    let (mut world, request) = World::under_way();
     assert_eq!(world.reply(request), None, "appended is not committed");
     world.deliver();
     assert_eq!(world.committed_at(request), 1);
@@ -199,9 +197,7 @@ fn a_deadline_fires_although_another_one_of_the_same_instant_did() {
 
 #[test]
 fn a_silent_log_turns_new_commands_away_at_once() {
-    let mut world = World::serving();
-    let waiting = world.submit(1, receive(5));
-    world.drain();
+    let (mut world, waiting) = World::under_way();
     world.pass(Duration::from_secs(2));
     let late = world.submit(2, receive(5));
     assert_eq!(world.reply(late), Some(&Err(SubmitError::Busy)));
