@@ -56,9 +56,12 @@ pub struct Follow {
 }
 
 /// Why a run ended.
+#[derive(Debug, thiserror::Error)]
 enum Interrupted {
-    Progress(ProgressError),
-    Read(ReadError),
+    #[error(transparent)]
+    Progress(#[from] ProgressError),
+    #[error(transparent)]
+    Read(#[from] ReadError),
 }
 
 impl Managers {
@@ -84,15 +87,10 @@ impl Follow {
                 interrupted = self.follow_while_served() => interrupted,
             };
             match interrupted {
-                Interrupted::Progress(error) => {
-                    emit(FollowInterrupted { shard: self.shard, error: &error });
-                }
-                Interrupted::Read(error @ ReadError::Unavailable(_)) => {
-                    emit(FollowInterrupted { shard: self.shard, error: &error });
-                }
-                Interrupted::Read(source) => {
+                Interrupted::Read(source) if !matches!(source, ReadError::Unavailable(_)) => {
                     return Err(FollowFailed { shard: self.shard, source });
                 }
+                error => emit(FollowInterrupted { shard: self.shard, error: &error }),
             }
             if began.elapsed() > RECOVERED_AFTER {
                 waits.reset();
@@ -119,8 +117,8 @@ impl Follow {
     /// The commits behind the stored progress.
     async fn open(&self) -> Result<CommitStream, Interrupted> {
         let Managers { engine, log, progress, .. } = &self.managers;
-        let checkpoint = progress.load(self.shard).await.map_err(Interrupted::Progress)?;
-        CommitStream::open(engine, log, self.shard, checkpoint).await.map_err(Interrupted::Read)
+        let checkpoint = progress.load(self.shard).await?;
+        Ok(CommitStream::open(engine, log, self.shard, checkpoint).await?)
     }
 
     /// Follows from the stored progress until something is in the way.

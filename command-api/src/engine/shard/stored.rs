@@ -31,7 +31,8 @@ const ASKERS_WAIT_MAX: Duration = Duration::from_secs(1);
 const RECOVERED_AFTER: Duration = Duration::from_mins(1);
 
 impl Shard {
-    /// Opens the store, once it has been left alone for a while, and makes a machine that goes on from there.
+    /// Opens the store, once it has been left alone for a while, and makes a machine that goes on from
+    /// there.
     pub(super) async fn open_store(&mut self, pause: Duration) -> Result<(), ShardError> {
         let store = self.opened_after(pause).await?;
         self.machine = Machine::new(self.id, Arc::clone(&store), self.stores.cache_bytes);

@@ -1,8 +1,9 @@
 //! Groups go to the writer in order; a delivery report tells where a record stands, and what stands before
 //! it must be known too.
 //!
-//! Where the writer has no room, what is left waits here for the next chance. Reports are matched by ticket, never by position, and fed to the reader machine in the order of
-//! offsets. Anything that does not fit ends this writer's epoch.
+//! Where the writer has no room, what is left waits here for the next chance. Reports are matched by
+//! ticket, never by position, and fed to the reader machine in the order of offsets.
+//! Anything that does not fit ends this writer's epoch.
 
 use std::collections::VecDeque;
 

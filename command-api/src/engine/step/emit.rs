@@ -40,7 +40,7 @@ impl Machine {
     }
 
     /// Leaves what is to be read. What follows it is known by its reports.
-    pub(super) fn cut_off(&mut self, records: &mut Vec<LogRecord>, effects: &mut Vec<Effect>) {
+    fn cut_off(&mut self, records: &mut Vec<LogRecord>, effects: &mut Vec<Effect>) {
         let Reading::UpTo(to) = self.reading else { return };
         records.retain(|record| record.offset < to);
         if records.last().is_none_or(|last| last.offset + 1 >= to) {

@@ -1,4 +1,5 @@
-//! Opening a shard's store: what does not belong to the log that is there is thrown away.
+//! Opening a shard's store: what does not belong to the log that is there is thrown away, and states that
+//! another release has made are folded anew.
 //!
 //! The record before a checkpoint ended the last commit that the store holds. If that very record
 //! stands in the log, with the claim, the epoch and the number that the checkpoint tells, then so
