@@ -33,12 +33,15 @@ pub use shard::{Follow, FollowFailed};
 
 /// All that there are. An event that several want is run by each; what they call their steps on one stream
 /// must differ then, for the name makes the command's id.
-const ALL: &[&dyn AnyProcessManager] = &[&catalogue::CatalogueProcess, &checkout::CheckoutProcess];
+const ALL: &[AnyProcessManager] = &[
+    AnyProcessManager::of::<catalogue::CatalogueProcess>(),
+    AnyProcessManager::of::<checkout::CheckoutProcess>(),
+];
 
 /// Those that want an event.
-fn wanting(event: &EventRecord) -> impl Iterator<Item = &'static dyn AnyProcessManager> {
+fn wanting(event: &EventRecord) -> impl Iterator<Item = &'static AnyProcessManager> {
     let kind = event.stream.stream_type();
     let name = codec::event_name(&event.event_type).unwrap_or_default();
-    let wants = move |it: &&dyn AnyProcessManager| kind.is_some_and(|kind| it.wants(kind, name));
-    ALL.iter().copied().filter(wants)
+    let wants = move |it: &&AnyProcessManager| kind.is_some_and(|kind| (it.wants)(kind, name));
+    ALL.iter().filter(wants)
 }

@@ -113,8 +113,8 @@ impl Managers {
     ) -> bool {
         let mut is_done = true;
         for manager in wanting(&delivered.event) {
-            if let Err(unfinished) = manager.run(self, recorded, verdicts, permit).await {
-                let parked = self.park_all(delivered, manager.name(), unfinished, verdicts, permit);
+            if let Err(unfinished) = (manager.run)(self, recorded, verdicts, permit).await {
+                let parked = self.park_all(delivered, manager.name, unfinished, verdicts, permit);
                 Box::pin(parked).await;
                 is_done = false;
             }
