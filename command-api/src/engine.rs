@@ -14,7 +14,6 @@
 mod admission;
 mod ask;
 mod batch;
-mod cluster;
 mod dedup;
 // Public with `step`: the simulator is another shell around the same machine.
 pub mod effect;
@@ -25,18 +24,18 @@ mod listener;
 mod outcome;
 pub mod ownership;
 mod precondition;
-mod question;
 mod reactions;
 mod refold;
 mod request;
 mod saver;
 mod shard;
-mod snapshot;
 mod snapshots;
 mod status;
 pub mod step;
 pub mod store;
 mod streams;
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
@@ -65,15 +64,15 @@ use tokio::{
 
 use admission::{Admission, Place};
 pub(crate) use admission::{patiently, until_room};
-pub use cluster::{Cluster, Node};
 pub use listener::{Emitted, Listening};
 pub use outcome::{EventRef, Outcome};
+pub use ownership::{Cluster, Node};
 pub use precondition::Precondition;
-pub use question::{Answered, Ask};
 pub(crate) use reactions::Reactions;
-pub use request::{Answer, Consistency, Found, ReadError, Shown, Submission, SubmitError};
+pub use request::{
+    Answer, Answered, Ask, Consistency, Found, ReadError, Shown, Snapshot, Submission, SubmitError,
+};
 pub use shard::{Shard, ShardError};
-pub use snapshot::Snapshot;
 pub use snapshots::{Depot, DepotError};
 pub use status::{Phase, ShardStatus, ShardView};
 pub use store::Stores;
@@ -140,23 +139,10 @@ impl Engine {
         submission: impl Into<Arc<Submission>>,
         deadline: Instant,
     ) -> Result<Answer, SubmitError> {
-        self.submit_telling(submission, None, deadline).await
-    }
-
-    /// [`Engine::submit`] of what processes tell another stream of before the answer: there has to be room
-    /// in the shard of that one, too.
-    ///
-    /// # Errors
-    /// As there.
-    pub async fn submit_telling(
-        &self,
-        submission: impl Into<Arc<Submission>>,
-        told: Option<&StreamId>,
-        deadline: Instant,
-    ) -> Result<Answer, SubmitError> {
-        let ask = Ask::Submit(submission.into());
+        let submission = submission.into();
+        let ask = Ask::Submit(Arc::clone(&submission));
         let mut wanted = BTreeMap::from([self.wanted(&ask)]);
-        if let Some(stream) = told {
+        if let Some(stream) = &submission.told {
             *wanted.entry(self.shard_of(stream)).or_default() += 1;
         }
         let awaits = ask.awaits_reactions().is_some();
@@ -184,10 +170,7 @@ impl Engine {
     }
 
     /// A place among those who wait for a stream's shard, for who shows one thing to many and must not keep
-    /// them waiting for room.
-    ///
-    /// # Errors
-    /// [`ReadError::Busy`]: there is none.
+    /// them waiting for room: [`ReadError::Busy`] if there is none.
     pub(crate) fn place(&self, stream: &StreamId) -> Result<Vec<Place>, ReadError> {
         Ok(self.admission.try_enter(self.shard_of(stream))?)
     }
@@ -195,7 +178,7 @@ impl Engine {
     /// [`Engine::read`], and how far in the log it reaches.
     ///
     /// # Errors
-    /// As [`Engine::read`].
+    /// As there.
     pub async fn show<A: Listed>(
         &self,
         id: &A::Id,
@@ -298,7 +281,7 @@ impl Engine {
 
     #[must_use]
     pub fn shard_of(&self, stream: &StreamId) -> ShardId {
-        shard_of(stream, u32::try_from(self.shards.len()).unwrap_or(u32::MAX))
+        shard_of(stream, self.shard_count())
     }
 
     #[must_use]

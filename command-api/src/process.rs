@@ -1,4 +1,5 @@
-//! Process managers: they follow the log and turn events into commands.
+//! Process managers: they follow the log and turn events into commands. A new one is a file with its `mod`,
+//! and a line in the list of all.
 //!
 //! An event asks for a [`plan::Plan`], which is pure: steps that run side by side, and what to do
 //! with their outcomes. [`worker`] runs plans, [`shard`] feeds it with the events of a shard.
@@ -12,9 +13,7 @@
 mod catalogue;
 pub(crate) mod checkout;
 mod commit_stream;
-mod list;
 mod manager;
-mod managers;
 mod parked;
 mod permits;
 mod plan;
@@ -26,5 +25,23 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
-pub use managers::Managers;
+use infra::{codec, log::EventRecord};
+
+use manager::AnyProcessManager;
+pub use manager::Managers;
 pub use shard::{Follow, FollowFailed};
+
+/// All that there are. An event that several want is run by each; what they call their steps on one stream
+/// must differ then, for the name makes the command's id.
+const ALL: &[AnyProcessManager] = &[
+    AnyProcessManager::of::<catalogue::CatalogueProcess>(),
+    AnyProcessManager::of::<checkout::CheckoutProcess>(),
+];
+
+/// Those that want an event.
+fn wanting(event: &EventRecord) -> impl Iterator<Item = &'static AnyProcessManager> {
+    let kind = event.stream.stream_type();
+    let name = codec::event_name(&event.event_type).unwrap_or_default();
+    let wants = move |it: &&AnyProcessManager| kind.is_some_and(|kind| (it.wants)(kind, name));
+    ALL.iter().filter(wants)
+}

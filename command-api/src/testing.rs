@@ -9,10 +9,12 @@ use axum::{
 };
 use domain::{
     Event, Listed, StreamType,
-    id::{CommandId, OrderId},
+    envelope::{Recorded, Revision},
+    id::{CommandId, EventId, OrderId, StreamId},
     order::{Order, Status},
     shard::ShardId,
     stock::Stock,
+    testing::NOW,
 };
 use futures_util::future::join_all;
 use infra::{
@@ -22,8 +24,8 @@ use infra::{
     http::{edge::Limits, health::Readiness, testing},
     log::{
         CommitBody, EventLog, EventRecord, Offset, contract, memory::MemoryLog, progress::Progress,
+        sample,
     },
-    shutdown::Shutdown,
     task::{self, Task},
 };
 use serde_json::{Value, json};
@@ -31,7 +33,7 @@ use tower::ServiceExt;
 use uuid::Uuid;
 
 use crate::{
-    engine::{Cluster, Consistency, Engine, Node, ShardStatus, Stores},
+    engine::{Consistency, Engine, ShardStatus, Stores, testing::Running},
     http::{self, AppState, EngineSlot, Ingredients},
     payment::{Desk, PaymentProvider, Sandbox, WebhookSecret},
     process::Managers,
@@ -50,7 +52,8 @@ pub(crate) struct World {
     pub(crate) stores: Stores,
     router: Router,
     ops: Router,
-    _tasks: Vec<Task<()>>,
+    _running: Running,
+    _followers: Vec<Task<()>>,
 }
 
 /// What a world is made of; the sandbox, where no provider is named.
@@ -147,9 +150,8 @@ impl World {
             gate: None,
             open_checkouts_max,
         });
-        let node = Node { name: "test".to_owned(), url: "http://127.0.0.1".to_owned() };
-        let cluster = Cluster::alone(&node);
-        let (engine, shards) = Engine::new(&log, &node, &clock, cluster, &stores);
+        let running = Running::alone(&log, &clock, &stores);
+        let engine = running.engine.clone();
         slot.fill(engine.admitting(limits.requests_max));
         let managers = Managers {
             engine: engine.clone(),
@@ -158,19 +160,14 @@ impl World {
             desk,
             clock: clock.clone(),
         };
-        let shutdown = Shutdown::new();
         let followers = managers.followers().into_iter().map(|follow| {
-            let run = follow.run(shutdown.clone());
+            let run = follow.run(running.shutdown.clone());
             task::spawn("follow", async { run.await.unwrap() })
         });
-        let shards = shards.into_iter().map(|shard| {
-            let run = shard.run(shutdown.clone());
-            task::spawn("shard", async { run.await.unwrap() })
-        });
-        let tasks = shards.chain(followers).collect();
+        let followers = followers.collect();
         let app = http::app(&state, Readiness::new(), limits);
         let (router, ops) = (app.router(), app.ops());
-        Self { engine, log, clock, stores, router, ops, _tasks: tasks }
+        Self { engine, log, clock, stores, router, ops, _running: running, _followers: followers }
     }
 
     pub(crate) fn request(method: &str, path: &str) -> axum::http::request::Builder {
@@ -333,6 +330,15 @@ pub(crate) fn checkout(method_token: &str) -> Value {
 
 pub(crate) fn new_uuid() -> String {
     Uuid::now_v7().to_string()
+}
+
+/// The id of each event that is [`recorded`].
+pub(crate) const EVENT: EventId = EventId::new(Uuid::from_u128(9));
+
+/// An event with no more behind it, as it comes from the log.
+pub(crate) fn recorded(stream: StreamId, revision: Revision, event: Event) -> Recorded {
+    let provenance = sample::event(sample::PLACE, 9).provenance;
+    Recorded { id: EVENT, stream, revision, recorded_at: NOW, provenance, event }
 }
 
 /// The records of all commits that changed a stream, as an independent reader sees them.

@@ -31,7 +31,10 @@ use tokio::{
     time::{Instant, sleep, timeout_at},
 };
 
-use super::{SubmitError, events::ShardCrowded};
+use super::{
+    SubmitError,
+    events::{OfShard, ShardEvent},
+};
 
 /// How long who is patient waits until it asks another node again that has no room.
 const BUSY_WAIT: Duration = Duration::from_millis(50);
@@ -153,9 +156,6 @@ impl Admission {
     }
 
     /// [`Admission::enter`] without waiting, whoever asks.
-    ///
-    /// # Errors
-    /// As there.
     pub(super) fn try_enter(&self, shard: ShardId) -> Result<Vec<Place>, SubmitError> {
         let Some(shares) = &self.0 else { return Ok(Vec::new()) };
         shares.take_all(&BTreeMap::from([(shard, 1)]), false).map_err(|full| busy(full.shard))
@@ -226,7 +226,7 @@ impl Drop for Place {
 }
 
 fn busy(shard: ShardId) -> SubmitError {
-    emit(ShardCrowded { shard });
+    emit(OfShard(shard, ShardEvent::Crowded));
     SubmitError::Busy
 }
 

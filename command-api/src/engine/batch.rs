@@ -52,6 +52,14 @@ pub(super) struct Decided {
     pub(super) outcome: Outcome,
 }
 
+impl Decided {
+    /// `None` if the outcome is not one that this release writes.
+    pub(super) fn from_record(record: &OutcomeRecord) -> Option<Self> {
+        let OutcomeRecord { command_id, request_hash, .. } = *record;
+        Some(Self { command_id, request_hash, outcome: Outcome::from_record(record)? })
+    }
+}
+
 /// The writer's side of an epoch.
 pub(super) struct Batch {
     epoch: Offset,

@@ -11,7 +11,7 @@ use std::{sync::Arc, time::Duration};
 use domain::{id::CommandId, timestamp::Timestamp};
 use rustc_hash::FxHashMap;
 
-use super::store::{Known, Remembered, StateStore, StoreError, Unreadable};
+use super::store::{Known, Remembered, StateStore, StoreError, Unreadable, Untold};
 
 /// How long an outcome is kept: the promise made for Idempotency-Key.
 pub(super) const KEPT: Duration = Duration::from_hours(24);
@@ -33,23 +33,8 @@ pub(super) struct Dedup {
     unreadable: Vec<Unreadable>,
 }
 
-impl Known {
-    fn is_kept(&self, now: Timestamp) -> bool {
-        is_kept(self.recorded_at, now)
-    }
-}
-
 fn is_kept(recorded_at: Timestamp, now: Timestamp) -> bool {
     now.since(recorded_at) < KEPT
-}
-
-/// Why it is not known what became of a command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NoMemory {
-    /// The store could not be read: not even whether the command is new.
-    StoreFailed,
-    /// It has an outcome, which cannot be decoded. To decide it again could contradict that.
-    Unreadable,
 }
 
 impl Dedup {
@@ -65,11 +50,16 @@ impl Dedup {
         }
     }
 
+    /// What became of a command, if it is not new.
+    ///
+    /// # Errors
+    /// Not even that is known; or there is an outcome, which cannot be decoded. To decide it again could
+    /// contradict that.
     pub(super) fn get(
         &mut self,
         command_id: CommandId,
         now: Timestamp,
-    ) -> Result<Option<Arc<Known>>, NoMemory> {
+    ) -> Result<Option<Arc<Known>>, Untold> {
         let known = match self.unsaved.get(&command_id) {
             Some(known) => Some(Arc::clone(known)),
             None => match self.store.outcome(command_id) {
@@ -81,16 +71,16 @@ impl Dedup {
                 }
                 Ok(Some(Remembered::Unreadable { detail, .. })) => {
                     self.unreadable.push(Unreadable::Outcome { command_id, detail });
-                    return Err(NoMemory::Unreadable);
+                    return Err(Untold::Unreadable);
                 }
                 Ok(None) => None,
                 Err(error) => {
                     self.failure.get_or_insert(error);
-                    return Err(NoMemory::StoreFailed);
+                    return Err(Untold::StoreFailed);
                 }
             },
         };
-        Ok(known.filter(|known| known.is_kept(now)))
+        Ok(known.filter(|known| is_kept(known.recorded_at, now)))
     }
 
     /// The first outcome of a command id stands; a later one never replaces it while it is kept.
@@ -98,9 +88,9 @@ impl Dedup {
     /// The store need not be asked: whoever decided the command looked there first, so what it has
     /// of this id is too old to count.
     pub(super) fn insert(&mut self, command_id: CommandId, known: Known, now: Timestamp) {
-        let recorded_at = known.recorded_at;
-        let first = self.unsaved.get(&command_id).filter(|first| first.is_kept(recorded_at));
-        if first.is_some() || !known.is_kept(now) {
+        let at = known.recorded_at;
+        let first = self.unsaved.get(&command_id);
+        if first.is_some_and(|first| is_kept(first.recorded_at, at)) || !is_kept(at, now) {
             return;
         }
         self.unsaved.insert(command_id, Arc::new(known));

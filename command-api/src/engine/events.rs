@@ -94,128 +94,18 @@ static REOPENED: Counter = Counter::new(
 static DISCARDED: Counter =
     Counter::new("tradewind_store_discarded_total", "Stores that were of no use");
 
+type Cause<'a> = &'a (dyn Error + 'static);
+
 fn label(shard: ShardId) -> (&'static str, String) {
     ("shard", shard.to_string())
 }
 
-pub(super) struct TakingOver {
-    pub(super) shard: ShardId,
-    pub(super) reason: TakeOverReason,
+fn number(count: usize) -> f64 {
+    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
-impl Event for TakingOver {
-    fn emit(self) {
-        let Self { shard, reason } = self;
-        TAKE_OVERS.add(&[label(shard), ("reason", reason.as_str().to_owned())], 1);
-        let reason_text = reason.as_str();
-        match reason {
-            TakeOverReason::Appointed => info!(shard.id = %shard, "claiming shard {shard}"),
-            _ => warn!(shard.id = %shard, reason = reason_text, "claiming shard {shard} again"),
-        }
-    }
-}
-
-/// This node has another part in the shard.
-pub(super) struct RoleChanged {
-    pub(super) shard: ShardId,
-    pub(super) role: Role,
-}
-
-impl Event for RoleChanged {
-    fn emit(self) {
-        let Self { shard, role } = self;
-        info!(shard.id = %shard, role = role.as_str(), "this node is {} of shard {shard}", role.as_str());
-    }
-}
-
-/// The shard serves, or does so no longer.
-pub(super) struct PhaseChanged<'a> {
-    pub(super) status: &'a ShardStatus,
-}
-
-impl Event for PhaseChanged<'_> {
-    fn emit(self) {
-        let Self { status: ShardStatus { shard, phase, epoch, seq, .. } } = self;
-        SERVING.set(&[label(*shard)], if self.status.serves() { 1.0 } else { 0.0 });
-        info!(shard.id = %shard, epoch, seq, "shard {shard} is {phase:?}");
-    }
-}
-
-/// Emitted with the regular tick, not per command.
-pub(super) struct Ticked<'a> {
-    pub(super) status: &'a ShardStatus,
-    pub(super) in_flight: usize,
-}
-
-impl Event for Ticked<'_> {
-    fn emit(self) {
-        let labels = [label(self.status.shard)];
-        let gauge = |value: usize| f64::from(u32::try_from(value).unwrap_or(u32::MAX));
-        PENDING.set(&labels, gauge(self.status.pending));
-        IN_FLIGHT.set(&labels, gauge(self.in_flight));
-        STREAMS.set(&labels, gauge(self.status.streams));
-        REMEMBERED.set(&labels, gauge(self.status.remembered));
-    }
-}
-
-pub(super) struct GroupSent {
-    pub(super) shard: ShardId,
-    pub(super) records: usize,
-}
-
-impl Event for GroupSent {
-    fn emit(self) {
-        let records = f64::from(u32::try_from(self.records).unwrap_or(u32::MAX));
-        GROUP_RECORDS.record(&[label(self.shard)], records);
-    }
-}
-
-pub(super) struct GroupReported {
-    pub(super) shard: ShardId,
-    pub(super) took: Duration,
-}
-
-impl Event for GroupReported {
-    fn emit(self) {
-        ACK_SECONDS.record(&[label(self.shard)], self.took.as_secs_f64());
-    }
-}
-
-/// The writer is given up, whether this node claims again or not.
-pub(super) struct EpochEnded {
-    pub(super) shard: ShardId,
-    pub(super) reason: TakeOverReason,
-}
-
-impl Event for EpochEnded {
-    fn emit(self) {
-        let Self { shard, reason } = self;
-        EPOCHS_ENDED.add(&[label(shard), ("reason", reason.as_str().to_owned())], 1);
-    }
-}
-
-pub(super) struct RecordsRead {
-    pub(super) shard: ShardId,
-    pub(super) records: usize,
-}
-
-impl Event for RecordsRead {
-    fn emit(self) {
-        let records = u64::try_from(self.records).unwrap_or(u64::MAX);
-        RECORDS_READ.add(&[label(self.shard)], records);
-    }
-}
-
-/// A shard has as many requests waiting for it as it may have.
-pub(super) struct ShardCrowded {
-    pub(super) shard: ShardId,
-}
-
-impl Event for ShardCrowded {
-    fn emit(self) {
-        CROWDED.add(&[label(self.shard)], 1);
-    }
-}
+/// What happens to a shard, its store or its snapshots.
+pub(super) struct OfShard<T>(pub(super) ShardId, pub(super) T);
 
 /// Another node was asked, or given up for having lost the shard meanwhile.
 pub(super) struct Forwarded {
@@ -229,29 +119,190 @@ impl Event for Forwarded {
     }
 }
 
-pub(super) struct StreamUnreadable<'a> {
-    pub(super) shard: ShardId,
-    pub(super) stream: &'a StreamId,
-    pub(super) detail: &'a str,
+pub(super) enum ShardEvent<'a> {
+    TakingOver(TakeOverReason),
+    /// This node has another part in the shard.
+    RoleChanged(Role),
+    /// The shard serves, or does so no longer.
+    PhaseChanged(&'a ShardStatus),
+    /// The writer is given up, whether this node claims again or not.
+    EpochEnded(TakeOverReason),
+    /// Of so many records.
+    GroupSent(usize),
+    /// So long after it was sent.
+    GroupReported(Duration),
+    RecordsRead(usize),
+    /// It has as many requests waiting for it as it may have.
+    Crowded,
+    StreamUnreadable {
+        stream: &'a StreamId,
+        detail: &'a str,
+    },
+    RecordNotReadable {
+        stream: &'a StreamId,
+        detail: &'a str,
+    },
+    WriterFailed(Cause<'a>),
 }
 
-impl Event for StreamUnreadable<'_> {
+impl Event for OfShard<ShardEvent<'_>> {
     fn emit(self) {
-        let Self { shard, stream, detail } = self;
-        UNREADABLE.add(&[label(shard)], 1);
-        error!(shard.id = %shard, %stream, "stream {stream} is stopped: {detail}");
+        let Self(shard, event) = self;
+        let labels = [label(shard)];
+        let because = |reason: TakeOverReason| ("reason", reason.as_str().to_owned());
+        match event {
+            ShardEvent::TakingOver(reason) => {
+                TAKE_OVERS.add(&[label(shard), because(reason)], 1);
+                if reason == TakeOverReason::Appointed {
+                    info!(shard.id = %shard, "claiming shard {shard}");
+                } else {
+                    let reason = reason.as_str();
+                    warn!(shard.id = %shard, reason, "claiming shard {shard} again");
+                }
+            }
+            ShardEvent::RoleChanged(role) => {
+                let role = role.as_str();
+                info!(shard.id = %shard, role, "this node is {role} of shard {shard}");
+            }
+            ShardEvent::PhaseChanged(status) => {
+                let ShardStatus { phase, epoch, seq, .. } = status;
+                SERVING.set(&labels, if status.serves() { 1.0 } else { 0.0 });
+                info!(shard.id = %shard, epoch, seq, "shard {shard} is {phase:?}");
+            }
+            ShardEvent::EpochEnded(reason) => EPOCHS_ENDED.add(&[label(shard), because(reason)], 1),
+            ShardEvent::GroupSent(records) => GROUP_RECORDS.record(&labels, number(records)),
+            ShardEvent::GroupReported(took) => ACK_SECONDS.record(&labels, took.as_secs_f64()),
+            ShardEvent::RecordsRead(records) => {
+                RECORDS_READ.add(&labels, u64::try_from(records).unwrap_or(u64::MAX));
+            }
+            ShardEvent::Crowded => CROWDED.add(&labels, 1),
+            ShardEvent::StreamUnreadable { stream, detail } => {
+                UNREADABLE.add(&labels, 1);
+                error!(shard.id = %shard, %stream, "stream {stream} is stopped: {detail}");
+            }
+            ShardEvent::RecordNotReadable { stream, detail } => {
+                NOT_READABLE.add(&labels, 1);
+                error!(
+                    shard.id = %shard, %stream,
+                    "a command on {stream} was refused, a bug: {detail}"
+                );
+            }
+            ShardEvent::WriterFailed(error) => {
+                warn!(shard.id = %shard, "shard {shard} has no writer: {}", chain(error));
+            }
+        }
+    }
+}
+
+/// Emitted with the regular tick, not per command.
+pub(super) struct Ticked {
+    pub(super) status: ShardStatus,
+    pub(super) in_flight: usize,
+    pub(super) lookups: Lookups,
+    pub(super) unsaved_bytes: usize,
+}
+
+impl Event for Ticked {
+    fn emit(self) {
+        let labels = [label(self.status.shard)];
+        PENDING.set(&labels, number(self.status.pending));
+        IN_FLIGHT.set(&labels, number(self.in_flight));
+        STREAMS.set(&labels, number(self.status.streams));
+        REMEMBERED.set(&labels, number(self.status.remembered));
+        CACHE_HITS.add(&labels, self.lookups.hits);
+        CACHE_MISSES.add(&labels, self.lookups.misses);
+        UNSAVED.set(&labels, number(self.unsaved_bytes));
+    }
+}
+
+pub(super) enum StoreEvent<'a> {
+    /// It goes on here, if it has anything.
+    Opened(Option<Offset>),
+    Refolded {
+        aggregates: &'a BTreeSet<String>,
+        events: u64,
+        took: Duration,
+    },
+    Written {
+        took: Duration,
+        /// Of the whole store.
+        bytes: u64,
+    },
+    /// The first failure; those that follow are no news.
+    Unwritable(Cause<'a>),
+    Recovered,
+    /// For this reason.
+    Discarded(&'a str),
+    Unavailable(Cause<'a>),
+    /// The shard goes back to what its store has, as soon as the system lets it.
+    Reopened(Cause<'a>),
+}
+
+impl Event for OfShard<StoreEvent<'_>> {
+    #[expect(clippy::cast_precision_loss, reason = "a store of 2^53 bytes fits no disk")]
+    fn emit(self) {
+        let Self(shard, event) = self;
+        let labels = [label(shard)];
+        match event {
+            StoreEvent::Opened(Some(offset)) => {
+                info!(shard.id = %shard, offset, "shard {shard} goes on at offset {offset}");
+            }
+            StoreEvent::Opened(None) => {
+                info!(shard.id = %shard, "shard {shard} is read from its beginning");
+            }
+            StoreEvent::Refolded { aggregates, events, took } => {
+                let names: Vec<&str> = aggregates.iter().map(String::as_str).collect();
+                let aggregates = names.join(", ");
+                info!(
+                    shard.id = %shard, aggregates, events, took_ms = took.as_millis(),
+                    "states of shard {shard} were folded anew, for another release has made them: \
+                     {aggregates}"
+                );
+            }
+            StoreEvent::Written { took, bytes } => {
+                WRITE_SECONDS.record(&labels, took.as_secs_f64());
+                STORE_BYTES.set(&labels, bytes as f64);
+                STORE_WRITABLE.set(&labels, 1.0);
+            }
+            StoreEvent::Unwritable(error) => {
+                STORE_WRITABLE.set(&labels, 0.0);
+                error!(
+                    shard.id = %shard,
+                    "the store of shard {shard} takes no writes; what changes stays in memory \
+                     until it does: {}",
+                    chain(error)
+                );
+            }
+            StoreEvent::Recovered => {
+                info!(shard.id = %shard, "the store of shard {shard} takes writes again");
+            }
+            StoreEvent::Discarded(reason) => {
+                DISCARDED.add(&labels, 1);
+                warn!(
+                    shard.id = %shard,
+                    "the store of shard {shard} is of no use and is built anew from the log: \
+                     {reason}"
+                );
+            }
+            StoreEvent::Unavailable(error) => {
+                warn!(shard.id = %shard, "shard {shard} waits for its store: {}", chain(error));
+            }
+            StoreEvent::Reopened(error) => {
+                REOPENED.add(&labels, 1);
+                error!(
+                    shard.id = %shard,
+                    "the store of shard {shard} cannot be read for now and is opened again: {}",
+                    chain(error)
+                );
+            }
+        }
     }
 }
 
 /// One entry of the store concerns nobody but who asks for it.
-pub(super) struct EntryUnreadable<'a> {
-    pub(super) shard: ShardId,
-    pub(super) entry: &'a Unreadable,
-}
-
-impl Event for EntryUnreadable<'_> {
+impl Event for OfShard<&Unreadable> {
     fn emit(self) {
-        let Self { shard, entry } = self;
+        let Self(shard, entry) = self;
         let table = match entry {
             Unreadable::State { .. } => "state",
             Unreadable::Outcome { .. } => "outcome",
@@ -261,7 +312,7 @@ impl Event for EntryUnreadable<'_> {
         match entry {
             Unreadable::State { stream, detail } => {
                 let detail = format!("its stored state cannot be decoded: {detail}");
-                StreamUnreadable { shard, stream, detail: &detail }.emit();
+                OfShard(shard, ShardEvent::StreamUnreadable { stream, detail: &detail }).emit();
             }
             Unreadable::Outcome { command_id, detail } => error!(
                 shard.id = %shard,
@@ -276,262 +327,71 @@ impl Event for EntryUnreadable<'_> {
     }
 }
 
-pub(super) struct RecordNotReadable<'a> {
-    pub(super) shard: ShardId,
-    pub(super) stream: &'a StreamId,
-    pub(super) detail: &'a str,
+/// What became of a snapshot.
+pub(super) enum SnapshotEvent<'a> {
+    Left {
+        next_offset: Offset,
+        bytes: u64,
+        took: Duration,
+    },
+    Failed(Cause<'a>),
+    Fetched {
+        name: &'a str,
+        next_offset: Offset,
+        took: Duration,
+    },
+    /// The next older one is tried, and then the log.
+    Refused {
+        name: &'a str,
+        reason: &'a str,
+    },
+    Unavailable(Cause<'a>),
 }
 
-impl Event for RecordNotReadable<'_> {
-    fn emit(self) {
-        let Self { shard, stream, detail } = self;
-        NOT_READABLE.add(&[label(shard)], 1);
-        error!(shard.id = %shard, %stream, "a command on {stream} was refused, a bug: {detail}");
-    }
-}
-
-pub(super) struct WriterFailed<'a> {
-    pub(super) shard: ShardId,
-    pub(super) error: &'a (dyn Error + 'static),
-}
-
-impl Event for WriterFailed<'_> {
-    fn emit(self) {
-        let Self { shard, error } = self;
-        warn!(shard.id = %shard, "shard {shard} has no writer: {}", chain(error));
-    }
-}
-
-/// With the regular tick.
-pub(super) struct CacheAsked {
-    pub(super) shard: ShardId,
-    pub(super) lookups: Lookups,
-    pub(super) unsaved_bytes: usize,
-}
-
-impl Event for CacheAsked {
-    fn emit(self) {
-        let labels = [label(self.shard)];
-        CACHE_HITS.add(&labels, self.lookups.hits);
-        CACHE_MISSES.add(&labels, self.lookups.misses);
-        UNSAVED.set(&labels, f64::from(u32::try_from(self.unsaved_bytes).unwrap_or(u32::MAX)));
-    }
-}
-
-pub(super) struct StoreWritten {
-    pub(super) shard: ShardId,
-    pub(super) took: Duration,
-    /// Of the whole store.
-    pub(super) bytes: u64,
-}
-
-impl Event for StoreWritten {
-    #[expect(clippy::cast_precision_loss, reason = "a store of 2^53 bytes fits no disk")]
-    fn emit(self) {
-        let labels = [label(self.shard)];
-        WRITE_SECONDS.record(&labels, self.took.as_secs_f64());
-        STORE_BYTES.set(&labels, self.bytes as f64);
-        STORE_WRITABLE.set(&labels, 1.0);
-    }
-}
-
-/// The first failure; those that follow are no news.
-pub(super) struct StoreUnwritable<'a> {
-    pub(super) shard: ShardId,
-    pub(super) error: &'a (dyn Error + 'static),
-}
-
-impl Event for StoreUnwritable<'_> {
-    fn emit(self) {
-        let Self { shard, error } = self;
-        STORE_WRITABLE.set(&[label(shard)], 0.0);
-        error!(
-            shard.id = %shard,
-            "the store of shard {shard} takes no writes; what changes stays in memory until it \
-             does: {}",
-            chain(error)
-        );
-    }
-}
-
-pub(super) struct StoreRecovered {
-    pub(super) shard: ShardId,
-}
-
-impl Event for StoreRecovered {
-    fn emit(self) {
-        let Self { shard } = self;
-        info!(shard.id = %shard, "the store of shard {shard} takes writes again");
-    }
-}
-
-pub(super) struct StoreOpened {
-    pub(super) shard: ShardId,
-    pub(super) next_offset: Option<Offset>,
-}
-
-impl Event for StoreOpened {
-    fn emit(self) {
-        let Self { shard, next_offset } = self;
-        match next_offset {
-            Some(offset) => {
-                info!(shard.id = %shard, offset, "shard {shard} goes on at offset {offset}");
-            }
-            None => info!(shard.id = %shard, "shard {shard} is read from its beginning"),
-        }
-    }
-}
-
-pub(super) struct StatesRefolded<'a> {
-    pub(super) shard: ShardId,
-    pub(super) aggregates: &'a BTreeSet<String>,
-    pub(super) events: u64,
-    pub(super) took: Duration,
-}
-
-impl Event for StatesRefolded<'_> {
-    fn emit(self) {
-        let Self { shard, aggregates, events, took } = self;
-        let aggregates = aggregates.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-        info!(
-            shard.id = %shard, aggregates, events, took_ms = took.as_millis(),
-            "states of shard {shard} were folded anew, for another release has made them: {aggregates}"
-        );
-    }
-}
-
-pub(super) struct StoreDiscarded<'a> {
-    pub(super) shard: ShardId,
-    pub(super) reason: &'a str,
-}
-
-impl Event for StoreDiscarded<'_> {
-    fn emit(self) {
-        let Self { shard, reason } = self;
-        DISCARDED.add(&[label(shard)], 1);
-        warn!(
-            shard.id = %shard,
-            "the store of shard {shard} is of no use and is built anew from the log: {reason}"
-        );
-    }
-}
-
-pub(super) struct StoreUnavailable<'a> {
-    pub(super) shard: ShardId,
-    pub(super) error: &'a (dyn Error + 'static),
-}
-
-impl Event for StoreUnavailable<'_> {
-    fn emit(self) {
-        let Self { shard, error } = self;
-        warn!(shard.id = %shard, "shard {shard} waits for its store: {}", chain(error));
-    }
-}
-
-/// The shard goes back to what its store has, as soon as the system lets it.
-pub(super) struct StoreReopened<'a> {
-    pub(super) shard: ShardId,
-    pub(super) error: &'a (dyn Error + 'static),
-}
-
-impl Event for StoreReopened<'_> {
-    fn emit(self) {
-        let Self { shard, error } = self;
-        REOPENED.add(&[label(shard)], 1);
-        error!(
-            shard.id = %shard,
-            "the store of shard {shard} cannot be read for now and is opened again: {}",
-            chain(error)
-        );
-    }
-}
-
-pub(super) struct SnapshotLeft {
-    pub(super) shard: ShardId,
-    pub(super) next_offset: Offset,
-    pub(super) bytes: u64,
-    pub(super) took: Duration,
-}
-
-impl Event for SnapshotLeft {
+impl Event for OfShard<SnapshotEvent<'_>> {
     #[expect(clippy::cast_precision_loss, reason = "neither offsets nor sizes come near 2^53")]
     fn emit(self) {
-        let Self { shard, next_offset, bytes, took } = self;
-        let labels = [label(shard)];
-        SNAPSHOTS.add(&[label(shard), ("result", "left".to_owned())], 1);
-        SNAPSHOT_POSITION.set(&labels, next_offset as f64);
-        SNAPSHOT_BYTES.set(&labels, bytes as f64);
-        SNAPSHOT_SECONDS.record(&labels, took.as_secs_f64());
-        info!(
-            shard.id = %shard, offset = next_offset, bytes,
-            "left a snapshot of shard {shard} up to offset {next_offset} in {took:.1?}"
-        );
-    }
-}
-
-pub(super) struct SnapshotFailed<'a> {
-    pub(super) shard: ShardId,
-    pub(super) error: &'a (dyn Error + 'static),
-}
-
-impl Event for SnapshotFailed<'_> {
-    fn emit(self) {
-        let Self { shard, error } = self;
-        SNAPSHOTS.add(&[label(shard), ("result", "failed".to_owned())], 1);
-        warn!(
-            shard.id = %shard,
-            "no snapshot of shard {shard} could be left, which is tried again: {}",
-            chain(error)
-        );
-    }
-}
-
-pub(super) struct SnapshotFetched<'a> {
-    pub(super) shard: ShardId,
-    pub(super) name: &'a str,
-    pub(super) next_offset: Offset,
-    pub(super) took: Duration,
-}
-
-impl Event for SnapshotFetched<'_> {
-    fn emit(self) {
-        let Self { shard, name, next_offset, took } = self;
-        SNAPSHOTS.add(&[label(shard), ("result", "fetched".to_owned())], 1);
-        info!(
-            shard.id = %shard, offset = next_offset,
-            "fetched snapshot {name} of shard {shard} in {took:.1?}"
-        );
-    }
-}
-
-/// The next older one is tried, and then the log.
-pub(super) struct SnapshotRefused<'a> {
-    pub(super) shard: ShardId,
-    pub(super) name: &'a str,
-    pub(super) reason: &'a str,
-}
-
-impl Event for SnapshotRefused<'_> {
-    fn emit(self) {
-        let Self { shard, name, reason } = self;
-        SNAPSHOTS.add(&[label(shard), ("result", "refused".to_owned())], 1);
-        warn!(shard.id = %shard, "snapshot {name} of shard {shard} is of no use: {reason}");
-    }
-}
-
-pub(super) struct SnapshotsUnavailable<'a> {
-    pub(super) shard: ShardId,
-    pub(super) error: &'a (dyn Error + 'static),
-}
-
-impl Event for SnapshotsUnavailable<'_> {
-    fn emit(self) {
-        let Self { shard, error } = self;
-        SNAPSHOTS.add(&[label(shard), ("result", "unavailable".to_owned())], 1);
-        warn!(
-            shard.id = %shard,
-            "the snapshots of shard {shard} cannot be looked at, so its log is read: {}",
-            chain(error)
-        );
+        let Self(shard, event) = self;
+        let result = match event {
+            SnapshotEvent::Left { next_offset, bytes, took } => {
+                let labels = [label(shard)];
+                SNAPSHOT_POSITION.set(&labels, next_offset as f64);
+                SNAPSHOT_BYTES.set(&labels, bytes as f64);
+                SNAPSHOT_SECONDS.record(&labels, took.as_secs_f64());
+                info!(
+                    shard.id = %shard, offset = next_offset, bytes,
+                    "left a snapshot of shard {shard} up to offset {next_offset} in {took:.1?}"
+                );
+                "left"
+            }
+            SnapshotEvent::Failed(error) => {
+                warn!(
+                    shard.id = %shard,
+                    "no snapshot of shard {shard} could be left, which is tried again: {}",
+                    chain(error)
+                );
+                "failed"
+            }
+            SnapshotEvent::Fetched { name, next_offset, took } => {
+                info!(
+                    shard.id = %shard, offset = next_offset,
+                    "fetched snapshot {name} of shard {shard} in {took:.1?}"
+                );
+                "fetched"
+            }
+            SnapshotEvent::Refused { name, reason } => {
+                warn!(shard.id = %shard, "snapshot {name} of shard {shard} is of no use: {reason}");
+                "refused"
+            }
+            SnapshotEvent::Unavailable(error) => {
+                warn!(
+                    shard.id = %shard,
+                    "the snapshots of shard {shard} cannot be looked at, so its log is read: {}",
+                    chain(error)
+                );
+                "unavailable"
+            }
+        };
+        SNAPSHOTS.add(&[label(shard), ("result", result.to_owned())], 1);
     }
 }

@@ -4,9 +4,10 @@
 //! not the owner. Asking again is harmless, however the first time ended: a command keeps its id,
 //! under which the log holds one outcome.
 
-mod under_way;
-
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use axum::http::{StatusCode, header::CONTENT_TYPE};
@@ -17,15 +18,17 @@ use infra::{
     log::BoxError,
     membership::{Member, seal::Sealer},
 };
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use tokio::time::Instant;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, timeout},
+};
 
 use super::{
-    question::{Answered, Ask},
-    request::{Consistency, SubmitError},
+    request::{Answered, Ask, Consistency, SubmitError},
     status::ShardStatus,
 };
-use under_way::UnderWay;
 
 /// A node that does not take the connection within this is taken for gone.
 const CONNECT_WAIT_MAX: Duration = Duration::from_millis(500);
@@ -218,6 +221,41 @@ impl Peers for HttpPeers {
 
     async fn shards(&self, peer: &Member, wait: Duration) -> Result<Vec<ShardStatus>, PeerError> {
         self.post(peer, SHARDS_PATH, &(), None, wait).await
+    }
+}
+
+/// How many requests this node has under way to each other one. Each has a connection of its own, and the
+/// other node serves so many and no more. Whoever finds the places taken waits, for as long as it would for
+/// the answer.
+struct UnderWay {
+    max: usize,
+    by_url: Mutex<FxHashMap<String, Arc<Semaphore>>>,
+}
+
+impl UnderWay {
+    fn new(max: usize) -> Self {
+        Self { max: max.clamp(1, Semaphore::MAX_PERMITS), by_url: Mutex::default() }
+    }
+
+    /// A place among the requests to a node, if there was one in time; dropping it makes room.
+    async fn enter(
+        &self,
+        peer: &Member,
+        wait: Duration,
+    ) -> Result<OwnedSemaphorePermit, SubmitError> {
+        let places = {
+            let mut all = self.by_url.lock().unwrap_or_else(PoisonError::into_inner);
+            if !all.contains_key(&peer.url) {
+                // A node that nobody asks now may have gone.
+                all.retain(|_, places| Arc::strong_count(places) > 1);
+            }
+            let new = || Arc::new(Semaphore::new(self.max));
+            Arc::clone(all.entry(peer.url.clone()).or_insert_with(new))
+        };
+        match timeout(wait, places.acquire_owned()).await {
+            Ok(Ok(place)) => Ok(place),
+            Ok(Err(_)) | Err(_) => Err(SubmitError::Busy),
+        }
     }
 }
 

@@ -1,9 +1,10 @@
-//! Which shards this node should own: it beats, hears the others, and tells its shards.
+//! This node, those that it shares the shards with, and which of the shards it should own: it beats, hears
+//! the others, and tells its shards.
 //!
 //! All of it is a hint. A node that is wrong about it claims a shard in vain or is deposed; no
 //! command is lost or doubled by that.
 
-use std::pin::pin;
+use std::{pin::pin, sync::Arc};
 
 use domain::shard::ShardId;
 use infra::{
@@ -17,7 +18,35 @@ use tokio::{
 };
 use tracing::info;
 
-use super::{Node, effect::Role};
+use super::{
+    effect::Role,
+    forward::{NoPeers, Peers},
+};
+
+/// Who this node is, as its claims tell.
+#[derive(Clone, Debug)]
+pub struct Node {
+    pub name: String,
+    pub url: String,
+}
+
+/// The nodes that share the shards, and how to ask them.
+#[derive(Clone)]
+pub struct Cluster {
+    pub view: watch::Receiver<View>,
+    pub peers: Arc<dyn Peers>,
+    /// Nodes beside its owner that follow a shard.
+    pub standby_replicas: usize,
+}
+
+impl Cluster {
+    /// Of this node only.
+    #[must_use]
+    pub fn alone(node: &Node) -> Self {
+        let (_never_changes, view) = watch::channel(View::alone(&node.name, &node.url));
+        Self { view, peers: Arc::new(NoPeers), standby_replicas: 0 }
+    }
+}
 
 impl Role {
     /// `None` while nobody is known who could own the shard. So many nodes beside the owner follow

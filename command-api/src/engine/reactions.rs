@@ -43,10 +43,7 @@ impl Engine {
 
     /// Waits until the managers are done with what a stream's events had led to when a command was
     /// answered. A replayed answer waits for the events that it tells of, an unchanged one for those
-    /// which made it so.
-    ///
-    /// # Errors
-    /// They are not done with it here, or not in time.
+    /// which made it so. It is an error if they are not done with it here, or not in time.
     pub(super) async fn reacted(
         &self,
         stream: &StreamId,

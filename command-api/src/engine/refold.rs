@@ -6,9 +6,8 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use domain::{Event, StreamType, shard::ShardId, timestamp::Timestamp};
+use domain::{StreamType, shard::ShardId, timestamp::Timestamp};
 use infra::{
-    codec,
     log::{Checkpoint, Commit, CommitBody, EventLog, ReadError, follow::Follower},
     retry::{Policy, Waits},
     task,
@@ -17,8 +16,8 @@ use infra::{
 use tokio::time::Instant;
 
 use super::{
-    events::StatesRefolded,
-    store::{Batch, StateStore, StoreError, UnreadEvent},
+    events::{OfShard, StoreEvent},
+    store::{Batch, StateStore, StoreError},
     streams::Streams,
 };
 
@@ -29,21 +28,12 @@ const RECORDS_MAX: usize = 2_000;
 const UNSAVED_BYTES_MAX: usize = 32 << 20;
 
 /// Why states could not be folded anew.
+#[derive(Debug, thiserror::Error)]
 pub(super) enum RefoldError {
-    Store(StoreError),
-    Log(ReadError),
-}
-
-impl From<StoreError> for RefoldError {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-impl From<ReadError> for RefoldError {
-    fn from(error: ReadError) -> Self {
-        Self::Log(error)
-    }
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Log(#[from] ReadError),
 }
 
 /// Makes all states of a store those of this release.
@@ -83,7 +73,7 @@ pub(super) async fn refold(
     save(store, &mut streams, &checkpoint).await?;
     blocking(store, |store| store.renew()).await?;
     let took = began.elapsed();
-    emit(StatesRefolded { shard, aggregates: &outdated, events, took });
+    emit(OfShard(shard, StoreEvent::Refolded { aggregates: &outdated, events, took }));
     Ok(())
 }
 
@@ -130,10 +120,8 @@ fn take(commit: &Commit, kinds: &BTreeSet<StreamType>, streams: &mut Streams) ->
         if !record.stream.stream_type().is_some_and(|kind| kinds.contains(&kind)) {
             continue;
         }
-        let decoded: Result<Event, _> = codec::decode(record);
-        let events = decoded.as_ref().map(std::slice::from_ref);
-        let events = events.map_err(|_why| UnreadEvent::of(record));
-        streams.replay(&record.stream, events, record.value.len());
+        // What cannot be read now, either, stands so in the store again.
+        streams.replay_record(record).ok();
         taken += 1;
     }
     taken

@@ -3,15 +3,18 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use domain::{
-    Command, Listed,
+    Command, Listed, State,
     addressed::Addressed,
+    capability::capabilities,
+    envelope::Revision,
     id::{CausationId, CommandId, CorrelationId, StreamId},
+    shard::ShardId,
     timestamp::Timestamp,
 };
-use infra::{log::record::RequestHash, position::Position};
+use infra::{log::record::RequestHash, membership::Member, position::Position};
 use serde::{Deserialize, Serialize};
 
-use super::{Outcome, Precondition, Snapshot};
+use super::{Outcome, Precondition};
 
 /// A command on its way to its stream.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -31,6 +34,10 @@ pub struct Submission {
     /// of earlier releases do not know of it and answer at once.
     #[serde(default)]
     pub awaits_reactions: bool,
+    /// What processes tell another stream of before such an answer: there has to be room in the shard of
+    /// that one, too. The node that is asked first sees to it.
+    #[serde(skip)]
+    pub told: Option<StreamId>,
 }
 
 impl Submission {
@@ -62,12 +69,67 @@ impl Submission {
             causation_id: CausationId::new(command_id.uuid()),
             traceparent: None,
             awaits_reactions: false,
+            told: None,
         }
     }
 
     #[must_use]
     pub const fn stream(&self) -> &StreamId {
         &self.stream
+    }
+}
+
+/// What is asked of a shard's owner, be it this node or another one. It can be asked again.
+#[derive(Clone, Debug)]
+pub enum Ask {
+    Submit(Arc<Submission>),
+    /// All of one shard.
+    Read {
+        shard: ShardId,
+        streams: Vec<StreamId>,
+        consistency: Consistency,
+    },
+    Knows {
+        shard: ShardId,
+        command_id: CommandId,
+    },
+}
+
+impl Ask {
+    /// Whether the node runs a release that can read it.
+    pub(super) fn is_known_to(&self, peer: &Member) -> bool {
+        match self {
+            Self::Submit(submission) => {
+                peer.commands == *capabilities()
+                    || peer.commands.is_superset(&submission.command.needs())
+            }
+            Self::Read { .. } | Self::Knows { .. } => true,
+        }
+    }
+
+    /// What metrics call it.
+    pub(super) const fn name(&self) -> &'static str {
+        match self {
+            Self::Submit(_) => "submit",
+            Self::Read { .. } => "read",
+            Self::Knows { .. } => "knows",
+        }
+    }
+
+    /// The stream of a command that is answered when the process managers are done with what came of it.
+    pub(super) fn awaits_reactions(&self) -> Option<&StreamId> {
+        match self {
+            Self::Submit(submission) => submission.awaits_reactions.then_some(&submission.stream),
+            Self::Read { .. } | Self::Knows { .. } => None,
+        }
+    }
+
+    /// One that asks for five hundred streams at once is as much work as many that ask for one.
+    pub(super) fn weight(&self) -> usize {
+        match self {
+            Self::Submit(_) | Self::Knows { .. } => 1,
+            Self::Read { streams, .. } => streams.len(),
+        }
     }
 }
 
@@ -80,6 +142,15 @@ pub struct Answer {
     pub position: Position,
 }
 
+/// What an [`Ask`] is answered with, each by its own kind.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Answered {
+    Submitted(Answer),
+    Shown(Shown),
+    Known(bool),
+}
+
 /// What a read shows of one shard.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Shown {
@@ -87,6 +158,22 @@ pub struct Shown {
     pub snapshots: Vec<Snapshot>,
     /// How far they reach.
     pub at: Position,
+}
+
+/// A stream's state at a revision: of any aggregate, or of a certain one. Clones share the state.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot<S = State> {
+    pub state: S,
+    pub revision: Revision,
+}
+
+impl Snapshot {
+    /// As that of a certain aggregate; `None` if it is another's.
+    #[must_use]
+    pub fn of<A: Listed>(&self) -> Option<Snapshot<Arc<A>>> {
+        let state = Arc::clone(A::of(&self.state)?);
+        Some(Snapshot { state, revision: self.revision })
+    }
 }
 
 /// How new the states have to be that a read shows. Confirmed by the log they are always.

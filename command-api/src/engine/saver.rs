@@ -14,7 +14,7 @@ use infra::{
 use tokio::time::Instant;
 
 use super::{
-    events::{EntryUnreadable, StoreRecovered, StoreUnwritable, StoreWritten},
+    events::{OfShard, StoreEvent},
     step::Machine,
     store::{Batch, StateStore, StoreError, Written},
 };
@@ -50,10 +50,8 @@ enum State {
     },
 }
 
-struct Attempt {
-    result: Result<Written, StoreError>,
-    took: Duration,
-}
+/// What a write came to, and how long it took.
+type Attempt = (Result<Written, StoreError>, Duration);
 
 impl Saver {
     pub(super) fn new(shard: ShardId, store: Arc<dyn StateStore>) -> Self {
@@ -113,9 +111,8 @@ impl Saver {
         let task = task::spawn("save", async move {
             let began = Instant::now();
             let written = task::spawn_blocking("write store", move || store.write(&writing)).await;
-            let result =
-                written.unwrap_or_else(|error: TaskFailed| Err(StoreError::Io(error.into())));
-            Attempt { result, took: began.elapsed() }
+            let result = written.unwrap_or_else(|failed| Err(StoreError::Io(failed.into())));
+            (result, began.elapsed())
         });
         self.state = State::Writing { batch, task };
     }
@@ -126,22 +123,18 @@ impl Saver {
         attempt: Result<Attempt, TaskFailed>,
         machine: &mut Machine,
     ) {
-        let (shard, took) = match &attempt {
-            Ok(attempt) => (self.shard, attempt.took),
-            Err(_) => (self.shard, Duration::ZERO),
-        };
-        let result = attempt
-            .map_err(|error| StoreError::Io(error.into()))
-            .and_then(|attempt| attempt.result);
+        let shard = self.shard;
+        let failed = |failed: TaskFailed| (Err(StoreError::Io(failed.into())), Duration::ZERO);
+        let (result, took) = attempt.unwrap_or_else(failed);
         match result {
             Ok(written) => {
                 machine.saved(&written);
-                emit(StoreWritten { shard, took, bytes: written.size.bytes });
+                emit(OfShard(shard, StoreEvent::Written { took, bytes: written.size.bytes }));
                 for entry in &written.unreadable {
-                    emit(EntryUnreadable { shard, entry });
+                    emit(OfShard(shard, entry));
                 }
                 if self.retries.take().is_some() {
-                    emit(StoreRecovered { shard });
+                    emit(OfShard(shard, StoreEvent::Recovered));
                 }
                 (self.state, self.next_at) =
                     (State::Idle, Instant::now() + EVERY.max(took * PAUSE));
@@ -153,7 +146,7 @@ impl Saver {
             }
             Err(error @ StoreError::Io(_)) => {
                 if self.retries.is_none() {
-                    emit(StoreUnwritable { shard, error: &error });
+                    emit(OfShard(shard, StoreEvent::Unwritable(&error)));
                 }
                 let retries = self.retries.get_or_insert_with(|| Policy::PATIENT.waits());
                 let wait = retries.next_wait().unwrap_or(EVERY);

@@ -2,10 +2,8 @@
 //! machine and runs its effects in order. It decides nothing.
 
 mod effects;
-mod failures;
+mod inputs;
 mod log;
-mod reports;
-mod requests;
 mod stored;
 
 use std::{sync::Arc, time::Duration};
@@ -15,6 +13,7 @@ use infra::{
     clock::Clock,
     log::{EventLog, LogRecord, ReadError, Report},
     membership::View,
+    retry::{Policy, Waits},
     shutdown::Shutdown,
     telemetry::emit,
 };
@@ -25,19 +24,18 @@ use tokio::{
 };
 
 use super::{
-    cluster::{Cluster, Node},
     effect::{Effect, Input, RequestId, Role},
-    events::{CacheAsked, PhaseChanged, RecordsRead, RoleChanged, Ticked},
+    events::{OfShard, ShardEvent, Ticked},
     listener::Listener,
+    ownership::{Cluster, Node},
     saver::Saver,
     snapshots::Uploader,
     status::{Phase, ShardStatus},
     step::Machine,
     store::{MemoryStore, Stores},
 };
-use failures::Failures;
+pub(super) use inputs::{Reply, Request};
 use log::{Reading, Writer};
-pub(super) use requests::{Reply, Request};
 
 /// Inputs taken in one go before a group is sent.
 const BURST_MAX: usize = 512;
@@ -72,7 +70,9 @@ pub struct Shard {
     /// Once the store is open.
     saver: Option<Saver>,
     uploader: Option<Uploader>,
-    store_failures: Failures,
+    /// Between failures of the store.
+    store_waits: Waits,
+    store_failed_at: Option<Instant>,
     /// Whether a snapshot has been looked for since the store was last found to be empty.
     has_sought: bool,
     requests: mpsc::Receiver<Request>,
@@ -120,7 +120,8 @@ impl Shard {
             stores,
             saver: None,
             uploader: None,
-            store_failures: Failures::default(),
+            store_waits: Policy::PATIENT.waits(),
+            store_failed_at: None,
             has_sought: false,
             requests,
             view: cluster.view.clone(),
@@ -142,7 +143,7 @@ impl Shard {
     /// The log contradicts what was read, or cannot be read.
     pub async fn run(mut self, shutdown: Shutdown) -> Result<(), ShardError> {
         tokio::select! {
-            opened = self.open_store() => opened?,
+            opened = self.open_store(Duration::ZERO) => opened?,
             () = shutdown.requested() => return Ok(()),
         }
         let mut effects = Vec::new();
@@ -159,7 +160,7 @@ impl Shard {
                     self.machine.step(Input::AppendFailed, &mut effects);
                 }
                 Woken::Chunk(Some(Ok(records))) => {
-                    emit(RecordsRead { shard: self.id, records: records.len() });
+                    emit(OfShard(self.id, ShardEvent::RecordsRead(records.len())));
                     self.machine.step(Input::Fetched { records }, &mut effects);
                 }
                 Woken::Chunk(Some(Err(source))) => {
@@ -180,11 +181,12 @@ impl Shard {
                 Woken::Tick => {
                     tick_at = Instant::now() + TICK;
                     self.machine.step(Input::Ticked { now: self.clock.now() }, &mut effects);
-                    let in_flight = self.machine.in_flight();
-                    emit(Ticked { status: &self.machine.status(), in_flight });
-                    let lookups = self.machine.take_lookups();
-                    let unsaved_bytes = self.machine.unsaved_bytes();
-                    emit(CacheAsked { shard: self.id, lookups, unsaved_bytes });
+                    emit(Ticked {
+                        status: self.machine.status(),
+                        in_flight: self.machine.in_flight(),
+                        lookups: self.machine.take_lookups(),
+                        unsaved_bytes: self.machine.unsaved_bytes(),
+                    });
                     self.offer_snapshot();
                 }
                 Woken::Saved => {}
@@ -249,7 +251,7 @@ impl Shard {
         let Some(role) = self.role_in(&view).filter(|role| *role != self.machine.role()) else {
             return;
         };
-        emit(RoleChanged { shard: self.id, role });
+        emit(OfShard(self.id, ShardEvent::RoleChanged(role)));
         self.machine.step(Input::RoleChanged { role, now: self.clock.now() }, effects);
     }
 
@@ -263,7 +265,7 @@ impl Shard {
         let status = self.machine.status();
         let phase_changed = status.phase != self.status.borrow().phase;
         if phase_changed {
-            emit(PhaseChanged { status: &status });
+            emit(OfShard(self.id, ShardEvent::PhaseChanged(&status)));
         }
         let tells = phase_changed || status.phase != Phase::Serving;
         self.status.send_if_modified(|seen| {

@@ -10,16 +10,12 @@
 
 mod claims;
 mod decide;
+mod delivery;
 mod emit;
-mod expire;
-mod follow;
 #[cfg(feature = "simulation")]
 mod mistaken;
 mod read;
-mod reading;
-mod report;
 mod save;
-mod send;
 mod take_over;
 #[cfg(test)]
 mod tests;
@@ -43,17 +39,15 @@ use infra::{
 use rustc_hash::FxHashMap;
 
 use super::{
-    Answer, Outcome, Submission, SubmitError,
+    Answer, Outcome, Snapshot, Submission, SubmitError,
     batch::Batch,
     dedup::Dedup,
     effect::{Effect, Input, RequestId, Role, TakeOverReason},
-    snapshot::Snapshot,
     status::{Phase, ShardStatus},
     store::{Known, StateStore, StoreError},
-    streams::{NoState, Streams},
+    streams::Streams,
 };
 use claims::Claims;
-use reading::Reading;
 
 /// Commands without an outcome; beyond it new ones are told [`SubmitError::Busy`].
 const COMMANDS_PENDING_MAX: usize = 10_000;
@@ -99,6 +93,15 @@ pub struct Machine {
     reads_all_back: bool,
     #[cfg(feature = "simulation")]
     kept: mistaken::Kept,
+}
+
+/// How far the log is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    Nothing,
+    /// All that comes.
+    Following,
+    UpTo(Offset),
 }
 
 enum Mode {
@@ -251,7 +254,7 @@ impl Machine {
         if self.mistakes.has(Mistake::ReadsShowSpeculation) {
             return self.newest(stream);
         }
-        self.streams.confirmed(stream).map_err(no_state)
+        Ok(self.streams.confirmed(stream)?)
     }
 
     /// Whether the state is that of an owner: before, reads would show a past without a bound.
@@ -369,13 +372,5 @@ impl Machine {
     fn position_at(&self, next_offset: Offset) -> Position {
         let log_id = self.reader.log_id();
         log_id.map(|id| Position::of(self.shard, id, next_offset)).unwrap_or_default()
-    }
-}
-
-const fn no_state(why: NoState) -> SubmitError {
-    match why {
-        NoState::Unreadable => SubmitError::StreamUnreadable,
-        // The shard opens its store again, after which it knows.
-        NoState::StoreFailed => SubmitError::Busy,
     }
 }

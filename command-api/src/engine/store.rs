@@ -31,8 +31,8 @@ use infra::{config, log::BoxError};
 
 use super::snapshots::{Depot, Rows};
 
-pub(super) use error::OpenError;
 pub use error::StoreError;
+pub(super) use error::{OpenError, Untold};
 pub use header::Header;
 pub use memory::MemoryStore;
 pub use state_store::{
@@ -47,24 +47,24 @@ pub(super) trait Source: Send + Sync {
     /// Removes what a shard has stored. Nobody may have it open.
     fn discard(&self, shard: ShardId) -> Result<(), StoreError>;
 
-    /// What a shard's store says that it is.
-    fn header(&self, shard: ShardId) -> Header;
-
     /// Overwrites an entry of a closed store.
     #[cfg(test)]
     fn spoil(&self, _: ShardId, _: Table, _: &[u8], _: &[u8]) {}
 
     /// Puts a copy in the place of what a shard has stored, as a whole or not at all. Nobody may
     /// have it open.
-    fn restore(&self, shard: ShardId, head: &Head, rows: &mut Rows) -> Result<(), BoxError>;
+    fn restore(&self, _: ShardId, _: &Head, _: &mut Rows) -> Result<(), BoxError> {
+        Err("a store in memory has nothing to put a copy in".into())
+    }
 }
 
 /// How shards keep their state.
 #[derive(Clone)]
 pub struct Stores {
-    source: Arc<dyn Source>,
-    cache_bytes: usize,
-    depot: Option<Arc<Depot>>,
+    pub(super) source: Arc<dyn Source>,
+    shard_count: u32,
+    pub(super) cache_bytes: usize,
+    pub(super) depot: Option<Arc<Depot>>,
 }
 
 impl Stores {
@@ -77,7 +77,8 @@ impl Stores {
         // are ready to use.
         let block_bytes = share / 4;
         let source = disk::DiskSource::new(path.clone(), shard_count, block_bytes);
-        Self { source: Arc::new(source), cache_bytes: share - block_bytes, depot: None }
+        let (source, cache_bytes) = (Arc::new(source), share - block_bytes);
+        Self { source, shard_count, cache_bytes, depot: None }
     }
 
     /// With a place for snapshots.
@@ -86,27 +87,15 @@ impl Stores {
         Self { depot: depot.map(Arc::new), ..self }
     }
 
-    pub(super) const fn depot(&self) -> Option<&Arc<Depot>> {
-        self.depot.as_ref()
-    }
-
     /// What the store of a shard says that it is.
     pub(super) fn header(&self, shard: ShardId) -> Header {
-        self.source.header(shard)
-    }
-
-    pub(super) fn source(&self) -> &Arc<dyn Source> {
-        &self.source
-    }
-
-    pub(super) const fn cache_bytes(&self) -> usize {
-        self.cache_bytes
+        Header::of(shard, self.shard_count)
     }
 
     /// In memory, shared by clones: a restart within one process finds what was stored.
     #[must_use]
     pub fn in_memory() -> Self {
         let source = Arc::new(memory::MemorySource::default());
-        Self { source, cache_bytes: usize::MAX, depot: None }
+        Self { source, shard_count: 0, cache_bytes: usize::MAX, depot: None }
     }
 }

@@ -16,28 +16,23 @@ mod tests;
 use std::sync::Arc;
 
 use domain::{Event, State, envelope::Revision, id::StreamId, timestamp::Timestamp};
+use infra::{
+    codec::{self, DecodeError},
+    log::EventRecord,
+};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 pub(super) use cache::Lookups;
 
 use super::{
-    snapshot::Snapshot,
+    Snapshot,
     store::{
         ChangedState, Deadline, StateStore, StoreError, StoredState, Unread, UnreadEvent,
-        Unreadable,
+        Unreadable, Untold,
     },
 };
 use cache::{Cache, STATE_BYTES};
 use deadlines::Deadlines;
-
-/// Why there is no state of a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NoState {
-    /// It holds an event that this release cannot read, or the store has it in no form that it can.
-    Unreadable,
-    /// The store could not be read: nothing that follows from it may be used.
-    StoreFailed,
-}
 
 pub(super) struct Streams {
     store: Arc<dyn StateStore>,
@@ -127,12 +122,12 @@ impl Streams {
     }
 
     /// What the log has confirmed.
-    pub(super) fn confirmed(&mut self, id: &StreamId) -> Result<Snapshot, NoState> {
+    pub(super) fn confirmed(&mut self, id: &StreamId) -> Result<Snapshot, Untold> {
         let confirmed = match self.held.get(id) {
             Some(stream) => stream.confirmed.clone(),
             None => self.find(id)?.snapshot,
         };
-        confirmed.map_err(|_why| NoState::Unreadable)
+        confirmed.map_err(|_why| Untold::Unreadable)
     }
 
     /// Runs a decision on the newest state, confirmed or not.
@@ -140,7 +135,7 @@ impl Streams {
         &mut self,
         id: &StreamId,
         decide: impl FnOnce(&State, Revision) -> T,
-    ) -> Result<T, NoState> {
+    ) -> Result<T, Untold> {
         let speculative = self.held.get(id).and_then(|stream| stream.speculative.as_ref());
         let newest = match speculative {
             Some(speculative) => speculative.snapshot.clone(),
@@ -178,13 +173,20 @@ impl Streams {
         });
     }
 
+    /// The log has told of this.
+    ///
+    /// # Errors
+    /// It cannot be read, which stops the stream.
+    pub(super) fn replay_record(&mut self, record: &EventRecord) -> Result<(), DecodeError> {
+        let decoded: Result<Event, _> = codec::decode(record);
+        let events = decoded.as_ref().map(std::slice::from_ref);
+        let events = events.map_err(|_why| UnreadEvent::of(record));
+        self.replay(&record.stream, events, record.value.len());
+        decoded.map(drop)
+    }
+
     /// The log has told of events, `bytes` long, or of one that could not be read.
-    pub(super) fn replay(
-        &mut self,
-        id: &StreamId,
-        events: Result<&[Event], Arc<UnreadEvent>>,
-        bytes: usize,
-    ) {
+    fn replay(&mut self, id: &StreamId, events: Result<&[Event], Arc<UnreadEvent>>, bytes: usize) {
         self.change(id, bytes, |stream| {
             stream.speculative = None;
             match (events, &mut stream.confirmed) {
@@ -329,7 +331,7 @@ impl Streams {
     }
 
     /// From the cache or the store.
-    fn find(&mut self, id: &StreamId) -> Result<StoredState, NoState> {
+    fn find(&mut self, id: &StreamId) -> Result<StoredState, Untold> {
         if let Some(cached) = self.cache.get(id) {
             return Ok(cached);
         }
@@ -341,7 +343,7 @@ impl Streams {
             }
             Err(error) => {
                 self.failure.get_or_insert(error);
-                Err(NoState::StoreFailed)
+                Err(Untold::StoreFailed)
             }
         }
     }

@@ -2,7 +2,6 @@
 
 mod cluster;
 mod forward;
-mod listening;
 mod metrics;
 mod releases;
 mod restart;
@@ -11,76 +10,28 @@ mod troubled;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use domain::{
-    addressed::Addressed,
-    id::{CommandId, Sku},
-    shard::ShardId,
-    stock::{self, Stock},
-};
+use domain::{shard::ShardId, stock::Stock};
 use infra::{
-    clock::Clock,
     config,
-    log::{EventLog, Offset, memory::MemoryLog},
+    log::{EventLog, Offset, contract, memory::MemoryLog},
     shutdown::Shutdown,
-    task::{self, Task},
+    task,
 };
 use tempfile::TempDir;
-use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
-    Answer, Cluster, Consistency, Engine, Node, Outcome, ReadError, Shard, ShardError, Snapshot,
-    Stores, Submission, SubmitError,
+    Answer, Consistency, Engine, Outcome, ReadError, Snapshot, Stores, SubmitError,
+    testing::{Running, code, receive, submit},
 };
 use crate::testing::commits;
 
-struct Running {
-    engine: Engine,
-    shutdown: Shutdown,
-    shards: Vec<Task<Result<(), ShardError>>>,
-}
-
-impl Running {
-    fn on(log: &Arc<dyn EventLog>) -> Self {
-        Self::with(log, &Stores::in_memory())
-    }
-
-    fn with(log: &Arc<dyn EventLog>, stores: &Stores) -> Self {
-        let node = Node { name: "test".to_owned(), url: "http://test".to_owned() };
-        let cluster = Cluster::alone(&node);
-        let (engine, shards) = Engine::new(log, &node, &Clock::System, cluster, stores);
-        let shutdown = Shutdown::new();
-        let run = |shard: Shard| task::spawn("shard", shard.run(shutdown.clone()));
-        let shards = shards.into_iter().map(run).collect();
-        Self { engine, shutdown, shards }
-    }
-
-    async fn stop(self) {
-        self.shutdown.request();
-        for shard in self.shards {
-            shard.await.expect("no panic").expect("no error");
-        }
-    }
-}
+const ONLY: ShardId = ShardId::new(0);
 
 /// A store in files, of one shard.
 fn on_disk(folder: &TempDir) -> Stores {
     let path = folder.path().to_owned();
     Stores::on_disk(&config::Store { path, cache_bytes: 1 << 20 }, 1)
-}
-
-fn receive(sku: &str, key: u128) -> Submission {
-    let receive = stock::Command::receive(1);
-    let addressed = Addressed::to::<Stock>(&code(sku), receive);
-    Submission::new(addressed, CommandId::new(Uuid::from_u128(key)), "test".into())
-}
-
-fn code(sku: &str) -> Sku {
-    sku.parse().expect("a SKU")
-}
-
-async fn submit(engine: &Engine, submission: Submission) -> Result<Answer, SubmitError> {
-    engine.submit(submission, Instant::now() + Duration::from_secs(20)).await
 }
 
 async fn stock(
@@ -175,4 +126,51 @@ async fn a_stopped_engine_says_so() {
     let engine = running.engine.clone();
     running.stop().await;
     assert_eq!(submit(&engine, receive("A", 2)).await, Err(SubmitError::ShuttingDown));
+}
+
+#[tokio::test]
+async fn a_listener_is_told_every_commit_in_order() {
+    let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new(1));
+    let running = Running::on(&log);
+    running.engine.served_here(ONLY, true).await;
+    submit(&running.engine, receive("A", 1)).await.expect("an answer");
+    let mut listening = running.engine.listen(ONLY, 100).await.expect("a listener");
+    for key in 2..=30 {
+        submit(&running.engine, receive("A", key)).await.expect("an answer");
+    }
+    let expected = contract::commits(&*log, ONLY, Some(listening.from)).await;
+    assert_eq!(expected.len(), 29);
+    for (commit, checkpoint) in expected {
+        let told = listening.emitted.recv().await.expect("a commit");
+        assert_eq!((told.commit, told.checkpoint), (commit, checkpoint));
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_listener_that_does_not_keep_up_is_told_no_more_and_holds_up_nobody() {
+    let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new(1));
+    let running = Running::on(&log);
+    running.engine.served_here(ONLY, true).await;
+    let mut listening = running.engine.listen(ONLY, 3).await.expect("a listener");
+    for key in 1..=10 {
+        submit(&running.engine, receive("A", key)).await.expect("an answer");
+    }
+    let mut told = Vec::new();
+    while let Some(emitted) = listening.emitted.recv().await {
+        told.push(emitted.commit);
+    }
+    let expected = contract::commits(&*log, ONLY, Some(listening.from)).await.into_iter().take(3);
+    assert_eq!(told, expected.map(|(commit, _)| commit).collect::<Vec<_>>());
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn only_who_serves_a_shard_has_listeners() {
+    let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new(1));
+    let running = Running::on(&log);
+    running.engine.served_here(ONLY, true).await;
+    let engine = running.engine.clone();
+    running.stop().await;
+    assert!(engine.listen(ONLY, 3).await.is_none());
 }

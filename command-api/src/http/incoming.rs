@@ -172,7 +172,7 @@ impl Origin {
         id: &A::Id,
         command: A::Command,
     ) -> Result<Answer, SubmitError> {
-        app.submit(self.main::<A>(id, command), None, self.request.deadline).await
+        app.submit(self.main::<A>(id, command), self.request.deadline).await
     }
 
     /// [`Origin::try_submit`], answered when the process managers are done with what came of it. `told` is
@@ -182,11 +182,11 @@ impl Origin {
         app: &AppState,
         id: &A::Id,
         command: A::Command,
-        told: Option<&StreamId>,
+        told: Option<StreamId>,
     ) -> Result<Answer, SubmitError> {
         let mut submission = self.main::<A>(id, command);
-        submission.awaits_reactions = true;
-        app.submit(submission, told, self.request.deadline).await
+        (submission.awaits_reactions, submission.told) = (true, told);
+        app.submit(submission, self.request.deadline).await
     }
 
     /// Hands a command to the engine that comes before or after the one of `main`.
@@ -201,7 +201,7 @@ impl Origin {
         let addressed = Addressed::to::<A>(id, command);
         let command_id = self.request_id.step(main, step, addressed.stream());
         let submission = self.submission(command_id, self.request_id.command(main), addressed);
-        app.submit(submission, None, self.request.deadline).await
+        app.submit(submission, self.request.deadline).await
     }
 
     /// What the request asks of the stream that it names.

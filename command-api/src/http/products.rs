@@ -74,7 +74,7 @@ async fn create(
     let created = if is_fresh {
         origin.try_submit::<Product>(&app, &id, command).await
     } else {
-        origin.submit_awaited::<Product>(&app, &id, command, Some(&sku.stream())).await
+        origin.submit_awaited::<Product>(&app, &id, command, Some(sku.stream())).await
     };
     if let Err(error) = created
         && error.is_final()

@@ -70,15 +70,14 @@ impl AppState {
         }
     }
 
-    /// `also` is a stream whose shard is waited for beside that of the command.
+    /// [`Engine::submit`].
     pub(super) async fn submit(
         &self,
         submission: Submission,
-        also: Option<&StreamId>,
         deadline: Instant,
     ) -> Result<Answer, SubmitError> {
         let Ok(engine) = self.engine.get() else { return Err(SubmitError::NotOwner) };
-        engine.submit_telling(submission, also, deadline).await
+        engine.submit(submission, deadline).await
     }
 
     pub(super) async fn read<A: Listed>(&self, id: &A::Id) -> Result<Snapshot<Arc<A>>, Problem> {

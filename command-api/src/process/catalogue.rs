@@ -19,8 +19,7 @@ use domain::{
 };
 
 use super::{
-    manager::ProcessManager,
-    managers::Managers,
+    manager::{Managers, ProcessManager},
     plan::{Failed, Outcome, Step},
 };
 use crate::engine::Consistency;
@@ -35,8 +34,8 @@ pub(super) struct CatalogueProcess;
 
 /// What it reads before it reacts to an event.
 pub(super) enum Loaded {
-    /// A product and the claim of its code; neither if it has none.
-    Product(Option<(Arc<Product>, Revision, Arc<SkuClaim>)>),
+    /// A product and the claim of its code.
+    Product(Arc<Product>, Revision, Arc<SkuClaim>),
     /// The product of a claim that has lapsed. One that does not stand in the log by now did not come
     /// about in time.
     Lapsed(ProductId, Arc<Product>),
@@ -61,9 +60,9 @@ impl ProcessManager for CatalogueProcess {
         match &event.event {
             Event::Product(_) => {
                 let product = managers.read::<Product>(&event.stream, event.revision).await?;
-                let Some(entry) = &product.state.entry else { return Ok(Loaded::Product(None)) };
+                let Some(entry) = &product.state.entry else { return Ok(Loaded::Nothing) };
                 let claim = managers.read::<SkuClaim>(&entry.sku.stream(), 0).await?.state;
-                Ok(Loaded::Product(Some((product.state, product.revision, claim))))
+                Ok(Loaded::Product(product.state, product.revision, claim))
             }
             Event::Sku(sku::Event::Lapsed { product_id }) => {
                 let stream = StreamId::of::<Product>(product_id);
@@ -77,7 +76,7 @@ impl ProcessManager for CatalogueProcess {
     fn react(event: &Recorded, loaded: Loaded) -> Plan {
         let key = event.stream.key();
         match loaded {
-            Loaded::Product(Some((product, revision, claim))) => {
+            Loaded::Product(product, revision, claim) => {
                 let Ok(product_id) = key.parse() else { return Plan::default() };
                 react(product_id, &product, revision, &claim)
             }
@@ -85,7 +84,7 @@ impl ProcessManager for CatalogueProcess {
                 let Ok(sku) = key.parse() else { return Plan::default() };
                 look_after(product_id, &sku, &product)
             }
-            Loaded::Product(None) | Loaded::Nothing => Plan::default(),
+            Loaded::Nothing => Plan::default(),
         }
     }
 

@@ -22,23 +22,24 @@ use std::sync::Arc;
 use domain::{
     Event, StreamType,
     addressed::Addressed,
-    cart::{self, Cart, Checkout, Line},
+    cart::{self, Cart, Checkout},
     envelope::Recorded,
     id::{CartId, EventId, OrderId, PaymentId, Sku},
     money::Money,
     order::{self, Order, Reason, Status},
     payment::{self, Payment},
-    stock,
 };
 
-use steps::{PLACE, place, reject, submit_order, submit_payment, submit_stock, void};
+use steps::{
+    PLACE, commit, place, put_back, reject, release, reserve, submit_order, submit_payment, void,
+};
 
 pub(crate) use steps::payment_of;
+#[cfg(test)]
 pub(super) use steps::reservation;
 
 use super::{
-    manager::ProcessManager,
-    managers::Managers,
+    manager::{Managers, ProcessManager},
     plan::{Action, Failed, Outcome, Step},
     worker::{Cause, submission},
 };
@@ -95,13 +96,23 @@ impl ProcessManager for CheckoutProcess {
 
     fn react(event: &Recorded, loaded: Loaded) -> Plan {
         match loaded.payment {
-            Some((payment, attempt)) => ask_again(event, &payment, attempt),
+            Some((payment, attempt)) => ask(event, &payment, attempt),
             None => react(event, &loaded.order, &loaded.provider),
         }
     }
 
     fn takes(next: &Next, code: &str) -> bool {
-        next.takes(code)
+        match next {
+            Next::Nothing | Next::Compensate { .. } => false,
+            Next::Settled(codes) => codes.contains(&code),
+            Next::Place { .. }
+            | Next::Reserve { .. }
+            | Next::Request { .. }
+            | Next::Decide { .. }
+            | Next::Authorise { .. }
+            | Next::Commit(_)
+            | Next::Confirm(_) => true,
+        }
     }
 
     fn proceed(next: Next, outcomes: &[Outcome]) -> Plan {
@@ -145,24 +156,6 @@ pub(super) enum Next {
     Compensate { order_id: OrderId, reasons: Vec<Reason> },
 }
 
-impl Next {
-    /// Whether [`proceed`] deals with a no that has this code. Any other no is nobody's business, so
-    /// somebody has to look at it.
-    pub(super) fn takes(&self, code: &str) -> bool {
-        match self {
-            Self::Nothing | Self::Compensate { .. } => false,
-            Self::Settled(codes) => codes.contains(&code),
-            Self::Place { .. }
-            | Self::Reserve { .. }
-            | Self::Request { .. }
-            | Self::Decide { .. }
-            | Self::Authorise { .. }
-            | Self::Commit(_)
-            | Self::Confirm(_) => true,
-        }
-    }
-}
-
 /// An order that is being paid.
 #[derive(Debug, PartialEq)]
 pub(super) struct Sale {
@@ -187,8 +180,9 @@ pub(super) fn react(event: &Recorded, order: &Order, provider: &str) -> Plan {
     match &event.event {
         Event::Cart(cart::Event::CheckedOut { order_id, checkout }) => {
             let Ok(cart_id) = event.stream.key().parse() else { return Plan::default() };
-            let (order_id, checkout) = (*order_id, Box::new(checkout.clone()));
-            Plan::of(vec![place(cart_id, order_id, *checkout.clone())]).then(Next::Place {
+            let (order_id, placed) = (*order_id, checkout.clone());
+            let checkout = Box::new(checkout.clone());
+            Plan::of(vec![place(cart_id, order_id, placed)]).then(Next::Place {
                 cart_id,
                 order_id,
                 checkout,
@@ -217,11 +211,7 @@ fn react_to_order(
     let pending = order.status == Status::Pending;
     match happened {
         order::Event::Placed { .. } if pending && !order.stock_reserved => {
-            let steps = checkout.lines.iter().map(|line| {
-                let (reservation_id, quantity) = (reservation(order_id, &line.sku), line.quantity);
-                let command = stock::Command::Reserve { reservation_id, order_id, quantity };
-                submit_stock("reserve", &line.sku, command)
-            });
+            let steps = checkout.lines.iter().map(|line| reserve(order_id, line));
             let skus = checkout.lines.iter().map(|line| line.sku.clone()).collect();
             Plan::of(steps.collect()).then(Next::Reserve { order_id, skus })
         }
@@ -237,13 +227,7 @@ fn react_to_order(
                 .then(Next::Request { order_id })
         }
         order::Event::Rejected { .. } => {
-            let steps = checkout.lines.iter().map(|line| {
-                let reservation_id = reservation(order_id, &line.sku);
-                let reason = "order rejected".to_owned();
-                let command = stock::Command::Release { reservation_id, reason };
-                submit_stock("release", &line.sku, command)
-            });
-            Plan::of(steps.collect())
+            Plan::of(checkout.lines.iter().map(|line| release(order_id, &line.sku)).collect())
         }
         // The rest was done when the order moved on.
         order::Event::Placed { .. }
@@ -254,17 +238,6 @@ fn react_to_order(
 
 fn react_to_payment(payment_id: PaymentId, happened: &payment::Event, order: &Order) -> Plan {
     match happened {
-        payment::Event::Requested { amount, method_token, expires_at, .. } => {
-            if payment::settled_reference(method_token, *amount).is_some() {
-                return Plan::default();
-            }
-            ask(Authorisation {
-                payment_id,
-                amount: *amount,
-                method_token: method_token.clone(),
-                expires_at: *expires_at,
-            })
-        }
         payment::Event::Authorised { order_id, amount, .. } => {
             pay(*order_id, payment_id, *amount, order)
         }
@@ -277,15 +250,15 @@ fn react_to_payment(payment_id: PaymentId, happened: &payment::Event, order: &Or
             Plan::of(vec![reject(*order_id, reasons), Step::void(payment_id)])
         }
         payment::Event::Voided { .. } => Plan::of(vec![Step::void(payment_id)]),
-        // What the first asks for needs the payment: see `ask_again`.
-        payment::Event::AskedAgain { .. } | payment::Event::ActionRequired { .. } => {
-            Plan::default()
-        }
+        // What the first two ask for needs the payment: see `ask`.
+        payment::Event::Requested { .. }
+        | payment::Event::AskedAgain { .. }
+        | payment::Event::ActionRequired { .. } => Plan::default(),
     }
 }
 
 /// The provider has not answered so far. It may have by now, and a later attempt may be under way.
-pub(super) fn ask_again(event: &Recorded, payment: &Payment, attempt: u32) -> Plan {
+pub(super) fn ask(event: &Recorded, payment: &Payment, attempt: u32) -> Plan {
     let (Ok(payment_id), Some(request), Some(expires_at)) =
         (event.stream.key().parse(), &payment.request, payment.expires_at())
     else {
@@ -294,12 +267,8 @@ pub(super) fn ask_again(event: &Recorded, payment: &Payment, attempt: u32) -> Pl
     if payment.status != payment::Status::Requested || payment.attempts() != attempt {
         return Plan::default();
     }
-    let method_token = request.method_token.clone();
-    ask(Authorisation { payment_id, amount: request.amount, method_token, expires_at })
-}
-
-fn ask(request: Authorisation) -> Plan {
-    let payment_id = request.payment_id;
+    let (amount, method_token) = (request.amount, request.method_token.clone());
+    let request = Authorisation { payment_id, amount, method_token, expires_at };
     let action = Action::Authorise(request);
     Plan::of(vec![Step { name: "authorise".to_owned(), action }]).then(Next::Decide { payment_id })
 }
@@ -311,11 +280,7 @@ fn pay(order_id: OrderId, payment_id: PaymentId, paid: Money, order: &Order) -> 
         Status::Confirmed => Plan::default(),
         Status::Rejected => Plan::of(vec![void(payment_id)]),
         Status::Pending => {
-            let commit = |line: &Line| {
-                let reservation_id = reservation(order_id, &line.sku);
-                submit_stock("commit", &line.sku, stock::Command::Commit { reservation_id })
-            };
-            let steps = lines.iter().map(commit).collect();
+            let steps = lines.iter().map(|line| commit(order_id, &line.sku)).collect();
             let lines = lines.iter().map(|line| (line.sku.clone(), line.quantity)).collect();
             Plan::of(steps).then(Next::Commit(Sale { order_id, payment_id, paid, lines }))
         }
@@ -402,12 +367,8 @@ fn record(payment_id: PaymentId, outcomes: &[Outcome]) -> Plan {
 /// Takes back what was committed and voids the payment; the rejection comes after both.
 fn compensate(sale: &Sale, committed: &[Outcome], reasons: Vec<Reason>) -> Plan {
     let done = sale.lines.iter().zip(committed).filter(|(_, outcome)| **outcome == Outcome::Done);
-    let put_back = done.map(|((sku, quantity), _)| {
-        let reservation_id = reservation(sale.order_id, sku);
-        let command = stock::Command::Return { reservation_id, quantity: *quantity };
-        submit_stock("put back", sku, command)
-    });
-    let steps = put_back.chain([void(sale.payment_id)]).collect();
+    let returns = done.map(|((sku, quantity), _)| put_back(sale.order_id, sku, *quantity));
+    let steps = returns.chain([void(sale.payment_id)]).collect();
     Plan::of(steps).then(Next::Compensate { order_id: sale.order_id, reasons })
 }
 

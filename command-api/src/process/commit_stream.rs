@@ -43,7 +43,6 @@ enum Source {
 }
 
 impl CommitStream {
-    /// # Errors
     /// As [`Follower::open`].
     pub(super) async fn open(
         engine: &Engine,
@@ -62,10 +61,8 @@ impl CommitStream {
         })
     }
 
-    /// The next commits: up to `max`, or those of as many records. None if none came for a while.
-    ///
-    /// # Errors
-    /// As [`Follower::next`].
+    /// The next commits, as [`Follower::next`]: up to `max`, or those of as many records. None if none came
+    /// for a while.
     pub(super) async fn next(&mut self, max: usize) -> Result<Vec<Commit>, ReadError> {
         loop {
             match &mut self.source {
@@ -119,4 +116,77 @@ fn is_near(engine: &Engine, shard: ShardId, next_offset: Offset) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use infra::log::{contract, memory::MemoryLog};
+
+    use super::*;
+    use crate::engine::testing::{Running, receive, submit};
+
+    const ONLY: ShardId = ShardId::new(0);
+
+    struct Served {
+        log: Arc<dyn EventLog>,
+        running: Running,
+    }
+
+    impl Served {
+        async fn start() -> Self {
+            let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new(1));
+            let running = Running::on(&log);
+            running.engine.served_here(ONLY, true).await;
+            Self { log, running }
+        }
+
+        async fn receive(&self, keys: std::ops::Range<u128>) {
+            for key in keys {
+                submit(&self.running.engine, receive("A", key)).await.expect("an answer");
+            }
+        }
+
+        async fn stream(&self, commits_max: usize) -> CommitStream {
+            let stream = CommitStream::open(&self.running.engine, &self.log, ONLY, None);
+            CommitStream { commits_max, ..stream.await.expect("a stream") }
+        }
+
+        /// What comes until the stream is where the machine is.
+        async fn read(&self, stream: &mut CommitStream) -> Vec<Commit> {
+            let (until, mut commits) = (self.running.engine.next_offset(ONLY), Vec::new());
+            while stream.checkpoint().next_offset < until {
+                commits.extend(stream.next(7).await.expect("commits"));
+            }
+            commits
+        }
+
+        /// All that a reader of the log comes to.
+        async fn in_log(&self) -> Vec<Commit> {
+            let commits = contract::commits(&*self.log, ONLY, None).await;
+            commits.into_iter().map(|(commit, _)| commit).collect()
+        }
+    }
+
+    #[tokio::test]
+    async fn each_commit_comes_once_from_the_log_and_then_from_the_machine() {
+        let served = Served::start().await;
+        served.receive(1..50).await;
+        let mut stream = served.stream(1_000).await;
+        let mut commits = stream.next(7).await.expect("commits");
+        for keys in [50..100, 100..150] {
+            served.receive(keys).await;
+            commits.extend(served.read(&mut stream).await);
+        }
+        assert!(matches!(stream.source, Source::Machine(_)));
+        assert_eq!(commits, served.in_log().await);
+    }
+
+    #[tokio::test]
+    async fn who_falls_behind_misses_nothing() {
+        let served = Served::start().await;
+        let mut stream = served.stream(3).await;
+        let mut commits = Vec::new();
+        for round in 0..10 {
+            served.receive(round * 10 + 1..round * 10 + 11).await;
+            commits.extend(served.read(&mut stream).await);
+        }
+        assert_eq!(commits, served.in_log().await);
+    }
+}

@@ -1,14 +1,30 @@
-//! What a process manager is.
+//! What a process manager is, and what all of them work with.
 
-use async_trait::async_trait;
+use std::sync::Arc;
+
 use domain::{StreamType, envelope::Recorded};
+use futures_util::future::BoxFuture;
+use infra::{
+    clock::Clock,
+    log::{EventLog, progress::Progress},
+};
 
 use super::{
-    managers::Managers,
     permits::Permit,
     plan::{Failed, Outcome, Plan, Unfinished},
     verdicts::Verdicts,
 };
+use crate::{engine::Engine, payment::Desk};
+
+/// What steps are taken with. Cheap to clone.
+#[derive(Clone)]
+pub struct Managers {
+    pub engine: Engine,
+    pub log: Arc<dyn EventLog>,
+    pub progress: Progress,
+    pub desk: Desk,
+    pub clock: Clock,
+}
 
 /// Turns events into commands. All but `load` is pure.
 pub(super) trait ProcessManager: Send + Sync + 'static {
@@ -41,42 +57,25 @@ pub(super) trait ProcessManager: Send + Sync + 'static {
 }
 
 /// A process manager, whatever its steps are.
-#[async_trait]
-pub(super) trait AnyProcessManager: Send + Sync {
-    fn name(&self) -> &'static str;
-
-    fn wants(&self, kind: StreamType, event: &str) -> bool;
-
-    /// Does all that an event asks for.
-    ///
-    /// # Errors
-    /// The steps that cannot be done, none of which `verdicts` told to be left out.
-    async fn run(
-        &self,
-        managers: &Managers,
-        event: &Recorded,
-        verdicts: &Verdicts,
-        permit: &mut Permit,
-    ) -> Result<(), Unfinished>;
+pub(super) struct AnyProcessManager {
+    pub(super) name: &'static str,
+    pub(super) wants: fn(StreamType, &str) -> bool,
+    pub(super) run: Run,
 }
 
-#[async_trait]
-impl<P: ProcessManager> AnyProcessManager for P {
-    fn name(&self) -> &'static str {
-        P::NAME
-    }
+/// [`Managers::run`].
+type Run = for<'a> fn(
+    &'a Managers,
+    &'a Recorded,
+    &'a Verdicts,
+    &'a mut Permit,
+) -> BoxFuture<'a, Result<(), Unfinished>>;
 
-    fn wants(&self, kind: StreamType, event: &str) -> bool {
-        P::wants(kind, event)
-    }
-
-    async fn run(
-        &self,
-        managers: &Managers,
-        event: &Recorded,
-        verdicts: &Verdicts,
-        permit: &mut Permit,
-    ) -> Result<(), Unfinished> {
-        managers.run::<P>(event, verdicts, permit).await
+impl AnyProcessManager {
+    pub(super) const fn of<P: ProcessManager>() -> Self {
+        let run: Run = |managers, event, verdicts, permit| {
+            Box::pin(managers.run::<P>(event, verdicts, permit))
+        };
+        Self { name: P::NAME, wants: P::wants, run }
     }
 }

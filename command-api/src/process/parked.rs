@@ -26,11 +26,11 @@ use tokio::time::Duration;
 use uuid::Uuid;
 
 use super::{
-    list,
-    managers::Managers,
+    manager::Managers,
     permits::Permit,
     plan::{Failed, Unfinished},
     verdicts::Verdicts,
+    wanting,
     worker::actor,
 };
 use crate::{
@@ -112,9 +112,9 @@ impl Managers {
         permit: &mut Permit,
     ) -> bool {
         let mut is_done = true;
-        for manager in list::wanting(&delivered.event) {
-            if let Err(unfinished) = manager.run(self, recorded, verdicts, permit).await {
-                let parked = self.park_all(delivered, manager.name(), unfinished, verdicts, permit);
+        for manager in wanting(&delivered.event) {
+            if let Err(unfinished) = (manager.run)(self, recorded, verdicts, permit).await {
+                let parked = self.park_all(delivered, manager.name, unfinished, verdicts, permit);
                 Box::pin(parked).await;
                 is_done = false;
             }

@@ -16,12 +16,12 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::{
     commit_stream::CommitStream,
-    list,
-    managers::Managers,
+    manager::Managers,
     parked::Delivered,
     permits::{Permit, Permits},
     progress::{BatchId, Progress},
     verdicts::Verdicts,
+    wanting,
 };
 use crate::metrics::{FollowInterrupted, ProgressStored, ProgressUnstored};
 
@@ -56,9 +56,12 @@ pub struct Follow {
 }
 
 /// Why a run ended.
+#[derive(Debug, thiserror::Error)]
 enum Interrupted {
-    Progress(ProgressError),
-    Read(ReadError),
+    #[error(transparent)]
+    Progress(#[from] ProgressError),
+    #[error(transparent)]
+    Read(#[from] ReadError),
 }
 
 impl Managers {
@@ -84,15 +87,10 @@ impl Follow {
                 interrupted = self.follow_while_served() => interrupted,
             };
             match interrupted {
-                Interrupted::Progress(error) => {
-                    emit(FollowInterrupted { shard: self.shard, error: &error });
-                }
-                Interrupted::Read(error @ ReadError::Unavailable(_)) => {
-                    emit(FollowInterrupted { shard: self.shard, error: &error });
-                }
-                Interrupted::Read(source) => {
+                Interrupted::Read(source) if !matches!(source, ReadError::Unavailable(_)) => {
                     return Err(FollowFailed { shard: self.shard, source });
                 }
+                error => emit(FollowInterrupted { shard: self.shard, error: &error }),
             }
             if began.elapsed() > RECOVERED_AFTER {
                 waits.reset();
@@ -119,8 +117,8 @@ impl Follow {
     /// The commits behind the stored progress.
     async fn open(&self) -> Result<CommitStream, Interrupted> {
         let Managers { engine, log, progress, .. } = &self.managers;
-        let checkpoint = progress.load(self.shard).await.map_err(Interrupted::Progress)?;
-        CommitStream::open(engine, log, self.shard, checkpoint).await.map_err(Interrupted::Read)
+        let checkpoint = progress.load(self.shard).await?;
+        Ok(CommitStream::open(engine, log, self.shard, checkpoint).await?)
     }
 
     /// Follows from the stored progress until something is in the way.
@@ -240,5 +238,5 @@ fn events(commit: Commit) -> Vec<EventRecord> {
 fn matters(event: &EventRecord) -> bool {
     let is_of_operators = event.stream.stream_type() == Some(StreamType::Process)
         && matches!(codec::event_name(&event.event_type), Some("step_retried" | "step_skipped"));
-    is_of_operators || list::wanting(event).next().is_some()
+    is_of_operators || wanting(event).next().is_some()
 }

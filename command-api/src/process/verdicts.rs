@@ -16,26 +16,17 @@ pub(super) const SKIPPED: &str = "step.skipped";
 /// By step.
 #[derive(Default)]
 pub(super) struct Verdicts {
-    said: BTreeMap<StepId, Verdict>,
+    said: BTreeMap<StepId, ParkedStep>,
     taken: BTreeMap<StepId, Taken>,
-}
-
-struct Verdict {
-    attempt: u32,
-    status: Status,
-    failure: Failure,
-    /// Why it was skipped.
-    reason: String,
 }
 
 impl Verdicts {
     pub(super) fn of(process: &Process, event_id: EventId) -> Self {
         let mut verdicts = Self::default();
         for (step_id, parked) in process.decided(event_id) {
-            let ParkedStep { attempt, status, failure, reason, taken, .. } = parked.clone();
-            let reason = reason.unwrap_or_default();
-            verdicts.said.insert(*step_id, Verdict { attempt, status, failure, reason });
-            verdicts.taken.extend(taken.into_iter().map(|taken| (taken.step_id, taken)));
+            let taken = parked.taken.iter().map(|taken| (taken.step_id, taken.clone()));
+            verdicts.taken.extend(taken);
+            verdicts.said.insert(*step_id, parked.clone());
         }
         verdicts
     }
@@ -47,8 +38,8 @@ impl Verdicts {
 
     /// Why a step was skipped, if it was.
     pub(super) fn skipped(&self, step_id: StepId) -> Option<&str> {
-        let verdict = self.said.get(&step_id)?;
-        (verdict.status == Status::Skipped).then_some(&*verdict.reason)
+        let said = self.said.get(&step_id).filter(|said| said.status == Status::Skipped)?;
+        Some(said.reason.as_deref().unwrap_or_default())
     }
 
     pub(super) fn skips(&self, event_id: EventId, failed: &Failed) -> bool {
@@ -59,8 +50,8 @@ impl Verdicts {
     /// Why a step waits that no operator has decided about yet. It is not tried on the side, for the
     /// operator who decides about it must know what has become of it.
     pub(super) fn waits(&self, step_id: StepId) -> Option<&Failure> {
-        let verdict = self.said.get(&step_id)?;
-        (verdict.status == Status::Parked).then_some(&verdict.failure)
+        let said = self.said.get(&step_id).filter(|said| said.status == Status::Parked)?;
+        Some(&said.failure)
     }
 
     /// What makes the command's id of a step.
@@ -72,6 +63,6 @@ impl Verdicts {
     }
 
     pub(super) fn attempt(&self, step_id: StepId) -> u32 {
-        self.said.get(&step_id).map_or(0, |verdict| verdict.attempt)
+        self.said.get(&step_id).map_or(0, |said| said.attempt)
     }
 }

@@ -22,8 +22,7 @@ use infra::{
 use tokio::time::Instant;
 
 use super::{
-    manager::ProcessManager,
-    managers::Managers,
+    manager::{Managers, ProcessManager},
     permits::Permit,
     plan::{Action, Failed, Outcome, Plan, Step, Unfinished},
     verdicts::{SKIPPED, Verdicts},
@@ -199,7 +198,8 @@ impl Managers {
             }
             Action::Authorise(request) => Ok(self.authorise(request).await),
             Action::Void(payment_id) => {
-                let voided = retry(VOID, always, || self.desk.void(*payment_id)).await;
+                let voided =
+                    retry(VOID, |_: &CallFailed| true, || self.desk.void(*payment_id)).await;
                 voided.map(|()| Outcome::Done).map_err(|error| {
                     Failed::new(&step.name, None, "provider_unavailable", error.to_string())
                 })
@@ -239,8 +239,7 @@ impl Managers {
         }
     }
 
-    /// # Errors
-    /// Those that are for good.
+    /// Only errors that are for good come back.
     pub(super) async fn submit(&self, submission: Submission) -> Result<Answer, SubmitError> {
         let submission = Arc::new(submission);
         let may_retry = |error: &SubmitError| !error.is_final();
@@ -283,8 +282,4 @@ where
     F: Future<Output = Result<T, E>>,
 {
     retry(Policy::PATIENT, may_retry, operation).await
-}
-
-fn always(_: &CallFailed) -> bool {
-    true
 }

@@ -7,7 +7,7 @@ use infra::{
 };
 use tokio::sync::{Mutex, mpsc};
 
-use super::*;
+use super::{super::testing::node, *};
 
 /// Beats that a test hears and answers, one by one.
 struct Scripted {
@@ -40,8 +40,7 @@ impl Rig {
     fn start() -> Self {
         let ((sent, hears_sent), (say, heard)) = (mpsc::channel(64), mpsc::channel(64));
         let beats = Box::new(Scripted { sent, heard: Arc::new(Mutex::new(heard)) });
-        let node = Node { name: "a".to_owned(), url: "http://a".to_owned() };
-        let (ownership, view) = Ownership::new(beats, node);
+        let (ownership, view) = Ownership::new(beats, node("a"));
         let (ready, draining) = (Shutdown::new(), Shutdown::new());
         let (is_ready, drains) = (ready.clone(), draining.clone());
         let task = task::spawn("ownership", async move {

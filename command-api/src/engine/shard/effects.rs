@@ -12,10 +12,7 @@ use super::{
     super::{
         Answered,
         effect::{Effect, Input, TakeOverReason},
-        events::{
-            EntryUnreadable, EpochEnded, GroupSent, RecordNotReadable, StreamUnreadable,
-            TakingOver, WriterFailed,
-        },
+        events::{OfShard, ShardEvent},
     },
     Shard, ShardError,
     log::{Reading, Writer},
@@ -59,7 +56,7 @@ impl Shard {
             },
             Effect::Claim { reason } => self.claim(reason, more).await,
             Effect::Grouped { records, last } => {
-                emit(GroupSent { shard: self.id, records });
+                emit(OfShard(self.id, ShardEvent::GroupSent(records)));
                 if let Some(writer) = &mut self.writer {
                     writer.groups.push_back((last, Instant::now()));
                 }
@@ -76,14 +73,16 @@ impl Shard {
             }
             Effect::LetGo => self.writer = None,
             Effect::GiveUp { reason } => {
-                emit(EpochEnded { shard: self.id, reason });
+                emit(OfShard(self.id, ShardEvent::EpochEnded(reason)));
                 self.writer = None;
             }
             Effect::Unreadable { stream, detail } => {
-                emit(StreamUnreadable { shard: self.id, stream: &stream, detail: &detail });
+                let (stream, detail) = (&stream, &*detail);
+                emit(OfShard(self.id, ShardEvent::StreamUnreadable { stream, detail }));
             }
             Effect::NotReadable { stream, detail } => {
-                emit(RecordNotReadable { shard: self.id, stream: &stream, detail: &detail });
+                let (stream, detail) = (&stream, &*detail);
+                emit(OfShard(self.id, ShardEvent::RecordNotReadable { stream, detail }));
             }
             Effect::Halt { reason } => return Err(ShardError::Halted { shard: self.id, reason }),
         }
@@ -92,13 +91,13 @@ impl Shard {
 
     pub(super) fn tell_unreadable(&mut self) {
         for entry in &self.machine.take_unreadable() {
-            emit(EntryUnreadable { shard: self.id, entry });
+            emit(OfShard(self.id, entry));
         }
     }
 
     /// A fresh writer, and a claim to send through it.
     async fn claim(&mut self, reason: TakeOverReason, more: &mut Vec<Effect>) {
-        emit(TakingOver { shard: self.id, reason });
+        emit(OfShard(self.id, ShardEvent::TakingOver(reason)));
         let opened = self.log.open_writer(self.id).await;
         let now = self.clock.now();
         let info = ClaimInfo {
@@ -118,7 +117,7 @@ impl Shard {
     }
 
     fn writer_failed(&mut self, error: &(dyn Error + 'static), more: &mut Vec<Effect>) {
-        emit(WriterFailed { shard: self.id, error });
+        emit(OfShard(self.id, ShardEvent::WriterFailed(error)));
         self.machine.step(Input::AppendFailed, more);
     }
 

@@ -3,10 +3,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use domain::shard::ShardId;
 use infra::{
-    log::{EventLog, ReadError},
-    retry::Policy,
+    log::ReadError,
     task,
     telemetry::{chain, emit},
 };
@@ -16,12 +14,11 @@ use super::{
     super::{
         SubmitError,
         effect::Role,
-        events::{StoreReopened, StoreUnavailable},
-        refold::{RefoldError, refold},
+        events::{OfShard, StoreEvent},
         saver::Saver,
         snapshots::{self, Uploader},
         step::Machine,
-        store::{self, StateStore, StoreError, Stores},
+        store::{self, StateStore, StoreError},
     },
     Shard, ShardError, without_store,
 };
@@ -30,49 +27,16 @@ use super::{
 /// busy, which is certain.
 const ASKERS_WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// Opens a shard's store, whose states are of this release then, however long that takes.
-///
-/// # Errors
-/// The log cannot be read, and asking again would not help.
-async fn open(
-    stores: &Stores,
-    log: &dyn EventLog,
-    shard: ShardId,
-) -> Result<Arc<dyn StateStore>, ReadError> {
-    let mut waits = Policy::PATIENT.waits();
-    loop {
-        let store = store::open::open(stores, log, shard).await?;
-        let mut useless = None;
-        match refold(&store, log, shard).await {
-            Ok(()) => return Ok(store),
-            Err(RefoldError::Log(error @ ReadError::Unavailable(_))) => {
-                emit(StoreUnavailable { shard, error: &error });
-            }
-            Err(RefoldError::Log(error)) => return Err(error),
-            Err(RefoldError::Store(error)) => {
-                emit(StoreUnavailable { shard, error: &error });
-                useless =
-                    matches!(error, StoreError::Corrupt(_)).then(|| chain(&error).to_string());
-            }
-        }
-        task::spawn_blocking("close store", move || drop(store)).await.ok();
-        if let Some(reason) = useless {
-            store::open::discard(stores, shard, &reason).await;
-        }
-        waits.wait().await;
-    }
-}
+/// A store that has worked for this long has recovered.
+const RECOVERED_AFTER: Duration = Duration::from_mins(1);
 
 impl Shard {
-    /// Opens the store and makes a machine that goes on from there.
-    pub(super) async fn open_store(&mut self) -> Result<(), ShardError> {
-        self.open_store_after(Duration::ZERO).await
-    }
-
-    async fn open_store_after(&mut self, pause: Duration) -> Result<(), ShardError> {
+    /// Opens the store, once it has been left alone for a while, and makes a machine that goes on from
+    /// there.
+    pub(super) async fn open_store(&mut self, pause: Duration) -> Result<(), ShardError> {
         let store = self.opened_after(pause).await?;
-        self.machine = Machine::new(self.id, Arc::clone(&store), self.stores.cache_bytes());
-        let (depot, clock) = (self.stores.depot().cloned(), self.clock.clone());
+        self.machine = Machine::new(self.id, Arc::clone(&store), self.stores.cache_bytes);
+        let (depot, clock) = (self.stores.depot.clone(), self.clock.clone());
         self.uploader = Some(Uploader::new(self.id, Arc::clone(&store), depot, clock));
         self.saver = Some(Saver::new(self.id, store));
         // The view tells the machine at once what it is to the shard.
@@ -85,7 +49,7 @@ impl Shard {
         let Self { id, stores, log, requests, .. } = self;
         let opening = async {
             sleep(pause).await;
-            open(stores, &**log, *id).await
+            store::open::open(stores, &**log, *id).await
         };
         tokio::pin!(opening);
         let refuse_at = Instant::now() + ASKERS_WAIT_MAX;
@@ -112,7 +76,7 @@ impl Shard {
     pub(super) fn lacks_snapshot(&self) -> bool {
         let role = self.role_in(&self.view.borrow());
         let takes_part = role.is_some_and(|role| role != Role::Away);
-        let is_possible = !self.has_sought && self.stores.depot().is_some();
+        let is_possible = !self.has_sought && self.stores.depot.is_some();
         takes_part && is_possible && self.machine.next_offset() == 0
     }
 
@@ -121,15 +85,15 @@ impl Shard {
         self.has_sought = true;
         self.reading = None;
         self.forget().await;
-        if let Some(depot) = self.stores.depot() {
+        if let Some(depot) = &self.stores.depot {
             let fetched = snapshots::fetch(&self.stores, depot, &*self.log, self.id).await;
             match fetched {
                 // What is not known now is known when the store is opened, which waits for the log.
-                Ok(_) | Err(ReadError::Unavailable(_)) => {}
+                Ok(()) | Err(ReadError::Unavailable(_)) => {}
                 Err(source) => return Err(ShardError::Read { shard: self.id, source }),
             }
         }
-        self.open_store().await
+        self.open_store(Duration::ZERO).await
     }
 
     pub(super) fn offer_snapshot(&mut self) {
@@ -156,15 +120,20 @@ impl Shard {
         self.forget().await;
         self.publish();
         match &error {
-            StoreError::Io(_) => emit(StoreReopened { shard: self.id, error: &error }),
+            StoreError::Io(_) => emit(OfShard(self.id, StoreEvent::Reopened(&error))),
             StoreError::Corrupt(_) => {
                 self.has_sought = false;
                 let reason = chain(&error).to_string();
                 store::open::discard(&self.stores, self.id, &reason).await;
             }
         }
-        let pause = self.store_failures.pause();
-        self.open_store_after(pause).await
+        let now = Instant::now();
+        let failed_before = self.store_failed_at.replace(now);
+        if failed_before.is_none_or(|last| now - last > RECOVERED_AFTER) {
+            self.store_waits.reset();
+        }
+        let pause = self.store_waits.next_wait().unwrap_or_default();
+        self.open_store(pause).await
     }
 
     /// Closes the store, and with it all that was made of it.

@@ -18,10 +18,10 @@ use tokio::{
 
 use super::{
     super::{
-        events::{SnapshotFetched, SnapshotRefused, SnapshotsUnavailable},
+        events::{OfShard, SnapshotEvent},
         store::{Head, Stores, open},
     },
-    depot::{ASK_WAIT_MAX, Depot},
+    ASK_WAIT_MAX, Depot,
     format::{self, HEAD_END_MAX, Rows},
 };
 
@@ -34,24 +34,21 @@ const PIECES_MAX: usize = 4;
 /// Snapshots that are tried; as many as there should be.
 const TRIED_MAX: usize = 2;
 
-/// Whether a snapshot is in place now. Whatever is wrong with one is told and is no error.
-///
-/// # Errors
-/// The log cannot be read.
+/// Whatever is wrong with a snapshot is told and is no error, but a log that cannot be read is.
 pub(in super::super) async fn fetch(
     stores: &Stores,
     depot: &Depot,
     log: &dyn EventLog,
     shard: ShardId,
-) -> Result<bool, ReadError> {
+) -> Result<(), ReadError> {
     if log.range(shard).await?.is_empty() {
-        return Ok(false);
+        return Ok(());
     }
     let listed = match depot.list(shard).await {
         Ok(listed) => listed,
         Err(error) => {
-            emit(SnapshotsUnavailable { shard, error: &*error });
-            return Ok(false);
+            emit(OfShard(shard, SnapshotEvent::Unavailable(&*error)));
+            return Ok(());
         }
     };
     for stored in listed.into_iter().take(TRIED_MAX) {
@@ -61,16 +58,16 @@ pub(in super::super) async fn fetch(
             Ok(head) => match restore(stores, depot, shard, &stored.path, &head).await {
                 Ok(()) => {
                     let (next_offset, took) = (head.checkpoint.next_offset, began.elapsed());
-                    emit(SnapshotFetched { shard, name, next_offset, took });
-                    return Ok(true);
+                    emit(OfShard(shard, SnapshotEvent::Fetched { name, next_offset, took }));
+                    return Ok(());
                 }
                 Err(error) => chain(&*error).to_string(),
             },
             Err(reason) => reason,
         };
-        emit(SnapshotRefused { shard, name, reason: &reason });
+        emit(OfShard(shard, SnapshotEvent::Refused { name, reason: &reason }));
     }
-    Ok(false)
+    Ok(())
 }
 
 /// The head of a snapshot that is of this log, fold and shard, or why it is not: found out before
@@ -106,8 +103,7 @@ async fn restore(
     let fetched = timeout(ASK_WAIT_MAX, depot.storage.get(path)).await??;
     let mut from = fetched.into_stream();
     let (pieces, waiting) = mpsc::channel(PIECES_MAX);
-    let (source, key, expected) =
-        (Arc::clone(stores.source()), depot.key.clone(), expected.clone());
+    let (source, key, expected) = (Arc::clone(&stores.source), depot.key.clone(), expected.clone());
     let placing = task::spawn_blocking("restore store", move || {
         let (head, mut rows) = Rows::open(Pieces { waiting, piece: Bytes::new() }, &key)?;
         if head != expected {

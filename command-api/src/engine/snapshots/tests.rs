@@ -1,19 +1,13 @@
 use std::io::Cursor;
 
-use infra::{
-    log::{Checkpoint, Nonce},
-    membership::seal::PeerKey,
-};
-use object_store::{ObjectStoreExt, PutPayload, memory::InMemory, path::Path};
+use infra::log::{Checkpoint, Nonce};
+use object_store::{ObjectStoreExt, PutPayload, memory::InMemory};
 
 use super::{
-    super::store::{Head, Header, Row, Table},
-    depot::{Name, Stored},
-    format::{Rows, Writer, read_head},
+    super::store::{Header, Row, Table},
+    format::{Writer, read_head},
     *,
 };
-use domain::shard::ShardId;
-use std::{sync::Arc, time::Duration};
 
 const SHARD: ShardId = ShardId::new(3);
 
@@ -68,7 +62,7 @@ fn read_with(secret: &str, bytes: Vec<u8>) -> Result<Vec<Owned>, String> {
         }
         Ok(all)
     };
-    read_all().map_err(|error: infra::log::BoxError| error.to_string())
+    read_all().map_err(|error: BoxError| error.to_string())
 }
 
 #[test]
@@ -165,16 +159,15 @@ async fn the_newest_is_the_one_that_was_stored_last() {
 
 #[test]
 fn s3_is_reached_as_the_settings_say() {
-    let s3 = infra::config::S3 {
+    let s3 = config::S3 {
         bucket: "shop".to_owned(),
         prefix: "eu".to_owned(),
         endpoint: Some("http://127.0.0.1:9".parse().unwrap()),
         region: "us-east-1".to_owned(),
         credentials: None,
     };
-    let location = Some(infra::config::SnapshotLocation::S3(s3));
-    let settings =
-        infra::config::Snapshots { location, records_min: 1, interval_min: Duration::ZERO };
+    let location = Some(SnapshotLocation::S3(s3));
+    let settings = config::Snapshots { location, records_min: 1, interval_min: Duration::ZERO };
     let depot = Depot::open(&settings).unwrap().unwrap();
     assert_eq!(depot.storage.to_string(), "PrefixObjectStore(eu)");
 }

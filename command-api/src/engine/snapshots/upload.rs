@@ -22,10 +22,10 @@ use tokio::{
 
 use super::{
     super::{
-        events::{SnapshotFailed, SnapshotLeft},
+        events::{OfShard, SnapshotEvent},
         store::{StateStore, StoreCopy},
     },
-    depot::{ASK_WAIT_MAX, Depot, Name},
+    ASK_WAIT_MAX, Depot, Name,
     format::Writer,
 };
 
@@ -88,7 +88,7 @@ impl Uploader {
             match left.map_err(BoxError::from).flatten() {
                 Ok(newest) => Some(newest),
                 Err(error) => {
-                    emit(SnapshotFailed { shard, error: &*error });
+                    emit(OfShard(shard, SnapshotEvent::Failed(&*error)));
                     None
                 }
             }
@@ -117,9 +117,10 @@ async fn leave(
     }
     let bytes = upload(depot, &name.path(shard), copy).await?;
     let took = began.elapsed();
-    emit(SnapshotLeft { shard, next_offset: name.next_offset, bytes, took });
+    let next_offset = name.next_offset;
+    emit(OfShard(shard, SnapshotEvent::Left { next_offset, bytes, took }));
     prune(depot, shard).await?;
-    Ok(name.next_offset)
+    Ok(next_offset)
 }
 
 /// The one that makes another one needless for now.

@@ -18,7 +18,7 @@ const DEPOSED_WAIT: Duration = Duration::from_millis(200);
 #[derive(Default)]
 pub(super) struct Claims {
     due: Option<(Timestamp, TakeOverReason)>,
-    /// Claims again since the shard was served last.
+    /// Claims again since the shard was served for a while.
     again: u32,
     /// Of the last claim, so that two nodes do not depose each other in step.
     jitter_percent: u32,

@@ -19,10 +19,9 @@ use super::{
     super::{
         Outcome, PROCESS_ACTORS, Submission, SubmitError,
         batch::{Batch, Decided},
-        dedup::NoMemory,
         effect::{Effect, RequestId, Role},
     },
-    COMMANDS_PENDING_MAX, Machine, Mode, Waiter, Waiting, no_state,
+    COMMANDS_PENDING_MAX, Machine, Mode, Waiter, Waiting,
 };
 
 /// One of so many records is read back of those that follow from others.
@@ -46,7 +45,7 @@ impl Machine {
         let known = match self.dedup.get(command_id, self.now) {
             Ok(known) => known,
             Err(why) => {
-                effects.push(Effect::Reply { request, result: Err(no_memory(why)) });
+                effects.push(Effect::Reply { request, result: Err(why.into()) });
                 return;
             }
         };
@@ -90,7 +89,7 @@ impl Machine {
     /// That cannot be told here, or not now.
     pub fn knows(&mut self, command_id: CommandId, now: Timestamp) -> Result<bool, SubmitError> {
         self.advance(now);
-        let decided = self.dedup.get(command_id, self.now).map_err(no_memory)?.is_some();
+        let decided = self.dedup.get(command_id, self.now)?.is_some();
         if decided || self.commands.contains_key(&command_id) {
             return Ok(true);
         }
@@ -153,18 +152,10 @@ impl Machine {
                 let request_hash = submission.request_hash;
                 batch.add_outcome(Decided { command_id, request_hash, outcome }, now);
             }
-            Err(why) => self.refuse(command_id, no_state(why), effects),
+            Err(why) => self.refuse(command_id, why.into(), effects),
         }
         #[cfg(feature = "simulation")]
         self.answer_by_mistake(command_id, effects);
-    }
-}
-
-const fn no_memory(why: NoMemory) -> SubmitError {
-    match why {
-        // The shard opens its store again, after which it knows.
-        NoMemory::StoreFailed => SubmitError::Busy,
-        NoMemory::Unreadable => SubmitError::StreamUnreadable,
     }
 }
 

@@ -1,27 +1,59 @@
+//! What is read of the log: what this writer needs to know, or, while another one may write, all of it.
 //! Records reach the reader machine; what it emits becomes state, dedup entries and answers.
 
-use domain::Event;
-use infra::{
-    codec,
-    log::{
-        LogRecord, Offset,
-        reader::{Commit, CommitBody, Stepped},
-        record::{BarrierRecord, EventRecord, RequestHash},
-    },
+use infra::log::{
+    LogRecord, Offset,
+    reader::{Commit, CommitBody, Stepped},
+    record::{EventRecord, RequestHash},
 };
 
 use super::{
     super::{
         Outcome,
         batch::{Decided, PendingBody},
-        effect::{Effect, TakeOverReason},
+        effect::{Effect, Role, TakeOverReason},
         store::Known,
-        store::UnreadEvent,
     },
-    Machine, Mode,
+    Machine, Mode, Reading,
 };
 
 impl Machine {
+    /// Who may have to take over soon, or is about to, reads what the owner writes.
+    pub(super) fn follow_if_idle(&mut self, effects: &mut Vec<Effect>) {
+        if !self.is_idle() {
+            return;
+        }
+        if self.role == Role::Away {
+            self.stop_reading(effects);
+        } else if self.reading == Reading::Nothing {
+            self.reading = Reading::Following;
+            effects.push(Effect::Read { from: self.reader.next_offset(), to: None });
+        }
+    }
+
+    pub(super) fn read_up_to(&mut self, from: Offset, to: Offset, effects: &mut Vec<Effect>) {
+        let before = std::mem::replace(&mut self.reading, Reading::UpTo(to));
+        // Who follows stands there already, with what has been read ahead.
+        if before != Reading::Following {
+            effects.push(Effect::Read { from, to: Some(to) });
+        }
+    }
+
+    /// Leaves what is to be read. What follows it is known by its reports.
+    fn cut_off(&mut self, records: &mut Vec<LogRecord>, effects: &mut Vec<Effect>) {
+        let Reading::UpTo(to) = self.reading else { return };
+        records.retain(|record| record.offset < to);
+        if records.last().is_none_or(|last| last.offset + 1 >= to) {
+            self.stop_reading(effects);
+        }
+    }
+
+    pub(super) fn stop_reading(&mut self, effects: &mut Vec<Effect>) {
+        if std::mem::replace(&mut self.reading, Reading::Nothing) != Reading::Nothing {
+            effects.push(Effect::StopReading);
+        }
+    }
+
     pub(super) fn fetched(&mut self, mut records: Vec<LogRecord>, effects: &mut Vec<Effect>) {
         self.cut_off(&mut records, effects);
         for record in records {
@@ -81,24 +113,19 @@ impl Machine {
                 self.streams.confirm(&stream, commit.seq, &events, bytes);
                 self.remember_commit(&records, next_offset, effects);
             }
-            (Some(PendingBody::Barrier { decided }), CommitBody::Barrier(barrier)) => {
-                for decided in decided {
-                    self.remember_outcome(decided, &barrier, next_offset, effects);
-                }
-            }
             (_, CommitBody::Events(records)) => {
                 self.replay_events(&records, effects);
                 self.remember_commit(&records, next_offset, effects);
             }
-            (_, CommitBody::Barrier(barrier)) => {
-                for record in &barrier.outcomes {
-                    let Some(outcome) = Outcome::from_record(record) else { continue };
-                    let decided = Decided {
-                        command_id: record.command_id,
-                        request_hash: record.request_hash,
-                        outcome,
-                    };
-                    self.remember_outcome(decided, &barrier, next_offset, effects);
+            (own, CommitBody::Barrier(barrier)) => {
+                let decided = match own {
+                    Some(PendingBody::Barrier { decided }) => decided,
+                    _ => barrier.outcomes.iter().filter_map(Decided::from_record).collect(),
+                };
+                let recorded_at = barrier.recorded_at;
+                for Decided { command_id, request_hash, outcome } in decided {
+                    let known = Known { request_hash, outcome, next_offset, recorded_at };
+                    self.settle(command_id, known, effects);
                 }
             }
         }
@@ -106,15 +133,9 @@ impl Machine {
 
     fn replay_events(&mut self, records: &[EventRecord], effects: &mut Vec<Effect>) {
         for record in records {
-            let decoded: Result<Event, _> = codec::decode(record);
-            let events = decoded.as_ref().map(std::slice::from_ref);
-            let events = events.map_err(|_why| UnreadEvent::of(record));
-            self.streams.replay(&record.stream, events, record.value.len());
-            if let Err(error) = &decoded {
-                effects.push(Effect::Unreadable {
-                    stream: record.stream.clone(),
-                    detail: error.to_string(),
-                });
+            if let Err(error) = self.streams.replay_record(record) {
+                let (stream, detail) = (record.stream.clone(), error.to_string());
+                effects.push(Effect::Unreadable { stream, detail });
             }
         }
     }
@@ -132,18 +153,6 @@ impl Machine {
         let request_hash = first.request_hash.unwrap_or(RequestHash([0; 16]));
         let command_id = first.provenance.command_id;
         let recorded_at = first.recorded_at;
-        self.settle(command_id, Known { request_hash, outcome, next_offset, recorded_at }, effects);
-    }
-
-    fn remember_outcome(
-        &mut self,
-        decided: Decided,
-        barrier: &BarrierRecord,
-        next_offset: Offset,
-        effects: &mut Vec<Effect>,
-    ) {
-        let Decided { command_id, request_hash, outcome } = decided;
-        let recorded_at = barrier.recorded_at;
         self.settle(command_id, Known { request_hash, outcome, next_offset, recorded_at }, effects);
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use domain::{
+    State,
     id::{CommandId, StreamId},
     timestamp::Timestamp,
 };
@@ -26,7 +27,6 @@ use super::{
     },
     Machine, Mode, Serving,
     decide::event_id,
-    no_state,
 };
 
 /// What an ended epoch leaves behind by mistake.
@@ -46,9 +46,8 @@ impl Machine {
     }
 
     pub(super) fn newest(&mut self, stream: &StreamId) -> Result<Snapshot, SubmitError> {
-        self.streams
-            .decide(stream, |state, revision| Snapshot { state: state.clone(), revision })
-            .map_err(no_state)
+        let newest = |state: &State, revision| Snapshot { state: state.clone(), revision };
+        Ok(self.streams.decide(stream, newest)?)
     }
 
     pub(super) fn serve_by_mistake(&mut self, nonce: Nonce, effects: &mut Vec<Effect>) {

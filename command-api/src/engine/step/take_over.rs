@@ -102,7 +102,6 @@ impl Machine {
             reads: VecDeque::new(),
         }));
         self.heard_at = self.now;
-        self.claims.succeeded();
         #[cfg(feature = "simulation")]
         self.go_on_by_mistake();
         self.decide_undecided(effects);

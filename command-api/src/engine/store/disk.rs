@@ -60,8 +60,7 @@ impl DiskSource {
 
 impl Source for DiskSource {
     fn open(&self, shard: ShardId) -> Result<Arc<dyn StateStore>, OpenError> {
-        let header = self.header(shard);
-        let folder = self.folder(shard);
+        let (header, folder) = (Header::of(shard, self.shard_count), self.folder(shard));
         // What is in it need not be narrower: nobody else comes that far.
         make_private(&self.path)
             .and_then(|()| make_private(&folder))
@@ -72,10 +71,6 @@ impl Source for DiskSource {
 
     fn discard(&self, shard: ShardId) -> Result<(), StoreError> {
         Ok(remove(&self.folder(shard))?)
-    }
-
-    fn header(&self, shard: ShardId) -> Header {
-        Header::of(shard, self.shard_count)
     }
 
     #[cfg(test)]

@@ -16,7 +16,7 @@ use infra::log::{BoxError, Checkpoint, RequestHash};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    super::{EventRef, Outcome, snapshot::Snapshot},
+    super::{EventRef, Outcome, Snapshot},
     header::Header,
     state_store::{Deadline, Known, Remembered, StoredState, Unread, UnreadEvent},
 };

@@ -10,6 +10,8 @@ use std::io;
 
 use infra::{log::BoxError, task::TaskFailed, telemetry::chain};
 
+use super::super::SubmitError;
+
 /// Nothing can be said of what is stored.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -31,6 +33,25 @@ pub(in super::super) enum OpenError {
     /// It may be of use another time: the disk is full, or another process has it open.
     #[error("the state store cannot be opened")]
     Unavailable(#[source] BoxError),
+}
+
+/// Why a machine does not know what its store should have told it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) enum Untold {
+    /// It is there in a form that this release cannot read, or follows from an event that it cannot.
+    Unreadable,
+    /// The store could not be read: nothing that follows from it may be used.
+    StoreFailed,
+}
+
+impl From<Untold> for SubmitError {
+    fn from(why: Untold) -> Self {
+        match why {
+            Untold::Unreadable => Self::StreamUnreadable,
+            // The shard opens its store again, after which it knows.
+            Untold::StoreFailed => Self::Busy,
+        }
+    }
 }
 
 impl From<StoreError> for OpenError {

@@ -10,13 +10,11 @@ use domain::{
     id::{CommandId, StreamId},
     shard::ShardId,
 };
-use infra::log::{BoxError, Checkpoint};
+use infra::log::Checkpoint;
 
 use super::{
-    super::{snapshot::Snapshot, snapshots::Rows},
-    Batch, Deadline, Head, Known, OpenError, Remembered, Size, Source, StateStore, StoreError,
-    StoredState, Unread, Upcoming, Written,
-    header::Header,
+    super::Snapshot, Batch, Deadline, Known, OpenError, Remembered, Size, Source, StateStore,
+    StoreError, StoredState, Unread, Upcoming, Written,
 };
 
 /// What a state counts for where nothing is encoded.
@@ -99,13 +97,5 @@ impl Source for MemorySource {
     fn discard(&self, shard: ShardId) -> Result<(), StoreError> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&shard);
         Ok(())
-    }
-
-    fn header(&self, shard: ShardId) -> Header {
-        Header::of(shard, 0)
-    }
-
-    fn restore(&self, _: ShardId, _: &Head, _: &mut Rows) -> Result<(), BoxError> {
-        Err("a store in memory has nothing to put a copy in".into())
     }
 }

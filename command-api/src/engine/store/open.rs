@@ -1,4 +1,5 @@
-//! Opening a shard's store: what does not belong to the log that is there is thrown away.
+//! Opening a shard's store: what does not belong to the log that is there is thrown away, and states that
+//! another release has made are folded anew.
 //!
 //! The record before a checkpoint ended the last commit that the store holds. If that very record
 //! stands in the log, with the claim, the epoch and the number that the checkpoint tells, then so
@@ -15,14 +16,17 @@ use infra::{
 };
 
 use super::{
-    super::events::{StoreDiscarded, StoreOpened, StoreUnavailable},
+    super::{
+        events::{OfShard, StoreEvent},
+        refold::{RefoldError, refold},
+    },
     OpenError, StateStore, StoreError, Stores,
 };
 
 /// How long the log may take to show a record.
 const RECORD_WAIT_MAX: Duration = Duration::from_secs(10);
 
-/// Opens the store of a shard, however long that takes.
+/// Opens the store of a shard, whose states are of this release then, however long that takes.
 ///
 /// # Errors
 /// The log cannot be read, and asking again would not help.
@@ -42,7 +46,7 @@ pub(in super::super) async fn open(
         };
         let text = chain(&*error).to_string();
         if told != text {
-            emit(StoreUnavailable { shard, error: &*error });
+            emit(OfShard(shard, StoreEvent::Unavailable(&*error)));
             told = text;
         }
         waits.wait().await;
@@ -52,17 +56,29 @@ pub(in super::super) async fn open(
 /// Throws away what a shard has stored, which is proven to be of no use; the next [`open`] begins with
 /// nothing.
 pub(in super::super) async fn discard(stores: &Stores, shard: ShardId, reason: &str) {
-    emit(StoreDiscarded { shard, reason });
+    emit(OfShard(shard, StoreEvent::Discarded(reason)));
     let source = Arc::clone(&stores.source);
     let discarded = task::spawn_blocking("discard store", move || source.discard(shard)).await;
     if let Ok(Err(error)) = discarded {
-        emit(StoreUnavailable { shard, error: &error });
+        emit(OfShard(shard, StoreEvent::Unavailable(&error)));
     }
 }
 
+#[derive(Debug, thiserror::Error)]
 enum TryError {
-    Store(OpenError),
-    Log(ReadError),
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    #[error(transparent)]
+    Log(#[from] ReadError),
+}
+
+impl From<RefoldError> for TryError {
+    fn from(error: RefoldError) -> Self {
+        match error {
+            RefoldError::Store(error) => Self::Store(error.into()),
+            RefoldError::Log(error) => Self::Log(error),
+        }
+    }
 }
 
 async fn try_open(
@@ -70,46 +86,47 @@ async fn try_open(
     log: &dyn EventLog,
     shard: ShardId,
 ) -> Result<Arc<dyn StateStore>, TryError> {
-    let useless = match open_source(stores, shard).await {
-        Ok(store) => match find(&*store, log, shard).await? {
-            Ok(next_offset) => {
-                emit(StoreOpened { shard, next_offset });
-                return Ok(store);
-            }
-            Err(reason) => {
-                close(store).await;
-                reason
-            }
-        },
-        Err(OpenError::Useless(reason)) => reason,
-        Err(error @ OpenError::Unavailable(_)) => return Err(TryError::Store(error)),
-    };
-    discard(stores, shard, &useless).await;
-    let store = open_source(stores, shard).await.map_err(TryError::Store)?;
-    emit(StoreOpened { shard, next_offset: None });
-    Ok(store)
-}
-
-/// Where the store goes on, or why it is not of this log.
-async fn find(
-    store: &dyn StateStore,
-    log: &dyn EventLog,
-    shard: ShardId,
-) -> Result<Result<Option<Offset>, String>, TryError> {
-    match store.checkpoint().map_err(OpenError::from) {
-        Ok(Some(found)) => {
-            let checked = check(&found, log, shard).await.map_err(TryError::Log)?;
-            Ok(checked.map(|()| Some(found.next_offset)))
+    match open_fit(stores, log, shard).await {
+        Err(TryError::Store(OpenError::Useless(reason))) => {
+            discard(stores, shard, &reason).await;
+            open_fit(stores, log, shard).await
         }
-        Ok(None) => Ok(Ok(None)),
-        Err(OpenError::Useless(reason)) => Ok(Err(reason)),
-        Err(error @ OpenError::Unavailable(_)) => Err(TryError::Store(error)),
+        opened => opened,
     }
 }
 
-/// Closes a store, which blocks.
-async fn close(store: Arc<dyn StateStore>) {
-    task::spawn_blocking("close store", move || drop(store)).await.ok();
+/// What is there, if it is of use.
+async fn open_fit(
+    stores: &Stores,
+    log: &dyn EventLog,
+    shard: ShardId,
+) -> Result<Arc<dyn StateStore>, TryError> {
+    let store = open_source(stores, shard).await?;
+    match make_fit(&store, log, shard).await {
+        Ok(next_offset) => {
+            emit(OfShard(shard, StoreEvent::Opened(next_offset)));
+            Ok(store)
+        }
+        Err(error) => {
+            // Closing blocks.
+            task::spawn_blocking("close store", move || drop(store)).await.ok();
+            Err(error)
+        }
+    }
+}
+
+/// Where a store goes on that is of this log; its states are of this release then.
+async fn make_fit(
+    store: &Arc<dyn StateStore>,
+    log: &dyn EventLog,
+    shard: ShardId,
+) -> Result<Option<Offset>, TryError> {
+    let found = store.checkpoint().map_err(OpenError::from)?;
+    if let Some(found) = &found {
+        check(found, log, shard).await?.map_err(OpenError::Useless)?;
+    }
+    refold(store, log, shard).await?;
+    Ok(found.map(|found| found.next_offset))
 }
 
 async fn open_source(stores: &Stores, shard: ShardId) -> Result<Arc<dyn StateStore>, OpenError> {

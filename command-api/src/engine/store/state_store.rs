@@ -13,7 +13,7 @@ use infra::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    super::{outcome::Outcome, snapshot::Snapshot},
+    super::{Outcome, Snapshot},
     error::StoreError,
     header::Header,
 };

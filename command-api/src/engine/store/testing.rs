@@ -66,11 +66,10 @@ fn plant(planted: &Planted, fault: Option<Fault>) {
 impl Stores {
     pub(in super::super) fn faulty(faults: &Faults, cache_bytes: usize) -> Self {
         let (inner, faults) = (MemorySource::default(), faults.clone());
-        Self { source: Arc::new(FaultySource { inner, faults }), cache_bytes, depot: None }
+        let source = Arc::new(FaultySource { inner, faults });
+        Self { source, shard_count: 0, cache_bytes, depot: None }
     }
-}
 
-impl Stores {
     /// Puts something into a closed store that is no state.
     pub(in super::super) fn spoil_state(&self, shard: ShardId, stream: &StreamId) {
         self.source.spoil(shard, Table::States, stream.as_str().as_bytes(), &[0; 9]);
@@ -107,14 +106,6 @@ impl Source for FaultySource {
         self.faults.fail_writes(None);
         self.faults.discarded.fetch_add(1, Ordering::SeqCst);
         self.inner.discard(shard)
-    }
-
-    fn header(&self, shard: ShardId) -> Header {
-        self.inner.header(shard)
-    }
-
-    fn restore(&self, shard: ShardId, head: &Head, rows: &mut Rows) -> Result<(), BoxError> {
-        self.inner.restore(shard, head, rows)
     }
 }
 

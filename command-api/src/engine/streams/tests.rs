@@ -93,30 +93,23 @@ impl Pair {
             Step::Replay { stream, event: pick } => {
                 self.drop_speculation();
                 let event = event(stream, &pick);
-                for streams in [&mut self.small, &mut self.whole] {
-                    streams.replay(&id(stream), Ok(std::slice::from_ref(&event)), 10);
-                }
+                self.both(|it| it.replay(&id(stream), Ok(std::slice::from_ref(&event)), 10));
             }
             Step::Unreadable { stream } => {
                 self.drop_speculation();
-                for streams in [&mut self.small, &mut self.whole] {
-                    streams.replay(&id(stream), Err(UnreadEvent::of(&unreadable())), 10);
-                }
+                self.both(|it| it.replay(&id(stream), Err(UnreadEvent::of(&unreadable())), 10));
             }
             Step::Speculate { stream, event: pick } => {
                 self.seq += 1;
                 let event = event(stream, &pick);
-                for streams in [&mut self.small, &mut self.whole] {
-                    streams.speculate(&id(stream), self.seq, std::slice::from_ref(&event));
-                }
-                self.under_way.push((id(stream), self.seq, event));
+                let seq = self.seq;
+                self.both(|it| it.speculate(&id(stream), seq, std::slice::from_ref(&event)));
+                self.under_way.push((id(stream), seq, event));
             }
             Step::Confirm if self.under_way.is_empty() => {}
             Step::Confirm => {
                 let (id, seq, event) = self.under_way.remove(0);
-                for streams in [&mut self.small, &mut self.whole] {
-                    streams.confirm(&id, seq, std::slice::from_ref(&event), 10);
-                }
+                self.both(|it| it.confirm(&id, seq, std::slice::from_ref(&event), 10));
             }
             Step::DropSpeculation => self.drop_speculation(),
             Step::Take => self.take(),
@@ -131,10 +124,14 @@ impl Pair {
         }
     }
 
+    fn both(&mut self, change: impl Fn(&mut Streams)) {
+        change(&mut self.small);
+        change(&mut self.whole);
+    }
+
     fn drop_speculation(&mut self) {
-        for (id, ..) in self.under_way.drain(..) {
-            self.small.drop_speculation(&id);
-            self.whole.drop_speculation(&id);
+        for (id, ..) in std::mem::take(&mut self.under_way) {
+            self.both(|it| it.drop_speculation(&id));
         }
     }
 

@@ -25,12 +25,12 @@ use tokio::{
 
 use super::{
     super::{
-        Answered, Ask, Cluster, Consistency, Engine, Node, Outcome, Shard, ShardStatus, Stores,
-        SubmitError,
+        Answered, Ask, Cluster, Consistency, Engine, Outcome, ShardStatus, Stores, SubmitError,
         forward::{PeerError, Peers},
         ownership::Ownership,
+        testing::node,
     },
-    code, committed, receive,
+    ONLY, Running, code, committed, receive,
     restart::Watched,
     submit,
 };
@@ -62,12 +62,12 @@ impl Peers for LocalPeers {
     }
 }
 
-struct Running {
+struct Started {
     name: &'static str,
     engine: Engine,
     draining: Shutdown,
-    left: Shutdown,
-    tasks: Vec<Task<()>>,
+    running: Running,
+    ownership: Task<()>,
 }
 
 struct Nodes {
@@ -82,41 +82,34 @@ impl Nodes {
         Self { log, beats: MemoryBeats::new(Clock::System), peers: LocalPeers::default() }
     }
 
-    fn start(&self, name: &'static str) -> Running {
+    fn start(&self, name: &'static str) -> Started {
         self.start_on(Arc::clone(&self.log), name)
     }
 
-    fn start_on(&self, log: Arc<dyn EventLog>, name: &'static str) -> Running {
-        let node = Node { name: name.to_owned(), url: format!("http://{name}") };
-        let (ownership, view) = Ownership::new(self.beats.subscribe(), node.clone());
+    fn start_on(&self, log: Arc<dyn EventLog>, name: &'static str) -> Started {
+        let (ownership, view) = Ownership::new(self.beats.subscribe(), node(name));
         let cluster = Cluster { view, peers: Arc::new(self.peers.clone()), standby_replicas: 1 };
-        let (engine, shards) =
-            Engine::new(&log, &node, &Clock::System, cluster, &Stores::in_memory());
-        let (draining, left) = (Shutdown::new(), Shutdown::new());
+        let stores = Stores::in_memory();
+        let running = Running::start(&log, &node(name), &Clock::System, cluster, &stores);
+        let (engine, draining) = (running.engine.clone(), Shutdown::new());
         let ready = engine.clone();
         let ready = async move { ready.caught_up(&*log).await };
-        let beating = ownership.run(ready, draining.clone(), left.clone());
-        let mut tasks = vec![task::spawn("ownership", async { beating.await.unwrap() })];
-        tasks.extend(shards.into_iter().map(|shard| {
-            let run = shard.run(left.clone());
-            task::spawn("shard", async { run.await.unwrap() })
-        }));
+        let beating = ownership.run(ready, draining.clone(), running.shutdown.clone());
+        let ownership = task::spawn("ownership", async { beating.await.unwrap() });
         self.peers.0.lock().unwrap().insert(name.to_owned(), engine.clone());
-        Running { name, engine, draining, left, tasks }
+        Started { name, engine, draining, running, ownership }
     }
 
-    fn crash(&self, node: Running) {
+    fn crash(&self, node: Started) {
         self.peers.0.lock().unwrap().remove(node.name);
-        drop(node.tasks);
+        drop(node);
     }
 
-    async fn stop(&self, node: Running) {
+    async fn stop(&self, node: Started) {
         node.draining.request();
         node.engine.handed_over().await;
-        node.left.request();
-        for task in node.tasks {
-            task.await.unwrap();
-        }
+        node.running.stop().await;
+        node.ownership.await.unwrap();
         self.peers.0.lock().unwrap().remove(node.name);
     }
 
@@ -138,7 +131,7 @@ async fn load(engine: &Engine) {
 }
 
 /// Waits until some shard is served by the node, so that losing it matters.
-async fn until_serving(node: &Running) {
+async fn until_serving(node: &Started) {
     let shards = (0..node.engine.shard_count()).map(ShardId::new);
     let served = shards.map(|shard| Box::pin(node.engine.served_here(shard, true)));
     futures_util::future::select_all(served).await;
@@ -253,7 +246,6 @@ async fn an_answer_waits_for_the_processes_of_whoever_serves_the_shard() {
 #[tokio::test(start_paused = true)]
 async fn a_node_whose_last_heir_goes_too_hands_over_no_longer() {
     let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new(1));
-    let node = Node { name: "a".to_owned(), url: "http://a".to_owned() };
     let wants = |a, b| {
         let mut roster = Roster::default();
         for (node, draining) in [("a", a), ("b", b)] {
@@ -264,10 +256,9 @@ async fn a_node_whose_last_heir_goes_too_hands_over_no_longer() {
     };
     let (tell, view) = watch::channel(wants(false, true));
     let cluster = Cluster { view, peers: Arc::new(LocalPeers::default()), standby_replicas: 1 };
-    let (engine, shards) = Engine::new(&log, &node, &Clock::System, cluster, &Stores::in_memory());
-    let run = |shard: Shard| task::spawn("shard", shard.run(Shutdown::new()));
-    let _shards: Vec<_> = shards.into_iter().map(run).collect();
-    engine.served_here(ShardId::new(0), true).await;
+    let running = Running::start(&log, &node("a"), &Clock::System, cluster, &Stores::in_memory());
+    let engine = &running.engine;
+    engine.served_here(ONLY, true).await;
 
     tell.send_replace(wants(true, false));
     let mut handing_over = pin!(engine.handed_over());

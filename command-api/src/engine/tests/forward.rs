@@ -27,8 +27,9 @@ use tokio::{
 
 use super::{
     super::{
-        Cluster, Engine, Node, Stores, SubmitError,
+        Cluster, Engine, Stores, SubmitError,
         forward::{HttpPeers, PeerError, Peers, SUBMIT_PATH},
+        testing::node,
     },
     receive,
 };
@@ -71,9 +72,9 @@ async fn asked_of(
     let sealer = Sealer::new(key("the nodes' secret"), "this", Clock::System);
     let peers = Arc::new(HttpPeers::new(sealer, 64).unwrap());
     let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new(1));
-    let node = Node { name: "this".to_owned(), url: "http://this".to_owned() };
     let cluster = Cluster { view, peers, standby_replicas: 0 };
-    let (engine, _shards) = Engine::new(&log, &node, &Clock::System, cluster, &Stores::in_memory());
+    let (engine, _shards) =
+        Engine::new(&log, &node("this"), &Clock::System, cluster, &Stores::in_memory());
     let deadline = Instant::now() + Duration::from_secs(2);
     let answer = timeout(Duration::from_secs(5), engine.submit(receive("A", 1), deadline));
     let error = answer.await.expect("an answer at once").unwrap_err();

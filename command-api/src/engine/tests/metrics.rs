@@ -9,29 +9,25 @@ use serde_json::json;
 use super::{
     super::{
         effect::TakeOverReason,
-        events::{
-            EpochEnded, Forwarded, SnapshotFailed, SnapshotFetched, SnapshotLeft, StoreUnwritable,
-        },
+        events::{Forwarded, OfShard, ShardEvent, SnapshotEvent, StoreEvent},
     },
     *,
 };
 use crate::testing::{World, eventually};
-
-const SHARD: ShardId = ShardId::new(0);
 
 #[tokio::test]
 async fn the_metrics_page_shows_the_engine() {
     let world = World::start();
     world.staff("POST", "/v1/stock/A/receive", json!({"quantity": 1})).await.expect(200);
     // What does not happen to a node that is alone and well.
-    emit(EpochEnded { shard: SHARD, reason: TakeOverReason::Deposed });
+    emit(OfShard(ONLY, ShardEvent::EpochEnded(TakeOverReason::Deposed)));
     emit(Forwarded { question: "submit", result: "answered" });
     let took = Duration::from_millis(1);
-    emit(SnapshotLeft { shard: SHARD, next_offset: 7, bytes: 8, took });
-    emit(SnapshotFetched { shard: SHARD, name: "x", next_offset: 7, took });
+    emit(OfShard(ONLY, SnapshotEvent::Left { next_offset: 7, bytes: 8, took }));
+    emit(OfShard(ONLY, SnapshotEvent::Fetched { name: "x", next_offset: 7, took }));
     let error = io::Error::from(io::ErrorKind::StorageFull);
-    emit(SnapshotFailed { shard: SHARD, error: &error });
-    emit(StoreUnwritable { shard: SHARD, error: &error });
+    emit(OfShard(ONLY, SnapshotEvent::Failed(&error)));
+    emit(OfShard(ONLY, StoreEvent::Unwritable(&error)));
     let names = [
         "tradewind_engine_group_records_count{",
         "tradewind_engine_in_flight_records{",
@@ -58,7 +54,7 @@ async fn the_metrics_page_shows_the_engine() {
     ];
     // Gauges are set with the regular tick, and the store's with its next write.
     eventually("all metrics", || async {
-        emit(StoreUnwritable { shard: SHARD, error: &error });
+        emit(OfShard(ONLY, StoreEvent::Unwritable(&error)));
         let request = World::request("GET", "/metrics").body(Body::empty()).unwrap();
         let page = world.send_to_ops(request).await.expect(200).raw;
         let missing: Vec<_> = names.iter().filter(|name| !page.contains(**name)).collect();

@@ -1,10 +1,11 @@
 //! A log and stores that other releases have written.
 
 use domain::{
+    addressed::Addressed,
     aggregate::Aggregate,
     api_key::{self, ApiKeyId},
     cart,
-    id::{CartId, StreamId},
+    id::{CartId, CommandId, StreamId},
     money::Currency,
     testing::golden::{self, Golden},
 };
@@ -14,11 +15,10 @@ use infra::{
 };
 
 use super::{
+    super::Submission,
     restart::{Watched, found, on_hand, ran, receive_all},
     *,
 };
-
-const ONLY: ShardId = ShardId::new(0);
 
 fn create_cart(id: CartId) -> Submission {
     let create = cart::Command::Create { currency: Currency::USD, staff: true, lines: vec![] };
@@ -136,7 +136,7 @@ async fn states_that_were_folded_anew_in_part_are_trusted_by_nobody() {
     ran(&log, &on_disk(&folder), 1..=5).await;
     // As somebody left it who was stopped when all was removed and nothing was folded yet.
     on_disk(&folder).outdate(ONLY, "stock");
-    let store = on_disk(&folder).source().open(ONLY).expect("a store");
+    let store = on_disk(&folder).source.open(ONLY).expect("a store");
     store.forget("stock").expect("it is forgotten");
     drop(store);
     assert_eq!(found(&log, &on_disk(&folder)).await, 5);

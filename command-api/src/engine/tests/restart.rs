@@ -1,6 +1,9 @@
 //! What a restart finds in the store, and what becomes of a store that is no use.
 
-use std::{ops::Range, sync::Mutex};
+use std::{
+    ops::{Range, RangeInclusive},
+    sync::Mutex,
+};
 
 use async_trait::async_trait;
 use infra::log::{LogReader, OpenError, Opened, ReadError, memory::RawRecord};
@@ -61,10 +64,7 @@ impl EventLog for Watched {
 }
 
 /// Commands `keys` on stock `A`, one after the other.
-pub(super) async fn receive_all(
-    running: &Running,
-    keys: std::ops::RangeInclusive<u128>,
-) -> Vec<Answer> {
+pub(super) async fn receive_all(running: &Running, keys: RangeInclusive<u128>) -> Vec<Answer> {
     let mut answers = Vec::new();
     for key in keys {
         answers.push(submit(&running.engine, receive("A", key)).await.expect("an answer"));
@@ -81,7 +81,7 @@ pub(super) async fn on_hand(running: &Running) -> u32 {
 pub(super) async fn ran(
     log: &Arc<dyn EventLog>,
     stores: &Stores,
-    keys: std::ops::RangeInclusive<u128>,
+    keys: RangeInclusive<u128>,
 ) -> Vec<Answer> {
     let running = Running::with(log, stores);
     let answers = receive_all(&running, keys).await;
@@ -102,7 +102,7 @@ async fn a_restart_reads_only_what_came_after_the_checkpoint() {
     let (watched, stores) = (Watched::new(), Stores::in_memory());
     let log: Arc<dyn EventLog> = watched.clone();
     let answers = ran(&log, &stores, 1..=20).await;
-    let end = log.range(ShardId::new(0)).await.unwrap().end;
+    let end = log.range(ONLY).await.unwrap().end;
     watched.read_from();
 
     let second = Running::with(&log, &stores);
@@ -118,39 +118,25 @@ async fn a_restart_reads_only_what_came_after_the_checkpoint() {
 
 #[tokio::test]
 async fn the_store_of_another_log_is_thrown_away() {
-    let stores = Stores::in_memory();
-    let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new(1));
-    ran(&log, &stores, 1..=3).await;
+    // Of a log that goes on as far, of one that ends before the checkpoint, and of one that has a foreign
+    // record there.
+    for (stored, foreign, commands) in [(3, 0, 5), (3, 0, 0), (1, 9, 0)] {
+        let stores = Stores::in_memory();
+        let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new(1));
+        ran(&log, &stores, 1..=stored).await;
 
-    let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new(1));
-    let other = Running::on(&log);
-    receive_all(&other, 11..=15).await;
-    other.stop().await;
-    let second = Running::with(&log, &stores);
-    assert_eq!(on_hand(&second).await, 5);
-    let answer = submit(&second.engine, receive("A", 1)).await.expect("an answer");
-    assert!(!answer.replayed, "the command is new to this log");
-    second.stop().await;
-}
-
-#[tokio::test]
-async fn a_store_beyond_the_end_of_the_log_is_thrown_away() {
-    let stores = Stores::in_memory();
-    let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new(1));
-    ran(&log, &stores, 1..=3).await;
-    let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new(1));
-    assert_eq!(found(&log, &stores).await, 0);
-}
-
-#[tokio::test]
-async fn a_foreign_record_at_the_checkpoint_is_not_taken_for_the_own() {
-    let stores = Stores::in_memory();
-    let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new(1));
-    ran(&log, &stores, 1..=1).await;
-    let log = MemoryLog::new(1);
-    for _ in 0..9 {
-        log.append_raw(ShardId::new(0), RawRecord::default());
+        let log = MemoryLog::new(1);
+        for _ in 0..foreign {
+            log.append_raw(ONLY, RawRecord::default());
+        }
+        let log: Arc<dyn EventLog> = Arc::new(log);
+        if commands > 0 {
+            ran(&log, &Stores::in_memory(), 11..=10 + commands).await;
+        }
+        let second = Running::with(&log, &stores);
+        assert_eq!(u128::from(on_hand(&second).await), commands);
+        let answer = submit(&second.engine, receive("A", 1)).await.expect("an answer");
+        assert!(!answer.replayed, "the command is new to this log");
+        second.stop().await;
     }
-    let log: Arc<dyn EventLog> = Arc::new(log);
-    assert_eq!(found(&log, &stores).await, 0);
 }

@@ -12,7 +12,6 @@ use super::{
 use crate::testing::eventually;
 
 const RECORDS_MIN: u64 = 10;
-const SHARD: ShardId = ShardId::new(0);
 
 /// Nodes with folders of their own and one object storage.
 struct Site {
@@ -28,6 +27,10 @@ impl Site {
         Self { log: watched.clone(), watched, storage, folders: Vec::new() }
     }
 
+    fn depot(&self) -> Depot {
+        Depot::over(self.storage.clone(), RECORDS_MIN, Duration::ZERO)
+    }
+
     fn stores(&mut self, depot: Option<Depot>) -> Stores {
         let folder = tempfile::tempdir().unwrap();
         let stores = on_disk(&folder).with_depot(depot);
@@ -37,14 +40,12 @@ impl Site {
 
     /// A node that has nothing yet.
     fn new_node(&mut self) -> Running {
-        let depot = Depot::over(self.storage.clone(), RECORDS_MIN, Duration::ZERO);
-        let stores = self.stores(Some(depot));
+        let stores = self.stores(Some(self.depot()));
         Running::with(&self.log.clone(), &stores)
     }
 
     async fn objects(&self) -> Vec<Path> {
-        let depot = Depot::over(self.storage.clone(), RECORDS_MIN, Duration::ZERO);
-        depot.list(SHARD).await.unwrap().into_iter().map(|stored| stored.path).collect()
+        self.depot().list(ONLY).await.unwrap().into_iter().map(|stored| stored.path).collect()
     }
 
     /// Waits until the newest snapshot is another one than `before`.
@@ -175,8 +176,7 @@ async fn a_store_that_breaks_is_made_anew_from_a_snapshot() {
         }
     }
     site.watched.read_from();
-    let depot = Depot::over(site.storage.clone(), RECORDS_MIN, Duration::ZERO);
-    let stores = on_disk(site.folders.last().unwrap()).with_depot(Some(depot));
+    let stores = on_disk(site.folders.last().unwrap()).with_depot(Some(site.depot()));
     assert_eq!(found(&site.log, &stores).await, 25);
     assert!(site.watched.read_from().is_some_and(|from| from >= next_offset - 1));
 }

@@ -137,7 +137,7 @@ impl OnDisk {
 #[tokio::test]
 async fn a_state_that_cannot_be_decoded_stops_its_stream_and_nothing_else() {
     let site = OnDisk::with_two_stocks().await;
-    site.stores().spoil_state(ShardId::new(0), &receive("A", 1).stream);
+    site.stores().spoil_state(ONLY, &receive("A", 1).stream);
 
     for key in [3, 4] {
         let running = site.start();
@@ -161,7 +161,7 @@ async fn a_state_that_cannot_be_decoded_stops_its_stream_and_nothing_else() {
 #[tokio::test]
 async fn a_command_whose_outcome_cannot_be_decoded_is_not_carried_out_again() {
     let site = OnDisk::with_two_stocks().await;
-    site.stores().spoil_outcome(ShardId::new(0), receive("A", 1).command_id);
+    site.stores().spoil_outcome(ONLY, receive("A", 1).command_id);
     let running = site.start();
     let again = submit(&running.engine, receive("A", 1)).await;
     assert_eq!(again, Err(SubmitError::StreamUnreadable));

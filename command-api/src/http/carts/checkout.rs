@@ -117,8 +117,8 @@ pub(super) async fn check_out(
     let order_id = body.order_id.unwrap_or_else(|| id.order_id());
     let terms = terms(&app, id, order_id, body).await?;
     let command = cart::Command::CheckOut { order_id, terms };
-    let told = order_id.stream();
-    let answer = origin.submit_awaited::<Cart>(&app, &id, command, Some(&told)).await;
+    let told = Some(order_id.stream());
+    let answer = origin.submit_awaited::<Cart>(&app, &id, command, told).await;
     if may_have_opened(&answer) {
         app.open_checkouts.note(&origin.caller, order_id);
     }
@@ -174,7 +174,7 @@ async fn placed(
         _ => return seen(app, order_id).await,
     };
     let placement = placement(event_id, id, order_id, checkout);
-    match app.submit(placement, None, origin.request.deadline).await {
+    match app.submit(placement, origin.request.deadline).await {
         // This checkout was refused, and the cart has been checked out on other terms since.
         Err(SubmitError::KeyReused) => Err(refused(cart, order_id)),
         Err(error) => Err(unfinished(error)),

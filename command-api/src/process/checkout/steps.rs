@@ -2,7 +2,7 @@
 //! are for ever: a step is known again by them.
 
 use domain::{
-    cart::Checkout,
+    cart::{Checkout, Line},
     id::{CartId, OrderId, PaymentId, ReservationId, Sku},
     order::{self, Order, Reason},
     payment::{self, Payment},
@@ -10,6 +10,9 @@ use domain::{
 };
 
 use super::super::plan::Step;
+
+/// Why something is taken back.
+const REJECTED: &str = "order rejected";
 
 pub(super) const PLACE: &str = "place";
 
@@ -31,8 +34,29 @@ pub(super) fn reject(order_id: OrderId, reasons: Vec<Reason>) -> Step {
 }
 
 pub(super) fn void(payment_id: PaymentId) -> Step {
-    let reason = "order rejected".to_owned();
+    let reason = REJECTED.to_owned();
     submit_payment("void", payment_id, payment::Command::Void { reason })
+}
+
+pub(super) fn reserve(order_id: OrderId, line: &Line) -> Step {
+    let (reservation_id, quantity) = (reservation(order_id, &line.sku), line.quantity);
+    let command = stock::Command::Reserve { reservation_id, order_id, quantity };
+    submit_stock("reserve", &line.sku, command)
+}
+
+pub(super) fn release(order_id: OrderId, sku: &Sku) -> Step {
+    let (reservation_id, reason) = (reservation(order_id, sku), REJECTED.to_owned());
+    submit_stock("release", sku, stock::Command::Release { reservation_id, reason })
+}
+
+pub(super) fn commit(order_id: OrderId, sku: &Sku) -> Step {
+    let reservation_id = reservation(order_id, sku);
+    submit_stock("commit", sku, stock::Command::Commit { reservation_id })
+}
+
+pub(super) fn put_back(order_id: OrderId, sku: &Sku, quantity: u32) -> Step {
+    let reservation_id = reservation(order_id, sku);
+    submit_stock("put back", sku, stock::Command::Return { reservation_id, quantity })
 }
 
 pub(super) fn submit_order(name: &str, order_id: OrderId, command: order::Command) -> Step {
@@ -44,6 +68,6 @@ pub(super) fn submit_payment(name: &str, payment_id: PaymentId, command: payment
 }
 
 /// One event may ask for the same of several SKUs.
-pub(super) fn submit_stock(name: &str, sku: &Sku, command: stock::Command) -> Step {
+fn submit_stock(name: &str, sku: &Sku, command: stock::Command) -> Step {
     Step::submit::<Stock>(format!("{name} {sku}"), sku, command)
 }

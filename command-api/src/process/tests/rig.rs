@@ -4,29 +4,28 @@
 use std::sync::Arc;
 
 use domain::{
-    Event, Listed,
+    Listed,
     addressed::Addressed,
     cart::{Checkout, Line},
-    envelope::{Provenance, Recorded},
-    id::{CausationId, CommandId, CorrelationId, EventId, OrderId, Sku, StepId, StreamId},
+    envelope::Recorded,
+    id::{CommandId, OrderId, Sku, StepId, StreamId},
     order::Order,
     process::{self, Failure, Process, Taken},
     stock::{self, Stock},
-    testing::{self, fold, sample},
+    testing::{self, fold},
 };
 use infra::{
     clock::{Clock, ManualClock},
     codec,
-    log::{EventLog, EventRecord, Nonce, memory::MemoryLog, progress::Progress, record::Place},
-    shutdown::Shutdown,
-    task::{self, Task},
+    log::{EventLog, EventRecord, memory::MemoryLog, progress::Progress, sample},
+    task::Task,
 };
 use serde_json::json;
 use tokio::time::{Duration, Instant};
 use uuid::Uuid;
 
 use crate::{
-    engine::{Cluster, Consistency, Engine, Node, Outcome, Shard, Stores, Submission},
+    engine::{Consistency, Outcome, Stores, Submission, testing::Running},
     payment::{Desk, Sandbox},
     process::{
         Managers,
@@ -35,16 +34,16 @@ use crate::{
         permits::Permits,
         verdicts::Verdicts,
     },
-    testing::moving_clock,
+    testing::{EVENT, moving_clock},
 };
 
-pub(super) const EVENT: EventId = EventId::new(Uuid::from_u128(9));
 pub(super) const ORDER: OrderId = OrderId::new(Uuid::from_u128(2));
 
 pub(super) struct Rig {
     managers: Managers,
     pub(super) clock: ManualClock,
-    _tasks: Vec<Task<()>>,
+    _running: Running,
+    _time: Task<()>,
 }
 
 impl Rig {
@@ -52,19 +51,12 @@ impl Rig {
         let (manual, time) = moving_clock();
         let clock = Clock::from(manual.clone());
         let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new(4));
-        let node = Node { name: "test".to_owned(), url: "http://127.0.0.1".to_owned() };
-        let (cluster, stores) = (Cluster::alone(&node), Stores::in_memory());
-        let (engine, shards) = Engine::new(&log, &node, &clock, cluster, &stores);
-        let shutdown = Shutdown::new();
-        let run = |shard: Shard| {
-            let run = shard.run(shutdown.clone());
-            task::spawn("shard", async { run.await.unwrap() })
-        };
+        let running = Running::alone(&log, &clock, &Stores::in_memory());
+        let engine = running.engine.clone();
         let desk = Desk::new(Arc::new(Sandbox::new(clock.clone())), 8);
         let progress = Progress::in_memory();
         let managers = Managers { engine, log, progress, desk, clock };
-        let tasks = shards.into_iter().map(run).chain([time]).collect();
-        Self { managers, clock: manual, _tasks: tasks }
+        Self { managers, clock: manual, _running: running, _time: time }
     }
 
     pub(super) async fn submit<A: Listed>(&self, id: &A::Id, command: A::Command) {
@@ -116,15 +108,12 @@ impl Rig {
         let shard = self.managers.engine.shard_of(&event.stream);
         let delivered = Delivered {
             event: EventRecord {
-                place: Place { epoch: 0, claim: Nonce::random(), seq: 1, index: 0, count: 1 },
                 id: event.id,
                 event_type,
                 stream: event.stream.clone(),
                 revision: event.revision,
-                recorded_at: event.recorded_at,
-                provenance: event.provenance.clone(),
-                request_hash: None,
                 value,
+                ..sample::event(sample::PLACE, 9)
             },
             shard,
             span: 1..2,
@@ -163,26 +152,9 @@ pub(super) fn milk() -> Sku {
 
 /// Two units of tea and two of milk.
 pub(super) fn agreed() -> Checkout {
-    let checkout = sample::checkout();
+    let checkout = testing::sample::checkout();
     let line = |sku| Line { sku, quantity: 2, ..checkout.lines[0].clone() };
     Checkout { lines: vec![line(tea()), line(milk())], ..checkout.clone() }
-}
-
-pub(super) fn recorded(stream: StreamId, revision: u64, event: Event) -> Recorded {
-    Recorded {
-        id: EVENT,
-        stream,
-        revision,
-        recorded_at: agreed().placed_at,
-        provenance: Provenance {
-            command_id: CommandId::new(Uuid::nil()),
-            correlation_id: CorrelationId::new(Uuid::nil()),
-            causation_id: CausationId::new(Uuid::nil()),
-            actor: "guest".into(),
-            traceparent: None,
-        },
-        event,
-    }
 }
 
 /// A step of the event is parked; that is what had become of the others.
@@ -191,7 +163,7 @@ fn step_parked(name: &str, target: &StreamId, taken: Vec<Taken>) -> process::Eve
         name: name.to_owned(),
         target: Some(target.clone()),
         event_id: EVENT,
-        ..sample::step()
+        ..testing::sample::step()
     };
     let failure = Failure { code: "stream_unreadable".to_owned(), detail: String::new() };
     let data = json!({

@@ -4,16 +4,16 @@ use domain::{
     Event,
     cart::{self, Cart, Channel, NewLine, Status as CartStatus, Terms},
     envelope::Recorded,
-    id::{CartId, ProductId},
-    money::{Currency, Money},
+    id::CartId,
+    money::Currency,
     order::{self, Order, Status},
-    sku::Listing,
-    testing,
+    testing::{self, sample::listing},
 };
 use serde_json::json;
 use uuid::Uuid;
 
-use super::rig::{ORDER, Rig, agreed, milk, parked, recorded, skipped, tea};
+use super::rig::{ORDER, Rig, agreed, milk, parked, skipped, tea};
+use crate::testing::recorded;
 
 const CART: CartId = CartId::new(Uuid::from_u128(1));
 
@@ -47,16 +47,6 @@ async fn check_out(rig: &Rig) -> cart::Checkout {
     let command = cart::Command::CheckOut { order_id: ORDER, terms };
     rig.submit::<Cart>(&CART, command).await;
     cart(rig).await.checkout().unwrap()
-}
-
-fn listing() -> Listing {
-    Listing {
-        product_id: ProductId::new(Uuid::from_u128(5)),
-        name: "Tea".to_owned(),
-        department: None,
-        price: Money::new(250, Currency::USD),
-        product_revision: 1,
-    }
 }
 
 /// A cart with a unit of tea that was checked out; what was agreed.

@@ -14,8 +14,11 @@ use serde_json::json;
 use tokio::time::Duration;
 use uuid::Uuid;
 
-use super::rig::{ORDER, Rig, agreed, milk, parked, recorded, retried, tea};
-use crate::process::checkout::{payment_of, reservation};
+use super::rig::{ORDER, Rig, agreed, milk, parked, retried, tea};
+use crate::{
+    process::checkout::{payment_of, reservation},
+    testing::recorded,
+};
 
 /// Longer than the engine knows a command id.
 const DAYS: Duration = Duration::from_hours(25);

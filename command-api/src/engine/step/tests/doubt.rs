@@ -7,14 +7,12 @@ use super::{
         SubmitError,
         effect::{Input, TakeOverReason},
     },
-    World, adjust, receive,
+    World, adjust, failed, receive,
 };
 
 #[test]
 fn a_record_that_landed_but_was_reported_lost_is_answered_from_the_log() {
-    let mut world = World::serving();
-    let request = world.submit(1, receive(5));
-    world.drain();
+    let (mut world, request) = World::under_way();
     world.deliver_unreported();
     assert_eq!(world.take_overs, [TakeOverReason::DeliveryFailed]);
     assert_eq!(world.reply(request), None);
@@ -24,24 +22,9 @@ fn a_record_that_landed_but_was_reported_lost_is_answered_from_the_log() {
 }
 
 #[test]
-fn a_lost_record_is_decided_again() {
-    let mut world = World::serving();
-    let request = world.submit(1, receive(5));
-    world.drain();
-    world.lose();
-    world.claim();
-    world.deliver_all();
-    assert_eq!(world.committed_at(request), 1);
-    assert_eq!(world.audit(), [1]);
-}
-
-#[test]
-fn a_record_that_lands_after_the_next_claim_never_counts() {
-    let mut world = World::serving();
-    let request = world.submit(1, receive(5));
-    world.drain();
-    let (ghost, ticket) = world.wire.pop_front().unwrap();
-    world.report(ticket, Err(infra::log::DeliveryError { reason: "timed out".to_owned() }));
+fn a_lost_record_is_decided_again_and_never_counts_if_it_lands_after_the_next_claim() {
+    let (mut world, request) = World::under_way();
+    let ghost = world.lose();
     world.claim();
     world.land(ghost);
     world.deliver_all();
@@ -62,7 +45,7 @@ fn a_failure_in_the_middle_voids_what_landed_behind_it() {
     let offset = world.land(landed);
     // Its success is reported before the failure of the one before it.
     world.report(ticket, Ok(Some(offset)));
-    world.report(lost, Err(infra::log::DeliveryError { reason: "timed out".to_owned() }));
+    world.report(lost, Err(failed()));
     assert_eq!(world.take_overs, [TakeOverReason::DeliveryFailed]);
     world.claim();
     world.deliver_all();
@@ -71,33 +54,21 @@ fn a_failure_in_the_middle_voids_what_landed_behind_it() {
 }
 
 #[test]
-fn a_success_without_an_offset_is_a_doubt() {
-    let mut world = World::serving();
-    let request = world.submit(1, receive(5));
-    world.drain();
-    let (record, ticket) = world.wire.pop_front().unwrap();
-    world.land(record);
-    world.report(ticket, Ok(None));
-    assert_eq!(world.take_overs, [TakeOverReason::OffsetUnknown]);
-    world.claim();
-    assert_eq!(world.committed_at(request), 1);
-}
-
-#[test]
-fn an_offset_that_was_read_already_is_a_doubt() {
-    let mut world = World::serving();
-    world.submit(1, receive(5));
-    world.drain();
-    let (_, ticket) = world.wire.pop_front().unwrap();
-    world.report(ticket, Ok(Some(0)));
-    assert_eq!(world.take_overs, [TakeOverReason::OffsetUnknown]);
+fn a_success_without_an_offset_or_with_one_that_was_read_already_is_a_doubt() {
+    for offset in [None, Some(0)] {
+        let (mut world, request) = World::under_way();
+        let (record, ticket) = world.wire.pop_front().unwrap();
+        world.land(record);
+        world.report(ticket, Ok(offset));
+        assert_eq!(world.take_overs, [TakeOverReason::OffsetUnknown], "{offset:?}");
+        world.claim();
+        assert_eq!(world.committed_at(request), 1, "{offset:?}");
+    }
 }
 
 #[test]
 fn foreign_records_are_read_before_the_own_one_counts() {
-    let mut world = World::serving();
-    let request = world.submit(1, receive(5));
-    world.drain();
+    let (mut world, request) = World::under_way();
     world.foreign_claim();
     world.deliver();
     assert_eq!(world.take_overs, [TakeOverReason::Deposed]);
@@ -110,11 +81,8 @@ fn foreign_records_are_read_before_the_own_one_counts() {
 
 #[test]
 fn a_stale_record_in_a_hole_changes_nothing() {
-    let mut world = World::serving();
-    world.submit(1, receive(5));
-    world.drain();
-    let (ghost, ticket) = world.wire.pop_front().unwrap();
-    world.report(ticket, Err(infra::log::DeliveryError { reason: "timed out".to_owned() }));
+    let (mut world, _) = World::under_way();
+    let ghost = world.lose();
     world.claim();
     let next = world.submit(2, receive(2));
     world.drain();
@@ -138,9 +106,7 @@ fn a_claim_without_a_report_is_sent_again() {
 
 #[test]
 fn reports_of_a_dropped_epoch_mean_nothing() {
-    let mut world = World::serving();
-    let request = world.submit(1, receive(5));
-    world.drain();
+    let (mut world, request) = World::under_way();
     world.lose();
     world.claim();
     let stale = Ticket { epoch: 0, seq: 1, index: 0 };
@@ -167,10 +133,16 @@ fn what_was_asked_before_the_replay_is_held_against_what_it_finds() {
 fn a_claim_that_is_never_reported_is_given_up() {
     let mut world = World::after(&World::serving());
     world.send_claim();
-    world.pass(std::time::Duration::from_millis(4_900));
-    assert_eq!(world.take_overs, []);
-    world.pass(std::time::Duration::from_millis(100));
-    assert_eq!(world.take_overs, [TakeOverReason::Watchdog]);
+    world.is_given_up();
+}
+
+#[test]
+fn a_writer_that_never_reports_is_given_up() {
+    let (mut world, request) = World::under_way();
+    world.is_given_up();
+    world.claim();
+    world.deliver_all();
+    assert_eq!(world.committed_at(request), 1);
 }
 
 #[test]
@@ -178,10 +150,7 @@ fn a_replay_whose_records_do_not_come_is_given_up() {
     let mut next = World::after(&World::serving());
     next.reading_hangs = true;
     next.claim();
-    next.pass(std::time::Duration::from_millis(4_900));
-    assert_eq!(next.take_overs, []);
-    next.pass(std::time::Duration::from_millis(100));
-    assert_eq!(next.take_overs, [TakeOverReason::Watchdog]);
+    next.is_given_up();
     next.reading_hangs = false;
     next.claim();
     assert!(next.machine.is_serving());
@@ -195,10 +164,7 @@ fn a_hole_whose_records_do_not_come_is_given_up() {
     world.foreign_claim();
     world.reading_hangs = true;
     world.deliver();
-    world.pass(std::time::Duration::from_millis(4_900));
-    assert_eq!(world.take_overs, []);
-    world.pass(std::time::Duration::from_millis(100));
-    assert_eq!(world.take_overs, [TakeOverReason::Watchdog]);
+    world.is_given_up();
     world.reading_hangs = false;
     world.claim();
     world.deliver_all();

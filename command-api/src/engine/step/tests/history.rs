@@ -105,7 +105,7 @@ impl History {
             _ if self.world.wire.is_empty() => {}
             Happening::Deliver => self.world.deliver(),
             Happening::LandsButReportedLost => self.world.deliver_unreported(),
-            Happening::Lost => self.world.lose(),
+            Happening::Lost => drop(self.world.lose()),
             Happening::LandsWithoutOffset => {
                 let (record, ticket): (_, Ticket) = self.world.wire.pop_front().unwrap();
                 self.world.land(record);

@@ -27,9 +27,7 @@ fn a_read_waits_until_a_record_proves_that_the_shard_is_still_served_here() {
 
 #[test]
 fn a_record_that_was_under_way_already_proves_nothing() {
-    let mut world = World::serving();
-    world.submit(1, receive(5));
-    world.drain();
+    let (mut world, _) = World::under_way();
     let read = world.ask();
     world.deliver();
     assert_eq!(world.read(read), None);

@@ -4,11 +4,7 @@ use std::time::Duration;
 
 use domain::{State, stock};
 
-use super::{
-    super::super::SubmitError,
-    World, adjust, receive,
-    world::{reserve_as, stream},
-};
+use super::{super::super::SubmitError, World, adjust, receive, reserve_as, stream};
 
 /// Takes a batch and writes it.
 fn save(world: &mut World) {

@@ -5,16 +5,13 @@ use std::time::Duration;
 use domain::{StreamType, id::StreamId};
 
 use super::{
-    super::super::{Submission, SubmitError, effect::TakeOverReason},
-    World, adjust, receive, reserve,
-    world::{reserve_as, submission},
+    super::super::{Submission, SubmitError},
+    World, adjust, receive, reserve, reserve_as, submission,
 };
 
 #[test]
 fn a_command_is_answered_when_its_commit_is_emitted_and_not_before() {
-    let mut world = World::serving();
-    let request = world.submit(1, receive(5));
-    world.drain();
+    let (mut world, request) = World::under_way();
     assert_eq!(world.reply(request), None, "appended is not committed");
     world.deliver();
     assert_eq!(world.committed_at(request), 1);
@@ -200,9 +197,7 @@ fn a_deadline_fires_although_another_one_of_the_same_instant_did() {
 
 #[test]
 fn a_silent_log_turns_new_commands_away_at_once() {
-    let mut world = World::serving();
-    let waiting = world.submit(1, receive(5));
-    world.drain();
+    let (mut world, waiting) = World::under_way();
     world.pass(Duration::from_secs(2));
     let late = world.submit(2, receive(5));
     assert_eq!(world.reply(late), Some(&Err(SubmitError::Busy)));
@@ -211,18 +206,6 @@ fn a_silent_log_turns_new_commands_away_at_once() {
     let later = world.submit(3, receive(5));
     world.deliver_all();
     assert_eq!(world.committed_at(later), 2);
-}
-
-#[test]
-fn a_writer_that_never_reports_is_given_up() {
-    let mut world = World::serving();
-    let request = world.submit(1, receive(5));
-    world.drain();
-    world.pass(Duration::from_secs(5));
-    assert_eq!(world.take_overs, [TakeOverReason::Watchdog]);
-    world.claim();
-    world.deliver_all();
-    assert_eq!(world.committed_at(request), 1);
 }
 
 #[test]

@@ -35,7 +35,7 @@ impl Disk {
     }
 
     fn open_here(&self) -> DiskStore {
-        let (folder, header) = (self.source().folder(SHARD), self.source().header(SHARD));
+        let (folder, header) = (self.source().folder(SHARD), Header::of(SHARD, 4));
         fs::create_dir_all(&folder).unwrap();
         DiskStore::open(folder, CACHE_BYTES, header).unwrap()
     }
@@ -194,7 +194,7 @@ fn another_version_another_shard_and_another_count_are_told() {
     let Err(OpenError::Useless(why)) = other.open(SHARD) else { panic!("useless") };
     assert_eq!(why, "it is of shard 0 of 4");
 
-    let header = Header { encoding: 1, ..disk.source().header(SHARD) };
+    let header = Header { encoding: 1, ..Header::of(SHARD, 4) };
     disk.tables().put_header(&encoding::header(&header).unwrap()).unwrap();
     assert!(disk.why_useless().starts_with("it was written by another release"));
     disk.source().discard(SHARD).unwrap();

@@ -3,7 +3,10 @@
 use std::{convert::Infallible, fs};
 
 use axum::{Router, body::Body, extract::Request, http::StatusCode, response::IntoResponse};
-use infra::config::{S3, S3Credentials, SnapshotLocation, Snapshots};
+use infra::{
+    config::{S3, S3Credentials, SnapshotLocation, Snapshots},
+    task::Task,
+};
 use s3s::{auth::SimpleAuth, service::S3ServiceBuilder};
 use s3s_fs::FileSystem;
 use tokio::net::TcpListener;
@@ -60,7 +63,7 @@ async fn a_new_node_takes_from_a_bucket_what_the_owner_has_left_there() {
         receive_all(&first, round * 20 + 1..=round * 20 + 20).await;
         let depot = open("hunter2").unwrap();
         eventually("a snapshot in the bucket", || async {
-            let listed = depot.list(SHARD).await.unwrap();
+            let listed = depot.list(ONLY).await.unwrap();
             let wanted = usize::try_from(round + 1).unwrap().min(2);
             (listed.len() == wanted).then_some(())
         })

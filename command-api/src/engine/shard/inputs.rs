@@ -1,17 +1,24 @@
-//! What the shard is asked: handed to its machine, or shown at once.
+//! What the shard is told: reports of what it sent, and requests, which are handed to its machine or shown
+//! what they ask for at once.
 
 use std::sync::{Arc, atomic::AtomicBool};
 
 use domain::{id::StreamId, timestamp::Timestamp};
+use infra::{
+    log::{Report, Ticket},
+    telemetry::emit,
+};
 use tokio::sync::oneshot;
 
 use super::{
     super::{
         Answered, Ask, Consistency, Shown, SubmitError,
         effect::{Effect, Input, RequestId},
+        events::{OfShard, ShardEvent},
         listener::{Listener, Listening},
     },
     BURST_MAX, Shard,
+    log::Writer,
 };
 
 pub(in super::super) enum Request {
@@ -43,6 +50,27 @@ impl Reply {
 }
 
 impl Shard {
+    pub(super) fn take_reports(&mut self, first: Report, effects: &mut Vec<Effect>) {
+        self.machine.step(Input::Heard { now: self.clock.now() }, effects);
+        let mut next = Some(first);
+        let mut taken = 0;
+        while let Some(report) = next {
+            self.measure(report.ticket);
+            self.machine.step(Input::Reported { report }, effects);
+            taken += 1;
+            let ready = |writer: &mut Writer| writer.reports.try_recv().ok();
+            next = if taken < BURST_MAX { self.writer.as_mut().and_then(ready) } else { None };
+        }
+    }
+
+    /// Reports come in the order of appending, so the oldest group ends first.
+    fn measure(&mut self, reported: Ticket) {
+        let Some(writer) = &mut self.writer else { return };
+        if let Some((_, sent_at)) = writer.groups.pop_front_if(|(last, _)| *last == reported) {
+            emit(OfShard(self.id, ShardEvent::GroupReported(sent_at.elapsed())));
+        }
+    }
+
     pub(super) fn take_requests(&mut self, first: Request, effects: &mut Vec<Effect>) {
         let now = self.clock.now();
         let mut next = Some(first);
