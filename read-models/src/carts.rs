@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::{
     CartTotals, Fold,
-    Get::{self, Long, Text, Time},
+    Get::{self, Text, Time},
     Inapplicable, Line, Origin, Projection, Row, Shown, Sums,
     cell::json,
     line::lines,
@@ -80,7 +80,6 @@ struct CartRow {
     status: String,
     doc: Json<CartDoc>,
     updated_at: DateTime<Utc>,
-    revision: i64,
 }
 
 impl Row for CartRow {
@@ -92,12 +91,7 @@ impl Row for CartRow {
         ("status", Text(|cart| &cart.status)),
         ("doc", Get::Json(|cart| json(&cart.doc))),
         ("updated_at", Time(|cart| cart.updated_at)),
-        ("revision", Long(|cart| cart.revision)),
     ];
-
-    fn revision(&self) -> i64 {
-        self.revision
-    }
 
     fn evolve(
         row: Option<Self>,
@@ -127,7 +121,6 @@ impl CartRow {
             status: "open".into(),
             doc: Json(doc),
             updated_at: origin.recorded_at,
-            revision: origin.revision,
         })
     }
 
@@ -159,7 +152,6 @@ impl CartRow {
         }
         doc.totals = totals(&doc.lines, doc.currency)?;
         self.updated_at = origin.recorded_at;
-        self.revision = origin.revision;
         Ok(Some(self))
     }
 }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::{
     Amount, Fold,
-    Get::{self, Long, TextOrNull},
+    Get::{self, TextOrNull},
     Inapplicable, Origin, Projection, Row, SumTable, Sums,
 };
 
@@ -39,7 +39,6 @@ pub const DEMAND: Projection = Projection {
 struct ProductRow {
     product_id: Uuid,
     department: Option<String>,
-    revision: i64,
 }
 
 impl Row for ProductRow {
@@ -49,12 +48,7 @@ impl Row for ProductRow {
     const COLUMNS: &'static [(&'static str, Get<Self>)] = &[
         ("product_id", Get::Uuid(|product| product.product_id)),
         ("department", TextOrNull(|product| product.department.as_deref())),
-        ("revision", Long(|product| product.revision)),
     ];
-
-    fn revision(&self) -> i64 {
-        self.revision
-    }
 
     fn evolve(
         row: Option<Self>,
@@ -70,7 +64,7 @@ impl Row for ProductRow {
                 row.ok_or(Inapplicable::UnknownStream)?.department
             }
         };
-        Ok(Some(Self { product_id: *origin.key, department, revision: origin.revision }))
+        Ok(Some(Self { product_id: *origin.key, department }))
     }
 }
 
@@ -81,25 +75,18 @@ const ORDERED: SumTable<(Uuid, i64)> = SumTable {
     amounts: &[("units", Amount::Long(|(_, units)| *units))],
 };
 
-/// How far the order has been counted.
+/// An order that has been counted, as far as its revision says.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 struct OrderRow {
     order_id: Uuid,
-    revision: i64,
 }
 
 impl Row for OrderRow {
     type Key = Uuid;
 
     const TABLE: &'static str = "orders";
-    const COLUMNS: &'static [(&'static str, Get<Self>)] = &[
-        ("order_id", Get::Uuid(|order| order.order_id)),
-        ("revision", Long(|order| order.revision)),
-    ];
-
-    fn revision(&self) -> i64 {
-        self.revision
-    }
+    const COLUMNS: &'static [(&'static str, Get<Self>)] =
+        &[("order_id", Get::Uuid(|order| order.order_id))];
 
     fn evolve(
         _: Option<Self>,
@@ -113,6 +100,6 @@ impl Row for OrderRow {
                 sums.add(&ORDERED, &(line.product_id.uuid(), line.quantity.into()))?;
             }
         }
-        Ok(Some(Self { order_id: *origin.key, revision: origin.revision }))
+        Ok(Some(Self { order_id: *origin.key }))
     }
 }

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::{
     Fold,
-    Get::{self, Long, Text, TextOrNull, Time},
+    Get::{self, Text, TextOrNull, Time},
     Inapplicable, Line, Money, Origin, Projection, Row, Shown, Sums,
     cell::json,
     line::lines,
@@ -143,7 +143,6 @@ enum StepKind {
 struct OrderRow {
     id: Uuid,
     doc: Json<OrderDoc>,
-    revision: i64,
 }
 
 impl Row for OrderRow {
@@ -157,12 +156,7 @@ impl Row for OrderRow {
         ("customer_reference", TextOrNull(|order| order.doc.customer_reference.as_deref())),
         ("placed_at", Time(|order| order.doc.placed_at.to_datetime())),
         ("doc", Get::Json(|order| json(&order.doc))),
-        ("revision", Long(|order| order.revision)),
     ];
-
-    fn revision(&self) -> i64 {
-        self.revision
-    }
 
     fn evolve(
         row: Option<Self>,
@@ -204,7 +198,7 @@ impl OrderRow {
             reasons: Vec::new(),
             timeline: vec![Step::of(StepKind::Placed, origin)],
         };
-        Ok(Self { id: *origin.key, doc: Json(doc), revision: origin.revision })
+        Ok(Self { id: *origin.key, doc: Json(doc) })
     }
 
     fn go_on(mut self, event: &Event, origin: &Origin<'_, Uuid>) -> Result<Self, Inapplicable> {
@@ -225,7 +219,6 @@ impl OrderRow {
             }
         };
         doc.timeline.push(step);
-        self.revision = origin.revision;
         Ok(self)
     }
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     Fold,
-    Get::{self, Long, Time},
+    Get::{self, Time},
     Inapplicable, Origin, Projection, Row, Shown, Sums,
     cell::json,
 };
@@ -53,7 +53,6 @@ struct WishListRow {
     id: Uuid,
     doc: Json<WishListDoc>,
     updated_at: DateTime<Utc>,
-    revision: i64,
 }
 
 impl Row for WishListRow {
@@ -64,12 +63,7 @@ impl Row for WishListRow {
         ("id", Get::Uuid(|list| list.id)),
         ("doc", Get::Json(|list| json(&list.doc))),
         ("updated_at", Time(|list| list.updated_at)),
-        ("revision", Long(|list| list.revision)),
     ];
-
-    fn revision(&self) -> i64 {
-        self.revision
-    }
 
     fn evolve(
         row: Option<Self>,
@@ -89,8 +83,7 @@ impl Row for WishListRow {
             Removed { sku } => doc.skus.retain(|listed| listed != sku),
             Renamed { name } => doc.name = Some(name.clone()),
         }
-        let (id, updated_at) = (*origin.key, origin.recorded_at);
-        Ok(Some(Self { id, doc, updated_at, revision: origin.revision }))
+        Ok(Some(Self { id: *origin.key, doc, updated_at: origin.recorded_at }))
     }
 }
 
