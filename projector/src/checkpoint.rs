@@ -105,9 +105,6 @@ impl CheckpointRow {
 
     /// Moves the checkpoint. False if the stored checkpoint is not `from`, for then somebody else
     /// serves this shard; or if an operator has changed the dead letters.
-    ///
-    /// # Errors
-    /// If PostgreSQL cannot answer.
     pub(crate) async fn advance(
         &self,
         tx: &mut PgConnection,
@@ -147,9 +144,6 @@ impl CheckpointRow {
     /// Holds the checkpoint where it is until the transaction ends, and lets no batch of any version
     /// pass that was made without knowing of this change of the dead letters, for corrections are
     /// those of all. False if there is no such row.
-    ///
-    /// # Errors
-    /// If PostgreSQL cannot answer.
     pub(crate) async fn change_letters(&self, tx: &mut PgConnection) -> Result<bool, sqlx::Error> {
         // In one order, so that two of these do not wait for each other.
         sqlx::query(
@@ -172,9 +166,6 @@ impl CheckpointRow {
     }
 
     /// Says why this projection does not go on in this shard, until `go_on` or an `advance`.
-    ///
-    /// # Errors
-    /// If PostgreSQL cannot answer.
     pub(crate) async fn halt(&self, pool: &PgPool, reason: &str) -> Result<(), sqlx::Error> {
         sqlx::query(
             "UPDATE projection.checkpoints SET halted = $4
@@ -190,9 +181,6 @@ impl CheckpointRow {
     }
 
     /// Takes back that it does not go on.
-    ///
-    /// # Errors
-    /// If PostgreSQL cannot answer.
     pub(crate) async fn go_on(&self, pool: &PgPool) -> Result<(), sqlx::Error> {
         sqlx::query(
             "UPDATE projection.checkpoints SET halted = NULL
@@ -207,9 +195,6 @@ impl CheckpointRow {
     }
 
     /// Whether nothing is said against its going on.
-    ///
-    /// # Errors
-    /// If PostgreSQL cannot answer.
     pub(crate) async fn goes_on(&self, pool: &PgPool) -> Result<bool, sqlx::Error> {
         sqlx::query_scalar(
             "SELECT EXISTS (SELECT FROM projection.checkpoints
@@ -235,9 +220,6 @@ impl CheckpointRow {
 
 /// Moves checkpoints whose rows nobody holds, and tells which. One that is not among them may be held, or
 /// be elsewhere, as [`CheckpointRow::advance`] tells.
-///
-/// # Errors
-/// If PostgreSQL cannot answer.
 pub(crate) async fn advance_free(
     connection: &mut PgConnection,
     steps: &[(CheckpointRow, Advance)],
@@ -297,9 +279,6 @@ pub(crate) async fn advance_free(
 }
 
 /// The checkpoints of a version, by shard.
-///
-/// # Errors
-/// If PostgreSQL cannot answer or a row holds what no projector writes.
 pub(crate) async fn all_of(
     connection: &mut PgConnection,
     projection: &str,
@@ -324,9 +303,6 @@ pub(crate) async fn all_of(
 }
 
 /// The checkpoint in the shard that is the furthest behind of these projections, by their versions.
-///
-/// # Errors
-/// If PostgreSQL cannot answer.
 pub(crate) async fn lowest(
     pool: &PgPool,
     shard: ShardId,

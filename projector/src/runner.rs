@@ -64,9 +64,6 @@ pub enum Shards {
 
 /// Feeds every version that this code can feed, in the shards that are this projector's, until the
 /// shutdown.
-///
-/// # Errors
-/// If one of its tasks panics.
 pub(crate) async fn run(
     projector: Arc<Projector>,
     shards: Shards,

@@ -135,9 +135,6 @@ struct EventRow {
 }
 
 /// A page of letters, newest first, after the one with this time and id.
-///
-/// # Errors
-/// If PostgreSQL cannot answer.
 pub(crate) async fn list(
     database: impl PgExecutor<'_>,
     filter: &Filter,
@@ -174,9 +171,6 @@ pub(crate) async fn list(
 }
 
 /// One letter, whole.
-///
-/// # Errors
-/// If PostgreSQL cannot answer.
 pub(crate) async fn find(pool: &PgPool, id: Uuid) -> Result<Option<Detail>, sqlx::Error> {
     let row: Option<Row> = sqlx::query_as(
         "SELECT id, projection, version, shard, stream, state, error, parked_at, settled_at,

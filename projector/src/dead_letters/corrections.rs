@@ -60,9 +60,6 @@ pub(super) struct Row {
 
 impl Corrections {
     /// Those that a version of the projection reads by.
-    ///
-    /// # Errors
-    /// If PostgreSQL cannot answer, or a row holds what is none.
     pub(crate) async fn load(
         database: impl PgExecutor<'_>,
         projection: &str,

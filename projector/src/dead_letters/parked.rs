@@ -67,9 +67,6 @@ pub(crate) struct NewlyParked {
 impl DeadLetters {
     /// What is stored. `changes` must have been read before: the more that is found, the more a
     /// batch is held up by its compare-and-set, never the less.
-    ///
-    /// # Errors
-    /// If PostgreSQL cannot answer.
     pub(crate) async fn load(
         pool: &PgPool,
         row: &CheckpointRow,
@@ -120,9 +117,6 @@ impl EventsToPark<'_> {
     }
 
     /// Writes it, in the transaction of the batch.
-    ///
-    /// # Errors
-    /// If PostgreSQL cannot answer.
     pub(crate) async fn write(
         &self,
         tx: &mut PgConnection,
@@ -175,9 +169,6 @@ impl NewDeadLetter<'_> {
 
     /// Writes the letter. One of the same event that was settled is parked again: the events that
     /// followed it may have been applied, and the model made anew since.
-    ///
-    /// # Errors
-    /// If PostgreSQL cannot answer.
     pub(crate) async fn write(
         &self,
         tx: &mut PgConnection,
@@ -211,9 +202,6 @@ impl NewDeadLetter<'_> {
 }
 
 /// Where the events that wait begin, by key.
-///
-/// # Errors
-/// If PostgreSQL cannot answer.
 pub(crate) async fn first_parked(
     connection: &mut PgConnection,
     projection: &str,
@@ -231,9 +219,6 @@ pub(crate) async fn first_parked(
 }
 
 /// Nothing waits any more for a version that is dropped. What was settled is kept, as is the audit.
-///
-/// # Errors
-/// If PostgreSQL cannot answer.
 pub(crate) async fn forget_version(
     tx: &mut PgConnection,
     projection: &str,

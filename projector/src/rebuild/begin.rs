@@ -55,9 +55,6 @@ pub(crate) async fn begin(
 }
 
 /// Makes the first version, which is live from the start.
-///
-/// # Errors
-/// If PostgreSQL cannot answer.
 pub(crate) async fn begin_live(
     tx: &mut PgConnection,
     projection: &Projection,

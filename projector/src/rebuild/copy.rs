@@ -58,9 +58,6 @@ enum Stopped {
 }
 
 /// Copies the shard and waits to be stopped.
-///
-/// # Errors
-/// If its meter panics.
 pub(crate) async fn run(
     shared: Arc<Shared>,
     shard: ShardId,
@@ -290,9 +287,6 @@ pub(super) async fn start_over(
 }
 
 /// Empties all tables of a version and takes it back to the start of the log, in this state.
-///
-/// # Errors
-/// If PostgreSQL cannot do it.
 pub(super) async fn take_back(
     tx: &mut PgConnection,
     projection: &str,

@@ -80,9 +80,6 @@ pub(super) async fn step(pool: &Pool, version: &Version) -> Result<Finished, sql
 
 /// Empties the tables, makes all their indexes, and has the version follow the log from its start,
 /// unless somebody has already.
-///
-/// # Errors
-/// If PostgreSQL cannot do it.
 pub(super) async fn start_over_indexed(pool: &Pool, version: &Version) -> Result<(), sqlx::Error> {
     let Version { projection, version, .. } = version;
     let schema = schema_of(projection, *version);

@@ -62,8 +62,6 @@ pub(crate) enum Target {
     Back,
 }
 
-/// # Errors
-/// If there is no such version, it is not as far, or PostgreSQL cannot do it.
 pub(crate) async fn switch(
     pool: &Pool,
     projection: &str,

@@ -50,9 +50,6 @@ struct Running {
 }
 
 /// Feeds what there is to feed until the shutdown.
-///
-/// # Errors
-/// If one of its tasks panics.
 pub(super) async fn run(
     projector: Arc<Projector>,
     shard: ShardId,

@@ -58,9 +58,6 @@ enum Over {
 }
 
 /// Serves the shard until the shutdown.
-///
-/// # Errors
-/// If one of its tasks panics.
 pub(super) async fn run(
     shared: Arc<Shared>,
     shard: ShardId,

@@ -105,9 +105,6 @@ impl Shared {
 const TRANSACTION_IDLE_MAX: &str = "5s";
 
 /// Connections for batches.
-///
-/// # Errors
-/// The URL is malformed.
 pub(crate) fn pool(settings: &config::Postgres) -> Result<Pool, InvalidUrl> {
     let pool = postgres::pool(settings, "tradewind-projector")?;
     let options = pool.connect_options().as_ref().clone();

@@ -45,9 +45,6 @@ struct Sharing {
 }
 
 /// Serves this projector's share until the shutdown.
-///
-/// # Errors
-/// If one of its tasks panics.
 pub(super) async fn run(projector: Arc<Projector>, shutdown: Shutdown) -> Result<(), TaskFailed> {
     let folds = ReleaseFolds::of(projector.projections.iter().map(|it| (it.name, it.version)));
     let (running, shards) = (BTreeMap::new(), Shards::new());

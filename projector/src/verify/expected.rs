@@ -48,9 +48,6 @@ impl Expected {
     /// The table that has a row per stream, with the rows of the streams that were taken since the
     /// last call, and how many of them stopped at an event which does not fit. They are forgotten:
     /// a stream is taken whole between two calls.
-    ///
-    /// # Errors
-    /// If a row cannot be written.
     pub(crate) fn end_part(&mut self) -> Result<(Made, usize), sqlx::Error> {
         let table = (self.fold.table)();
         let slots = std::mem::take(&mut self.rows).into_values();
