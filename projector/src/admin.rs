@@ -2,7 +2,6 @@
 
 mod dead_letters;
 mod keys;
-mod verifications;
 mod versions;
 
 use axum::{
@@ -72,8 +71,8 @@ fn routes() -> OpenApiRouter<Doors> {
         .routes(routes!(versions::switch))
         .routes(routes!(versions::rollback))
         .routes(routes!(versions::drop_version))
-        .routes(routes!(verifications::order))
-        .routes(routes!(verifications::by_id))
+        .routes(routes!(versions::verify))
+        .routes(routes!(versions::verification))
         .merge(dead_letters::routes())
 }
 

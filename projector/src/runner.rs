@@ -16,7 +16,6 @@ mod applier;
 mod batch;
 pub(crate) mod commit;
 mod dispatcher;
-mod failures;
 mod fold;
 mod groups;
 mod isolate;

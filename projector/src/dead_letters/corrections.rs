@@ -122,7 +122,10 @@ impl Corrections {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dead_letters::testing::event;
+
+    fn event(stream: &str, revision: i64, value: &'static str) -> RecordedEvent {
+        RecordedEvent::sample(stream, revision, "received", value)
+    }
 
     fn correction(event: &RecordedEvent, value: Option<&str>) -> Row {
         Row {
@@ -136,11 +139,11 @@ mod tests {
 
     #[test]
     fn an_edited_event_is_seen_with_its_new_value() {
-        let bad = event("stock/A", 1, "received", r#"{"quantity": "many"}"#);
+        let bad = event("stock/A", 1, r#"{"quantity": "many"}"#);
         assert!(bad.decoded.is_err());
         let corrections = Corrections::of(vec![correction(&bad, Some(r#"{"quantity": 7}"#))]);
         let corrections = corrections.unwrap();
-        let good = event("stock/A", 1, "received", r#"{"quantity": 7}"#);
+        let good = event("stock/A", 1, r#"{"quantity": 7}"#);
         let corrected = corrections.apply(&bad).unwrap();
         assert_eq!(corrected.decoded.as_ref().unwrap(), good.decoded.as_ref().unwrap());
         assert!(!corrected.after_skipped);
@@ -148,8 +151,8 @@ mod tests {
 
     #[test]
     fn what_follows_a_skipped_event_may_leave_a_gap_and_others_may_not() {
-        let events = [1, 2, 3].map(|revision| event("stock/A", revision, "received", "{}"));
-        let other = event("stock/B", 3, "received", "{}");
+        let events = [1, 2, 3].map(|revision| event("stock/A", revision, "{}"));
+        let other = event("stock/B", 3, "{}");
         let corrections = Corrections::of(vec![correction(&events[1], None)]).unwrap();
         let after_skipped = |event| corrections.apply(event).map(|it| it.after_skipped);
         assert_eq!(after_skipped(&events[0]), Some(false));
@@ -160,7 +163,7 @@ mod tests {
 
     #[test]
     fn without_corrections_everything_is_seen_as_it_is() {
-        let event = event("stock/A", 1, "received", r#"{"quantity": 7}"#);
+        let event = event("stock/A", 1, r#"{"quantity": 7}"#);
         let corrections = Corrections::default();
         let corrected = corrections.apply(&event).unwrap();
         assert!(std::ptr::eq(corrected.decoded, &raw const event.decoded));

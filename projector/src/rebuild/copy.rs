@@ -25,10 +25,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use super::{
-    begin::{locked, tables},
-    mark::{MARK, is_marked},
-};
+use super::begin::{MARK, is_marked, locked, tables};
 use crate::{
     checkpoint::{CheckpointRow, StoredCheckpoint, shard_column},
     dead_letters::{DeadLetters, forget_version},

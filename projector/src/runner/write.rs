@@ -34,7 +34,7 @@ use crate::{
     checkpoint::{Advance, CheckpointRow, StoredCheckpoint},
     dead_letters::{DeadLetters, EventsToPark, NewlyParked},
     metrics::{Applied, ApplyFailed, Halted, Parked, ParkedCount, Resumed},
-    rebuild::mark::is_marked,
+    rebuild::begin::is_marked,
     rows::Tables,
 };
 use failed::is_timeout;
