@@ -27,7 +27,7 @@ use uuid::Uuid;
 
 pub(crate) use run::run;
 
-use crate::versions::Version;
+use crate::{names::named, versions::Version};
 
 /// Finished ones that are kept of each projection.
 const KEPT_MAX: i64 = 20;
@@ -119,30 +119,18 @@ pub struct Difference {
 
 impl VerificationState {
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Running => "running",
-            Self::Equal => "equal",
-            Self::Different => "different",
-            Self::Failed => "failed",
-        }
-    }
-
-    #[must_use]
     pub const fn is_final(self) -> bool {
         matches!(self, Self::Equal | Self::Different | Self::Failed)
     }
 }
 
-impl TryFrom<String> for VerificationState {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let all = [Self::Waiting, Self::Running, Self::Equal, Self::Different, Self::Failed];
-        all.into_iter().find(|state| state.as_str() == text).ok_or(text)
-    }
-}
+named!(VerificationState {
+    Waiting => "waiting",
+    Running => "running",
+    Equal => "equal",
+    Different => "different",
+    Failed => "failed",
+});
 
 impl Verification {
     /// Puts one in line.

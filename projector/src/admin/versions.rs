@@ -18,8 +18,7 @@ use crate::{
     versions::Version,
 };
 
-type Throttle = Whole<i32, 1, 2_147_483_647>;
-type Sample = Whole<i32, 1, 2_147_483_647>;
+type Positive = Whole<i32, 1, 2_147_483_647>;
 
 /// How a new version is to be built.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -27,7 +26,7 @@ type Sample = Whole<i32, 1, 2_147_483_647>;
 pub(super) struct Rebuild {
     /// Records of the log per second, of all shards together; as fast as it goes without it.
     #[schema(example = 50_000)]
-    throttle: Option<Throttle>,
+    throttle: Option<Positive>,
     /// Verify it when it has caught up.
     #[serde(default)]
     verify: bool,
@@ -52,6 +51,12 @@ pub(super) struct Which {
 
 infra::validates!(Which: version);
 
+impl Which {
+    fn number(&self) -> Option<i32> {
+        self.version.map(Whole::get)
+    }
+}
+
 /// What is to be verified.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -60,16 +65,10 @@ pub(super) struct Verify {
     version: Option<shapes::Version>,
     /// Look at about so many keys, taken at random; at all without it.
     #[schema(example = 1_000)]
-    sample: Option<Sample>,
+    sample: Option<Positive>,
 }
 
 infra::validates!(Verify: version, sample);
-
-impl Which {
-    fn number(&self) -> Option<i32> {
-        self.version.map(Whole::get)
-    }
-}
 
 /// Build a new version beside the live one
 ///

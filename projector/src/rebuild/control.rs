@@ -143,16 +143,9 @@ impl Control {
 
     /// A projection that this release has, or of which an older one has left versions.
     async fn check_name(&self, name: &str) -> Result<(), Refused> {
-        let mut known: Vec<_> = self.projections.iter().map(|it| it.name.to_owned()).collect();
-        if known.iter().any(|it| it == name) {
-            return Ok(());
-        }
-        known = Version::all(&self.pool).await?.into_iter().map(|it| it.projection).collect();
-        if known.iter().any(|it| it == name) {
-            Ok(())
-        } else {
-            Err(Refused::NoProjection(name.to_owned()))
-        }
+        let is_known = self.projections.iter().any(|it| it.name == name)
+            || Version::all(&self.pool).await?.iter().any(|it| it.projection == name);
+        if is_known { Ok(()) } else { Err(Refused::NoProjection(name.to_owned())) }
     }
 
     /// The version of this number, or the one that is built, or the newest that is not live.

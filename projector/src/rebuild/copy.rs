@@ -221,16 +221,11 @@ impl Copy {
     /// The runner takes the rest.
     async fn copied(&self, why: &str) -> Stopped {
         let CheckpointRow { projection, version, shard } = self.row;
-        let marked = sqlx::query(
+        let marked = self.row.query(
             "UPDATE projection.checkpoints SET copying = false
              WHERE projection = $1 AND version = $2 AND shard = $3",
-        )
-        .bind(projection)
-        .bind(version)
-        .bind(shard_column(shard))
-        .execute(&self.shared.pool)
-        .await;
-        if let Err(error) = marked {
+        );
+        if let Err(error) = marked.execute(&self.shared.pool).await {
             return self.failed(&error);
         }
         let detail = format!("shard {shard}: {why}");

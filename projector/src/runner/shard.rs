@@ -266,7 +266,7 @@ async fn unreadable(
     let reason = format!("shard {shard}: {}; {advice}", chain(error));
     shared.unreadable.raise(shard, reason.clone());
     for row in rows {
-        if let Err(error) = row.halt(&shared.pool, &reason).await {
+        if let Err(error) = row.note_halt(&shared.pool, Some(&reason)).await {
             emit(ApplyFailed { projection: row.projection, shard, error: &error });
         }
     }

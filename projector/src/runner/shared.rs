@@ -99,6 +99,11 @@ impl Shared {
         }
     }
 
+    /// What is fed, in two columns.
+    pub(super) fn names_and_versions(&self) -> (Vec<&'static str>, Vec<i32>) {
+        self.served.iter().map(|served| (served.name(), served.version)).unzip()
+    }
+
     /// Forgets the failures of versions that are not fed any more.
     pub(crate) fn leave(&self, shard: ShardId) {
         for served in &self.served {

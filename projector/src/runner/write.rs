@@ -116,7 +116,7 @@ impl Writer {
         if let Some(failures) = self.shared.halted.get(projection) {
             failures.clear(&shard);
         }
-        if let Err(error) = self.row.go_on(&self.shared.pool).await {
+        if let Err(error) = self.row.note_halt(&self.shared.pool, None).await {
             emit(ApplyFailed { projection, shard, error: &error });
         }
     }
@@ -128,7 +128,7 @@ impl Writer {
         if let Some(failures) = self.shared.halted.get(projection) {
             failures.raise(shard, format!("halted in shard {shard}: {reason}"));
         }
-        if let Err(error) = self.row.halt(&self.shared.pool, reason).await {
+        if let Err(error) = self.row.note_halt(&self.shared.pool, Some(reason)).await {
             emit(ApplyFailed { projection, shard, error: &error });
         }
     }

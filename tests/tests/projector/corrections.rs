@@ -5,7 +5,7 @@ use tests::eventually::eventually;
 use uuid::Uuid;
 
 use crate::{
-    dead_letters::{act, letters, poisoned},
+    dead_letters::{letters, poisoned, skip},
     exactly_once::sell,
     history::{Event, Owner, placed, received},
     rig::{DEAD_LETTERS_KEPT_DAYS, Projector, Rig, WAIT_MAX},
@@ -17,12 +17,6 @@ fn spoil(owner: &mut Owner) {
     let data = json!({ "quantity": "many" });
     owner.commit(&[Event { stream: "stock/A".to_owned(), revision: 2, kind: "received", data }]);
     owner.commit(&[received("A", 3, 1)]);
-}
-
-async fn skip(projector: &Projector, letter: &Value) {
-    let (status, answer) =
-        projector.post(&act(letter, "skip"), &json!({ "reason": "a test" })).await;
-    assert_eq!(status, 200, "{answer}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -66,12 +60,7 @@ async fn a_version_that_had_applied_what_is_corrected_says_that_it_is_to_be_buil
     assert_eq!((&letter["projection"], &letter["version"]), (&json!("orders"), &json!(1)));
     rig.becomes("the other version to take it", "SELECT count(*) FROM orders_v2.orders", 1).await;
     skip(&projector, &letter).await;
-    let other = eventually("a problem", WAIT_MAX, || async {
-        let version = projector.version("orders", 2).await;
-        if version["problem"].is_string() { Ok(version) } else { Err(version) }
-    })
-    .await;
-    let problem = other["problem"].as_str().unwrap_or_default();
+    let problem = projector.problem("orders", 2).await;
     assert!(problem.ends_with("after this version had applied it: build it anew"), "{problem}");
     assert!(problem.contains("was skipped"), "{problem}");
     assert_eq!(projector.version("orders", 1).await["problem"], Value::Null);

@@ -24,7 +24,7 @@ async fn what_is_built_equals_the_log_and_takes_the_place_of_the_live_version() 
         assert_eq!(version["replaced"], 1, "{version}");
         assert_eq!(version["problem"], json!(null), "{version}");
         let id = version["verification"].as_str().expect("a verification").to_owned();
-        let (_, verification) = projector.ask(&format!("verifications/{id}"), None).await;
+        let (_, verification) = projector.get(&format!("verifications/{id}")).await;
         assert_eq!(verification["state"], "equal", "{verification}");
     }
     rig.applied().await;
@@ -133,9 +133,9 @@ async fn a_paused_build_stays_where_it_is() {
     projector.act("orders", "pause", json!({})).await;
     let version = projector.version("orders", 2).await;
     assert_eq!((&version["state"], &version["paused"]), (&json!("copying"), &json!(true)));
-    let (refused, problem) = projector.ask("projections/orders/switch", Some(json!({}))).await;
+    let (refused, problem) = projector.post("projections/orders/switch", &json!({})).await;
     assert_eq!((refused, &problem["code"]), (409, &json!("version.state")), "{problem}");
-    let (refused, _) = projector.ask("projections/orders/rebuild", Some(json!({}))).await;
+    let (refused, _) = projector.post("projections/orders/rebuild", &json!({})).await;
     assert_eq!(refused, 409, "one build at a time");
     projector.act("orders", "resume", json!({})).await;
     projector.act("orders", "drop", json!({})).await;

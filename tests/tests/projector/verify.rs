@@ -55,7 +55,7 @@ async fn it_works_while_events_flow_and_on_a_sample() {
     let rows = sample["report"]["tables"][0]["rows_found"].as_u64().expect("a number");
     assert!((1..=1_000).contains(&rows), "{sample}");
     let (refused, problem) =
-        projector.ask("projections/orders/verify", Some(json!({ "sample": 0 }))).await;
+        projector.post("projections/orders/verify", &json!({ "sample": 0 })).await;
     assert_eq!((refused, &problem["code"]), (422, &json!("invalid_field")), "{problem}");
     projector.end(rig).await;
 }
