@@ -131,8 +131,7 @@ async fn act(
     out: Out<'_>,
 ) -> anyhow::Result<Outcome> {
     let Which { name, version, json } = which;
-    let body = version.map_or_else(|| json!({}), |version| json!({ "version": version }));
-    let version = client.act(name, action, &body).await?;
+    let version = client.act(name, action, &json!({ "version": version })).await?;
     show(out, *json, &version, |version| tables::versions([version]))?;
     Ok(Outcome::Done)
 }

@@ -15,7 +15,6 @@
 pub(crate) mod begin;
 pub(crate) mod control;
 pub(crate) mod copy;
-pub(crate) mod drop;
 mod finish;
 pub(crate) mod lifecycle;
 pub(crate) mod switch;

@@ -121,6 +121,20 @@ impl Version {
         );
         sqlx::query_as(AssertSqlSafe(sql)).fetch_all(database).await
     }
+
+    /// Sets columns of a version.
+    pub(crate) async fn change(
+        database: impl PgExecutor<'_>,
+        projection: &str,
+        version: i32,
+        set: &str,
+    ) -> Result<Self, sqlx::Error> {
+        let sql = format!(
+            "UPDATE projection.versions SET {set}, changed_at = now()
+             WHERE projection = $1 AND version = $2 RETURNING {COLUMNS}"
+        );
+        sqlx::query_as(AssertSqlSafe(sql)).bind(projection).bind(version).fetch_one(database).await
+    }
 }
 
 /// This release, as it is compared with others.

@@ -25,7 +25,7 @@ const LINE_INTERVAL: Duration = Duration::from_secs(1);
 const BAR: &str = "{msg:<32} [{bar:32}] {percent:>3}% {prefix}";
 
 // How `rebuild` is to go. Clap would take a doc comment for the help of the command.
-#[derive(Clone, Copy, Debug, clap::Args)]
+#[derive(Clone, Copy, Debug, clap::Args, Serialize)]
 pub struct RebuildOptions {
     /// Records of the log per second, such as 50000/s; as fast as it goes without it
     #[arg(long, value_name = "N/s", value_parser = per_second)]
@@ -75,13 +75,7 @@ pub(super) async fn rebuild(
     json: bool,
     out: Out<'_>,
 ) -> Result<Outcome> {
-    let RebuildOptions { throttle, verify, switch, forget_corrections } = options;
-    let mut body =
-        json!({ "verify": verify, "switch": switch, "forget_corrections": forget_corrections });
-    if let Some(throttle) = throttle {
-        body["throttle"] = throttle.into();
-    }
-    let begun = client.act(name, "rebuild", &body).await?;
+    let begun = client.act(name, "rebuild", &serde_json::to_value(options)?).await?;
     let mut progress = Progress::new(json);
     let ended = loop {
         let status = client.status().await?;
@@ -173,13 +167,7 @@ pub(super) async fn verify(
     json: bool,
     out: Out<'_>,
 ) -> Result<Outcome> {
-    let mut body = json!({});
-    if let Some(version) = version {
-        body["version"] = version.into();
-    }
-    if let Some(sample) = sample {
-        body["sample"] = sample.into();
-    }
+    let body = json!({ "version": version, "sample": sample });
     let mut verification = client.verify(name, &body).await?;
     let mut progress = Progress::new(json);
     while !verification.state.is_final() {

@@ -83,8 +83,7 @@ impl Corrections {
     fn of(rows: Vec<Row>) -> Result<Self, sqlx::Error> {
         let mut corrections = Self::default();
         for Row { event_id, stream, revision, event_type, value } in rows {
-            let stream: StreamId =
-                stream.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+            let stream = stored_stream(&stream)?;
             let correction = match value {
                 Some(value) => {
                     Correction::Edited(Box::new(decode(&event_type.into(), &stream, &value)))
@@ -117,6 +116,11 @@ impl Corrections {
         });
         Some(CorrectedEvent { decoded, after_skipped, ..untouched })
     }
+}
+
+/// The stream that a column names.
+pub(super) fn stored_stream(text: &str) -> Result<StreamId, sqlx::Error> {
+    text.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))
 }
 
 #[cfg(test)]

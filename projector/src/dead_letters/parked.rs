@@ -6,7 +6,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::Corrections;
+use super::corrections::{Corrections, stored_stream};
 use crate::{checkpoint::CheckpointRow, runner::RecordedEvent};
 
 /// Namespace of the ids of dead letters: the same event gets the same one if it is parked again.
@@ -84,8 +84,7 @@ impl DeadLetters {
         let corrections = Corrections::load(pool, row.projection, row.version, row.shard).await?;
         let mut found = Self { changes, corrections, ..Self::default() };
         for (stream, events) in parked {
-            let stream = stream.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
-            found.keys.insert(stream);
+            found.keys.insert(stored_stream(&stream)?);
             found.events += usize::try_from(events).unwrap_or(usize::MAX);
         }
         Ok(found)

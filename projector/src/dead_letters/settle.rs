@@ -24,6 +24,7 @@ use uuid::Uuid;
 use super::{
     CorrectedEvent, Corrections, EventPosition, EventToPark, NewDeadLetter,
     book::{DeadLetterState, shown},
+    corrections::stored_stream,
     parked::storable,
 };
 use crate::{
@@ -210,8 +211,7 @@ async fn waiting(
     tx: &mut PgConnection,
     letter: &Letter,
 ) -> Result<Vec<(EventPosition, RecordedEvent)>, sqlx::Error> {
-    let stream: StreamId =
-        letter.stream.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+    let stream = stored_stream(&letter.stream)?;
     let rows: Vec<ParkedEventRow> = sqlx::query_as(
         "SELECT commit_end, place, event_id, event_type, revision, recorded_at, value
          FROM projection.parked_events
@@ -311,8 +311,7 @@ impl Letter {
             Act::Edit { data, .. } => Some(data.to_string()),
         };
         if let Some(value) = &value {
-            let stream = self.stream.parse::<StreamId>();
-            let stream = stream.map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+            let stream = stored_stream(&self.stream)?;
             decode(&self.event_type.as_str().into(), &stream, value.as_bytes())
                 .map_err(SettleError::InvalidData)?;
         }

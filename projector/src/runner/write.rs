@@ -36,6 +36,7 @@ use crate::{
     metrics::{Applied, ApplyFailed, Halted, Parked, ParkedCount, Resumed},
     rebuild::begin::is_marked,
     rows::Tables,
+    versions::Served,
 };
 use failed::is_timeout;
 pub(crate) use failed::{Failed, is_transient};
@@ -78,6 +79,25 @@ enum Care {
 }
 
 impl Writer {
+    /// Stands where the stored checkpoint does, and knows of the log up to there.
+    ///
+    /// # Errors
+    /// [`sqlx::Error::RowNotFound`] if the version has been dropped.
+    pub(crate) async fn open(
+        shared: Arc<Shared>,
+        served: &Served,
+        shard: ShardId,
+        phase: Phase,
+        stop: Shutdown,
+    ) -> Result<Self, sqlx::Error> {
+        let row = CheckpointRow { projection: served.name(), version: served.version, shard };
+        let StoredCheckpoint { checkpoint, letters } = row.read(&shared.pool).await?;
+        let dead_letters = DeadLetters::load(&shared.pool, &row, letters).await?;
+        let log_end = Arc::new(LogEnd::at(checkpoint.next_offset));
+        let projection = served.projection;
+        Ok(Self { shared, projection, row, checkpoint, dead_letters, log_end, stop, phase })
+    }
+
     /// Where it stands.
     #[must_use]
     pub(super) fn next_offset(&self) -> Offset {
