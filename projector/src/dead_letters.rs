@@ -38,7 +38,7 @@ pub(crate) use parked::{
     DeadLetters, EventPosition, EventToPark, EventsToPark, NewDeadLetter, NewlyParked,
     first_parked, forget_version,
 };
-pub(crate) use settle::{Act, SettleError, Settled, settle};
+pub(crate) use settle::{Act, Decision, SettleError, Settled, settle};
 
 /// Between looks for letters that nobody looks up any more.
 const FORGET_INTERVAL: Duration = Duration::from_secs(3600);

@@ -123,14 +123,14 @@ impl Version {
     }
 
     /// Sets columns of a version.
-    pub(crate) async fn change(
+    pub(crate) async fn set(
         database: impl PgExecutor<'_>,
         projection: &str,
         version: i32,
-        set: &str,
+        columns: &str,
     ) -> Result<Self, sqlx::Error> {
         let sql = format!(
-            "UPDATE projection.versions SET {set}, changed_at = now()
+            "UPDATE projection.versions SET {columns}
              WHERE projection = $1 AND version = $2 RETURNING {COLUMNS}"
         );
         sqlx::query_as(AssertSqlSafe(sql)).bind(projection).bind(version).fetch_one(database).await

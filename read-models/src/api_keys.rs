@@ -17,7 +17,6 @@ use crate::{
     Fold,
     Get::{self, Text, TimeOrNull},
     Inapplicable, Origin, Projection, Row, Sums,
-    cell::json,
 };
 
 pub const API_KEYS: Projection = Projection {
@@ -60,7 +59,7 @@ impl Row for ApiKeyRow {
     const COLUMNS: &'static [(&'static str, Get<Self>)] = &[
         ("id", Get::Uuid(|key| key.id)),
         ("name", Text(|key| &key.name)),
-        ("roles", Get::Json(|key| json(&key.roles))),
+        ("roles", Get::Json(|key| serde_json::to_string(&key.roles))),
         ("hash", Text(|key| &key.hash)),
         ("expires_at", TimeOrNull(|key| key.expires_at)),
         ("revoked_at", TimeOrNull(|key| key.revoked_at)),

@@ -16,7 +16,6 @@ use crate::{
     CartTotals, Fold,
     Get::{self, Text, Time},
     Inapplicable, Line, Origin, Projection, Row, Shown, Sums,
-    cell::json,
     line::lines,
 };
 
@@ -89,7 +88,7 @@ impl Row for CartRow {
     const COLUMNS: &'static [(&'static str, Get<Self>)] = &[
         ("id", Get::Uuid(|cart| cart.id)),
         ("status", Text(|cart| &cart.status)),
-        ("doc", Get::Json(|cart| json(&cart.doc))),
+        ("doc", Get::Json(|cart| serde_json::to_string(&cart.doc))),
         ("updated_at", Time(|cart| cart.updated_at)),
     ];
 

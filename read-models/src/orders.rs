@@ -20,7 +20,6 @@ use crate::{
     Fold,
     Get::{self, Text, TextOrNull, Time},
     Inapplicable, Line, Money, Origin, Projection, Row, Shown, Sums,
-    cell::json,
     line::lines,
 };
 
@@ -155,7 +154,7 @@ impl Row for OrderRow {
         ("channel", Text(|order| order.doc.channel.as_str())),
         ("customer_reference", TextOrNull(|order| order.doc.customer_reference.as_deref())),
         ("placed_at", Time(|order| order.doc.placed_at.to_datetime())),
-        ("doc", Get::Json(|order| json(&order.doc))),
+        ("doc", Get::Json(|order| serde_json::to_string(&order.doc))),
     ];
 
     fn evolve(

@@ -17,7 +17,6 @@ use crate::{
     Document, Fold,
     Get::{self, Long, Text, TextOrNull, Time},
     Inapplicable, Money, Origin, Projection, Row, Sums,
-    cell::json,
 };
 
 pub const PRODUCTS: Projection = Projection {
@@ -145,7 +144,7 @@ impl Row for ProductRow {
         ("category", TextOrNull(|product| product.category.as_deref())),
         ("product_type", TextOrNull(|product| product.product_type.as_deref())),
         ("brand", TextOrNull(|product| product.brand.as_deref())),
-        ("attributes", Get::Json(|product| json(&product.attributes))),
+        ("attributes", Get::Json(|product| serde_json::to_string(&product.attributes))),
         ("price_amount", Long(|product| product.price_amount)),
         ("price_currency", Text(|product| &product.price_currency)),
         ("status", Text(|product| &product.status)),

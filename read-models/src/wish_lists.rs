@@ -11,7 +11,6 @@ use crate::{
     Fold,
     Get::{self, Time},
     Inapplicable, Origin, Projection, Row, Shown, Sums,
-    cell::json,
 };
 
 pub const WISH_LISTS: Projection = Projection {
@@ -61,7 +60,7 @@ impl Row for WishListRow {
     const TABLE: &'static str = "wish_lists";
     const COLUMNS: &'static [(&'static str, Get<Self>)] = &[
         ("id", Get::Uuid(|list| list.id)),
-        ("doc", Get::Json(|list| json(&list.doc))),
+        ("doc", Get::Json(|list| serde_json::to_string(&list.doc))),
         ("updated_at", Time(|list| list.updated_at)),
     ];
 

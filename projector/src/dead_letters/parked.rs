@@ -1,13 +1,19 @@
 //! The parked keys of a projection in a shard, as its applier knows them, and how it adds to them.
 
-use domain::id::StreamId;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use domain::id::{EventId, StreamId};
 use infra::log::Offset;
 use rustc_hash::{FxHashMap, FxHashSet};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::corrections::{Corrections, stored_stream};
-use crate::{checkpoint::CheckpointRow, runner::RecordedEvent};
+use crate::{
+    checkpoint::CheckpointRow,
+    runner::{RecordedEvent, decode},
+};
 
 /// Namespace of the ids of dead letters: the same event gets the same one if it is parked again.
 const IDS: Uuid = Uuid::from_u128(0x2f1d_9c70_6b0e_4f5a_8c3e_7a54_90d1_e6b3);
@@ -198,6 +204,76 @@ impl NewDeadLetter<'_> {
         .await?;
         Ok(())
     }
+}
+
+#[derive(sqlx::FromRow)]
+struct ParkedEventRow {
+    commit_end: i64,
+    place: i32,
+    event_id: Uuid,
+    event_type: String,
+    revision: i64,
+    recorded_at: DateTime<Utc>,
+    value: Vec<u8>,
+}
+
+/// The events of a key that wait, in order.
+pub(super) async fn waiting(
+    tx: &mut PgConnection,
+    row: &CheckpointRow,
+    stream: &str,
+) -> Result<Vec<(EventPosition, RecordedEvent)>, sqlx::Error> {
+    let rows: Vec<ParkedEventRow> = sqlx::query_as(
+        "SELECT commit_end, place, event_id, event_type, revision, recorded_at, value
+         FROM projection.parked_events
+         WHERE (projection, version, stream) = ($1, $2, $3) ORDER BY commit_end, place",
+    )
+    .bind(row.projection)
+    .bind(row.version)
+    .bind(stream)
+    .fetch_all(tx)
+    .await?;
+    let stream = stored_stream(stream)?;
+    Ok(rows.into_iter().map(|row| row.into_event(&stream)).collect())
+}
+
+impl ParkedEventRow {
+    fn into_event(self, stream: &StreamId) -> (EventPosition, RecordedEvent) {
+        let Self { commit_end, place, event_id, event_type, revision, recorded_at, value } = self;
+        let event_type: Arc<str> = event_type.into();
+        let event = RecordedEvent {
+            id: EventId::new(event_id),
+            stream: stream.clone(),
+            revision,
+            recorded_at,
+            decoded: decode(&event_type, stream, &value),
+            event_type,
+            value: value.into(),
+        };
+        (EventPosition { commit_end, index: place }, event)
+    }
+}
+
+/// Removes the parked events of a key before the position, or all of them.
+pub(super) async fn forget(
+    tx: &mut PgConnection,
+    row: &CheckpointRow,
+    stream: &str,
+    before: Option<EventPosition>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "DELETE FROM projection.parked_events
+         WHERE (projection, version, stream) = ($1, $2, $3)
+            AND ($4::bigint IS NULL OR (commit_end, place) < ($4, $5))",
+    )
+    .bind(row.projection)
+    .bind(row.version)
+    .bind(stream)
+    .bind(before.map(|it| it.commit_end))
+    .bind(before.map(|it| it.index))
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
 /// Where the events that wait begin, by key.

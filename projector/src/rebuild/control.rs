@@ -46,7 +46,9 @@ impl Control {
     /// Stops a build, or the feeding of a version that stands by, until it is resumed.
     pub(crate) async fn pause(&self, name: &str, number: Option<i32>) -> Result<Version, Refused> {
         let version = self.beside(name, number).await?;
-        let paused = Version::change(&self.pool, name, version.version, "paused = true").await?;
+        let paused =
+            Version::set(&self.pool, name, version.version, "paused = true, changed_at = now()")
+                .await?;
         self.versions.hurry();
         Ok(paused)
     }
@@ -75,8 +77,8 @@ impl Control {
         .bind(version.version)
         .execute(&mut *tx)
         .await?;
-        let set = "paused = false, problem = NULL";
-        let resumed = Version::change(&mut *tx, name, version.version, set).await?;
+        let set = "paused = false, problem = NULL, changed_at = now()";
+        let resumed = Version::set(&mut *tx, name, version.version, set).await?;
         tx.commit().await?;
         self.versions.hurry();
         Ok(resumed)
@@ -186,8 +188,8 @@ async fn drop_once(
     forget_version(&mut tx, projection, number).await?;
     let schema = schema_of(projection, number);
     tx.execute(AssertSqlSafe(format!("DROP SCHEMA IF EXISTS {schema} CASCADE"))).await?;
-    let set = "state = 'dropped', verify = false, switch = false";
-    let dropped = Version::change(&mut *tx, projection, number, set).await?;
+    let set = "state = 'dropped', verify = false, switch = false, changed_at = now()";
+    let dropped = Version::set(&mut *tx, projection, number, set).await?;
     tx.commit().await?;
     Ok(dropped)
 }

@@ -288,7 +288,7 @@ pub(super) async fn take_back(
     }
     // What was parked is met again.
     forget_version(tx, projection, version).await?;
-    let set = format!("state = '{}', problem = NULL", state.as_str());
-    Version::change(tx, projection, version, &set).await?;
+    let set = format!("state = '{}', problem = NULL, changed_at = now()", state.as_str());
+    Version::set(tx, projection, version, &set).await?;
     Ok(())
 }

@@ -227,28 +227,14 @@ async fn verify(projector: &Projector, version: &Version) -> Result<bool, Refuse
     let last = Verification::last(pool, version).await?;
     let Some(last) = last.filter(|last| last.created_at >= version.changed_at) else {
         let requested = Verification::request(pool, version, None).await?;
-        sqlx::query(
-            "UPDATE projection.versions SET verification = $3
-             WHERE projection = $1 AND version = $2",
-        )
-        .bind(&version.projection)
-        .bind(version.version)
-        .bind(requested.id)
-        .execute(pool)
-        .await?;
+        let set = format!("verification = '{}'", requested.id);
+        Version::set(pool, &version.projection, version.version, &set).await?;
         return Ok(true);
     };
     match last.state {
         VerificationState::Waiting | VerificationState::Running => Ok(false),
         VerificationState::Equal => {
-            sqlx::query(
-                "UPDATE projection.versions SET verify = false
-                 WHERE projection = $1 AND version = $2",
-            )
-            .bind(&version.projection)
-            .bind(version.version)
-            .execute(pool)
-            .await?;
+            Version::set(pool, &version.projection, version.version, "verify = false").await?;
             Ok(true)
         }
         VerificationState::Different => {

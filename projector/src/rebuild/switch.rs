@@ -329,9 +329,10 @@ async fn change_states(
         (Target::Forward(_), None) | (Target::Back, _) => "NULL".to_owned(),
     };
     let set = format!(
-        "state = 'live', switch = false, verify = false, problem = NULL, replaced = {replaced}"
+        "state = 'live', switch = false, verify = false, replaced = {replaced}, problem = NULL,
+            changed_at = now()"
     );
-    Version::change(tx, &next.projection, next.version, &set).await
+    Version::set(tx, &next.projection, next.version, &set).await
 }
 
 /// Query nodes ask which version is live when they hear of it.

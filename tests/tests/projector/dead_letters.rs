@@ -5,7 +5,7 @@ use tests::eventually::eventually;
 use uuid::Uuid;
 
 use crate::{
-    history::{Event, confirmed, placed, received, stock_reserved},
+    history::{Event, confirmed, placed, received, stock_reserved, unreadable},
     rig::{Projector, Rig, WAIT_MAX},
 };
 
@@ -255,14 +255,10 @@ async fn what_postgresql_refuses_is_pinned_on_its_key_within_a_batch() {
 async fn a_skipped_event_is_passed_over_and_a_later_one_that_does_not_apply_is_a_letter_itself() {
     let (rig, mut owner) = Rig::with_owner().await;
     let projector = rig.projector();
-    let bad = |revision| {
-        let data = json!({ "quantity": "many" });
-        Event { stream: "stock/A".to_owned(), revision, kind: "received", data }
-    };
     owner.commit(&[received("A", 1, 7)]);
-    owner.commit(&[bad(2)]);
+    owner.commit(&[unreadable("A", 2)]);
     owner.commit(&[received("A", 3, 1)]);
-    owner.commit(&[bad(4)]);
+    owner.commit(&[unreadable("A", 4)]);
     owner.commit(&[received("A", 5, 1)]);
     rig.applied().await;
     let on_hand = || rig.number("SELECT on_hand FROM read.stock");
@@ -293,8 +289,7 @@ async fn events_that_come_while_a_key_is_retried_are_neither_lost_nor_put_before
     let mut sold = 0;
     for round in 0..20 {
         let revision = round * 16 + 1;
-        let data = json!({ "quantity": "many" });
-        owner.commit(&[Event { stream: "stock/A".to_owned(), revision, kind: "received", data }]);
+        owner.commit(&[unreadable("A", revision)]);
         let more = revision + 1..=revision + 15;
         let (before, after) = (more.clone().take(5), more.skip(5));
         for revision in before {
@@ -307,7 +302,7 @@ async fn events_that_come_while_a_key_is_retried_are_neither_lost_nor_put_before
         skip(&projector, &letter).await;
         sold += 15;
         if round == 10 {
-            cut_connections(&rig).await;
+            rig.cut_connections().await;
         }
     }
     rig.applied().await;
@@ -316,21 +311,11 @@ async fn events_that_come_while_a_key_is_retried_are_neither_lost_nor_put_before
     projector.end(rig).await;
 }
 
-/// Cuts every connection of the projector.
-async fn cut_connections(rig: &Rig) {
-    rig.number(
-        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
-         WHERE datname = current_database() AND application_name LIKE 'tradewind-projector%'",
-    )
-    .await;
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_projection_that_has_no_room_left_goes_on_when_an_operator_has_made_some() {
     let (rig, mut owner) = Rig::with_owner().await;
     let projector = rig.projector();
-    let data = json!({ "quantity": "many" });
-    owner.commit(&[Event { stream: "stock/A".to_owned(), revision: 1, kind: "received", data }]);
+    owner.commit(&[unreadable("A", 1)]);
     for revision in 2..=20 {
         owner.commit(&[received("A", revision, 1)]);
     }

@@ -52,16 +52,9 @@ async fn a_build_goes_on_where_a_killed_projector_left_it() {
     projector.act("orders", "rebuild", json!({ "throttle": 8_000 })).await;
     for part in 1..=3 {
         let far = rig.log_end(0).await * part / 4;
-        eventually("a part to be copied", WAIT_MAX, || async {
-            let at = rig
-                .number(
-                    "SELECT coalesce(max(next_offset), 0) FROM projection.checkpoints
-                     WHERE projection = 'orders' AND version = 2",
-                )
-                .await;
-            if at >= far { Ok(()) } else { Err((at, far)) }
-        })
-        .await;
+        let copied = "SELECT coalesce(max(next_offset), 0) FROM projection.checkpoints
+             WHERE projection = 'orders' AND version = 2";
+        rig.finds("a part to be copied", copied, |at| at >= far).await;
         projector.kill();
         projector = rig.projector();
     }

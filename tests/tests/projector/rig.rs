@@ -13,6 +13,7 @@ use infra::{
 use projector::{Service, Settings, Shards, Source, StartError};
 use read_models::Projection;
 use serde_json::Value;
+use sqlx::{Postgres, Transaction};
 use tests::{
     eventually::eventually,
     harness::{client::send, servers},
@@ -106,10 +107,31 @@ impl Rig {
 
     /// Waits until a query finds this number.
     pub(crate) async fn becomes(&self, what: &str, sql: &'static str, expected: i64) {
+        self.finds(what, sql, |found| found == expected).await;
+    }
+
+    /// Waits until a query finds such a number.
+    pub(crate) async fn finds(&self, what: &str, sql: &'static str, is_it: impl Fn(i64) -> bool) {
         eventually(what, WAIT_MAX, || async {
             let found = self.number(sql).await;
-            if found == expected { Ok(()) } else { Err(found) }
+            if is_it(found) { Ok(()) } else { Err(found) }
         })
+        .await;
+    }
+
+    /// A transaction that holds what this statement locks.
+    pub(crate) async fn hold(&self, sql: &'static str) -> Transaction<'static, Postgres> {
+        let mut held = self.pool.begin().await.expect("a transaction");
+        sqlx::query(sql).execute(&mut *held).await.expect("a lock");
+        held
+    }
+
+    /// Ends all sessions of projectors, as a server that is restarted does.
+    pub(crate) async fn cut_connections(&self) {
+        self.number(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+             WHERE datname = current_database() AND application_name LIKE 'tradewind-projector%'",
+        )
         .await;
     }
 

@@ -202,13 +202,9 @@ async fn a_version_that_comes_no_nearer_does_so_while_the_live_one_stands_still(
     projector.act("stock", "rebuild", json!({ "switch": true })).await;
     projector.settled("stock", 2, "live").await;
     sell_all(&mut owners, 1..=1);
-    eventually("both to follow the log", WAIT_MAX, || async {
-        let rows = rig
-            .number("SELECT count(*) FROM projection.checkpoints WHERE projection = 'stock' AND next_offset > 4")
-            .await;
-        if rows == 4 { Ok(()) } else { Err(rows) }
-    })
-    .await;
+    let following = "SELECT count(*) FROM projection.checkpoints
+        WHERE projection = 'stock' AND next_offset > 4";
+    rig.becomes("both to follow the log", following, 4).await;
     // As busy as can be: the other version takes nothing.
     let mut busy = PgConnection::connect(&rig.url).await.expect("a connection");
     sqlx::raw_sql(
