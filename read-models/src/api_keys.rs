@@ -14,9 +14,9 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::{
-    Fold,
+    Evolved, Fold,
     Get::{self, Text, TimeOrNull},
-    Inapplicable, Origin, Projection, Row, Sums,
+    Inapplicable, Origin, Projection, Row,
 };
 
 pub const API_KEYS: Projection = Projection {
@@ -65,15 +65,10 @@ impl Row for ApiKeyRow {
         ("revoked_at", TimeOrNull(|key| key.revoked_at)),
     ];
 
-    fn evolve(
-        row: Option<Self>,
-        event: &Event,
-        origin: &Origin<'_, Uuid>,
-        _: &mut Sums,
-    ) -> Result<Option<Self>, Inapplicable> {
+    fn evolve(row: Option<Self>, event: &Event, origin: &mut Origin<'_, Uuid>) -> Evolved<Self> {
         use api_key::Event::{Issued, Revoked};
         let Event::ApiKey(event) = event else { return Err(Inapplicable::WrongStream) };
-        let Origin { key: &id, recorded_at } = *origin;
+        let Origin { key: &id, recorded_at, .. } = *origin;
         match (row, event) {
             (None, Issued { name, roles, hash, expires_at }) => Ok(Some(Self {
                 id,

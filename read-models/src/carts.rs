@@ -13,9 +13,9 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
-    CartTotals, Fold,
+    CartTotals, Evolved, Fold,
     Get::{self, Text, Time},
-    Inapplicable, Line, Origin, Projection, Row, Shown, Sums,
+    Inapplicable, Line, Origin, Projection, Row, Shown,
     line::lines,
 };
 
@@ -92,12 +92,7 @@ impl Row for CartRow {
         ("updated_at", Time(|cart| cart.updated_at)),
     ];
 
-    fn evolve(
-        row: Option<Self>,
-        event: &AnyEvent,
-        origin: &Origin<'_, Uuid>,
-        _: &mut Sums,
-    ) -> Result<Option<Self>, Inapplicable> {
+    fn evolve(row: Option<Self>, event: &AnyEvent, origin: &mut Origin<'_, Uuid>) -> Evolved<Self> {
         let AnyEvent::Cart(event) = event else { return Err(Inapplicable::WrongStream) };
         match row {
             None => Self::begin(event, origin).map(Some),

@@ -5,9 +5,9 @@ use domain::{Event, StreamType, order, product};
 use uuid::Uuid;
 
 use crate::{
-    Amount, Fold,
+    Amount, Evolved, Fold,
     Get::{self, TextOrNull},
-    Inapplicable, Origin, Projection, Row, SumTable, Sums,
+    Inapplicable, Origin, Projection, Row, SumTable,
 };
 
 pub const DEMAND: Projection = Projection {
@@ -50,12 +50,7 @@ impl Row for ProductRow {
         ("department", TextOrNull(|product| product.department.as_deref())),
     ];
 
-    fn evolve(
-        row: Option<Self>,
-        event: &Event,
-        origin: &Origin<'_, Uuid>,
-        _: &mut Sums,
-    ) -> Result<Option<Self>, Inapplicable> {
+    fn evolve(row: Option<Self>, event: &Event, origin: &mut Origin<'_, Uuid>) -> Evolved<Self> {
         use product::Event::{Archived, Created, PriceChanged, Published, Unpublished, Updated};
         let Event::Product(event) = event else { return Err(Inapplicable::WrongStream) };
         let department = match event {
@@ -88,16 +83,11 @@ impl Row for OrderRow {
     const COLUMNS: &'static [(&'static str, Get<Self>)] =
         &[("order_id", Get::Uuid(|order| order.order_id))];
 
-    fn evolve(
-        _: Option<Self>,
-        event: &Event,
-        origin: &Origin<'_, Uuid>,
-        sums: &mut Sums,
-    ) -> Result<Option<Self>, Inapplicable> {
+    fn evolve(_: Option<Self>, event: &Event, origin: &mut Origin<'_, Uuid>) -> Evolved<Self> {
         let Event::Order(event) = event else { return Err(Inapplicable::WrongStream) };
         if let order::Event::Placed { checkout, .. } = event {
             for line in &checkout.lines {
-                sums.add(&ORDERED, &(line.product_id.uuid(), line.quantity.into()))?;
+                origin.sums.add(&ORDERED, &(line.product_id.uuid(), line.quantity.into()))?;
             }
         }
         Ok(Some(Self { order_id: *origin.key }))

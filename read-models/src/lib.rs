@@ -35,7 +35,7 @@ pub use document::{Document, Shown};
 pub use inapplicable::Inapplicable;
 pub use line::{Adjustment, CartTotals, Line, Money};
 pub use projection::{Fold, Projection};
-pub use row::{Key, Origin, Row, Slot};
+pub use row::{Evolved, Key, Origin, Row, Slot};
 pub use sum::{Amount, SumTable, Sums};
 
 /// All of this release; a new one adds its line here.

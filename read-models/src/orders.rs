@@ -17,9 +17,9 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
-    Fold,
+    Evolved, Fold,
     Get::{self, Text, TextOrNull, Time},
-    Inapplicable, Line, Money, Origin, Projection, Row, Shown, Sums,
+    Inapplicable, Line, Money, Origin, Projection, Row, Shown,
     line::lines,
 };
 
@@ -157,12 +157,7 @@ impl Row for OrderRow {
         ("doc", Get::Json(|order| serde_json::to_string(&order.doc))),
     ];
 
-    fn evolve(
-        row: Option<Self>,
-        event: &AnyEvent,
-        origin: &Origin<'_, Uuid>,
-        _: &mut Sums,
-    ) -> Result<Option<Self>, Inapplicable> {
+    fn evolve(row: Option<Self>, event: &AnyEvent, origin: &mut Origin<'_, Uuid>) -> Evolved<Self> {
         let AnyEvent::Order(event) = event else { return Err(Inapplicable::WrongStream) };
         match row {
             None => Self::begin(event, origin),

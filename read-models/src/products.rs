@@ -14,9 +14,9 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
-    Document, Fold,
+    Document, Evolved, Fold,
     Get::{self, Long, Text, TextOrNull, Time},
-    Inapplicable, Money, Origin, Projection, Row, Sums,
+    Inapplicable, Money, Origin, Projection, Row,
 };
 
 pub const PRODUCTS: Projection = Projection {
@@ -152,12 +152,7 @@ impl Row for ProductRow {
         ("updated_at", Time(|product| product.updated_at)),
     ];
 
-    fn evolve(
-        row: Option<Self>,
-        event: &AnyEvent,
-        origin: &Origin<'_, Uuid>,
-        _: &mut Sums,
-    ) -> Result<Option<Self>, Inapplicable> {
+    fn evolve(row: Option<Self>, event: &AnyEvent, origin: &mut Origin<'_, Uuid>) -> Evolved<Self> {
         let AnyEvent::Product(event) = event else { return Err(Inapplicable::WrongStream) };
         match row {
             None => Self::begin(event, origin),

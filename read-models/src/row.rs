@@ -24,17 +24,19 @@ pub trait Row: for<'r> FromRow<'r, PgRow> + Clone + Send + Sync + 'static {
     const COLUMNS: &'static [(&'static str, Get<Self>)];
 
     /// What the event makes of the row of its stream; `None` is the absent row. What it adds to rows
-    /// that many streams share goes into `sums`.
+    /// that many streams share goes into the origin's `sums`.
     ///
     /// # Errors
     /// If the event does not follow from the row: then it is parked with all that follow on it.
     fn evolve(
         row: Option<Self>,
         event: &Event,
-        origin: &Origin<'_, Self::Key>,
-        sums: &mut Sums,
-    ) -> Result<Option<Self>, Inapplicable>;
+        origin: &mut Origin<'_, Self::Key>,
+    ) -> Evolved<Self>;
 }
+
+/// The row after an event, if there is one.
+pub type Evolved<R> = Result<Option<R>, Inapplicable>;
 
 impl Table {
     #[must_use]
@@ -45,11 +47,12 @@ impl Table {
     }
 }
 
-/// Where an event comes from, in the types of columns.
-#[derive(Clone, Debug)]
+/// Where an event comes from, in the types of columns, and what it may add to.
+#[derive(Debug)]
 pub struct Origin<'k, K> {
     pub key: &'k K,
     pub recorded_at: DateTime<Utc>,
+    pub sums: &'k mut Sums,
 }
 
 /// What a stream's key can be as a column.
@@ -128,9 +131,9 @@ impl<R: Row> Slot for Held<R> {
         recorded_at: DateTime<Utc>,
         sums: &mut Sums,
     ) -> Result<(), Inapplicable> {
-        let origin = Origin { key: &self.key, recorded_at };
+        let mut origin = Origin { key: &self.key, recorded_at, sums };
         let row = self.row.take().map(|(row, _)| row);
-        self.row = R::evolve(row, event, &origin, sums)?.map(|row| (row, revision));
+        self.row = R::evolve(row, event, &mut origin)?.map(|row| (row, revision));
         Ok(())
     }
 

@@ -17,7 +17,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::{
-    Amount, Fold,
+    Amount, Evolved, Fold,
     Get::{self, Date, Text},
     Inapplicable, Origin, Projection, Row, SumTable, Sums,
 };
@@ -152,19 +152,14 @@ impl Row for PendingRow {
         ("departments", Get::Json(|pending| serde_json::to_string(&pending.departments))),
     ];
 
-    fn evolve(
-        row: Option<Self>,
-        event: &AnyEvent,
-        origin: &Origin<'_, Uuid>,
-        sums: &mut Sums,
-    ) -> Result<Option<Self>, Inapplicable> {
+    fn evolve(row: Option<Self>, event: &AnyEvent, origin: &mut Origin<'_, Uuid>) -> Evolved<Self> {
         let AnyEvent::Order(event) = event else { return Err(Inapplicable::WrongStream) };
         match (row, event) {
             (None, Event::Placed { checkout, .. }) => Self::new(checkout, origin).map(Some),
             (Some(_), Event::Placed { .. }) => Err(Inapplicable::ExistsAlready),
             (Some(pending), Event::StockReserved {}) => Ok(Some(pending)),
             (Some(pending), Event::Confirmed { .. }) => {
-                pending.count(sums)?;
+                pending.count(origin.sums)?;
                 Ok(None)
             }
             (Some(_), Event::Rejected { .. }) => Ok(None),

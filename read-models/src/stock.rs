@@ -6,9 +6,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    Fold,
+    Evolved, Fold,
     Get::{self, Long, Text, Time},
-    Inapplicable, Origin, Projection, Row, Sums,
+    Inapplicable, Origin, Projection, Row,
 };
 
 pub const STOCK: Projection = Projection {
@@ -66,12 +66,7 @@ impl Row for StockRow {
         ("updated_at", Time(|row| row.updated_at)),
     ];
 
-    fn evolve(
-        row: Option<Self>,
-        event: &Event,
-        origin: &Origin<'_, String>,
-        _: &mut Sums,
-    ) -> Result<Option<Self>, Inapplicable> {
+    fn evolve(row: Option<Self>, event: &Event, origin: &mut Origin<'_, String>) -> Evolved<Self> {
         use stock::Event::{Adjusted, Committed, Expired, Received, Released, Reserved, Returned};
         let Event::Stock(event) = event else { return Err(Inapplicable::WrongStream) };
         let (on_hand, reserved) = row.map_or((0, 0), |row| (row.on_hand, row.reserved));

@@ -8,9 +8,9 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
-    Fold,
+    Evolved, Fold,
     Get::{self, Time},
-    Inapplicable, Origin, Projection, Row, Shown, Sums,
+    Inapplicable, Origin, Projection, Row, Shown,
 };
 
 pub const WISH_LISTS: Projection = Projection {
@@ -64,12 +64,7 @@ impl Row for WishListRow {
         ("updated_at", Time(|list| list.updated_at)),
     ];
 
-    fn evolve(
-        row: Option<Self>,
-        event: &Event,
-        origin: &Origin<'_, Uuid>,
-        _: &mut Sums,
-    ) -> Result<Option<Self>, Inapplicable> {
+    fn evolve(row: Option<Self>, event: &Event, origin: &mut Origin<'_, Uuid>) -> Evolved<Self> {
         use wish_list::Event::{Added, Removed, Renamed};
         let Event::WishList(event) = event else { return Err(Inapplicable::WrongStream) };
         let mut doc = match (row, event) {
