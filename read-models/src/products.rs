@@ -113,7 +113,7 @@ impl TryFrom<Price> for Money {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, sqlx::FromRow)]
 struct ProductRow {
     id: Uuid,
     sku: String,
@@ -170,18 +170,12 @@ impl ProductRow {
         let mut product = Self {
             id: *origin.key,
             sku: sku.to_string(),
-            name: String::new(),
-            description: None,
-            department: None,
-            category: None,
-            product_type: None,
-            brand: None,
-            attributes: Json::default(),
             price_amount: price.amount,
             price_currency: price.currency.to_string(),
             status: "draft".into(),
             created_at: origin.recorded_at,
             updated_at: origin.recorded_at,
+            ..Self::default()
         };
         product.describe(details);
         Ok(product)
@@ -242,17 +236,12 @@ mod tests {
             id: ID,
             sku: "M-1".into(),
             name: "Whole milk".into(),
-            description: None,
-            department: None,
-            category: None,
-            product_type: None,
-            brand: None,
-            attributes: Json::default(),
             price_amount: 130,
             price_currency: "USD".into(),
             status: "published".into(),
             created_at: recorded_at(1),
             updated_at: recorded_at(4),
+            ..ProductRow::default()
         };
         assert_eq!(product, expected);
     }
