@@ -129,42 +129,34 @@ fn insert(schema: &str, table: &Table) -> String {
 /// The whole row but its key: what has not changed is written as it was.
 fn update(schema: &str, table: &Table) -> String {
     let (keys, others) = table.columns.split_at(table.keys);
-    let set: Vec<_> =
-        others.iter().map(|Column { name, .. }| format!("{name} = made.{name}")).collect();
-    let same: Vec<_> =
-        keys.iter().map(|Column { name, .. }| format!("kept.{name} = made.{name}")).collect();
+    let set = each(others, ", ", |name| format!("{name} = made.{name}"));
+    let same = each(keys, " AND ", |name| format!("kept.{name} = made.{name}"));
+    let (name, columns, arrays) = (table.name, names(table), arrays(table));
     format!(
-        "UPDATE {schema}.{} AS kept SET {} FROM UNNEST({}) AS made ({}) WHERE {}",
-        table.name,
-        set.join(", "),
-        arrays(table),
-        names(table),
-        same.join(" AND "),
+        "UPDATE {schema}.{name} AS kept SET {set} FROM UNNEST({arrays}) AS made ({columns}) \
+         WHERE {same}"
     )
 }
 
 /// What is not part of the key is added to what is there.
 fn add(schema: &str, table: &Table) -> String {
     let (keys, sums) = table.columns.split_at(table.keys);
-    let keys: Vec<_> = keys.iter().map(|column| column.name).collect();
-    let sums: Vec<_> = sums
-        .iter()
-        .map(|Column { name, .. }| format!("{name} = kept.{name} + excluded.{name}"))
-        .collect();
+    let keys = each(keys, ", ", str::to_owned);
+    let sums = each(sums, ", ", |name| format!("{name} = kept.{name} + excluded.{name}"));
+    let (name, columns, arrays) = (table.name, names(table), arrays(table));
     format!(
-        "INSERT INTO {schema}.{} AS kept ({}) SELECT * FROM UNNEST({}) \
-         ON CONFLICT ({}) DO UPDATE SET {}",
-        table.name,
-        names(table),
-        arrays(table),
-        keys.join(", "),
-        sums.join(", "),
+        "INSERT INTO {schema}.{name} AS kept ({columns}) SELECT * FROM UNNEST({arrays}) \
+         ON CONFLICT ({keys}) DO UPDATE SET {sums}"
     )
 }
 
+/// Something with the name of each column.
+fn each(columns: &[Column], separator: &str, text: impl Fn(&str) -> String) -> String {
+    columns.iter().map(|column| text(column.name)).collect::<Vec<_>>().join(separator)
+}
+
 fn names(table: &Table) -> String {
-    let names: Vec<_> = table.columns.iter().map(|column| column.name).collect();
-    names.join(", ")
+    each(&table.columns, ", ", str::to_owned)
 }
 
 fn arrays(table: &Table) -> String {
