@@ -33,12 +33,12 @@ use tracing::{info, warn};
 
 pub use book::{AuditEntry, DeadLetter, DeadLetterState, Detail, ParkedEvent};
 pub(crate) use book::{Filter, find, list};
-pub(crate) use corrections::{CorrectedEvent, Corrections};
+pub(crate) use corrections::{Act, CorrectedEvent, Corrections, Decision};
 pub(crate) use parked::{
     DeadLetters, EventPosition, EventToPark, EventsToPark, NewDeadLetter, NewlyParked,
     first_parked, forget_version,
 };
-pub(crate) use settle::{Act, Decision, SettleError, Settled, settle};
+pub(crate) use settle::{SettleError, Settled, settle};
 
 /// Between looks for letters that nobody looks up any more.
 const FORGET_INTERVAL: Duration = Duration::from_secs(3600);

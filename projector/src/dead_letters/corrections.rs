@@ -1,4 +1,4 @@
-//! What operators decided about single events: to read another value, or to skip it.
+//! What operators decide about single events: to try them again, to read another value, or to skip them.
 //!
 //! All code that folds events for a projection reads each of them through [`Corrections::apply`]: the
 //! runner, the retry of a dead letter, a rebuild, a verification. So all of them make the same rows.
@@ -14,13 +14,31 @@ use domain::{
     shard::ShardId,
 };
 use rustc_hash::FxHashMap;
+use serde_json::Value;
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
+use super::book::DeadLetterState;
 use crate::{
     checkpoint::shard_column,
     runner::{RecordedEvent, decode},
 };
+
+/// What an operator wants done.
+#[derive(Clone, Debug)]
+pub(crate) struct Decision {
+    pub act: Act,
+    pub reason: Option<String>,
+    pub actor: Arc<str>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Act {
+    Retry,
+    /// With other data for the event.
+    Edit(Value),
+    Skip,
+}
 
 /// The corrections of one projection in one shard.
 #[derive(Clone, Debug, Default)]
@@ -115,6 +133,32 @@ impl Corrections {
             event.revision.checked_sub(1).is_some_and(|before| skipped.contains(&before))
         });
         Some(CorrectedEvent { decoded, after_skipped, ..untouched })
+    }
+}
+
+impl Act {
+    pub(super) const fn name(&self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::Edit(_) => "edit",
+            Self::Skip => "skip",
+        }
+    }
+
+    /// What the letter becomes by it.
+    pub(super) const fn state(&self) -> DeadLetterState {
+        match self {
+            Self::Retry => DeadLetterState::Retried,
+            Self::Edit(_) => DeadLetterState::Edited,
+            Self::Skip => DeadLetterState::Skipped,
+        }
+    }
+
+    pub(super) const fn data(&self) -> Option<&Value> {
+        match self {
+            Self::Edit(data) => Some(data),
+            Self::Retry | Self::Skip => None,
+        }
     }
 }
 

@@ -21,7 +21,7 @@ use uuid::Uuid;
 use super::{
     CorrectedEvent, Corrections, EventPosition, EventToPark, NewDeadLetter,
     book::{DeadLetterState, shown},
-    corrections::stored_stream,
+    corrections::{Act, Decision, stored_stream},
     parked::{forget, storable, waiting},
 };
 use crate::{
@@ -31,22 +31,6 @@ use crate::{
 
 /// Corrections of one projection in one shard; every applier holds them in memory.
 const CORRECTIONS_MAX: i64 = 10_000;
-
-/// What an operator wants done.
-#[derive(Clone, Debug)]
-pub(crate) struct Decision {
-    pub act: Act,
-    pub reason: Option<String>,
-    pub actor: Arc<str>,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum Act {
-    Retry,
-    /// With other data for the event.
-    Edit(Value),
-    Skip,
-}
 
 /// What came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -410,31 +394,5 @@ impl Letter {
         // PostgreSQL's jsonb takes no NUL, which a value that is no event may well hold.
         let text = json!({ "state": state, "error": error, "data": data }).to_string();
         serde_json::from_str(&text.replace("\\u0000", "\\ufffd")).unwrap_or_default()
-    }
-}
-
-impl Act {
-    const fn name(&self) -> &'static str {
-        match self {
-            Self::Retry => "retry",
-            Self::Edit(_) => "edit",
-            Self::Skip => "skip",
-        }
-    }
-
-    /// What the letter becomes by it.
-    const fn state(&self) -> DeadLetterState {
-        match self {
-            Self::Retry => DeadLetterState::Retried,
-            Self::Edit(_) => DeadLetterState::Edited,
-            Self::Skip => DeadLetterState::Skipped,
-        }
-    }
-
-    const fn data(&self) -> Option<&Value> {
-        match self {
-            Self::Edit(data) => Some(data),
-            Self::Retry | Self::Skip => None,
-        }
     }
 }
