@@ -1,5 +1,5 @@
-//! The operators' door over HTTP; the server adds health, metrics and documentation. Issued API keys are
-//! checked by the read model that this very service keeps.
+//! The operators' door over HTTP; the server adds health, metrics and documentation. Issued API keys
+//! are checked by the read model that this very service keeps.
 
 mod dead_letters;
 mod versions;

@@ -1,5 +1,5 @@
-//! What documents have in common: lines of carts and orders, and amounts. Every field of a line is there,
-//! empty or not.
+//! What documents have in common: lines of carts and orders, and amounts. Every field of a line is
+//! there, empty or not.
 
 use domain::{
     cart::{self, Totals},

@@ -100,8 +100,8 @@ const AMOUNTS: &[(&str, Amount<Sale>)] = &[
     ("revenue", Amount::Whole(|sale| sale.sold.revenue.into())),
 ];
 
-/// The figures of a report: expressions over the views, in the order of the amounts. A sum of any size is
-/// told as text.
+/// The figures of a report: expressions over the views, in the order of the amounts. A sum of any
+/// size is told as text.
 #[must_use]
 pub fn figures() -> String {
     let figure = |(name, amount): &(&str, Amount<Sale>)| match amount {

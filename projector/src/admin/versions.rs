@@ -1,4 +1,5 @@
-//! `/v1/admin/projections/{name}/…`: what operators do with versions, and how they have them proven.
+//! `/v1/admin/projections/{name}/…`: what operators do with versions, and how they have them
+//! proven.
 
 use axum::{Json, extract::State, http::StatusCode};
 use infra::http::{

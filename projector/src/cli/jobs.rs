@@ -1,5 +1,5 @@
-//! Commands that take their time: they ask, and show how it goes until it is over, as a bar on a terminal or a
-//! line of JSON a second.
+//! Commands that take their time: they ask, and show how it goes until it is over, as a bar on a
+//! terminal or a line of JSON a second.
 
 use std::{
     io::{IsTerminal, stdout},

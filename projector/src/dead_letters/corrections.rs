@@ -1,4 +1,5 @@
-//! What operators decide about single events: to try them again, to read another value, or to skip them.
+//! What operators decide about single events: to try them again, to read another value, or to skip
+//! them.
 //!
 //! All code that folds events for a projection reads each of them through [`Corrections::apply`]: the
 //! runner, the retry of a dead letter, a rebuild, a verification. So all of them make the same rows.
