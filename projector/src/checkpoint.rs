@@ -21,7 +21,11 @@ use std::{collections::BTreeSet, str::FromStr};
 use chrono::{DateTime, Utc};
 use domain::shard::ShardId;
 use infra::log::{Checkpoint, Nonce};
-use sqlx::{PgConnection, PgPool, postgres::PgRow};
+use sqlx::{
+    PgConnection, PgPool, Postgres, Row,
+    postgres::{PgArguments, PgRow},
+    query::Query,
+};
 
 use crate::versions::schema_of;
 
@@ -68,23 +72,21 @@ impl CheckpointRow {
     }
 
     async fn stored(&self, pool: &PgPool) -> Result<Option<StoredCheckpoint>, sqlx::Error> {
-        let row = sqlx::query(
-            "SELECT log_id, next_offset, epoch, claim, last_seq, letters
+        let row = self
+            .query(
+                "SELECT log_id, next_offset, epoch, claim, last_seq, letters
              FROM projection.checkpoints
              WHERE projection = $1 AND version = $2 AND shard = $3",
-        )
-        .bind(self.projection)
-        .bind(self.version)
-        .bind(self.shard_column())
-        .fetch_optional(pool)
-        .await?;
+            )
+            .fetch_optional(pool)
+            .await?;
         row.as_ref().map(parse).transpose()
     }
 
     async fn insert(&self, pool: &PgPool, start: Checkpoint) -> Result<(), sqlx::Error> {
         // Another projector may insert the same at the same time. A version that was dropped a
         // moment ago has no checkpoints, and gets none.
-        sqlx::query(
+        self.query(
             "INSERT INTO projection.checkpoints (projection, version, shard, next_offset, epoch,
                 last_seq, copying)
              SELECT projection, version, $3, $4, $5, $6, state = 'copying'
@@ -92,9 +94,6 @@ impl CheckpointRow {
              WHERE projection = $1 AND version = $2 AND state <> 'dropped'
              ON CONFLICT DO NOTHING",
         )
-        .bind(self.projection)
-        .bind(self.version)
-        .bind(self.shard_column())
         .bind(start.next_offset)
         .bind(start.epoch)
         .bind(seq_column(start.last_seq))
@@ -105,51 +104,43 @@ impl CheckpointRow {
 
     /// Moves the checkpoint. False if the stored checkpoint is not `from`, for then somebody else
     /// serves this shard; or if an operator has changed the dead letters.
-    ///
-    /// # Errors
-    /// If PostgreSQL cannot answer.
     pub(crate) async fn advance(
         &self,
         tx: &mut PgConnection,
         step: &Advance,
     ) -> Result<bool, sqlx::Error> {
         let Advance { from, to, .. } = step;
-        let moved = sqlx::query(
-            "UPDATE projection.checkpoints SET
+        let moved = self
+            .query(
+                "UPDATE projection.checkpoints SET
                 log_id = $9, next_offset = $10, epoch = $11, claim = $12, last_seq = $13,
                 last_event_at = $14, log_end = $15, applied_at = now(), seen_at = now(),
                 halted = NULL
              WHERE projection = $1 AND version = $2 AND shard = $3
                 AND log_id IS NOT DISTINCT FROM $4 AND next_offset = $5 AND epoch = $6
                 AND claim IS NOT DISTINCT FROM $7 AND last_seq = $8 AND letters = $16",
-        )
-        .bind(self.projection)
-        .bind(self.version)
-        .bind(self.shard_column())
-        .bind(from.log_id.map(|id| id.to_string()))
-        .bind(from.next_offset)
-        .bind(from.epoch)
-        .bind(from.claim.map(|claim| claim.to_string()))
-        .bind(seq_column(from.last_seq))
-        .bind(to.log_id.map(|id| id.to_string()))
-        .bind(to.next_offset)
-        .bind(to.epoch)
-        .bind(to.claim.map(|claim| claim.to_string()))
-        .bind(seq_column(to.last_seq))
-        .bind(step.recorded_at)
-        .bind(step.log_end)
-        .bind(step.letters)
-        .execute(tx)
-        .await?;
+            )
+            .bind(from.log_id.map(|id| id.to_string()))
+            .bind(from.next_offset)
+            .bind(from.epoch)
+            .bind(from.claim.map(|claim| claim.to_string()))
+            .bind(seq_column(from.last_seq))
+            .bind(to.log_id.map(|id| id.to_string()))
+            .bind(to.next_offset)
+            .bind(to.epoch)
+            .bind(to.claim.map(|claim| claim.to_string()))
+            .bind(seq_column(to.last_seq))
+            .bind(step.recorded_at)
+            .bind(step.log_end)
+            .bind(step.letters)
+            .execute(tx)
+            .await?;
         Ok(moved.rows_affected() > 0)
     }
 
     /// Holds the checkpoint where it is until the transaction ends, and lets no batch of any version
     /// pass that was made without knowing of this change of the dead letters, for corrections are
     /// those of all. False if there is no such row.
-    ///
-    /// # Errors
-    /// If PostgreSQL cannot answer.
     pub(crate) async fn change_letters(&self, tx: &mut PgConnection) -> Result<bool, sqlx::Error> {
         // In one order, so that two of these do not wait for each other.
         sqlx::query(
@@ -171,45 +162,25 @@ impl CheckpointRow {
         Ok(changed.contains(&self.version))
     }
 
-    /// Says why this projection does not go on in this shard, until `go_on` or an `advance`.
-    ///
-    /// # Errors
-    /// If PostgreSQL cannot answer.
-    pub(crate) async fn halt(&self, pool: &PgPool, reason: &str) -> Result<(), sqlx::Error> {
-        sqlx::query(
+    /// Says why this projection does not go on in this shard, until an `advance` or a call without a
+    /// reason.
+    pub(crate) async fn note_halt(
+        &self,
+        pool: &PgPool,
+        reason: Option<&str>,
+    ) -> Result<(), sqlx::Error> {
+        self.query(
             "UPDATE projection.checkpoints SET halted = $4
-             WHERE projection = $1 AND version = $2 AND shard = $3",
+             WHERE projection = $1 AND version = $2 AND shard = $3
+                AND halted IS DISTINCT FROM $4",
         )
-        .bind(self.projection)
-        .bind(self.version)
-        .bind(self.shard_column())
         .bind(reason)
         .execute(pool)
         .await?;
         Ok(())
     }
 
-    /// Takes back that it does not go on.
-    ///
-    /// # Errors
-    /// If PostgreSQL cannot answer.
-    pub(crate) async fn go_on(&self, pool: &PgPool) -> Result<(), sqlx::Error> {
-        sqlx::query(
-            "UPDATE projection.checkpoints SET halted = NULL
-             WHERE projection = $1 AND version = $2 AND shard = $3 AND halted IS NOT NULL",
-        )
-        .bind(self.projection)
-        .bind(self.version)
-        .bind(self.shard_column())
-        .execute(pool)
-        .await?;
-        Ok(())
-    }
-
     /// Whether nothing is said against its going on.
-    ///
-    /// # Errors
-    /// If PostgreSQL cannot answer.
     pub(crate) async fn goes_on(&self, pool: &PgPool) -> Result<bool, sqlx::Error> {
         sqlx::query_scalar(
             "SELECT EXISTS (SELECT FROM projection.checkpoints
@@ -220,6 +191,11 @@ impl CheckpointRow {
         .bind(self.shard_column())
         .fetch_one(pool)
         .await
+    }
+
+    /// A statement about the row, which is what its first three parameters name.
+    pub(crate) fn query<'q>(&self, sql: &'static str) -> Query<'q, Postgres, PgArguments> {
+        sqlx::query(sql).bind(self.projection).bind(self.version).bind(self.shard_column())
     }
 
     /// Where the rows are that the checkpoint speaks of.
@@ -235,9 +211,6 @@ impl CheckpointRow {
 
 /// Moves checkpoints whose rows nobody holds, and tells which. One that is not among them may be held, or
 /// be elsewhere, as [`CheckpointRow::advance`] tells.
-///
-/// # Errors
-/// If PostgreSQL cannot answer.
 pub(crate) async fn advance_free(
     connection: &mut PgConnection,
     steps: &[(CheckpointRow, Advance)],
@@ -297,15 +270,11 @@ pub(crate) async fn advance_free(
 }
 
 /// The checkpoints of a version, by shard.
-///
-/// # Errors
-/// If PostgreSQL cannot answer or a row holds what no projector writes.
 pub(crate) async fn all_of(
     connection: &mut PgConnection,
     projection: &str,
     version: i32,
 ) -> Result<Vec<(ShardId, Checkpoint)>, sqlx::Error> {
-    use sqlx::Row;
     let rows = sqlx::query(
         "SELECT shard, log_id, next_offset, epoch, claim, last_seq, letters
          FROM projection.checkpoints
@@ -324,9 +293,6 @@ pub(crate) async fn all_of(
 }
 
 /// The checkpoint in the shard that is the furthest behind of these projections, by their versions.
-///
-/// # Errors
-/// If PostgreSQL cannot answer.
 pub(crate) async fn lowest(
     pool: &PgPool,
     shard: ShardId,
@@ -359,7 +325,6 @@ fn seq_column(seq: u64) -> i64 {
 }
 
 fn parse(row: &PgRow) -> Result<StoredCheckpoint, sqlx::Error> {
-    use sqlx::Row;
     let last_seq: i64 = row.try_get("last_seq")?;
     let checkpoint = Checkpoint {
         log_id: nonce(row.try_get("log_id")?)?,

@@ -1,16 +1,17 @@
-//! What `projector` prints on its standard output.
-#![expect(clippy::print_stdout, reason = "this is the command line's output")]
+//! What `projector` prints.
 
 mod client;
 pub mod dead_letters;
 mod jobs;
-mod progress;
 mod tables;
+
+use std::io::Write;
 
 use anyhow::Context;
 use clap::Subcommand;
 use futures_util::{FutureExt, future::BoxFuture};
 use infra::{config::Effective, postgres};
+use serde::Serialize;
 use serde_json::json;
 use sqlx::{Connection, PgConnection};
 
@@ -24,6 +25,9 @@ pub use jobs::RebuildOptions;
 /// What is asked of a projector that runs.
 #[derive(Clone, Debug, Subcommand)]
 pub enum AdminCommand {
+    /// Look at events that a projection could not apply, and have them tried again
+    #[command(subcommand)]
+    DeadLetters(dead_letters::Command),
     /// Build a new version of a projection beside the live one, and show how it goes
     Rebuild {
         name: String,
@@ -70,6 +74,9 @@ pub struct Which {
     pub json: bool,
 }
 
+/// Where a command prints.
+pub type Out<'o> = &'o mut (dyn Write + Send);
+
 /// How a command ended that worked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -79,6 +86,7 @@ pub enum Outcome {
 }
 
 /// The settings in force, secrets masked.
+#[expect(clippy::print_stdout, reason = "this is the command line's output")]
 pub fn check_config(effective: &Effective) {
     print!("{effective}");
 }
@@ -90,39 +98,41 @@ pub fn check_config(effective: &Effective) {
 pub fn ask<'a>(
     settings: &'a ClientSettings,
     ask: &'a AdminCommand,
+    out: Out<'a>,
 ) -> BoxFuture<'a, anyhow::Result<Outcome>> {
     async move {
         let client = Client::new(settings.client.clone())?;
         match ask {
+            AdminCommand::DeadLetters(command) => dead_letters::run(&client, command, out).await,
             AdminCommand::Rebuild { name, options, json } => {
-                jobs::rebuild(&client, name, *options, *json).await
+                jobs::rebuild(&client, name, *options, *json, out).await
             }
             AdminCommand::Verify { which: Which { name, version, json }, sample } => {
-                jobs::verify(&client, name, *version, *sample, *json).await
+                jobs::verify(&client, name, *version, *sample, *json, out).await
             }
-            AdminCommand::Pause(which) => act(&client, "pause", which).await,
-            AdminCommand::Resume(which) => act(&client, "resume", which).await,
-            AdminCommand::Switch(which) => act(&client, "switch", which).await,
+            AdminCommand::Pause(which) => act(&client, "pause", which, out).await,
+            AdminCommand::Resume(which) => act(&client, "resume", which, out).await,
+            AdminCommand::Switch(which) => act(&client, "switch", which, out).await,
             AdminCommand::Rollback { name, json } => {
                 let which = Which { name: name.clone(), version: None, json: *json };
-                act(&client, "rollback", &which).await
+                act(&client, "rollback", &which, out).await
             }
-            AdminCommand::Drop(which) => act(&client, "drop", which).await,
+            AdminCommand::Drop(which) => act(&client, "drop", which, out).await,
         }
     }
     .boxed()
 }
 
 /// What is done at once.
-async fn act(client: &Client, action: &str, which: &Which) -> anyhow::Result<Outcome> {
+async fn act(
+    client: &Client,
+    action: &str,
+    which: &Which,
+    out: Out<'_>,
+) -> anyhow::Result<Outcome> {
     let Which { name, version, json } = which;
-    let body = version.map_or_else(|| json!({}), |version| json!({ "version": version }));
-    let version = client.act(name, action, &body).await?;
-    if *json {
-        line(&serde_json::to_string(&version)?);
-    } else {
-        line(&tables::versions([&version]));
-    }
+    let version = client.act(name, action, &json!({ "version": version })).await?;
+    show(out, *json, &version, |version| tables::versions([version]))?;
     Ok(Outcome::Done)
 }
 
@@ -130,27 +140,29 @@ async fn act(client: &Client, action: &str, which: &Which) -> anyhow::Result<Out
 ///
 /// # Errors
 /// If PostgreSQL does not answer.
-pub fn status(settings: &StatusSettings, json: bool) -> BoxFuture<'_, anyhow::Result<()>> {
+pub fn status<'a>(
+    settings: &'a StatusSettings,
+    json: bool,
+    out: Out<'a>,
+) -> BoxFuture<'a, anyhow::Result<()>> {
     async move {
         let pool = postgres::pool(&settings.postgres, "tradewind-projector-status")?;
         // A connection of its own first: the pool would wait for a server that is away.
         let connected = PgConnection::connect_with(&pool.connect_options()).await;
         connected.context("connecting to PostgreSQL")?.close().await.ok();
         let status = Status::read(&pool).await.context("reading the checkpoints")?;
-        if json {
-            line(&serde_json::to_string(&status)?);
-        } else {
-            line(&tables::overview(&status));
-            line(&tables::status(&status));
-        }
-        Ok(())
+        show(out, json, &status, |it| format!("{}\n{}", tables::overview(it), tables::status(it)))
     }
     .boxed()
 }
 
-fn line(text: &str) {
-    println!("{text}");
+/// Prints an answer, for a machine or for a person.
+fn show<A: Serialize>(
+    out: Out<'_>,
+    json: bool,
+    answer: &A,
+    text: impl FnOnce(&A) -> String,
+) -> anyhow::Result<()> {
+    let shown = if json { serde_json::to_string(answer)? } else { text(answer) };
+    Ok(writeln!(out, "{shown}")?)
 }
-
-#[cfg(test)]
-mod tests;

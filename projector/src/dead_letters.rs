@@ -18,22 +18,58 @@
 //!    ahead, and those that were parked are all there is.
 //!
 //! `corrections` is what edits and skips leave behind; `parked` is what the applier knows and writes;
-//! `settle` is what operators do; `book` is what they see; `forget` removes what is old.
+//! `settle` is what operators do; `book` is what they see.
 
 mod book;
 mod corrections;
-mod forget;
 mod parked;
 mod settle;
-#[cfg(test)]
-pub(crate) mod testing;
+
+use std::time::Duration;
+
+use infra::{postgres::Pool, telemetry::chain};
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::{info, warn};
 
 pub use book::{AuditEntry, DeadLetter, DeadLetterState, Detail, ParkedEvent};
 pub(crate) use book::{Filter, find, list};
-pub(crate) use corrections::{CorrectedEvent, Corrections};
-pub(crate) use forget::forget_old;
+pub(crate) use corrections::{Act, CorrectedEvent, Corrections, Decision};
 pub(crate) use parked::{
     DeadLetters, EventPosition, EventToPark, EventsToPark, NewDeadLetter, NewlyParked,
     first_parked, forget_version,
 };
-pub(crate) use settle::{Act, SettleError, Settled, settle};
+pub(crate) use settle::{SettleError, Settled, settle};
+
+/// Between looks for letters that nobody looks up any more.
+const FORGET_INTERVAL: Duration = Duration::from_secs(3600);
+/// Letters that the server removes at once.
+const FORGOTTEN_AT_ONCE: i64 = 1_000;
+
+/// Removes what was settled so long ago, now and every hour; never returns.
+pub(crate) async fn forget_old(pool: Pool, kept_days: i32) {
+    let mut turns = interval(FORGET_INTERVAL);
+    turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        turns.tick().await;
+        match forget_all(&pool, kept_days).await {
+            Ok(0) => {}
+            Ok(letters) => info!(letters, "removed dead letters that were settled long ago"),
+            // The next turn finds the same ones.
+            Err(error) => warn!("old dead letters are not removed: {}", chain(&error)),
+        }
+    }
+}
+
+async fn forget_all(pool: &Pool, kept_days: i32) -> Result<i64, sqlx::Error> {
+    let mut forgotten = 0;
+    loop {
+        let more: i64 = sqlx::query_scalar("SELECT projection.forget_dead_letters($1)")
+            .bind(kept_days)
+            .fetch_one(pool)
+            .await?;
+        forgotten += more;
+        if more < FORGOTTEN_AT_ONCE {
+            return Ok(forgotten);
+        }
+    }
+}

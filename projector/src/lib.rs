@@ -1,9 +1,10 @@
 //! The projector: folds the event log into PostgreSQL read models, each commit exactly once.
 //!
 //! The crate `read_models` says what is folded into what; `runner` carries it through the shards,
-//! `rows` reads and writes what comes of it, and `checkpoint` is what makes it exactly once. `versions` are what may stand side by side of one projection, `rebuild`
-//! makes them and switches between them, `verify` proves them. `dead_letters` is where events wait
-//! that do not apply. `admin` and `cli` are the operators' doors.
+//! `rows` reads and writes what comes of it, and `checkpoint` is what makes it exactly once. `versions`
+//! are what may stand side by side of one projection, `rebuild` makes them and switches between them,
+//! `verify` proves them. `dead_letters` is where events wait that do not apply. `admin` and `cli` are
+//! the operators' doors.
 //!
 //! **Invariant:** nothing here has an effect outside of the read models and the notifications that
 //! follow their transactions.
@@ -13,6 +14,7 @@ mod checkpoint;
 pub mod cli;
 pub mod dead_letters;
 mod metrics;
+mod names;
 mod rebuild;
 mod rows;
 mod runner;
@@ -83,39 +85,14 @@ impl Service {
     /// # Errors
     /// What a restart would not mend.
     pub fn bind(settings: Settings, source: Source) -> Result<Self, StartError> {
-        Self::bind_with(settings, source, read_models::ALL.into())
+        Self::bind_release(settings, source, read_models::ALL.into())
     }
 
-    /// As a release in which the code of a projection has this number.
+    /// As a release that has these projections.
     ///
     /// # Errors
     /// As [`Service::bind`].
-    #[cfg(feature = "testing")]
     pub fn bind_release(
-        settings: Settings,
-        source: Source,
-        projection: &str,
-        version: i32,
-    ) -> Result<Self, StartError> {
-        let mut projections = read_models::ALL.to_vec();
-        for renumbered in projections.iter_mut().filter(|it| it.name == projection) {
-            renumbered.version = version;
-        }
-        Self::bind_with(settings, source, projections)
-    }
-
-    /// As a release that has the worked example of the docs as well.
-    ///
-    /// # Errors
-    /// As [`Service::bind`].
-    #[cfg(feature = "testing")]
-    pub fn bind_example(settings: Settings, source: Source) -> Result<Self, StartError> {
-        let mut projections = read_models::ALL.to_vec();
-        projections.push(read_models::demand::DEMAND);
-        Self::bind_with(settings, source, projections)
-    }
-
-    fn bind_with(
         settings: Settings,
         source: Source,
         projections: Vec<Projection>,
@@ -132,7 +109,6 @@ impl Service {
             versions: versions.clone(),
         };
         let progress = source.progress(&settings.kafka)?;
-        let shards = Shards::Shared;
         let app =
             admin::app(&settings.http, settings.operator_key, &keys, control, readiness.clone());
         Ok(Self {
@@ -142,7 +118,7 @@ impl Service {
             projections,
             versions,
             progress,
-            shards,
+            shards: Shards::Shared,
             readiness,
             server,
             app,

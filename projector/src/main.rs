@@ -39,9 +39,6 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Look at events that a projection could not apply, and have them tried again
-    #[command(subcommand)]
-    DeadLetters(cli::dead_letters::Command),
     #[command(flatten)]
     Ask(AdminCommand),
 }
@@ -69,7 +66,6 @@ async fn main() -> ExitCode {
     let ended = match command {
         Some(Command::Run) => run(&config).await,
         Some(Command::Status { json }) => status(&config, json).await,
-        Some(Command::DeadLetters(command)) => dead_letters(&config, command).await,
         Some(Command::Ask(command)) => ask(&config, &command).await,
         None if config.check_config => run(&config).await,
         None => {
@@ -103,36 +99,25 @@ async fn run(args: &config::Args) -> anyhow::Result<Outcome> {
 }
 
 async fn status(args: &config::Args, json: bool) -> anyhow::Result<Outcome> {
-    let config::Loaded { settings, effective, .. } =
-        args.load::<StatusSettings>(LocalStack::Reader)?;
-    if args.check_config {
-        cli::check_config(&effective);
-        return Ok(Outcome::Done);
+    if let Some(settings) = load::<StatusSettings>(args)? {
+        cli::status(&settings, json, &mut std::io::stdout()).await?;
     }
-    cli::status(&settings, json).await?;
     Ok(Outcome::Done)
 }
 
 async fn ask(args: &config::Args, ask: &AdminCommand) -> anyhow::Result<Outcome> {
-    let config::Loaded { settings, effective, .. } =
-        args.load::<ClientSettings>(LocalStack::Reader)?;
-    if args.check_config {
-        cli::check_config(&effective);
-        return Ok(Outcome::Done);
+    match load::<ClientSettings>(args)? {
+        Some(settings) => cli::ask(&settings, ask, &mut std::io::stdout()).await,
+        None => Ok(Outcome::Done),
     }
-    cli::ask(&settings, ask).await
 }
 
-async fn dead_letters(
-    args: &config::Args,
-    command: cli::dead_letters::Command,
-) -> anyhow::Result<Outcome> {
-    let config::Loaded { settings, effective, .. } =
-        args.load::<ClientSettings>(LocalStack::Reader)?;
+/// The settings of a command; none if they were only to be checked.
+fn load<S: config::Settings>(args: &config::Args) -> anyhow::Result<Option<S>> {
+    let config::Loaded { settings, effective, .. } = args.load::<S>(LocalStack::Reader)?;
     if args.check_config {
         cli::check_config(&effective);
-        return Ok(Outcome::Done);
+        return Ok(None);
     }
-    cli::dead_letters::run(settings.client, command).await?;
-    Ok(Outcome::Done)
+    Ok(Some(settings))
 }

@@ -237,27 +237,17 @@ impl Event for Lost {
     }
 }
 
-/// A shard has become this projector's.
-pub(crate) struct ShardTaken {
+/// A shard has become this projector's, or is another's from now on.
+pub(crate) struct ShardMoved {
     pub shard: ShardId,
+    pub is_ours: bool,
 }
 
-impl Event for ShardTaken {
+impl Event for ShardMoved {
     fn emit(self) {
-        SHARDS.set(&[("shard", self.shard.to_string())], 1.0);
-        info!(shard.id = %self.shard, "takes shard {}", self.shard);
-    }
-}
-
-/// A shard is another projector's from now on.
-pub(crate) struct ShardGiven {
-    pub shard: ShardId,
-}
-
-impl Event for ShardGiven {
-    fn emit(self) {
-        SHARDS.set(&[("shard", self.shard.to_string())], 0.0);
-        info!(shard.id = %self.shard, "gives up shard {}", self.shard);
+        let Self { shard, is_ours } = self;
+        SHARDS.set(&[("shard", shard.to_string())], is_ours.into());
+        info!(shard.id = %shard, "{} shard {shard}", if is_ours { "takes" } else { "gives up" });
     }
 }
 

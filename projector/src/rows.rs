@@ -129,42 +129,34 @@ fn insert(schema: &str, table: &Table) -> String {
 /// The whole row but its key: what has not changed is written as it was.
 fn update(schema: &str, table: &Table) -> String {
     let (keys, others) = table.columns.split_at(table.keys);
-    let set: Vec<_> =
-        others.iter().map(|Column { name, .. }| format!("{name} = made.{name}")).collect();
-    let same: Vec<_> =
-        keys.iter().map(|Column { name, .. }| format!("kept.{name} = made.{name}")).collect();
+    let set = each(others, ", ", |name| format!("{name} = made.{name}"));
+    let same = each(keys, " AND ", |name| format!("kept.{name} = made.{name}"));
+    let (name, columns, arrays) = (table.name, names(table), arrays(table));
     format!(
-        "UPDATE {schema}.{} AS kept SET {} FROM UNNEST({}) AS made ({}) WHERE {}",
-        table.name,
-        set.join(", "),
-        arrays(table),
-        names(table),
-        same.join(" AND "),
+        "UPDATE {schema}.{name} AS kept SET {set} FROM UNNEST({arrays}) AS made ({columns}) \
+         WHERE {same}"
     )
 }
 
 /// What is not part of the key is added to what is there.
 fn add(schema: &str, table: &Table) -> String {
     let (keys, sums) = table.columns.split_at(table.keys);
-    let keys: Vec<_> = keys.iter().map(|column| column.name).collect();
-    let sums: Vec<_> = sums
-        .iter()
-        .map(|Column { name, .. }| format!("{name} = kept.{name} + excluded.{name}"))
-        .collect();
+    let keys = each(keys, ", ", str::to_owned);
+    let sums = each(sums, ", ", |name| format!("{name} = kept.{name} + excluded.{name}"));
+    let (name, columns, arrays) = (table.name, names(table), arrays(table));
     format!(
-        "INSERT INTO {schema}.{} AS kept ({}) SELECT * FROM UNNEST({}) \
-         ON CONFLICT ({}) DO UPDATE SET {}",
-        table.name,
-        names(table),
-        arrays(table),
-        keys.join(", "),
-        sums.join(", "),
+        "INSERT INTO {schema}.{name} AS kept ({columns}) SELECT * FROM UNNEST({arrays}) \
+         ON CONFLICT ({keys}) DO UPDATE SET {sums}"
     )
 }
 
+/// Something with the name of each column.
+fn each(columns: &[Column], separator: &str, text: impl Fn(&str) -> String) -> String {
+    columns.iter().map(|column| text(column.name)).collect::<Vec<_>>().join(separator)
+}
+
 fn names(table: &Table) -> String {
-    let names: Vec<_> = table.columns.iter().map(|column| column.name).collect();
-    names.join(", ")
+    each(&table.columns, ", ", str::to_owned)
 }
 
 fn arrays(table: &Table) -> String {
@@ -214,4 +206,42 @@ fn mistyped(Column { name, kind }: Column, cell: &Cell<'_>) -> sqlx::Error {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    fn table() -> Table {
+        let columns = [
+            Column { name: "sku", kind: Kind::Text },
+            Column { name: "on_hand", kind: Kind::Long },
+            Column { name: "doc", kind: Kind::Json },
+        ];
+        Table { name: "stock", keys: 1, columns: columns.into() }
+    }
+
+    #[test]
+    fn new_rows_and_stored_ones_take_a_statement_each() {
+        expect![[r#"INSERT INTO stock_v2.stock (sku, on_hand, doc) SELECT * FROM UNNEST($1::text[], $2::bigint[], $3::jsonb[])"#]]
+            .assert_eq(&insert("stock_v2", &table()));
+        expect![[r#"UPDATE stock_v2.stock AS kept SET on_hand = made.on_hand, doc = made.doc FROM UNNEST($1::text[], $2::bigint[], $3::jsonb[]) AS made (sku, on_hand, doc) WHERE kept.sku = made.sku"#]]
+            .assert_eq(&update("stock_v2", &table()));
+    }
+
+    #[test]
+    fn sums_are_added_to_those_of_their_key() {
+        let table = (read_models::sales::SALES.folds[0].sums[1])();
+        expect![[r#"INSERT INTO sales_v2.sales_totals AS kept (day, channel, currency, shard, orders, units, revenue) SELECT * FROM UNNEST($1::date[], $2::text[], $3::text[], $4::int[], $5::bigint[], $6::bigint[], $7::numeric[]) ON CONFLICT (day, channel, currency, shard) DO UPDATE SET orders = kept.orders + excluded.orders, units = kept.units + excluded.units, revenue = kept.revenue + excluded.revenue"#]]
+            .assert_eq(&add("sales_v2", &table));
+    }
+
+    #[test]
+    fn a_cell_of_another_type_is_an_error_and_no_null() {
+        let column = Column { name: "on_hand", kind: Kind::Long };
+        let bind =
+            |cell: &Cell<'_>| bind(sqlx::query("SELECT $1"), column, [cell].into_iter()).is_ok();
+        assert!(bind(&Cell::Long(1)));
+        assert!(bind(&Cell::Null));
+        assert!(!bind(&Cell::Int(1)));
+    }
+}

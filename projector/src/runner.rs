@@ -16,7 +16,6 @@ mod applier;
 mod batch;
 pub(crate) mod commit;
 mod dispatcher;
-mod failures;
 mod fold;
 mod groups;
 mod isolate;
@@ -64,9 +63,6 @@ pub enum Shards {
 
 /// Feeds every version that this code can feed, in the shards that are this projector's, until the
 /// shutdown.
-///
-/// # Errors
-/// If one of its tasks panics.
 pub(crate) async fn run(
     projector: Arc<Projector>,
     shards: Shards,

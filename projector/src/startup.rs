@@ -31,9 +31,6 @@ const GROUP: &str = "tradewind.projector";
 
 impl Source {
     /// Where lag is told to ordinary tools.
-    ///
-    /// # Errors
-    /// The settings do not make a client.
     pub(crate) fn progress(&self, kafka: &config::Kafka) -> Result<Progress, ProgressError> {
         match self {
             Self::Kafka => Progress::open(kafka, GROUP, &kafka.topic),

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 use utoipa::ToSchema;
 
-use crate::versions::Version;
+use crate::{names::named, versions::Version};
 
 /// All versions, and their checkpoints, in the order of projection, version and shard.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -46,25 +46,19 @@ pub enum State {
     Unserved,
 }
 
-impl State {
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Live => "live",
-            Self::CatchingUp => "catching_up",
-            Self::Halted => "halted",
-            Self::Unserved => "unserved",
-        }
-    }
-}
+named!(State {
+    Live => "live",
+    CatchingUp => "catching_up",
+    Halted => "halted",
+    Unserved => "unserved",
+});
 
-impl TryFrom<String> for State {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let all = [Self::Live, Self::CatchingUp, Self::Halted, Self::Unserved];
-        all.into_iter().find(|state| state.as_str() == text).ok_or(text)
-    }
+/// How far all shards of a version are together.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Progress {
+    pub passed: i64,
+    pub all: i64,
+    pub rate: f64,
 }
 
 impl Status {
@@ -93,17 +87,7 @@ impl Status {
         .await?;
         Ok(Self { versions, items })
     }
-}
 
-/// How far all shards of a version are together.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Progress {
-    pub passed: i64,
-    pub all: i64,
-    pub rate: f64,
-}
-
-impl Status {
     /// The version of that number.
     #[must_use]
     pub fn version(&self, projection: &str, version: i32) -> Option<&Version> {

@@ -15,23 +15,24 @@
 mod compare;
 mod expected;
 mod prefix;
-mod report;
 mod run;
 
 use chrono::{DateTime, Utc};
 use infra::postgres::Pool;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sqlx::types::Json;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-pub use report::{Difference, Report, TableReport};
 pub(crate) use run::run;
 
-use crate::versions::Version;
+use crate::{names::named, versions::Version};
 
 /// Finished ones that are kept of each projection.
 const KEPT_MAX: i64 = 20;
+/// Differences that a report names; more are counted.
+const NAMED_MAX: usize = 100;
 
 /// One verification of one version.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, sqlx::FromRow)]
@@ -72,32 +73,64 @@ pub enum VerificationState {
     Failed,
 }
 
-impl VerificationState {
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Running => "running",
-            Self::Equal => "equal",
-            Self::Different => "different",
-            Self::Failed => "failed",
-        }
-    }
+/// What a verification found, as of one moment.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Report {
+    /// Events of the log that were folded.
+    pub events: u64,
+    /// Streams whose next event does not fit: their rows are compared as they were before it.
+    pub stopped: u64,
+    pub tables: Vec<TableReport>,
+    /// The first hundred.
+    pub differences: Vec<Difference>,
+}
 
+/// What was compared of one table.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TableReport {
+    pub table: String,
+    /// Rows that the log makes.
+    pub rows_expected: u64,
+    pub rows_found: u64,
+    /// The same for the same rows in any order.
+    pub checksum_expected: String,
+    pub checksum_found: String,
+    /// Rows that differ, are missing or should not be there.
+    pub rows_differing: u64,
+}
+
+/// One column of one row that is not what the log makes of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Difference {
+    #[schema(example = "orders")]
+    pub table: String,
+    /// The primary key, its columns joined by commas.
+    pub key: String,
+    /// Absent if the whole row is missing or should not be there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub column: Option<String>,
+    /// Absent if there should be nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected: Option<Value>,
+    /// Absent if there is nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub found: Option<Value>,
+}
+
+impl VerificationState {
     #[must_use]
     pub const fn is_final(self) -> bool {
         matches!(self, Self::Equal | Self::Different | Self::Failed)
     }
 }
 
-impl TryFrom<String> for VerificationState {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let all = [Self::Waiting, Self::Running, Self::Equal, Self::Different, Self::Failed];
-        all.into_iter().find(|state| state.as_str() == text).ok_or(text)
-    }
-}
+named!(VerificationState {
+    Waiting => "waiting",
+    Running => "running",
+    Equal => "equal",
+    Different => "different",
+    Failed => "failed",
+});
 
 impl Verification {
     /// Puts one in line.
@@ -191,5 +224,26 @@ impl Verification {
         .execute(pool)
         .await?;
         Ok(())
+    }
+}
+
+impl Report {
+    #[must_use]
+    pub fn is_equal(&self) -> bool {
+        self.tables.iter().all(|table| table.rows_differing == 0)
+    }
+
+    /// In one line, for logs.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let rows: u64 = self.tables.iter().map(|table| table.rows_expected).sum();
+        let differing: u64 = self.tables.iter().map(|table| table.rows_differing).sum();
+        format!("{differing} of {rows} rows differ from the fold of {} events", self.events)
+    }
+
+    fn name(&mut self, difference: Difference) {
+        if self.differences.len() < NAMED_MAX {
+            self.differences.push(difference);
+        }
     }
 }

@@ -21,6 +21,7 @@ use sqlx::{AssertSqlSafe, PgExecutor, SqlSafeStr, SqlStr, types::Json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::names::named;
 pub(crate) use watch::Watch;
 
 /// The columns of a [`Version`]. Not `*`: a release that adds one would change the answers to statements
@@ -86,18 +87,6 @@ pub enum VersionState {
 }
 
 impl VersionState {
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Copying => "copying",
-            Self::Indexing => "indexing",
-            Self::CatchingUp => "catching_up",
-            Self::Standby => "standby",
-            Self::Live => "live",
-            Self::Dropped => "dropped",
-        }
-    }
-
     /// Whether it is yet to become complete.
     #[must_use]
     pub const fn is_building(self) -> bool {
@@ -105,21 +94,14 @@ impl VersionState {
     }
 }
 
-impl TryFrom<String> for VersionState {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let all = [
-            Self::Copying,
-            Self::Indexing,
-            Self::CatchingUp,
-            Self::Standby,
-            Self::Live,
-            Self::Dropped,
-        ];
-        all.into_iter().find(|state| state.as_str() == text).ok_or(text)
-    }
-}
+named!(VersionState {
+    Copying => "copying",
+    Indexing => "indexing",
+    CatchingUp => "catching_up",
+    Standby => "standby",
+    Live => "live",
+    Dropped => "dropped",
+});
 
 impl Version {
     /// Whether something is still to be done that was asked for.
@@ -138,6 +120,20 @@ impl Version {
              ORDER BY projection, version"
         );
         sqlx::query_as(AssertSqlSafe(sql)).fetch_all(database).await
+    }
+
+    /// Sets columns of a version.
+    pub(crate) async fn set(
+        database: impl PgExecutor<'_>,
+        projection: &str,
+        version: i32,
+        columns: &str,
+    ) -> Result<Self, sqlx::Error> {
+        let sql = format!(
+            "UPDATE projection.versions SET {columns}
+             WHERE projection = $1 AND version = $2 RETURNING {COLUMNS}"
+        );
+        sqlx::query_as(AssertSqlSafe(sql)).bind(projection).bind(version).fetch_one(database).await
     }
 }
 
@@ -201,3 +197,26 @@ pub(crate) fn lock_key(subject: &str) -> i64 {
 }
 
 const LOCKS: Uuid = Uuid::from_u128(0x2b51_7a0c_54e6_4f0e_8d29_9f4b_6a3c_1e75);
+
+#[cfg(test)]
+impl Version {
+    /// One of which nothing is asked.
+    pub(crate) fn sample(projection: &str, version: i32, fold: i32, state: VersionState) -> Self {
+        Self {
+            projection: projection.to_owned(),
+            version,
+            fold,
+            state,
+            paused: false,
+            throttle: None,
+            verify: false,
+            verification: None,
+            switch: false,
+            replaced: None,
+            problem: None,
+            corrections_since: None,
+            created_at: DateTime::UNIX_EPOCH,
+            changed_at: DateTime::UNIX_EPOCH,
+        }
+    }
+}

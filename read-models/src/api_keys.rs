@@ -14,10 +14,9 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::{
-    Fold,
-    Get::{self, Long, Text, TimeOrNull},
-    Inapplicable, Origin, Projection, Row, Sums,
-    cell::json,
+    Evolved, Fold,
+    Get::{self, Text, TimeOrNull},
+    Inapplicable, Origin, Projection, Row,
 };
 
 pub const API_KEYS: Projection = Projection {
@@ -51,7 +50,6 @@ struct ApiKeyRow {
     hash: String,
     expires_at: Option<DateTime<Utc>>,
     revoked_at: Option<DateTime<Utc>>,
-    revision: i64,
 }
 
 impl Row for ApiKeyRow {
@@ -61,26 +59,16 @@ impl Row for ApiKeyRow {
     const COLUMNS: &'static [(&'static str, Get<Self>)] = &[
         ("id", Get::Uuid(|key| key.id)),
         ("name", Text(|key| &key.name)),
-        ("roles", Get::Json(|key| json(&key.roles))),
+        ("roles", Get::Json(|key| serde_json::to_string(&key.roles))),
         ("hash", Text(|key| &key.hash)),
         ("expires_at", TimeOrNull(|key| key.expires_at)),
         ("revoked_at", TimeOrNull(|key| key.revoked_at)),
-        ("revision", Long(|key| key.revision)),
     ];
 
-    fn revision(&self) -> i64 {
-        self.revision
-    }
-
-    fn evolve(
-        row: Option<Self>,
-        event: &Event,
-        origin: &Origin<'_, Uuid>,
-        _: &mut Sums,
-    ) -> Result<Option<Self>, Inapplicable> {
+    fn evolve(row: Option<Self>, event: &Event, origin: &mut Origin<'_, Uuid>) -> Evolved<Self> {
         use api_key::Event::{Issued, Revoked};
         let Event::ApiKey(event) = event else { return Err(Inapplicable::WrongStream) };
-        let Origin { key: &id, revision, recorded_at } = *origin;
+        let Origin { key: &id, recorded_at, .. } = *origin;
         match (row, event) {
             (None, Issued { name, roles, hash, expires_at }) => Ok(Some(Self {
                 id,
@@ -89,11 +77,8 @@ impl Row for ApiKeyRow {
                 hash: hash.clone(),
                 expires_at: expires_at.map(Timestamp::to_datetime),
                 revoked_at: None,
-                revision,
             })),
-            (Some(key), Revoked {}) => {
-                Ok(Some(Self { revoked_at: Some(recorded_at), revision, ..key }))
-            }
+            (Some(key), Revoked {}) => Ok(Some(Self { revoked_at: Some(recorded_at), ..key })),
             (Some(_), Issued { .. }) => Err(Inapplicable::ExistsAlready),
             (None, Revoked {}) => Err(Inapplicable::UnknownStream),
         }
@@ -101,4 +86,43 @@ impl Row for ApiKeyRow {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::testing::{fold, recorded_at};
+
+    const ID: Uuid = Uuid::from_u128(1);
+
+    fn issued() -> Value {
+        json!({ "type": "issued", "data": {
+            "name": "till", "roles": ["staff", "analyst"], "sha256": "ab",
+            "expires_at": "2027-01-01T00:00:00Z",
+        } })
+    }
+
+    #[test]
+    fn a_key_is_issued_and_revoked() {
+        let revoked = json!({ "type": "revoked", "data": {} });
+        let key =
+            fold::<ApiKeyRow>(StreamType::ApiKey, ID, &[issued(), revoked]).unwrap().0.unwrap();
+        let expected = ApiKeyRow {
+            id: ID,
+            name: "till".into(),
+            roles: Json(BTreeSet::from([Role::Staff, Role::Analyst])),
+            hash: "ab".into(),
+            expires_at: Some("2027-01-01T00:00:00Z".parse().unwrap()),
+            revoked_at: Some(recorded_at(2)),
+        };
+        assert_eq!(key, expected);
+    }
+
+    #[test]
+    fn only_an_issued_key_can_be_revoked() {
+        let revoked = json!({ "type": "revoked", "data": {} });
+        assert_eq!(
+            fold::<ApiKeyRow>(StreamType::ApiKey, ID, &[revoked]),
+            Err(Inapplicable::UnknownStream)
+        );
+    }
+}

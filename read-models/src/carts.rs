@@ -13,10 +13,9 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
-    CartTotals, Fold,
-    Get::{self, Long, Text, Time},
-    Inapplicable, Line, Origin, Projection, Row, Shown, Sums,
-    cell::json,
+    CartTotals, Evolved, Fold,
+    Get::{self, Text, Time},
+    Inapplicable, Line, Origin, Projection, Row, Shown,
     line::lines,
 };
 
@@ -80,7 +79,6 @@ struct CartRow {
     status: String,
     doc: Json<CartDoc>,
     updated_at: DateTime<Utc>,
-    revision: i64,
 }
 
 impl Row for CartRow {
@@ -90,21 +88,11 @@ impl Row for CartRow {
     const COLUMNS: &'static [(&'static str, Get<Self>)] = &[
         ("id", Get::Uuid(|cart| cart.id)),
         ("status", Text(|cart| &cart.status)),
-        ("doc", Get::Json(|cart| json(&cart.doc))),
+        ("doc", Get::Json(|cart| serde_json::to_string(&cart.doc))),
         ("updated_at", Time(|cart| cart.updated_at)),
-        ("revision", Long(|cart| cart.revision)),
     ];
 
-    fn revision(&self) -> i64 {
-        self.revision
-    }
-
-    fn evolve(
-        row: Option<Self>,
-        event: &AnyEvent,
-        origin: &Origin<'_, Uuid>,
-        _: &mut Sums,
-    ) -> Result<Option<Self>, Inapplicable> {
+    fn evolve(row: Option<Self>, event: &AnyEvent, origin: &mut Origin<'_, Uuid>) -> Evolved<Self> {
         let AnyEvent::Cart(event) = event else { return Err(Inapplicable::WrongStream) };
         match row {
             None => Self::begin(event, origin).map(Some),
@@ -127,7 +115,6 @@ impl CartRow {
             status: "open".into(),
             doc: Json(doc),
             updated_at: origin.recorded_at,
-            revision: origin.revision,
         })
     }
 
@@ -159,7 +146,6 @@ impl CartRow {
         }
         doc.totals = totals(&doc.lines, doc.currency)?;
         self.updated_at = origin.recorded_at;
-        self.revision = origin.revision;
         Ok(Some(self))
     }
 }

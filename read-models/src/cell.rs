@@ -6,7 +6,6 @@
 use std::borrow::Cow;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use serde::Serialize;
 use uuid::Uuid;
 
 /// A table as far as its rows are written by the projector and read by verifications.
@@ -63,16 +62,8 @@ pub enum Get<R: ?Sized> {
     Time(fn(&R) -> DateTime<Utc>),
     TimeOrNull(fn(&R) -> Option<DateTime<Utc>>),
     Date(fn(&R) -> NaiveDate),
-    /// A document, as [`json`] writes it.
+    /// A document's text.
     Json(fn(&R) -> Result<String, serde_json::Error>),
-}
-
-/// The text of a document.
-///
-/// # Errors
-/// If it has no form as JSON.
-pub(crate) fn json(document: &impl Serialize) -> Result<String, serde_json::Error> {
-    serde_json::to_string(document)
 }
 
 impl Kind {

@@ -5,9 +5,9 @@ use domain::{Event, StreamType, order, product};
 use uuid::Uuid;
 
 use crate::{
-    Amount, Fold,
-    Get::{self, Long, TextOrNull},
-    Inapplicable, Origin, Projection, Row, SumTable, Sums,
+    Amount, Evolved, Fold,
+    Get::{self, TextOrNull},
+    Inapplicable, Origin, Projection, Row, SumTable,
 };
 
 pub const DEMAND: Projection = Projection {
@@ -39,7 +39,6 @@ pub const DEMAND: Projection = Projection {
 struct ProductRow {
     product_id: Uuid,
     department: Option<String>,
-    revision: i64,
 }
 
 impl Row for ProductRow {
@@ -49,19 +48,9 @@ impl Row for ProductRow {
     const COLUMNS: &'static [(&'static str, Get<Self>)] = &[
         ("product_id", Get::Uuid(|product| product.product_id)),
         ("department", TextOrNull(|product| product.department.as_deref())),
-        ("revision", Long(|product| product.revision)),
     ];
 
-    fn revision(&self) -> i64 {
-        self.revision
-    }
-
-    fn evolve(
-        row: Option<Self>,
-        event: &Event,
-        origin: &Origin<'_, Uuid>,
-        _: &mut Sums,
-    ) -> Result<Option<Self>, Inapplicable> {
+    fn evolve(row: Option<Self>, event: &Event, origin: &mut Origin<'_, Uuid>) -> Evolved<Self> {
         use product::Event::{Archived, Created, PriceChanged, Published, Unpublished, Updated};
         let Event::Product(event) = event else { return Err(Inapplicable::WrongStream) };
         let department = match event {
@@ -70,7 +59,7 @@ impl Row for ProductRow {
                 row.ok_or(Inapplicable::UnknownStream)?.department
             }
         };
-        Ok(Some(Self { product_id: *origin.key, department, revision: origin.revision }))
+        Ok(Some(Self { product_id: *origin.key, department }))
     }
 }
 
@@ -81,38 +70,26 @@ const ORDERED: SumTable<(Uuid, i64)> = SumTable {
     amounts: &[("units", Amount::Long(|(_, units)| *units))],
 };
 
-/// How far the order has been counted.
+/// An order that has been counted, as far as its revision says.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 struct OrderRow {
     order_id: Uuid,
-    revision: i64,
 }
 
 impl Row for OrderRow {
     type Key = Uuid;
 
     const TABLE: &'static str = "orders";
-    const COLUMNS: &'static [(&'static str, Get<Self>)] = &[
-        ("order_id", Get::Uuid(|order| order.order_id)),
-        ("revision", Long(|order| order.revision)),
-    ];
+    const COLUMNS: &'static [(&'static str, Get<Self>)] =
+        &[("order_id", Get::Uuid(|order| order.order_id))];
 
-    fn revision(&self) -> i64 {
-        self.revision
-    }
-
-    fn evolve(
-        _: Option<Self>,
-        event: &Event,
-        origin: &Origin<'_, Uuid>,
-        sums: &mut Sums,
-    ) -> Result<Option<Self>, Inapplicable> {
+    fn evolve(_: Option<Self>, event: &Event, origin: &mut Origin<'_, Uuid>) -> Evolved<Self> {
         let Event::Order(event) = event else { return Err(Inapplicable::WrongStream) };
         if let order::Event::Placed { checkout, .. } = event {
             for line in &checkout.lines {
-                sums.add(&ORDERED, &(line.product_id.uuid(), line.quantity.into()))?;
+                origin.sums.add(&ORDERED, &(line.product_id.uuid(), line.quantity.into()))?;
             }
         }
-        Ok(Some(Self { order_id: *origin.key, revision: origin.revision }))
+        Ok(Some(Self { order_id: *origin.key }))
     }
 }

@@ -16,7 +16,6 @@ mod row;
 mod sum;
 
 mod line;
-mod money;
 
 pub mod api_keys;
 pub mod carts;
@@ -34,10 +33,9 @@ pub mod wish_lists;
 pub use cell::{Cell, Column, Get, Kind, Table};
 pub use document::{Document, Shown};
 pub use inapplicable::Inapplicable;
-pub use line::{Adjustment, CartTotals, Line};
-pub use money::Money;
+pub use line::{Adjustment, CartTotals, Line, Money};
 pub use projection::{Fold, Projection};
-pub use row::{Key, Origin, Row, Slot};
+pub use row::{Evolved, Key, Origin, Row, Slot};
 pub use sum::{Amount, SumTable, Sums};
 
 /// All of this release; a new one adds its line here.

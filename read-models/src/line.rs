@@ -1,13 +1,13 @@
-//! A line of a cart or an order as clients read it: every field is there, empty or not.
+//! What documents have in common: lines of carts and orders, and amounts. Every field of a line is
+//! there, empty or not.
 
 use domain::{
     cart::{self, Totals},
     id::{ProductId, Sku},
+    money::{self, Currency},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-
-use crate::money::Money;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Line {
@@ -38,6 +38,17 @@ pub struct CartTotals {
     pub total: Money,
 }
 
+/// An amount in minor units of a currency.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Money {
+    /// Minor units: 1250 is 12.50 USD.
+    #[schema(example = 1250)]
+    pub amount: i64,
+    /// ISO 4217.
+    #[schema(value_type = String, example = "USD")]
+    pub currency: Currency,
+}
+
 impl From<&cart::Line> for Line {
     fn from(line: &cart::Line) -> Self {
         Self {
@@ -62,6 +73,18 @@ impl From<&cart::Adjustment> for Adjustment {
 impl From<Totals> for CartTotals {
     fn from(Totals { subtotal, discount, total }: Totals) -> Self {
         Self { subtotal: subtotal.into(), discount: discount.into(), total: total.into() }
+    }
+}
+
+impl From<money::Money> for Money {
+    fn from(money::Money { amount, currency }: money::Money) -> Self {
+        Self { amount, currency }
+    }
+}
+
+impl From<Money> for money::Money {
+    fn from(Money { amount, currency }: Money) -> Self {
+        Self { amount, currency }
     }
 }
 

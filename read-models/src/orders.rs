@@ -17,10 +17,9 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
-    Fold,
-    Get::{self, Long, Text, TextOrNull, Time},
-    Inapplicable, Line, Money, Origin, Projection, Row, Shown, Sums,
-    cell::json,
+    Evolved, Fold,
+    Get::{self, Text, TextOrNull, Time},
+    Inapplicable, Line, Money, Origin, Projection, Row, Shown,
     line::lines,
 };
 
@@ -143,7 +142,6 @@ enum StepKind {
 struct OrderRow {
     id: Uuid,
     doc: Json<OrderDoc>,
-    revision: i64,
 }
 
 impl Row for OrderRow {
@@ -156,20 +154,10 @@ impl Row for OrderRow {
         ("channel", Text(|order| order.doc.channel.as_str())),
         ("customer_reference", TextOrNull(|order| order.doc.customer_reference.as_deref())),
         ("placed_at", Time(|order| order.doc.placed_at.to_datetime())),
-        ("doc", Get::Json(|order| json(&order.doc))),
-        ("revision", Long(|order| order.revision)),
+        ("doc", Get::Json(|order| serde_json::to_string(&order.doc))),
     ];
 
-    fn revision(&self) -> i64 {
-        self.revision
-    }
-
-    fn evolve(
-        row: Option<Self>,
-        event: &AnyEvent,
-        origin: &Origin<'_, Uuid>,
-        _: &mut Sums,
-    ) -> Result<Option<Self>, Inapplicable> {
+    fn evolve(row: Option<Self>, event: &AnyEvent, origin: &mut Origin<'_, Uuid>) -> Evolved<Self> {
         let AnyEvent::Order(event) = event else { return Err(Inapplicable::WrongStream) };
         match row {
             None => Self::begin(event, origin),
@@ -204,7 +192,7 @@ impl OrderRow {
             reasons: Vec::new(),
             timeline: vec![Step::of(StepKind::Placed, origin)],
         };
-        Ok(Self { id: *origin.key, doc: Json(doc), revision: origin.revision })
+        Ok(Self { id: *origin.key, doc: Json(doc) })
     }
 
     fn go_on(mut self, event: &Event, origin: &Origin<'_, Uuid>) -> Result<Self, Inapplicable> {
@@ -225,7 +213,6 @@ impl OrderRow {
             }
         };
         doc.timeline.push(step);
-        self.revision = origin.revision;
         Ok(self)
     }
 }

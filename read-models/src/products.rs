@@ -14,10 +14,9 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
-    Document, Fold,
+    Document, Evolved, Fold,
     Get::{self, Long, Text, TextOrNull, Time},
-    Inapplicable, Money, Origin, Projection, Row, Sums,
-    cell::json,
+    Inapplicable, Money, Origin, Projection, Row,
 };
 
 pub const PRODUCTS: Projection = Projection {
@@ -114,7 +113,7 @@ impl TryFrom<Price> for Money {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, sqlx::FromRow)]
 struct ProductRow {
     id: Uuid,
     sku: String,
@@ -130,7 +129,6 @@ struct ProductRow {
     status: String,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
-    revision: i64,
 }
 
 impl Row for ProductRow {
@@ -146,25 +144,15 @@ impl Row for ProductRow {
         ("category", TextOrNull(|product| product.category.as_deref())),
         ("product_type", TextOrNull(|product| product.product_type.as_deref())),
         ("brand", TextOrNull(|product| product.brand.as_deref())),
-        ("attributes", Get::Json(|product| json(&product.attributes))),
+        ("attributes", Get::Json(|product| serde_json::to_string(&product.attributes))),
         ("price_amount", Long(|product| product.price_amount)),
         ("price_currency", Text(|product| &product.price_currency)),
         ("status", Text(|product| &product.status)),
         ("created_at", Time(|product| product.created_at)),
         ("updated_at", Time(|product| product.updated_at)),
-        ("revision", Long(|product| product.revision)),
     ];
 
-    fn revision(&self) -> i64 {
-        self.revision
-    }
-
-    fn evolve(
-        row: Option<Self>,
-        event: &AnyEvent,
-        origin: &Origin<'_, Uuid>,
-        _: &mut Sums,
-    ) -> Result<Option<Self>, Inapplicable> {
+    fn evolve(row: Option<Self>, event: &AnyEvent, origin: &mut Origin<'_, Uuid>) -> Evolved<Self> {
         let AnyEvent::Product(event) = event else { return Err(Inapplicable::WrongStream) };
         match row {
             None => Self::begin(event, origin),
@@ -182,19 +170,12 @@ impl ProductRow {
         let mut product = Self {
             id: *origin.key,
             sku: sku.to_string(),
-            name: String::new(),
-            description: None,
-            department: None,
-            category: None,
-            product_type: None,
-            brand: None,
-            attributes: Json::default(),
             price_amount: price.amount,
             price_currency: price.currency.to_string(),
             status: "draft".into(),
             created_at: origin.recorded_at,
             updated_at: origin.recorded_at,
-            revision: origin.revision,
+            ..Self::default()
         };
         product.describe(details);
         Ok(product)
@@ -213,7 +194,6 @@ impl ProductRow {
             Event::Archived { .. } => self.status = "archived".into(),
         }
         self.updated_at = origin.recorded_at;
-        self.revision = origin.revision;
         Ok(self)
     }
 
@@ -229,4 +209,53 @@ impl ProductRow {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::testing::{fold, recorded_at, usd};
+
+    const ID: Uuid = Uuid::from_u128(1);
+
+    fn created() -> Value {
+        let details =
+            json!({ "name": "Milk", "department": "DAIRY", "attributes": { "fat": 3.5 } });
+        json!({ "type": "created", "data": { "sku": "M-1", "details": details, "price": usd(120) } })
+    }
+
+    #[test]
+    fn a_product_is_as_its_last_events_say() {
+        let events = [
+            created(),
+            json!({ "type": "updated", "data": { "details": { "name": "Whole milk" } } }),
+            json!({ "type": "price_changed", "data": { "price": usd(130) } }),
+            json!({ "type": "published", "data": {} }),
+        ];
+        let product = fold::<ProductRow>(StreamType::Product, ID, &events).unwrap().0.unwrap();
+        let expected = ProductRow {
+            id: ID,
+            sku: "M-1".into(),
+            name: "Whole milk".into(),
+            price_amount: 130,
+            price_currency: "USD".into(),
+            status: "published".into(),
+            created_at: recorded_at(1),
+            updated_at: recorded_at(4),
+            ..ProductRow::default()
+        };
+        assert_eq!(product, expected);
+    }
+
+    #[test]
+    fn an_event_that_does_not_follow_is_refused() {
+        let published = json!({ "type": "published", "data": {} });
+        assert_eq!(
+            fold::<ProductRow>(StreamType::Product, ID, &[published]),
+            Err(Inapplicable::UnknownStream)
+        );
+        assert_eq!(
+            fold::<ProductRow>(StreamType::Product, ID, &[created(), created()]),
+            Err(Inapplicable::ExistsAlready)
+        );
+    }
+}

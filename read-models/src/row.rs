@@ -2,14 +2,17 @@
 
 use chrono::{DateTime, Utc};
 use domain::Event;
-use sqlx::{FromRow, postgres::PgRow};
+use sqlx::{FromRow, Row as _, postgres::PgRow};
 use uuid::Uuid;
 
 use crate::{
-    cell::{Cell, Column, Get, Table},
+    cell::{Cell, Column, Get, Kind, Table},
     inapplicable::Inapplicable,
     sum::Sums,
 };
+
+/// The column of the last event's revision, which every row has and no fold minds.
+const REVISION: &str = "revision";
 
 /// The row that the events of one stream fold into. Its fields have the names of columns.
 pub trait Row: for<'r> FromRow<'r, PgRow> + Clone + Send + Sync + 'static {
@@ -17,39 +20,39 @@ pub trait Row: for<'r> FromRow<'r, PgRow> + Clone + Send + Sync + 'static {
     type Key: Key;
 
     const TABLE: &'static str;
-    /// Its columns by name. The first is the stream's key, and the primary key.
+    /// Its columns by name, `revision` aside. The first is the stream's key, and the primary key.
     const COLUMNS: &'static [(&'static str, Get<Self>)];
 
-    /// Revision of the last event that was folded in.
-    fn revision(&self) -> i64;
-
     /// What the event makes of the row of its stream; `None` is the absent row. What it adds to rows
-    /// that many streams share goes into `sums`.
+    /// that many streams share goes into the origin's `sums`.
     ///
     /// # Errors
     /// If the event does not follow from the row: then it is parked with all that follow on it.
     fn evolve(
         row: Option<Self>,
         event: &Event,
-        origin: &Origin<'_, Self::Key>,
-        sums: &mut Sums,
-    ) -> Result<Option<Self>, Inapplicable>;
+        origin: &mut Origin<'_, Self::Key>,
+    ) -> Evolved<Self>;
 }
+
+/// The row after an event, if there is one.
+pub type Evolved<R> = Result<Option<R>, Inapplicable>;
 
 impl Table {
     #[must_use]
     pub(crate) fn of<R: Row>() -> Self {
         let columns = R::COLUMNS.iter().map(|(name, get)| Column { name, kind: get.kind() });
-        Self { name: R::TABLE, keys: 1, columns: columns.collect() }
+        let revision = Column { name: REVISION, kind: Kind::Long };
+        Self { name: R::TABLE, keys: 1, columns: columns.chain([revision]).collect() }
     }
 }
 
-/// Where an event comes from, in the types of columns.
-#[derive(Clone, Debug)]
+/// Where an event comes from, in the types of columns, and what it may add to.
+#[derive(Debug)]
 pub struct Origin<'k, K> {
     pub key: &'k K,
-    pub revision: i64,
     pub recorded_at: DateTime<Utc>,
+    pub sums: &'k mut Sums,
 }
 
 /// What a stream's key can be as a column.
@@ -92,7 +95,7 @@ pub trait Slot: Send + Sync {
         sums: &mut Sums,
     ) -> Result<(), Inapplicable>;
 
-    /// Of the row, if there is one.
+    /// Of the last event that was folded into the row, if there is one.
     fn revision(&self) -> Option<i64>;
 
     /// The row in the order of its table's columns; nothing if there is none.
@@ -107,7 +110,8 @@ pub trait Slot: Send + Sync {
 #[derive(Clone)]
 struct Held<R: Row> {
     key: R::Key,
-    row: Option<R>,
+    /// With the revision of the last event in it.
+    row: Option<(R, i64)>,
 }
 
 pub(crate) fn slot<R: Row>(key: R::Key) -> Box<dyn Slot> {
@@ -116,7 +120,7 @@ pub(crate) fn slot<R: Row>(key: R::Key) -> Box<dyn Slot> {
 
 impl<R: Row> Slot for Held<R> {
     fn read(&mut self, stored: &PgRow) -> Result<(), sqlx::Error> {
-        self.row = Some(R::from_row(stored)?);
+        self.row = Some((R::from_row(stored)?, stored.try_get(REVISION)?));
         Ok(())
     }
 
@@ -127,18 +131,20 @@ impl<R: Row> Slot for Held<R> {
         recorded_at: DateTime<Utc>,
         sums: &mut Sums,
     ) -> Result<(), Inapplicable> {
-        let origin = Origin { key: &self.key, revision, recorded_at };
-        self.row = R::evolve(self.row.take(), event, &origin, sums)?;
+        let mut origin = Origin { key: &self.key, recorded_at, sums };
+        let row = self.row.take().map(|(row, _)| row);
+        self.row = R::evolve(row, event, &mut origin)?.map(|row| (row, revision));
         Ok(())
     }
 
     fn revision(&self) -> Option<i64> {
-        self.row.as_ref().map(R::revision)
+        self.row.as_ref().map(|(_, revision)| *revision)
     }
 
     fn cells(&self) -> Result<Vec<Cell<'_>>, sqlx::Error> {
-        let columns = self.row.iter().flat_map(|row| R::COLUMNS.iter().map(move |it| (row, it)));
-        let cells = columns.map(|(row, (_, get))| get.cell(row));
+        let Some((row, revision)) = &self.row else { return Ok(Vec::new()) };
+        let cells = R::COLUMNS.iter().map(|(_, get)| get.cell(row));
+        let cells = cells.chain([Ok(Cell::Long(*revision))]);
         cells.collect::<Result<_, _>>().map_err(|error| sqlx::Error::Encode(error.into()))
     }
 
@@ -149,7 +155,24 @@ impl<R: Row> Slot for Held<R> {
 
 #[cfg(test)]
 mod tests {
+    use domain::StreamType;
+    use serde::de::DeserializeSeed;
+    use serde_json::json;
+
     use super::*;
+    use crate::{stock::STOCK, testing::recorded_at};
+
+    #[test]
+    fn a_row_has_the_revision_of_its_last_event() {
+        let event = json!({ "type": "received", "data": { "quantity": 1 } });
+        let event = StreamType::Stock.deserialize(&event).unwrap();
+        let mut slot = STOCK.folds[0].slot("A").unwrap();
+        for revision in [1, 2] {
+            slot.evolve(&event, revision, recorded_at(revision), &mut Sums::default()).unwrap();
+            assert_eq!(slot.revision(), Some(revision));
+            assert_eq!(slot.cells().unwrap().last(), Some(&Cell::Long(revision)));
+        }
+    }
 
     #[test]
     fn an_id_is_written_in_one_way() {

@@ -17,10 +17,9 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::{
-    Amount, Fold,
-    Get::{self, Date, Long, Text},
+    Amount, Evolved, Fold,
+    Get::{self, Date, Text},
     Inapplicable, Origin, Projection, Row, SumTable, Sums,
-    cell::json,
 };
 
 pub const SALES: Projection = Projection {
@@ -101,6 +100,17 @@ const AMOUNTS: &[(&str, Amount<Sale>)] = &[
     ("revenue", Amount::Whole(|sale| sale.sold.revenue.into())),
 ];
 
+/// The figures of a report: expressions over the views, in the order of the amounts. A sum of any
+/// size is told as text.
+#[must_use]
+pub fn figures() -> String {
+    let figure = |(name, amount): &(&str, Amount<Sale>)| match amount {
+        Amount::Long(_) => format!("sum({name})::bigint"),
+        Amount::Whole(_) => format!("sum({name})::text"),
+    };
+    AMOUNTS.iter().map(figure).collect::<Vec<_>>().join(", ")
+}
+
 /// Where lines without a department are counted.
 const DEPARTMENT_UNKNOWN: &str = "UNKNOWN";
 
@@ -121,7 +131,6 @@ struct PendingRow {
     channel: String,
     currency: String,
     departments: Json<BTreeMap<String, Sold>>,
-    revision: i64,
 }
 
 /// What a sale comes to.
@@ -140,29 +149,17 @@ impl Row for PendingRow {
         ("day", Date(|pending| pending.day)),
         ("channel", Text(|pending| &pending.channel)),
         ("currency", Text(|pending| &pending.currency)),
-        ("departments", Get::Json(|pending| json(&pending.departments))),
-        ("revision", Long(|pending| pending.revision)),
+        ("departments", Get::Json(|pending| serde_json::to_string(&pending.departments))),
     ];
 
-    fn revision(&self) -> i64 {
-        self.revision
-    }
-
-    fn evolve(
-        row: Option<Self>,
-        event: &AnyEvent,
-        origin: &Origin<'_, Uuid>,
-        sums: &mut Sums,
-    ) -> Result<Option<Self>, Inapplicable> {
+    fn evolve(row: Option<Self>, event: &AnyEvent, origin: &mut Origin<'_, Uuid>) -> Evolved<Self> {
         let AnyEvent::Order(event) = event else { return Err(Inapplicable::WrongStream) };
         match (row, event) {
             (None, Event::Placed { checkout, .. }) => Self::new(checkout, origin).map(Some),
             (Some(_), Event::Placed { .. }) => Err(Inapplicable::ExistsAlready),
-            (Some(pending), Event::StockReserved {}) => {
-                Ok(Some(Self { revision: origin.revision, ..pending }))
-            }
+            (Some(pending), Event::StockReserved {}) => Ok(Some(pending)),
             (Some(pending), Event::Confirmed { .. }) => {
-                pending.count(sums)?;
+                pending.count(origin.sums)?;
                 Ok(None)
             }
             (Some(_), Event::Rejected { .. }) => Ok(None),
@@ -187,7 +184,6 @@ impl PendingRow {
             channel: checkout.channel.as_str().to_owned(),
             currency: checkout.totals.total.currency.to_string(),
             departments: Json(departments),
-            revision: origin.revision,
         })
     }
 

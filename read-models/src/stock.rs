@@ -6,9 +6,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    Fold,
+    Evolved, Fold,
     Get::{self, Long, Text, Time},
-    Inapplicable, Origin, Projection, Row, Sums,
+    Inapplicable, Origin, Projection, Row,
 };
 
 pub const STOCK: Projection = Projection {
@@ -53,7 +53,6 @@ struct StockRow {
     on_hand: i64,
     reserved: i64,
     updated_at: DateTime<Utc>,
-    revision: i64,
 }
 
 impl Row for StockRow {
@@ -65,19 +64,9 @@ impl Row for StockRow {
         ("on_hand", Long(|row| row.on_hand)),
         ("reserved", Long(|row| row.reserved)),
         ("updated_at", Time(|row| row.updated_at)),
-        ("revision", Long(|row| row.revision)),
     ];
 
-    fn revision(&self) -> i64 {
-        self.revision
-    }
-
-    fn evolve(
-        row: Option<Self>,
-        event: &Event,
-        origin: &Origin<'_, String>,
-        _: &mut Sums,
-    ) -> Result<Option<Self>, Inapplicable> {
+    fn evolve(row: Option<Self>, event: &Event, origin: &mut Origin<'_, String>) -> Evolved<Self> {
         use stock::Event::{Adjusted, Committed, Expired, Received, Released, Reserved, Returned};
         let Event::Stock(event) = event else { return Err(Inapplicable::WrongStream) };
         let (on_hand, reserved) = row.map_or((0, 0), |row| (row.on_hand, row.reserved));
@@ -98,9 +87,62 @@ impl Row for StockRow {
             return Err(Inapplicable::QuantityOverflow);
         };
         let (sku, updated_at) = (origin.key.clone(), origin.recorded_at);
-        Ok(Some(Self { sku, on_hand, reserved, updated_at, revision: origin.revision }))
+        Ok(Some(Self { sku, on_hand, reserved, updated_at }))
     }
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use serde_json::{Value, json};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::testing::{fold, recorded_at};
+
+    fn received(quantity: u32) -> Value {
+        json!({ "type": "received", "data": { "quantity": quantity } })
+    }
+
+    fn reserved(quantity: u32) -> Value {
+        json!({ "type": "reserved", "data": {
+            "reservation_id": Uuid::from_u128(1), "order_id": Uuid::from_u128(2),
+            "quantity": quantity, "expires_at": "2026-01-31T12:15:00Z",
+        } })
+    }
+
+    fn ended(kind: &str, quantity: u32) -> Value {
+        json!({ "type": kind, "data": {
+            "reservation_id": Uuid::from_u128(1), "quantity": quantity, "reason": "order rejected",
+        } })
+    }
+
+    #[track_caller]
+    fn check(events: &[Value], on_hand: i64, reserved: i64) {
+        let row = fold::<StockRow>(StreamType::Stock, "A-1".into(), events).unwrap().0.unwrap();
+        assert_eq!((row.on_hand, row.reserved), (on_hand, reserved));
+    }
+
+    #[test]
+    fn quantities_follow_the_goods() {
+        let adjusted = json!({ "type": "adjusted", "data": { "delta": -3, "reason": "broken" } });
+        check(&[received(10)], 10, 0);
+        check(&[received(10), adjusted], 7, 0);
+        check(&[received(10), reserved(4)], 10, 4);
+        check(&[received(10), reserved(4), ended("released", 4)], 10, 0);
+        check(&[received(10), reserved(4), ended("expired", 4)], 10, 0);
+        check(&[received(10), reserved(4), ended("committed", 4)], 6, 0);
+        let returned = [ended("committed", 4), ended("returned", 4)];
+        check(&[vec![received(10), reserved(4)], returned.to_vec()].concat(), 10, 0);
+    }
+
+    #[test]
+    fn a_row_knows_its_last_event() {
+        let row = fold::<StockRow>(StreamType::Stock, "A-1".into(), &[received(1), received(2)])
+            .unwrap()
+            .0
+            .unwrap();
+        let sku = "A-1".into();
+        let updated_at = recorded_at(2);
+        assert_eq!(row, StockRow { sku, on_hand: 3, reserved: 0, updated_at });
+    }
+}

@@ -34,13 +34,10 @@ pub enum Amount<S> {
 
 /// What some events add, by table and key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Sums(BTreeMap<&'static str, BTreeMap<Vec<Cell<'static>>, Vec<Total>>>);
+pub struct Sums(BTreeMap<&'static str, Rows>);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Total {
-    Long(i64),
-    Whole(i128),
-}
+/// Amounts by key.
+type Rows = BTreeMap<Vec<Cell<'static>>, Vec<Cell<'static>>>;
 
 impl<S> SumTable<S> {
     #[must_use]
@@ -81,22 +78,21 @@ impl Sums {
     /// The rows that have been added to a table in a shard, in the order of its columns.
     pub fn rows(&self, table: &Table, shard: i32) -> impl Iterator<Item = Vec<Cell<'_>>> {
         self.0.get(table.name).into_iter().flatten().map(move |(key, totals)| {
-            let totals = totals.iter().copied().map(Total::cell);
-            key.iter().cloned().chain([Cell::Int(shard)]).chain(totals).collect()
+            key.iter().chain([&Cell::Int(shard)]).chain(totals).cloned().collect()
         })
     }
 }
 
 fn add(
-    sums: &mut BTreeMap<Vec<Cell<'static>>, Vec<Total>>,
+    sums: &mut Rows,
     key: Vec<Cell<'static>>,
-    amounts: Vec<Total>,
+    amounts: Vec<Cell<'static>>,
 ) -> Result<(), Inapplicable> {
     match sums.entry(key) {
         Entry::Vacant(vacant) => drop(vacant.insert(amounts)),
         Entry::Occupied(mut sum) => {
             for (total, amount) in sum.get_mut().iter_mut().zip(amounts) {
-                *total = total.plus(amount).ok_or(Inapplicable::QuantityOverflow)?;
+                *total = plus(total, &amount).ok_or(Inapplicable::QuantityOverflow)?;
             }
         }
     }
@@ -111,29 +107,20 @@ impl<S> Amount<S> {
         }
     }
 
-    fn of(&self, more: &S) -> Total {
+    fn of(&self, more: &S) -> Cell<'static> {
         match self {
-            Self::Long(get) => Total::Long(get(more)),
-            Self::Whole(get) => Total::Whole(get(more)),
+            Self::Long(get) => Cell::Long(get(more)),
+            Self::Whole(get) => Cell::Whole(get(more)),
         }
     }
 }
 
-impl Total {
-    fn plus(self, more: Self) -> Option<Self> {
-        match (self, more) {
-            (Self::Long(sum), Self::Long(more)) => sum.checked_add(more).map(Self::Long),
-            (Self::Whole(sum), Self::Whole(more)) => sum.checked_add(more).map(Self::Whole),
-            // A column has one type.
-            (Self::Long(_), Self::Whole(_)) | (Self::Whole(_), Self::Long(_)) => None,
-        }
-    }
-
-    const fn cell(self) -> Cell<'static> {
-        match self {
-            Self::Long(sum) => Cell::Long(sum),
-            Self::Whole(sum) => Cell::Whole(sum),
-        }
+fn plus(sum: &Cell<'_>, more: &Cell<'_>) -> Option<Cell<'static>> {
+    match (sum, more) {
+        (Cell::Long(sum), Cell::Long(more)) => sum.checked_add(*more).map(Cell::Long),
+        (Cell::Whole(sum), Cell::Whole(more)) => sum.checked_add(*more).map(Cell::Whole),
+        // A column has one type, which is that of its `Amount`.
+        _ => None,
     }
 }
 

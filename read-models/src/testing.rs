@@ -16,9 +16,9 @@ pub(crate) fn fold<R: Row>(
     let (mut row, mut sums) = (None, Sums::default());
     for (revision, event) in (1..).zip(events) {
         let event = stream.deserialize(event).expect("an event of the stream");
-        let origin = Origin { key: &key, revision, recorded_at: recorded_at(revision) };
-        row = R::evolve(row, &event, &origin, &mut sums)?;
-        assert!(row.as_ref().is_none_or(|row: &R| row.revision() == revision));
+        let recorded_at = recorded_at(revision);
+        let mut origin = Origin { key: &key, recorded_at, sums: &mut sums };
+        row = R::evolve(row, &event, &mut origin)?;
     }
     Ok((row, sums))
 }

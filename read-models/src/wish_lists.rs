@@ -8,10 +8,9 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
-    Fold,
-    Get::{self, Long, Time},
-    Inapplicable, Origin, Projection, Row, Shown, Sums,
-    cell::json,
+    Evolved, Fold,
+    Get::{self, Time},
+    Inapplicable, Origin, Projection, Row, Shown,
 };
 
 pub const WISH_LISTS: Projection = Projection {
@@ -53,7 +52,6 @@ struct WishListRow {
     id: Uuid,
     doc: Json<WishListDoc>,
     updated_at: DateTime<Utc>,
-    revision: i64,
 }
 
 impl Row for WishListRow {
@@ -62,21 +60,11 @@ impl Row for WishListRow {
     const TABLE: &'static str = "wish_lists";
     const COLUMNS: &'static [(&'static str, Get<Self>)] = &[
         ("id", Get::Uuid(|list| list.id)),
-        ("doc", Get::Json(|list| json(&list.doc))),
+        ("doc", Get::Json(|list| serde_json::to_string(&list.doc))),
         ("updated_at", Time(|list| list.updated_at)),
-        ("revision", Long(|list| list.revision)),
     ];
 
-    fn revision(&self) -> i64 {
-        self.revision
-    }
-
-    fn evolve(
-        row: Option<Self>,
-        event: &Event,
-        origin: &Origin<'_, Uuid>,
-        _: &mut Sums,
-    ) -> Result<Option<Self>, Inapplicable> {
+    fn evolve(row: Option<Self>, event: &Event, origin: &mut Origin<'_, Uuid>) -> Evolved<Self> {
         use wish_list::Event::{Added, Removed, Renamed};
         let Event::WishList(event) = event else { return Err(Inapplicable::WrongStream) };
         let mut doc = match (row, event) {
@@ -89,8 +77,7 @@ impl Row for WishListRow {
             Removed { sku } => doc.skus.retain(|listed| listed != sku),
             Renamed { name } => doc.name = Some(name.clone()),
         }
-        let (id, updated_at) = (*origin.key, origin.recorded_at);
-        Ok(Some(Self { id, doc, updated_at, revision: origin.revision }))
+        Ok(Some(Self { id: *origin.key, doc, updated_at: origin.recorded_at }))
     }
 }
 

@@ -27,7 +27,7 @@ use uuid::Uuid;
 
 use super::Doors;
 use crate::dead_letters::{
-    self, Act, DeadLetter, DeadLetterState, Detail, Filter, SettleError, Settled,
+    self, Act, DeadLetter, DeadLetterState, Decision, Detail, Filter, SettleError, Settled,
 };
 
 type Reason = Text<1_000>;
@@ -166,8 +166,7 @@ async fn retry(
     Id(id): Id<Uuid>,
     extract::Json(RetryBody { reason }): extract::Json<RetryBody>,
 ) -> Result<Json<Outcome>, Problem> {
-    let reason = reason.map(Text::into_string);
-    settle(&caller, &doors, id, Act::Retry { reason }).await
+    settle(&caller, &doors, id, Act::Retry, reason.map(Text::into_string)).await
 }
 
 /// Have the projection read other data for the event, and apply the key's events
@@ -189,7 +188,7 @@ async fn edit(
     Id(id): Id<Uuid>,
     extract::Json(EditBody { data, reason }): extract::Json<EditBody>,
 ) -> Result<Json<Outcome>, Problem> {
-    settle(&caller, &doors, id, Act::Edit { data, reason: reason.into_string() }).await
+    settle(&caller, &doors, id, Act::Edit(data), Some(reason.into_string())).await
 }
 
 /// Have the projection pass over the event, and apply those behind it
@@ -211,7 +210,7 @@ async fn skip(
     Id(id): Id<Uuid>,
     extract::Json(SkipBody { reason }): extract::Json<SkipBody>,
 ) -> Result<Json<Outcome>, Problem> {
-    settle(&caller, &doors, id, Act::Skip { reason: reason.into_string() }).await
+    settle(&caller, &doors, id, Act::Skip, Some(reason.into_string())).await
 }
 
 /// Runs to its end even if the caller hangs up: a transaction that is dropped half-way would hold
@@ -221,12 +220,13 @@ async fn settle(
     doors: &Doors,
     id: Uuid,
     act: Act,
+    reason: Option<String>,
 ) -> Result<Json<Outcome>, Problem> {
     let (answer, answered) = oneshot::channel();
-    let (actor, pool, projections) =
-        (caller.actor(), doors.control.pool.clone(), Arc::clone(&doors.control.projections));
+    let decision = Decision { act, reason, actor: caller.actor() };
+    let (pool, projections) = (doors.control.pool.clone(), Arc::clone(&doors.control.projections));
     task::spawn("dead letter", async move {
-        let settled = dead_letters::settle(&pool, &projections, id, &act, &actor).await;
+        let settled = dead_letters::settle(&pool, &projections, id, &decision).await;
         // Nobody may be left to hear it.
         answer.send(settled).ok();
     })

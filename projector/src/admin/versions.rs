@@ -1,22 +1,25 @@
-//! `/v1/admin/projections/{name}/…`: what operators do with versions.
+//! `/v1/admin/projections/{name}/…`: what operators do with versions, and how they have them
+//! proven.
 
 use axum::{Json, extract::State, http::StatusCode};
 use infra::http::{
-    extract::{Json as Body, Path},
+    extract::{Id, Json as Body, Path},
     problem::Problem,
     shapes,
     values::Whole,
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use super::{Doors, Named};
 use crate::{
     rebuild::{begin::RebuildRequest, switch::Target},
+    verify::Verification,
     versions::Version,
 };
 
-type Throttle = Whole<i32, 1, 2_147_483_647>;
+type Positive = Whole<i32, 1, 2_147_483_647>;
 
 /// How a new version is to be built.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -24,7 +27,7 @@ type Throttle = Whole<i32, 1, 2_147_483_647>;
 pub(super) struct Rebuild {
     /// Records of the log per second, of all shards together; as fast as it goes without it.
     #[schema(example = 50_000)]
-    throttle: Option<Throttle>,
+    throttle: Option<Positive>,
     /// Verify it when it has caught up.
     #[serde(default)]
     verify: bool,
@@ -54,6 +57,19 @@ impl Which {
         self.version.map(Whole::get)
     }
 }
+
+/// What is to be verified.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Verify {
+    /// The number of a version; the live one without it.
+    version: Option<shapes::Version>,
+    /// Look at about so many keys, taken at random; at all without it.
+    #[schema(example = 1_000)]
+    sample: Option<Positive>,
+}
+
+infra::validates!(Verify: version, sample);
 
 /// Build a new version beside the live one
 ///
@@ -171,4 +187,42 @@ pub(super) async fn drop_version(
     Body(which): Body<Which>,
 ) -> Result<Json<Version>, Problem> {
     Ok(Json(doors.control.drop(&name, which.number()).await?))
+}
+
+/// Compare a version with an independent fold of the log up to its own position
+#[utoipa::path(
+    post,
+    path = "/v1/admin/projections/{name}/verify",
+    operation_id = "verify_projection",
+    tag = "Verifications",
+    security(("api_key" = ["operator"])),
+    params(Named),
+    request_body = Option<Verify>,
+    responses((status = ACCEPTED, description = "It waits for its turn", body = Verification)),
+)]
+pub(super) async fn verify(
+    State(doors): State<Doors>,
+    Path(Named { name }): Path<Named>,
+    Body(Verify { version, sample }): Body<Verify>,
+) -> Result<(StatusCode, Json<Verification>), Problem> {
+    let (version, sample) = (version.map(Whole::get), sample.map(Whole::get));
+    let verification = doors.control.verify(&name, version, sample).await?;
+    Ok((StatusCode::ACCEPTED, Json(verification)))
+}
+
+/// How far a verification is, or what it found
+#[utoipa::path(
+    get,
+    path = "/v1/admin/verifications/{id}",
+    operation_id = "get_verification",
+    tag = "Verifications",
+    security(("api_key" = ["operator"])),
+    params(Id<Uuid>),
+    responses((status = OK, body = Verification)),
+)]
+pub(super) async fn verification(
+    State(doors): State<Doors>,
+    Id(id): Id<Uuid>,
+) -> Result<Json<Verification>, Problem> {
+    Ok(Json(doors.control.verification(id).await?))
 }

@@ -3,21 +3,20 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use chrono::{DateTime, Utc};
 use clap::Subcommand;
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
-use futures_util::{FutureExt, future::BoxFuture};
-use infra::config;
+use comfy_table::{ContentArrangement, Table};
 use reqwest::{Method, Url};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::client::Client;
+use super::{Out, Outcome, client::Client, tables};
 use crate::dead_letters::{DeadLetter, DeadLetterState, Detail};
 
 const PATH: &str = "/v1/admin/dead-letters";
 
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 #[command(after_help = EXAMPLES)]
 pub enum Command {
     /// List events that did not apply, newest first
@@ -94,7 +93,7 @@ an edit or a skip holds for this projection, in rebuilds, too.";
 
 /// What `retry`, `edit` and `skip` answer.
 #[derive(Deserialize)]
-struct Outcome {
+struct Answer {
     #[serde(flatten)]
     detail: Detail,
     settled_events: u64,
@@ -107,46 +106,53 @@ struct Listing {
     next: Option<String>,
 }
 
-/// # Errors
-/// What the projector says, or that it does not answer.
-pub fn run(settings: config::Client, command: Command) -> BoxFuture<'static, anyhow::Result<()>> {
-    async move {
-        let client = Client::new(settings)?;
-        let act = |id: Uuid, act: &str| format!("{PATH}/{id}/{act}");
-        match command {
-            Command::List { state, projection, limit, cursor, json } => {
-                let state = state.map(|state| ("state", state.as_str().to_owned()));
-                let query = [
-                    state,
-                    projection.map(|projection| ("projection", projection)),
-                    Some(("limit", limit.to_string())),
-                    cursor.map(|cursor| ("cursor", cursor)),
-                ];
-                let url = Url::parse_with_params(
-                    "http://projector/v1/admin/dead-letters",
-                    query.into_iter().flatten(),
-                )?;
-                let path = format!("{PATH}?{}", url.query().unwrap_or_default());
-                show(client.ask(Method::GET, &path, None).await?, json, list)
-            }
-            Command::Show { id, json } => {
-                show(client.ask(Method::GET, &format!("{PATH}/{id}"), None).await?, json, detail)
-            }
-            Command::Retry { id, reason, json } => {
-                let body = json!({ "reason": reason });
-                show(client.ask(Method::POST, &act(id, "retry"), Some(&body)).await?, json, outcome)
-            }
-            Command::Edit { id, data, reason, json } => {
-                let body = json!({ "data": read(&data)?, "reason": reason });
-                show(client.ask(Method::POST, &act(id, "edit"), Some(&body)).await?, json, outcome)
-            }
-            Command::Skip { id, reason, json } => {
-                let body = json!({ "reason": reason });
-                show(client.ask(Method::POST, &act(id, "skip"), Some(&body)).await?, json, outcome)
-            }
+pub(super) async fn run(
+    client: &Client,
+    command: &Command,
+    out: Out<'_>,
+) -> anyhow::Result<Outcome> {
+    let shown = match command {
+        Command::List { state, projection, limit, cursor, json } => {
+            let query = [
+                state.map(|state| ("state", state.as_str().to_owned())),
+                projection.clone().map(|projection| ("projection", projection)),
+                Some(("limit", limit.to_string())),
+                cursor.clone().map(|cursor| ("cursor", cursor)),
+            ];
+            let url = Url::parse_with_params(
+                "http://projector/v1/admin/dead-letters",
+                query.into_iter().flatten(),
+            )?;
+            let path = format!("{PATH}?{}", url.query().unwrap_or_default());
+            show(out, client.ask(Method::GET, &path, None).await?, *json, list)
         }
-    }
-    .boxed()
+        Command::Show { id, json } => {
+            show(out, client.ask(Method::GET, &format!("{PATH}/{id}"), None).await?, *json, detail)
+        }
+        Command::Retry { id, reason, json } => {
+            settle(client, *id, "retry", &json!({ "reason": reason }), *json, out).await
+        }
+        Command::Edit { id, data, reason, json } => {
+            let body = json!({ "data": read(data)?, "reason": reason });
+            settle(client, *id, "edit", &body, *json, out).await
+        }
+        Command::Skip { id, reason, json } => {
+            settle(client, *id, "skip", &json!({ "reason": reason }), *json, out).await
+        }
+    };
+    shown.map(|()| Outcome::Done)
+}
+
+async fn settle(
+    client: &Client,
+    id: Uuid,
+    act: &str,
+    body: &Value,
+    json: bool,
+    out: Out<'_>,
+) -> anyhow::Result<()> {
+    let path = format!("{PATH}/{id}/{act}");
+    show(out, client.ask(Method::POST, &path, Some(body)).await?, json, answer)
 }
 
 fn read(file: &Path) -> anyhow::Result<Value> {
@@ -157,24 +163,24 @@ fn read(file: &Path) -> anyhow::Result<Value> {
 
 /// Prints an answer as it came, or for a person.
 fn show<A: for<'de> Deserialize<'de>>(
+    out: Out<'_>,
     answer: Value,
     json: bool,
     text: impl FnOnce(A) -> String,
 ) -> anyhow::Result<()> {
-    if json {
-        println!("{answer}");
+    let shown = if json {
+        answer.to_string()
     } else {
-        let answer = serde_json::from_value(answer).context("reading the projector's answer")?;
-        println!("{}", text(answer));
-    }
-    Ok(())
+        text(serde_json::from_value(answer).context("reading the projector's answer")?)
+    };
+    Ok(writeln!(out, "{shown}")?)
 }
 
 fn list(Listing { items, next }: Listing) -> String {
     if items.is_empty() {
         return "no dead letters".to_owned();
     }
-    let mut table = table(&["id", "projection", "key", "behind", "state", "parked at", "error"]);
+    let mut table = table(["id", "projection", "key", "behind", "state", "parked at", "error"]);
     for DeadLetter { id, projection, version, key, state, error, parked_at, behind, .. } in items {
         table.add_row([
             id.to_string(),
@@ -182,13 +188,11 @@ fn list(Listing { items, next }: Listing) -> String {
             key,
             behind.to_string(),
             state.as_str().to_owned(),
-            parked_at.format("%Y-%m-%d %H:%M:%S").to_string(),
+            shown(parked_at),
             error,
         ]);
     }
-    if let Some(column) = table.column_mut(3) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
+    tables::align_right(&mut table, 3..4);
     match next {
         Some(next) => format!("{table}\nmore: --cursor {next}"),
         None => table.to_string(),
@@ -201,35 +205,30 @@ fn detail(Detail { letter, correction, waiting, audit }: Detail) -> String {
     let mut text = format!(
         "{id}: {state} since {}\n{projection} v{version}, shard {shard}, key {key}\n{}\n\n\
          event {} ({}), revision {}, recorded at {}\n{}\n",
-        letter.settled_at.unwrap_or(letter.parked_at).format("%Y-%m-%d %H:%M:%S"),
+        shown(letter.settled_at.unwrap_or(letter.parked_at)),
         error,
         event.id,
         event.kind,
         event.revision,
-        event.recorded_at.format("%Y-%m-%d %H:%M:%S"),
+        shown(event.recorded_at),
         pretty(&event.data.unwrap_or_default()),
     );
     if let Some(correction) = correction {
         text += &format!("\nread instead of it:\n{}\n", pretty(&correction));
     }
     if !waiting.is_empty() {
-        let mut table = table(&["waiting", "type", "revision", "recorded at"]);
+        let mut table = table(["waiting", "type", "revision", "recorded at"]);
         for event in waiting {
-            let recorded_at = event.recorded_at.format("%Y-%m-%d %H:%M:%S").to_string();
-            table.add_row([
-                event.id.to_string(),
-                event.kind,
-                event.revision.to_string(),
-                recorded_at,
-            ]);
+            let (id, revision) = (event.id.to_string(), event.revision.to_string());
+            table.add_row([id, event.kind, revision, shown(event.recorded_at)]);
         }
         text += &format!("\n{table}\n");
     }
     if !audit.is_empty() {
-        let mut table = table(&["at", "who", "what", "why", "outcome"]);
+        let mut table = table(["at", "who", "what", "why", "outcome"]);
         for entry in audit {
             table.add_row([
-                entry.at.format("%Y-%m-%d %H:%M:%S").to_string(),
+                shown(entry.at),
                 entry.actor,
                 entry.action,
                 entry.reason.unwrap_or_default(),
@@ -241,7 +240,7 @@ fn detail(Detail { letter, correction, waiting, audit }: Detail) -> String {
     text.trim_end().to_owned()
 }
 
-fn outcome(Outcome { detail, settled_events, next }: Outcome) -> String {
+fn answer(Answer { detail, settled_events, next }: Answer) -> String {
     let DeadLetter { id, key, state, .. } = detail.letter;
     let settled = format!("{id} is {}: {settled_events} events of {key} settled", state.as_str());
     match next {
@@ -257,10 +256,14 @@ fn pretty(value: &Value) -> String {
     }
 }
 
-fn table(header: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_preset(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(header.iter().copied());
+fn shown(at: DateTime<Utc>) -> String {
+    at.format("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// No wider than the terminal.
+fn table<const N: usize>(header: [&str; N]) -> Table {
+    let mut table = tables::new(header);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
     table
 }
 

@@ -1,23 +1,31 @@
-//! Commands that take their time: they ask, and show how it goes until it is over.
+//! Commands that take their time: they ask, and show how it goes until it is over, as a bar on a
+//! terminal or a line of JSON a second.
+
+use std::{
+    io::{IsTerminal, stdout},
+    time::Duration,
+};
 
 use anyhow::{Result, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
 use serde_json::json;
+use tokio::time::{Instant, sleep};
 
-use super::{
-    Outcome,
-    client::Client,
-    line,
-    progress::{JobStatus, Progress},
-    tables,
-};
+use super::{Out, Outcome, client::Client, show, tables};
 use crate::{
     status::Status,
     verify::{Verification, VerificationState},
     versions::{Version, VersionState},
 };
 
+/// Between looks at a job.
+const INTERVAL: Duration = Duration::from_millis(250);
+const LINE_INTERVAL: Duration = Duration::from_secs(1);
+const BAR: &str = "{msg:<32} [{bar:32}] {percent:>3}% {prefix}";
+
 // How `rebuild` is to go. Clap would take a doc comment for the help of the command.
-#[derive(Clone, Copy, Debug, clap::Args)]
+#[derive(Clone, Copy, Debug, clap::Args, Serialize)]
 pub struct RebuildOptions {
     /// Records of the log per second, such as 50000/s; as fast as it goes without it
     #[arg(long, value_name = "N/s", value_parser = per_second)]
@@ -33,6 +41,26 @@ pub struct RebuildOptions {
     pub forget_corrections: bool,
 }
 
+/// What is shown.
+#[derive(Debug, Serialize)]
+struct JobStatus<'s> {
+    projection: &'s str,
+    version: i32,
+    state: &'s str,
+    passed: u64,
+    all: u64,
+    /// Records per second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    eta_seconds: Option<f64>,
+}
+
+struct Progress {
+    bar: Option<ProgressBar>,
+    shown_at: Option<Instant>,
+}
+
 /// `50000/s`, or the number alone.
 fn per_second(text: &str) -> Result<i32, String> {
     let number = text.strip_suffix("/s").unwrap_or(text);
@@ -45,14 +73,9 @@ pub(super) async fn rebuild(
     name: &str,
     options: RebuildOptions,
     json: bool,
+    out: Out<'_>,
 ) -> Result<Outcome> {
-    let RebuildOptions { throttle, verify, switch, forget_corrections } = options;
-    let mut body =
-        json!({ "verify": verify, "switch": switch, "forget_corrections": forget_corrections });
-    if let Some(throttle) = throttle {
-        body["throttle"] = throttle.into();
-    }
-    let begun = client.act(name, "rebuild", &body).await?;
+    let begun = client.act(name, "rebuild", &serde_json::to_value(options)?).await?;
     let mut progress = Progress::new(json);
     let ended = loop {
         let status = client.status().await?;
@@ -67,14 +90,14 @@ pub(super) async fn rebuild(
             Some(id) if version.verify => Some(client.verification(id).await?),
             _ => None,
         };
-        progress.show(&seen_of(version, &status, verification.as_ref())).await;
+        progress.show(&seen_of(version, &status, verification.as_ref()), out).await?;
     };
     progress.end();
     let verification = match ended.verification {
         Some(id) => Some(client.verification(id).await?),
         None => None,
     };
-    report(&ended, verification.as_ref(), json)
+    report(&ended, verification.as_ref(), json, out)
 }
 
 fn seen_of<'v>(
@@ -116,15 +139,17 @@ fn verifying<'p>(projection: &'p str, version: i32, verification: &Verification)
     JobStatus { projection, version, state, passed, all: 1_000, rate: None, eta_seconds: None }
 }
 
-fn report(version: &Version, verification: Option<&Verification>, json: bool) -> Result<Outcome> {
-    if json {
-        line(&serde_json::to_string(&json!({ "version": version, "verification": verification }))?);
-    } else {
-        if let Some(report) = verification.and_then(|it| it.report.as_ref()) {
-            line(&tables::report(report));
-        }
-        line(&tables::versions([version]));
-    }
+fn report(
+    version: &Version,
+    verification: Option<&Verification>,
+    json: bool,
+    out: Out<'_>,
+) -> Result<Outcome> {
+    show(out, json, &json!({ "version": version, "verification": verification }), |_| {
+        let report = verification.and_then(|it| it.report.as_ref());
+        let report = report.map(|report| tables::report(report) + "\n").unwrap_or_default();
+        report + &tables::versions([version])
+    })?;
     if verification.is_some_and(|it| it.state == VerificationState::Different) {
         return Ok(Outcome::Different);
     }
@@ -140,25 +165,20 @@ pub(super) async fn verify(
     version: Option<i32>,
     sample: Option<i32>,
     json: bool,
+    out: Out<'_>,
 ) -> Result<Outcome> {
-    let mut body = json!({});
-    if let Some(version) = version {
-        body["version"] = version.into();
-    }
-    if let Some(sample) = sample {
-        body["sample"] = sample.into();
-    }
+    let body = json!({ "version": version, "sample": sample });
     let mut verification = client.verify(name, &body).await?;
     let mut progress = Progress::new(json);
     while !verification.state.is_final() {
-        progress.show(&verifying(name, verification.version, &verification)).await;
+        progress.show(&verifying(name, verification.version, &verification), out).await?;
         verification = client.verification(verification.id).await?;
     }
     progress.end();
-    if json {
-        line(&serde_json::to_string(&verification)?);
-    } else if let Some(report) = &verification.report {
-        line(&tables::report(report));
+    if json || verification.report.is_some() {
+        show(out, json, &verification, |it| {
+            it.report.as_ref().map(tables::report).unwrap_or_default()
+        })?;
     }
     match verification.state {
         VerificationState::Equal => Ok(Outcome::Done),
@@ -166,5 +186,53 @@ pub(super) async fn verify(
         VerificationState::Waiting | VerificationState::Running | VerificationState::Failed => {
             bail!("{name}: {}", verification.problem.as_deref().unwrap_or("it was not verified"))
         }
+    }
+}
+
+impl Progress {
+    /// Lines also where there is no terminal to draw a bar on.
+    fn new(json: bool) -> Self {
+        let bar = (!json && stdout().is_terminal()).then(|| {
+            let bar = ProgressBar::new(0);
+            // A constant that its author has seen at work.
+            if let Ok(style) = ProgressStyle::with_template(BAR) {
+                bar.set_style(style.progress_chars("=> "));
+            }
+            bar
+        });
+        Self { bar, shown_at: None }
+    }
+
+    /// Shows it, and waits until it is time to look again.
+    async fn show(&mut self, job: &JobStatus<'_>, out: Out<'_>) -> Result<()> {
+        match &self.bar {
+            Some(bar) => {
+                bar.set_length(job.all.max(1));
+                bar.set_position(job.passed);
+                bar.set_message(format!("{} v{} {}", job.projection, job.version, job.state));
+                bar.set_prefix(speed(job));
+            }
+            None if self.shown_at.is_none_or(|at| at.elapsed() >= LINE_INTERVAL) => {
+                self.shown_at = Some(Instant::now());
+                writeln!(out, "{}", serde_json::to_string(job)?)?;
+            }
+            None => {}
+        }
+        sleep(INTERVAL).await;
+        Ok(())
+    }
+
+    fn end(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn speed(job: &JobStatus<'_>) -> String {
+    let rate = job.rate.map(|rate| format!("{rate:.0} events/s")).unwrap_or_default();
+    match job.eta_seconds {
+        Some(seconds) => format!("{rate}, {seconds:.0} s left"),
+        None => rate,
     }
 }

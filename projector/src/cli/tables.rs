@@ -136,15 +136,118 @@ fn percent(passed: i64, all: i64) -> String {
     }
 }
 
-fn new<const N: usize>(header: [&str; N]) -> Table {
+pub(super) fn new<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
     table.load_preset(UTF8_FULL_CONDENSED);
     table.set_header(header);
     table
 }
 
-fn align_right(table: &mut Table, columns: std::ops::Range<usize>) {
+pub(super) fn align_right(table: &mut Table, columns: std::ops::Range<usize>) {
     for column in table.column_iter_mut().skip(columns.start).take(columns.len()) {
         column.set_cell_alignment(CellAlignment::Right);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+    use crate::{status::State, verify::TableReport};
+
+    /// Of a shard in which all is applied.
+    fn item(projection: &str, shard: i32, next_offset: i64) -> Item {
+        Item {
+            projection: projection.to_owned(),
+            version: 1,
+            shard,
+            next_offset,
+            log_end: next_offset,
+            lag_records: 0,
+            lag_seconds: 0.0,
+            rate: 0.0,
+            state: State::Live,
+            reason: None,
+        }
+    }
+
+    #[test]
+    fn the_table_shows_each_projection_per_shard_and_why_one_is_halted() {
+        let live = item("orders", 0, 12_345);
+        let halted = Item {
+            lag_records: 3,
+            log_end: 10,
+            lag_seconds: 4.25,
+            state: State::Halted,
+            reason: Some("an event does not fit".to_owned()),
+            ..item("stock", 1, 7)
+        };
+        let shown = status(&Status { versions: vec![], items: vec![live, halted] });
+        expect![[r#"
+            ┌────────────┬───────┬─────────────┬─────────┬─────┬─────────┬───────────────────────────────┐
+            │ projection ┆ shard ┆ next offset ┆ log end ┆ lag ┆ seconds ┆ state                         │
+            ╞════════════╪═══════╪═════════════╪═════════╪═════╪═════════╪═══════════════════════════════╡
+            │ orders v1  ┆     0 ┆       12345 ┆   12345 ┆   0 ┆     0.0 ┆ live                          │
+            │ stock v1   ┆     1 ┆           7 ┆      10 ┆   3 ┆     4.2 ┆ halted: an event does not fit │
+            └────────────┴───────┴─────────────┴─────────┴─────┴─────────┴───────────────────────────────┘"#]].assert_eq(&shown);
+    }
+
+    #[test]
+    fn a_report_names_what_differs() {
+        let found = Report {
+            events: 300,
+            stopped: 1,
+            tables: vec![TableReport {
+                table: "stock".to_owned(),
+                rows_expected: 2,
+                rows_found: 2,
+                checksum_expected: "0a".to_owned(),
+                checksum_found: "0b".to_owned(),
+                rows_differing: 1,
+            }],
+            differences: vec![Difference {
+                table: "stock".to_owned(),
+                key: "A-1".to_owned(),
+                column: Some("on_hand".to_owned()),
+                expected: Some(100.into()),
+                found: Some(7.into()),
+            }],
+        };
+        expect![[r#"
+            ┌───────┬──────────┬───────┬───────────┬──────────────────┐
+            │ table ┆ expected ┆ found ┆ differing ┆ checksum         │
+            ╞═══════╪══════════╪═══════╪═══════════╪══════════════════╡
+            │ stock ┆        2 ┆     2 ┆         1 ┆ 0b instead of 0a │
+            └───────┴──────────┴───────┴───────────┴──────────────────┘
+            1 of 2 rows differ from the fold of 300 events
+            1 streams have an event that does not fit; they were compared as before it
+            ┌───────┬─────┬─────────┬──────────┬───────┐
+            │ table ┆ key ┆ column  ┆ expected ┆ found │
+            ╞═══════╪═════╪═════════╪══════════╪═══════╡
+            │ stock ┆ A-1 ┆ on_hand ┆ 100      ┆ 7     │
+            └───────┴─────┴─────────┴──────────┴───────┘"#]]
+        .assert_eq(&report(&found));
+    }
+
+    #[test]
+    fn an_overview_shows_each_version_and_what_holds_it_up() {
+        let live = Version::sample("orders", 2, 1, VersionState::Live);
+        let live = Version { replaced: Some(1), ..live };
+        let paused =
+            Version { version: 3, state: VersionState::Copying, paused: true, ..live.clone() };
+        let problem = Some("halted in shard 1: an event does not fit".to_owned());
+        let stuck =
+            Version { version: 4, state: VersionState::CatchingUp, problem, ..live.clone() };
+        let item = Item { version: 3, log_end: 1_000, rate: 125.4, ..item("orders", 0, 250) };
+        let status = Status { versions: vec![live, paused, stuck], items: vec![item] };
+        expect![[r#"
+            ┌────────────┬─────────┬──────┬───────────────────────────────────────────────────────┬────────┬───────────┬─────┐
+            │ projection ┆ version ┆ fold ┆ state                                                 ┆ passed ┆ records/s ┆ lag │
+            ╞════════════╪═════════╪══════╪═══════════════════════════════════════════════════════╪════════╪═══════════╪═════╡
+            │ orders     ┆       2 ┆    1 ┆ live, after v1                                        ┆      - ┆         0 ┆   0 │
+            │ orders     ┆       3 ┆    1 ┆ copying, paused                                       ┆    25% ┆       125 ┆ 750 │
+            │ orders     ┆       4 ┆    1 ┆ catching_up: halted in shard 1: an event does not fit ┆      - ┆         0 ┆   0 │
+            └────────────┴─────────┴──────┴───────────────────────────────────────────────────────┴────────┴───────────┴─────┘"#]].assert_eq(&overview(&status));
     }
 }

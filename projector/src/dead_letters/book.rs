@@ -1,13 +1,13 @@
 //! Dead letters as operators see them.
 
-use std::str::FromStr;
-
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sqlx::{PgExecutor, PgPool};
+use sqlx::{FromRow, PgExecutor, PgPool, Row, postgres::PgRow};
 use utoipa::ToSchema;
 use uuid::Uuid;
+
+use crate::names::named;
 
 /// Values beyond it are left out of lists; a single letter is always shown whole.
 const LISTED_BYTES_MAX: i32 = 16 << 10;
@@ -15,7 +15,7 @@ const LISTED_BYTES_MAX: i32 = 16 << 10;
 const DETAILS_MAX: i64 = 200;
 
 /// An event that a projection could not apply, and with it the later ones of its key.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, FromRow)]
 pub struct DeadLetter {
     pub id: Uuid,
     #[schema(example = "orders")]
@@ -24,9 +24,12 @@ pub struct DeadLetter {
     pub shard: i32,
     /// The stream whose events wait.
     #[schema(example = "order/01890a5d-ac96-774b-bcce-b302099a8057")]
+    #[sqlx(rename = "stream")]
     pub key: String,
+    #[sqlx(try_from = "String")]
     pub state: DeadLetterState,
     /// The event that did not apply, as it stands in the log.
+    #[sqlx(flatten)]
     pub event: ParkedEvent,
     /// Why it did not apply when it was tried last.
     pub error: String,
@@ -83,7 +86,7 @@ pub struct Detail {
 }
 
 /// Who did what, when and why.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, sqlx::FromRow)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, FromRow)]
 #[schema(as = DeadLetterAuditEntry)]
 pub struct AuditEntry {
     #[schema(value_type = String, format = DateTime)]
@@ -108,36 +111,7 @@ pub(crate) struct Filter {
     pub projection: Option<String>,
 }
 
-#[derive(sqlx::FromRow)]
-struct Row {
-    id: Uuid,
-    projection: String,
-    version: i32,
-    shard: i32,
-    stream: String,
-    #[sqlx(try_from = "String")]
-    state: DeadLetterState,
-    error: String,
-    parked_at: DateTime<Utc>,
-    settled_at: Option<DateTime<Utc>>,
-    behind: i64,
-    #[sqlx(flatten)]
-    event: EventRow,
-}
-
-#[derive(sqlx::FromRow)]
-struct EventRow {
-    event_id: Uuid,
-    event_type: String,
-    revision: i64,
-    recorded_at: DateTime<Utc>,
-    value: Option<Vec<u8>>,
-}
-
 /// A page of letters, newest first, after the one with this time and id.
-///
-/// # Errors
-/// If PostgreSQL cannot answer.
 pub(crate) async fn list(
     database: impl PgExecutor<'_>,
     filter: &Filter,
@@ -145,7 +119,7 @@ pub(crate) async fn list(
     rows_max: i64,
 ) -> Result<Vec<DeadLetter>, sqlx::Error> {
     let (parked_at, id) = after.unzip();
-    let rows: Vec<Row> = sqlx::query_as(
+    sqlx::query_as(
         "SELECT letter.*, (SELECT count(*) FROM projection.parked_events AS event
              WHERE (event.projection, event.version, event.stream)
                  = (letter.projection, letter.version, letter.stream)
@@ -169,16 +143,12 @@ pub(crate) async fn list(
     .bind(rows_max)
     .bind(LISTED_BYTES_MAX)
     .fetch_all(database)
-    .await?;
-    Ok(rows.into_iter().map(DeadLetter::from).collect())
+    .await
 }
 
 /// One letter, whole.
-///
-/// # Errors
-/// If PostgreSQL cannot answer.
 pub(crate) async fn find(pool: &PgPool, id: Uuid) -> Result<Option<Detail>, sqlx::Error> {
-    let row: Option<Row> = sqlx::query_as(
+    let letter: Option<DeadLetter> = sqlx::query_as(
         "SELECT id, projection, version, shard, stream, state, error, parked_at, settled_at,
             event_id, event_type, revision, recorded_at, value,
             (SELECT count(*) FROM projection.parked_events AS event
@@ -191,8 +161,8 @@ pub(crate) async fn find(pool: &PgPool, id: Uuid) -> Result<Option<Detail>, sqlx
     .bind(id)
     .fetch_optional(pool)
     .await?;
-    let Some(letter) = row.map(DeadLetter::from) else { return Ok(None) };
-    let waiting: Vec<EventRow> = sqlx::query_as(
+    let Some(letter) = letter else { return Ok(None) };
+    let waiting = sqlx::query_as(
         "SELECT event_id, event_type, revision, recorded_at,
             CASE WHEN octet_length(value) <= $6 THEN value END AS value
          FROM projection.parked_events
@@ -222,12 +192,8 @@ pub(crate) async fn find(pool: &PgPool, id: Uuid) -> Result<Option<Detail>, sqlx
     .bind(DETAILS_MAX)
     .fetch_all(pool)
     .await?;
-    Ok(Some(Detail {
-        letter,
-        correction: correction.flatten().as_deref().map(shown),
-        waiting: waiting.into_iter().map(ParkedEvent::from).collect(),
-        audit,
-    }))
+    let correction = correction.flatten().as_deref().map(shown);
+    Ok(Some(Detail { letter, correction, waiting, audit }))
 }
 
 /// A stored value for people and tools.
@@ -237,61 +203,22 @@ pub(super) fn shown(value: &[u8]) -> Value {
         .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(value).into_owned()))
 }
 
-impl From<Row> for DeadLetter {
-    fn from(row: Row) -> Self {
-        let Row { id, projection, version, shard, stream, state, error, .. } = row;
-        let Row { parked_at, settled_at, behind, event, .. } = row;
-        let (key, event) = (stream, event.into());
-        Self {
-            id,
-            projection,
-            version,
-            shard,
-            key,
-            state,
-            event,
-            error,
-            parked_at,
-            settled_at,
-            behind,
-        }
+impl FromRow<'_, PgRow> for ParkedEvent {
+    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        let value: Option<Vec<u8>> = row.try_get("value")?;
+        Ok(Self {
+            id: row.try_get("event_id")?,
+            kind: row.try_get("event_type")?,
+            revision: row.try_get("revision")?,
+            recorded_at: row.try_get("recorded_at")?,
+            data: value.as_deref().map(shown),
+        })
     }
 }
 
-impl From<EventRow> for ParkedEvent {
-    fn from(row: EventRow) -> Self {
-        let EventRow { event_id, event_type, revision, recorded_at, value } = row;
-        let data = value.as_deref().map(shown);
-        Self { id: event_id, kind: event_type, revision, recorded_at, data }
-    }
-}
-
-impl DeadLetterState {
-    pub const ALL: [Self; 4] = [Self::Parked, Self::Retried, Self::Edited, Self::Skipped];
-
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Parked => "parked",
-            Self::Retried => "retried",
-            Self::Edited => "edited",
-            Self::Skipped => "skipped",
-        }
-    }
-}
-
-impl FromStr for DeadLetterState {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|state| state.as_str() == text).ok_or_else(|| text.to_owned())
-    }
-}
-
-impl TryFrom<String> for DeadLetterState {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
+named!(DeadLetterState {
+    Parked => "parked",
+    Retried => "retried",
+    Edited => "edited",
+    Skipped => "skipped",
+});

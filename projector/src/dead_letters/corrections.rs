@@ -1,4 +1,5 @@
-//! What operators decided about single events: to read another value, or to skip it.
+//! What operators decide about single events: to try them again, to read another value, or to skip
+//! them.
 //!
 //! All code that folds events for a projection reads each of them through [`Corrections::apply`]: the
 //! runner, the retry of a dead letter, a rebuild, a verification. So all of them make the same rows.
@@ -14,13 +15,31 @@ use domain::{
     shard::ShardId,
 };
 use rustc_hash::FxHashMap;
+use serde_json::Value;
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
+use super::book::DeadLetterState;
 use crate::{
     checkpoint::shard_column,
     runner::{RecordedEvent, decode},
 };
+
+/// What an operator wants done.
+#[derive(Clone, Debug)]
+pub(crate) struct Decision {
+    pub act: Act,
+    pub reason: Option<String>,
+    pub actor: Arc<str>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Act {
+    Retry,
+    /// With other data for the event.
+    Edit(Value),
+    Skip,
+}
 
 /// The corrections of one projection in one shard.
 #[derive(Clone, Debug, Default)]
@@ -60,9 +79,6 @@ pub(super) struct Row {
 
 impl Corrections {
     /// Those that a version of the projection reads by.
-    ///
-    /// # Errors
-    /// If PostgreSQL cannot answer, or a row holds what is none.
     pub(crate) async fn load(
         database: impl PgExecutor<'_>,
         projection: &str,
@@ -86,8 +102,7 @@ impl Corrections {
     fn of(rows: Vec<Row>) -> Result<Self, sqlx::Error> {
         let mut corrections = Self::default();
         for Row { event_id, stream, revision, event_type, value } in rows {
-            let stream: StreamId =
-                stream.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+            let stream = stored_stream(&stream)?;
             let correction = match value {
                 Some(value) => {
                     Correction::Edited(Box::new(decode(&event_type.into(), &stream, &value)))
@@ -122,10 +137,44 @@ impl Corrections {
     }
 }
 
+impl Act {
+    pub(super) const fn name(&self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::Edit(_) => "edit",
+            Self::Skip => "skip",
+        }
+    }
+
+    /// What the letter becomes by it.
+    pub(super) const fn state(&self) -> DeadLetterState {
+        match self {
+            Self::Retry => DeadLetterState::Retried,
+            Self::Edit(_) => DeadLetterState::Edited,
+            Self::Skip => DeadLetterState::Skipped,
+        }
+    }
+
+    pub(super) const fn data(&self) -> Option<&Value> {
+        match self {
+            Self::Edit(data) => Some(data),
+            Self::Retry | Self::Skip => None,
+        }
+    }
+}
+
+/// The stream that a column names.
+pub(super) fn stored_stream(text: &str) -> Result<StreamId, sqlx::Error> {
+    text.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dead_letters::testing::event;
+
+    fn event(stream: &str, revision: i64, value: &'static str) -> RecordedEvent {
+        RecordedEvent::sample(stream, revision, "received", value)
+    }
 
     fn correction(event: &RecordedEvent, value: Option<&str>) -> Row {
         Row {
@@ -139,11 +188,11 @@ mod tests {
 
     #[test]
     fn an_edited_event_is_seen_with_its_new_value() {
-        let bad = event("stock/A", 1, "received", r#"{"quantity": "many"}"#);
+        let bad = event("stock/A", 1, r#"{"quantity": "many"}"#);
         assert!(bad.decoded.is_err());
         let corrections = Corrections::of(vec![correction(&bad, Some(r#"{"quantity": 7}"#))]);
         let corrections = corrections.unwrap();
-        let good = event("stock/A", 1, "received", r#"{"quantity": 7}"#);
+        let good = event("stock/A", 1, r#"{"quantity": 7}"#);
         let corrected = corrections.apply(&bad).unwrap();
         assert_eq!(corrected.decoded.as_ref().unwrap(), good.decoded.as_ref().unwrap());
         assert!(!corrected.after_skipped);
@@ -151,8 +200,8 @@ mod tests {
 
     #[test]
     fn what_follows_a_skipped_event_may_leave_a_gap_and_others_may_not() {
-        let events = [1, 2, 3].map(|revision| event("stock/A", revision, "received", "{}"));
-        let other = event("stock/B", 3, "received", "{}");
+        let events = [1, 2, 3].map(|revision| event("stock/A", revision, "{}"));
+        let other = event("stock/B", 3, "{}");
         let corrections = Corrections::of(vec![correction(&events[1], None)]).unwrap();
         let after_skipped = |event| corrections.apply(event).map(|it| it.after_skipped);
         assert_eq!(after_skipped(&events[0]), Some(false));
@@ -163,7 +212,7 @@ mod tests {
 
     #[test]
     fn without_corrections_everything_is_seen_as_it_is() {
-        let event = event("stock/A", 1, "received", r#"{"quantity": 7}"#);
+        let event = event("stock/A", 1, r#"{"quantity": 7}"#);
         let corrections = Corrections::default();
         let corrected = corrections.apply(&event).unwrap();
         assert!(std::ptr::eq(corrected.decoded, &raw const event.decoded));

@@ -1,13 +1,19 @@
 //! The parked keys of a projection in a shard, as its applier knows them, and how it adds to them.
 
-use domain::id::StreamId;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use domain::id::{EventId, StreamId};
 use infra::log::Offset;
 use rustc_hash::{FxHashMap, FxHashSet};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::Corrections;
-use crate::{checkpoint::CheckpointRow, runner::RecordedEvent};
+use super::corrections::{Corrections, stored_stream};
+use crate::{
+    checkpoint::CheckpointRow,
+    runner::{RecordedEvent, decode},
+};
 
 /// Namespace of the ids of dead letters: the same event gets the same one if it is parked again.
 const IDS: Uuid = Uuid::from_u128(0x2f1d_9c70_6b0e_4f5a_8c3e_7a54_90d1_e6b3);
@@ -67,9 +73,6 @@ pub(crate) struct NewlyParked {
 impl DeadLetters {
     /// What is stored. `changes` must have been read before: the more that is found, the more a
     /// batch is held up by its compare-and-set, never the less.
-    ///
-    /// # Errors
-    /// If PostgreSQL cannot answer.
     pub(crate) async fn load(
         pool: &PgPool,
         row: &CheckpointRow,
@@ -87,8 +90,7 @@ impl DeadLetters {
         let corrections = Corrections::load(pool, row.projection, row.version, row.shard).await?;
         let mut found = Self { changes, corrections, ..Self::default() };
         for (stream, events) in parked {
-            let stream = stream.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
-            found.keys.insert(stream);
+            found.keys.insert(stored_stream(&stream)?);
             found.events += usize::try_from(events).unwrap_or(usize::MAX);
         }
         Ok(found)
@@ -120,9 +122,6 @@ impl EventsToPark<'_> {
     }
 
     /// Writes it, in the transaction of the batch.
-    ///
-    /// # Errors
-    /// If PostgreSQL cannot answer.
     pub(crate) async fn write(
         &self,
         tx: &mut PgConnection,
@@ -175,9 +174,6 @@ impl NewDeadLetter<'_> {
 
     /// Writes the letter. One of the same event that was settled is parked again: the events that
     /// followed it may have been applied, and the model made anew since.
-    ///
-    /// # Errors
-    /// If PostgreSQL cannot answer.
     pub(crate) async fn write(
         &self,
         tx: &mut PgConnection,
@@ -210,10 +206,77 @@ impl NewDeadLetter<'_> {
     }
 }
 
+#[derive(sqlx::FromRow)]
+struct ParkedEventRow {
+    commit_end: i64,
+    place: i32,
+    event_id: Uuid,
+    event_type: String,
+    revision: i64,
+    recorded_at: DateTime<Utc>,
+    value: Vec<u8>,
+}
+
+/// The events of a key that wait, in order.
+pub(super) async fn waiting(
+    tx: &mut PgConnection,
+    row: &CheckpointRow,
+    stream: &str,
+) -> Result<Vec<(EventPosition, RecordedEvent)>, sqlx::Error> {
+    let rows: Vec<ParkedEventRow> = sqlx::query_as(
+        "SELECT commit_end, place, event_id, event_type, revision, recorded_at, value
+         FROM projection.parked_events
+         WHERE (projection, version, stream) = ($1, $2, $3) ORDER BY commit_end, place",
+    )
+    .bind(row.projection)
+    .bind(row.version)
+    .bind(stream)
+    .fetch_all(tx)
+    .await?;
+    let stream = stored_stream(stream)?;
+    Ok(rows.into_iter().map(|row| row.into_event(&stream)).collect())
+}
+
+impl ParkedEventRow {
+    fn into_event(self, stream: &StreamId) -> (EventPosition, RecordedEvent) {
+        let Self { commit_end, place, event_id, event_type, revision, recorded_at, value } = self;
+        let event_type: Arc<str> = event_type.into();
+        let event = RecordedEvent {
+            id: EventId::new(event_id),
+            stream: stream.clone(),
+            revision,
+            recorded_at,
+            decoded: decode(&event_type, stream, &value),
+            event_type,
+            value: value.into(),
+        };
+        (EventPosition { commit_end, index: place }, event)
+    }
+}
+
+/// Removes the parked events of a key before the position, or all of them.
+pub(super) async fn forget(
+    tx: &mut PgConnection,
+    row: &CheckpointRow,
+    stream: &str,
+    before: Option<EventPosition>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "DELETE FROM projection.parked_events
+         WHERE (projection, version, stream) = ($1, $2, $3)
+            AND ($4::bigint IS NULL OR (commit_end, place) < ($4, $5))",
+    )
+    .bind(row.projection)
+    .bind(row.version)
+    .bind(stream)
+    .bind(before.map(|it| it.commit_end))
+    .bind(before.map(|it| it.index))
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
 /// Where the events that wait begin, by key.
-///
-/// # Errors
-/// If PostgreSQL cannot answer.
 pub(crate) async fn first_parked(
     connection: &mut PgConnection,
     projection: &str,
@@ -231,9 +294,6 @@ pub(crate) async fn first_parked(
 }
 
 /// Nothing waits any more for a version that is dropped. What was settled is kept, as is the audit.
-///
-/// # Errors
-/// If PostgreSQL cannot answer.
 pub(crate) async fn forget_version(
     tx: &mut PgConnection,
     projection: &str,

@@ -10,10 +10,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use domain::{
-    id::{EventId, StreamId},
-    shard::ShardId,
-};
+use domain::shard::ShardId;
 use infra::telemetry::chain;
 use read_models::Projection;
 use serde_json::{Value, json};
@@ -24,23 +21,16 @@ use uuid::Uuid;
 use super::{
     CorrectedEvent, Corrections, EventPosition, EventToPark, NewDeadLetter,
     book::{DeadLetterState, shown},
-    parked::storable,
+    corrections::{Act, Decision, stored_stream},
+    parked::{forget, storable, waiting},
 };
 use crate::{
     checkpoint::CheckpointRow,
-    runner::{Isolation, Misfit, RecordedEvent, decode},
+    runner::{Isolation, Misfit, decode},
 };
 
 /// Corrections of one projection in one shard; every applier holds them in memory.
 const CORRECTIONS_MAX: i64 = 10_000;
-
-/// What an operator wants done.
-#[derive(Clone, Debug)]
-pub(crate) enum Act {
-    Retry { reason: Option<String> },
-    Edit { data: Value, reason: String },
-    Skip { reason: String },
-}
 
 /// What came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,7 +75,7 @@ struct Letter {
     error: String,
 }
 
-/// Does it, in the name of the actor. Versions beside this one that have parked the same event try it
+/// Does it. Versions beside this one that have parked the same event try it
 /// again, for a correction is theirs, too.
 ///
 /// # Errors
@@ -95,18 +85,18 @@ pub(crate) async fn settle(
     pool: &PgPool,
     projections: &[Projection],
     id: Uuid,
-    act: &Act,
-    actor: &str,
+    decision: &Decision,
 ) -> Result<Settled, SettleError> {
-    let settled = settle_one(pool, projections, id, act, actor).await?;
-    let again = Act::Retry { reason: Some(format!("settled as {id}")) };
+    let settled = settle_one(pool, projections, id, decision).await?;
+    let (reason, actor) = (Some(format!("settled as {id}")), Arc::clone(&decision.actor));
+    let again = Decision { act: Act::Retry, reason, actor };
     // This letter is settled whatever becomes of the others, which stay parked where they are seen.
     let twins = twins(pool, id).await.unwrap_or_else(|error| {
         warn!(%id, "letters of other versions stay parked: {}", chain(&error));
         Vec::new()
     });
     for id in twins {
-        if let Err(error) = settle_one(pool, projections, id, &again, actor).await {
+        if let Err(error) = settle_one(pool, projections, id, &again).await {
             warn!(%id, "a letter of another version stays parked: {}", chain(&error));
         }
     }
@@ -131,8 +121,7 @@ async fn settle_one(
     pool: &PgPool,
     projections: &[Projection],
     id: Uuid,
-    act: &Act,
-    actor: &str,
+    decision: &Decision,
 ) -> Result<Settled, SettleError> {
     let mut tx = pool.begin().await?;
     let letter = Letter::read(&mut tx, id).await?;
@@ -148,16 +137,16 @@ async fn settle_one(
     if letter.state != DeadLetterState::Parked {
         return Err(SettleError::NotParked(letter.state));
     }
-    letter.correct(&mut tx, act).await?;
+    letter.correct(&mut tx, &decision.act).await?;
     match apply(&mut tx, projection, &row, &letter).await {
         Ok(settled) => {
-            letter.close(&mut tx, act, actor, &settled).await?;
+            letter.close(&mut tx, decision, &settled).await?;
             tx.commit().await?;
             Ok(settled)
         }
         Err(SettleError::StillInapplicable(error)) => {
             tx.rollback().await?;
-            letter.keep(pool, act, actor, &error).await?;
+            letter.keep(pool, decision, &error).await?;
             Err(SettleError::StillInapplicable(error))
         }
         Err(error) => Err(error),
@@ -172,95 +161,26 @@ async fn apply(
     letter: &Letter,
 ) -> Result<Settled, SettleError> {
     let corrections = Corrections::load(&mut *tx, row.projection, row.version, row.shard).await?;
-    let waiting = waiting(tx, letter).await?;
+    let waiting = waiting(tx, row, &letter.stream).await?;
     let corrected = waiting.iter().filter_map(|(at, event)| Some((corrections.apply(event)?, *at)));
     let (events, positions): (Vec<CorrectedEvent<'_>>, Vec<EventPosition>) = corrected.unzip();
     let isolation = Isolation { projection, row, events: &events, positions: &positions };
     let misfit = isolation.run(tx).await?.into_iter().next();
     let Some(Misfit { index, from, error }) = misfit else {
-        forget(tx, letter, None).await?;
+        forget(tx, row, &letter.stream, None).await?;
         return Ok(Settled { events: waiting.len(), next: None });
     };
     let (event, position) = (events[index].event, positions[index]);
     if event.id.uuid() == letter.event_id {
         return Err(SettleError::StillInapplicable(error));
     }
-    forget(tx, letter, Some(positions[from])).await?;
+    forget(tx, row, &letter.stream, Some(positions[from])).await?;
     let next = NewDeadLetter { parked: EventToPark { position, event }, error };
     // Before the next one of the key can be parked, this one must not be any more.
     letter.leave(tx, DeadLetterState::Retried).await?;
     next.write(tx, row).await?;
     let events = waiting.iter().filter(|(at, _)| *at < positions[from]).count();
     Ok(Settled { events, next: Some(next.id(row)) })
-}
-
-#[derive(sqlx::FromRow)]
-struct ParkedEventRow {
-    commit_end: i64,
-    place: i32,
-    event_id: Uuid,
-    event_type: String,
-    revision: i64,
-    recorded_at: DateTime<Utc>,
-    value: Vec<u8>,
-}
-
-/// The events of the letter's key that wait, in order.
-async fn waiting(
-    tx: &mut PgConnection,
-    letter: &Letter,
-) -> Result<Vec<(EventPosition, RecordedEvent)>, sqlx::Error> {
-    let stream: StreamId =
-        letter.stream.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
-    let rows: Vec<ParkedEventRow> = sqlx::query_as(
-        "SELECT commit_end, place, event_id, event_type, revision, recorded_at, value
-         FROM projection.parked_events
-         WHERE (projection, version, stream) = ($1, $2, $3) ORDER BY commit_end, place",
-    )
-    .bind(&letter.projection)
-    .bind(letter.version)
-    .bind(&letter.stream)
-    .fetch_all(tx)
-    .await?;
-    Ok(rows.into_iter().map(|row| row.into_event(&stream)).collect())
-}
-
-impl ParkedEventRow {
-    fn into_event(self, stream: &StreamId) -> (EventPosition, RecordedEvent) {
-        let Self { commit_end, place, event_id, event_type, revision, recorded_at, value } = self;
-        let event_type: Arc<str> = event_type.into();
-        let event = RecordedEvent {
-            id: EventId::new(event_id),
-            stream: stream.clone(),
-            revision,
-            recorded_at,
-            decoded: decode(&event_type, stream, &value),
-            event_type,
-            value: value.into(),
-        };
-        (EventPosition { commit_end, index: place }, event)
-    }
-}
-
-/// Removes the parked events before the position, or all of them.
-async fn forget(
-    tx: &mut PgConnection,
-    letter: &Letter,
-    before: Option<EventPosition>,
-) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "DELETE FROM projection.parked_events
-         WHERE (projection, version, stream) = ($1, $2, $3)
-            AND ($4::bigint IS NULL OR (commit_end, place) < ($4, $5))",
-    )
-    .bind(&letter.projection)
-    .bind(letter.version)
-    .bind(&letter.stream)
-    .bind(before.map(|it| it.commit_end))
-    .bind(before.map(|it| it.index))
-    .execute(tx)
-    .await?;
-    Ok(())
 }
 
 impl Letter {
@@ -306,13 +226,12 @@ impl Letter {
     /// Notes what is to be read instead of the event, or that it is skipped.
     async fn correct(&self, tx: &mut PgConnection, act: &Act) -> Result<(), SettleError> {
         let value = match act {
-            Act::Retry { .. } => return Ok(()),
-            Act::Skip { .. } => None,
-            Act::Edit { data, .. } => Some(data.to_string()),
+            Act::Retry => return Ok(()),
+            Act::Skip => None,
+            Act::Edit(data) => Some(data.to_string()),
         };
         if let Some(value) = &value {
-            let stream = self.stream.parse::<StreamId>();
-            let stream = stream.map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+            let stream = stored_stream(&self.stream)?;
             decode(&self.event_type.as_str().into(), &stream, value.as_bytes())
                 .map_err(SettleError::InvalidData)?;
         }
@@ -406,27 +325,25 @@ impl Letter {
     async fn close(
         &self,
         tx: &mut PgConnection,
-        act: &Act,
-        actor: &str,
+        decision: &Decision,
         settled: &Settled,
     ) -> Result<(), sqlx::Error> {
-        self.leave(tx, act.state()).await?;
+        let state = decision.act.state();
+        self.leave(tx, state).await?;
         let outcome = match settled.next {
             None => format!("all {} events of the key are settled", settled.events),
             Some(next) => {
                 format!("{} events are settled; the next one is parked as {next}", settled.events)
             }
         };
-        let after = self.picture(act.state(), None, act.data());
-        self.note(tx, act, actor, &outcome, &after).await
+        self.note(tx, decision, &outcome, &self.picture(state, None, decision.act.data())).await
     }
 
     /// The event still does not apply: only the reason is new.
     async fn keep(
         &self,
         pool: &PgPool,
-        act: &Act,
-        actor: &str,
+        decision: &Decision,
         error: &str,
     ) -> Result<(), sqlx::Error> {
         let mut tx = pool.begin().await?;
@@ -437,17 +354,16 @@ impl Letter {
         .bind(storable(error))
         .execute(&mut *tx)
         .await?;
-        let after = self.picture(DeadLetterState::Parked, Some(error), act.data());
-        self.note(&mut tx, act, actor, "nothing is settled: it still does not apply", &after)
-            .await?;
+        let after = self.picture(DeadLetterState::Parked, Some(error), decision.act.data());
+        let outcome = "nothing is settled: it still does not apply";
+        self.note(&mut tx, decision, outcome, &after).await?;
         tx.commit().await
     }
 
     async fn note(
         &self,
         tx: &mut PgConnection,
-        act: &Act,
-        actor: &str,
+        decision: &Decision,
         outcome: &str,
         after: &Value,
     ) -> Result<(), sqlx::Error> {
@@ -457,9 +373,9 @@ impl Letter {
              VALUES ($1, $2, $3, $4, $5, $6, $7)",
         )
         .bind(self.id)
-        .bind(act.name())
-        .bind(actor)
-        .bind(act.reason())
+        .bind(decision.act.name())
+        .bind(&*decision.actor)
+        .bind(&decision.reason)
         .bind(outcome)
         .bind(self.picture(self.state, Some(&self.error), Some(&shown(&self.value))))
         .bind(after)
@@ -478,38 +394,5 @@ impl Letter {
         // PostgreSQL's jsonb takes no NUL, which a value that is no event may well hold.
         let text = json!({ "state": state, "error": error, "data": data }).to_string();
         serde_json::from_str(&text.replace("\\u0000", "\\ufffd")).unwrap_or_default()
-    }
-}
-
-impl Act {
-    const fn name(&self) -> &'static str {
-        match self {
-            Self::Retry { .. } => "retry",
-            Self::Edit { .. } => "edit",
-            Self::Skip { .. } => "skip",
-        }
-    }
-
-    /// What the letter becomes by it.
-    const fn state(&self) -> DeadLetterState {
-        match self {
-            Self::Retry { .. } => DeadLetterState::Retried,
-            Self::Edit { .. } => DeadLetterState::Edited,
-            Self::Skip { .. } => DeadLetterState::Skipped,
-        }
-    }
-
-    fn reason(&self) -> Option<&str> {
-        match self {
-            Self::Retry { reason } => reason.as_deref(),
-            Self::Edit { reason, .. } | Self::Skip { reason } => Some(reason),
-        }
-    }
-
-    fn data(&self) -> Option<&Value> {
-        match self {
-            Self::Edit { data, .. } => Some(data),
-            Self::Retry { .. } | Self::Skip { .. } => None,
-        }
     }
 }

@@ -3,7 +3,7 @@
 use read_models::Projection;
 use sqlx::{AssertSqlSafe, Executor, PgConnection, types::Json};
 
-use super::{Refused, mark::MARK};
+use super::Refused;
 use crate::versions::{COLUMNS, RELEASE, Version, VersionState, in_schema, schema_of, views};
 
 /// What is asked of a build.
@@ -20,6 +20,10 @@ pub(crate) struct RebuildRequest {
 }
 
 const FIRST: i32 = 1;
+
+/// The mark in a version that is being built: a table of one row, which a crash of PostgreSQL wipes out
+/// with all other rows that are not logged.
+pub(super) const MARK: &str = "building";
 
 /// Begins to build a new version; the rest happens by itself.
 ///
@@ -55,9 +59,6 @@ pub(crate) async fn begin(
 }
 
 /// Makes the first version, which is live from the start.
-///
-/// # Errors
-/// If PostgreSQL cannot answer.
 pub(crate) async fn begin_live(
     tx: &mut PgConnection,
     projection: &Projection,
@@ -120,6 +121,12 @@ async fn not_logged(tx: &mut PgConnection, schema: &str) -> Result<(), sqlx::Err
     );
     sqlx::raw_sql(AssertSqlSafe(mark)).execute(tx).await?;
     Ok(())
+}
+
+/// Whether the rows of an unlogged build are still there.
+pub(crate) async fn is_marked(tx: &mut PgConnection, schema: &str) -> Result<bool, sqlx::Error> {
+    let mark = format!("SELECT EXISTS (SELECT FROM {schema}.{MARK})");
+    sqlx::query_scalar(AssertSqlSafe(mark)).fetch_one(tx).await
 }
 
 /// The tables of a schema, their names as SQL takes them.

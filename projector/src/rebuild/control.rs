@@ -2,21 +2,22 @@
 
 use std::sync::Arc;
 
-use infra::postgres::Pool;
+use infra::{postgres::Pool, retry::Policy, telemetry::emit};
 use read_models::Projection;
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, Executor};
 use uuid::Uuid;
 
 use super::{
     Refused,
     begin::{RebuildRequest, begin, locked},
-    drop,
     switch::{Target, switch},
 };
 use crate::{
+    dead_letters::forget_version,
+    metrics::Stepped,
     runner::fold_of,
     verify::Verification,
-    versions::{COLUMNS, Version, VersionState, Watch},
+    versions::{Version, VersionState, Watch, schema_of},
 };
 
 /// Cheap to clone.
@@ -45,12 +46,9 @@ impl Control {
     /// Stops a build, or the feeding of a version that stands by, until it is resumed.
     pub(crate) async fn pause(&self, name: &str, number: Option<i32>) -> Result<Version, Refused> {
         let version = self.beside(name, number).await?;
-        let (name, number) = (&*version.projection, version.version);
-        let paused = sqlx::query_as(AssertSqlSafe(format!(
-            "UPDATE projection.versions SET paused = true, changed_at = now()
-             WHERE projection = $1 AND version = $2 RETURNING {COLUMNS}"
-        )));
-        let paused = paused.bind(name).bind(number).fetch_one(&self.pool).await?;
+        let paused =
+            Version::set(&self.pool, name, version.version, "paused = true, changed_at = now()")
+                .await?;
         self.versions.hurry();
         Ok(paused)
     }
@@ -79,11 +77,8 @@ impl Control {
         .bind(version.version)
         .execute(&mut *tx)
         .await?;
-        let resumed = sqlx::query_as(AssertSqlSafe(format!(
-            "UPDATE projection.versions SET paused = false, problem = NULL, changed_at = now()
-             WHERE projection = $1 AND version = $2 RETURNING {COLUMNS}"
-        )));
-        let resumed = resumed.bind(name).bind(version.version).fetch_one(&mut *tx).await?;
+        let set = "paused = false, problem = NULL, changed_at = now()";
+        let resumed = Version::set(&mut *tx, name, version.version, set).await?;
         tx.commit().await?;
         self.versions.hurry();
         Ok(resumed)
@@ -96,9 +91,13 @@ impl Control {
         Ok(version)
     }
 
+    /// Drops the version of this number, or the only one that is not live.
     pub(crate) async fn drop(&self, name: &str, number: Option<i32>) -> Result<Version, Refused> {
         self.check_name(name).await?;
-        let version = drop::drop(&self.pool, name, number).await?;
+        let once = || drop_once(&self.pool, name, number);
+        let version = infra::retry::retry(Policy::QUICK, Refused::is_passing, once).await?;
+        let (number, state) = (version.version, VersionState::Dropped.as_str());
+        emit(Stepped { projection: name, version: number, state, detail: "its rows are gone" });
         self.versions.hurry();
         Ok(version)
     }
@@ -143,16 +142,9 @@ impl Control {
 
     /// A projection that this release has, or of which an older one has left versions.
     async fn check_name(&self, name: &str) -> Result<(), Refused> {
-        let mut known: Vec<_> = self.projections.iter().map(|it| it.name.to_owned()).collect();
-        if known.iter().any(|it| it == name) {
-            return Ok(());
-        }
-        known = Version::all(&self.pool).await?.into_iter().map(|it| it.projection).collect();
-        if known.iter().any(|it| it == name) {
-            Ok(())
-        } else {
-            Err(Refused::NoProjection(name.to_owned()))
-        }
+        let is_known = self.projections.iter().any(|it| it.name == name)
+            || Version::all(&self.pool).await?.iter().any(|it| it.projection == name);
+        if is_known { Ok(()) } else { Err(Refused::NoProjection(name.to_owned())) }
     }
 
     /// The version of this number, or the one that is built, or the newest that is not live.
@@ -174,6 +166,61 @@ impl Control {
             None => {
                 Err(Refused::NoVersion(format!("{name} has no such version beside the live one")))
             }
+        }
+    }
+}
+
+async fn drop_once(
+    pool: &Pool,
+    projection: &str,
+    version: Option<i32>,
+) -> Result<Version, Refused> {
+    let mut tx = pool.begin().await?;
+    let versions = locked(&mut tx, projection).await?;
+    let number = to_drop(projection, &versions, version)?.version;
+    // Batches lock their checkpoint first, and then write: so this waits for one, and the next finds
+    // no checkpoint.
+    sqlx::query("DELETE FROM projection.checkpoints WHERE projection = $1 AND version = $2")
+        .bind(projection)
+        .bind(number)
+        .execute(&mut *tx)
+        .await?;
+    forget_version(&mut tx, projection, number).await?;
+    let schema = schema_of(projection, number);
+    tx.execute(AssertSqlSafe(format!("DROP SCHEMA IF EXISTS {schema} CASCADE"))).await?;
+    let set = "state = 'dropped', verify = false, switch = false, changed_at = now()";
+    let dropped = Version::set(&mut *tx, projection, number, set).await?;
+    tx.commit().await?;
+    Ok(dropped)
+}
+
+fn to_drop<'v>(
+    projection: &str,
+    versions: &'v [Version],
+    number: Option<i32>,
+) -> Result<&'v Version, Refused> {
+    let mut there = versions.iter().filter(|version| version.state != VersionState::Dropped);
+    if let Some(number) = number {
+        let found = there
+            .find(|version| version.version == number)
+            .ok_or_else(|| Refused::NoVersion(format!("there is no {projection} v{number}")))?;
+        return match found.state {
+            VersionState::Live => Err(Refused::Conflict(format!(
+                "{projection} v{number} is live; switch to another version first"
+            ))),
+            _ => Ok(found),
+        };
+    }
+    let others: Vec<_> = there.filter(|version| version.state != VersionState::Live).collect();
+    match &*others {
+        [] => Err(Refused::NoVersion(format!("{projection} has no version that is not live"))),
+        [one] => Ok(one),
+        many => {
+            let names: Vec<_> = many.iter().map(|it| it.version.to_string()).collect();
+            Err(Refused::Conflict(format!(
+                "several versions of {projection} are not live ({}); name one with --version",
+                names.join(", ")
+            )))
         }
     }
 }

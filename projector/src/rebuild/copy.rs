@@ -25,16 +25,13 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use super::{
-    begin::{locked, tables},
-    mark::{MARK, is_marked},
-};
+use super::begin::{MARK, is_marked, locked, tables};
 use crate::{
-    checkpoint::{CheckpointRow, StoredCheckpoint, shard_column},
-    dead_letters::{DeadLetters, forget_version},
+    checkpoint::{CheckpointRow, shard_column},
+    dead_letters::forget_version,
     metrics::{ApplyFailed, ReadFailed, Stepped},
-    runner::{Failed, Phase, RETRY, Shared, Writer, log_end::LogEnd, meter},
-    versions::{Served, VersionState, schema_of},
+    runner::{Failed, Phase, RETRY, Shared, Writer, meter},
+    versions::{Served, Version, VersionState, schema_of},
 };
 use source::Source;
 use throttle::Throttle;
@@ -58,9 +55,6 @@ enum Stopped {
 }
 
 /// Copies the shard and waits to be stopped.
-///
-/// # Errors
-/// If its meter panics.
 pub(crate) async fn run(
     shared: Arc<Shared>,
     shard: ShardId,
@@ -122,46 +116,32 @@ impl Copy {
     }
 
     async fn progress(&self, rate_max: Option<i32>) -> Stopped {
-        let read = async {
-            let pool = &self.shared.pool;
-            let StoredCheckpoint { checkpoint, letters } = self.row.read(pool).await?;
-            let dead_letters = DeadLetters::load(pool, &self.row, letters).await?;
-            Ok::<_, sqlx::Error>((
-                checkpoint,
-                dead_letters,
-                is_copying(&self.shared, &self.row).await?,
-            ))
+        let opened = async {
+            let (shared, stop) = (Arc::clone(&self.shared), self.stop.clone());
+            let (shard, phase) = (self.row.shard, Phase::Building);
+            let writer = Writer::open(shared, &self.served, shard, phase, stop).await?;
+            Ok::<_, sqlx::Error>((writer, is_copying(&self.shared, &self.row).await?))
         };
-        let (checkpoint, dead_letters, copying) = match read.await {
-            Ok(read) => read,
+        let (writer, copying) = match opened.await {
+            Ok(opened) => opened,
             Err(error) => return self.failed(&error),
         };
         if !copying {
             return Stopped::Copied;
         }
-        let log_end = Arc::new(LogEnd::at(checkpoint.next_offset));
-        let meter = meter::run(Arc::clone(&self.shared), self.row.shard, Arc::clone(&log_end));
+        let log_end = Arc::clone(&writer.log_end);
+        let meter = meter::run(Arc::clone(&self.shared), self.row.shard, log_end);
         let _meter = task::spawn("projector meter", meter);
         let throttle = Throttle::new(rate_max, self.shared.log.shard_count());
-        let (log, projection) = (&self.shared.log, self.served.projection);
-        let events_max = throttle.batch_max();
-        let opened = Source::open(log, self.row.shard, checkpoint, projection, events_max).await;
+        let Writer { row, checkpoint, projection, .. } = writer;
+        let (log, events_max) = (&self.shared.log, throttle.batch_max());
+        let opened = Source::open(log, row.shard, checkpoint, projection, events_max).await;
         let source = match opened {
             Ok(source) => source,
             Err(error) => {
                 emit(ReadFailed { shard: self.row.shard, error: &error });
                 return Stopped::Again;
             }
-        };
-        let writer = Writer {
-            shared: Arc::clone(&self.shared),
-            projection,
-            row: self.row,
-            checkpoint,
-            dead_letters,
-            log_end,
-            stop: self.stop.clone(),
-            phase: Phase::Building,
         };
         self.write_all(source, writer, throttle).await
     }
@@ -227,16 +207,11 @@ impl Copy {
     /// The runner takes the rest.
     async fn copied(&self, why: &str) -> Stopped {
         let CheckpointRow { projection, version, shard } = self.row;
-        let marked = sqlx::query(
+        let marked = self.row.query(
             "UPDATE projection.checkpoints SET copying = false
              WHERE projection = $1 AND version = $2 AND shard = $3",
-        )
-        .bind(projection)
-        .bind(version)
-        .bind(shard_column(shard))
-        .execute(&self.shared.pool)
-        .await;
-        if let Err(error) = marked {
+        );
+        if let Err(error) = marked.execute(&self.shared.pool).await {
             return self.failed(&error);
         }
         let detail = format!("shard {shard}: {why}");
@@ -290,9 +265,6 @@ pub(super) async fn start_over(
 }
 
 /// Empties all tables of a version and takes it back to the start of the log, in this state.
-///
-/// # Errors
-/// If PostgreSQL cannot do it.
 pub(super) async fn take_back(
     tx: &mut PgConnection,
     projection: &str,
@@ -316,14 +288,7 @@ pub(super) async fn take_back(
     }
     // What was parked is met again.
     forget_version(tx, projection, version).await?;
-    sqlx::query(
-        "UPDATE projection.versions SET state = $3, changed_at = now(), problem = NULL
-         WHERE projection = $1 AND version = $2",
-    )
-    .bind(projection)
-    .bind(version)
-    .bind(state.as_str())
-    .execute(tx)
-    .await?;
+    let set = format!("state = '{}', problem = NULL, changed_at = now()", state.as_str());
+    Version::set(tx, projection, version, &set).await?;
     Ok(())
 }

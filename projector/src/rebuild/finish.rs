@@ -10,9 +10,8 @@ use infra::{
 use sqlx::{AssertSqlSafe, Executor, PgConnection, types::Json};
 
 use super::{
-    begin::{locked, tables},
+    begin::{MARK, is_marked, locked, tables},
     copy::take_back,
-    mark::{MARK, is_marked},
 };
 use crate::{
     metrics::Stepped,
@@ -80,9 +79,6 @@ pub(super) async fn step(pool: &Pool, version: &Version) -> Result<Finished, sql
 
 /// Empties the tables, makes all their indexes, and has the version follow the log from its start,
 /// unless somebody has already.
-///
-/// # Errors
-/// If PostgreSQL cannot do it.
 pub(super) async fn start_over_indexed(pool: &Pool, version: &Version) -> Result<(), sqlx::Error> {
     let Version { projection, version, .. } = version;
     let schema = schema_of(projection, *version);
@@ -102,7 +98,7 @@ pub(super) async fn start_over_indexed(pool: &Pool, version: &Version) -> Result
 
 async fn has_mark(tx: &mut PgConnection, schema: &str) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL")
-        .bind(format!("{schema}.{}", MARK))
+        .bind(format!("{schema}.{MARK}"))
         .fetch_one(tx)
         .await
 }
@@ -112,7 +108,7 @@ async fn make_durable(tx: &mut PgConnection, schema: &str) -> Result<(), sqlx::E
     for table in tables(tx, schema).await? {
         tx.execute(AssertSqlSafe(format!("ALTER TABLE {table} SET LOGGED"))).await?;
     }
-    tx.execute(AssertSqlSafe(format!("DROP TABLE {schema}.{}", MARK))).await?;
+    tx.execute(AssertSqlSafe(format!("DROP TABLE {schema}.{MARK}"))).await?;
     Ok(())
 }
 

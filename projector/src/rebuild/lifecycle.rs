@@ -49,7 +49,8 @@ pub(crate) async fn run(projector: Arc<Projector>, shutdown: Shutdown) {
     let mut versions = projector.versions.subscribe();
     let mut looks = interval(INTERVAL);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut paused = Paused::new();
+    // Until when versions are left alone.
+    let mut paused = BTreeMap::<Key, Instant>::new();
     let mut steps = FuturesUnordered::new();
     let mut stepping = BTreeSet::new();
     let mut indexing: Option<Key> = None;
@@ -60,9 +61,21 @@ pub(crate) async fn run(projector: Arc<Projector>, shutdown: Shutdown) {
             Some((key, ended)) = steps.next() => {
                 stepping.remove(&key);
                 indexing.take_if(|it| *it == key);
-                if projector.stepped(key, ended, &mut paused) {
-                    // By then the versions have been read again.
-                    looks.reset_after(NEXT_STEP);
+                match ended {
+                    Ok(false) => {}
+                    Ok(true) => {
+                        projector.versions.hurry();
+                        // By then the versions have been read again.
+                        looks.reset_after(NEXT_STEP);
+                    }
+                    Err(error) => {
+                        let ((projection, version), error) = (&key, chain(&error));
+                        warn!(
+                            %projection, version,
+                            "{projection} v{version} does not go on: {error}"
+                        );
+                        paused.insert(key, Instant::now() + PAUSE_AFTER_ERROR);
+                    }
                 }
                 continue;
             }
@@ -88,9 +101,6 @@ pub(crate) async fn run(projector: Arc<Projector>, shutdown: Shutdown) {
 /// Names a version.
 type Key = (String, i32);
 
-/// Until when versions are left alone.
-type Paused = BTreeMap<Key, Instant>;
-
 impl Projector {
     /// Versions of which something is to be done by this code.
     fn to_step(&self) -> Vec<Version> {
@@ -98,25 +108,6 @@ impl Projector {
         let is_ours = |version: &&Version| fold_of(&self.projections, version).is_some();
         let waits = |version: &&Version| version.is_busy() && !version.paused;
         known.iter().filter(waits).filter(is_ours).cloned().collect()
-    }
-
-    /// True if there may be more to do at once.
-    fn stepped(&self, key: Key, ended: Result<bool, Refused>, paused: &mut Paused) -> bool {
-        match ended {
-            Ok(changed) => {
-                if changed {
-                    self.versions.hurry();
-                }
-                changed
-            }
-            Err(error) => {
-                let (projection, version) = (&key.0, key.1);
-                let error_text = chain(&error);
-                warn!(%projection, version, "{projection} v{version} does not go on: {error_text}");
-                paused.insert(key, Instant::now() + PAUSE_AFTER_ERROR);
-                false
-            }
-        }
     }
 }
 
@@ -227,28 +218,14 @@ async fn verify(projector: &Projector, version: &Version) -> Result<bool, Refuse
     let last = Verification::last(pool, version).await?;
     let Some(last) = last.filter(|last| last.created_at >= version.changed_at) else {
         let requested = Verification::request(pool, version, None).await?;
-        sqlx::query(
-            "UPDATE projection.versions SET verification = $3
-             WHERE projection = $1 AND version = $2",
-        )
-        .bind(&version.projection)
-        .bind(version.version)
-        .bind(requested.id)
-        .execute(pool)
-        .await?;
+        let set = format!("verification = '{}'", requested.id);
+        Version::set(pool, &version.projection, version.version, &set).await?;
         return Ok(true);
     };
     match last.state {
         VerificationState::Waiting | VerificationState::Running => Ok(false),
         VerificationState::Equal => {
-            sqlx::query(
-                "UPDATE projection.versions SET verify = false
-                 WHERE projection = $1 AND version = $2",
-            )
-            .bind(&version.projection)
-            .bind(version.version)
-            .execute(pool)
-            .await?;
+            Version::set(pool, &version.projection, version.version, "verify = false").await?;
             Ok(true)
         }
         VerificationState::Different => {

@@ -25,7 +25,7 @@ use super::{Refused, begin::locked};
 use crate::{
     metrics::Stepped,
     schema::show,
-    versions::{COLUMNS, Version, VersionState},
+    versions::{Version, VersionState},
 };
 
 /// A batch of the live version that is under way may take this long.
@@ -62,8 +62,6 @@ pub(crate) enum Target {
     Back,
 }
 
-/// # Errors
-/// If there is no such version, it is not as far, or PostgreSQL cannot do it.
 pub(crate) async fn switch(
     pool: &Pool,
     projection: &str,
@@ -326,20 +324,15 @@ async fn change_states(
     .execute(&mut *tx)
     .await?;
     // One can roll back once only; `switch` leads forward again.
-    let replaced = match target {
-        Target::Forward(_) => live.map(|live| live.version),
-        Target::Back => None,
+    let replaced = match (target, live) {
+        (Target::Forward(_), Some(live)) => live.version.to_string(),
+        (Target::Forward(_), None) | (Target::Back, _) => "NULL".to_owned(),
     };
-    sqlx::query_as(AssertSqlSafe(format!(
-        "UPDATE projection.versions SET state = 'live', changed_at = now(), switch = false,
-            verify = false, replaced = $3, problem = NULL
-         WHERE projection = $1 AND version = $2 RETURNING {COLUMNS}"
-    )))
-    .bind(&next.projection)
-    .bind(next.version)
-    .bind(replaced)
-    .fetch_one(tx)
-    .await
+    let set = format!(
+        "state = 'live', switch = false, verify = false, replaced = {replaced}, problem = NULL,
+            changed_at = now()"
+    );
+    Version::set(tx, &next.projection, next.version, &set).await
 }
 
 /// Query nodes ask which version is live when they hear of it.

@@ -104,3 +104,23 @@ pub(crate) fn decode(
 ) -> Result<domain::Event, Arc<str>> {
     codec::decode_value(event_type, stream, value).map_err(|error| chain(&error).to_string().into())
 }
+
+#[cfg(test)]
+impl RecordedEvent {
+    /// An event as it would be read from the log.
+    pub(crate) fn sample(stream: &str, revision: i64, kind: &str, value: &'static str) -> Self {
+        let stream: StreamId = stream.parse().expect("a stream id");
+        let (stream_type, _) = stream.as_str().split_once('/').expect("a type and a key");
+        let event_type = format!("tradewind.{stream_type}.{kind}.v1").into();
+        let name = format!("{stream}/{revision}");
+        Self {
+            id: EventId::new(uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, name.as_bytes())),
+            decoded: decode(&event_type, &stream, value.as_bytes()),
+            stream,
+            revision,
+            recorded_at: "2026-01-31T12:00:00Z".parse().expect("a time"),
+            event_type,
+            value: value.into(),
+        }
+    }
+}

@@ -50,9 +50,6 @@ struct Running {
 }
 
 /// Feeds what there is to feed until the shutdown.
-///
-/// # Errors
-/// If one of its tasks panics.
 pub(super) async fn run(
     projector: Arc<Projector>,
     shard: ShardId,
@@ -195,36 +192,17 @@ async fn end(running: Vec<Running>, shard: ShardId) -> Result<(), TaskFailed> {
 mod tests {
     use super::*;
 
-    fn version(projection: &str, version: i32, fold: i32, state: VersionState) -> Version {
-        Version {
-            projection: projection.to_owned(),
-            version,
-            fold,
-            state,
-            paused: false,
-            throttle: None,
-            verify: false,
-            switch: false,
-            verification: None,
-            replaced: None,
-            problem: None,
-            corrections_since: None,
-            created_at: chrono::DateTime::default(),
-            changed_at: chrono::DateTime::default(),
-        }
-    }
-
     #[test]
     fn live_versions_go_together_and_others_alone_whatever_other_code_made_is_left_to_it() {
         let known = [
-            version("carts", 2, 7, VersionState::Live),
-            version("orders", 1, 1, VersionState::Standby),
-            version("orders", 2, 1, VersionState::Live),
-            version("orders", 3, 1, VersionState::Copying),
-            Version { paused: true, ..version("sales", 2, 1, VersionState::Copying) },
-            version("stock", 1, 1, VersionState::Live),
-            version("stock", 2, 1, VersionState::Indexing),
-            version("unheard_of", 1, 1, VersionState::Live),
+            Version::sample("carts", 2, 7, VersionState::Live),
+            Version::sample("orders", 1, 1, VersionState::Standby),
+            Version::sample("orders", 2, 1, VersionState::Live),
+            Version::sample("orders", 3, 1, VersionState::Copying),
+            Version { paused: true, ..Version::sample("sales", 2, 1, VersionState::Copying) },
+            Version::sample("stock", 1, 1, VersionState::Live),
+            Version::sample("stock", 2, 1, VersionState::Indexing),
+            Version::sample("unheard_of", 1, 1, VersionState::Live),
         ];
         let live = [("orders".to_owned(), 2), ("stock".to_owned(), 1)];
         let expected = [

@@ -20,7 +20,6 @@ use super::{log_end::LogEnd, shared::Shared};
 use crate::{
     checkpoint::{self, shard_column},
     metrics::{Measured, ReadFailed},
-    versions::Served,
 };
 
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -109,8 +108,7 @@ async fn keep(
 /// Tells Kafka's tools how far the slowest of the projections is; what they have been told by then.
 async fn tell(shared: &Shared, shard: ShardId, told: Option<Checkpoint>) -> Option<Checkpoint> {
     let progress = shared.progress.as_ref()?;
-    let names: Vec<_> = shared.served.iter().map(Served::name).collect();
-    let versions: Vec<_> = shared.served.iter().map(|served| served.version).collect();
+    let (names, versions) = shared.names_and_versions();
     let lowest = checkpoint::lowest(&shared.pool, shard, &names, &versions).await;
     let Some(lowest) = lowest.ok().flatten().filter(|lowest| told != Some(*lowest)) else {
         return told;
@@ -130,8 +128,7 @@ async fn write(
     shard: ShardId,
     log_end: &LogEnd,
 ) -> Result<Vec<Measured>, sqlx::Error> {
-    let names: Vec<_> = shared.served.iter().map(Served::name).collect();
-    let versions: Vec<_> = shared.served.iter().map(|served| served.version).collect();
+    let (names, versions) = shared.names_and_versions();
     sqlx::query_as(
         "UPDATE projection.checkpoints AS kept
          SET log_end = GREATEST(kept.next_offset, $4), seen_at = now(),

@@ -14,11 +14,11 @@ use std::{
 };
 
 use infra::{
-    log::{Checkpoint, LogId, Offset},
+    log::Checkpoint,
     postgres::{POSITIONS_CHANNEL, Pool},
     telemetry::chain,
 };
-use serde::Serialize;
+use serde_json::json;
 use tokio::sync::Notify;
 use tracing::warn;
 
@@ -30,16 +30,6 @@ use crate::checkpoint::CheckpointRow;
 pub(crate) struct Notices {
     pending: Mutex<BTreeMap<CheckpointRow, Checkpoint>>,
     posted: Notify,
-}
-
-/// The payload of a notification.
-#[derive(Serialize)]
-struct Notice {
-    projection: &'static str,
-    version: i32,
-    shard: i32,
-    log_id: Option<LogId>,
-    next_offset: Offset,
 }
 
 impl Notices {
@@ -90,10 +80,11 @@ impl Notices {
     }
 }
 
+/// What a notification tells.
 fn payload(row: &CheckpointRow, checkpoint: &Checkpoint) -> String {
-    let CheckpointRow { projection, version, .. } = *row;
-    let Checkpoint { log_id, next_offset, .. } = *checkpoint;
-    let notice = Notice { projection, version, shard: row.shard_column(), log_id, next_offset };
-    // Names and numbers; there is nothing that serde could refuse.
-    serde_json::to_string(&notice).unwrap_or_default()
+    let payload = json!({
+        "projection": row.projection, "version": row.version, "shard": row.shard_column(),
+        "log_id": checkpoint.log_id, "next_offset": checkpoint.next_offset,
+    });
+    payload.to_string()
 }

@@ -15,7 +15,6 @@ use infra::{
     task::{self, Task, TaskFailed},
     telemetry::{chain, emit},
 };
-use read_models::Projection;
 use tokio::{
     sync::mpsc,
     time::{Instant, MissedTickBehavior, interval},
@@ -33,8 +32,7 @@ use super::{
     write::{Phase, RECREATED, Writer},
 };
 use crate::{
-    checkpoint::{CheckpointRow, StoredCheckpoint},
-    dead_letters::DeadLetters,
+    checkpoint::CheckpointRow,
     metrics::{ApplyFailed, Lost, ReadFailed},
 };
 
@@ -58,9 +56,6 @@ enum Over {
 }
 
 /// Serves the shard until the shutdown.
-///
-/// # Errors
-/// If one of its tasks panics.
 pub(super) async fn run(
     shared: Arc<Shared>,
     shard: ShardId,
@@ -92,12 +87,13 @@ async fn serve(
     shard: ShardId,
     shutdown: &Shutdown,
 ) -> Result<Over, TaskFailed> {
-    let starts = match starts(shared, shard).await {
-        Ok(starts) => starts,
+    let stop = shutdown.child();
+    let writers = match open(shared, shard, &stop).await {
+        Ok(writers) => writers,
         Err(error) => return Ok(wait_for_postgres(shared, shard, &error)),
     };
-    let rows: Vec<CheckpointRow> = starts.iter().map(|start| start.row).collect();
-    let start_at = beginning(&starts);
+    let rows: Vec<CheckpointRow> = writers.iter().map(|writer| writer.row).collect();
+    let start_at = beginning(&writers);
     let live_at = start_at.next_offset;
     let log_end = Arc::new(LogEnd::at(live_at));
     let follower = match Follower::open(&*shared.log, shard, Some(start_at)).await {
@@ -106,10 +102,8 @@ async fn serve(
     };
     shared.unreadable.clear(&shard);
     info!(shard.id = %shard, "serving shard {shard}");
-    let stop = shutdown.child();
     let (joins, asked) = mpsc::channel(JOINS_MAX);
-    let begin = Beginning { shared, log_end: &log_end, live_at, joins, stop: &stop };
-    let (mut appliers, inboxes) = begin.all(starts);
+    let (mut appliers, inboxes) = begin(writers, &log_end, live_at, &joins);
     let dispatcher = Dispatcher { follower, log_end: Arc::clone(&log_end), inboxes, joins: asked };
     let meter = meter::run(Arc::clone(shared), shard, Arc::clone(&log_end));
     let _meter = task::spawn("projector meter", meter);
@@ -169,73 +163,54 @@ async fn any_goes_on(shared: &Shared, halted: &[CheckpointRow]) {
     }
 }
 
-/// What a projection starts from in the shard.
-struct Start {
-    projection: Projection,
-    row: CheckpointRow,
-    checkpoint: Checkpoint,
-    dead_letters: DeadLetters,
-}
-
-async fn starts(shared: &Shared, shard: ShardId) -> Result<Vec<Start>, sqlx::Error> {
-    let mut starts = Vec::new();
+async fn open(
+    shared: &Arc<Shared>,
+    shard: ShardId,
+    stop: &Shutdown,
+) -> Result<Vec<Writer>, sqlx::Error> {
+    let mut writers = Vec::new();
     for served in &shared.served {
-        let row = CheckpointRow { projection: served.name(), version: served.version, shard };
-        let StoredCheckpoint { checkpoint, letters } = row.read(&shared.pool).await?;
-        let dead_letters = DeadLetters::load(&shared.pool, &row, letters).await?;
-        shared.postgres.clear(&(row.projection, shard));
-        starts.push(Start { projection: served.projection, row, checkpoint, dead_letters });
+        let (of_all, stop) = (Arc::clone(shared), stop.clone());
+        writers.push(Writer::open(of_all, served, shard, Phase::Following, stop).await?);
+        shared.postgres.clear(&(served.name(), shard));
     }
-    Ok(starts)
+    Ok(writers)
 }
 
 type Appliers = FuturesUnordered<Task<Ended>>;
 
 /// Where the dispatcher begins.
-fn beginning(starts: &[Start]) -> Checkpoint {
-    let checkpoints = || starts.iter().map(|start| start.checkpoint);
+fn beginning(writers: &[Writer]) -> Checkpoint {
+    let checkpoints = || writers.iter().map(|writer| writer.checkpoint);
     let highest = checkpoints().map(|at| at.next_offset).max().unwrap_or_default();
     let near = |at: &Checkpoint| at.next_offset.saturating_add(APART_MAX) >= highest;
     checkpoints().filter(near).min_by_key(|at| at.next_offset).unwrap_or_default()
 }
 
-/// What the appliers of a shard begin with.
-struct Beginning<'b> {
-    shared: &'b Arc<Shared>,
-    log_end: &'b Arc<LogEnd>,
+/// Those who apply, and the inboxes of those among them that are not behind the dispatcher.
+fn begin(
+    writers: Vec<Writer>,
+    log_end: &Arc<LogEnd>,
     live_at: Offset,
-    joins: mpsc::Sender<Join>,
-    stop: &'b Shutdown,
-}
-
-impl Beginning<'_> {
-    fn all(&self, starts: Vec<Start>) -> (Appliers, Vec<Inbox>) {
-        let (appliers, mut inboxes) = (Appliers::new(), Vec::new());
-        for Start { projection, row, checkpoint, dead_letters } in starts {
-            let subscription = if checkpoint.next_offset < self.live_at {
-                Subscription::Closed
-            } else {
-                let (inbox, deliveries) = mpsc::channel(DELIVERIES_MAX);
-                inboxes.push(inbox);
-                Subscription::Active(deliveries)
-            };
-            let writer = Writer {
-                shared: Arc::clone(self.shared),
-                projection,
-                row,
-                checkpoint,
-                dead_letters,
-                log_end: Arc::clone(self.log_end),
-                stop: self.stop.clone(),
-                phase: Phase::Following,
-            };
-            let (joins, stop) = (self.joins.clone(), self.stop.clone());
-            let (waits, gathers_until) = (RETRY.waits(), Instant::now());
-            let applier = Applier { writer, subscription, joins, stop, waits, gathers_until };
-            appliers.push(task::spawn("projector applier", applier.run()));
-        }
-        (appliers, inboxes)
+    joins: &mpsc::Sender<Join>,
+) -> (Appliers, Vec<Inbox>) {
+    let (appliers, mut inboxes) = (Appliers::new(), Vec::new());
+    for mut writer in writers {
+        // They know of the log what the dispatcher does.
+        writer.log_end = Arc::clone(log_end);
+        let subscription = if writer.next_offset() < live_at {
+            Subscription::Closed
+        } else {
+            let (inbox, deliveries) = mpsc::channel(DELIVERIES_MAX);
+            inboxes.push(inbox);
+            Subscription::Active(deliveries)
+        };
+        let (joins, stop) = (joins.clone(), writer.stop.clone());
+        let (waits, gathers_until) = (RETRY.waits(), Instant::now());
+        let applier = Applier { writer, subscription, joins, stop, waits, gathers_until };
+        appliers.push(task::spawn("projector applier", applier.run()));
     }
+    (appliers, inboxes)
 }
 
 fn wait_for_postgres(shared: &Shared, shard: ShardId, error: &sqlx::Error) -> Over {
@@ -269,7 +244,7 @@ async fn unreadable(
     let reason = format!("shard {shard}: {}; {advice}", chain(error));
     shared.unreadable.raise(shard, reason.clone());
     for row in rows {
-        if let Err(error) = row.halt(&shared.pool, &reason).await {
+        if let Err(error) = row.note_halt(&shared.pool, Some(&reason)).await {
             emit(ApplyFailed { projection: row.projection, shard, error: &error });
         }
     }

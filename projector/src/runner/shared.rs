@@ -1,16 +1,20 @@
-//! What all shards of a projector have in common.
+//! What all shards of a projector have in common, and what keeps a part of it from going on, as
+//! `/readyz` tells it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use domain::shard::ShardId;
 use infra::{
     config,
-    http::health::Readiness,
+    http::health::{Condition, Readiness},
     log::{EventLog, progress::Progress},
     postgres::{self, InvalidUrl, Pool},
 };
 
-use super::{failures::Failures, notices::Notices, together::Together};
+use super::{notices::Notices, together::Together};
 use crate::versions::Served;
 
 /// Cheap to clone.
@@ -34,6 +38,12 @@ pub(crate) struct Shared {
     pub served: Vec<Served>,
     /// Where progress is reported, if these are the versions that readers see.
     pub progress: Option<Progress>,
+}
+
+/// A condition that holds while none of many parties has failed.
+pub(crate) struct Failures<K> {
+    condition: Condition,
+    reasons: Mutex<BTreeMap<K, String>>,
 }
 
 impl Shared {
@@ -89,6 +99,11 @@ impl Shared {
         }
     }
 
+    /// What is fed, in two columns.
+    pub(super) fn names_and_versions(&self) -> (Vec<&'static str>, Vec<i32>) {
+        self.served.iter().map(|served| (served.name(), served.version)).unzip()
+    }
+
     /// Forgets the failures of versions that are not fed any more.
     pub(crate) fn leave(&self, shard: ShardId) {
         for served in &self.served {
@@ -100,14 +115,37 @@ impl Shared {
     }
 }
 
+impl<K: Ord> Failures<K> {
+    #[must_use]
+    pub(crate) fn none(condition: Condition) -> Self {
+        condition.met();
+        Self { condition, reasons: Mutex::default() }
+    }
+
+    pub(crate) fn raise(&self, party: K, reason: String) {
+        self.change(|reasons| drop(reasons.insert(party, reason)));
+    }
+
+    pub(crate) fn clear(&self, party: &K) {
+        self.change(|reasons| drop(reasons.remove(party)));
+    }
+
+    fn change(&self, change: impl FnOnce(&mut BTreeMap<K, String>)) {
+        let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut reasons);
+        // Many parties tend to fail for the same reason, so the first one is enough.
+        match reasons.values().next() {
+            None => self.condition.met(),
+            Some(reason) => self.condition.unmet(reason.clone()),
+        }
+    }
+}
+
 /// How long a transaction may stand idle before the server ends it. A projector that was stopped in
 /// the middle of a batch would hold its checkpoint's row, and nobody else could take over.
 const TRANSACTION_IDLE_MAX: &str = "5s";
 
 /// Connections for batches.
-///
-/// # Errors
-/// The URL is malformed.
 pub(crate) fn pool(settings: &config::Postgres) -> Result<Pool, InvalidUrl> {
     let pool = postgres::pool(settings, "tradewind-projector")?;
     let options = pool.connect_options().as_ref().clone();
@@ -115,4 +153,21 @@ pub(crate) fn pool(settings: &config::Postgres) -> Result<Pool, InvalidUrl> {
         options.options([("idle_in_transaction_session_timeout", TRANSACTION_IDLE_MAX)]),
     );
     Ok(pool)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_condition_holds_when_the_last_failure_is_over() {
+        let readiness = Readiness::new();
+        let failures = Failures::none(readiness.condition("kafka"));
+        failures.raise(1, "shard 1: away".to_owned());
+        failures.raise(2, "shard 2: away".to_owned());
+        failures.clear(&1);
+        assert_eq!(readiness.report().reasons[0].reason, "shard 2: away");
+        failures.clear(&2);
+        assert!(readiness.is_ready());
+    }
 }

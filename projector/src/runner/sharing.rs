@@ -26,7 +26,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tracing::warn;
 
 use super::groups::{self, Projector};
-use crate::metrics::{ShardGiven, ShardTaken};
+use crate::metrics::ShardMoved;
 use session::Session;
 use shares::{ReleaseFolds, share};
 
@@ -45,9 +45,6 @@ struct Sharing {
 }
 
 /// Serves this projector's share until the shutdown.
-///
-/// # Errors
-/// If one of its tasks panics.
 pub(super) async fn run(projector: Arc<Projector>, shutdown: Shutdown) -> Result<(), TaskFailed> {
     let folds = ReleaseFolds::of(projector.projections.iter().map(|it| (it.name, it.version)));
     let (running, shards) = (BTreeMap::new(), Shards::new());
@@ -91,7 +88,7 @@ impl Sharing {
         let mut serving = self.running.len() - ending;
         for (shard, stop) in self.running.iter().rev().filter(|(_, stop)| !stop.is_requested()) {
             if serving > share {
-                emit(ShardGiven { shard: *shard });
+                emit(ShardMoved { shard: *shard, is_ours: false });
                 stop.request();
                 serving -= 1;
             }
@@ -111,7 +108,7 @@ impl Sharing {
         let mut session = Session::begin(&self.projector.shared.pool, &self.folds).await?;
         for (shard, stop) in &self.running {
             if !session.lock(*shard).await? {
-                emit(ShardGiven { shard: *shard });
+                emit(ShardMoved { shard: *shard, is_ours: false });
                 stop.request();
             }
         }
@@ -119,7 +116,7 @@ impl Sharing {
     }
 
     fn start(&mut self, shard: ShardId, shutdown: &Shutdown) {
-        emit(ShardTaken { shard });
+        emit(ShardMoved { shard, is_ours: true });
         let (projector, stop) = (Arc::clone(&self.projector), shutdown.child());
         self.running.insert(shard, stop.clone());
         self.shards.push(task::spawn("projector shard", async move {

@@ -63,9 +63,6 @@ impl Subscription {
 }
 
 /// What a projection that reads by itself finds next; nothing after a while at the log's end.
-///
-/// # Errors
-/// The log cannot be read.
 pub(super) async fn read(follower: &mut Follower) -> Result<Delivery, ReadError> {
     let commits = follower.next(RECORDS_MAX).await?;
     let log_id = follower.checkpoint().log_id;

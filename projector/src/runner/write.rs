@@ -34,8 +34,9 @@ use crate::{
     checkpoint::{Advance, CheckpointRow, StoredCheckpoint},
     dead_letters::{DeadLetters, EventsToPark, NewlyParked},
     metrics::{Applied, ApplyFailed, Halted, Parked, ParkedCount, Resumed},
-    rebuild::mark::is_marked,
+    rebuild::begin::is_marked,
     rows::Tables,
+    versions::Served,
 };
 use failed::is_timeout;
 pub(crate) use failed::{Failed, is_transient};
@@ -78,6 +79,25 @@ enum Care {
 }
 
 impl Writer {
+    /// Stands where the stored checkpoint does, and knows of the log up to there.
+    ///
+    /// # Errors
+    /// [`sqlx::Error::RowNotFound`] if the version has been dropped.
+    pub(crate) async fn open(
+        shared: Arc<Shared>,
+        served: &Served,
+        shard: ShardId,
+        phase: Phase,
+        stop: Shutdown,
+    ) -> Result<Self, sqlx::Error> {
+        let row = CheckpointRow { projection: served.name(), version: served.version, shard };
+        let StoredCheckpoint { checkpoint, letters } = row.read(&shared.pool).await?;
+        let dead_letters = DeadLetters::load(&shared.pool, &row, letters).await?;
+        let log_end = Arc::new(LogEnd::at(checkpoint.next_offset));
+        let projection = served.projection;
+        Ok(Self { shared, projection, row, checkpoint, dead_letters, log_end, stop, phase })
+    }
+
     /// Where it stands.
     #[must_use]
     pub(super) fn next_offset(&self) -> Offset {
@@ -116,7 +136,7 @@ impl Writer {
         if let Some(failures) = self.shared.halted.get(projection) {
             failures.clear(&shard);
         }
-        if let Err(error) = self.row.go_on(&self.shared.pool).await {
+        if let Err(error) = self.row.note_halt(&self.shared.pool, None).await {
             emit(ApplyFailed { projection, shard, error: &error });
         }
     }
@@ -128,7 +148,7 @@ impl Writer {
         if let Some(failures) = self.shared.halted.get(projection) {
             failures.raise(shard, format!("halted in shard {shard}: {reason}"));
         }
-        if let Err(error) = self.row.halt(&self.shared.pool, reason).await {
+        if let Err(error) = self.row.note_halt(&self.shared.pool, Some(reason)).await {
             emit(ApplyFailed { projection, shard, error: &error });
         }
     }

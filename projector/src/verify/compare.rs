@@ -8,8 +8,8 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::{
+    Difference, Report, TableReport,
     expected::{Columns, instant, key_of},
-    report::{Difference, Report, TableReport},
 };
 
 /// One table, while its stored rows come in.

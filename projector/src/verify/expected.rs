@@ -48,9 +48,6 @@ impl Expected {
     /// The table that has a row per stream, with the rows of the streams that were taken since the
     /// last call, and how many of them stopped at an event which does not fit. They are forgotten:
     /// a stream is taken whole between two calls.
-    ///
-    /// # Errors
-    /// If a row cannot be written.
     pub(crate) fn end_part(&mut self) -> Result<(Made, usize), sqlx::Error> {
         let table = (self.fold.table)();
         let slots = std::mem::take(&mut self.rows).into_values();
@@ -146,7 +143,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::dead_letters::{Corrections, testing::event as recorded};
+    use crate::{dead_letters::Corrections, runner::RecordedEvent};
 
     #[test]
     fn a_verification_adds_up_over_all_parts() {
@@ -168,7 +165,7 @@ mod tests {
             let stream = format!("order/{}", uuid::Uuid::from_u128(id));
             let events = [("placed", &placed), ("confirmed", &confirmed)];
             for (revision, (kind, data)) in (1..).zip(events) {
-                let event = recorded(&stream, revision, kind, data.to_string().leak());
+                let event = RecordedEvent::sample(&stream, revision, kind, data.to_string().leak());
                 assert!(expected.take(&none.apply(&event).unwrap(), 0), "{event:?}");
             }
             let ((pending, rows), stopped) = expected.end_part().unwrap();

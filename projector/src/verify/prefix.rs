@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use domain::shard::ShardId;
 use infra::log::{
-    Checkpoint, Commit, CommitBody, EventLog, EventRecord, Offset, ReadError, follow::Follower,
+    Checkpoint, CommitBody, EventLog, EventRecord, Offset, ReadError, follow::Follower,
 };
 use read_models::Projection;
 
@@ -44,20 +44,13 @@ impl Prefix {
             return Ok(false);
         }
         for commit in self.follower.next(RECORDS_MAX).await? {
-            if commit.next_offset <= self.end.next_offset {
-                wanted(&commit, self.projection)
-                    .for_each(|record| take(record, commit.next_offset));
+            if let CommitBody::Events(records) = &commit.body
+                && commit.next_offset <= self.end.next_offset
+            {
+                let wanted = records.iter().filter(|it| self.projection.wants(&it.stream));
+                wanted.for_each(|record| take(record, commit.next_offset));
             }
         }
         Ok(true)
     }
-}
-
-/// The events of a commit that a projection of such streams wants.
-fn wanted(commit: &Commit, projection: Projection) -> impl Iterator<Item = &EventRecord> {
-    let records: &[EventRecord] = match &commit.body {
-        CommitBody::Events(records) => records,
-        CommitBody::Barrier(_) => &[],
-    };
-    records.iter().filter(move |record| projection.wants(&record.stream))
 }

@@ -18,11 +18,10 @@ use sqlx::{AssertSqlSafe, PgConnection, Postgres, Transaction, types::Json};
 use tokio::time::{Instant, timeout};
 
 use super::{
-    Verification, VerificationState,
+    Report, Verification, VerificationState,
     compare::Comparing,
     expected::{Columns, Expected, Made, key_of},
     prefix::Prefix,
-    report::Report,
 };
 use crate::{
     checkpoint::all_of,

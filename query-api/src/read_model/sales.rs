@@ -105,7 +105,9 @@ fn statement(groups: &[Group], filter: &SalesFilter, rows_max: usize) -> QueryBu
     let columns: Vec<_> = groups.iter().map(|group| group.column()).chain(["currency"]).collect();
     let mut sql = QueryBuilder::new("SELECT ");
     sql.push(columns.join(", "))
-        .push(", sum(orders)::bigint, sum(units)::bigint, sum(revenue)::text FROM read.")
+        .push(", ")
+        .push(read_models::sales::figures())
+        .push(" FROM read.")
         .push(view)
         .push(" WHERE true");
     filter.narrow(&mut sql);

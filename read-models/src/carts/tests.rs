@@ -4,6 +4,7 @@ use super::*;
 use crate::testing::{checkout, fold, line, usd};
 
 const ID: Uuid = Uuid::from_u128(1);
+const ORDER: Uuid = Uuid::from_u128(2);
 const EXPIRES_AT: &str = "2026-02-01T12:00:00Z";
 
 fn created(lines: &[Value]) -> Value {
@@ -14,6 +15,12 @@ fn created(lines: &[Value]) -> Value {
 
 fn line_event(kind: &str, line: Value) -> Value {
     json!({ "type": kind, "data": { "line": line, "expires_at": EXPIRES_AT } })
+}
+
+fn checked_out() -> Value {
+    json!({ "type": "checked_out", "data": {
+        "order_id": ORDER, "checkout": checkout(&[line("A", None, 1, 90)], 90),
+    } })
 }
 
 fn cart(events: &[Value]) -> CartRow {
@@ -62,13 +69,9 @@ fn a_discount_is_what_adjustments_took_off() {
 #[test]
 fn a_cart_becomes_an_order() {
     let begun = created(&[line("A", None, 1, 100)]);
-    let order_id = Uuid::from_u128(2);
-    let checked_out = json!({ "type": "checked_out", "data": {
-        "order_id": order_id, "checkout": checkout(&[line("A", None, 1, 90)], 90),
-    } });
-    let ordered = cart(&[begun, checked_out]);
+    let ordered = cart(&[begun, checked_out()]);
     assert_eq!(ordered.status, "checked_out");
-    assert_eq!(ordered.doc.order_id, Some(OrderId::new(order_id)));
+    assert_eq!(ordered.doc.order_id, Some(OrderId::new(ORDER)));
     assert_eq!(ordered.doc.totals.total.amount, 90, "the price at the checkout counts");
 }
 
@@ -76,30 +79,23 @@ fn a_cart_becomes_an_order() {
 fn a_cart_that_has_ended_is_there_for_nobody() {
     let abandoned = [created(&[]), json!({ "type": "abandoned", "data": {} })];
     assert!(fold::<CartRow>(StreamType::Cart, ID, &abandoned).unwrap().0.is_none());
-    let checked_out = json!({ "type": "checked_out", "data": {
-        "order_id": Uuid::from_u128(2), "checkout": checkout(&[line("A", None, 1, 90)], 90),
-    } });
-    let ended = [created(&[]), checked_out, json!({ "type": "ended", "data": {} })];
+    let ended = [created(&[]), checked_out(), json!({ "type": "ended", "data": {} })];
     assert!(fold::<CartRow>(StreamType::Cart, ID, &ended).unwrap().0.is_none());
 }
 
 #[test]
 fn a_cart_whose_order_cannot_be_placed_is_open_again_and_says_why() {
-    let order_id = Uuid::from_u128(2);
-    let checked_out = json!({ "type": "checked_out", "data": {
-        "order_id": order_id, "checkout": checkout(&[line("A", None, 1, 90)], 90),
-    } });
     let refused = json!({ "type": "checkout_refused", "data": {
-        "order_id": order_id, "code": "order.exists", "detail": "taken",
+        "order_id": ORDER, "code": "order.exists", "detail": "taken",
         "expires_at": "2026-01-31T00:00:00Z",
     } });
     let begun = created(&[line("A", None, 1, 100)]);
-    let open = cart(&[begun.clone(), checked_out.clone(), refused.clone()]);
+    let open = cart(&[begun.clone(), checked_out(), refused.clone()]);
     assert_eq!((open.status.as_str(), open.doc.order_id), ("open", None));
     assert_eq!(
         open.doc.refusal.as_ref().map(|refusal| refusal.code.as_str()),
         Some("order.exists")
     );
-    let ordered = cart(&[begun, checked_out.clone(), refused, checked_out]);
+    let ordered = cart(&[begun, checked_out(), refused, checked_out()]);
     assert_eq!((ordered.status.as_str(), &ordered.doc.refusal), ("checked_out", &None));
 }

@@ -2,7 +2,7 @@
 
 use infra::config;
 use projector::{
-    cli::{AdminCommand, Outcome, RebuildOptions, Which, ask},
+    cli::{self, AdminCommand, Outcome, RebuildOptions, Which},
     settings::ClientSettings,
 };
 
@@ -14,6 +14,16 @@ use crate::{
 fn settings(projector: &Projector) -> ClientSettings {
     let (url, operator_key) = (projector.url.clone(), OPERATOR_KEY.into());
     ClientSettings { client: config::Client { url, operator_key } }
+}
+
+/// How the command ends, and what it prints.
+async fn ask(
+    settings: &ClientSettings,
+    command: &AdminCommand,
+) -> anyhow::Result<(Outcome, String)> {
+    let mut printed = Vec::new();
+    let outcome = cli::ask(settings, command, &mut printed).await?;
+    Ok((outcome, String::from_utf8(printed)?))
 }
 
 fn which(version: Option<i32>) -> Which {
@@ -41,8 +51,8 @@ async fn a_command_ends_when_what_it_asked_for_is_done() {
     let projector = rig.projector();
     rig.applied().await;
     let settings = settings(&projector);
-    let done = |outcome: anyhow::Result<Outcome>| {
-        assert_eq!(outcome.expect("it works"), Outcome::Done);
+    let done = |ended: anyhow::Result<(Outcome, String)>| {
+        assert_eq!(ended.expect("it works").0, Outcome::Done);
     };
     done(ask(&settings, &rebuild("stock")).await);
     assert_eq!(projector.version("stock", 2).await["state"], "live");
@@ -51,8 +61,15 @@ async fn a_command_ends_when_what_it_asked_for_is_done() {
     done(ask(&settings, &verify(Some(1))).await);
     let sql = "UPDATE stock_v2.stock SET reserved = 1 WHERE sku = 'B-0'";
     rig.sql(sql).await;
-    let outcome = ask(&settings, &verify(None)).await.expect("it works");
+    let (outcome, printed) = ask(&settings, &verify(None)).await.expect("it works");
     assert_eq!(outcome, Outcome::Different);
+    assert!(printed.contains(r#""column":"reserved","expected":0,"found":1"#), "{printed}");
+    let for_people =
+        AdminCommand::Verify { which: Which { json: false, ..which(None) }, sample: None };
+    let (outcome, printed) = ask(&settings, &for_people).await.expect("it works");
+    assert_eq!(outcome, Outcome::Different);
+    assert!(printed.contains("1 of 4 rows differ from the fold of 2000 events"), "{printed}");
+    assert!(printed.contains("│ stock ┆ B-0 ┆ reserved ┆ 0        ┆ 1     │"), "{printed}");
     done(ask(&settings, &AdminCommand::Drop(which(None))).await);
     let refused = ask(&settings, &rollback()).await.expect_err("v1 is gone");
     assert_eq!(refused.to_string(), "there is no stock v1");
@@ -85,7 +102,7 @@ async fn a_command_waits_for_a_projector_that_is_restarted() {
     })
     .await;
     let projector = projector.restart(&rig).await;
-    let outcome = command.await.expect("no panic").expect("it works");
+    let (outcome, _) = command.await.expect("no panic").expect("it works");
     assert_eq!(outcome, Outcome::Done);
     assert_eq!(projector.version("orders", 2).await["state"], "standby");
     projector.end(rig).await;

@@ -1,28 +1,20 @@
 //! What operators decided about events, where rebuilds and time come to it.
 
 use serde_json::{Value, json};
-use tests::eventually::eventually;
 use uuid::Uuid;
 
 use crate::{
-    dead_letters::{act, letters, poisoned},
+    dead_letters::{letters, poisoned, skip},
     exactly_once::sell,
-    history::{Event, Owner, placed, received},
-    rig::{DEAD_LETTERS_KEPT_DAYS, Projector, Rig, WAIT_MAX},
+    history::{Owner, placed, received, unreadable},
+    rig::{DEAD_LETTERS_KEPT_DAYS, Projector, Rig},
 };
 
 /// Receipts of which no release can read the second one.
 fn spoil(owner: &mut Owner) {
     owner.commit(&[received("A", 1, 7)]);
-    let data = json!({ "quantity": "many" });
-    owner.commit(&[Event { stream: "stock/A".to_owned(), revision: 2, kind: "received", data }]);
+    owner.commit(&[unreadable("A", 2)]);
     owner.commit(&[received("A", 3, 1)]);
-}
-
-async fn skip(projector: &Projector, letter: &Value) {
-    let (status, answer) =
-        projector.post(&act(letter, "skip"), &json!({ "reason": "a test" })).await;
-    assert_eq!(status, 200, "{answer}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -66,12 +58,7 @@ async fn a_version_that_had_applied_what_is_corrected_says_that_it_is_to_be_buil
     assert_eq!((&letter["projection"], &letter["version"]), (&json!("orders"), &json!(1)));
     rig.becomes("the other version to take it", "SELECT count(*) FROM orders_v2.orders", 1).await;
     skip(&projector, &letter).await;
-    let other = eventually("a problem", WAIT_MAX, || async {
-        let version = projector.version("orders", 2).await;
-        if version["problem"].is_string() { Ok(version) } else { Err(version) }
-    })
-    .await;
-    let problem = other["problem"].as_str().unwrap_or_default();
+    let problem = projector.problem("orders", 2).await;
     assert!(problem.ends_with("after this version had applied it: build it anew"), "{problem}");
     assert!(problem.contains("was skipped"), "{problem}");
     assert_eq!(projector.version("orders", 1).await["problem"], Value::Null);
@@ -88,18 +75,11 @@ async fn poisoned_build(rig: &Rig) -> Projector {
     sell(&mut owner, 0, 1..=2_000);
     let projector = rig.projector();
     projector.act("orders", "rebuild", json!({ "throttle": 4_000 })).await;
-    eventually("the bulk copy to go on after the poison", WAIT_MAX, || async {
-        let at = rig
-            .number(
-                "SELECT next_offset FROM projection.checkpoints JOIN projection.dead_letters
-                    USING (projection, version, shard)
-                 WHERE projection = 'orders' AND version = 2 AND copying AND state = 'parked'
-                 UNION ALL SELECT 0 ORDER BY 1 DESC LIMIT 1",
-            )
-            .await;
-        if at > 1_000 { Ok(()) } else { Err(at) }
-    })
-    .await;
+    let copied = "SELECT next_offset FROM projection.checkpoints JOIN projection.dead_letters
+            USING (projection, version, shard)
+         WHERE projection = 'orders' AND version = 2 AND copying AND state = 'parked'
+         UNION ALL SELECT 0 ORDER BY 1 DESC LIMIT 1";
+    rig.finds("the bulk copy to go on after the poison", copied, |at| at > 1_000).await;
     projector
 }
 

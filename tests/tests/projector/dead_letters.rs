@@ -5,7 +5,7 @@ use tests::eventually::eventually;
 use uuid::Uuid;
 
 use crate::{
-    history::{Event, confirmed, placed, received, stock_reserved},
+    history::{Event, confirmed, placed, received, stock_reserved, unreadable},
     rig::{Projector, Rig, WAIT_MAX},
 };
 
@@ -32,8 +32,19 @@ fn of<'l>(letters: &'l [Value], projection: &str) -> &'l Value {
     letters.iter().find(|letter| letter["projection"] == projection).expect("a letter")
 }
 
-pub(crate) fn act(letter: &Value, act: &str) -> String {
+fn act(letter: &Value, act: &str) -> String {
     format!("{PATH}/{}/{act}", letter["id"].as_str().expect("an id"))
+}
+
+/// What comes of it when a letter is settled so.
+async fn settle(projector: &Projector, letter: &Value, how: &str, body: &Value) -> Value {
+    let (status, answer) = projector.post(&act(letter, how), body).await;
+    assert_eq!(status, 200, "{answer}");
+    answer
+}
+
+pub(crate) async fn skip(projector: &Projector, letter: &Value) -> Value {
+    settle(projector, letter, "skip", &json!({ "reason": "a test" })).await
 }
 
 /// The document of an order, without what tells it from another of the same events.
@@ -85,8 +96,8 @@ async fn a_poisoned_order_parks_that_order_only_and_edited_it_is_as_if_it_had_ne
 
     let edit = json!({ "data": placed(bad).data, "reason": "ticket 4711" });
     for projection in ["orders", "sales"] {
-        let (status, answer) = projector.post(&act(of(&parked, projection), "edit"), &edit).await;
-        assert_eq!((status, &answer["settled_events"]), (200, &json!(3)), "{answer}");
+        let answer = settle(&projector, of(&parked, projection), "edit", &edit).await;
+        assert_eq!(answer["settled_events"], 3, "{answer}");
         assert_eq!((&answer["state"], &answer["next"]), (&json!("edited"), &Value::Null));
     }
     assert_eq!(order(&rig, bad).await, Some(expected));
@@ -120,8 +131,7 @@ async fn a_correction_reaches_the_version_that_stands_by() {
     let is_live = |it: &&Value| it["projection"] == "orders" && it["version"] == 2;
     let live = parked.iter().find(is_live).expect("the live version's letter");
     let edit = json!({ "data": placed(bad).data, "reason": "ticket 4711" });
-    let (status, answer) = projector.post(&act(live, "edit"), &edit).await;
-    assert_eq!(status, 200, "{answer}");
+    settle(&projector, live, "edit", &edit).await;
     assert_eq!(letters(&projector, "parked", 1).await[0]["projection"], "sales");
     let shown = order(&rig, bad).await;
     assert!(shown.is_some());
@@ -169,7 +179,7 @@ async fn a_version_that_has_parked_what_readers_see_is_not_switched_to_by_itself
     owner.commit(&[poisoned(bad)]);
     let parked = letters(&projector, "parked", 2).await;
     let edit = json!({ "data": placed(bad).data, "reason": "ticket 4711" });
-    projector.post(&act(of(&parked, "orders"), "edit"), &edit).await;
+    settle(&projector, of(&parked, "orders"), "edit", &edit).await;
     assert!(order(&rig, bad).await.is_some());
     // As if only the code of the live version could read it.
     rig.sql("DELETE FROM projection.corrections").await;
@@ -179,14 +189,10 @@ async fn a_version_that_has_parked_what_readers_see_is_not_switched_to_by_itself
         parked.into_iter().find(|it| it["projection"] == "orders").ok_or("none")
     })
     .await;
-    eventually("a problem", WAIT_MAX, || async {
-        let version = projector.version("orders", 2).await;
-        let problem = version["problem"].as_str().unwrap_or_default().to_owned();
-        if problem.starts_with("1 keys are parked") { Ok(()) } else { Err(version) }
-    })
-    .await;
+    let problem = projector.problem("orders", 2).await;
+    assert!(problem.starts_with("1 keys are parked"), "{problem}");
     assert!(order(&rig, bad).await.is_some(), "readers still see it");
-    projector.post(&act(&letter, "edit"), &edit).await;
+    settle(&projector, &letter, "edit", &edit).await;
     projector.act("orders", "resume", json!({})).await;
     projector.settled("orders", 2, "live").await;
     assert!(order(&rig, bad).await.is_some());
@@ -234,8 +240,8 @@ async fn what_postgresql_refuses_is_pinned_on_its_key_within_a_batch() {
     let projector = rig.projector();
     let letter = parked.iter().find(|letter| letter["key"] == format!("order/{long}"));
     let edit = json!({ "data": placed(long).data, "reason": "cut the reference" });
-    let (status, answer) = projector.post(&act(letter.expect("its letter"), "edit"), &edit).await;
-    assert_eq!((status, &answer["settled_events"]), (200, &json!(2)), "{answer}");
+    let answer = settle(&projector, letter.expect("its letter"), "edit", &edit).await;
+    assert_eq!(answer["settled_events"], 2, "{answer}");
     owner.commit(&[confirmed(long)]);
     owner.commit(&[confirmed(nul)]);
     rig.applied().await;
@@ -249,32 +255,25 @@ async fn what_postgresql_refuses_is_pinned_on_its_key_within_a_batch() {
 async fn a_skipped_event_is_passed_over_and_a_later_one_that_does_not_apply_is_a_letter_itself() {
     let (rig, mut owner) = Rig::with_owner().await;
     let projector = rig.projector();
-    let bad = |revision| {
-        let data = json!({ "quantity": "many" });
-        Event { stream: "stock/A".to_owned(), revision, kind: "received", data }
-    };
     owner.commit(&[received("A", 1, 7)]);
-    owner.commit(&[bad(2)]);
+    owner.commit(&[unreadable("A", 2)]);
     owner.commit(&[received("A", 3, 1)]);
-    owner.commit(&[bad(4)]);
+    owner.commit(&[unreadable("A", 4)]);
     owner.commit(&[received("A", 5, 1)]);
     rig.applied().await;
     let on_hand = || rig.number("SELECT on_hand FROM read.stock");
     assert_eq!(on_hand().await, 7);
     let first = letters(&projector, "parked", 1).await.remove(0);
-    let body = json!({});
-    let (status, answer) = projector.post(&act(&first, "skip"), &body).await;
+    let (status, answer) = projector.post(&act(&first, "skip"), &json!({})).await;
     assert_eq!((status, &answer["errors"][0]["pointer"]), (422, &json!("/reason")), "{answer}");
-    let body = json!({ "reason": "a test" });
-    let (status, answer) = projector.post(&act(&first, "skip"), &body).await;
-    assert_eq!((status, &answer["settled_events"]), (200, &json!(2)), "{answer}");
+    let answer = skip(&projector, &first).await;
+    assert_eq!(answer["settled_events"], 2, "{answer}");
     assert_eq!(on_hand().await, 8);
 
     let second = letters(&projector, "parked", 1).await.remove(0);
     assert_eq!(answer["next"], second["id"]);
     assert_eq!((&second["event"]["revision"], &second["behind"]), (&json!(4), &json!(1)));
-    let (status, answer) = projector.post(&act(&second, "skip"), &body).await;
-    assert_eq!((status, &answer["next"]), (200, &Value::Null), "{answer}");
+    assert_eq!(skip(&projector, &second).await["next"], Value::Null);
     assert_eq!(on_hand().await, 9);
     owner.commit(&[received("A", 6, 1)]);
     rig.applied().await;
@@ -290,8 +289,7 @@ async fn events_that_come_while_a_key_is_retried_are_neither_lost_nor_put_before
     let mut sold = 0;
     for round in 0..20 {
         let revision = round * 16 + 1;
-        let data = json!({ "quantity": "many" });
-        owner.commit(&[Event { stream: "stock/A".to_owned(), revision, kind: "received", data }]);
+        owner.commit(&[unreadable("A", revision)]);
         let more = revision + 1..=revision + 15;
         let (before, after) = (more.clone().take(5), more.skip(5));
         for revision in before {
@@ -301,12 +299,10 @@ async fn events_that_come_while_a_key_is_retried_are_neither_lost_nor_put_before
         for revision in after {
             owner.commit(&[received("A", revision, 1)]);
         }
-        let body = json!({ "reason": "a test" });
-        let (status, answer) = projector.post(&act(&letter, "skip"), &body).await;
-        assert_eq!(status, 200, "{answer}");
+        skip(&projector, &letter).await;
         sold += 15;
         if round == 10 {
-            cut_connections(&rig).await;
+            rig.cut_connections().await;
         }
     }
     rig.applied().await;
@@ -315,21 +311,11 @@ async fn events_that_come_while_a_key_is_retried_are_neither_lost_nor_put_before
     projector.end(rig).await;
 }
 
-/// Cuts every connection of the projector.
-async fn cut_connections(rig: &Rig) {
-    rig.number(
-        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
-         WHERE datname = current_database() AND application_name LIKE 'tradewind-projector%'",
-    )
-    .await;
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_projection_that_has_no_room_left_goes_on_when_an_operator_has_made_some() {
     let (rig, mut owner) = Rig::with_owner().await;
     let projector = rig.projector();
-    let data = json!({ "quantity": "many" });
-    owner.commit(&[Event { stream: "stock/A".to_owned(), revision: 1, kind: "received", data }]);
+    owner.commit(&[unreadable("A", 1)]);
     for revision in 2..=20 {
         owner.commit(&[received("A", revision, 1)]);
     }
@@ -339,21 +325,10 @@ async fn a_projection_that_has_no_room_left_goes_on_when_an_operator_has_made_so
     for revision in 21..=25 {
         owner.commit(&[received("A", revision, 1), received("B", revision - 20, 1)]);
     }
-    eventually("a halt", WAIT_MAX, || async {
-        let (status, report) = projector.ready().await;
-        let told = report["reasons"].to_string().contains("parked_events_max");
-        if status == 503 && told { Ok(()) } else { Err(report) }
-    })
-    .await;
-    let body = json!({ "reason": "a test" });
-    let (status, answer) = projector.post(&act(&letter, "skip"), &body).await;
-    assert_eq!(status, 200, "{answer}");
+    projector.reports(503, "parked_events_max").await;
+    skip(&projector, &letter).await;
     rig.applied().await;
     assert_eq!(rig.number("SELECT sum(on_hand)::bigint FROM read.stock").await, 29);
-    eventually("readiness", WAIT_MAX, || async {
-        let (status, report) = projector.ready().await;
-        if status == 200 { Ok(()) } else { Err(report) }
-    })
-    .await;
+    projector.reports(200, "").await;
     projector.end(rig).await;
 }

@@ -82,11 +82,8 @@ async fn killed_connections_neither_double_nor_lose_a_commit() {
         sell_all(&mut owners, sold + 1..=sold + 20);
         sold += 20;
         let probe = rig.log_end(0).await;
-        eventually("some progress", WAIT_MAX, || async {
-            let at = rig.number("SELECT coalesce(max(next_offset), 0) FROM read.positions").await;
-            if at > probe - 100 { Ok(()) } else { Err(at) }
-        })
-        .await;
+        let furthest = "SELECT coalesce(max(next_offset), 0) FROM read.positions";
+        rig.finds("some progress", furthest, |at| at > probe - 100).await;
     }
     killer.await.expect("no panic");
     rig.applied().await;
@@ -178,9 +175,8 @@ async fn a_checkpoint_that_somebody_holds_keeps_no_other_from_moving() {
     let projector = rig.projector();
     rig.applied_to(0, 2).await;
 
-    let mut held = rig.pool.begin().await.expect("a transaction");
     let hold = "SELECT FROM projection.checkpoints WHERE projection = 'carts' FOR UPDATE";
-    sqlx::query(hold).execute(&mut *held).await.expect("a lock");
+    let held = rig.hold(hold).await;
     owner.commit(&[received("A", 2, 1)]);
     let behind = || rig.number("SELECT count(*) FROM projection.checkpoints WHERE next_offset < 3");
     let waiting = || {

@@ -63,13 +63,10 @@ async fn what_has_halted_goes_on_when_an_operator_says_so() {
     owner.commit(&[received("A", 1, 7)]);
     let projector = rig.projector();
     rig.applied().await;
-    let rename = async |sql: &'static str| {
-        rig.sql(sql).await;
-    };
-    rename("ALTER TABLE stock_v1.stock RENAME TO misplaced").await;
+    rig.sql("ALTER TABLE stock_v1.stock RENAME TO misplaced").await;
     owner.commit(&[received("A", 2, 1)]);
     halts(&rig, "stock_v1.stock").await;
-    rename("ALTER TABLE stock_v1.misplaced RENAME TO stock").await;
+    rig.sql("ALTER TABLE stock_v1.misplaced RENAME TO stock").await;
     let version = projector.act("stock", "resume", json!({})).await;
     assert_eq!(version["state"], "live", "{version}");
     rig.applied().await;

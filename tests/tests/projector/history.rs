@@ -43,6 +43,11 @@ pub(crate) fn received(sku: &str, revision: u64, quantity: u32) -> Event {
     Event { stream: format!("stock/{sku}"), revision, kind: "received", data }
 }
 
+/// A receipt that no release can read.
+pub(crate) fn unreadable(sku: &str, revision: u64) -> Event {
+    Event { data: json!({ "quantity": "many" }), ..received(sku, revision, 1) }
+}
+
 pub(crate) fn product_created(id: Uuid, sku: &str) -> Event {
     let data = json!({ "sku": sku, "details": { "name": sku }, "price": usd(100) });
     Event { stream: format!("product/{id}"), revision: 1, kind: "created", data }

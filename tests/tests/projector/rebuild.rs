@@ -24,7 +24,7 @@ async fn what_is_built_equals_the_log_and_takes_the_place_of_the_live_version() 
         assert_eq!(version["replaced"], 1, "{version}");
         assert_eq!(version["problem"], json!(null), "{version}");
         let id = version["verification"].as_str().expect("a verification").to_owned();
-        let (_, verification) = projector.ask(&format!("verifications/{id}"), None).await;
+        let (_, verification) = projector.get(&format!("verifications/{id}")).await;
         assert_eq!(verification["state"], "equal", "{verification}");
     }
     rig.applied().await;
@@ -52,16 +52,9 @@ async fn a_build_goes_on_where_a_killed_projector_left_it() {
     projector.act("orders", "rebuild", json!({ "throttle": 8_000 })).await;
     for part in 1..=3 {
         let far = rig.log_end(0).await * part / 4;
-        eventually("a part to be copied", WAIT_MAX, || async {
-            let at = rig
-                .number(
-                    "SELECT coalesce(max(next_offset), 0) FROM projection.checkpoints
-                     WHERE projection = 'orders' AND version = 2",
-                )
-                .await;
-            if at >= far { Ok(()) } else { Err((at, far)) }
-        })
-        .await;
+        let copied = "SELECT coalesce(max(next_offset), 0) FROM projection.checkpoints
+             WHERE projection = 'orders' AND version = 2";
+        rig.finds("a part to be copied", copied, |at| at >= far).await;
         projector.kill();
         projector = rig.projector();
     }
@@ -133,9 +126,9 @@ async fn a_paused_build_stays_where_it_is() {
     projector.act("orders", "pause", json!({})).await;
     let version = projector.version("orders", 2).await;
     assert_eq!((&version["state"], &version["paused"]), (&json!("copying"), &json!(true)));
-    let (refused, problem) = projector.ask("projections/orders/switch", Some(json!({}))).await;
+    let (refused, problem) = projector.post("projections/orders/switch", &json!({})).await;
     assert_eq!((refused, &problem["code"]), (409, &json!("version.state")), "{problem}");
-    let (refused, _) = projector.ask("projections/orders/rebuild", Some(json!({}))).await;
+    let (refused, _) = projector.post("projections/orders/rebuild", &json!({})).await;
     assert_eq!(refused, 409, "one build at a time");
     projector.act("orders", "resume", json!({})).await;
     projector.act("orders", "drop", json!({})).await;

@@ -11,7 +11,9 @@ use infra::{
     task::{self, GroupFailed, Task},
 };
 use projector::{Service, Settings, Shards, Source, StartError};
+use read_models::Projection;
 use serde_json::Value;
+use sqlx::{Postgres, Transaction};
 use tests::{
     eventually::eventually,
     harness::{client::send, servers},
@@ -105,10 +107,31 @@ impl Rig {
 
     /// Waits until a query finds this number.
     pub(crate) async fn becomes(&self, what: &str, sql: &'static str, expected: i64) {
+        self.finds(what, sql, |found| found == expected).await;
+    }
+
+    /// Waits until a query finds such a number.
+    pub(crate) async fn finds(&self, what: &str, sql: &'static str, is_it: impl Fn(i64) -> bool) {
         eventually(what, WAIT_MAX, || async {
             let found = self.number(sql).await;
-            if found == expected { Ok(()) } else { Err(found) }
+            if is_it(found) { Ok(()) } else { Err(found) }
         })
+        .await;
+    }
+
+    /// A transaction that holds what this statement locks.
+    pub(crate) async fn hold(&self, sql: &'static str) -> Transaction<'static, Postgres> {
+        let mut held = self.pool.begin().await.expect("a transaction");
+        sqlx::query(sql).execute(&mut *held).await.expect("a lock");
+        held
+    }
+
+    /// Ends all sessions of projectors, as a server that is restarted does.
+    pub(crate) async fn cut_connections(&self) {
+        self.number(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+             WHERE datname = current_database() AND application_name LIKE 'tradewind-projector%'",
+        )
         .await;
     }
 
@@ -129,19 +152,11 @@ impl Projector {
         Self::start_at(url, log, config::Http::local(), Shards::Shared).expect("a free port")
     }
 
-    /// One of a release whose code of the projection has this number.
-    pub(crate) fn start_release(rig: &Rig, projection: &str, fold: i32) -> Self {
+    /// One of a release that has these projections.
+    pub(crate) fn start_release(rig: &Rig, projections: Vec<Projection>) -> Self {
         let settings = settings(&rig.url, config::Http::local());
         let source = Source::Given(Arc::new(rig.log.clone()));
-        let service = Service::bind_release(settings, source, projection, fold);
-        Self::run(service.expect("a free port"))
-    }
-
-    /// One of a release that has the docs' example, too.
-    pub(crate) fn start_example(rig: &Rig) -> Self {
-        let settings = settings(&rig.url, config::Http::local());
-        let source = Source::Given(Arc::new(rig.log.clone()));
-        Self::run(Service::bind_example(settings, source).expect("a free port"))
+        Self::run(Service::bind_release(settings, source, projections).expect("a free port"))
     }
 
     /// Another one at the same address, once this one has been killed.
@@ -191,30 +206,28 @@ impl Projector {
 
     /// Asks as an operator.
     pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
-        self.ask(path, None).await
+        let request = plain_http::client().get(self.admin(path));
+        let answer = send(request.bearer_auth(OPERATOR_KEY)).await;
+        (answer.status, answer.body)
     }
 
     /// Orders as an operator.
     pub(crate) async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
-        self.ask(path, Some(body.clone())).await
-    }
-
-    /// Asks for something of `/v1/admin` as an operator.
-    pub(crate) async fn ask(&self, path: &str, body: Option<Value>) -> (u16, Value) {
-        let (client, url) = (plain_http::client(), format!("{}/v1/admin/{path}", self.url));
-        let request = match body {
-            Some(body) => client.post(url).json(&body),
-            None => client.get(url),
-        };
+        let request = plain_http::client().post(self.admin(path)).json(body);
         let answer = send(request.bearer_auth(OPERATOR_KEY)).await;
         (answer.status, answer.body)
+    }
+
+    /// The URL of something of `/v1/admin`.
+    pub(crate) fn admin(&self, path: &str) -> String {
+        format!("{}/v1/admin/{path}", self.url)
     }
 
     /// Does something with a projection, once the projector has made its tables.
     pub(crate) async fn act(&self, name: &str, action: &str, body: Value) -> Value {
         eventually(&format!("{action} {name}"), WAIT_MAX, || async {
             let path = format!("projections/{name}/{action}");
-            match self.ask(&path, Some(body.clone())).await {
+            match self.post(&path, &body).await {
                 (200 | 202, answer) => Ok(answer),
                 other => Err(other),
             }
@@ -223,7 +236,7 @@ impl Projector {
     }
 
     pub(crate) async fn version(&self, name: &str, number: i64) -> Value {
-        let (_, status) = self.ask("status", None).await;
+        let (_, status) = self.get("status").await;
         let versions = status["versions"].as_array().cloned().unwrap_or_default();
         let is_it = |it: &&Value| it["projection"] == name && it["version"] == number;
         versions.iter().find(is_it).cloned().unwrap_or_default()
@@ -244,7 +257,7 @@ impl Projector {
         let ordered = self.act(name, "verify", body).await;
         let path = format!("verifications/{}", ordered["id"].as_str().expect("an id"));
         eventually("a verification to end", WAIT_MAX, || async {
-            let (_, found) = self.ask(&path, None).await;
+            let (_, found) = self.get(&path).await;
             let is_over = found["finished_at"].is_string();
             if is_over { Ok(found) } else { Err(found) }
         })
@@ -257,9 +270,28 @@ impl Projector {
         assert_eq!(verified["state"], "equal", "{verified}");
     }
 
-    pub(crate) async fn ready(&self) -> (u16, serde_json::Value) {
+    /// Waits until something is the matter with a version.
+    pub(crate) async fn problem(&self, name: &str, number: i64) -> String {
+        eventually("a problem", WAIT_MAX, || async {
+            let version = self.version(name, number).await;
+            version["problem"].as_str().map(str::to_owned).ok_or(version)
+        })
+        .await
+    }
+
+    pub(crate) async fn ready(&self) -> (u16, Value) {
         let answer = send(plain_http::client().get(format!("{}/readyz", self.url))).await;
         (answer.status, answer.body)
+    }
+
+    /// Waits until it is ready, or tells this reason why it is not.
+    pub(crate) async fn reports(&self, status: u16, reason: &str) {
+        eventually(&format!("{status} {reason}"), WAIT_MAX, || async {
+            let (told, report) = self.ready().await;
+            let is_told = report["reasons"].to_string().contains(reason);
+            if told == status && is_told { Ok(()) } else { Err(report) }
+        })
+        .await;
     }
 }
 

@@ -84,19 +84,10 @@ async fn a_projector_waits_for_its_database() {
     let name = format!("projector_{}", Uuid::now_v7().simple());
     let (own, _) = rig.url.rsplit_once('/').expect("a URL with a database");
     let projector = Projector::start(&format!("{own}/{name}"), &rig.log);
-    eventually("a reason", WAIT_MAX, || async {
-        let (status, report) = projector.ready().await;
-        let told = report["reasons"].to_string().contains("postgres");
-        if status == 503 && told { Ok(()) } else { Err(report) }
-    })
-    .await;
+    projector.reports(503, "postgres").await;
     let servers = servers::shared().await.expect("servers");
     servers.create_database(&name).await.expect("a database");
-    eventually("the projector to find it", WAIT_MAX, || async {
-        let (status, report) = projector.ready().await;
-        if status == 200 { Ok(()) } else { Err(report) }
-    })
-    .await;
+    projector.reports(200, "").await;
     projector.stop().await;
     servers.remove_database(&name).await.expect("a database to remove");
     rig.end().await;

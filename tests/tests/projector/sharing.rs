@@ -5,7 +5,6 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use infra::log::EventLog;
 use serde_json::json;
-use sqlx::Executor;
 use tests::eventually::eventually;
 use tokio::time::{Instant, timeout};
 
@@ -74,12 +73,7 @@ async fn projectors_share_the_shards_and_take_over_from_one_that_was_killed() {
     first.stop().await;
     shared_as(&rig, &[5]).await;
     sell(&rig, &mut owners, 4).await;
-    // A server that ends all sessions, as one that is restarted does.
-    rig.number(
-        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
-         WHERE datname = current_database() AND application_name LIKE 'tradewind-projector%'",
-    )
-    .await;
+    rig.cut_connections().await;
     sell(&rig, &mut owners, 5).await;
     shared_as(&rig, &[5]).await;
     assert_eq!(rig.number("SELECT sum(on_hand)::bigint FROM read.stock").await, 25);
@@ -94,8 +88,7 @@ async fn a_projection_that_is_stuck_does_not_hold_up_the_others_and_comes_back()
     let projector = rig.projector();
     owner.commit(&[product_created(Uuid::now_v7(), "A")]);
     rig.applied().await;
-    let mut held = rig.pool.begin().await.expect("a transaction");
-    held.execute("LOCK TABLE products_v1.products IN ACCESS EXCLUSIVE MODE").await.expect("a lock");
+    let held = rig.hold("LOCK TABLE products_v1.products IN ACCESS EXCLUSIVE MODE").await;
     let mut end = 0;
     for revision in 1..=20_000 {
         end = if revision % 10 == 0 {
@@ -161,7 +154,11 @@ async fn two_releases_run_side_by_side_until_the_old_one_is_gone() {
     let mut owners = owners(&rig).await;
     let old = rig.projector();
     sell(&rig, &mut owners, 1).await;
-    let new = Projector::start_release(&rig, "stock", 2);
+    let mut projections = read_models::ALL.to_vec();
+    for stock in projections.iter_mut().filter(|it| it.name == "stock") {
+        stock.version = 2;
+    }
+    let new = Projector::start_release(&rig, projections);
     // Each has all shards, and what the new one has made of them takes the place of the old.
     shared_as(&rig, &[4, 4]).await;
     new.settled("stock", 2, "live").await;

@@ -1,6 +1,7 @@
 //! A projection over two types of streams: the docs' example counts orders by the department of
 //! their products, which come from other shards.
 
+use read_models::demand::DEMAND;
 use serde_json::json;
 use tests::eventually::eventually;
 use uuid::Uuid;
@@ -14,6 +15,11 @@ use crate::{
 /// The product of all lines that `placed` makes, and their units.
 const PRODUCT: Uuid = Uuid::from_u128(1);
 const UNITS: i64 = 3;
+
+/// A projector of a release that has the example, too.
+fn with_example(rig: &Rig) -> Projector {
+    Projector::start_release(rig, [read_models::ALL, &[DEMAND]].concat())
+}
 
 async fn demand(rig: &Rig, expected: &[(Option<&str>, i64)]) {
     let expected: Vec<_> = expected
@@ -51,7 +57,7 @@ async fn is_equal(projector: &Projector) {
 async fn it_comes_to_the_same_whichever_shard_is_read_first() {
     let rig = Rig::start(2).await;
     let [mut catalogue, mut tills] = sold(&rig, 0).await;
-    let projector = Projector::start_example(&rig);
+    let projector = with_example(&rig);
     sell(&mut tills, 10);
     demand(&rig, &[(None, 10 * UNITS)]).await;
     catalogue.commit(&[product_created(PRODUCT, "A"), product_filed(PRODUCT, 2, "DAIRY")]);
@@ -72,7 +78,7 @@ async fn it_comes_to_the_same_whichever_shard_is_read_first() {
 async fn each_of_its_tables_is_verified() {
     let rig = Rig::start(2).await;
     let [mut catalogue, mut tills] = sold(&rig, 0).await;
-    let projector = Projector::start_example(&rig);
+    let projector = with_example(&rig);
     catalogue.commit(&[product_created(PRODUCT, "A"), product_filed(PRODUCT, 2, "DAIRY")]);
     sell(&mut tills, 2);
     demand(&rig, &[(Some("DAIRY"), 2 * UNITS)]).await;
@@ -94,7 +100,7 @@ async fn each_of_its_tables_is_verified() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_does_not_apply_of_one_type_of_stream_holds_up_nothing_of_the_other() {
     let (rig, mut owner) = Rig::with_owner().await;
-    let projector = Projector::start_example(&rig);
+    let projector = with_example(&rig);
     let order = Uuid::now_v7();
     // One commit, with an event of a product that leaves a gap.
     owner.commit(&[

@@ -55,7 +55,7 @@ async fn it_works_while_events_flow_and_on_a_sample() {
     let rows = sample["report"]["tables"][0]["rows_found"].as_u64().expect("a number");
     assert!((1..=1_000).contains(&rows), "{sample}");
     let (refused, problem) =
-        projector.ask("projections/orders/verify", Some(json!({ "sample": 0 }))).await;
+        projector.post("projections/orders/verify", &json!({ "sample": 0 })).await;
     assert_eq!((refused, &problem["code"]), (422, &json!("invalid_field")), "{problem}");
     projector.end(rig).await;
 }
@@ -67,9 +67,7 @@ async fn what_has_ended_stays_as_it_ended() {
     sell(&mut owner, 0, 1..=10);
     let projector = rig.projector();
     rig.applied().await;
-    let mut held = rig.pool.begin().await.expect("a transaction");
-    let hold = "LOCK TABLE products_v1.products IN ACCESS EXCLUSIVE MODE";
-    sqlx::query(hold).execute(&mut *held).await.expect("a lock");
+    let held = rig.hold("LOCK TABLE products_v1.products IN ACCESS EXCLUSIVE MODE").await;
     let both =
         "INSERT INTO projection.verifications (id, projection, version, state, created_at) VALUES
         (gen_random_uuid(), 'products', 1, 'waiting', now() - interval '1 second'),

@@ -105,7 +105,7 @@ async fn switches_and_rollbacks_fail_no_read_and_mix_nothing() {
         projector.proves("sales", json!({ "version": version })).await;
     }
     projector.act("sales", "drop", json!({})).await;
-    let (refused, problem) = projector.ask("projections/sales/rollback", Some(json!({}))).await;
+    let (refused, problem) = projector.post("projections/sales/rollback", &json!({})).await;
     assert_eq!(refused, 404, "{problem}");
     projector.end(rig).await;
 }
@@ -123,11 +123,11 @@ async fn a_version_that_is_behind_is_not_shown() {
     rig.applied().await;
     sell(&mut owner, 0, 11..=700);
     rig.applied().await;
-    let (refused, problem) = projector.ask("projections/orders/switch", Some(json!({}))).await;
+    let (refused, problem) = projector.post("projections/orders/switch", &json!({})).await;
     assert_eq!((refused, &problem["code"]), (503, &json!("version.not_ready")), "{problem}");
     projector.act("orders", "resume", json!({})).await;
     // Under way it is waited for.
-    let (switched, version) = projector.ask("projections/orders/switch", Some(json!({}))).await;
+    let (switched, version) = projector.post("projections/orders/switch", &json!({})).await;
     assert_eq!((switched, &version["version"]), (200, &json!(2)), "{version}");
     projector.end(rig).await;
 }
@@ -149,7 +149,7 @@ async fn what_is_not_there_is_refused() {
         ("projections/orders/rebuild", json!({ "speed": 1 }), 422),
     ];
     for (path, body, expected) in cases {
-        let (status, answer) = projector.ask(path, Some(body)).await;
+        let (status, answer) = projector.post(path, &body).await;
         assert_eq!(status, expected, "{path}: {answer}");
     }
     let url = format!("{}/v1/admin/projections/orders/rebuild", projector.url);
@@ -202,13 +202,9 @@ async fn a_version_that_comes_no_nearer_does_so_while_the_live_one_stands_still(
     projector.act("stock", "rebuild", json!({ "switch": true })).await;
     projector.settled("stock", 2, "live").await;
     sell_all(&mut owners, 1..=1);
-    eventually("both to follow the log", WAIT_MAX, || async {
-        let rows = rig
-            .number("SELECT count(*) FROM projection.checkpoints WHERE projection = 'stock' AND next_offset > 4")
-            .await;
-        if rows == 4 { Ok(()) } else { Err(rows) }
-    })
-    .await;
+    let following = "SELECT count(*) FROM projection.checkpoints
+        WHERE projection = 'stock' AND next_offset > 4";
+    rig.becomes("both to follow the log", following, 4).await;
     // As busy as can be: the other version takes nothing.
     let mut busy = PgConnection::connect(&rig.url).await.expect("a connection");
     sqlx::raw_sql(
@@ -227,8 +223,9 @@ async fn a_version_that_comes_no_nearer_does_so_while_the_live_one_stands_still(
         rig.becomes("the live version to stand still", free, 0).await;
         busy.close().await.expect("the end of what kept it busy");
     };
-    let (answer, ()) =
-        tokio::join!(projector.ask("projections/stock/rollback", Some(json!({}))), makes_room);
+    let nothing = json!({});
+    let rollback = projector.post("projections/stock/rollback", &nothing);
+    let (answer, ()) = tokio::join!(rollback, makes_room);
     assert_eq!((answer.0, &answer.1["version"]), (200, &json!(1)), "{}", answer.1);
     assert_eq!(rig.number("SELECT sum(on_hand)::bigint FROM read.stock").await, 4_000);
     projector.end(rig).await;

@@ -69,10 +69,10 @@ fn what_came_of_it_is_a_sentence() {
     settled["settled_events"] = 3.into();
     settled["next"] = Value::Null;
     expect!["6f1c7a52-5f0e-5a2f-9c55-0d7a1b1f3c11 is edited: 3 events of stock/TEA-1 settled"]
-        .assert_eq(&outcome(serde_json::from_value(settled.clone()).unwrap()));
+        .assert_eq(&answer(serde_json::from_value(settled.clone()).unwrap()));
     settled["next"] = "7f1c7a52-5f0e-5a2f-9c55-0d7a1b1f3c11".into();
     expect![[r#"
         6f1c7a52-5f0e-5a2f-9c55-0d7a1b1f3c11 is edited: 3 events of stock/TEA-1 settled
         a later event does not apply: see 7f1c7a52-5f0e-5a2f-9c55-0d7a1b1f3c11"#]]
-    .assert_eq(&outcome(serde_json::from_value(settled).unwrap()));
+    .assert_eq(&answer(serde_json::from_value(settled).unwrap()));
 }

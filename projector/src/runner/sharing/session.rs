@@ -30,9 +30,6 @@ pub(super) struct Session {
 
 impl Session {
     /// Says that it lives, and what it feeds.
-    ///
-    /// # Errors
-    /// If PostgreSQL does not answer in time.
     pub(super) async fn begin(pool: &PgPool, folds: &ReleaseFolds) -> Result<Self, sqlx::Error> {
         let options = pool.connect_options().as_ref().clone();
         let options = options
@@ -66,9 +63,6 @@ impl Session {
     }
 
     /// All projectors that live, in order of their ids.
-    ///
-    /// # Errors
-    /// If PostgreSQL does not answer in time.
     pub(super) async fn members(&mut self) -> Result<Vec<Member>, sqlx::Error> {
         // `objsubid` 2: a lock with two keys; 1: with one.
         let members = sqlx::query_as(
@@ -89,9 +83,6 @@ impl Session {
     }
 
     /// False if another projector has it.
-    ///
-    /// # Errors
-    /// If PostgreSQL does not answer in time.
     pub(super) async fn lock(&mut self, shard: ShardId) -> Result<bool, sqlx::Error> {
         let locked = sqlx::query_scalar("SELECT pg_try_advisory_lock($1, $2)")
             .bind(SHARDS)
@@ -100,8 +91,6 @@ impl Session {
         in_time(locked).await
     }
 
-    /// # Errors
-    /// If PostgreSQL does not answer in time.
     pub(super) async fn unlock(&mut self, shard: ShardId) -> Result<(), sqlx::Error> {
         let unlocked = sqlx::query("SELECT pg_advisory_unlock($1, $2)")
             .bind(SHARDS)
