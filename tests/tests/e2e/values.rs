@@ -20,6 +20,16 @@ use crate::shop::{SETTLE_WAIT_MAX, product, settled_order};
 
 const PRODUCTS: u32 = 60;
 
+/// The same cases in each run; each topic has its own.
+pub(crate) fn runner(topic: u8) -> TestRunner {
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[topic; 32]);
+    TestRunner::new_with_rng(Config::default(), rng)
+}
+
+pub(crate) fn draw<T>(runner: &mut TestRunner, values: &impl Strategy<Value = T>) -> T {
+    values.new_tree(runner).expect("a case").current()
+}
+
 /// An attribute as JSON text. About half of the numbers cannot be kept.
 fn attribute() -> impl Strategy<Value = String> {
     prop_oneof![
@@ -96,16 +106,14 @@ pub(crate) async fn verify(stack: &Stack, projection: &str) {
 #[tokio::test]
 async fn whatever_attributes_a_product_was_accepted_with_it_shows_and_proves() {
     let stack = Stack::start().await;
-    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[17; 32]);
-    let mut runner = TestRunner::new_with_rng(Config::default(), rng);
-    let mut accepted = 0;
+    let (mut runner, mut accepted) = (runner(17), 0);
     let fixed: Vec<_> = "1e17 2.56e16 1.0 0.1 0.30000000000000004 9223372036854775807 -0.0 \
         1.7976931348623157e308 18446744073709551615 1e400 5e-324 1e-100 3.141592653589793238"
         .split_whitespace()
         .collect();
     for number in 0..PRODUCTS {
         let attributes = prop::collection::btree_map("\\PC{0,10}", attribute(), 1..3);
-        let mut attributes = attributes.new_tree(&mut runner).expect("a case").current();
+        let mut attributes = draw(&mut runner, &attributes);
         if let Some(fixed) = fixed.get(usize::try_from(number).expect("a small number")) {
             attributes = BTreeMap::from([("fixed".to_owned(), (*fixed).to_owned())]);
         }

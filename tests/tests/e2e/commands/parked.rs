@@ -7,35 +7,28 @@ use domain::{
     id::StreamId,
     shard::{ShardId, shard_of},
 };
-use infra::{
-    config,
-    log::{EventLog, kafka::KafkaLog, owner::Owner, sample},
-};
+use infra::log::{EventLog, owner::Owner, sample};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{
     eventually::eventually,
-    harness::{
-        Stack,
-        client::{Answer, send},
-    },
+    harness::{Stack, client::Answer},
 };
 use uuid::Uuid;
 
 use super::{
     CASES,
     sent::{draw, needed, nothing, object, runner, text},
-    tried::{Tried, assert_shows, parked_steps},
+    tried::{Tried, assert_shows, parked_steps, sent},
 };
-use crate::shop::{SETTLE_WAIT_MAX, product, settled};
+use crate::shop::{SETTLE_WAIT_MAX, log_of, product, settled};
 
 const RETRY: &str = "POST /v1/admin/parked-steps/{id}/retry";
 const SKIP: &str = "POST /v1/admin/parked-steps/{id}/skip";
 
 /// Orders whose payments will be unreadable, before anybody else has use of their shard.
 pub(super) async fn poison(stack: &Stack) -> Vec<Uuid> {
-    let kafka = config::Kafka::plaintext(stack.bootstrap_servers(), stack.topic());
-    let log = KafkaLog::connect(&kafka, stack.topic()).await.expect("the log");
+    let log = log_of(stack).await;
     let (shard, mut orders) = (ShardId::new(0), Vec::new());
     let mut owner = Owner::claim(&log, shard).await.expect("the shard");
     while orders.len() < CASES {
@@ -102,12 +95,7 @@ pub(super) async fn try_all(tried: &Tried<'_>, orders: &[Uuid]) {
 
 async fn settle(tried: &Tried<'_>, step: &Value, action: &str, body: Option<&Value>) -> Answer {
     let path = format!("/v1/admin/parked-steps/{}/{action}", step["id"].as_str().expect("an id"));
-    let request = tried.stack.operator().command(Method::POST, &path);
-    send(match body {
-        Some(body) => request.json(body),
-        None => request,
-    })
-    .await
+    sent(tried.stack.operator().command(Method::POST, &path), body).await
 }
 
 /// The step of an order that waits after as many tries.

@@ -6,7 +6,7 @@ use tests::eventually::eventually;
 
 use super::{
     CASES,
-    sent::{Values, draw, needed, object, runner, text, text_or_blank},
+    sent::{Member, Values, draw, needed, object, runner, text, text_or_blank},
     tried::{Tried, assert_shows},
 };
 use crate::shop::{Cart, SETTLE_WAIT_MAX, product, settled};
@@ -22,11 +22,7 @@ fn declined(payment_id: &str) -> Values {
     webhook("payment.declined", payment_id, said)
 }
 
-fn webhook(
-    kind: &'static str,
-    payment_id: &str,
-    mut data: Vec<(&'static str, BoxedStrategy<Option<Value>>)>,
-) -> Values {
+fn webhook(kind: &'static str, payment_id: &str, mut data: Vec<Member>) -> Values {
     data.push(("payment_id", needed(Just(json!(payment_id)))));
     object(vec![("type", needed(Just(json!(kind)))), ("data", needed(object(data)))])
 }

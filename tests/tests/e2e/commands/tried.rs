@@ -121,6 +121,15 @@ impl<'a> Tried<'a> {
     }
 }
 
+/// What comes of a command with a body, or without a byte of one.
+pub(super) async fn sent(command: RequestBuilder, body: Option<&Value>) -> Answer {
+    send(match body {
+        Some(body) => command.json(body),
+        None => command,
+    })
+    .await
+}
+
 /// The document at the position of an answer.
 pub(super) async fn read(request: RequestBuilder, accepted: &Answer) -> Value {
     told(request, accepted).await.expect(200).body
