@@ -1,10 +1,11 @@
-//! The page of all metrics, made from where they are declared.
+//! The pages of all metrics and of all settings, made from where they are declared.
 
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
 use expect_test::expect_file;
+use infra::config::{Client, Reader, Settings, reference};
 use tests::stack::folder::workspace;
 
 const ROOMS: [(&str, &str); 4] = [
@@ -86,4 +87,35 @@ fn the_page_of_metrics_is_complete() {
         }
     }
     expect_file!["../../../docs/metrics.md"].assert_eq(&page);
+}
+
+/// What some service or tool reads.
+struct AllSettings;
+
+impl Settings for AllSettings {
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        command_api::Settings::read(reader);
+        query_api::Settings::read(reader);
+        projector::Settings::read(reader);
+        Client::of_projector(reader);
+        Client::of_command_api(reader);
+        Some(Self)
+    }
+}
+
+#[test]
+fn the_page_of_settings_is_complete() {
+    let page = format!(
+        "# Settings\n\n\
+         Every service reads its settings at the start, from the weakest source to the strongest: \
+         the defaults below, a local stack's `.stack/dev.env` (command-line tools only), a TOML \
+         file given by `--config FILE`, and environment variables. A key `section.key` of the \
+         file is `TRADEWIND_SECTION__KEY` in the environment. All mistakes are told at once, with \
+         exit code 2; `--check-config` prints the effective settings with secrets masked.\n\n\
+         The defaults of `http.bind` and `ops.bind` are those of `command-api`; `query-api` takes \
+         the ports 8081 and 8091, the `projector` 8082 and 8092. A service reads only the sections that it needs; \
+         `--check-config` shows them.\n\n{}",
+        reference::<AllSettings>()
+    );
+    expect_file!["../../../docs/configuration.md"].assert_eq(&page);
 }
