@@ -2,11 +2,13 @@
 
 use std::fmt::Write;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use expect_test::expect_file;
 use infra::config::{Client, Reader, Settings, reference};
 use tests::stack::folder::workspace;
+
+use crate::examples::files;
 
 const ROOMS: [(&str, &str); 4] = [
     ("infra", "Every service"),
@@ -26,19 +28,12 @@ struct Metric {
 /// All that are declared below a folder, sorted by name.
 fn declared(folder: &Path) -> Vec<Metric> {
     let mut found = Vec::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).expect("a folder of sources") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let text = fs::read_to_string(&path).expect("a source");
-                // Examples are comments, and tests have metrics of their own.
-                let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
-                found.extend(declared_in(&code.collect::<Vec<_>>().join("\n")));
-            }
-        }
+    let is_source = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "rs");
+    for path in files(folder).into_iter().filter(is_source) {
+        let text = fs::read_to_string(&path).expect("a source");
+        // Examples are comments, and tests have metrics of their own.
+        let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+        found.extend(declared_in(&code.collect::<Vec<_>>().join("\n")));
     }
     found.retain(|metric| !metric.name.starts_with("tradewind_test_"));
     found.sort();
