@@ -6,7 +6,7 @@ use tests::eventually::eventually;
 use tests::harness::Stack;
 
 use crate::shop::{
-    Cart, SETTLE_WAIT_MAX, product, sales_become, settled_order, sound_log, stock_becomes,
+    Cart, SETTLE_WAIT_MAX, product, sales_become, settled, settled_order, sound_log, stock_becomes,
 };
 
 #[tokio::test]
@@ -97,11 +97,12 @@ async fn a_hundred_checkouts_of_ten_units_confirm_ten() {
     let stack = Stack::start().await;
     let _tea = product(&stack, "tea", 450, 10).await;
     let lines = json!([{"sku": "tea", "quantity": 1}]);
-    let carts = join_all((0..100).map(|_| Cart::create(stack.anon(), &lines))).await;
+    let (guest, staff) = (stack.anon(), stack.staff());
+    let carts = join_all((0..100).map(|_| Cart::create(guest.clone(), &lines))).await;
     let checkouts = join_all(carts.iter().map(|cart| cart.check_out("tok_ok"))).await;
     let mut confirmed = 0;
     for checkout in checkouts {
-        let order = settled_order(&stack, &checkout.expect(202)).await;
+        let order = settled(&staff, checkout.expect(202).text("/order_id")).await;
         if order["status"] == "confirmed" {
             confirmed += 1;
         } else {

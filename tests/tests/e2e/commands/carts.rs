@@ -57,7 +57,7 @@ impl<'a> Cart<'a> {
         staff: bool,
         runner: &mut TestRunner,
     ) -> Self {
-        let client = if staff { tried.stack.staff() } else { tried.stack.anon() };
+        let client = if staff { tried.staff.clone() } else { tried.guest.clone() };
         let currency = prop_oneof![20 => Just(shelf.currency), 1 => select(vec!["XXX", "CLF"])];
         let body = object(vec![
             ("id", optional(uuid().prop_map(|id| json!(id)))),

@@ -146,7 +146,7 @@ pub(super) async fn check_out(cart: &mut Cart<'_>, runner: &mut TestRunner) -> O
 impl Order {
     /// It is confirmed or rejected as its payment goes, and shows still what was agreed.
     pub(super) async fn comes_to_its_end(&self, tried: &Tried<'_>) {
-        let order = settled(&tried.stack.staff(), &self.id).await;
+        let order = settled(&tried.staff, &self.id).await;
         assert_shows(&order, &self.expected);
         assert_eq!(order["status"] == "confirmed", self.is_paid, "{order}");
     }

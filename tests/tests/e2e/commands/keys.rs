@@ -36,7 +36,7 @@ fn new_key() -> Values {
 }
 
 pub(super) async fn try_all(tried: &Tried<'_>) {
-    let (mut runner, operator) = (runner(6), tried.stack.operator());
+    let (mut runner, operator) = (runner(6), &tried.operator);
     let mut keys = Vec::new();
     for _ in 0..CASES {
         let body = draw(&mut runner, &new_key());

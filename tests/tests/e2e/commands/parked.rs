@@ -48,7 +48,7 @@ pub(super) async fn poison(stack: &Stack) -> Vec<Uuid> {
 }
 
 pub(super) async fn try_all(tried: &Tried<'_>, orders: &[Uuid]) {
-    let (mut runner, staff) = (runner(7), tried.stack.staff());
+    let (mut runner, staff) = (runner(7), &tried.staff);
     let _seal = product(tried.stack, "seal", 450, 10_000).await;
     for order_id in orders {
         let cart = json!({"currency": "USD", "lines": [{"sku": "seal", "quantity": 1}]});
@@ -74,7 +74,7 @@ pub(super) async fn try_all(tried: &Tried<'_>, orders: &[Uuid]) {
             body = json!({"reason": "plain"});
             let _skipped = settle(tried, &step, "skip", Some(&body)).await.expect(202);
         }
-        let order = settled(&staff, &order_id.to_string()).await;
+        let order = settled(staff, &order_id.to_string()).await;
         let reasons = json!([{"code": "step.skipped", "detail": body["reason"]}]);
         assert_shows(&order["reasons"], &reasons);
         if let Some(skipped) = skipped {
@@ -82,12 +82,12 @@ pub(super) async fn try_all(tried: &Tried<'_>, orders: &[Uuid]) {
         }
     }
     // The unreadable events themselves.
-    for step in parked_steps(&tried.stack.operator()).await {
+    for step in parked_steps(&tried.operator).await {
         let _skipped =
             settle(tried, &step, "skip", Some(&json!({"reason": "ours"}))).await.expect(202);
     }
     eventually("no step is left", SETTLE_WAIT_MAX, || async {
-        let left = parked_steps(&tried.stack.operator()).await;
+        let left = parked_steps(&tried.operator).await;
         if left.is_empty() { Ok(()) } else { Err(left) }
     })
     .await;
@@ -95,14 +95,14 @@ pub(super) async fn try_all(tried: &Tried<'_>, orders: &[Uuid]) {
 
 async fn settle(tried: &Tried<'_>, step: &Value, action: &str, body: Option<&Value>) -> Answer {
     let path = format!("/v1/admin/parked-steps/{}/{action}", step["id"].as_str().expect("an id"));
-    sent(tried.stack.operator().command(Method::POST, &path), body).await
+    sent(tried.operator.command(Method::POST, &path), body).await
 }
 
 /// The step of an order that waits after as many tries.
 async fn waiting(tried: &Tried<'_>, order_id: &Uuid, attempt: u64) -> Value {
     let stream = format!("order/{order_id}");
     eventually("the step waits", SETTLE_WAIT_MAX, || async {
-        let steps = parked_steps(&tried.stack.operator()).await;
+        let steps = parked_steps(&tried.operator).await;
         let ours = steps.into_iter().find(|step| step["event"]["stream"] == *stream);
         let step = ours.unwrap_or_default();
         let waits = step["state"] == "parked" && step["attempt"] == attempt;

@@ -36,7 +36,7 @@ pub(super) async fn try_all(tried: &Tried<'_>) {
     let _card = product(tried.stack, "card", 450, 10_000).await;
     for _ in 0..CASES {
         let cart = json!([{"sku": "card", "quantity": 1}]);
-        let cart = Cart::create(tried.stack.anon(), &cart).await;
+        let cart = Cart::create(tried.guest.clone(), &cart).await;
         let checkout = cart.check_out("tok_3ds").await.expect(202);
         let body = any(&mut runner, checkout.text("/payment_id"));
         // The payment is there a little later than its order.
@@ -48,7 +48,7 @@ pub(super) async fn try_all(tried: &Tried<'_>) {
         let command = "POST /v1/webhooks/payments/{provider}";
         let Some(taken) = tried.judge(command, &body, answer) else { continue };
         let data = &body["data"];
-        let order = settled(&tried.stack.staff(), checkout.text("/order_id")).await;
+        let order = settled(&tried.staff, checkout.text("/order_id")).await;
         let confirmed = order["status"] == "confirmed";
         assert_eq!(confirmed, body["type"] == "payment.authorised", "{order}");
         if confirmed {

@@ -12,7 +12,7 @@ use super::{
 };
 
 pub(super) async fn try_all(tried: &Tried<'_>) {
-    let (mut runner, staff) = (runner(8), tried.stack.staff());
+    let (mut runner, staff) = (runner(8), &tried.staff);
     for _ in 0..CASES {
         let path = format!("/v1/wish-lists/{}", draw(&mut runner, &uuid()));
         let mut skus = Vec::new();
