@@ -13,6 +13,7 @@ use futures_util::{FutureExt, future::BoxFuture};
 use infra::log::memory::RawRecord;
 use machine::Machine;
 pub use machine::Taken;
+use record::Raw;
 pub use record::{Kind, Outcome, Record};
 pub use report::{Audit, Commit};
 
@@ -51,16 +52,10 @@ pub async fn audit_with<O: Observer>(
         let mut audit = Audit::default();
         for partition in topic::open(&servers, &topic)? {
             let mut machine = Machine::default();
-            partition.read(|offset, raw| match record::parse(raw) {
-                Ok(record) => {
-                    let place = (partition.index, partition.count);
-                    if let Taken::Commit(commit) = machine.step(offset, record, &mut audit, place) {
-                        audit.emit(&commit);
-                        observer.observe(&commit);
-                    }
-                }
-                Err(reason) => {
-                    audit.violate(format!("partition {} at {offset}: {reason}", partition.index));
+            let place = (partition.index, partition.count);
+            partition.read(|offset, raw| {
+                if let Taken::Commit(commit) = take(&mut machine, &mut audit, offset, raw, place) {
+                    observer.observe(&commit);
                 }
             })?;
         }
@@ -68,6 +63,28 @@ pub async fn audit_with<O: Observer>(
         Ok((audit, observer))
     });
     reading.await?
+}
+
+fn take(
+    machine: &mut Machine,
+    audit: &mut Audit,
+    offset: i64,
+    raw: Raw,
+    place: (usize, usize),
+) -> Taken {
+    match record::parse(raw) {
+        Ok(record) => {
+            let taken = machine.step(offset, record, audit, place);
+            if let Taken::Commit(commit) = &taken {
+                audit.emit(commit);
+            }
+            taken
+        }
+        Err(reason) => {
+            audit.violate(format!("partition {} at {offset}: {reason}", place.0));
+            Taken::Nothing
+        }
+    }
 }
 
 /// An audit of the only partition of a topic, record by record.
@@ -81,24 +98,12 @@ impl PartitionAudit {
     pub fn take(&mut self, offset: i64, record: &RawRecord) -> Taken {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let headers = record.headers.iter().map(|(name, value)| (name.to_string(), text(value)));
-        let raw = record::Raw {
+        let raw = Raw {
             key: record.key.as_deref().unwrap_or_default().to_vec(),
             value: record.value.as_deref().unwrap_or_default().to_vec(),
             headers: headers.collect(),
         };
-        match record::parse(raw) {
-            Ok(record) => {
-                let taken = self.machine.step(offset, record, &mut self.audit, (0, 1));
-                if let Taken::Commit(commit) = &taken {
-                    self.audit.emit(commit);
-                }
-                taken
-            }
-            Err(reason) => {
-                self.audit.violate(format!("at {offset}: {reason}"));
-                Taken::Nothing
-            }
-        }
+        take(&mut self.machine, &mut self.audit, offset, raw, (0, 1))
     }
 
     #[must_use]

@@ -4,33 +4,29 @@
 //! sides run in turn in the same process, and the ratio of their medians counts: a machine's speed
 //! cancels out. What goes through HTTP uses the running stack, and starts it where none runs.
 
-mod echo;
+mod baseline;
 mod engine;
 mod failover;
 mod figure;
-mod footprint;
 mod freshness;
 mod hanging;
-mod history;
 mod http;
 mod ingest;
 mod live;
-mod lone;
+mod logs;
 mod memory;
 mod node;
 mod overload;
 mod process;
 mod projection;
 mod projector;
-mod rebuild;
 mod restart;
-mod sales;
 mod topic;
 
 use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
-use history::History;
+use logs::History;
 use projector::Admin;
 
 use crate::{
@@ -113,9 +109,9 @@ pub async fn run(args: &Args, folder: &Folder) -> Result<ExitCode> {
             let url = variable(&dev_env::read(folder)?, "TRADEWIND_PROJECTOR_URL")?;
             live::run(rounds, &target, &Admin::new(&url, &target.operator_key)?).await?;
         }
-        Name::Rebuild => rebuild::run(rounds, folder, args.events).await?,
+        Name::Rebuild => projection::rebuild(rounds, folder, args.events).await?,
         Name::Memory => {
-            footprint::run(rounds, folder, args.aggregates.unwrap_or(1_000_000)).await?;
+            memory::run(rounds, folder, args.aggregates.unwrap_or(1_000_000)).await?;
         }
         Name::Freshness => freshness::run(rounds, &args.target.target(folder)?).await?,
         Name::Hanging => hanging::run(rounds, &args.target.target(folder)?).await?,

@@ -13,8 +13,6 @@ mod disk;
 mod history;
 mod load;
 mod plan;
-mod report;
-mod rest;
 mod shop;
 mod site;
 mod verdict;
@@ -118,11 +116,11 @@ async fn under_fire(args: &Args, seed: u64, size: Size, site: &Site) -> Result<b
 }
 
 async fn audit(site: &Site, mut entries: Entries) -> Result<bool> {
-    if let Err(error) = rest::come(site).await {
+    if let Err(error) = site.come_to_rest().await {
         entries.complaints.push(format!("{error:#}"));
     }
     let verdict = verdict::reach(site, &entries).await?;
-    report::print(&entries, &verdict)?;
+    verdict.print(&entries)?;
     Ok(verdict.violations.is_empty())
 }
 

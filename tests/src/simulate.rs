@@ -17,14 +17,11 @@ mod node;
 mod outside;
 mod partition;
 mod plan;
-mod planted;
 mod projector;
 mod rest;
 mod search;
-mod tell;
 #[cfg(test)]
 mod tests;
-mod violation;
 mod world;
 
 use std::{ops::Range, process::ExitCode};
@@ -77,7 +74,7 @@ pub struct Args {
 /// If a thread cannot be started or the answer not be printed.
 pub fn run(args: &Args) -> Result<ExitCode> {
     if args.planted {
-        return planted::run();
+        return Ok(search::planted());
     }
     if args.exhaustive {
         let bounds = Bounds { asks: args.asks, faults: args.faults };
@@ -90,7 +87,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             console::line(&format!("seed {seed}: every promise was kept"));
             return Ok(ExitCode::SUCCESS);
         };
-        tell::violation(seed, args.mistake, violation);
+        life::tell(seed, args.mistake, violation);
         return Ok(ExitCode::FAILURE);
     }
     let seeds = args.seeds.clone().context("no seeds")?;

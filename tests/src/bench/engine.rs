@@ -11,20 +11,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use command_api::engine::{Cluster, Engine, Node, Outcome, Stores, Submission};
-use domain::{
-    addressed::Addressed,
-    id::{CommandId, Sku},
-    stock::{self, Stock},
-};
+use command_api::engine::Engine;
+use domain::id::Sku;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use infra::{
-    clock::Clock,
-    config,
-    log::{EventLog, kafka::KafkaLog},
-    shutdown::Shutdown,
-    task,
-};
+use infra::{config, task};
 use rdkafka::{
     ClientContext, Message,
     message::OwnedMessage,
@@ -35,6 +25,7 @@ use uuid::Uuid;
 
 use super::{
     figure::{Figure, per_second},
+    restart::{Node, receive},
     topic::{self, Topic},
 };
 use crate::stack::topic::prepare;
@@ -47,7 +38,6 @@ const SUBMITTERS: usize = 2;
 const UNDER_WAY: usize = 1_000;
 /// Records that the bare producer sends before it looks how many are under way.
 const STEP: usize = 100;
-const CACHE_BYTES: usize = 256 << 20;
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
 pub(super) async fn run(rounds: usize, servers: &str) -> Result<()> {
@@ -69,32 +59,20 @@ pub(super) async fn run(rounds: usize, servers: &str) -> Result<()> {
 
 /// Commits per second of an engine of its own.
 async fn commit(servers: &str, topic: &str) -> Result<f64> {
-    let log = KafkaLog::connect(&config::Kafka::plaintext(servers, topic), topic).await?;
-    let log: Arc<dyn EventLog> = Arc::new(log);
-    let node = Node { name: "bench".to_owned(), url: "http://localhost".to_owned() };
     let state = tempfile::tempdir()?;
-    let settings = config::Store { path: state.path().to_owned(), cache_bytes: CACHE_BYTES };
-    let stores = Stores::on_disk(&settings, log.shard_count());
-    let cluster = Cluster::alone(&node);
-    let (engine, shards) = Engine::new(&log, &node, &Clock::System, cluster, &stores);
-    let shutdown = Shutdown::new();
-    let shards: Vec<_> =
-        shards.into_iter().map(|shard| task::spawn("shard", shard.run(shutdown.child()))).collect();
+    let node = Node::start(&config::Kafka::plaintext(servers, topic), state.path()).await?;
     // The first command of each stream makes it; what is measured is the rest.
-    submit_all(&engine, STREAMS).await?;
+    submit_all(&node, STREAMS).await?;
     let began = Instant::now();
-    submit_all(&engine, COMMITS).await?;
+    submit_all(&node, COMMITS).await?;
     let took = began.elapsed();
-    shutdown.request();
-    for shard in shards {
-        shard.await??;
-    }
+    node.stop().await?;
     per_second(COMMITS, took)
 }
 
-async fn submit_all(engine: &Engine, count: usize) -> Result<()> {
+async fn submit_all(node: &Node, count: usize) -> Result<()> {
     let submitters = (0..SUBMITTERS).map(|first| {
-        let engine = engine.clone();
+        let engine = node.engine.clone();
         task::spawn("submitter", async move {
             stream::iter((first..count).step_by(SUBMITTERS))
                 .map(|index| submit(&engine, index))
@@ -111,29 +89,21 @@ async fn submit_all(engine: &Engine, count: usize) -> Result<()> {
 
 async fn submit(engine: &Engine, index: usize) -> Result<()> {
     let sku: Sku = format!("bench-{}", index % STREAMS).parse()?;
-    let receive = stock::Command::receive(1);
-    let (addressed, command_id) =
-        (Addressed::to::<Stock>(&sku, receive), CommandId::new(Uuid::now_v7()));
-    let submission = Submission::new(addressed, command_id, "bench".into());
-    let answer = engine.submit(submission, Instant::now() + WAIT_MAX).await?;
-    let committed = matches!(answer.outcome, Outcome::Committed { .. });
-    ensure!(committed, "the engine answers {:?}", answer.outcome);
-    Ok(())
+    receive(engine, &sku, WAIT_MAX).await.map(drop)
 }
 
 /// Records per second of a bare producer that copies the last commits of `from` to `to`, so many
 /// of them under way.
 async fn produce(servers: &str, from: &str, to: &str, under_way: usize) -> Result<f64> {
-    let (servers, from, to) = (servers.to_owned(), from.to_owned(), to.to_owned());
-    task::spawn_blocking("produce", move || {
-        let source = Topic::new(&servers, &from)?;
+    let (to, copy_servers) = (to.to_owned(), servers.to_owned());
+    Topic::with(servers, from, move |source| {
         let ends = source.ends()?;
         let mut records = Vec::new();
         source.events(&vec![0; ends.len()], &ends, |message| records.push(message.detach()))?;
         let records = records.split_off(records.len().saturating_sub(COMMITS));
-        copy(&servers, &to, records, under_way)
+        copy(&copy_servers, &to, records, under_way)
     })
-    .await?
+    .await
 }
 
 /// With the producer's settings of the log, as far as they bear on speed.

@@ -158,13 +158,13 @@ impl Nodes<'_> {
     async fn shards_of(&self, number: usize) -> Result<BTreeSet<u32>> {
         let http = plain_http::client();
         let url = format!("{}/v1/shards", self.service(number)?.url(&self.state));
-        wait_for("all shards to be served", SERVED_WAIT_MAX, || async {
+        let ask = async || {
             let asked = http.get(&url).bearer_auth(&self.secrets.operator_key).send();
-            let shards: Shards = match asked.await {
-                Ok(answer) => match answer.json().await {
-                    Ok(shards) => shards,
-                    Err(error) => return ControlFlow::Continue(error.to_string()),
-                },
+            asked.await?.json::<Shards>().await
+        };
+        wait_for("all shards to be served", SERVED_WAIT_MAX, || async {
+            let shards = match ask().await {
+                Ok(shards) => shards,
                 Err(error) => return ControlFlow::Continue(error.to_string()),
             };
             if shards.items.iter().any(|shard| shard.state != "serving") {

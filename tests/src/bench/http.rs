@@ -14,9 +14,8 @@ use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
 use super::{
-    echo::Echo,
+    baseline::{Echo, lone_records},
     figure::{Figure, per_second, percentile},
-    lone,
     node::{self, Site},
 };
 use crate::{plain_http, stack::folder::Folder};
@@ -48,7 +47,7 @@ async fn measure(rounds: usize, site: &Site) -> Result<()> {
     for _ in 0..rounds {
         late.push(percentile(&commands.paced(half).await?, 99));
         echoed_late.push(percentile(&echoes.paced(half).await?, 99));
-        lone.push(percentile(&lone::produce(&site.kafka()).await?, 50));
+        lone.push(percentile(&lone_records(&site.kafka()).await?, 50));
     }
     Figure::compared("http_p99_at_half_rate", &late, &lone, "ms").print()?;
     // What the machine and the load itself are late by.

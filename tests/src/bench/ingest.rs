@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use chrono::NaiveDate;
-use infra::task;
 use tokio::time::Instant;
 
 use super::{
     figure::{Figure, per_second},
-    memory::Memory,
+    process::Memory,
     topic::Topic,
 };
 use crate::{
@@ -28,7 +27,7 @@ pub(super) async fn run(baskets: usize, target: &Target, folder: &Folder) -> Res
         (variable(&env, "KAFKA_BOOTSTRAP_SERVERS")?, variable(&env, "TRADEWIND_TOPIC")?);
     let import = new_baskets(baskets, target).await?;
 
-    let starts = ends(&servers, &topic).await?;
+    let starts = Topic::with(&servers, &topic, Topic::ends).await?;
     let began = Instant::now();
     import.post().await?;
     let posting = began.elapsed();
@@ -39,7 +38,12 @@ pub(super) async fn run(baskets: usize, target: &Target, folder: &Folder) -> Res
     let report = import.reconcile(&found).await?;
     ensure!(report.is_reconciled(), "the read models differ:\n{}", report.text());
 
-    let events = count_events(&servers, &topic, starts).await?;
+    let events = Topic::with(&servers, &topic, move |topic| {
+        let mut count = 0;
+        topic.events(&starts, &topic.ends()?, |_| count += 1)?;
+        Ok(count)
+    })
+    .await?;
     let tally = import.gateway.tally();
     let latency = |quantile| {
         let micros = tally.latency.value_at_quantile(quantile);
@@ -78,22 +82,6 @@ async fn baskets_held(queries: &Queries) -> Result<usize> {
     let day = |year, month| NaiveDate::from_ymd_opt(year, month, 1).context("a date");
     let days = Days { first: day(2017, 1)?, last: day(2018, 1)? };
     Ok(usize::try_from(queries.sold(days).await?)?)
-}
-
-async fn ends(servers: &str, topic: &str) -> Result<Vec<i64>> {
-    let (servers, topic) = (servers.to_owned(), topic.to_owned());
-    task::spawn_blocking("ends", move || Topic::new(&servers, &topic)?.ends()).await?
-}
-
-async fn count_events(servers: &str, topic: &str, starts: Vec<i64>) -> Result<usize> {
-    let (servers, topic) = (servers.to_owned(), topic.to_owned());
-    task::spawn_blocking("count events", move || {
-        let topic = Topic::new(&servers, &topic)?;
-        let mut count = 0;
-        topic.events(&starts, &topic.ends()?, |_| count += 1)?;
-        Ok(count)
-    })
-    .await?
 }
 
 async fn print_memory(folder: &Folder) -> Result<()> {

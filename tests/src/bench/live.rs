@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use futures_util::future::try_join_all;
+use reqwest::Response;
 use tokio::time::Instant;
 
 use super::{
@@ -69,30 +70,29 @@ struct Clients<'t> {
 impl Clients<'_> {
     async fn work(&self, until: Instant) -> Result<Done> {
         let began = Instant::now();
-        let commands = try_join_all((0..COMMANDERS).map(|client| self.command(client, until)));
-        let queries = try_join_all((0..READERS).map(|client| self.query(client, until)));
-        let (commands, queries) = tokio::try_join!(commands, queries)?;
+        let command = async |index| self.load.post(index).await;
+        let query =
+            async |index| anyhow::Ok(self.load.look(&self.target.query_url, index).send().await?);
+        let commands = done(COMMANDERS, until, command);
+        let (commands, queries) = tokio::try_join!(commands, done(READERS, until, query))?;
         let took = began.elapsed();
-        let rate = |counts: Vec<usize>| per_second(counts.into_iter().sum(), took);
-        Ok(Done { commands: rate(commands)?, queries: rate(queries)? })
+        Ok(Done { commands: per_second(commands, took)?, queries: per_second(queries, took)? })
     }
+}
 
-    async fn command(&self, client: usize, until: Instant) -> Result<usize> {
+/// How many requests so many clients have an answer to, each with numbers of its own.
+async fn done(
+    clients: usize,
+    until: Instant,
+    ask: impl AsyncFn(usize) -> Result<Response>,
+) -> Result<usize> {
+    let client = async |client: usize| {
         let mut done = 0;
         while Instant::now() < until {
-            accepted(self.load.post(client + done * COMMANDERS).await?).await?;
+            accepted(ask(client + done * clients).await?).await?;
             done += 1;
         }
-        Ok(done)
-    }
-
-    async fn query(&self, client: usize, until: Instant) -> Result<usize> {
-        let mut done = 0;
-        while Instant::now() < until {
-            let looked = self.load.look(&self.target.query_url, client + done * READERS);
-            accepted(looked.send().await?).await?;
-            done += 1;
-        }
-        Ok(done)
-    }
+        anyhow::Ok(done)
+    };
+    Ok(try_join_all((0..clients).map(client)).await?.into_iter().sum())
 }

@@ -1,56 +1,70 @@
-//! What a process takes of memory and time, as Linux counts it.
+//! What a node takes of memory when its log holds far more aggregates than its cache may, and what
+//! a command costs whose aggregate must be loaded, against one whose aggregate is at hand.
+//!
+//! The node is a process of its own, so that nothing but the node is measured.
 
-use std::{fs, path::PathBuf, time::Duration};
+use anyhow::{Result, ensure};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use infra::log::kafka::KafkaLog;
+use tokio::time::Instant;
 
-use anyhow::{Context, Result};
-use nix::sys::{
-    resource::{UsageWho, getrusage},
-    time::{TimeVal, TimeValLike},
+use super::{
+    figure::Figure,
+    http::{Load, accepted},
+    logs::History,
+    node::Site,
 };
+use crate::stack::folder::Folder;
 
-pub(super) struct Memory {
-    pub(super) resident_mb: f64,
-    /// The most that it ever was.
-    pub(super) peak_mb: f64,
+/// Commands of each side and round, on as many aggregates.
+const COMMANDS: u32 = 10_000;
+const CONNECTIONS: usize = 64;
+
+pub(super) async fn run(rounds: usize, folder: &Folder, aggregates: u32) -> Result<()> {
+    let rounds = u32::try_from(rounds)?;
+    ensure!(aggregates >= COMMANDS * rounds, "--aggregates: at least {}", COMMANDS * rounds);
+    let site = Site::prepare(folder).await?;
+    let kafka = site.kafka();
+    let log = KafkaLog::connect(&kafka, &kafka.topic).await?;
+    History { aggregates, events: aggregates }.append(&log).await?;
+    drop(log);
+    let measured = measure(&site, rounds).await;
+    site.delete().await?;
+    measured
 }
 
-impl Memory {
-    pub(super) fn of(pid: i32) -> Result<Self> {
-        let path = PathBuf::from(format!("/proc/{pid}/status"));
-        let status =
-            fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-        Self::parse(&status).with_context(|| format!("{} has no memory in it", path.display()))
+async fn measure(site: &Site, rounds: u32) -> Result<()> {
+    // The first start reads the whole log; the second finds all of it in the store, and an empty
+    // cache.
+    let node = site.start().await?;
+    let replayed = node.memory()?;
+    node.stop().await?;
+    let node = site.start().await?;
+    let load = Load::new(&site.url(), site.operator_key())?;
+    let (mut cold, mut warm) = (Vec::new(), Vec::new());
+    for round in 0..rounds {
+        cold.push(commands(&load, round * COMMANDS).await?);
+        warm.push(commands(&load, round * COMMANDS).await?);
     }
-
-    fn parse(status: &str) -> Option<Self> {
-        Some(Self { resident_mb: field(status, "VmRSS:")?, peak_mb: field(status, "VmHWM:")? })
+    let served = node.memory()?;
+    node.stop().await?;
+    for figure in [
+        Figure::single("memory_after_replay", replayed.resident_mb, "MB"),
+        Figure::single("memory_peak_of_replay", replayed.peak_mb, "MB"),
+        Figure::single("memory_peak_from_checkpoint", served.peak_mb, "MB"),
+        Figure::compared("command_on_cold_aggregate", &cold, &warm, "ms"),
+    ] {
+        figure.print()?;
     }
+    Ok(())
 }
 
-/// A line such as `VmRSS:    12345 kB`, in MB.
-fn field(status: &str, name: &str) -> Option<f64> {
-    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-    let kilobytes: f64 = line.split_whitespace().next()?.parse().ok()?;
-    Some(kilobytes / 1024.0)
-}
-
-/// How long all threads of this process have run.
-pub(super) fn cpu_time() -> Result<Duration> {
-    let usage = getrusage(UsageWho::RUSAGE_SELF)?;
-    let of =
-        |time: TimeVal| Duration::from_micros(u64::try_from(time.num_microseconds()).unwrap_or(0));
-    Ok(of(usage.user_time()) + of(usage.system_time()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn memory_is_read_in_megabytes() {
-        let status = "Name:\tx\nVmHWM:\t    4096 kB\nVmRSS:\t    2048 kB\n";
-        let memory = Memory::parse(status).unwrap();
-        assert!((memory.resident_mb - 2.0).abs() < 1e-9, "{}", memory.resident_mb);
-        assert!((memory.peak_mb - 4.0).abs() < 1e-9, "{}", memory.peak_mb);
-    }
+/// Milliseconds per command on aggregates from `first` on, one command each.
+async fn commands(load: &Load, first: u32) -> Result<f64> {
+    let began = Instant::now();
+    let commands = (first..first + COMMANDS).map(async |aggregate| {
+        accepted(load.receive(History::sku(aggregate)?.as_str()).await?).await
+    });
+    stream::iter(commands).buffer_unordered(CONNECTIONS).try_collect::<()>().await?;
+    Ok(began.elapsed().as_secs_f64() * 1e3 / f64::from(COMMANDS))
 }

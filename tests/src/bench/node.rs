@@ -1,17 +1,17 @@
 //! A node of the command API as a process of its own, with a topic that no projector reads: so
 //! that nothing but the node, its log and the load is measured.
 
-use std::net::TcpListener;
-
 use anyhow::{Context, Result};
 use infra::{
     config,
     log::kafka::{TopicSpec, ensure_topic},
 };
 use tempfile::TempDir;
-use uuid::Uuid;
 
-use super::{process::Process, topic};
+use super::{
+    process::{self, Process},
+    topic,
+};
 use crate::stack::{
     folder::Folder,
     secrets::Secrets,
@@ -34,17 +34,8 @@ impl Site {
         let state = StackState::read(folder)?.context("the stack has a state")?;
         let secrets = Secrets::of(folder)?;
         let store = tempfile::tempdir()?;
-        let wiring = Wiring {
-            bind: TcpListener::bind(("127.0.0.1", 0))?.local_addr()?,
-            ops_bind: "127.0.0.1:0".parse()?,
-            bootstrap_servers: state.bootstrap_servers(),
-            topic: format!("tradewind.bench.{}", Uuid::new_v4().simple()),
-            databases: state.databases(&secrets),
-            node: None,
-            secrets,
-            state: store.path().to_owned(),
-            snapshots: store.path().join("snapshots"),
-        };
+        let databases = state.databases(&secrets);
+        let wiring = process::wiring(&state, secrets, databases, store.path())?;
         let site = Self { wiring, _store: store };
         ensure_topic(&site.kafka(), &site.wiring.topic, TopicSpec::local(SHARDS)).await?;
         Ok(site)

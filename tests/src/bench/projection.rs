@@ -1,8 +1,13 @@
-//! How fast a live read model takes a full log, against `COPY` of as many rows, one for each of its
-//! events, into a table with the same indexes.
+//! How fast a projector takes a log of sales: into a live read model, and into one that it makes anew.
 //!
-//! The database is a fresh one in each round, and only one projection is fed, so that its events alone
-//! are written.
+//! A live one is held against `COPY` of as many rows, one for each of its events, into a table with the
+//! same indexes. The database is a fresh one in each round, and only one projection is fed, so that its
+//! events alone are written.
+//!
+//! Beside a new one stands how fast bare clients of Kafka read the same log, two at once as a rebuild
+//! does, which is what no reader can exceed. It is ordered through the operators' API, and measured
+//! until the version stands by. Only what is built is fed, too, so that a long log is taken in by the
+//! live versions soon.
 
 use std::time::Duration;
 
@@ -13,25 +18,27 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::time::Instant;
 
 use super::{
-    figure::{Figure, per_second},
+    figure::{Figure, per_second, percentile},
+    logs::{EVENTS, Sales},
     projector::Site,
-    sales::{self, Sales},
 };
 use crate::stack::folder::Folder;
 
 /// The last one only inserts.
-const PROJECTIONS: [&str; 3] = ["orders", "stock", "products"];
+const LIVE: [&str; 3] = ["orders", "stock", "products"];
+/// Orders are documents with a timeline; stock is a row of numbers. Each with its aim, per second.
+const REBUILT: [(&str, f64); 2] = [("orders", 300_000.0), ("stock", 1_000_000.0)];
 
 pub(super) async fn run(rounds: usize, folder: &Folder, events: u32) -> Result<()> {
     // Four of five events are of sales.
     let products = u64::from(events) / 5;
-    let sales = Sales { sales: (u64::from(events) - products) / sales::EVENTS, products };
+    let sales = Sales { sales: (u64::from(events) - products) / EVENTS, products };
     Site::with(folder, async |site| measure(rounds, site, sales).await).await
 }
 
 async fn measure(rounds: usize, site: &Site, sales: Sales) -> Result<()> {
     sales.append(&site.log().await?).await?;
-    for name in PROJECTIONS {
+    for name in LIVE {
         let (mut folded, mut copied) = (Vec::new(), Vec::new());
         for _ in 0..rounds {
             site.empty().await?;
@@ -49,6 +56,37 @@ async fn measure(rounds: usize, site: &Site, sales: Sales) -> Result<()> {
         Figure::compared(&figure, &folded, &copied, "1/s").print()?;
     }
     Ok(())
+}
+
+/// As well as how much memory the projector takes for it.
+pub(super) async fn rebuild(rounds: usize, folder: &Folder, events: u32) -> Result<()> {
+    let sales = u64::from(events) / EVENTS;
+    let sales = Sales { sales, products: 0 };
+    Site::with(folder, async |site| measure_rebuild(rounds, site, sales).await).await
+}
+
+async fn measure_rebuild(rounds: usize, site: &Site, sales: Sales) -> Result<()> {
+    let events = usize::try_from(sales.append(&site.log().await?).await?)?;
+    let names = REBUILT.map(|(name, _)| name);
+    site.feed_only(&names).await?;
+    let (projector, admin) = site.start().await?;
+    admin.applied(&names).await?;
+    let live = projector.memory()?;
+    for (name, aim) in REBUILT {
+        let (mut rates, mut bare) = (Vec::new(), Vec::new());
+        for _ in 0..rounds {
+            bare.push(per_second(events, site.read_bare().await?)?);
+            rates.push(per_second(events, admin.rebuild(name).await?)?);
+        }
+        let figure = format!("rebuild_{name}_of_bare_readers");
+        Figure::compared(&figure, &rates, &bare, "1/s").print()?;
+        let figure = format!("rebuild_{name}_events_per_second");
+        Figure::aimed(&figure, percentile(&rates, 50), aim, "1/s", rounds).print()?;
+    }
+    let peak = projector.memory()?;
+    projector.stop().await?;
+    Figure::single("projector_memory_peak_live", live.peak_mb, "MB").print()?;
+    Figure::single("projector_memory_peak_of_rebuilds", peak.peak_mb, "MB").print()
 }
 
 /// Events in the rows of a read model, and the seconds from its making to its last batch.

@@ -1,6 +1,6 @@
 //! A projector with a log and a database that nothing else uses, and the operators' API of any.
 
-use std::{net::TcpListener, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use infra::{
@@ -12,7 +12,10 @@ use sqlx::{Connection, PgConnection};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use uuid::Uuid;
 
-use super::{process::Process, topic};
+use super::{
+    process::{self, Process},
+    topic,
+};
 use crate::{
     plain_http,
     stack::{
@@ -54,20 +57,10 @@ impl Site {
     async fn prepare(folder: &Folder) -> Result<Self> {
         let state = StackState::read(folder)?.context("the stack has a state")?;
         let secrets = Secrets::of(folder)?;
-        let id = Uuid::new_v4().simple().to_string();
-        let (topic, database) = (format!("tradewind.bench.{id}"), format!("bench_{id}"));
+        let database = format!("bench_{}", Uuid::new_v4().simple());
         let admin_url = state.admin_url(&secrets);
-        let wiring = Wiring {
-            bind: TcpListener::bind(("127.0.0.1", 0))?.local_addr()?,
-            ops_bind: "127.0.0.1:0".parse()?,
-            bootstrap_servers: state.bootstrap_servers(),
-            topic,
-            databases: state.databases_named(&secrets, Some(&database)),
-            node: None,
-            secrets,
-            state: folder.root().to_owned(),
-            snapshots: folder.root().to_owned(),
-        };
+        let databases = state.databases_named(&secrets, Some(&database));
+        let wiring = process::wiring(&state, secrets, databases, folder.root())?;
         let site = Self { wiring, admin_url, database };
         ensure_topic(&site.kafka(), &site.wiring.topic, TopicSpec::local(SHARDS)).await?;
         site.empty().await?;

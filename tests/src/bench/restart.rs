@@ -3,11 +3,11 @@
 
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
-use anyhow::{Context, Result, ensure};
-use command_api::engine::{Cluster, Engine, Node, Outcome, Shard, ShardError, Stores, Submission};
+use anyhow::{Context, Result, bail, ensure};
+use command_api::engine::{self, Cluster, Engine, Outcome, Shard, ShardError, Stores, Submission};
 use domain::{
     addressed::Addressed,
-    id::CommandId,
+    id::{CommandId, Sku},
     stock::{self, Stock},
 };
 use infra::{
@@ -25,8 +25,8 @@ use uuid::Uuid;
 
 use super::{
     figure::{Figure, per_second},
-    history::{self, History},
-    memory::cpu_time,
+    logs::History,
+    process::cpu_time,
     topic,
 };
 
@@ -51,7 +51,7 @@ async fn measure(rounds: usize, settings: &config::Kafka, history: History) -> R
     let (state, copy) = (folder.path().join("state"), folder.path().join("copy"));
 
     let cpu_before = cpu_time()?;
-    let (node, cold) = Running::start(settings, &state).await?;
+    let (node, cold) = Node::restart(settings, &state).await?;
     let cpu = cpu_time()?.saturating_sub(cpu_before);
     node.stop().await?;
     let events = usize::try_from(history.events)?;
@@ -62,7 +62,7 @@ async fn measure(rounds: usize, settings: &config::Kafka, history: History) -> R
 
     let (mut ended, mut killed) = (Vec::new(), Vec::new());
     for round in (0..).take(rounds) {
-        let (node, took) = Running::start(settings, &state).await?;
+        let (node, took) = Node::restart(settings, &state).await?;
         ended.push(took.as_secs_f64());
         for index in 0..COMMANDS_BEFORE_KILL {
             node.command((round * COMMANDS_BEFORE_KILL + index) % history.aggregates).await?;
@@ -70,7 +70,7 @@ async fn measure(rounds: usize, settings: &config::Kafka, history: History) -> R
         // What a kill leaves: files in the middle of things.
         copy_folder(&state, &copy)?;
         node.stop().await?;
-        let (node, took) = Running::start(settings, &copy).await?;
+        let (node, took) = Node::restart(settings, &copy).await?;
         killed.push(took.as_secs_f64());
         node.stop().await?;
         fs::remove_dir_all(&copy)?;
@@ -80,47 +80,59 @@ async fn measure(rounds: usize, settings: &config::Kafka, history: History) -> R
     Figure::compared("restart_after_kill", &killed, &cold, "s").print()
 }
 
-struct Running {
-    engine: Engine,
+/// The engine of one node, alone with its log.
+pub(super) struct Node {
+    pub(super) engine: Engine,
     shutdown: Shutdown,
     shards: Vec<Task<Result<(), ShardError>>>,
 }
 
-impl Running {
-    /// Until the first command is answered, from before the log is reached.
-    async fn start(settings: &config::Kafka, state: &Path) -> Result<(Self, Duration)> {
-        let began = Instant::now();
+impl Node {
+    pub(super) async fn start(settings: &config::Kafka, state: &Path) -> Result<Self> {
         let log: Arc<dyn EventLog> = Arc::new(KafkaLog::connect(settings, &settings.topic).await?);
         let store = config::Store { path: state.to_owned(), cache_bytes: CACHE_BYTES };
         let stores = Stores::on_disk(&store, log.shard_count());
-        let node = Node { name: "bench".to_owned(), url: "http://localhost".to_owned() };
+        let node = engine::Node { name: "bench".to_owned(), url: "http://localhost".to_owned() };
         let cluster = Cluster::alone(&node);
         let (engine, shards) = Engine::new(&log, &node, &Clock::System, cluster, &stores);
         let shutdown = Shutdown::new();
-        let run = |shard: Shard| task::spawn("shard", shard.run(shutdown.clone()));
+        let run = |shard: Shard| task::spawn("shard", shard.run(shutdown.child()));
         let shards = shards.into_iter().map(run).collect();
-        let running = Self { engine, shutdown, shards };
-        running.command(0).await?;
-        Ok((running, began.elapsed()))
+        Ok(Self { engine, shutdown, shards })
     }
 
+    /// Until the first command is answered, from before the log is reached.
+    async fn restart(settings: &config::Kafka, state: &Path) -> Result<(Self, Duration)> {
+        let began = Instant::now();
+        let node = Self::start(settings, state).await?;
+        node.command(0).await?;
+        Ok((node, began.elapsed()))
+    }
+
+    /// On an aggregate that has a history.
     async fn command(&self, aggregate: u32) -> Result<()> {
-        let receive = stock::Command::receive(1);
-        let addressed = Addressed::to::<Stock>(&history::sku(aggregate)?, receive);
-        let submission = Submission::new(addressed, CommandId::new(Uuid::new_v4()), "bench".into());
-        let answer = self.engine.submit(submission, Instant::now() + SERVED_WAIT_MAX).await?;
-        let is_known =
-            matches!(answer.outcome, Outcome::Committed { revision, .. } if revision > 1);
-        ensure!(is_known, "the engine answers {:?}", answer.outcome);
+        let revision = receive(&self.engine, &History::sku(aggregate)?, SERVED_WAIT_MAX).await?;
+        ensure!(revision > 1, "aggregate {aggregate} has no history");
         Ok(())
     }
 
-    async fn stop(self) -> Result<()> {
+    pub(super) async fn stop(self) -> Result<()> {
         self.shutdown.request();
         for shard in self.shards {
             shard.await??;
         }
         Ok(())
+    }
+}
+
+/// One unit; tells the stock's revision.
+pub(super) async fn receive(engine: &Engine, sku: &Sku, wait_max: Duration) -> Result<u64> {
+    let receive = stock::Command::receive(1);
+    let (addressed, id) = (Addressed::to::<Stock>(sku, receive), CommandId::new(Uuid::now_v7()));
+    let submission = Submission::new(addressed, id, "bench".into());
+    match engine.submit(submission, Instant::now() + wait_max).await?.outcome {
+        Outcome::Committed { revision, .. } => Ok(revision),
+        other => bail!("the engine answers {other:?}"),
     }
 }
 

@@ -21,12 +21,22 @@ pub(super) struct Topic {
 }
 
 impl Topic {
-    pub(super) fn new(servers: &str, name: &str) -> Result<Self> {
+    fn new(servers: &str, name: &str) -> Result<Self> {
         let consumer = client(servers)
             .set("group.id", "tradewind.bench")
             .set("enable.auto.commit", "false")
             .create()?;
         Ok(Self { consumer, name: name.to_owned() })
+    }
+
+    /// Looks at a topic on a thread that may block.
+    pub(super) async fn with<T: Send + 'static>(
+        servers: &str,
+        name: &str,
+        look: impl FnOnce(&Self) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (servers, name) = (servers.to_owned(), name.to_owned());
+        spawn_blocking("look at a topic", move || look(&Self::new(&servers, &name)?)).await?
     }
 
     /// The offset after the last record, of each partition.
@@ -86,9 +96,7 @@ impl Topic {
 pub(super) async fn read_bare(servers: &str, name: &str) -> Result<Duration> {
     let began = Instant::now();
     let reader = |half: usize| {
-        let (servers, name) = (servers.to_owned(), name.to_owned());
-        spawn_blocking("bench bare reader", move || {
-            let topic = Topic::new(&servers, &name)?;
+        Topic::with(servers, name, move |topic| {
             let ends = topic.ends()?;
             let own =
                 |(partition, end): (usize, &i64)| if partition % 2 == half { 0 } else { *end };
@@ -96,8 +104,7 @@ pub(super) async fn read_bare(servers: &str, name: &str) -> Result<Duration> {
             topic.events(&starts, &ends, |_| {})
         })
     };
-    let (one, other) = tokio::try_join!(reader(0), reader(1))?;
-    one.and(other)?;
+    tokio::try_join!(reader(0), reader(1))?;
     Ok(began.elapsed())
 }
 

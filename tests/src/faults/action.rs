@@ -4,39 +4,17 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+/// Of a checkout, `taken` says that another cart is checked out as this order, too.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
 pub(super) enum Action {
-    CreateProduct {
-        product: Uuid,
-        sku: String,
-    },
-    Publish {
-        product: Uuid,
-    },
-    Price {
-        product: Uuid,
-        amount: i64,
-    },
-    Receive {
-        sku: String,
-        quantity: u32,
-    },
-    Adjust {
-        sku: String,
-        delta: i64,
-    },
-    CreateCart {
-        cart: Uuid,
-        lines: Vec<(String, u32)>,
-    },
-    /// `taken`: another cart is checked out as this order, too.
-    CheckOut {
-        cart: Uuid,
-        order: Uuid,
-        payment: Payment,
-        taken: bool,
-    },
+    CreateProduct { product: Uuid, sku: String },
+    Publish { product: Uuid },
+    Price { product: Uuid, amount: i64 },
+    Receive { sku: String, quantity: u32 },
+    Adjust { sku: String, delta: i64 },
+    CreateCart { cart: Uuid, lines: Vec<(String, u32)> },
+    CheckOut { cart: Uuid, order: Uuid, payment: Payment, taken: bool },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -66,7 +66,7 @@ impl Client {
     }
 
     pub(super) async fn run(mut self) {
-        while !self.load.is_closing() {
+        while !self.load.closing.is_requested() {
             let wish = self.load.shop.wish(&mut self.random);
             self.fulfil(wish).await;
             let think = self.random.random_range(THINK_MS);
@@ -160,7 +160,7 @@ impl Client {
                 command.answer = Some(answer);
                 return Some(body);
             }
-            if self.load.has_given_up() {
+            if self.load.given_up.is_requested() {
                 return None;
             }
             let wait = self.random.random_range(RETRY_WAIT_MS);

@@ -38,12 +38,12 @@ impl Crowd {
 
     /// Returns when every client has the answers to what it began, or has long waited in vain.
     pub(super) async fn leave(self) -> Result<()> {
-        self.load.close();
+        self.load.closing.request();
         let mut leaving = join_all(self.clients);
         if let Ok(left) = timeout(CLOSING_WAIT_MAX, &mut leaving).await {
             return Ok(left.into_iter().collect::<Result<_, _>>()?);
         }
-        self.load.give_up();
+        self.load.given_up.request();
         let left = timeout(END_WAIT_MAX, leaving).await.context("a client does not leave")?;
         Ok(left.into_iter().collect::<Result<_, _>>()?)
     }

@@ -48,7 +48,7 @@ pub(super) struct Command {
     pub(super) answer: Option<Answer>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Answer {
     pub(super) at: Micros,
     pub(super) node: usize,
@@ -113,26 +113,21 @@ impl Entries {
     /// One JSON object per line.
     pub(super) fn write(&self, path: &Path) -> Result<()> {
         let file = File::create(path).with_context(|| format!("writing {}", path.display()))?;
-        let mut lines = BufWriter::new(file);
-        for fault in &self.faults {
-            line(&mut lines, "fault", fault)?;
-        }
-        for command in &self.commands {
-            line(&mut lines, "command", command)?;
-        }
-        for read in &self.reads {
-            line(&mut lines, "read", read)?;
-        }
-        for complaint in &self.complaints {
-            line(&mut lines, "complaint", complaint)?;
-        }
-        Ok(lines.flush()?)
+        let mut file = BufWriter::new(file);
+        lines(&mut file, "fault", &self.faults)?;
+        lines(&mut file, "command", &self.commands)?;
+        lines(&mut file, "read", &self.reads)?;
+        lines(&mut file, "complaint", &self.complaints)?;
+        Ok(file.flush()?)
     }
 }
 
-fn line(lines: &mut impl Write, entry: &str, value: &impl Serialize) -> Result<()> {
-    serde_json::to_writer(&mut *lines, &serde_json::json!({ entry: value }))?;
-    Ok(lines.write_all(b"\n")?)
+fn lines(file: &mut impl Write, entry: &str, all: &[impl Serialize]) -> Result<()> {
+    for one in all {
+        serde_json::to_writer(&mut *file, &serde_json::json!({ entry: one }))?;
+        file.write_all(b"\n")?;
+    }
+    Ok(())
 }
 
 /// A `Tradewind-Position` taken apart, which only auditors may do.

@@ -1,10 +1,10 @@
 //! What all clients share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, ensure};
 use futures_util::future::try_join_all;
+use infra::shutdown::Shutdown;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -27,8 +27,10 @@ pub(super) struct Load {
     pub(super) webhook_secret: String,
     pub(super) shop: Shop,
     pub(super) history: Arc<History>,
-    closing: AtomicBool,
-    given_up: AtomicBool,
+    /// No client begins anything more.
+    pub(super) closing: Shutdown,
+    /// No client waits any longer for what it has begun.
+    pub(super) given_up: Shutdown,
 }
 
 /// An API key.
@@ -54,27 +56,9 @@ impl Load {
             webhook_secret: site.secrets.payment_webhook_secret.clone(),
             shop: Shop::new(),
             history,
-            closing: AtomicBool::new(false),
-            given_up: AtomicBool::new(false),
+            closing: Shutdown::new(),
+            given_up: Shutdown::new(),
         })
-    }
-
-    /// No client begins anything more.
-    pub(super) fn is_closing(&self) -> bool {
-        self.closing.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn close(&self) {
-        self.closing.store(true, Ordering::Relaxed);
-    }
-
-    /// No client waits any longer for what it has begun.
-    pub(super) fn has_given_up(&self) -> bool {
-        self.given_up.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn give_up(&self) {
-        self.given_up.store(true, Ordering::Relaxed);
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
@@ -12,7 +13,7 @@ use crate::proxy::Mode;
 use crate::stack::ports::Size;
 
 /// What can go wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Kind {
     /// kill -9 of a command-api node.
@@ -40,29 +41,8 @@ pub(super) enum Kind {
     PostgresKilled,
 }
 
-/// Those that concern read models alone.
-const OF_READ_MODELS: [Kind; 3] =
-    [Kind::ProjectorKilled, Kind::ProjectorWithoutPostgres, Kind::PostgresKilled];
-
-const ALL: [Kind; 14] = [
-    Kind::NodeKilled,
-    Kind::NodePaused,
-    Kind::NodeRestarted,
-    Kind::NodeWithoutBrokers,
-    Kind::NodeUnreachable,
-    Kind::StoreFull,
-    Kind::AnswersLost,
-    Kind::BrokerKilled,
-    Kind::BrokerPaused,
-    Kind::ProjectorKilled,
-    Kind::ProjectorWithoutPostgres,
-    Kind::QueryApiKilled,
-    Kind::QueryApiWithoutPostgres,
-    Kind::PostgresKilled,
-];
-
 /// What a run aims at.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Target {
     /// Every part
     #[default]
@@ -102,10 +82,12 @@ impl Plan {
     /// `left_out`: kinds that cannot be made on this machine.
     pub(super) fn new(seed: u64, size: Size, target: Target, left_out: &[Kind]) -> Self {
         let mut kinds = match target {
-            Target::All => ALL.to_vec(),
+            Target::All => Kind::value_variants().to_vec(),
             Target::Brokers => vec![Kind::BrokerKilled, Kind::BrokerPaused],
             Target::Nodes => vec![Kind::NodeKilled],
-            Target::Projector => OF_READ_MODELS.to_vec(),
+            Target::Projector => {
+                vec![Kind::ProjectorKilled, Kind::ProjectorWithoutPostgres, Kind::PostgresKilled]
+            }
         };
         kinds.retain(|kind| !left_out.contains(kind));
         Self { random: StdRng::seed_from_u64(seed), size, kinds, turn: Vec::new() }
@@ -186,8 +168,9 @@ mod tests {
 
     #[test]
     fn every_kind_comes_once_a_turn() {
-        let kinds: BTreeSet<Kind> = blows(1, ALL.len()).iter().map(|blow| blow.kind).collect();
-        assert_eq!(kinds.len(), ALL.len());
+        let all = Kind::value_variants().len();
+        let kinds: BTreeSet<Kind> = blows(1, all).iter().map(|blow| blow.kind).collect();
+        assert_eq!(kinds.len(), all);
     }
 
     #[test]

@@ -32,17 +32,13 @@ pub(super) enum Wish {
     /// A product that is sold the moment it is published.
     Novelty(Product),
     /// A cart, checked out once or twice.
-    Order {
-        cart: Action,
-        checkouts: Vec<Action>,
-    },
+    Order { cart: Action, checkouts: Vec<Action> },
     /// Several carts, whose checkouts all come under one key.
     OneKey(Vec<(Action, Action)>),
     /// Two carts that are to become the same order.
     OneOrder([(Action, Action); 2]),
-    Look {
-        sku: String,
-    },
+    /// At a stock.
+    Look { sku: String },
     /// The last command once more.
     Again,
 }

@@ -1,29 +1,37 @@
 //! A stack of its own, in its own folder and on its own ports, with a proxy on every way that can
 //! be cut: from clients to nodes, between nodes, from nodes to brokers, and to PostgreSQL.
 
+use std::ops::ControlFlow;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use futures_util::future::try_join_all;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use sqlx::{Connection, PgConnection};
+use tokio::time::Instant;
 
 use super::disk::{self, Disk};
 use crate::eventually::wait_for;
 use crate::proxy::{Mode, Proxy};
-use crate::stack::detours::Listener;
-use crate::stack::detours::{Detours, NodeDetours};
+use crate::stack::detours::{Detours, Listener, NodeDetours};
 use crate::stack::folder::Folder;
 use crate::stack::kafka;
 use crate::stack::ports::{Ports, Size};
 use crate::stack::secrets::Secrets;
 use crate::stack::services::{Service, services};
 use crate::stack::state::{Existing, StackState};
+use crate::stack::topic::SHARD_COUNT;
 use crate::stack::{command_api, console, down, up};
 
 const TOPIC: &str = "tradewind.events";
 const METADATA_WAIT_MAX: Duration = Duration::from_secs(2);
 const WHOLE_WAIT_MAX: Duration = Duration::from_secs(90);
+const REST_WAIT_MAX: Duration = Duration::from_secs(120);
+/// A log that has not grown for so long is at rest.
+const QUIET: Duration = Duration::from_secs(2);
+const ANSWER_WAIT_MAX: Duration = Duration::from_secs(10);
 /// After the ports of the parts, the brokers' listeners for nodes.
 const LISTENERS_FROM: u16 = 40;
 
@@ -123,11 +131,41 @@ impl Site {
     pub(super) async fn wait_for_replicas(&self) -> Result<()> {
         let copies = self.state.ports.brokers.len();
         wait_for("all replicas to be in sync", WHOLE_WAIT_MAX, || async {
-            match fewest_replicas(self.state.bootstrap_servers(), &self.state.topic).await {
-                Ok(found) if found == copies => std::ops::ControlFlow::Break(Ok(())),
-                Ok(found) => std::ops::ControlFlow::Continue(format!("{found} of {copies}")),
-                Err(error) => std::ops::ControlFlow::Continue(format!("{error:#}")),
+            match fewest_replicas(self).await {
+                Ok(found) if found == copies => ControlFlow::Break(Ok(())),
+                Ok(found) => ControlFlow::Continue(format!("{found} of {copies}")),
+                Err(error) => ControlFlow::Continue(format!("{error:#}")),
             }
+        })
+        .await
+    }
+
+    /// Waits until nothing moves any more: every part is ready, every order is settled, and the log
+    /// has stopped growing. Fails with what was still to do.
+    pub(super) async fn come_to_rest(&self) -> Result<()> {
+        self.heal();
+        for service in self.services() {
+            service.wait_ready(&self.folder, &self.state).await?;
+        }
+        let last = Mutex::new((vec![], Instant::now()));
+        let database = self.state.databases(&self.secrets).reader;
+        wait_for("the system to come to rest", REST_WAIT_MAX, || async {
+            let looked = tokio::try_join!(ends(self), pending(&database));
+            let (ends, pending) = match looked {
+                Ok(looked) => looked,
+                Err(error) => return ControlFlow::Continue(format!("{error:#}")),
+            };
+            let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+            if last.0 != ends {
+                *last = (ends, Instant::now());
+            }
+            if pending == 0 && last.1.elapsed() >= QUIET {
+                return ControlFlow::Break(Ok(()));
+            }
+            ControlFlow::Continue(format!(
+                "{pending} orders are pending, the log ends at {:?}",
+                last.0
+            ))
         })
         .await
     }
@@ -170,17 +208,45 @@ impl NodeProxies {
 }
 
 /// Over all partitions of the topic.
-async fn fewest_replicas(servers: String, topic: &str) -> Result<usize> {
-    let topic = topic.to_owned();
-    let asking = tokio::task::spawn_blocking(move || -> Result<usize> {
+async fn fewest_replicas(site: &Site) -> Result<usize> {
+    ask_kafka(site, |client, topic| {
+        let metadata = client.fetch_metadata(Some(topic), METADATA_WAIT_MAX)?;
+        let topic = metadata.topics().first().context("no metadata of the topic")?;
+        let in_sync = topic.partitions().iter().map(|partition| partition.isr().len());
+        in_sync.min().context("a topic without partitions")
+    })
+    .await
+}
+
+/// Where each partition of the topic ends.
+async fn ends(site: &Site) -> Result<Vec<i64>> {
+    ask_kafka(site, |client, topic| {
+        let partitions = 0..i32::try_from(SHARD_COUNT)?;
+        let end = |partition| Ok(client.fetch_watermarks(topic, partition, ANSWER_WAIT_MAX)?.1);
+        partitions.map(end).collect()
+    })
+    .await
+}
+
+async fn ask_kafka<T: Send + 'static>(
+    site: &Site,
+    ask: impl FnOnce(&BaseConsumer, &str) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let (servers, topic) = (site.state.bootstrap_servers(), site.state.topic.clone());
+    let asking = tokio::task::spawn_blocking(move || {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", servers);
         config.set_log_level(rdkafka::config::RDKafkaLogLevel::Emerg);
         let client: BaseConsumer = config.create()?;
-        let metadata = client.fetch_metadata(Some(&topic), METADATA_WAIT_MAX)?;
-        let topic = metadata.topics().first().context("no metadata of the topic")?;
-        let in_sync = topic.partitions().iter().map(|partition| partition.isr().len());
-        in_sync.min().context("a topic without partitions")
+        ask(&client, &topic)
     });
     asking.await?
+}
+
+/// Orders that are neither confirmed nor rejected.
+async fn pending(database: &str) -> Result<i64> {
+    let mut database = PgConnection::connect(database).await?;
+    let sql = "SELECT count(*) FROM read.orders WHERE status = 'pending'";
+    let count = sqlx::query_scalar(sql).fetch_one(&mut database).await;
+    count.context("counting orders")
 }

@@ -6,38 +6,37 @@ use anyhow::{Result, bail};
 use domain::timestamp::Timestamp;
 
 use super::{
-    cents::Cents,
-    id::{BasketNumber, ProductNumber},
+    number::{BasketNumber, Cents, ProductNumber},
     table::Sale,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Basket {
-    pub number: BasketNumber,
-    pub household: u64,
-    pub at: Timestamp,
+pub(crate) struct Basket {
+    pub(crate) number: BasketNumber,
+    pub(crate) household: u64,
+    pub(crate) at: Timestamp,
     /// One per product, with a quantity of at least 1. A basket may have none: it counts as one of
     /// those asked for, and becomes no order.
-    pub lines: Vec<Line>,
+    pub(crate) lines: Vec<Line>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
-    pub product: ProductNumber,
-    pub quantity: u32,
-    pub value: Cents,
-    pub retail_discount: Cents,
-    pub coupon_match: Cents,
+pub(crate) struct Line {
+    pub(crate) product: ProductNumber,
+    pub(crate) quantity: u32,
+    pub(crate) value: Cents,
+    pub(crate) retail_discount: Cents,
+    pub(crate) coupon_match: Cents,
 }
 
 /// Groups neighbouring lines by basket.
-pub struct Baskets<I: Iterator<Item = Result<Sale>>> {
+pub(crate) struct Baskets<I: Iterator<Item = Result<Sale>>> {
     sales: Peekable<I>,
     seen: HashSet<BasketNumber>,
 }
 
 impl<I: Iterator<Item = Result<Sale>>> Baskets<I> {
-    pub fn new(sales: I) -> Self {
+    pub(crate) fn new(sales: I) -> Self {
         Self { sales: sales.peekable(), seen: HashSet::new() }
     }
 
@@ -92,7 +91,7 @@ fn add(lines: &mut Vec<Line>, sale: &Sale) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::import::samples::sale;
+    use crate::import::table::samples::sale;
 
     fn group(sales: Vec<Sale>) -> Result<Vec<Basket>> {
         Baskets::new(sales.into_iter().map(Ok)).collect()

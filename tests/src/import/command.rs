@@ -2,30 +2,28 @@
 //! from the data set, so sending it again changes nothing, within the life of its key or after it.
 
 use anyhow::{Context, Result};
-use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
     basket::{Basket, Line},
-    catalogue::Catalogue,
-    cents::{CURRENCY, Cents},
-    demand::Need,
     expectation::customer_reference,
-    id::{BasketNumber, ProductNumber},
+    input::Need,
+    number::{BasketNumber, CURRENCY, Cents, ProductNumber},
+    table::Catalogue,
 };
 
 /// A command as its line, ready to be sent any number of times.
 #[derive(Clone, Debug)]
-pub struct Command {
-    pub idempotency_key: String,
+pub(crate) struct Command {
+    pub(crate) idempotency_key: String,
     /// With the newline.
-    pub line: String,
-    pub if_there: IfThere,
+    pub(crate) line: String,
+    pub(crate) if_there: IfThere,
 }
 
 /// The answer of a command whose work was done before, under a key that was forgotten since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IfThere {
+pub(crate) enum IfThere {
     /// Says so by itself: it is accepted, without an event.
     Unchanged,
     /// The entity exists, and has moved on since: a conflict of this code.
@@ -34,25 +32,12 @@ pub enum IfThere {
     PreconditionFailed,
 }
 
-#[derive(Serialize)]
-struct BatchLine<'a> {
-    idempotency_key: &'a str,
-    method: &'static str,
-    path: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    if_match: Option<&'static str>,
-    body: Value,
-}
-
 /// A product of the catalogue, or of department `UNKNOWN`.
-///
-/// # Errors
-/// None in practice: what is built here can be written as JSON.
-pub fn create_product(
+pub(crate) fn create_product(
     product: ProductNumber,
     need: &Need,
     catalogue: &Catalogue,
-) -> Result<Command> {
+) -> Command {
     let row = catalogue.get(product);
     let category = row.and_then(|row| row.category.as_deref());
     let product_type = row.and_then(|row| row.product_type.as_deref());
@@ -79,37 +64,27 @@ pub fn create_product(
             body[name] = value.into();
         }
     }
-    Request::new(product.idempotency_key("create"), "/v1/products".to_owned(), body)
-        .if_there(IfThere::Conflict("product.exists"))
-        .command()
+    let line = json!({ "path": "/v1/products", "body": body });
+    Command::new(product.idempotency_key("create"), IfThere::Conflict("product.exists"), line)
 }
 
-/// # Errors
-/// As [`create_product`].
-pub fn publish_product(product: ProductNumber) -> Result<Command> {
+pub(crate) fn publish_product(product: ProductNumber) -> Command {
     let path = format!("/v1/products/{}/publish", product.product_id());
-    Request::new(product.idempotency_key("publish"), path, json!({})).command()
+    let line = json!({ "path": path, "body": {} });
+    Command::new(product.idempotency_key("publish"), IfThere::Unchanged, line)
 }
 
 /// Puts units on hand, on condition that there never was a stock of this SKU: a receipt is a
 /// ledger entry, so nothing else would keep a later import from doubling it.
-///
-/// # Errors
-/// As [`create_product`].
-pub fn receive_stock(product: ProductNumber, quantity: u32) -> Result<Command> {
+pub(crate) fn receive_stock(product: ProductNumber, quantity: u32) -> Command {
     let path = format!("/v1/stock/{product}/receive");
     let body = json!({ "quantity": quantity, "reference": "completejourney" });
-    Request::new(format!("seed-{product}-{quantity}"), path, body)
-        .if_match("\"0\"")
-        .if_there(IfThere::PreconditionFailed)
-        .command()
+    let line = json!({ "path": path, "if_match": "\"0\"", "body": body });
+    Command::new(format!("seed-{product}-{quantity}"), IfThere::PreconditionFailed, line)
 }
 
 /// A staff cart with all the lines of a basket.
-///
-/// # Errors
-/// If a product has no price, or as [`create_product`].
-pub fn create_cart(
+pub(crate) fn create_cart(
     basket: &Basket,
     price_of: impl Fn(ProductNumber) -> Option<Cents>,
 ) -> Result<Command> {
@@ -122,14 +97,11 @@ pub fn create_cart(
         })
         .collect::<Result<Vec<Value>>>()?;
     let body = json!({ "id": basket.number.cart_id(), "currency": CURRENCY, "lines": lines });
-    Request::new(basket.number.idempotency_key("cart"), "/v1/carts".to_owned(), body)
-        .if_there(IfThere::Conflict("cart.exists"))
-        .command()
+    let (key, if_there) = (basket.number.idempotency_key("cart"), IfThere::Conflict("cart.exists"));
+    Ok(Command::new(key, if_there, json!({ "path": "/v1/carts", "body": body })))
 }
 
-/// # Errors
-/// As [`create_product`].
-pub fn check_out(basket: &Basket) -> Result<Command> {
+pub(crate) fn check_out(basket: &Basket) -> Command {
     let number: BasketNumber = basket.number;
     let body = json!({
         "order_id": number.order_id(),
@@ -139,7 +111,8 @@ pub fn check_out(basket: &Basket) -> Result<Command> {
         "payment": { "method_token": "cash" },
     });
     let path = format!("/v1/carts/{}/checkout", number.cart_id());
-    Request::new(number.idempotency_key("checkout"), path, body).command()
+    let line = json!({ "path": path, "body": body });
+    Command::new(number.idempotency_key("checkout"), IfThere::Unchanged, line)
 }
 
 /// Adjustments bring `quantity * unit price` to what was paid.
@@ -164,41 +137,19 @@ fn cart_line(line: &Line, unit_price: Cents) -> Value {
     body
 }
 
-struct Request {
-    idempotency_key: String,
-    path: String,
-    if_match: Option<&'static str>,
-    if_there: IfThere,
-    body: Value,
-}
-
-impl Request {
-    fn new(idempotency_key: String, path: String, body: Value) -> Self {
-        Self { idempotency_key, path, if_match: None, if_there: IfThere::Unchanged, body }
-    }
-
-    fn if_match(self, revision: &'static str) -> Self {
-        Self { if_match: Some(revision), ..self }
-    }
-
-    fn if_there(self, if_there: IfThere) -> Self {
-        Self { if_there, ..self }
-    }
-
-    fn command(self) -> Result<Command> {
-        let Self { idempotency_key, path, if_match, if_there, body } = self;
-        let line =
-            BatchLine { idempotency_key: &idempotency_key, method: "POST", path, if_match, body };
-        let mut line = serde_json::to_string(&line)?;
-        line.push('\n');
-        Ok(Command { idempotency_key, line, if_there })
+impl Command {
+    /// From its line, but for what all lines have.
+    fn new(idempotency_key: String, if_there: IfThere, mut line: Value) -> Self {
+        line["idempotency_key"] = idempotency_key.as_str().into();
+        line["method"] = "POST".into();
+        Self { idempotency_key, line: format!("{line}\n"), if_there }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::import::samples::{at, catalogue};
+    use crate::import::table::samples::{at, catalogue};
 
     fn body(command: &Command) -> Value {
         serde_json::from_str::<Value>(&command.line).unwrap()["body"].take()
@@ -241,7 +192,7 @@ mod tests {
     #[test]
     fn a_product_outside_the_catalogue_is_unknown() {
         let need = Need { unit_price: Cents(199), units_sold: 1 };
-        let command = create_product(ProductNumber(8), &need, &catalogue(&[])).unwrap();
+        let command = create_product(ProductNumber(8), &need, &catalogue(&[]));
         let body = body(&command);
         assert_eq!((&body["department"], &body["name"]), (&json!("UNKNOWN"), &json!("Product 8")));
         assert_eq!(body["price"], json!({ "amount": 199, "currency": "USD" }));
@@ -252,7 +203,7 @@ mod tests {
     fn a_product_of_the_catalogue_keeps_what_is_known_of_it() {
         let need = Need { unit_price: Cents(199), units_sold: 1 };
         let products = catalogue(&[(8, "GROCERY")]);
-        let body = body(&create_product(ProductNumber(8), &need, &products).unwrap());
+        let body = body(&create_product(ProductNumber(8), &need, &products));
         assert_eq!((&body["department"], &body["name"]), (&json!("GROCERY"), &json!("BREAD")));
         assert_eq!(body["attributes"], json!({ "manufacturer": "1", "package_size": "22 LB" }));
     }
@@ -261,7 +212,7 @@ mod tests {
     fn a_checkout_is_keyed_by_its_basket() {
         let at = at("2017-01-02T10:00:00Z");
         let basket = Basket { number: BasketNumber(5), household: 9, at, lines: Vec::new() };
-        let command = check_out(&basket).unwrap();
+        let command = check_out(&basket);
         assert_eq!(command.idempotency_key, "basket-5-checkout");
         let body = body(&command);
         assert_eq!(body["customer_reference"], "household-9");

@@ -10,9 +10,9 @@ use std::{collections::BTreeMap, fmt};
 use serde::Serialize;
 
 use super::{
-    cents::Cents,
     expectation::{Cell, Expectation, ExpectedOrder, Sums, Week},
     found::Found,
+    number::Cents,
     queries::{OrderRead, SalesRow},
 };
 
@@ -20,24 +20,23 @@ use super::{
 const NO_DEPARTMENT: &str = "UNKNOWN";
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Difference {
+pub(crate) struct Difference {
     /// An order with its basket, a cell of the report, or the total.
-    pub place: String,
-    pub field: &'static str,
-    pub expected: String,
-    pub found: String,
+    pub(crate) place: String,
+    pub(crate) field: &'static str,
+    pub(crate) expected: String,
+    pub(crate) found: String,
 }
 
 /// The sales report in total and per department and week.
 #[derive(Debug, Default)]
-pub struct SalesReport {
-    pub total: Vec<SalesRow>,
-    pub cells: Vec<SalesRow>,
+pub(crate) struct SalesReport {
+    pub(crate) total: Vec<SalesRow>,
+    pub(crate) cells: Vec<SalesRow>,
 }
 
 /// Every difference, in a stable order.
-#[must_use]
-pub fn differences(
+pub(crate) fn differences(
     expectation: &Expectation,
     found: &Found,
     report: &SalesReport,
@@ -77,8 +76,7 @@ impl Differences {
         if !found.counts_as_sale() {
             return self.check(place, "status", "confirmed", &found.status);
         }
-        let sums = Sums { orders: 1, units: expected.units, revenue: expected.revenue };
-        self.sums(place, sums, found.sums());
+        self.sums(place, expected.sums(), found.sums());
         self.check(place, "lines add up", "yes", if found.is_consistent() { "yes" } else { "no" });
         let reference = found.customer_reference.as_deref().unwrap_or_default();
         self.check(place, "customer_reference", expected.customer_reference.as_str(), reference);
@@ -106,14 +104,8 @@ impl Differences {
 }
 
 fn total(expectation: &Expectation, others: &[OrderRead]) -> Sums {
-    let mut total = Sums::default();
-    for order in expectation.orders.values() {
-        total.add(Sums { orders: 1, units: order.units, revenue: order.revenue });
-    }
-    for order in others {
-        total.add(order.sums());
-    }
-    total
+    let ours = expectation.orders.values().map(ExpectedOrder::sums);
+    ours.chain(others.iter().map(OrderRead::sums)).sum()
 }
 
 fn cells(expectation: &Expectation, others: &[OrderRead]) -> BTreeMap<Cell, Sums> {
@@ -143,10 +135,7 @@ impl OrderRead {
 
 impl SalesReport {
     fn total(&self) -> Sums {
-        self.total.iter().map(SalesRow::sums).fold(Sums::default(), |mut total, row| {
-            total.add(row);
-            total
-        })
+        self.total.iter().map(SalesRow::sums).sum()
     }
 
     fn cells(&self) -> BTreeMap<Cell, Sums> {
@@ -157,6 +146,12 @@ impl SalesReport {
             cells.entry(Cell { department, week }).or_default().add(row.sums());
         }
         cells
+    }
+}
+
+impl ExpectedOrder {
+    fn sums(&self) -> Sums {
+        Sums { orders: 1, units: self.units, revenue: self.revenue }
     }
 }
 
@@ -178,14 +173,13 @@ mod tests {
 
     use super::*;
     use crate::import::{
-        catalogue::Catalogue,
-        id::BasketNumber,
-        samples::{catalogue, sale},
+        number::BasketNumber,
+        table::samples::{catalogue, sale},
     };
 
     /// Baskets 1 and 2 of department GROCERY in week 2017-W01.
     fn expectation() -> Expectation {
-        let catalogue: Catalogue = catalogue(&[(7, "GROCERY")]);
+        let catalogue = catalogue(&[(7, "GROCERY")]);
         let mut expectation = Expectation::default();
         for sale in [sale(1, 7, 2, 300), sale(2, 7, 1, 150)] {
             expectation.observe(&sale, &catalogue);
@@ -233,55 +227,26 @@ mod tests {
     }
 
     #[test]
-    fn the_same_has_no_difference() {
-        check(vec![order(1, 2, 300), order(2, 1, 150)], vec![], row(2, 3, 450), &[]);
-    }
-
-    #[test]
-    fn other_orders_are_allowed_for() {
-        let others = vec![order(3, 5, 1_000)];
-        check(vec![order(1, 2, 300), order(2, 1, 150)], others, row(3, 8, 1_450), &[]);
-    }
-
-    #[test]
-    fn a_cent_is_a_difference() {
-        check(
-            vec![order(1, 2, 301), order(2, 1, 150)],
-            vec![],
-            row(2, 3, 450),
-            &[" 1) revenue: 3.00 / 3.01"],
-        );
-        check(
-            vec![order(1, 2, 300), order(2, 1, 150)],
-            vec![],
-            row(2, 3, 449),
-            &[
-                "sales report, total revenue: 4.50 / 4.49",
-                "sales report, GROCERY 2017-W01 revenue: 4.50 / 4.49",
-            ],
-        );
-    }
-
-    #[test]
-    fn an_order_that_is_not_sold_is_a_difference() {
+    fn every_difference_is_told_and_nothing_else() {
+        let sound = || vec![order(1, 2, 300), order(2, 1, 150)];
+        check(sound(), vec![], row(2, 3, 450), &[]);
+        // Orders of others are allowed for.
+        check(sound(), vec![order(3, 5, 1_000)], row(3, 8, 1_450), &[]);
+        // A cent is a difference.
+        let ours = vec![order(1, 2, 301), order(2, 1, 150)];
+        check(ours, vec![], row(2, 3, 450), &[" 1) revenue: 3.00 / 3.01"]);
+        let expected = [
+            "sales report, total revenue: 4.50 / 4.49",
+            "sales report, GROCERY 2017-W01 revenue: 4.50 / 4.49",
+        ];
+        check(sound(), vec![], row(2, 3, 449), &expected);
+        // So is an order that is not sold, or not there.
         let rejected = OrderRead { status: "rejected".to_owned(), ..order(1, 2, 300) };
-        check(
-            vec![rejected],
-            vec![],
-            row(2, 3, 450),
-            &[" 1) status: confirmed / rejected", " 2) status: confirmed / missing"],
-        );
-    }
-
-    #[test]
-    fn a_total_that_its_lines_do_not_give_is_a_difference() {
-        let mut broken = order(1, 2, 300);
-        broken.lines.iter_mut().for_each(|line| line.total.amount = 299);
-        check(
-            vec![broken, order(2, 1, 150)],
-            vec![],
-            row(2, 3, 450),
-            &[" 1) lines add up: yes / no"],
-        );
+        let expected = [" 1) status: confirmed / rejected", " 2) status: confirmed / missing"];
+        check(vec![rejected], vec![], row(2, 3, 450), &expected);
+        // So is a total that its lines do not give.
+        let mut broken = sound();
+        broken[0].lines[0].total.amount = 299;
+        check(broken, vec![], row(2, 3, 450), &[" 1) lines add up: yes / no"]);
     }
 }

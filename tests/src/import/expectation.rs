@@ -12,56 +12,59 @@ use chrono::Datelike;
 use domain::{id::OrderId, timestamp::Timestamp};
 use serde::Serialize;
 
-use super::{catalogue::Catalogue, cents::Cents, id::BasketNumber, table::Sale};
+use super::{
+    number::{BasketNumber, Cents},
+    table::{Catalogue, Sale},
+};
 
 /// A cell of the sales report.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Cell {
-    pub department: Arc<str>,
-    pub week: Week,
+pub(crate) struct Cell {
+    pub(crate) department: Arc<str>,
+    pub(crate) week: Week,
 }
 
 /// An ISO 8601 week, as text `2017-W01`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Week(pub String);
+pub(crate) struct Week(pub(crate) String);
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sums {
-    pub orders: u64,
-    pub units: u64,
-    pub revenue: Cents,
+pub(crate) struct Sums {
+    pub(crate) orders: u64,
+    pub(crate) units: u64,
+    pub(crate) revenue: Cents,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ExpectedOrder {
-    pub basket: BasketNumber,
-    pub customer_reference: String,
-    pub placed_at: Timestamp,
-    pub units: u64,
-    pub revenue: Cents,
+pub(crate) struct ExpectedOrder {
+    pub(crate) basket: BasketNumber,
+    pub(crate) customer_reference: String,
+    pub(crate) placed_at: Timestamp,
+    pub(crate) units: u64,
+    pub(crate) revenue: Cents,
 }
 
 /// What of the chosen baskets becomes no order line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct LeftOut {
+pub(crate) struct LeftOut {
     /// Lines: nothing was bought.
-    pub zero_quantity: u64,
+    pub(crate) zero_quantity: u64,
     /// Baskets: no line was left.
-    pub empty_basket: u64,
+    pub(crate) empty_basket: u64,
 }
 
 /// What the import had to make up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Completed {
+pub(crate) struct Completed {
     /// Lines whose product is not in the catalogue: it gets one of department `UNKNOWN`.
-    pub unknown_product: u64,
+    pub(crate) unknown_product: u64,
 }
 
 #[derive(Debug, Default)]
-pub struct Expectation {
-    pub orders: HashMap<OrderId, ExpectedOrder>,
-    pub cells: BTreeMap<Cell, Sums>,
-    pub completed: Completed,
+pub(crate) struct Expectation {
+    pub(crate) orders: HashMap<OrderId, ExpectedOrder>,
+    pub(crate) cells: BTreeMap<Cell, Sums>,
+    pub(crate) completed: Completed,
     zero_quantity: u64,
     baskets: HashSet<BasketNumber>,
     /// A basket counts once per cell, however many lines it has there.
@@ -69,7 +72,7 @@ pub struct Expectation {
 }
 
 impl Expectation {
-    pub fn observe(&mut self, sale: &Sale, catalogue: &Catalogue) {
+    pub(crate) fn observe(&mut self, sale: &Sale, catalogue: &Catalogue) {
         self.baskets.insert(sale.basket);
         if sale.quantity == 0 {
             self.zero_quantity += 1;
@@ -93,8 +96,7 @@ impl Expectation {
         sums.revenue += sale.value;
     }
 
-    #[must_use]
-    pub fn left_out(&self) -> LeftOut {
+    pub(crate) fn left_out(&self) -> LeftOut {
         let empty = self.baskets.len() - self.orders.len();
         LeftOut {
             zero_quantity: self.zero_quantity,
@@ -104,22 +106,20 @@ impl Expectation {
 }
 
 impl Week {
-    #[must_use]
-    pub fn of(at: Timestamp) -> Self {
+    pub(crate) fn of(at: Timestamp) -> Self {
         let week = at.to_datetime().iso_week();
         Self(format!("{}-W{:02}", week.year(), week.week()))
     }
 }
 
-#[must_use]
-pub fn customer_reference(household: u64) -> String {
+pub(crate) fn customer_reference(household: u64) -> String {
     format!("household-{household}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::import::samples::{at, catalogue, sale};
+    use crate::import::table::samples::{at, catalogue, sale};
 
     #[test]
     fn weeks_are_those_of_iso_8601() {

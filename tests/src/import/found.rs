@@ -1,28 +1,36 @@
-//! What the query API says of the orders, seen from the expectation.
+//! What the query API says of the orders, seen from the expectation, once the system has thought
+//! everything through: every order of the import is confirmed or rejected, and the read models have
+//! applied what led there.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, iter::Sum, time::Duration};
 
 use anyhow::Result;
 use domain::{id::OrderId, timestamp::Timestamp};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::{
-    cents::{CURRENCY, Cents},
     expectation::{Expectation, Sums},
-    queries::{Days, OrderRead, Queries},
+    number::{CURRENCY, Cents},
+    progress::Phase,
+    queries::{Days, OrderRead, Place, Queries},
 };
 
+const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+/// Nothing moved for so long: look at each order, some may be rejected instead of sold.
+const QUIET: Duration = Duration::from_secs(3);
+/// Nothing moved for so long: what is missing now is a difference.
+const STALL_MAX: Duration = Duration::from_secs(120);
+
 #[derive(Debug, Default)]
-pub struct Found {
+pub(crate) struct Found {
     /// The orders of the chosen baskets.
-    pub orders: HashMap<OrderId, OrderRead>,
+    pub(crate) orders: HashMap<OrderId, OrderRead>,
     /// Other sales at the till on the same days: they are in the report too.
-    pub others: Vec<OrderRead>,
+    pub(crate) others: Vec<OrderRead>,
 }
 
 impl Found {
-    /// # Errors
-    /// If the query API stays away or refuses.
-    pub async fn read(queries: &Queries, expectation: &Expectation) -> Result<Self> {
+    pub(crate) async fn read(queries: &Queries, expectation: &Expectation) -> Result<Self> {
         let Some(days) = Days::of(expectation) else { return Ok(Self::default()) };
         let (ours, others): (Vec<_>, Vec<_>) = queries
             .orders(days)
@@ -34,42 +42,87 @@ impl Found {
         Ok(Self { orders, others })
     }
 
-    #[must_use]
-    pub fn settled(&self) -> usize {
+    pub(crate) fn settled(&self) -> usize {
         self.orders.values().filter(|order| order.is_settled()).count()
     }
 
-    #[must_use]
-    pub fn sums(&self) -> Sums {
-        let mut sums = Sums::default();
-        for order in self.orders.values().filter(|order| order.counts_as_sale()) {
-            sums.add(order.sums());
-        }
-        sums
+    pub(crate) fn sums(&self) -> Sums {
+        self.orders.values().filter(|order| order.counts_as_sale()).map(OrderRead::sums).sum()
     }
 }
 
+/// The orders as they are once nothing moves any more.
+pub(crate) async fn settled(
+    queries: &Queries,
+    expectation: &Expectation,
+    phase: &Phase,
+) -> Result<Found> {
+    let Some(days) = Days::of(expectation) else { return Ok(Found::default()) };
+    let wanted = expectation.orders.len();
+    let mut ticks = interval(LOOK_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut best, mut moved, mut looked) = (0, Instant::now(), Instant::now());
+    loop {
+        ticks.tick().await;
+        let sold = queries.sold(days).await?;
+        phase.set(sold.min(u64::try_from(wanted)?));
+        if sold > best {
+            (best, moved) = (sold, Instant::now());
+        }
+        // The sum is cheap and tells when it is worth to read every order.
+        let is_enough = usize::try_from(sold)? >= wanted && moved.elapsed() < QUIET;
+        if !is_enough && moved.max(looked).elapsed() < QUIET {
+            continue;
+        }
+        let found = Found::read(queries, expectation).await?;
+        looked = Instant::now();
+        let is_settled = found.settled() == wanted;
+        if is_settled || moved.elapsed() >= STALL_MAX {
+            catch_up(queries, phase).await?;
+            return Ok(found);
+        }
+        phase.waits_for(format!("{} orders are not settled", wanted - found.settled()));
+    }
+}
+
+/// The report is folded by another projection than the orders: waits until each has applied what
+/// the furthest has applied now. What others append meanwhile is not waited for.
+async fn catch_up(queries: &Queries, phase: &Phase) -> Result<()> {
+    let mut wanted: HashMap<u32, u64> = HashMap::new();
+    for place in queries.positions().await? {
+        let furthest = wanted.entry(place.shard).or_insert(place.next_offset);
+        *furthest = place.next_offset.max(*furthest);
+    }
+    let is_behind =
+        |place: &Place| wanted.get(&place.shard).is_some_and(|w| place.next_offset < *w);
+    let started = Instant::now();
+    let mut ticks = interval(LOOK_INTERVAL);
+    while started.elapsed() < STALL_MAX {
+        ticks.tick().await;
+        let places = queries.positions().await?;
+        let Some(place) = places.iter().find(|place| is_behind(place)) else { break };
+        phase.waits_for(format!("projection {} of shard {}", place.projection, place.shard));
+    }
+    Ok(())
+}
+
 impl OrderRead {
-    #[must_use]
-    pub fn is_settled(&self) -> bool {
+    pub(crate) fn is_settled(&self) -> bool {
         self.status != "pending"
     }
 
     /// The sales report counts an order from its confirmation on.
-    #[must_use]
-    pub fn counts_as_sale(&self) -> bool {
+    pub(crate) fn counts_as_sale(&self) -> bool {
         !matches!(self.status.as_str(), "pending" | "rejected")
     }
 
-    #[must_use]
-    pub fn sums(&self) -> Sums {
+    pub(crate) fn sums(&self) -> Sums {
         let units = self.lines.iter().map(|line| line.quantity).sum();
         Sums { orders: 1, units, revenue: Cents(self.totals.total.amount) }
     }
 
     /// What no sum would show: lines that do not add up, or money that is not ours.
-    #[must_use]
-    pub fn is_consistent(&self) -> bool {
+    pub(crate) fn is_consistent(&self) -> bool {
         let total = self.totals.total;
         let lines: i64 = self.lines.iter().map(|line| line.total.amount).sum();
         let ours = self.lines.iter().all(|line| line.total.currency == CURRENCY);
@@ -78,17 +131,24 @@ impl OrderRead {
 }
 
 impl Sums {
-    pub fn add(&mut self, other: Self) {
+    pub(crate) fn add(&mut self, other: Self) {
         self.orders += other.orders;
         self.units += other.units;
         self.revenue += other.revenue;
     }
 }
 
+impl Sum for Sums {
+    fn sum<I: Iterator<Item = Self>>(rows: I) -> Self {
+        let mut sums = Self::default();
+        rows.for_each(|row| sums.add(row));
+        sums
+    }
+}
+
 impl Days {
     /// `None` if no order is expected.
-    #[must_use]
-    pub fn of(expectation: &Expectation) -> Option<Self> {
+    pub(crate) fn of(expectation: &Expectation) -> Option<Self> {
         let placed = || expectation.orders.values().map(|order| order.placed_at);
         let day = |at: Timestamp| at.to_datetime().date_naive();
         Some(Self { first: day(placed().min()?), last: day(placed().max()?) })

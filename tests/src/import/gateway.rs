@@ -22,20 +22,20 @@ use super::{
 };
 use crate::plain_http;
 
-/// How long the command API may stay away before the import gives up. It can be started again
-/// then: it goes on where it stopped.
-const OUTAGE_MAX: Duration = Duration::from_secs(300);
-/// The longest silence of a server that is connected; then the commands are sent again.
+/// How long a service may stay away before the import gives up. It can be started again then: it
+/// goes on where it stopped.
+pub(crate) const OUTAGE_MAX: Duration = Duration::from_secs(300);
+/// The longest silence of a server that is connected; then it is asked again.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// Below the largest body that the API takes.
 const BATCH_BYTES_MAX: usize = 512 * 1024;
-const RETRY: Policy = Policy {
+pub(crate) const RETRY: Policy = Policy {
     tries_max: None,
     wait_min: Duration::from_millis(50),
     wait_max: Duration::from_secs(2),
 };
 
-pub struct Gateway {
+pub(crate) struct Gateway {
     http: reqwest::Client,
     url: String,
     key: String,
@@ -44,21 +44,21 @@ pub struct Gateway {
 
 /// What became of the commands.
 #[derive(Clone, Debug)]
-pub struct Tally {
-    pub sent: u64,
-    pub accepted: u64,
-    pub refused: Vec<Refusal>,
+pub(crate) struct Tally {
+    pub(crate) sent: u64,
+    pub(crate) accepted: u64,
+    pub(crate) refused: Vec<Refusal>,
     /// Microseconds from a command's first sending to its answer.
-    pub latency: Histogram<u64>,
+    pub(crate) latency: Histogram<u64>,
 }
 
 /// A command that the API will not do, however often it is asked.
 #[derive(Clone, Debug, Serialize)]
-pub struct Refusal {
-    pub idempotency_key: String,
-    pub status: u16,
-    pub code: String,
-    pub detail: String,
+pub(crate) struct Refusal {
+    pub(crate) idempotency_key: String,
+    pub(crate) status: u16,
+    pub(crate) code: String,
+    pub(crate) detail: String,
 }
 
 #[derive(Deserialize)]
@@ -77,28 +77,20 @@ enum Verdict {
 }
 
 impl Gateway {
-    /// # Errors
-    /// If the HTTP client cannot be made.
-    pub fn new(target: &Target) -> Result<Self> {
-        let http = plain_http::builder()
-            .connect_timeout(Duration::from_secs(5))
-            .read_timeout(SILENCE_MAX)
-            .build()?;
+    pub(crate) fn new(target: &Target) -> Result<Self> {
         let url = format!("{}/v1/batch", target.command_url);
-        let tally = Mutex::new(Tally::new()?);
-        Ok(Self { http, url, key: target.operator_key.clone(), tally })
+        let latency = Histogram::new_with_max(OUTAGE_MAX.as_micros().try_into()?, 3)?;
+        let tally = Mutex::new(Tally { sent: 0, accepted: 0, refused: Vec::new(), latency });
+        Ok(Self { http: client()?, url, key: target.operator_key.clone(), tally })
     }
 
-    #[must_use]
-    pub fn tally(&self) -> Tally {
+    pub(crate) fn tally(&self) -> Tally {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Sends commands that do not depend on each other and returns when all are answered.
-    ///
-    /// # Errors
-    /// If the batch as a whole is refused, or the service stays away for too long.
-    pub async fn send(&self, commands: Vec<Command>, phase: &Phase) -> Result<()> {
+    /// Sends commands that do not depend on each other and returns when all are answered. Fails if
+    /// a batch as a whole is refused, or the service stays away for too long.
+    pub(crate) async fn send(&self, commands: Vec<Command>, phase: &Phase) -> Result<()> {
         let count = u64::try_from(commands.len())?;
         self.tally.lock().unwrap_or_else(PoisonError::into_inner).sent += count;
         for batch in batches(commands) {
@@ -204,13 +196,6 @@ impl Gateway {
     }
 }
 
-impl Tally {
-    fn new() -> Result<Self> {
-        let latency = Histogram::new_with_max(OUTAGE_MAX.as_micros().try_into()?, 3)?;
-        Ok(Self { sent: 0, accepted: 0, refused: Vec::new(), latency })
-    }
-}
-
 /// Cuts commands into batches that the API takes.
 fn batches(commands: Vec<Command>) -> Vec<Vec<Command>> {
     let mut batches: Vec<Vec<Command>> = Vec::new();
@@ -249,13 +234,19 @@ fn verdict(command: &Command, answer: Answer) -> Verdict {
     }
 }
 
+/// Of both services.
+pub(crate) fn client() -> Result<reqwest::Client> {
+    let builder = plain_http::builder().connect_timeout(Duration::from_secs(5));
+    Ok(builder.read_timeout(SILENCE_MAX).build()?)
+}
+
 /// Answers that another try can change.
-pub(super) fn is_temporary(status: u16) -> bool {
+pub(crate) fn is_temporary(status: u16) -> bool {
     matches!(status, 408 | 429 | 500 | 502..=504)
 }
 
 /// What reqwest says last is what went wrong; what it says first is the URL.
-pub(super) fn root_cause(error: &reqwest::Error) -> String {
+pub(crate) fn root_cause(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(deeper) = cause.source() {
         cause = deeper;

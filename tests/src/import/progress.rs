@@ -1,41 +1,27 @@
 //! How far the import is: a bar on a terminal, one JSON line a second otherwise.
 
-use std::{
-    fmt,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{fmt, time::Duration};
 
-use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use infra::task::{self, Task};
 use serde::Serialize;
-use tokio::time::{Instant, interval};
+use tokio::time::interval;
 
 use crate::stack::console;
 
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 const TEMPLATE: &str = "{prefix:>10} {bar:30} {human_pos}/{human_len} {rate} ETA {eta} {wide_msg}";
 
+/// Begins what a bar says while nothing moves.
+const WAITS: &str = "waits: ";
+
 /// One phase of the work. Ends its display when dropped.
 #[derive(Debug)]
-pub struct Phase {
-    shared: Arc<Shared>,
-    bar: Option<ProgressBar>,
+pub(crate) struct Phase {
+    /// Counts, and tells people; hidden where JSON lines are printed.
+    bar: ProgressBar,
     /// Prints the JSON lines.
     _reporter: Option<Task<()>>,
-}
-
-#[derive(Debug)]
-struct Shared {
-    name: &'static str,
-    total: u64,
-    done: AtomicU64,
-    started: Instant,
-    /// Why nothing moves, while it does not.
-    waiting: Mutex<Option<String>>,
 }
 
 #[derive(Serialize)]
@@ -51,85 +37,65 @@ struct Line<'a> {
 }
 
 impl Phase {
-    #[must_use]
-    pub fn start(name: &'static str, total: u64, json: bool) -> Self {
-        let (done, started) = (AtomicU64::new(0), Instant::now());
-        let shared = Arc::new(Shared { name, total, done, started, waiting: Mutex::new(None) });
+    pub(crate) fn start(name: &'static str, total: u64, json: bool) -> Self {
         if json {
-            let reporter = task::spawn("progress", report(Arc::clone(&shared)));
-            return Self { shared, bar: None, _reporter: Some(reporter) };
+            let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::hidden());
+            let reporter = task::spawn("progress", report(name, bar.clone()));
+            return Self { bar, _reporter: Some(reporter) };
         }
         let bar = ProgressBar::new(total).with_prefix(name);
         if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
             bar.set_style(style.with_key("rate", rate_of));
         }
         bar.enable_steady_tick(REPORT_INTERVAL / 5);
-        Self { shared, bar: Some(bar), _reporter: None }
+        Self { bar, _reporter: None }
     }
 
     /// So many more are done; so nothing waits.
-    pub fn advance(&self, count: u64) {
-        self.set(self.shared.done.load(Ordering::Relaxed) + count);
+    pub(crate) fn advance(&self, count: u64) {
+        self.bar.inc(count);
+        self.bar.set_message("");
     }
 
-    pub fn set(&self, done: u64) {
-        self.shared.done.store(done, Ordering::Relaxed);
-        self.say(None);
-        if let Some(bar) = &self.bar {
-            bar.set_position(done);
-        }
+    pub(crate) fn set(&self, done: u64) {
+        self.bar.set_position(done);
+        self.bar.set_message("");
     }
 
     /// Nothing moves, and why; the same command or question is tried again.
-    pub fn waits_for(&self, reason: String) {
-        self.say(Some(reason));
-    }
-
-    fn say(&self, reason: Option<String>) {
-        let mut waiting = self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if *waiting == reason {
-            return;
-        }
-        if let Some(bar) = &self.bar {
-            bar.set_message(reason.as_ref().map(|why| format!("waits: {why}")).unwrap_or_default());
-        }
-        *waiting = reason;
+    pub(crate) fn waits_for(&self, reason: String) {
+        self.bar.set_message(format!("{WAITS}{reason}"));
     }
 }
 
 impl Drop for Phase {
     fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.abandon();
-        }
+        self.bar.abandon();
     }
 }
 
-async fn report(shared: Arc<Shared>) {
+async fn report(name: &'static str, bar: ProgressBar) {
     let mut ticks = interval(REPORT_INTERVAL);
     ticks.tick().await; // The first comes at once, and there is nothing to tell yet.
     loop {
         ticks.tick().await;
-        console::line(&shared.line(shared.started.elapsed()));
+        console::line(&line(name, &bar, bar.elapsed()));
     }
 }
 
-impl Shared {
-    fn line(&self, elapsed: Duration) -> String {
-        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let done = self.done.load(Ordering::Relaxed);
-        let per_second = rate(done, elapsed);
-        let left = self.total.saturating_sub(done);
-        let line = Line {
-            phase: self.name,
-            done,
-            total: self.total,
-            per_second,
-            eta_seconds: (per_second > 0).then(|| left.div_ceil(per_second.max(1))),
-            waiting: waiting.as_deref(),
-        };
-        serde_json::to_string(&line).unwrap_or_default()
-    }
+fn line(phase: &'static str, bar: &ProgressBar, elapsed: Duration) -> String {
+    let (done, total, message) = (bar.position(), bar.length().unwrap_or_default(), bar.message());
+    let per_second = rate(done, elapsed);
+    let left = total.saturating_sub(done);
+    let line = Line {
+        phase,
+        done,
+        total,
+        per_second,
+        eta_seconds: (per_second > 0).then(|| left.div_ceil(per_second.max(1))),
+        waiting: message.strip_prefix(WAITS),
+    };
+    serde_json::to_string(&line).unwrap_or_default()
 }
 
 fn rate_of(state: &ProgressState, text: &mut dyn fmt::Write) {
@@ -152,7 +118,7 @@ mod tests {
         let phase = Phase::start("baskets", 400, false);
         phase.advance(100);
         phase.waits_for("connection refused".to_owned());
-        let line = || phase.shared.line(Duration::from_secs(2));
+        let line = || line("baskets", &phase.bar, Duration::from_secs(2));
         expect_test::expect![[r#"{"phase":"baskets","done":100,"total":400,"per_second":50,"eta_seconds":6,"waiting":"connection refused"}"#]]
             .assert_eq(&line());
         phase.advance(1);

@@ -1,36 +1,24 @@
 //! The questions to the query API. One that is away is waited for.
 
-use std::{collections::HashSet, time::Duration};
+use std::collections::HashSet;
 
 use anyhow::{Context, Result, bail};
 use chrono::NaiveDate;
-use domain::{
-    id::{OrderId, Sku},
-    money::Money,
-    timestamp::Timestamp,
-};
-use infra::retry::{Policy, retry};
+use domain::{id::OrderId, money::Money, timestamp::Timestamp};
+use infra::retry::retry;
 use reqwest::Url;
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::time::timeout;
 
 use super::{
-    gateway::{is_temporary, root_cause},
+    gateway::{OUTAGE_MAX, RETRY, client, is_temporary, root_cause},
     target::Target,
 };
-use crate::plain_http;
 
-const OUTAGE_MAX: Duration = Duration::from_secs(300);
-const SILENCE_MAX: Duration = Duration::from_secs(30);
-const RETRY: Policy = Policy {
-    tries_max: None,
-    wait_min: Duration::from_millis(100),
-    wait_max: Duration::from_secs(2),
-};
 /// The largest page that the API gives.
 const PAGE_ROWS: usize = 200;
 
-pub struct Queries {
+pub(crate) struct Queries {
     http: reqwest::Client,
     url: Url,
     key: String,
@@ -38,48 +26,47 @@ pub struct Queries {
 
 /// The days, both included, that the chosen baskets cover.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Days {
-    pub first: NaiveDate,
-    pub last: NaiveDate,
+pub(crate) struct Days {
+    pub(crate) first: NaiveDate,
+    pub(crate) last: NaiveDate,
 }
 
 /// An order as the query API shows it; what is not compared is left out.
 #[derive(Clone, Debug, Deserialize)]
-pub struct OrderRead {
-    pub id: OrderId,
-    pub status: String,
-    pub channel: String,
+pub(crate) struct OrderRead {
+    pub(crate) id: OrderId,
+    pub(crate) status: String,
+    pub(crate) channel: String,
     #[serde(default)]
-    pub customer_reference: Option<String>,
-    pub placed_at: Timestamp,
-    pub lines: Vec<LineRead>,
-    pub totals: TotalsRead,
+    pub(crate) customer_reference: Option<String>,
+    pub(crate) placed_at: Timestamp,
+    pub(crate) lines: Vec<LineRead>,
+    pub(crate) totals: TotalsRead,
 }
 
 #[derive(Clone, Debug, Deserialize)]
-pub struct LineRead {
-    pub sku: Sku,
+pub(crate) struct LineRead {
     #[serde(default)]
-    pub department: Option<String>,
-    pub quantity: u64,
-    pub total: Money,
+    pub(crate) department: Option<String>,
+    pub(crate) quantity: u64,
+    pub(crate) total: Money,
 }
 
 #[derive(Clone, Debug, Deserialize)]
-pub struct TotalsRead {
-    pub total: Money,
+pub(crate) struct TotalsRead {
+    pub(crate) total: Money,
 }
 
 /// A row of the sales report; what it was not grouped by is absent.
 #[derive(Clone, Debug, Deserialize)]
-pub struct SalesRow {
+pub(crate) struct SalesRow {
     #[serde(default)]
-    pub department: Option<String>,
+    pub(crate) department: Option<String>,
     #[serde(default)]
-    pub week: Option<String>,
-    pub orders: u64,
-    pub units: u64,
-    pub revenue: Money,
+    pub(crate) week: Option<String>,
+    pub(crate) orders: u64,
+    pub(crate) units: u64,
+    pub(crate) revenue: Money,
 }
 
 #[derive(Deserialize)]
@@ -89,12 +76,12 @@ struct ProductRead {
 
 /// How far a projection has applied a shard.
 #[derive(Clone, Debug, Deserialize)]
-pub struct Place {
-    pub projection: String,
-    pub shard: u32,
-    pub next_offset: u64,
+pub(crate) struct Place {
+    pub(crate) projection: String,
+    pub(crate) shard: u32,
+    pub(crate) next_offset: u64,
     /// Age of the oldest record that waits.
-    pub lag_seconds: f64,
+    pub(crate) lag_seconds: f64,
 }
 
 #[derive(Deserialize)]
@@ -112,22 +99,13 @@ struct Failure {
 }
 
 impl Queries {
-    /// # Errors
-    /// If the address is none or the HTTP client cannot be made.
-    pub fn new(target: &Target) -> Result<Self> {
-        let http = plain_http::builder()
-            .connect_timeout(Duration::from_secs(5))
-            .read_timeout(SILENCE_MAX)
-            .build()?;
+    pub(crate) fn new(target: &Target) -> Result<Self> {
         let url = Url::parse(&target.query_url).context("the URL of the query API")?;
-        Ok(Self { http, url, key: target.operator_key.clone() })
+        Ok(Self { http: client()?, url, key: target.operator_key.clone() })
     }
 
     /// All orders at the till that were placed on these days, whoever sent them.
-    ///
-    /// # Errors
-    /// If the query API stays away for too long or refuses.
-    pub async fn orders(&self, days: Days) -> Result<Vec<OrderRead>> {
+    pub(crate) async fn orders(&self, days: Days) -> Result<Vec<OrderRead>> {
         // Both ends are excluded by the API.
         let eve = days.first.pred_opt().context("a day before the first")?;
         let morrow = days.last.succ_opt().context("a day after the last")?;
@@ -140,10 +118,7 @@ impl Queries {
     }
 
     /// The sales report of the till for these days.
-    ///
-    /// # Errors
-    /// If the query API stays away for too long or refuses.
-    pub async fn sales(&self, days: Days, group_by: &str) -> Result<Vec<SalesRow>> {
+    pub(crate) async fn sales(&self, days: Days, group_by: &str) -> Result<Vec<SalesRow>> {
         let (from, to) = (days.first.to_string(), days.last.to_string());
         let mut url = self.url.join("v1/reports/sales")?;
         url.query_pairs_mut()
@@ -154,27 +129,18 @@ impl Queries {
     }
 
     /// How many orders at the till of these days are sold.
-    ///
-    /// # Errors
-    /// If the query API stays away for too long or refuses.
-    pub async fn sold(&self, days: Days) -> Result<u64> {
+    pub(crate) async fn sold(&self, days: Days) -> Result<u64> {
         Ok(self.sales(days, "").await?.iter().map(|row| row.orders).sum())
     }
 
     /// The SKUs of all products that are for sale.
-    ///
-    /// # Errors
-    /// If the query API stays away for too long or refuses.
-    pub async fn skus(&self) -> Result<HashSet<String>> {
+    pub(crate) async fn skus(&self) -> Result<HashSet<String>> {
         let products: Vec<ProductRead> = self.pages("v1/products", &[]).await?;
         Ok(products.into_iter().map(|product| product.sku).collect())
     }
 
     /// How far each projection is.
-    ///
-    /// # Errors
-    /// If the query API stays away for too long or refuses.
-    pub async fn positions(&self) -> Result<Vec<Place>> {
+    pub(crate) async fn positions(&self) -> Result<Vec<Place>> {
         let page: Page<Place> = self.get(self.url.join("v1/positions")?).await?;
         Ok(page.items)
     }
@@ -202,9 +168,7 @@ impl Queries {
         }
     }
 
-    /// # Errors
-    /// If the query API stays away for too long or refuses.
-    pub(super) async fn get<T: DeserializeOwned>(&self, url: Url) -> Result<T> {
+    pub(crate) async fn get<T: DeserializeOwned>(&self, url: Url) -> Result<T> {
         let asking =
             retry(RETRY, |failure: &Failure| failure.is_temporary, || self.ask(url.clone()));
         let body = match timeout(OUTAGE_MAX, asking).await {

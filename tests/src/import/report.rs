@@ -8,31 +8,31 @@ use super::{
     compare::Difference,
     expectation::{Completed, LeftOut, Sums},
     gateway::{Refusal, Tally},
+    number::Cents,
 };
 
 /// More are counted, not listed.
 const LISTED_MAX: usize = 100;
 
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
+pub(crate) struct Report {
     /// Commands; one that was repeated counts once.
-    pub sent: u64,
+    pub(crate) sent: u64,
     /// Commands that took effect now or in an earlier import.
-    pub accepted: u64,
-    pub refused: Vec<Refusal>,
-    pub left_out: LeftOut,
-    pub completed: Completed,
+    pub(crate) accepted: u64,
+    pub(crate) refused: Vec<Refusal>,
+    pub(crate) left_out: LeftOut,
+    pub(crate) completed: Completed,
     /// Orders of the chosen baskets, as the read models have them.
-    pub orders: u64,
-    pub units: u64,
-    pub revenue: Money,
-    pub difference_count: usize,
-    pub differences: Vec<Difference>,
+    pub(crate) orders: u64,
+    pub(crate) units: u64,
+    pub(crate) revenue: Money,
+    pub(crate) difference_count: usize,
+    pub(crate) differences: Vec<Difference>,
 }
 
 impl Report {
-    #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         tally: &Tally,
         (left_out, completed): (LeftOut, Completed),
         sold: Sums,
@@ -54,14 +54,12 @@ impl Report {
         }
     }
 
-    #[must_use]
-    pub fn is_reconciled(&self) -> bool {
+    pub(crate) fn is_reconciled(&self) -> bool {
         self.difference_count == 0
     }
 
     /// For people.
-    #[must_use]
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let mut summary = Table::new();
         summary.load_preset(UTF8_BORDERS_ONLY);
         for (what, count) in [
@@ -75,7 +73,7 @@ impl Report {
         ] {
             summary.add_row([what.to_owned(), count.to_string()]);
         }
-        let revenue = super::cents::Cents(self.revenue.amount);
+        let revenue = Cents(self.revenue.amount);
         summary.add_row(["revenue".to_owned(), format!("{revenue} {}", self.revenue.currency)]);
         let mut text = format!("{summary}\n");
         if !self.refused.is_empty() {

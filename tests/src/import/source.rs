@@ -18,16 +18,13 @@ const DOWNLOAD_WAIT_MAX: Duration = Duration::from_secs(600);
 
 /// The two files of the data set that are imported.
 #[derive(Clone, Debug)]
-pub struct Files {
-    pub products: PathBuf,
-    pub transactions: PathBuf,
+pub(crate) struct Files {
+    pub(crate) products: PathBuf,
+    pub(crate) transactions: PathBuf,
 }
 
 /// The data set; what is in the cache already is not fetched again.
-///
-/// # Errors
-/// If it is not there and cannot be fetched.
-pub async fn fetch() -> Result<Files> {
+pub(crate) async fn fetch() -> Result<Files> {
     let fill = |folder: PathBuf| async move { fill(&folder).await };
     let data = cache::entry("completejourney", PACKAGE, fill).await?.join(DATA);
     let files = Files {

@@ -1,55 +1,85 @@
-//! The two parquet files as rows of Rust types, a page in memory at a time.
+//! The two parquet files as rows of Rust types, a page in memory at a time, and the products of the
+//! data set by number.
 
-use std::{fs::File, path::Path, sync::Arc};
+use std::{
+    collections::HashMap,
+    fs::File,
+    path::Path,
+    sync::{Arc, LazyLock},
+};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use domain::timestamp::Timestamp;
 use parquet::{
-    column::reader::{ColumnReader, ColumnReaderImpl},
+    column::reader::ColumnReaderImpl,
     data_type::{ByteArray, ByteArrayType, DataType, DoubleType, Int64Type, Int96, Int96Type},
     file::reader::{FileReader, RowGroupReader, SerializedFileReader},
 };
 
-use super::{
-    cents::Cents,
-    id::{BasketNumber, ProductNumber},
-};
+use super::number::{BasketNumber, Cents, ProductNumber};
 
 const ROWS_PER_READ: usize = 8_192;
+/// The department of what was sold and is not in the catalogue.
+static UNKNOWN: LazyLock<Arc<str>> = LazyLock::new(|| "UNKNOWN".into());
 
 /// A line of a receipt, as the till recorded it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sale {
-    pub household: u64,
-    pub basket: BasketNumber,
-    pub product: ProductNumber,
-    pub quantity: u32,
+pub(crate) struct Sale {
+    pub(crate) household: u64,
+    pub(crate) basket: BasketNumber,
+    pub(crate) product: ProductNumber,
+    pub(crate) quantity: u32,
     /// What was paid for the whole line.
-    pub value: Cents,
+    pub(crate) value: Cents,
     /// What the loyalty card took off before that.
-    pub retail_discount: Cents,
+    pub(crate) retail_discount: Cents,
     /// What the grocer added to a maker's coupon.
-    pub coupon_match: Cents,
-    pub at: Timestamp,
+    pub(crate) coupon_match: Cents,
+    pub(crate) at: Timestamp,
 }
 
 /// A product of the catalogue; the data set has no names and no prices.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CatalogueRow {
-    pub product: ProductNumber,
-    pub manufacturer: i64,
-    pub department: Arc<str>,
-    pub brand: String,
-    pub category: Option<String>,
-    pub product_type: Option<String>,
-    pub package_size: Option<String>,
+pub(crate) struct CatalogueRow {
+    pub(crate) product: ProductNumber,
+    pub(crate) manufacturer: i64,
+    pub(crate) department: Arc<str>,
+    pub(crate) brand: String,
+    pub(crate) category: Option<String>,
+    pub(crate) product_type: Option<String>,
+    pub(crate) package_size: Option<String>,
 }
 
-/// The lines of `transactions.parquet` in the order of the file.
-///
-/// # Errors
-/// If the file cannot be opened; each line can fail on its own.
-pub fn sales(path: &Path) -> Result<impl Iterator<Item = Result<Sale>>> {
+/// The products of the data set by number.
+#[derive(Debug, Default)]
+pub(crate) struct Catalogue(HashMap<ProductNumber, CatalogueRow>);
+
+impl Catalogue {
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        catalogue(path)?.collect()
+    }
+
+    pub(crate) fn get(&self, product: ProductNumber) -> Option<&CatalogueRow> {
+        self.0.get(&product)
+    }
+
+    /// The department of a product, and whether the catalogue knows the product.
+    pub(crate) fn department(&self, product: ProductNumber) -> (Arc<str>, bool) {
+        match self.get(product) {
+            Some(row) => (Arc::clone(&row.department), true),
+            None => (Arc::clone(&UNKNOWN), false),
+        }
+    }
+}
+
+impl FromIterator<CatalogueRow> for Catalogue {
+    fn from_iter<I: IntoIterator<Item = CatalogueRow>>(rows: I) -> Self {
+        Self(rows.into_iter().map(|row| (row.product, row)).collect())
+    }
+}
+
+/// The lines of `transactions.parquet` in the order of the file. Each can fail on its own.
+pub(crate) fn sales(path: &Path) -> Result<impl Iterator<Item = Result<Sale>>> {
     rows(path, |group| {
         let mut household = Column::<Int64Type>::open(group, "household_id")?;
         let mut basket = Column::<Int64Type>::open(group, "basket_id")?;
@@ -74,11 +104,8 @@ pub fn sales(path: &Path) -> Result<impl Iterator<Item = Result<Sale>>> {
     })
 }
 
-/// The rows of `products.parquet`.
-///
-/// # Errors
-/// If the file cannot be opened; each row can fail on its own.
-pub fn catalogue(path: &Path) -> Result<impl Iterator<Item = Result<CatalogueRow>>> {
+/// The rows of `products.parquet`. Each can fail on its own.
+fn catalogue(path: &Path) -> Result<impl Iterator<Item = Result<CatalogueRow>>> {
     rows(path, |group| {
         let mut product = Column::<Int64Type>::open(group, "product_id")?;
         let mut manufacturer = Column::<Int64Type>::open(group, "manufacturer_id")?;
@@ -113,9 +140,14 @@ where
     let file = SerializedFileReader::new(file)
         .with_context(|| format!("cannot read {}", path.display()))?;
     let groups = 0..file.num_row_groups();
-    Ok(groups.flat_map(move |index| match open_group(&file, index, &open) {
-        Ok((count, mut read)) => Rows::Readable((0..count).map(move |_| read())),
-        Err(error) => Rows::Broken(std::iter::once(Err(error))),
+    Ok(groups.flat_map(move |index| {
+        // A group that cannot be opened is one error in the place of its rows.
+        let (group, broken) = match open_group(&file, index, &open) {
+            Ok(group) => (Some(group), None),
+            Err(error) => (None, Some(Err(error))),
+        };
+        let rows = |(count, mut read): (i64, F)| (0..count).map(move |_| read());
+        group.into_iter().flat_map(rows).chain(broken)
     }))
 }
 
@@ -126,23 +158,6 @@ fn open_group<F>(
 ) -> Result<(i64, F)> {
     let group = file.get_row_group(index)?;
     Ok((group.metadata().num_rows(), open(group.as_ref())?))
-}
-
-/// A row group's rows, or the one error that stands for them.
-enum Rows<A, B> {
-    Readable(A),
-    Broken(B),
-}
-
-impl<T, A: Iterator<Item = T>, B: Iterator<Item = T>> Iterator for Rows<A, B> {
-    type Item = T;
-
-    fn next(&mut self) -> Option<T> {
-        match self {
-            Self::Readable(rows) => rows.next(),
-            Self::Broken(rows) => rows.next(),
-        }
-    }
 }
 
 /// One column of a row group, read ahead by a few thousand rows.
@@ -157,17 +172,14 @@ struct Column<T: DataType> {
 }
 
 impl<T: DataType> Column<T> {
-    fn open(group: &dyn RowGroupReader, name: &'static str) -> Result<Self>
-    where
-        ColumnReaderImpl<T>: FromColumn,
-    {
+    fn open(group: &dyn RowGroupReader, name: &'static str) -> Result<Self> {
         let columns = group.metadata().schema_descr().columns();
         let index = columns
             .iter()
             .position(|column| column.name() == name)
             .with_context(|| format!("there is no column {name}"))?;
         ensure!(columns.get(index).is_some_and(|c| c.max_rep_level() == 0), "{name} is a list");
-        let reader = FromColumn::from_column(group.get_column_reader(index)?)
+        let reader = T::get_column_reader(group.get_column_reader(index)?)
             .with_context(|| format!("column {name} has another type"))?;
         let (values, levels) = (Vec::new(), Vec::new());
         Ok(Self { name, reader, values, levels, value_index: 0, level_index: 0 })
@@ -202,35 +214,46 @@ impl<T: DataType> Column<T> {
     }
 }
 
-/// The typed reader in parquet's enum of them; `None` for another type.
-trait FromColumn: Sized {
-    fn from_column(column: ColumnReader) -> Option<Self>;
-}
-
-macro_rules! from_column {
-    ($($variant:ident => $type:ident),+ $(,)?) => {$(
-        impl FromColumn for ColumnReaderImpl<$type> {
-            fn from_column(column: ColumnReader) -> Option<Self> {
-                match column {
-                    ColumnReader::$variant(reader) => Some(reader),
-                    _ => None,
-                }
-            }
-        }
-    )+};
-}
-
-from_column! {
-    Int64ColumnReader => Int64Type,
-    Int96ColumnReader => Int96Type,
-    DoubleColumnReader => DoubleType,
-    ByteArrayColumnReader => ByteArrayType,
-}
-
 fn number(value: i64) -> Result<u64> {
     u64::try_from(value).context("a number of the data set is negative")
 }
 
 fn text(value: &ByteArray) -> Result<String> {
     Ok(value.as_utf8()?.to_owned())
+}
+
+/// Small made-up receipts for the tests of the import.
+#[cfg(test)]
+pub(crate) mod samples {
+    use super::*;
+
+    pub(crate) fn sale(basket: u64, product: u64, quantity: u32, cents: i64) -> Sale {
+        Sale {
+            household: basket + 100,
+            basket: BasketNumber(basket),
+            product: ProductNumber(product),
+            quantity,
+            value: Cents(cents),
+            retail_discount: Cents(0),
+            coupon_match: Cents(0),
+            at: at("2017-01-02T10:00:00Z"),
+        }
+    }
+
+    pub(crate) fn at(text: &str) -> Timestamp {
+        text.parse().expect("an RFC 3339 time")
+    }
+
+    pub(crate) fn catalogue(products: &[(u64, &str)]) -> Catalogue {
+        let row = |&(product, department): &(u64, &str)| CatalogueRow {
+            product: ProductNumber(product),
+            manufacturer: 1,
+            department: department.into(),
+            brand: "National".to_owned(),
+            category: Some("BREAD".to_owned()),
+            product_type: None,
+            package_size: Some("22 LB".to_owned()),
+        };
+        products.iter().map(row).collect()
+    }
 }

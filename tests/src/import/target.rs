@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use crate::stack::{dev_env, folder::Folder};
 
 #[derive(Clone, Debug, Default, clap::Args)]
-pub struct TargetArgs {
+pub(crate) struct TargetArgs {
     /// Where commands go [default: the local stack]
     #[arg(long, env = "TRADEWIND_COMMAND_URL", value_name = "URL")]
     command_url: Option<String>,
@@ -19,16 +19,14 @@ pub struct TargetArgs {
 
 /// Where to send what, and as whom. No `Debug`: it carries a key.
 #[derive(Clone)]
-pub struct Target {
-    pub command_url: String,
-    pub query_url: String,
-    pub operator_key: String,
+pub(crate) struct Target {
+    pub(crate) command_url: String,
+    pub(crate) query_url: String,
+    pub(crate) operator_key: String,
 }
 
 impl TargetArgs {
-    /// # Errors
-    /// If something is not given and there is no local stack to tell.
-    pub fn target(&self, folder: &Folder) -> Result<Target> {
+    pub(crate) fn target(&self, folder: &Folder) -> Result<Target> {
         let local = |given: &Option<String>, name: &str| match given {
             Some(given) => Ok(given.trim_end_matches('/').to_owned()),
             None => variable(&dev_env::read(folder)?, name),
@@ -42,10 +40,7 @@ impl TargetArgs {
 }
 
 /// The value of a line `NAME=value`.
-///
-/// # Errors
-/// If there is no such line.
-pub fn variable(env: &str, name: &str) -> Result<String> {
+pub(crate) fn variable(env: &str, name: &str) -> Result<String> {
     env.lines()
         .find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
         .map(str::to_owned)

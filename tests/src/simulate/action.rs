@@ -9,107 +9,65 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Action {
     /// A client sends a planned command to a node.
-    Submit {
-        plan: usize,
-        node: usize,
-    },
+    Submit { plan: usize, node: usize },
     /// A client reads a stream from a node.
-    Read {
-        stream: usize,
-        node: usize,
-    },
+    Read { stream: usize, node: usize },
 
     /// The oldest record on a node's wire meets its fate.
-    Deliver {
-        node: usize,
-        fate: Fate,
-    },
+    Deliver { node: usize, fate: Fate },
     /// A record of a lost, failed or dropped append lands after all.
-    GhostLands {
-        ghost: usize,
-    },
+    GhostLands { ghost: usize },
     /// Somebody else writes what no writer of ours would.
     ForeignLands,
 
     /// A node's shell wakes up for something; see [`Turn`].
-    Turn {
-        node: usize,
-        turn: Turn,
-    },
+    Turn { node: usize, turn: Turn },
     /// The node's producer takes no more records.
-    ProducerFails {
-        node: usize,
-    },
+    ProducerFails { node: usize },
 
     /// Another node should own the shard; who does not look goes on as before.
-    Elect {
-        node: usize,
-    },
+    Elect { node: usize },
     /// Time passes for all.
-    Pass {
-        micros: i64,
-    },
+    Pass { micros: i64 },
     /// A node's wall clock is set.
-    ClockJumps {
-        node: usize,
-        micros: i64,
-    },
+    ClockJumps { node: usize, micros: i64 },
     /// SIGSTOP: what was sent may still land, but the node sees nothing.
-    Pause {
-        node: usize,
-    },
-    Continue {
-        node: usize,
-    },
+    Pause { node: usize },
+    /// SIGCONT.
+    Continue { node: usize },
     /// Memory is lost. Of the batches that were written or are being written the first `kept` are
     /// in the store: all of them after SIGKILL, but for the last, fewer after a power cut.
-    Crash {
-        node: usize,
-        kept: usize,
-    },
+    Crash { node: usize, kept: usize },
     /// What the node's store holds cannot be read any more.
-    StoreBreaks {
-        node: usize,
-    },
-    Start {
-        node: usize,
-    },
+    StoreBreaks { node: usize },
+    /// A killed node starts again.
+    Start { node: usize },
 
     /// A projector reads so many records.
-    Project {
-        projector: usize,
-        records: usize,
-    },
+    Project { projector: usize, records: usize },
     /// It writes what it has read; the answer of the database may get lost.
-    Write {
-        projector: usize,
-        answered: bool,
-    },
-    CrashProjector {
-        projector: usize,
-    },
+    Write { projector: usize, answered: bool },
+    /// Its memory is lost.
+    CrashProjector { projector: usize },
 }
 
 /// What a shell wakes up for. It takes as much of it as it is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Turn {
-    Reports {
-        count: usize,
-    },
-    Chunk {
-        count: usize,
-    },
-    Requests {
-        count: usize,
-    },
+    /// What became of appended records.
+    Reports { count: usize },
+    /// Records of the log.
+    Chunk { count: usize },
+    /// Of clients.
+    Requests { count: usize },
     /// Who should own the shard.
     View,
+    /// Time has passed.
     Tick,
     /// It is time to save.
     SaveBegin,
-    SaveEnd {
-        fate: SaveFate,
-    },
+    /// A batch has met its fate.
+    SaveEnd { fate: SaveFate },
 }
 
 /// What becomes of a batch that is written to the store.

@@ -8,7 +8,7 @@ mod linear;
 mod readers;
 mod truth;
 
-use super::{violation::Violation, world::World};
+use super::{history::Violation, world::World};
 use truth::Truth;
 
 /// # Errors

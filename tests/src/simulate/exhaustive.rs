@@ -21,11 +21,11 @@ use super::{
     action::{Action, Fate, Turn},
     chance::Chance,
     check,
+    history::Violation,
     node::Process,
     outside::Journal,
     plan::{self, Plan},
     rest,
-    violation::Violation,
     world::{Size, World},
 };
 use crate::stack::console;

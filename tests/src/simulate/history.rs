@@ -1,9 +1,10 @@
-//! What clients asked and what they were told, in the order in which it happened.
+//! What clients asked and what they were told, in the order in which it happened, and the promise
+//! that was broken in it.
+
+use std::fmt;
 
 use command_api::engine::{Answer, Snapshot, SubmitError};
 use infra::log::Offset;
-
-use super::violation::Violation;
 
 /// A question of a client to one node.
 pub(super) struct Op {
@@ -69,5 +70,32 @@ impl History {
 
     pub(super) fn open(&self) -> impl Iterator<Item = (usize, &Op)> {
         self.ops.iter().enumerate().filter(|(_, op)| op.told.is_none() && !op.lost)
+    }
+}
+
+/// A promise that was broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Violation {
+    /// Which check found it.
+    pub(super) check: &'static str,
+    pub(super) detail: String,
+    /// Words by which the lines of the history are found that matter.
+    pub(super) about: Vec<String>,
+}
+
+impl Violation {
+    pub(super) fn new(check: &'static str, detail: String) -> Self {
+        Self { check, detail, about: vec![] }
+    }
+
+    pub(super) fn about(mut self, word: impl Into<String>) -> Self {
+        self.about.push(word.into());
+        self
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.check, self.detail)
     }
 }

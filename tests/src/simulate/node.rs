@@ -7,21 +7,19 @@ mod disk;
 mod process;
 mod shell;
 
-use std::{collections::VecDeque, time::Duration};
+use std::collections::VecDeque;
 
-use command_api::engine::effect::Role;
 use domain::timestamp::Timestamp;
-use infra::log::{Offset, mistake::Mistakes};
+use infra::log::mistake::Mistakes;
 
 use super::{
     action::{Fate, Turn},
+    history::Violation,
     outside::{Outside, describe},
-    partition::Partition,
     plan::Plan,
-    violation::Violation,
 };
 use disk::Disk;
-pub(super) use process::{Fetch, Process, Request};
+pub(super) use process::{Process, Request};
 use shell::Shell;
 
 /// What survives a crash.
@@ -93,47 +91,5 @@ impl Node {
         let Self { disk, claims, mistakes, .. } = self;
         let mistakes = *mistakes;
         Shell { index, room, claims, clock, mistakes, process, disk, plans, outside }.turn(turn)
-    }
-}
-
-impl Process {
-    pub(super) fn tick_due(&self, now: Timestamp, skew: i64) -> Timestamp {
-        let real = |at: Timestamp| Timestamp::from_micros(at.as_micros() - skew);
-        let soon = now.plus(Duration::from_millis(1));
-        let wakes = self.machine.wakes_at().map(|at| real(at).max(soon));
-        wakes.map_or(self.tick_at, |at| at.min(self.tick_at))
-    }
-
-    pub(super) fn has_unsaved(&self) -> bool {
-        self.machine.status().seq != self.saved_seq
-    }
-
-    /// How many records may be read now.
-    pub(super) fn readable(&self, partition: &Partition) -> usize {
-        let Some(Fetch { next, to }) = self.fetch.filter(|_| self.takes_records()) else {
-            return 0;
-        };
-        let end = to.unwrap_or(Offset::MAX).min(partition.end());
-        usize::try_from(end - next).unwrap_or(0)
-    }
-
-    /// A replay must not run ahead of what can be saved.
-    fn takes_records(&self) -> bool {
-        self.machine.follows() && !self.machine.is_saturated()
-    }
-
-    pub(super) fn learns(&self, role: Role) -> bool {
-        self.machine.role() != role
-    }
-
-    /// Nothing is under way, neither to the log nor from it.
-    pub(super) fn is_at_rest(&self, partition: &Partition) -> bool {
-        let wire = self.writer.as_ref().is_none_or(|w| w.wire.is_empty() && w.reports.is_empty());
-        let asks = self.requests.is_empty() && self.readable(partition) == 0;
-        let machine = match self.machine.role() {
-            Role::Owner => self.machine.is_serving() && self.machine.status().pending == 0,
-            Role::Standby | Role::Away => self.machine.is_idle(),
-        };
-        wire && asks && machine
     }
 }

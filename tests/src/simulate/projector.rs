@@ -4,7 +4,7 @@
 
 use infra::log::{Checkpoint, Commit, Offset, Reader, Stepped, mistake::Mistakes};
 
-use super::{partition::Partition, violation::Violation};
+use super::{history::Violation, partition::Partition};
 
 /// The database: which commits are folded in, and the checkpoint row.
 #[derive(Default)]

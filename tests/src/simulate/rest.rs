@@ -6,8 +6,7 @@ use rand::{Rng, seq::SliceRandom};
 use super::{
     action::{Action, Turn},
     chance::Chance,
-    history::{Ask, Reply},
-    violation::Violation,
+    history::{Ask, Reply, Violation},
     world::World,
 };
 use command_api::engine::SubmitError;

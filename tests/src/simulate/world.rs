@@ -5,13 +5,12 @@ use infra::log::mistake::Mistakes;
 
 use super::{
     action::Action,
-    history::{Ask, History},
+    history::{Ask, History, Violation},
     node::{Node, Request},
     outside::{Journal, Outside, describe},
     partition::Partition,
     plan::Plan,
     projector::{Projector, ReadModel},
-    violation::Violation,
 };
 
 /// Some moment; deadlines and clocks are relative to it.

@@ -61,17 +61,11 @@ fn a_circle_is_seen_through_what_a_parent_hands_on() {
 impl Files {
     fn read(src: &Path) -> Self {
         let mut files = BTreeMap::new();
-        let mut folders = vec![src.to_owned()];
-        while let Some(folder) = folders.pop() {
-            for entry in fs::read_dir(&folder).expect("a folder of sources") {
-                let path = entry.expect("an entry").path();
-                if path.is_dir() {
-                    folders.push(path);
-                } else if let Some(module) = module(src, &path) {
-                    let text = fs::read_to_string(&path).expect("a source");
-                    let file = syn::parse_file(&text).expect("a source that compiles");
-                    files.insert(module, imports(&file));
-                }
+        for path in crate::examples::files(src) {
+            if let Some(module) = module(src, &path) {
+                let text = fs::read_to_string(&path).expect("a source");
+                let file = syn::parse_file(&text).expect("a source that compiles");
+                files.insert(module, imports(&file));
             }
         }
         assert!(files.len() > 1, "{} has sources", src.display());

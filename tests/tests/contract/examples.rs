@@ -49,8 +49,8 @@ fn listed(heading: &str) -> Vec<String> {
     items.map(str::to_owned).collect()
 }
 
-/// Those of the workspace, but for what is hidden or built.
-fn files(folder: &Path) -> Vec<PathBuf> {
+/// All below a folder, but for what is hidden or built.
+pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry"));
     let ours = entries.filter(|entry| {
         let name = entry.file_name();

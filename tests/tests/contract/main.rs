@@ -3,9 +3,8 @@
 
 mod circles;
 mod examples;
-mod metrics;
 mod migrations;
-mod settings;
+mod pages;
 
 use std::time::Duration;
 

@@ -1,11 +1,12 @@
 //! A cart becomes an order, or does not, with its reasons.
 
+use futures_util::future::join_all;
 use serde_json::json;
 use tests::eventually::eventually;
 use tests::harness::Stack;
 
 use crate::shop::{
-    Cart, SETTLE_WAIT_MAX, product, sales_become, settled_order, sound_log, stock_becomes,
+    Cart, SETTLE_WAIT_MAX, product, sales_become, settled, settled_order, sound_log, stock_becomes,
 };
 
 #[tokio::test]
@@ -73,28 +74,45 @@ async fn a_payment_that_waits_for_its_buyer_goes_on_with_the_webhook() {
 }
 
 #[tokio::test]
-async fn a_declined_card_rejects_the_order_and_frees_the_stock() {
+async fn an_order_that_is_not_paid_or_not_in_stock_is_rejected_whole() {
     let stack = Stack::start().await;
     let _tea = product(&stack, "tea", 450, 10).await;
-    let cart = Cart::create(stack.anon(), &json!([{"sku": "tea", "quantity": 3}])).await;
-    let checkout = cart.check_out("tok_declined").await.expect(202);
-    let order = settled_order(&stack, &checkout).await;
-    assert_eq!(order["status"], "rejected", "{order}");
-    stock_becomes(&stack, "tea", 10, 0).await;
+    let _cup = product(&stack, "cup", 900, 1).await;
+    for (token, cups, reason) in
+        [("tok_declined", 1, "declined"), ("tok_ok", 2, "stock.insufficient")]
+    {
+        let lines = json!([{"sku": "tea", "quantity": 3}, {"sku": "cup", "quantity": cups}]);
+        let checkout = Cart::create(stack.anon(), &lines).await.check_out(token).await.expect(202);
+        let order = settled_order(&stack, &checkout).await;
+        assert_eq!(order["status"], "rejected", "{order}");
+        assert!(order.to_string().contains(reason), "no reason in {order}");
+        stock_becomes(&stack, "tea", 10, 0).await;
+        stock_becomes(&stack, "cup", 1, 0).await;
+    }
     stack.finish().await;
 }
 
 #[tokio::test]
-async fn an_order_beyond_the_stock_is_rejected_whole() {
+async fn a_hundred_checkouts_of_ten_units_confirm_ten() {
     let stack = Stack::start().await;
     let _tea = product(&stack, "tea", 450, 10).await;
-    let _cup = product(&stack, "cup", 900, 1).await;
-    let lines = json!([{"sku": "tea", "quantity": 3}, {"sku": "cup", "quantity": 2}]);
-    let checkout = Cart::create(stack.anon(), &lines).await.check_out("tok_ok").await.expect(202);
-    let order = settled_order(&stack, &checkout).await;
-    assert_eq!(order["status"], "rejected", "{order}");
-    assert!(order.to_string().contains("stock.insufficient"), "no reason in {order}");
-    stock_becomes(&stack, "tea", 10, 0).await;
-    stock_becomes(&stack, "cup", 1, 0).await;
+    let lines = json!([{"sku": "tea", "quantity": 1}]);
+    let (guest, staff) = (stack.anon(), stack.staff());
+    let carts = join_all((0..100).map(|_| Cart::create(guest.clone(), &lines))).await;
+    let checkouts = join_all(carts.iter().map(|cart| cart.check_out("tok_ok"))).await;
+    let mut confirmed = 0;
+    for checkout in checkouts {
+        let order = settled(&staff, checkout.expect(202).text("/order_id")).await;
+        if order["status"] == "confirmed" {
+            confirmed += 1;
+        } else {
+            assert!(order.to_string().contains("stock.insufficient"), "no reason in {order}");
+        }
+    }
+    assert_eq!(confirmed, 10);
+    stock_becomes(&stack, "tea", 0, 0).await;
+    let audit = sound_log(&stack).await;
+    assert_eq!(audit.types.get("tradewind.order.confirmed.v1"), Some(&10), "{:?}", audit.types);
+    assert_eq!(audit.types.get("tradewind.order.rejected.v1"), Some(&90), "{:?}", audit.types);
     stack.finish().await;
 }

@@ -4,7 +4,6 @@ mod bad_input;
 mod checkout;
 mod commands;
 mod idempotency;
-mod last_units;
 mod poison;
 mod shop;
 mod values;

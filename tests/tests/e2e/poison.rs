@@ -5,16 +5,13 @@ use domain::{
     id::StreamId,
     shard::{ShardId, shard_of},
 };
-use infra::{
-    config,
-    log::{EventLog, kafka::KafkaLog, owner::Owner, sample},
-};
+use infra::log::{EventLog, owner::Owner, sample};
 use serde_json::{Value, json};
 use tests::{eventually::eventually, harness::Stack};
 use uuid::Uuid;
 
 use crate::{
-    shop::{Cart, SETTLE_WAIT_MAX, product, settled_order},
+    shop::{Cart, SETTLE_WAIT_MAX, log_of, product, settled_order},
     values::verify,
 };
 
@@ -56,8 +53,7 @@ async fn place_poisoned(log: &dyn EventLog, order: &StreamId) -> Result<ShardId>
 async fn a_poisoned_order_parks_that_order_only_and_edited_it_is_as_if_it_had_never_been() {
     let stack = Stack::start().await;
     product(&stack, "TEA", 500, 100).await;
-    let kafka = config::Kafka::plaintext(stack.bootstrap_servers(), stack.topic());
-    let log = KafkaLog::connect(&kafka, stack.topic()).await.expect("the log");
+    let log = log_of(&stack).await;
     let id = Uuid::now_v7();
     let order: StreamId = format!("order/{id}").parse().expect("a stream");
     let shard = place_poisoned(&log, &order).await.expect("two events");

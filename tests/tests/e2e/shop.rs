@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use infra::{config, log::kafka::KafkaLog};
 use serde_json::{Value, json};
 use tests::audit::{Audit, audit};
 use tests::eventually::eventually;
@@ -44,21 +45,19 @@ impl Cart {
 
     pub(crate) async fn check_out(&self, method_token: &str) -> Answer {
         let key = format!("checkout-{}", self.id);
+        let body = json!({
+            "email": "guest@example.com",
+            "shipping_address": {
+                "name": "A Guest", "line1": "1 Quay", "city": "Harbour", "postal_code": "10000",
+                "country": "US",
+            },
+            "payment": {"method_token": method_token},
+        });
         let path = format!("/v1/carts/{}/checkout", self.id);
         let request = self.client.command(reqwest::Method::POST, &path);
         let request = request.header("Tradewind-Cart-Token", &self.token);
-        send(request.header("Idempotency-Key", key).json(&checkout_body(method_token))).await
+        send(request.header("Idempotency-Key", key).json(&body)).await
     }
-}
-
-pub(crate) fn checkout_body(method_token: &str) -> Value {
-    json!({
-        "email": "guest@example.com",
-        "shipping_address": {
-            "name": "A Guest", "line1": "1 Quay", "city": "Harbour", "postal_code": "10000", "country": "US",
-        },
-        "payment": {"method_token": method_token},
-    })
 }
 
 /// The order once nothing more happens to it by itself.
@@ -76,6 +75,12 @@ pub(crate) async fn settled(staff: &Client, order_id: &str) -> Value {
         }
     })
     .await
+}
+
+/// The log, for a writer of ours.
+pub(crate) async fn log_of(stack: &Stack) -> KafkaLog {
+    let kafka = config::Kafka::plaintext(stack.bootstrap_servers(), stack.topic());
+    KafkaLog::connect(&kafka, stack.topic()).await.expect("the log")
 }
 
 /// The log, which no writer has got wrong.

@@ -13,12 +13,22 @@ use serde_json::{Value, json, value::RawValue};
 use tests::eventually::eventually;
 use tests::harness::{
     Stack,
-    client::{Answer, send},
+    client::{Answer, Client, send},
 };
 
 use crate::shop::{SETTLE_WAIT_MAX, product, settled_order};
 
 const PRODUCTS: u32 = 60;
+
+/// The same cases in each run; each topic has its own.
+pub(crate) fn runner(topic: u8) -> TestRunner {
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[topic; 32]);
+    TestRunner::new_with_rng(Config::default(), rng)
+}
+
+pub(crate) fn draw<T>(runner: &mut TestRunner, values: &impl Strategy<Value = T>) -> T {
+    values.new_tree(runner).expect("a case").current()
+}
 
 /// An attribute as JSON text. About half of the numbers cannot be kept.
 fn attribute() -> impl Strategy<Value = String> {
@@ -52,7 +62,7 @@ fn canonical(json: &str) -> (bool, String, i64) {
     (json.starts_with('-'), kept.to_owned(), exponent)
 }
 
-async fn create(stack: &Stack, sku: &str, attributes: &BTreeMap<String, String>) -> Answer {
+async fn create(staff: &Client, sku: &str, attributes: &BTreeMap<String, String>) -> Answer {
     let members =
         attributes.iter().map(|(name, value)| format!("{}:{value}", Value::from(&**name)));
     let members: Vec<_> = members.collect();
@@ -60,7 +70,7 @@ async fn create(stack: &Stack, sku: &str, attributes: &BTreeMap<String, String>)
         r#"{{"sku":"{sku}","name":"{sku}","price":{{"amount":1,"currency":"USD"}},"attributes":{{{}}}}}"#,
         members.join(",")
     );
-    let request = stack.staff().command(Method::POST, "/v1/products");
+    let request = staff.command(Method::POST, "/v1/products");
     send(request.header("content-type", "application/json").body(body)).await
 }
 
@@ -70,10 +80,10 @@ struct Product {
 }
 
 /// The attributes of a product as text.
-async fn shown(stack: &Stack, created: &Answer) -> BTreeMap<String, Box<RawValue>> {
+async fn shown(staff: &Client, created: &Answer) -> BTreeMap<String, Box<RawValue>> {
     let path = format!("/v1/products/{}", created.text("/id"));
     let position = created.header("Tradewind-Position");
-    let request = stack.staff().query(&path).header("Tradewind-Position", position);
+    let request = staff.query(&path).header("Tradewind-Position", position);
     let text = request.header("Prefer", "wait=30").send().await.expect("an answer");
     let text = text.text().await.expect("a body");
     serde_json::from_str::<Product>(&text).expect(&text).attributes
@@ -96,20 +106,18 @@ pub(crate) async fn verify(stack: &Stack, projection: &str) {
 #[tokio::test]
 async fn whatever_attributes_a_product_was_accepted_with_it_shows_and_proves() {
     let stack = Stack::start().await;
-    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[17; 32]);
-    let mut runner = TestRunner::new_with_rng(Config::default(), rng);
-    let mut accepted = 0;
+    let (staff, mut runner, mut accepted) = (stack.staff(), runner(17), 0);
     let fixed: Vec<_> = "1e17 2.56e16 1.0 0.1 0.30000000000000004 9223372036854775807 -0.0 \
         1.7976931348623157e308 18446744073709551615 1e400 5e-324 1e-100 3.141592653589793238"
         .split_whitespace()
         .collect();
     for number in 0..PRODUCTS {
         let attributes = prop::collection::btree_map("\\PC{0,10}", attribute(), 1..3);
-        let mut attributes = attributes.new_tree(&mut runner).expect("a case").current();
+        let mut attributes = draw(&mut runner, &attributes);
         if let Some(fixed) = fixed.get(usize::try_from(number).expect("a small number")) {
             attributes = BTreeMap::from([("fixed".to_owned(), (*fixed).to_owned())]);
         }
-        let created = create(&stack, &format!("P-{number}"), &attributes).await;
+        let created = create(&staff, &format!("P-{number}"), &attributes).await;
         if created.status != 201 {
             let refused = created.expect_problem(422, "invalid_field");
             let pointer = refused.text("/errors/0/pointer");
@@ -117,7 +125,7 @@ async fn whatever_attributes_a_product_was_accepted_with_it_shows_and_proves() {
             continue;
         }
         accepted += 1;
-        let shown = shown(&stack, &created).await;
+        let shown = shown(&staff, &created).await;
         let found: Vec<_> =
             shown.iter().map(|(name, value)| (name.clone(), canonical(value.get()))).collect();
         let sent: Vec<_> =
@@ -125,7 +133,7 @@ async fn whatever_attributes_a_product_was_accepted_with_it_shows_and_proves() {
         assert_eq!(found, sent, "{attributes:?}");
         // The next event reads the row that the first one made.
         let path = format!("/v1/products/{}/publish", created.text("/id"));
-        let _published = stack.staff().post(&path, &json!({})).await.expect(200);
+        let _published = staff.post(&path, &json!({})).await.expect(200);
     }
     assert!((PRODUCTS / 4..PRODUCTS).contains(&accepted), "{accepted} of {PRODUCTS}");
     verify(&stack, "products").await;
@@ -138,7 +146,7 @@ async fn whatever_attributes_a_product_was_accepted_with_it_shows_and_proves() {
 async fn a_sale_of_any_accepted_day_is_found_and_counted() {
     let stack = Stack::start().await;
     product(&stack, "tea", 450, 10).await;
-    let staff = stack.staff();
+    let (staff, analyst) = (stack.staff(), stack.analyst());
     for (occurred_at, placed_at, week) in [
         ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00.000000Z", "0001-W01"),
         ("1969-12-31T23:59:59.9999999-00:00", "1969-12-31T23:59:59.999999Z", "1970-W01"),
@@ -159,7 +167,7 @@ async fn a_sale_of_any_accepted_day_is_found_and_counted() {
         let expected = json!([{"day": day, "week": week, "orders": 1, "units": 1,
             "revenue": {"amount": 450, "currency": "USD"}}]);
         eventually("the sale is counted", SETTLE_WAIT_MAX, || async {
-            let body = stack.analyst().get(&report).await.body;
+            let body = analyst.get(&report).await.body;
             if body["items"] == expected { Ok(()) } else { Err(body) }
         })
         .await;

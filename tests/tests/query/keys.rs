@@ -4,11 +4,11 @@ use domain::{
     api_key::{ApiKeyId, Role},
     shard::shard_of,
 };
-use infra::{auth::ApiKey, log::Nonce, position::Position};
+use infra::auth::ApiKey;
 use tests::{eventually::eventually, harness::client::Client};
 use uuid::Uuid;
 
-use crate::rig::{CART_TOKEN_SECRET, LOG, Rig, SHARDS, WAIT_MAX, get};
+use crate::rig::{CART_TOKEN_SECRET, Rig, SHARDS, WAIT_MAX, at, get};
 
 const PATH: &str = "/v1/orders";
 const PATIENT: (&str, &str) = ("prefer", "wait=30");
@@ -58,11 +58,6 @@ impl Key {
         ))
         .await;
     }
-
-    fn at(&self, offset: i64) -> String {
-        let shard = domain::shard::ShardId::new(self.shard);
-        Position::of(shard, Nonce(LOG), offset).to_string()
-    }
 }
 
 async fn becomes(client: &Client, what: &str, status: u16) {
@@ -104,7 +99,7 @@ async fn a_new_key_works_with_the_position_of_its_issue_and_a_revoked_one_does_n
     rig.apply("api_keys", key.shard, 5).await;
     rig.apply("orders", key.shard, 99).await;
     let client = key.client(&rig);
-    let (issued, revoked) = (key.at(8), key.at(9));
+    let (issued, revoked) = (at(key.shard, 8), at(key.shard, 9));
     get(&client, PATH, &[("tradewind-position", &issued), ("prefer", "wait=0")])
         .await
         .expect_problem(503, "stale");
@@ -175,8 +170,7 @@ async fn forged_positions_take_no_place_from_anybody() {
     rig.stock("A", 1, 0).await;
     rig.apply("stock", 0, 5).await;
     let ask = async |shard: u32, offset: i64| {
-        let shard = domain::shard::ShardId::new(shard);
-        let at = Position::of(shard, Nonce(LOG), offset).to_string();
+        let at = at(shard, offset);
         get(&rig.anon(), "/v1/stock/A", &[("tradewind-position", &at), PATIENT]).await
     };
     ask(0, 5).await.expect(200);

@@ -2,7 +2,6 @@
 
 use domain::{
     Event,
-    cart::Checkout,
     id::{CartId, OrderId, PaymentId},
     money::{Currency, Money},
     order,
@@ -12,29 +11,16 @@ use serde_json::{Value, json};
 use tests::harness::client::Answer;
 use uuid::Uuid;
 
-use crate::rig::{Rig, each, instant};
-
-fn usd(amount: i64) -> Value {
-    json!({"amount": amount, "currency": "USD"})
-}
+use crate::rig::{Rig, checkout, each, instant, usd};
 
 /// Two units of tea, paid at the till.
-fn checkout(minute: u32, reference: Option<&str>) -> Checkout {
-    let line = json!({
-        "sku": "A", "product_id": Uuid::from_u128(7), "name": "Tea", "quantity": 2,
-        "unit_price": usd(150), "total": usd(300),
-    });
-    let checkout = json!({
-        "lines": [line], "totals": {"subtotal": usd(300), "discount": usd(0), "total": usd(300)},
-        "channel": "pos", "placed_at": format!("2026-01-01T00:{minute:02}:00Z"),
-        "method_token": "cash", "customer_reference": reference, "email": "ada@example.com",
-    });
-    serde_json::from_value(checkout).expect("a checkout")
-}
-
 fn placed(minute: u32, reference: Option<&str>) -> Event {
-    let cart_id = CartId::new(Uuid::from_u128(8));
-    Event::Order(order::Event::Placed { cart_id, checkout: checkout(minute, reference) })
+    let (cart_id, at) = (CartId::new(Uuid::from_u128(8)), format!("2026-01-01T00:{minute:02}:00Z"));
+    let mut checkout = checkout(&at, "pos", "USD", &[("DRINKS", 2, 300)]);
+    checkout.lines.iter_mut().for_each(|line| line.department = None);
+    checkout.customer_reference = reference.map(str::to_owned);
+    checkout.email = Some("ada@example.com".to_owned());
+    Event::Order(order::Event::Placed { cart_id, checkout })
 }
 
 async fn insert(rig: &Rig, n: u32, events: impl IntoIterator<Item = Event>) {

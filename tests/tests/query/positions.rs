@@ -4,15 +4,7 @@ use domain::shard::ShardId;
 use infra::{log::Nonce, position::Position};
 use tests::harness::client::Answer;
 
-use crate::rig::{LOG, Rig, get};
-
-fn at_of(log: u64, shard: u32, offset: i64) -> String {
-    Position::of(ShardId::new(shard), Nonce(log), offset).to_string()
-}
-
-fn at(shard: u32, offset: i64) -> String {
-    at_of(LOG, shard, offset)
-}
+use crate::rig::{LOG, Rig, at, get};
 
 async fn read_at(rig: &Rig, position: &str, wait: &str) -> Answer {
     let headers = [("tradewind-position", position), ("prefer", wait)];
@@ -59,8 +51,8 @@ async fn what_is_not_applied_in_time_is_stale() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_position_of_another_log_is_refused() {
     let rig = rig().await;
-    let other = at_of(LOG + 1, 0, 1);
-    read_at(&rig, &other, "wait=30").await.expect_problem(400, "unknown_log");
+    let other = Position::of(ShardId::new(0), Nonce(LOG + 1), 1);
+    read_at(&rig, &other.to_string(), "wait=30").await.expect_problem(400, "unknown_log");
     let both = format!("{},{other}", at(0, 1));
     read_at(&rig, &both, "wait=30").await.expect_problem(400, "unknown_log");
     read_at(&rig, "latest", "wait=30").await.expect_problem(400, "invalid_position");

@@ -11,7 +11,7 @@ use read_models::sales::SALES;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::rig::{Rig, checkout, each, instant};
+use crate::rig::{Rig, checkout, each, instant, usd};
 
 type Sale = (StreamId, Vec<(Timestamp, Event)>);
 
@@ -47,10 +47,6 @@ async fn rig() -> Rig {
 
 async fn report(rig: &Rig, query: &str) -> Value {
     rig.operator().get(&format!("/v1/reports/sales?{query}")).await.expect(200).body["items"].take()
-}
-
-fn usd(amount: i64) -> Value {
-    json!({"amount": amount, "currency": "USD"})
 }
 
 fn eur(amount: i64) -> Value {

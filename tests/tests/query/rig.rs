@@ -7,6 +7,7 @@ use domain::{
     api_key::{self, Role},
     cart::Checkout,
     id::{Sku, StreamId},
+    shard::ShardId,
     stock::Stock,
     testing,
     timestamp::Timestamp,
@@ -14,7 +15,8 @@ use domain::{
 use infra::{
     auth::{ApiKey, KeyHash},
     config,
-    log::memory::MemoryLog,
+    log::{Nonce, memory::MemoryLog},
+    position::Position,
     postgres::Pool,
     shutdown::Shutdown,
     task,
@@ -281,6 +283,15 @@ pub(crate) fn checkout(
         "method_token": "cash",
     });
     serde_json::from_value(checkout).expect("a checkout")
+}
+
+/// A place in the log of the tests, as clients send it.
+pub(crate) fn at(shard: u32, offset: i64) -> String {
+    Position::of(ShardId::new(shard), Nonce(LOG), offset).to_string()
+}
+
+pub(crate) fn usd(amount: i64) -> Value {
+    json!({"amount": amount, "currency": "USD"})
 }
 
 /// An instant of the tests, which is one.

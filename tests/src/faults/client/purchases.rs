@@ -72,7 +72,7 @@ impl Client {
             match &came {
                 Ok(answer) if matches!(answer.status, 200 | 409) => return,
                 Ok(answer) if answer.status == 404 && self.is_rejected(&order_id).await => return,
-                Ok(_) | Err(_) if self.load.has_given_up() => {
+                Ok(_) | Err(_) if self.load.given_up.is_requested() => {
                     let last = came.map_or_else(
                         |error| error.to_string(),
                         |answer| format!("{} {}", answer.status, answer.body),

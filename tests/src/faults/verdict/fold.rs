@@ -1,8 +1,7 @@
 //! The log, folded by its written rules: where each command stands, every state that a stock has
 //! ever been in, and what orders and sales come to.
 
-use std::collections::BTreeMap;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 

@@ -7,7 +7,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::fold::Fold;
-use super::{answers, looks, models, refusals};
+use super::{answers, models, refusals};
 use crate::audit::{Commit, Kind, Observer, Outcome, Record};
 use crate::faults::action::Action;
 use crate::faults::history::{Answer, Command, Micros, Read, Seen};
@@ -60,7 +60,7 @@ impl Run {
         let mut violations = vec![];
         answers::check(&self.commands, &fold, &mut violations);
         refusals::check(&self.commands, &fold, &mut violations);
-        looks::check(&self.reads, &fold, &mut violations);
+        answers::check_reads(&self.reads, &fold, &mut violations);
         violations
     }
 }
@@ -74,10 +74,10 @@ fn command(number: u64, action: Action, status: u16, code: &str) -> Command {
         node: 1,
         status,
         code: code.to_owned(),
-        detail: String::new(),
         revision: if is_event { number + 1 } else { 0 },
         events: if is_event { vec![format!("event-{offset}")] } else { vec![] },
         seen: Seen::from([(SHARD, offset)]),
+        ..Answer::default()
     };
     Command {
         client: 0,

@@ -4,12 +4,11 @@ use command_api::engine::{Answer, Snapshot, SubmitError};
 
 use super::{
     super::{
-        history::{Ask, Reply, Told},
+        history::{Ask, Reply, Told, Violation},
         plan::{self, Plan},
-        violation::Violation,
         world::World,
     },
-    truth::{EmittedBody, Truth},
+    truth::Truth,
 };
 
 pub(super) fn check(world: &World, truth: &Truth<'_>) -> Result<(), Violation> {
@@ -69,11 +68,8 @@ fn check_read(
 ) -> Result<(), Violation> {
     let stream = plan::stream(stream);
     let landed = truth.commits.iter().take_while(|commit| commit.next_offset <= told.end);
-    let events = landed.map(|commit| match &commit.body {
-        EmittedBody::Events(events) if events[0].stream == stream => events.len(),
-        EmittedBody::Events(_) | EmittedBody::Barrier(_) => 0,
-    });
-    let newest = u64::try_from(events.sum::<usize>()).unwrap_or(u64::MAX);
+    let events: usize = landed.map(|commit| commit.events_of(&stream)).sum();
+    let newest = u64::try_from(events).unwrap_or(u64::MAX);
     let revision = usize::try_from(snapshot.revision).unwrap_or(usize::MAX);
     let state = truth.streams.get(&stream).and_then(|states| states.get(revision));
     let untouched = snapshot.revision == 0 && !truth.streams.contains_key(&stream);

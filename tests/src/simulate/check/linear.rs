@@ -15,9 +15,8 @@ use domain::{
 
 use super::{
     super::{
-        history::{Ask, Op, Reply, Told},
+        history::{Ask, Op, Reply, Told, Violation},
         plan::{self, Plan},
-        violation::Violation,
         world::World,
     },
     truth::{Logged, Truth},

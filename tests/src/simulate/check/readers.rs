@@ -5,8 +5,8 @@ use domain::id::StreamId;
 use infra::log::{Offset, Reader, Stepped};
 
 use super::{
-    super::{node::Node, plan, violation::Violation, world::World},
-    truth::{EmittedBody, Truth},
+    super::{history::Violation, node::Node, plan, world::World},
+    truth::Truth,
 };
 
 /// What a node says of each stream.
@@ -59,11 +59,7 @@ fn check_view(view: &View, truth: &Truth<'_>) -> Result<(), Violation> {
     let View { node, seq, snapshots } = view;
     let commits = &truth.commits[..usize::try_from(*seq).unwrap_or(0).min(truth.commits.len())];
     for (stream, snapshot) in snapshots {
-        let events = commits.iter().map(|commit| match &commit.body {
-            EmittedBody::Events(events) if events[0].stream == *stream => events.len(),
-            EmittedBody::Events(_) | EmittedBody::Barrier(_) => 0,
-        });
-        let revision: usize = events.sum();
+        let revision: usize = commits.iter().map(|commit| commit.events_of(stream)).sum();
         let Some(states) = truth.streams.get(stream) else { continue };
         let right = snapshot.as_ref().is_ok_and(|snapshot| {
             usize::try_from(snapshot.revision) == Ok(revision) && snapshot.state == states[revision]

@@ -16,7 +16,7 @@ use infra::{
     },
 };
 
-use super::super::{outside::name_of, plan::Plan, violation::Violation, world::World};
+use super::super::{history::Violation, outside::name_of, plan::Plan, world::World};
 use crate::audit::{PartitionAudit, Taken};
 
 pub(super) struct Truth<'a> {
@@ -36,6 +36,16 @@ pub(super) struct Emitted<'a> {
 pub(super) enum EmittedBody<'a> {
     Events(Vec<&'a EventRecord>),
     Barrier(&'a BarrierRecord),
+}
+
+impl Emitted<'_> {
+    /// How many events of a stream it has.
+    pub(super) fn events_of(&self, stream: &StreamId) -> usize {
+        match &self.body {
+            EmittedBody::Events(events) if events[0].stream == *stream => events.len(),
+            EmittedBody::Events(_) | EmittedBody::Barrier(_) => 0,
+        }
+    }
 }
 
 /// An outcome as the log has it.

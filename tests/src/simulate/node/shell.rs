@@ -8,17 +8,16 @@ use command_api::engine::{
 };
 use domain::timestamp::Timestamp;
 use infra::log::{
-    ClaimInfo, ClaimRecord, Nonce, Offset, OutgoingRecord, Ticket, mistake::Mistakes,
+    ClaimInfo, ClaimRecord, Nonce, Offset, OutgoingRecord, Ticket, mistake::Mistakes, sample,
 };
 
 use super::{
     super::{
         action::{SaveFate, Turn},
-        history::{Ask, Reply},
+        history::{Ask, Reply, Violation},
         outside::Outside,
         partition::Producer,
         plan::{self, Plan},
-        violation::Violation,
     },
     disk::Disk,
     process::{Fetch, Process, Request},
@@ -187,9 +186,8 @@ impl Shell<'_> {
         *self.claims += 1;
         let info = ClaimInfo {
             node: format!("n{}", self.index),
-            url: String::new(),
             started_at: self.clock,
-            software: "simulation".to_owned(),
+            ..sample::info()
         };
         self.process.writer = Some(Producer::default());
         let claim = ClaimRecord { nonce: nonce(self.index, *self.claims), info };

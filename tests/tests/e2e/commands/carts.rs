@@ -3,13 +3,13 @@
 use proptest::{prelude::*, sample::select, test_runner::TestRunner};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
-use tests::harness::client::{Answer, Client, send};
+use tests::harness::client::{Answer, Client};
 
 use super::{
     CASES, checkout,
     sent::{always, draw, needed, nothing, object, optional, runner, uuid},
     shelf::{Shelf, quantity},
-    tried::{Tried, assert_shows, read},
+    tried::{Tried, assert_shows, read, sent},
 };
 
 /// Of no minor unit, of two and of three.
@@ -57,7 +57,7 @@ impl<'a> Cart<'a> {
         staff: bool,
         runner: &mut TestRunner,
     ) -> Self {
-        let client = if staff { tried.stack.staff() } else { tried.stack.anon() };
+        let client = if staff { tried.staff.clone() } else { tried.guest.clone() };
         let currency = prop_oneof![20 => Just(shelf.currency), 1 => select(vec!["XXX", "CLF"])];
         let body = object(vec![
             ("id", optional(uuid().prop_map(|id| json!(id)))),
@@ -101,12 +101,7 @@ impl<'a> Cart<'a> {
 
     pub(super) async fn send(&self, method: Method, action: &str, body: Option<&Value>) -> Answer {
         let request = self.client.command(method, &format!("/v1/carts/{}/{action}", self.id));
-        let request = self.signed(request);
-        send(match body {
-            Some(body) => request.json(body),
-            None => request,
-        })
-        .await
+        sent(self.signed(request), body).await
     }
 
     async fn add_line(&mut self, runner: &mut TestRunner) {

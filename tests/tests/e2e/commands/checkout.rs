@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::{
     carts::Cart,
     sent::{
-        Values, always, country, draw, instant, kept_instant, needed, object, optional, text,
-        text_or_blank, uuid,
+        Member, Optional, Values, always, country, draw, instant, kept_instant, needed, object,
+        optional, text, text_or_blank, uuid,
     },
     shelf::number,
     tried::{Tried, assert_shows},
@@ -69,7 +69,7 @@ fn kept_address(sent: &Value) -> Value {
     kept
 }
 
-fn payment(tokens: &[&'static str]) -> BoxedStrategy<Option<Value>> {
+fn payment(tokens: &[&'static str]) -> Optional {
     let known = select(tokens.to_vec()).prop_map(Value::from);
     let token = prop_oneof![3 => known, 1 => text(200)];
     needed(object(vec![("method_token", needed(token))]))
@@ -101,7 +101,7 @@ fn till() -> Values {
     ])
 }
 
-fn order_id() -> (&'static str, BoxedStrategy<Option<Value>>) {
+fn order_id() -> Member {
     ("order_id", optional(uuid().prop_map(|id| json!(id))))
 }
 
@@ -146,7 +146,7 @@ pub(super) async fn check_out(cart: &mut Cart<'_>, runner: &mut TestRunner) -> O
 impl Order {
     /// It is confirmed or rejected as its payment goes, and shows still what was agreed.
     pub(super) async fn comes_to_its_end(&self, tried: &Tried<'_>) {
-        let order = settled(&tried.stack.staff(), &self.id).await;
+        let order = settled(&tried.staff, &self.id).await;
         assert_shows(&order, &self.expected);
         assert_eq!(order["status"] == "confirmed", self.is_paid, "{order}");
     }

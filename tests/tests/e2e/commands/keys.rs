@@ -3,12 +3,12 @@
 use proptest::{prelude::*, sample::subsequence};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::harness::client::{Answer, Client, send};
+use tests::harness::client::{Answer, Client};
 
 use super::{
     CASES,
     sent::{Values, draw, instant, kept_instant, needed, nothing, object, optional, runner, text},
-    tried::{Tried, assert_shows, told},
+    tried::{Tried, assert_shows, sent, told},
 };
 
 /// From 2033 on.
@@ -36,7 +36,7 @@ fn new_key() -> Values {
 }
 
 pub(super) async fn try_all(tried: &Tried<'_>) {
-    let (mut runner, operator) = (runner(6), tried.stack.operator());
+    let (mut runner, operator) = (runner(6), &tried.operator);
     let mut keys = Vec::new();
     for _ in 0..CASES {
         let body = draw(&mut runner, &new_key());
@@ -63,11 +63,7 @@ pub(super) async fn try_all(tried: &Tried<'_>) {
     for case in 0..CASES {
         let (client, path) = &keys[case % keys.len()];
         let body = draw(&mut runner, &nothing());
-        let mut request = operator.command(Method::DELETE, path);
-        if let Some(body) = &body {
-            request = request.json(body);
-        }
-        let answer = send(request).await;
+        let answer = sent(operator.command(Method::DELETE, path), body.as_ref()).await;
         let command = "DELETE /v1/api-keys/{id}";
         let Some(revoked) = tried.judge(command, &json!(body), answer) else { continue };
         let _unknown = knocks(client, &revoked).await.expect(401);

@@ -7,35 +7,28 @@ use domain::{
     id::StreamId,
     shard::{ShardId, shard_of},
 };
-use infra::{
-    config,
-    log::{EventLog, kafka::KafkaLog, owner::Owner, sample},
-};
+use infra::log::{EventLog, owner::Owner, sample};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{
     eventually::eventually,
-    harness::{
-        Stack,
-        client::{Answer, send},
-    },
+    harness::{Stack, client::Answer},
 };
 use uuid::Uuid;
 
 use super::{
     CASES,
     sent::{draw, needed, nothing, object, runner, text},
-    tried::{Tried, assert_shows, parked_steps},
+    tried::{Tried, assert_shows, parked_steps, sent},
 };
-use crate::shop::{SETTLE_WAIT_MAX, product, settled};
+use crate::shop::{SETTLE_WAIT_MAX, log_of, product, settled};
 
 const RETRY: &str = "POST /v1/admin/parked-steps/{id}/retry";
 const SKIP: &str = "POST /v1/admin/parked-steps/{id}/skip";
 
 /// Orders whose payments will be unreadable, before anybody else has use of their shard.
 pub(super) async fn poison(stack: &Stack) -> Vec<Uuid> {
-    let kafka = config::Kafka::plaintext(stack.bootstrap_servers(), stack.topic());
-    let log = KafkaLog::connect(&kafka, stack.topic()).await.expect("the log");
+    let log = log_of(stack).await;
     let (shard, mut orders) = (ShardId::new(0), Vec::new());
     let mut owner = Owner::claim(&log, shard).await.expect("the shard");
     while orders.len() < CASES {
@@ -55,7 +48,7 @@ pub(super) async fn poison(stack: &Stack) -> Vec<Uuid> {
 }
 
 pub(super) async fn try_all(tried: &Tried<'_>, orders: &[Uuid]) {
-    let (mut runner, staff) = (runner(7), tried.stack.staff());
+    let (mut runner, staff) = (runner(7), &tried.staff);
     let _seal = product(tried.stack, "seal", 450, 10_000).await;
     for order_id in orders {
         let cart = json!({"currency": "USD", "lines": [{"sku": "seal", "quantity": 1}]});
@@ -81,7 +74,7 @@ pub(super) async fn try_all(tried: &Tried<'_>, orders: &[Uuid]) {
             body = json!({"reason": "plain"});
             let _skipped = settle(tried, &step, "skip", Some(&body)).await.expect(202);
         }
-        let order = settled(&staff, &order_id.to_string()).await;
+        let order = settled(staff, &order_id.to_string()).await;
         let reasons = json!([{"code": "step.skipped", "detail": body["reason"]}]);
         assert_shows(&order["reasons"], &reasons);
         if let Some(skipped) = skipped {
@@ -89,12 +82,12 @@ pub(super) async fn try_all(tried: &Tried<'_>, orders: &[Uuid]) {
         }
     }
     // The unreadable events themselves.
-    for step in parked_steps(&tried.stack.operator()).await {
+    for step in parked_steps(&tried.operator).await {
         let _skipped =
             settle(tried, &step, "skip", Some(&json!({"reason": "ours"}))).await.expect(202);
     }
     eventually("no step is left", SETTLE_WAIT_MAX, || async {
-        let left = parked_steps(&tried.stack.operator()).await;
+        let left = parked_steps(&tried.operator).await;
         if left.is_empty() { Ok(()) } else { Err(left) }
     })
     .await;
@@ -102,19 +95,14 @@ pub(super) async fn try_all(tried: &Tried<'_>, orders: &[Uuid]) {
 
 async fn settle(tried: &Tried<'_>, step: &Value, action: &str, body: Option<&Value>) -> Answer {
     let path = format!("/v1/admin/parked-steps/{}/{action}", step["id"].as_str().expect("an id"));
-    let request = tried.stack.operator().command(Method::POST, &path);
-    send(match body {
-        Some(body) => request.json(body),
-        None => request,
-    })
-    .await
+    sent(tried.operator.command(Method::POST, &path), body).await
 }
 
 /// The step of an order that waits after as many tries.
 async fn waiting(tried: &Tried<'_>, order_id: &Uuid, attempt: u64) -> Value {
     let stream = format!("order/{order_id}");
     eventually("the step waits", SETTLE_WAIT_MAX, || async {
-        let steps = parked_steps(&tried.stack.operator()).await;
+        let steps = parked_steps(&tried.operator).await;
         let ours = steps.into_iter().find(|step| step["event"]["stream"] == *stream);
         let step = ours.unwrap_or_default();
         let waits = step["state"] == "parked" && step["attempt"] == attempt;

@@ -6,7 +6,7 @@ use tests::eventually::eventually;
 
 use super::{
     CASES,
-    sent::{Values, draw, needed, object, runner, text, text_or_blank},
+    sent::{Member, Values, draw, needed, object, runner, text, text_or_blank},
     tried::{Tried, assert_shows},
 };
 use crate::shop::{Cart, SETTLE_WAIT_MAX, product, settled};
@@ -22,11 +22,7 @@ fn declined(payment_id: &str) -> Values {
     webhook("payment.declined", payment_id, said)
 }
 
-fn webhook(
-    kind: &'static str,
-    payment_id: &str,
-    mut data: Vec<(&'static str, BoxedStrategy<Option<Value>>)>,
-) -> Values {
+fn webhook(kind: &'static str, payment_id: &str, mut data: Vec<Member>) -> Values {
     data.push(("payment_id", needed(Just(json!(payment_id)))));
     object(vec![("type", needed(Just(json!(kind)))), ("data", needed(object(data)))])
 }
@@ -40,7 +36,7 @@ pub(super) async fn try_all(tried: &Tried<'_>) {
     let _card = product(tried.stack, "card", 450, 10_000).await;
     for _ in 0..CASES {
         let cart = json!([{"sku": "card", "quantity": 1}]);
-        let cart = Cart::create(tried.stack.anon(), &cart).await;
+        let cart = Cart::create(tried.guest.clone(), &cart).await;
         let checkout = cart.check_out("tok_3ds").await.expect(202);
         let body = any(&mut runner, checkout.text("/payment_id"));
         // The payment is there a little later than its order.
@@ -52,7 +48,7 @@ pub(super) async fn try_all(tried: &Tried<'_>) {
         let command = "POST /v1/webhooks/payments/{provider}";
         let Some(taken) = tried.judge(command, &body, answer) else { continue };
         let data = &body["data"];
-        let order = settled(&tried.stack.staff(), checkout.text("/order_id")).await;
+        let order = settled(&tried.staff, checkout.text("/order_id")).await;
         let confirmed = order["status"] == "confirmed";
         assert_eq!(confirmed, body["type"] == "payment.authorised", "{order}");
         if confirmed {

@@ -5,15 +5,14 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
-use tests::harness::client::send;
 
 use super::{
     CASES,
     sent::{
-        Member, Values, currency, draw, needed, nothing, object, optional, price, runner, sku,
-        text, text_or_blank, uuid,
+        Member, Optional, Values, currency, draw, needed, nothing, object, optional, price, runner,
+        sku, text, text_or_blank, uuid,
     },
-    tried::{Tried, assert_shows},
+    tried::{Tried, assert_shows, sent},
 };
 
 const TEXTS: [(&str, usize); 5] = [
@@ -39,7 +38,7 @@ fn details() -> Vec<Member> {
 }
 
 /// `null` is none here, so they are there or they are not.
-fn attributes() -> BoxedStrategy<Option<Value>> {
+fn attributes() -> Optional {
     // Numbers have a test of their own, which looks at each of their digits.
     let value = prop_oneof![
         3 => text_or_blank(10_000),
@@ -121,7 +120,7 @@ pub(super) fn assert_is(shown: &Value, document: &Value) {
 
 pub(super) async fn try_all(tried: &Tried<'_>) {
     let mut runner = runner(1);
-    let (mut known, staff) = (Vec::new(), tried.stack.staff());
+    let (mut known, staff) = (Vec::new(), &tried.staff);
     for _ in 0..CASES {
         let body = draw(&mut runner, &new_product());
         let answer = staff.post("/v1/products", &body).await;
@@ -162,12 +161,8 @@ pub(super) async fn try_all(tried: &Tried<'_>) {
             let product = case % known.len();
             let product = &mut known[product];
             let body = draw(&mut runner, &nothing());
-            let path = format!("{}/{action}", product.path);
-            let mut request = staff.command(Method::POST, &path);
-            if let Some(body) = &body {
-                request = request.json(body);
-            }
-            let answer = send(request).await;
+            let request = staff.command(Method::POST, &format!("{}/{action}", product.path));
+            let answer = sent(request, body.as_ref()).await;
             let Some(changed) = tried.judge(command, &json!(body), answer) else { continue };
             // What was never published is not taken off sale.
             if action != "unpublish" || product.document["status"] == "published" {

@@ -4,17 +4,16 @@ use std::ops::Range;
 
 use chrono::{DateTime, FixedOffset};
 use domain::{country, money::Currency};
-use proptest::{
-    prelude::*,
-    sample::select,
-    strategy::ValueTree,
-    test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
-};
+use proptest::{prelude::*, sample::select};
 use serde_json::{Map, Value, json};
 
+pub(super) use crate::values::{draw, runner};
+
 pub(super) type Values = BoxedStrategy<Value>;
-/// A member of an object: its name, and its value unless it is left out.
-pub(super) type Member = (&'static str, BoxedStrategy<Option<Value>>);
+/// Values that may be left out.
+pub(super) type Optional = BoxedStrategy<Option<Value>>;
+/// A member of an object: its name and its value.
+pub(super) type Member = (&'static str, Optional);
 
 /// Characters that databases, parsers and screens are known to trip over: of one to four bytes, with
 /// case and width of their own, combining, without width, written from right to left, private,
@@ -24,16 +23,6 @@ const AWKWARD: &str =
 
 /// What no text may have.
 const FORBIDDEN: [char; 4] = ['\u{0}', '\u{1b}', '\u{7f}', '\u{9f}'];
-
-/// The same cases in each run; each topic has its own.
-pub(super) fn runner(topic: u8) -> TestRunner {
-    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[topic; 32]);
-    TestRunner::new_with_rng(Config::default(), rng)
-}
-
-pub(super) fn draw<T>(runner: &mut TestRunner, values: &impl Strategy<Value = T>) -> T {
-    values.new_tree(runner).expect("a case").current()
-}
 
 /// Texts of up to `max` characters that are not blank, and some that are too long, blank or forbidden.
 pub(super) fn text(max: usize) -> Values {
@@ -126,22 +115,16 @@ pub(super) fn kept_instant(sent: &Value) -> Value {
 }
 
 /// Left out now and then, which is refused.
-pub(super) fn needed(
-    value: impl Strategy<Value = Value> + 'static,
-) -> BoxedStrategy<Option<Value>> {
+pub(super) fn needed(value: impl Strategy<Value = Value> + 'static) -> Optional {
     prop_oneof![60 => value.prop_map(Some), 1 => Just(None)].boxed()
 }
 
 /// Left out or null as often as not.
-pub(super) fn optional(
-    value: impl Strategy<Value = Value> + 'static,
-) -> BoxedStrategy<Option<Value>> {
+pub(super) fn optional(value: impl Strategy<Value = Value> + 'static) -> Optional {
     prop_oneof![6 => value.prop_map(Some), 2 => Just(None), 1 => Just(Some(Value::Null))].boxed()
 }
 
-pub(super) fn always(
-    value: impl Strategy<Value = Value> + 'static,
-) -> BoxedStrategy<Option<Value>> {
+pub(super) fn always(value: impl Strategy<Value = Value> + 'static) -> Optional {
     value.prop_map(Some).boxed()
 }
 
@@ -156,7 +139,7 @@ pub(super) fn object(members: Vec<Member>) -> Values {
 }
 
 /// Bodies of commands that need none. `None`: not a byte.
-pub(super) fn nothing() -> BoxedStrategy<Option<Value>> {
+pub(super) fn nothing() -> Optional {
     let refused = select(vec![json!({"x": 1}), json!([]), json!("")]);
     prop_oneof![4 => Just(None), 4 => Just(Some(json!({}))), 1 => refused.prop_map(Some)].boxed()
 }

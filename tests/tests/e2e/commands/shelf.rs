@@ -4,7 +4,7 @@ use proptest::{prelude::*, sample::select};
 use serde_json::{Value, json};
 use tests::harness::Stack;
 
-use super::sent::{Values, draw, kept, needed, object, runner, sku, text, text_or_blank};
+use super::sent::{Optional, Values, draw, kept, needed, object, runner, sku, text, text_or_blank};
 
 /// Minor units that a line can amount to.
 const LINE_AMOUNT_MAX: i64 = 1_000_000_000_000_000;
@@ -75,7 +75,7 @@ impl Shelf {
     }
 
     /// Of a line of anybody's; guests have none to give.
-    pub(super) fn adjustments(&self, staff: bool) -> BoxedStrategy<Option<Value>> {
+    pub(super) fn adjustments(&self, staff: bool) -> Optional {
         let none = prop_oneof![Just(None), Just(Some(json!([])))];
         if !staff {
             let refused = self.adjustment(&[1]).prop_map(|one| Some(json!([one])));

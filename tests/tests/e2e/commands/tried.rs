@@ -19,6 +19,10 @@ const ACCEPTED_ONE_IN: u32 = 3;
 
 pub(super) struct Tried<'a> {
     pub(super) stack: &'a Stack,
+    /// Made once, for making a client takes longer than a command.
+    pub(super) guest: Client,
+    pub(super) staff: Client,
+    pub(super) operator: Client,
     /// By method and path: how many were sent, and how many of them were accepted.
     commands: RefCell<BTreeMap<&'static str, (u32, u32)>>,
     /// What no document shows, by the id of the event that has to hold it.
@@ -27,7 +31,9 @@ pub(super) struct Tried<'a> {
 
 impl<'a> Tried<'a> {
     pub(super) fn new(stack: &'a Stack) -> Self {
-        Self { stack, commands: RefCell::default(), logged: RefCell::default() }
+        let (guest, staff, operator) = (stack.anon(), stack.staff(), stack.operator());
+        let (commands, logged) = (RefCell::default(), RefCell::default());
+        Self { stack, guest, staff, operator, commands, logged }
     }
 
     /// The answer if the command was accepted. What is neither that nor refused with a reason fails the
@@ -66,12 +72,12 @@ impl<'a> Tried<'a> {
 
     /// The document at the position of an answer, as staff see it.
     pub(super) async fn shown(&self, path: &str, accepted: &Answer) -> Value {
-        read(self.stack.staff().query(path), accepted).await
+        read(self.staff.query(path), accepted).await
     }
 
     /// Every command of the contract was tried, and enough of each was accepted.
     pub(super) async fn covers_the_contract(&self) {
-        let request = self.stack.anon().command(Method::GET, "/openapi.json");
+        let request = self.guest.command(Method::GET, "/openapi.json");
         let contract = send(request).await.expect(200);
         let paths = contract.body["paths"].as_object().expect("paths");
         let operations = paths.iter().flat_map(|(path, item)| {
@@ -105,7 +111,7 @@ impl<'a> Tried<'a> {
         assert!(halted.is_empty(), "{halted:?}");
         let letters = projector.get("/v1/admin/dead-letters").await.expect(200).body;
         assert_eq!(letters["items"], json!([]), "{letters}");
-        let steps = parked_steps(&self.stack.operator()).await;
+        let steps = parked_steps(&self.operator).await;
         assert!(steps.is_empty(), "{steps:?}");
         let versions = status["versions"].as_array().expect("versions");
         assert!(!versions.is_empty(), "{status}");
@@ -119,6 +125,15 @@ impl<'a> Tried<'a> {
             assert_shows(events.get(id).unwrap_or(&Value::Null), data);
         }
     }
+}
+
+/// What comes of a command with a body, or without a byte of one.
+pub(super) async fn sent(command: RequestBuilder, body: Option<&Value>) -> Answer {
+    send(match body {
+        Some(body) => command.json(body),
+        None => command,
+    })
+    .await
 }
 
 /// The document at the position of an answer.

@@ -3,23 +3,23 @@
 use proptest::{collection::btree_set, sample::select};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::harness::client::{Answer, Client, send};
+use tests::harness::client::Answer;
 
 use super::{
     CASES,
     sent::{draw, needed, nothing, object, runner, sku, text, uuid},
-    tried::{Tried, assert_shows},
+    tried::{Tried, assert_shows, sent},
 };
 
 pub(super) async fn try_all(tried: &Tried<'_>) {
-    let (mut runner, staff) = (runner(8), tried.stack.staff());
+    let (mut runner, staff) = (runner(8), &tried.staff);
     for _ in 0..CASES {
         let path = format!("/v1/wish-lists/{}", draw(&mut runner, &uuid()));
         let mut skus = Vec::new();
         for sku in draw(&mut runner, &btree_set(sku(), 2..5)) {
             let body = draw(&mut runner, &nothing());
-            let answer =
-                ask(&staff, Method::PUT, &path, &format!("skus/{sku}"), body.as_ref()).await;
+            let entry = staff.command(Method::PUT, &format!("{path}/skus/{sku}"));
+            let answer = sent(entry, body.as_ref()).await;
             let command = "PUT /v1/wish-lists/{id}/skus/{sku}";
             let Some(added) = tried.judge(command, &json!(body), answer) else { continue };
             skus.push(sku);
@@ -35,29 +35,14 @@ pub(super) async fn try_all(tried: &Tried<'_>) {
         }
         let sku = draw(&mut runner, &select(skus.clone()));
         let body = draw(&mut runner, &nothing());
-        let answer =
-            ask(&staff, Method::DELETE, &path, &format!("skus/{sku}"), body.as_ref()).await;
+        let entry = staff.command(Method::DELETE, &format!("{path}/skus/{sku}"));
+        let answer = sent(entry, body.as_ref()).await;
         let command = "DELETE /v1/wish-lists/{id}/skus/{sku}";
         if let Some(removed) = tried.judge(command, &json!(body), answer) {
             skus.retain(|listed| *listed != sku);
             shows(tried, &path, &removed, json!({"skus": skus})).await;
         }
     }
-}
-
-async fn ask(
-    staff: &Client,
-    method: Method,
-    list: &str,
-    entry: &str,
-    body: Option<&Value>,
-) -> Answer {
-    let request = staff.command(method, &format!("{list}/{entry}"));
-    send(match body {
-        Some(body) => request.json(body),
-        None => request,
-    })
-    .await
 }
 
 /// What the list has to be by now.

@@ -1,11 +1,14 @@
-//! The page of all metrics, made from where they are declared.
+//! The pages of all metrics and of all settings, made from where they are declared.
 
 use std::fmt::Write;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use expect_test::expect_file;
+use infra::config::{Client, Reader, Settings, reference};
 use tests::stack::folder::workspace;
+
+use crate::examples::files;
 
 const ROOMS: [(&str, &str); 4] = [
     ("infra", "Every service"),
@@ -25,19 +28,12 @@ struct Metric {
 /// All that are declared below a folder, sorted by name.
 fn declared(folder: &Path) -> Vec<Metric> {
     let mut found = Vec::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).expect("a folder of sources") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let text = fs::read_to_string(&path).expect("a source");
-                // Examples are comments, and tests have metrics of their own.
-                let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
-                found.extend(declared_in(&code.collect::<Vec<_>>().join("\n")));
-            }
-        }
+    let is_source = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "rs");
+    for path in files(folder).into_iter().filter(is_source) {
+        let text = fs::read_to_string(&path).expect("a source");
+        // Examples are comments, and tests have metrics of their own.
+        let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+        found.extend(declared_in(&code.collect::<Vec<_>>().join("\n")));
     }
     found.retain(|metric| !metric.name.starts_with("tradewind_test_"));
     found.sort();
@@ -86,4 +82,35 @@ fn the_page_of_metrics_is_complete() {
         }
     }
     expect_file!["../../../docs/metrics.md"].assert_eq(&page);
+}
+
+/// What some service or tool reads.
+struct AllSettings;
+
+impl Settings for AllSettings {
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        command_api::Settings::read(reader);
+        query_api::Settings::read(reader);
+        projector::Settings::read(reader);
+        Client::of_projector(reader);
+        Client::of_command_api(reader);
+        Some(Self)
+    }
+}
+
+#[test]
+fn the_page_of_settings_is_complete() {
+    let page = format!(
+        "# Settings\n\n\
+         Every service reads its settings at the start, from the weakest source to the strongest: \
+         the defaults below, a local stack's `.stack/dev.env` (command-line tools only), a TOML \
+         file given by `--config FILE`, and environment variables. A key `section.key` of the \
+         file is `TRADEWIND_SECTION__KEY` in the environment. All mistakes are told at once, with \
+         exit code 2; `--check-config` prints the effective settings with secrets masked.\n\n\
+         The defaults of `http.bind` and `ops.bind` are those of `command-api`; `query-api` takes \
+         the ports 8081 and 8091, the `projector` 8082 and 8092. A service reads only the sections that it needs; \
+         `--check-config` shows them.\n\n{}",
+        reference::<AllSettings>()
+    );
+    expect_file!["../../../docs/configuration.md"].assert_eq(&page);
 }
