@@ -29,10 +29,8 @@ use anyhow::{Result, ensure};
 use logs::History;
 use projector::Admin;
 
-use crate::{
-    import::target::{TargetArgs, variable},
-    stack::{dev_env, folder::Folder, status::Status, up},
-};
+use crate::import::target::{TargetArgs, variable};
+use stack::{dev_env, folder::Folder, status::Status, up};
 
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Example:\n  cargo stack bench ingest")]

@@ -1,52 +1,19 @@
-//! `cargo stack`: the local stack, the import and the benchmarks from the command line.
+//! What `cargo stack` hands on: the import, the benchmarks and the campaigns.
 //!
-//! In the library, not in the binary: what a binary awaits is compiled once more with it.
+//! A program of its own, so that a stack is up before any of this is compiled. In the library, not in
+//! the binary: what a binary awaits is compiled once more with it.
 
 use std::process::ExitCode;
 
-use crate::stack::folder::Folder;
-use crate::stack::status::Status;
-use crate::stack::{console, dev_env, down, logs, up, welcome};
-use crate::{bench, faults, import, simulate};
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::Parser;
+use stack::{console, folder::Folder};
+
+use crate::{bench, faults, import, simulate};
 
 #[derive(Parser)]
-#[command(name = "cargo stack", bin_name = "cargo stack", version, about, after_help = EXAMPLES)]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
-
-const EXAMPLES: &str = "Examples:
-  cargo stack up --detach         start everything and return when it is ready
-  cargo stack status --json       what runs and answers
-  cargo stack logs projector -f   follow a log
-  cargo stack import completejourney --baskets 2000
-  cargo stack down                end everything, keep the data";
-
-#[derive(Subcommand)]
+#[command(name = "cargo stack", bin_name = "cargo stack", version)]
 enum Command {
-    /// Start Kafka, PostgreSQL and the services, or what is missing of them
-    Up(up::Args),
-    /// End every part; the data stays
-    Down,
-    /// Tell what runs and answers; exit 0 only if every part does
-    Status {
-        /// One JSON object instead of a table
-        #[arg(long)]
-        json: bool,
-    },
-    /// End every part and remove all data
-    Reset,
-    /// Print a part's log
-    Logs {
-        /// Such as command-api, projector, query-api, kafka, postgres
-        service: String,
-        /// Go on as the log grows
-        #[arg(short, long)]
-        follow: bool,
-    },
     /// Post a year of a grocer's receipts and check what the read models say
     Import(import::Args),
     /// Measure what the system does per second
@@ -55,59 +22,19 @@ enum Command {
     Simulate(simulate::Args),
     /// Kill, stop and cut off parts of a stack of its own under load, and audit what came of it
     Faults(faults::Args),
-    /// Print what clients of the stack need, as lines of KEY=value
-    Env,
 }
 
 /// Does what the command line says.
 #[tokio::main]
 pub async fn main() -> ExitCode {
-    let cli = Cli::parse();
-    match run(cli.command, &Folder::of_workspace()).await {
-        Ok(code) => code,
-        Err(error) => {
-            console::step(&format!("error: {error:#}"));
-            ExitCode::FAILURE
-        }
-    }
+    console::exit_code(run(Command::parse(), &Folder::of_workspace()).await)
 }
 
 async fn run(command: Command, folder: &Folder) -> Result<ExitCode> {
     match command {
-        Command::Up(args) => bring_up(folder, &args).await?,
-        Command::Down => down::down(folder).await?,
-        Command::Status { json } => return status(folder, json).await,
-        Command::Reset => down::reset(folder).await?,
-        Command::Logs { service, follow } => logs::print(folder, &service, follow).await?,
-        Command::Import(args) => return import::run(&args, folder).await,
-        Command::Bench(args) => return bench::run(&args, folder).await,
-        Command::Simulate(args) => return simulate::run(&args),
-        Command::Faults(args) => return faults::run(&args).await,
-        Command::Env => console::line(dev_env::read(folder)?.trim_end()),
+        Command::Import(args) => import::run(&args, folder).await,
+        Command::Bench(args) => bench::run(&args, folder).await,
+        Command::Simulate(args) => simulate::run(&args),
+        Command::Faults(args) => faults::run(&args).await,
     }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// In the foreground the stack lives as long as this process: Ctrl-C ends both, at any moment.
-async fn bring_up(folder: &Folder, args: &up::Args) -> Result<()> {
-    if args.detach {
-        welcome::print(&up::up(folder, args).await?);
-        return Ok(());
-    }
-    let attended = async {
-        let state = up::up(folder, args).await?;
-        welcome::print(&state);
-        logs::follow_all(folder, &state.parts()).await
-    };
-    tokio::select! {
-        ended = attended => ended,
-        _ = tokio::signal::ctrl_c() => down::down(folder).await,
-    }
-}
-
-async fn status(folder: &Folder, json: bool) -> Result<ExitCode> {
-    let status = Status::of(folder).await?;
-    let text = if json { serde_json::to_string(&status)? } else { status.table() };
-    console::line(&text);
-    Ok(if status.is_up() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

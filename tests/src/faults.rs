@@ -26,15 +26,15 @@ use anyhow::{Context, Result, bail};
 use rand::Rng;
 use tokio::time::Instant;
 
-use crate::stack::console;
-use crate::stack::folder::Folder;
-use crate::stack::ports::Size;
 use crowd::Crowd;
 use history::{Entries, History};
 use load::Load;
 pub use plan::Target;
 use plan::{Kind, Plan};
 use site::Site;
+use stack::console;
+use stack::folder::Folder;
+use stack::ports::Size;
 
 const HISTORY: &str = "history.ndjson";
 const PORT_BASE: u16 = 31_000;
@@ -52,7 +52,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=9))]
     nodes: u8,
     /// Number of Kafka brokers, 1 or 3
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = crate::stack::up::brokers)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = stack::up::brokers)]
     brokers: u8,
     /// What is drawn at random follows from it [default: another each time]
     #[arg(long, value_name = "S")]

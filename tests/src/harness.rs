@@ -22,11 +22,11 @@ use sha2::Sha256;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::eventually::eventually;
-use crate::plain_http;
-use crate::stack::services::{Role, Wiring, readiness};
 use client::{Answer, Client, send};
 use servers::Servers;
+use stack::eventually::eventually;
+use stack::plain_http;
+use stack::services::{Role, Wiring, readiness};
 
 const READY_WAIT_MAX: Duration = Duration::from_secs(60);
 const END_WAIT_MAX: Duration = Duration::from_secs(60);

@@ -31,7 +31,6 @@ use anyhow::Result;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use infra::task;
 
-use crate::stack::{console, folder::Folder};
 use basket::Basket;
 use compare::SalesReport;
 use found::Found;
@@ -41,6 +40,7 @@ use number::ProductNumber;
 use progress::Phase;
 use queries::{Days, Queries};
 use report::Report;
+use stack::{console, folder::Folder};
 use target::{Target, TargetArgs};
 
 /// Create, publish, receive stock.

@@ -1,13 +1,10 @@
-//! The local stack, and everything that needs one: tests on real servers, the import, benchmarks.
+//! Everything that needs a stack: tests on real servers, the import, benchmarks, campaigns.
 
 pub mod audit;
 pub mod bench;
 pub mod cli;
-pub mod eventually;
 pub mod faults;
 pub mod harness;
 pub mod import;
-pub mod plain_http;
 pub mod proxy;
 pub mod simulate;
-pub mod stack;

@@ -29,9 +29,9 @@ use std::{ops::Range, process::ExitCode};
 use anyhow::{Context, Result, ensure};
 use infra::log::mistake::Mistake;
 
-use crate::stack::console;
 use exhaustive::Bounds;
 use life::Life;
+use stack::console;
 
 const EXAMPLES: &str = "Examples:
   cargo stack simulate --seeds 0..100000        many histories on all cores

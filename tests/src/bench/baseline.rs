@@ -17,7 +17,7 @@ use rdkafka::{
 use tokio::{runtime, sync::oneshot, time::Instant};
 
 use super::topic::{self, Topic};
-use crate::stack::topic::prepare;
+use stack::topic::prepare;
 
 const RECORDS: usize = 500;
 /// The first ones wait for connections and the producer's id.

@@ -28,7 +28,7 @@ use super::{
     restart::{Node, receive},
     topic::{self, Topic},
 };
-use crate::stack::topic::prepare;
+use stack::topic::prepare;
 
 const COMMITS: usize = 100_000;
 /// Streams that the commits are spread over.

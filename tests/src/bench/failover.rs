@@ -10,21 +10,19 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::figure::{Figure, percentile};
-use crate::{
-    eventually::wait_for,
-    plain_http,
-    stack::{
-        command_api, console,
-        folder::Folder,
-        process::Part,
-        secrets::Secrets,
-        services::{Service, services},
-        state::StackState,
-        topic::SHARD_COUNT,
-        up,
-    },
-};
 use clients::{Answered, Clients};
+use stack::{
+    command_api, console,
+    eventually::wait_for,
+    folder::Folder,
+    plain_http,
+    process::Part,
+    secrets::Secrets,
+    services::{Service, services},
+    state::StackState,
+    topic::SHARD_COUNT,
+    up,
+};
 
 const NODES: u8 = 3;
 const SERVED_WAIT_MAX: Duration = Duration::from_secs(60);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::stack::console;
+use stack::console;
 
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(super) struct Figure<'a> {

@@ -13,7 +13,8 @@ use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
 use super::figure::{Figure, percentile};
-use crate::{import::target::Target, plain_http};
+use crate::import::target::Target;
+use stack::plain_http;
 
 const HANGING: usize = 300;
 const ORDERS: usize = 200;

@@ -18,7 +18,7 @@ use super::{
     figure::{Figure, per_second, percentile},
     node::{self, Site},
 };
-use crate::{plain_http, stack::folder::Folder};
+use stack::{folder::Folder, plain_http};
 
 const REQUESTS: usize = 20_000;
 const CONNECTIONS: usize = 256;

@@ -12,14 +12,12 @@ use super::{
     process::Memory,
     topic::Topic,
 };
-use crate::{
-    import::{
-        self, Import,
-        queries::{Days, Queries},
-        target::{Target, variable},
-    },
-    stack::{dev_env, folder::Folder, status::Status},
+use crate::import::{
+    self, Import,
+    queries::{Days, Queries},
+    target::{Target, variable},
 };
+use stack::{dev_env, folder::Folder, status::Status};
 
 pub(super) async fn run(baskets: usize, target: &Target, folder: &Folder) -> Result<()> {
     let env = dev_env::read(folder)?;

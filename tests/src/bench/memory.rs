@@ -14,7 +14,7 @@ use super::{
     logs::History,
     node::Site,
 };
-use crate::stack::folder::Folder;
+use stack::folder::Folder;
 
 /// Commands of each side and round, on as many aggregates.
 const COMMANDS: u32 = 10_000;

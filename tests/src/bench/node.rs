@@ -12,7 +12,7 @@ use super::{
     process::{self, Process},
     topic,
 };
-use crate::stack::{
+use stack::{
     folder::Folder,
     secrets::Secrets,
     services::{Role, Wiring},

@@ -20,7 +20,7 @@ use super::{
     http::Load,
     node::{self, Site},
 };
-use crate::stack::folder::Folder;
+use stack::folder::Folder;
 
 /// What a node can serve.
 const FEW: usize = 256;

@@ -20,13 +20,12 @@ use nix::{
 use tokio::process::{Child, Command};
 use uuid::Uuid;
 
-use crate::{
+use stack::{
+    cargo::folder_of_binaries,
     eventually::eventually,
-    stack::{
-        secrets::Secrets,
-        services::{self, Role, Wiring, readiness},
-        state::{Databases, StackState},
-    },
+    secrets::Secrets,
+    services::{Role, Wiring, readiness},
+    state::{Databases, StackState},
 };
 
 /// A node may have a long log to read first.
@@ -66,7 +65,7 @@ impl Process {
         settings: &[(&str, &str)],
     ) -> Result<Self> {
         let (program, command) = role.command();
-        let child = Command::new(services::folder_of_binaries()?.join(program))
+        let child = Command::new(folder_of_binaries()?.join(program))
             .arg(command)
             .env_clear()
             .envs(wiring.env(role))

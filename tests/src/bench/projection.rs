@@ -22,7 +22,7 @@ use super::{
     logs::{EVENTS, Sales},
     projector::Site,
 };
-use crate::stack::folder::Folder;
+use stack::folder::Folder;
 
 /// The last one only inserts.
 const LIVE: [&str; 3] = ["orders", "stock", "products"];

@@ -16,15 +16,13 @@ use super::{
     process::{self, Process},
     topic,
 };
-use crate::{
+use stack::{
+    database::{self, Template},
+    folder::Folder,
     plain_http,
-    stack::{
-        database::{self, Template},
-        folder::Folder,
-        secrets::Secrets,
-        services::{Role, Wiring},
-        state::{OWNER, StackState},
-    },
+    secrets::Secrets,
+    services::{Role, Wiring},
+    state::{OWNER, StackState},
 };
 
 const SHARDS: u32 = 4;

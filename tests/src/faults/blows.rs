@@ -9,11 +9,11 @@ use anyhow::{Context, Result};
 use super::history::{Fault, History};
 use super::plan::{Blow, Kind};
 use super::site::Site;
-use crate::eventually::wait_for;
-use crate::plain_http;
 use crate::proxy::{Mode, Proxy};
-use crate::stack::secrets::Secrets;
-use crate::stack::{POSTGRES, PROJECTOR, QUERY_API, broker, command_api, console, postgres};
+use stack::eventually::wait_for;
+use stack::plain_http;
+use stack::secrets::Secrets;
+use stack::{POSTGRES, PROJECTOR, QUERY_API, broker, command_api, console, postgres};
 
 /// A store is written ten times a second, and one that was refused tries again within seconds.
 const STORES_WAIT_MAX: Duration = Duration::from_secs(30);

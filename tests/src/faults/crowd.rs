@@ -10,8 +10,8 @@ use tokio::time::timeout;
 
 use super::client::Client;
 use super::load::{KEYS, Load};
-use crate::eventually::wait_for;
 use crate::harness::client::try_send;
+use stack::eventually::wait_for;
 
 const CLIENTS: usize = 64;
 /// How long clients go on to ask for the answers of what they have begun.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
-use crate::stack::console;
+use stack::console;
 
 /// Room for what a run writes, each shard with its journal of up to 64 MiB, and little enough to
 /// fill in a moment.

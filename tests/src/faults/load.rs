@@ -12,7 +12,7 @@ use super::history::History;
 use super::shop::Shop;
 use super::site::Site;
 use crate::harness::client::{self, try_send};
-use crate::plain_http;
+use stack::plain_http;
 
 /// API keys that the clients share: several, so that they lie in several shards.
 pub(super) const KEYS: usize = 8;
@@ -44,7 +44,7 @@ impl Load {
     pub(super) async fn prepare(site: &Site, history: Arc<History>) -> Result<Self> {
         let fronts: Vec<String> =
             (1..=site.nodes.len()).map(|number| site.front(number)).collect::<Result<_>>()?;
-        let query_url = site.service(crate::stack::QUERY_API)?.url(&site.state);
+        let query_url = site.service(stack::QUERY_API)?.url(&site.state);
         let operator = Some(site.secrets.operator_key.clone());
         let operator = client::Client::new(&fronts[0], &query_url, operator);
         let keys = try_join_all((0..KEYS).map(|_| Key::issue(&operator))).await?;

@@ -13,17 +13,17 @@ use sqlx::{Connection, PgConnection};
 use tokio::time::Instant;
 
 use super::disk::{self, Disk};
-use crate::eventually::wait_for;
 use crate::proxy::{Mode, Proxy};
-use crate::stack::detours::{Detours, Listener, NodeDetours};
-use crate::stack::folder::Folder;
-use crate::stack::kafka;
-use crate::stack::ports::{Ports, Size};
-use crate::stack::secrets::Secrets;
-use crate::stack::services::{Service, services};
-use crate::stack::state::{Existing, StackState};
-use crate::stack::topic::SHARD_COUNT;
-use crate::stack::{command_api, console, down, up};
+use stack::detours::{Detours, Listener, NodeDetours};
+use stack::eventually::wait_for;
+use stack::folder::Folder;
+use stack::kafka;
+use stack::ports::{Ports, Size};
+use stack::secrets::Secrets;
+use stack::services::{Service, services};
+use stack::state::{Existing, StackState};
+use stack::topic::SHARD_COUNT;
+use stack::{command_api, console, down, up};
 
 const TOPIC: &str = "tradewind.events";
 const METADATA_WAIT_MAX: Duration = Duration::from_secs(2);

@@ -21,9 +21,9 @@ use super::history::Entries;
 use super::plan::Kind;
 use super::site::Site;
 use crate::audit::{Audit, audit_with};
-use crate::stack::console;
 use availability::Answers;
 use fold::Fold;
+use stack::console;
 
 /// Sentences that a report has room for; the rest is counted.
 const TOLD_MAX: usize = 50;

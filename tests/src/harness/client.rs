@@ -7,7 +7,7 @@ use reqwest::header::AUTHORIZATION;
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 
-use crate::plain_http;
+use stack::plain_http;
 
 /// Commands go to the command API, reads to the query API.
 #[derive(Clone, Debug)]

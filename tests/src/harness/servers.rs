@@ -12,15 +12,15 @@ use futures_util::{FutureExt, future::BoxFuture};
 use sha2::{Digest, Sha256};
 use tokio::sync::OnceCell;
 
-use crate::stack::database::{self, Template};
-use crate::stack::detours::Detours;
-use crate::stack::folder::{Folder, workspace};
-use crate::stack::ports::{Ports, Size};
-use crate::stack::postgres::{self, Durability};
-use crate::stack::process::Launch;
-use crate::stack::secrets::Secrets;
-use crate::stack::state::{Databases, Existing, OWNER, StackState};
-use crate::stack::{KAFKA, POSTGRES, topic, up};
+use stack::database::{self, Template};
+use stack::detours::Detours;
+use stack::folder::{Folder, workspace};
+use stack::ports::{Ports, Size};
+use stack::postgres::{self, Durability};
+use stack::process::Launch;
+use stack::secrets::Secrets;
+use stack::state::{Databases, Existing, OWNER, StackState};
+use stack::{KAFKA, POSTGRES, topic, up};
 
 const WATCHDOG: &str = "watchdog";
 const WATCHDOG_SCRIPT: &str = include_str!("watchdog.sh");

@@ -20,7 +20,7 @@ use super::{
     progress::Phase,
     target::Target,
 };
-use crate::plain_http;
+use stack::plain_http;
 
 /// How long a service may stay away before the import gives up. It can be started again then: it
 /// goes on where it stopped.

@@ -7,7 +7,7 @@ use infra::task::{self, Task};
 use serde::Serialize;
 use tokio::time::interval;
 
-use crate::stack::console;
+use stack::console;
 
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 const TEMPLATE: &str = "{prefix:>10} {bar:30} {human_pos}/{human_len} {rate} ETA {eta} {wide_msg}";

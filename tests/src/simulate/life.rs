@@ -10,7 +10,7 @@ use super::{
     rest,
     world::World,
 };
-use crate::stack::console;
+use stack::console;
 
 /// The end of a history says most; all of it is one command away.
 const LINES_MAX: usize = 60;

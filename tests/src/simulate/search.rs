@@ -20,7 +20,7 @@ use super::{
     history::Violation,
     life::{Life, Tally, tell},
 };
-use crate::stack::console;
+use stack::console;
 
 const TEMPLATE: &str = "{bar:40} {human_pos}/{human_len} histories, {per_sec}, ETA {eta}";
 

@@ -10,8 +10,16 @@ use std::{
 
 use syn::{Attribute, Item, UseTree, Visibility};
 
-const CRATES: [&str; 7] =
-    ["domain", "infra", "read-models", "command-api", "projector", "query-api", "tests"];
+const CRATES: [&str; 8] = [
+    "domain",
+    "infra",
+    "read-models",
+    "command-api",
+    "projector",
+    "query-api",
+    "tests",
+    "tests/stack",
+];
 
 /// A module that is a file; the crate's root has no segments.
 type Module = Vec<String>;

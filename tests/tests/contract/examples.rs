@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tests::stack::folder::workspace;
+use stack::folder::workspace;
 
 const ADDING: &str = "docs/adding.md";
 /// What its example is called, whatever stands between the words.

@@ -6,7 +6,8 @@ use expect_test::expect_file;
 use infra::{config, postgres};
 use sha2::{Digest, Sha256};
 use sqlx::{Connection, PgConnection, migrate::Migrator};
-use tests::{eventually::eventually, harness::servers};
+use stack::eventually::eventually;
+use tests::harness::servers;
 use uuid::Uuid;
 
 /// What the release before may still use, so a migration that takes it away needs this comment: since

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use expect_test::expect_file;
 use infra::config::{Client, Reader, Settings, reference};
-use tests::stack::folder::workspace;
+use stack::folder::workspace;
 
 use crate::examples::files;
 

@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use serde_json::json;
-use tests::eventually::eventually;
+use stack::eventually::eventually;
 use tests::harness::Stack;
 
 use crate::shop::{

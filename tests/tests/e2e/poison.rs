@@ -7,7 +7,8 @@ use domain::{
 };
 use infra::log::{EventLog, owner::Owner, sample};
 use serde_json::{Value, json};
-use tests::{eventually::eventually, harness::Stack};
+use stack::eventually::eventually;
+use tests::harness::Stack;
 use uuid::Uuid;
 
 use crate::{

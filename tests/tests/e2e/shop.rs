@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use infra::{config, log::kafka::KafkaLog};
 use serde_json::{Value, json};
+use stack::eventually::eventually;
 use tests::audit::{Audit, audit};
-use tests::eventually::eventually;
 use tests::harness::Stack;
 use tests::harness::client::{Answer, Client, send};
 

@@ -10,7 +10,7 @@ use proptest::{
 };
 use reqwest::Method;
 use serde_json::{Value, json, value::RawValue};
-use tests::eventually::eventually;
+use stack::eventually::eventually;
 use tests::harness::{
     Stack,
     client::{Answer, Client, send},

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::json;
-use tests::eventually::eventually;
-use tests::plain_http;
-use tests::stack::COMMAND_API;
-use tests::stack::process::Launch;
-use tests::stack::secrets::Secrets;
-use tests::stack::services::{folder_of_binaries, services};
+use stack::COMMAND_API;
+use stack::eventually::eventually;
+use stack::plain_http;
+use stack::process::Launch;
+use stack::secrets::Secrets;
+use stack::{cargo::folder_of_binaries, services::services};
 use tokio::net::TcpStream;
 
 use crate::rig::Rig;

@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use futures_util::future::join_all;
 use serde_json::json;
+use stack::eventually::eventually;
+use stack::{COMMAND_API, KAFKA, POSTGRES, PROJECTOR, QUERY_API};
 use tests::audit::audit;
-use tests::eventually::eventually;
 use tests::harness::client::Client;
-use tests::stack::{COMMAND_API, KAFKA, POSTGRES, PROJECTOR, QUERY_API};
 use uuid::Uuid;
 
 use crate::rig::{OUTAGE_MAX, Rig, insist, insist_on};

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
-use tests::eventually::eventually;
+use stack::detours::Detours;
+use stack::eventually::eventually;
+use stack::folder::Folder;
+use stack::ports::{Ports, Size};
+use stack::secrets::Secrets;
+use stack::services::services;
+use stack::state::{Existing, StackState};
+use stack::{down, up};
 use tests::harness::client::{Answer, Client, try_send};
-use tests::stack::detours::Detours;
-use tests::stack::folder::Folder;
-use tests::stack::ports::{Ports, Size};
-use tests::stack::secrets::Secrets;
-use tests::stack::services::services;
-use tests::stack::state::{Existing, StackState};
-use tests::stack::{down, up};
 
 /// How long a part may be away and a request be retried.
 pub(crate) const OUTAGE_MAX: Duration = Duration::from_secs(90);

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tests::eventually::eventually;
+use stack::eventually::eventually;
+use stack::services::readiness;
+use stack::{COMMAND_API, KAFKA, POSTGRES, PROJECTOR, QUERY_API};
 use tests::harness::client::{send, try_send};
-use tests::stack::services::readiness;
-use tests::stack::{COMMAND_API, KAFKA, POSTGRES, PROJECTOR, QUERY_API};
 
 use crate::rig::{OUTAGE_MAX, Rig};
 

@@ -96,7 +96,7 @@ async fn a_command_waits_for_a_projector_that_is_restarted() {
         ask(&settings, &AdminCommand::Rebuild { name: "orders".to_owned(), options, json: true })
             .await
     });
-    tests::eventually::eventually("a build", crate::rig::WAIT_MAX, || async {
+    stack::eventually::eventually("a build", crate::rig::WAIT_MAX, || async {
         let version = projector.version("orders", 2).await;
         if version["state"] == "copying" { Ok(()) } else { Err(version) }
     })

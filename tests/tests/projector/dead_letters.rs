@@ -1,7 +1,7 @@
 //! What does not apply waits along with what follows on it, and nothing else does.
 
 use serde_json::{Value, json};
-use tests::eventually::eventually;
+use stack::eventually::eventually;
 use uuid::Uuid;
 
 use crate::{

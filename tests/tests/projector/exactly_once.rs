@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use infra::task;
-use tests::eventually::eventually;
+use stack::eventually::eventually;
 use tokio::time::{Instant, interval};
 use uuid::Uuid;
 

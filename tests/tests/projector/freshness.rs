@@ -5,7 +5,8 @@ use domain::{api_key::ApiKeyId, shard::ShardId};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use infra::{auth::ApiKey, log::Nonce, position::Position};
 use serde_json::json;
-use tests::{eventually::eventually, harness::client::send, plain_http};
+use stack::{eventually::eventually, plain_http};
+use tests::harness::client::send;
 use uuid::Uuid;
 
 use crate::{

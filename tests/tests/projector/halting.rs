@@ -3,7 +3,7 @@
 use infra::log::memory::MemoryLog;
 use projector::status::{State, Status};
 use serde_json::json;
-use tests::eventually::eventually;
+use stack::eventually::eventually;
 use uuid::Uuid;
 
 use crate::{

@@ -1,7 +1,7 @@
 //! Versions that are built beside the live one, whatever is killed meanwhile.
 
 use serde_json::json;
-use tests::eventually::eventually;
+use stack::eventually::eventually;
 
 use crate::{
     exactly_once::{check_sold, sell, sell_all, sold},

@@ -14,11 +14,8 @@ use projector::{Service, Settings, Shards, Source, StartError};
 use read_models::Projection;
 use serde_json::Value;
 use sqlx::{Postgres, Transaction};
-use tests::{
-    eventually::eventually,
-    harness::{client::send, servers},
-    plain_http,
-};
+use stack::{eventually::eventually, plain_http};
+use tests::harness::{client::send, servers};
 use uuid::Uuid;
 
 use crate::history::Owner;

@@ -2,7 +2,8 @@
 
 use infra::postgres::{Listener, ListenerEvent, POSITIONS_CHANNEL};
 use serde_json::Value;
-use tests::{eventually::eventually, harness::servers, plain_http};
+use stack::{eventually::eventually, plain_http};
+use tests::harness::servers;
 use uuid::Uuid;
 
 use crate::{

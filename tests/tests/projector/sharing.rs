@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use infra::log::EventLog;
 use serde_json::json;
-use tests::eventually::eventually;
+use stack::eventually::eventually;
 use tokio::time::{Instant, timeout};
 
 use crate::{

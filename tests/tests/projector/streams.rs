@@ -3,7 +3,7 @@
 
 use read_models::demand::DEMAND;
 use serde_json::json;
-use tests::eventually::eventually;
+use stack::eventually::eventually;
 use uuid::Uuid;
 
 use crate::{

@@ -8,7 +8,7 @@ use std::sync::{
 use infra::task::{self, Task};
 use serde_json::json;
 use sqlx::{Connection, PgConnection};
-use tests::{eventually::eventually, plain_http};
+use stack::{eventually::eventually, plain_http};
 
 use crate::{
     exactly_once::{sell, sell_all, sold},

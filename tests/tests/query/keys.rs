@@ -5,7 +5,8 @@ use domain::{
     shard::shard_of,
 };
 use infra::auth::ApiKey;
-use tests::{eventually::eventually, harness::client::Client};
+use stack::eventually::eventually;
+use tests::harness::client::Client;
 use uuid::Uuid;
 
 use crate::rig::{CART_TOKEN_SECRET, Rig, SHARDS, WAIT_MAX, at, get};

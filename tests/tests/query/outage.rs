@@ -1,9 +1,7 @@
 //! A database that is away, at the start or later.
 
-use tests::{
-    eventually::eventually,
-    harness::{client::Client, servers},
-};
+use stack::eventually::eventually;
+use tests::harness::{client::Client, servers};
 use uuid::Uuid;
 
 use crate::rig::{Rig, WAIT_MAX, serve};

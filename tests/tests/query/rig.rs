@@ -25,14 +25,10 @@ use infra::{
 use read_models::{Cell, Fold, Projection, Sums, Table, api_keys::API_KEYS, stock::STOCK};
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
-use tests::{
-    eventually::eventually,
-    harness::{
-        client::{Answer, Client, send},
-        servers,
-    },
-    stack::services::readiness,
-    stack::state::Databases,
+use stack::{eventually::eventually, services::readiness, state::Databases};
+use tests::harness::{
+    client::{Answer, Client, send},
+    servers,
 };
 use uuid::Uuid;
 

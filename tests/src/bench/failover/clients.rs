@@ -18,7 +18,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use uuid::Uuid;
 
 use super::SHARD_COUNT;
-use crate::plain_http;
+use stack::plain_http;
 
 const CLIENTS_PER_SHARD: u32 = 2;
 /// How often a client sends, or tries again.

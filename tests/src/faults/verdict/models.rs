@@ -10,8 +10,8 @@ use serde_json::Value;
 use sqlx::{Connection, PgConnection};
 
 use super::fold::{Fold, amount, line};
-use crate::eventually::wait_for;
 use crate::faults::site::Site;
+use stack::eventually::wait_for;
 
 const CATCH_UP_WAIT_MAX: Duration = Duration::from_secs(60);
 

@@ -10,10 +10,8 @@ use domain::{
 use infra::log::{EventLog, owner::Owner, sample};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{
-    eventually::eventually,
-    harness::{Stack, client::Answer},
-};
+use stack::eventually::eventually;
+use tests::harness::{Stack, client::Answer};
 use uuid::Uuid;
 
 use super::{

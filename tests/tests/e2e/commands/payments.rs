@@ -2,7 +2,7 @@
 
 use proptest::{prelude::*, test_runner::TestRunner};
 use serde_json::{Value, json};
-use tests::eventually::eventually;
+use stack::eventually::eventually;
 
 use super::{
     CASES,

@@ -1,15 +1,16 @@
 //! The programs of the machine that the stack needs: found, checked, run under a time limit.
 
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, bail};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::process::Account;
+use crate::process::Account;
 
 const JAVA_VERSION_MIN: u32 = 17;
 const PROBE_WAIT_MAX: Duration = Duration::from_secs(20);
@@ -159,6 +160,13 @@ impl Run {
             Ok(Err(error)) => Err(error).with_context(|| self.cannot_start()),
             Err(_elapsed) => bail!("{} did not end within {:?}", self.name, self.within),
         }
+    }
+
+    /// Becomes the program. Comes back only where it cannot start.
+    #[must_use]
+    pub fn become_it(self) -> Error {
+        let hint = self.cannot_start();
+        Error::new(self.command.into_std().exec()).context(hint)
     }
 
     fn cannot_start(&self) -> String {

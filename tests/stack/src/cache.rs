@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use nix::unistd::Uid;
 use sha2::{Digest, Sha256};
 
-use super::folder::{is_reachable_by_all, lock_file};
+use crate::folder::{is_reachable_by_all, lock_file};
 
 /// The folder `name-<hash of pins>`, filled by `fill` if it is not there yet.
 ///

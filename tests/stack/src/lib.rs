@@ -3,17 +3,22 @@
 //! `up` decides (`state`), provisions (`tool`, `cache`), starts each part as a detached process
 //! (`process`) and waits until it answers. Nothing but the files of one folder (`folder`) connects
 //! the commands with each other, so each may crash and the next one still finds every part.
-//! The tests start their servers with the same code.
+//! The tests start their servers with the same code. It is a crate of its own, so that `up` waits for
+//! nothing but what a stack needs.
 
 pub mod cache;
+pub mod cargo;
+pub mod cli;
 pub mod console;
 pub mod database;
 pub mod detours;
 pub mod dev_env;
 pub mod down;
+pub mod eventually;
 pub mod folder;
 pub mod kafka;
 pub mod logs;
+pub mod plain_http;
 pub mod ports;
 pub mod postgres;
 pub mod process;

@@ -6,14 +6,14 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use tokio::time::Instant;
 
-use super::detours::Detours;
-use super::folder::Folder;
-use super::ports::{Ports, Size};
-use super::postgres::{self, Durability};
-use super::secrets::Secrets;
-use super::services::{self, services};
-use super::state::{Existing, StackState};
-use super::{POSTGRES, console, database, dev_env, kafka, topic};
+use crate::detours::Detours;
+use crate::folder::Folder;
+use crate::ports::{Ports, Size};
+use crate::postgres::{self, Durability};
+use crate::secrets::Secrets;
+use crate::services::services;
+use crate::state::{Existing, StackState};
+use crate::{POSTGRES, cargo, console, database, dev_env, kafka, topic};
 
 const DEFAULT_TOPIC: &str = "tradewind.events";
 
@@ -70,7 +70,8 @@ pub async fn up(folder: &Folder, args: &Args) -> Result<StackState> {
     if !args.no_build
         && services(state.ports.nodes.len()).any(|service| missing.contains(&service.part))
     {
-        services::build().await?;
+        console::step("building the services");
+        cargo::build_services().await?;
     }
     start_servers(folder, &state, &secrets, Durability::Full).await?;
     console::step("preparing the topic and the database");

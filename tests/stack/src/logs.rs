@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::console;
-use super::folder::Folder;
+use crate::console;
+use crate::folder::Folder;
 
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 

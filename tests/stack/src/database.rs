@@ -5,9 +5,9 @@ use infra::config;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use uuid::Uuid;
 
-use super::scram;
-use super::secrets::Secrets;
-use super::state::{DATABASE, OWNER, READER, StackState};
+use crate::scram;
+use crate::secrets::Secrets;
+use crate::state::{DATABASE, OWNER, READER, StackState};
 
 /// Brings the stack's database to the schema of this build.
 ///

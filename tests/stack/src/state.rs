@@ -4,11 +4,11 @@
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use super::detours::Detours;
-use super::folder::Folder;
-use super::ports::{Ports, Size};
-use super::postgres::{self, SUPERUSER};
-use super::secrets::Secrets;
+use crate::detours::Detours;
+use crate::folder::Folder;
+use crate::ports::{Ports, Size};
+use crate::postgres::{self, SUPERUSER};
+use crate::secrets::Secrets;
 
 const FILE: &str = "stack.json";
 const SIZE_FILE: &str = "size.json";

@@ -10,12 +10,12 @@ use anyhow::{Context, Result, anyhow, ensure};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
-use super::folder::Folder;
-use super::process::Launch;
-use super::state::StackState;
-use super::tool::{self, Run};
-use super::{broker, cache, console};
 use crate::eventually::wait_for;
+use crate::folder::Folder;
+use crate::process::Launch;
+use crate::state::StackState;
+use crate::tool::{self, Run};
+use crate::{broker, cache, console};
 
 const POM: &str = include_str!("../../kafka/pom.xml");
 const LOG4J: &str = include_str!("../../kafka/log4j2.xml");

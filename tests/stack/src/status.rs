@@ -5,12 +5,12 @@ use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 use serde::Serialize;
 
-use super::detours::Detours;
-use super::folder::Folder;
-use super::ports::{Ports, Size};
-use super::services::{readiness, services};
-use super::state::{Existing, StackState};
-use super::{POSTGRES, broker, kafka, postgres, secrets::Secrets};
+use crate::detours::Detours;
+use crate::folder::Folder;
+use crate::ports::{Ports, Size};
+use crate::services::{readiness, services};
+use crate::state::{Existing, StackState};
+use crate::{POSTGRES, broker, kafka, postgres, secrets::Secrets};
 
 #[derive(Debug, Serialize)]
 pub struct Status {

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::process::Part;
+use crate::process::Part;
 
 /// Folders in the developer's own that belong to other stacks.
 pub const OTHER_STACKS: [&str; 2] = ["tests", "faults"];

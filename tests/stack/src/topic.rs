@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use infra::config;
 use infra::log::kafka::{TopicSpec, ensure_topic};
 
-use super::kafka::COPIES;
+use crate::kafka::COPIES;
 
 /// Shards of a local stack. Few: a node sends one request per partition.
 pub const SHARD_COUNT: u32 = 4;

@@ -16,11 +16,11 @@ use nix::unistd::{Uid, User};
 use sha2::{Digest, Sha256};
 use sqlx::{Connection, PgConnection};
 
-use super::POSTGRES;
-use super::folder::{Folder, is_reachable_by_all};
-use super::process::{Account, Launch};
-use super::tool::Run;
+use crate::POSTGRES;
 use crate::eventually::wait_for;
+use crate::folder::{Folder, is_reachable_by_all};
+use crate::process::{Account, Launch};
+use crate::tool::Run;
 
 pub use installation::Installation;
 

@@ -4,9 +4,9 @@ use std::fs;
 
 use anyhow::{Context, Result};
 
-use super::folder::{Folder, OTHER_STACKS};
-use super::state::StackState;
-use super::{POSTGRES, console, postgres};
+use crate::folder::{Folder, OTHER_STACKS};
+use crate::state::StackState;
+use crate::{POSTGRES, console, postgres};
 
 /// Ends all parts: the services first, so that they leave in order.
 ///

@@ -1,8 +1,8 @@
 //! What `up` prints when the stack is ready: where everything is and a first command to try.
 
-use super::console;
-use super::services::services;
-use super::state::StackState;
+use crate::console;
+use crate::services::services;
+use crate::state::StackState;
 
 /// As the README has it.
 const FIRST_COMMAND: &str = r#"

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::stack::tool::Run;
-use crate::stack::{cache, console};
+use crate::tool::Run;
+use crate::{cache, console};
 
 const VERSION_MIN: u32 = 14;
 const FETCH_WAIT_MAX: Duration = Duration::from_secs(300);

@@ -39,7 +39,7 @@ impl Part {
     #[must_use]
     pub fn new(name: &str, pids: &Path, logs: &Path) -> Self {
         // PostgreSQL takes SIGTERM for "when the last client has left" and SIGINT for "now, in order".
-        let stop_signal = if name == super::POSTGRES { Signal::SIGINT } else { Signal::SIGTERM };
+        let stop_signal = if name == crate::POSTGRES { Signal::SIGINT } else { Signal::SIGTERM };
         Self {
             name: name.to_owned(),
             pid_file: pids.join(name),

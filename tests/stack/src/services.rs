@@ -1,22 +1,21 @@
-//! The three services: built by cargo from this workspace, started with their own settings.
+//! The three services, started with their own settings.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 
-use super::folder::{Folder, workspace};
-use super::process::Launch;
-use super::secrets::Secrets;
-use super::state::{Databases, StackState};
-use super::tool::Run;
-use super::{POSTGRES, PROJECTOR, QUERY_API, broker, command_api, console};
+use crate::cargo::folder_of_binaries;
 use crate::eventually::wait_for;
+use crate::folder::Folder;
 use crate::plain_http;
+use crate::process::Launch;
+use crate::secrets::Secrets;
+use crate::state::{Databases, StackState};
+use crate::{POSTGRES, PROJECTOR, QUERY_API, broker, command_api};
 
-const BUILD_WAIT_MAX: Duration = Duration::from_secs(3600);
 const READY_WAIT_MAX: Duration = Duration::from_secs(60);
 /// What all nodes share of the stack's data.
 const SNAPSHOTS: &str = "snapshots";
@@ -127,51 +126,6 @@ impl Wiring {
     }
 }
 
-/// Builds the binaries in the profile of this program.
-///
-/// # Errors
-/// When the build fails.
-pub async fn build() -> Result<()> {
-    let mut run = Run::new(Path::new("cargo"))
-        .args(["build", "--quiet", "--bins", "-p", "command-api", "-p", "projector"])
-        .args(["-p", "query-api"])
-        .folder(&workspace())
-        // `cargo run` tells this program of its own package. Build scripts of dependencies that look
-        // there would run again, and with them all that depends on them would be compiled again.
-        .without_env(&["CARGO_MANIFEST_", "CARGO_PKG_"])
-        .within(BUILD_WAIT_MAX)
-        .install_hint("install Rust");
-    if !this_program()?.1 {
-        // With `tests` in the selection, features unite as they did for this program, so that what
-        // both need is compiled once.
-        run = run.args(["-p", "tests"]);
-    }
-    if !cfg!(debug_assertions) {
-        run = run.arg("--release");
-    }
-    console::step("building the services");
-    run.shown().await.context("building the services")
-}
-
-/// Where [`build`] leaves the binaries.
-///
-/// # Errors
-/// When this program does not know where it is.
-pub fn folder_of_binaries() -> Result<PathBuf> {
-    Ok(this_program()?.0)
-}
-
-/// The folder of the binaries of this program's profile, and whether this program is a test.
-fn this_program() -> Result<(PathBuf, bool)> {
-    let program = std::env::current_exe().context("finding this program")?;
-    let folder = program.parent().context("this program has a folder")?;
-    match folder.parent() {
-        // `cargo test` puts its binaries one folder deeper.
-        Some(above) if folder.ends_with("deps") => Ok((above.to_owned(), true)),
-        _ => Ok((folder.to_owned(), false)),
-    }
-}
-
 impl Service {
     /// Starts the service if it does not run.
     ///
@@ -265,7 +219,8 @@ impl Service {
 
 impl Role {
     /// The binary, and what to tell it.
-    pub(crate) fn command(self) -> (&'static str, &'static str) {
+    #[must_use]
+    pub fn command(self) -> (&'static str, &'static str) {
         match self {
             Self::CommandApi => ("command-api", "serve"),
             Self::Projector => ("projector", "run"),

@@ -4,9 +4,9 @@ use std::fmt::Write;
 
 use anyhow::{Result, bail};
 
-use super::folder::Folder;
-use super::secrets::Secrets;
-use super::state::StackState;
+use crate::folder::Folder;
+use crate::secrets::Secrets;
+use crate::state::StackState;
 
 pub const FILE: &str = "dev.env";
 

@@ -8,7 +8,7 @@ use rand::Rng;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::folder::Folder;
+use crate::folder::Folder;
 
 const FILE: &str = "secrets.json";
 

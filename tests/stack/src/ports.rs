@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::{POSTGRES, PROJECTOR, QUERY_API, broker, command_api};
+use crate::{POSTGRES, PROJECTOR, QUERY_API, broker, command_api};
 
 /// Nodes that a stack may have: as many as it has ports for.
 pub const NODES_MAX: usize = 9;

@@ -1,0 +1,7 @@
+//! See `stack::cli`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    stack::cli::main()
+}
