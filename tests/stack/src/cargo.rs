@@ -1,7 +1,9 @@
 //! What of this workspace cargo builds and runs: the services, and what `cargo stack` hands on.
 
 use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Error, Result};
@@ -10,34 +12,42 @@ use crate::folder::workspace;
 use crate::tool::Run;
 
 const BUILD_WAIT_MAX: Duration = Duration::from_secs(3600);
+const CAMPAIGN: &str = "campaign";
 
 /// Builds the services.
 ///
 /// # Errors
 /// When the build fails.
 pub async fn build_services() -> Result<()> {
-    let services = ["--bin", "command-api", "--bin", "projector", "--bin", "query-api"];
-    let run = cargo("build").args(services).within(BUILD_WAIT_MAX);
-    run.shown().await.context("building the services")
+    build(&["command-api", "projector", "query-api"]).await.context("building the services")
 }
 
-/// Becomes the program `campaign` with these arguments. Comes back only where cargo cannot start.
-#[must_use]
-pub fn become_campaign(args: &[OsString]) -> Error {
-    cargo("run").args(["--bin", "campaign", "--"]).args(args).become_it()
+/// Becomes the program `campaign` with these arguments. Comes back only with the reason why not.
+pub async fn become_campaign(args: &[OsString]) -> Error {
+    let built = async {
+        build(&[CAMPAIGN]).await?;
+        folder_of_binaries()
+    };
+    match built.await {
+        Ok(folder) => Command::new(folder.join(CAMPAIGN)).args(args).exec().into(),
+        Err(error) => error.context("building the program `campaign`"),
+    }
 }
 
-/// Cargo on this workspace, wherever the user stands, in the profile of this program. No package is
-/// named: then the features of all of them unite, whatever is built, and nothing is compiled twice.
-fn cargo(command: &str) -> Run {
-    let run = Run::new(Path::new("cargo"))
-        .args([command, "--manifest-path"])
-        .arg(workspace().join("Cargo.toml"))
-        // `cargo run` tells this program of its own package. Build scripts of dependencies that look
-        // there would run again, and with them all that depends on them would be compiled again.
-        .without_env(&["CARGO_MANIFEST_", "CARGO_PKG_"])
-        .install_hint("install Rust");
-    if cfg!(debug_assertions) { run } else { run.arg("--release") }
+/// Builds programs in the profile of this one. No package is named: then the features of all of them
+/// unite, whatever is built, and nothing is compiled twice.
+async fn build(programs: &[&str]) -> Result<()> {
+    let mut run = Run::new(Path::new("cargo")).arg("build").folder(&workspace());
+    if !cfg!(debug_assertions) {
+        run = run.arg("--release");
+    }
+    for program in programs {
+        run = run.args(["--bin", program]);
+    }
+    // `cargo run` tells this program of its own package. Build scripts of dependencies that look there
+    // would run again, and with them all that depends on them would be compiled again.
+    run = run.without_env(&["CARGO_MANIFEST_", "CARGO_PKG_"]).within(BUILD_WAIT_MAX);
+    run.install_hint("install Rust").shown().await
 }
 
 /// Where the binaries of this program's profile are.

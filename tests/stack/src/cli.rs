@@ -63,17 +63,17 @@ enum Command {
     Env,
 }
 
-/// What only `campaign` knows the meaning of, `--help` included.
 #[derive(clap::Args)]
 struct HandedOn {
+    /// What the program `campaign` knows the meaning of: `--help` lists it
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     args: Vec<OsString>,
 }
 
 impl HandedOn {
-    fn to(mut self, command: &str) -> Error {
+    async fn to(mut self, command: &str) -> Error {
         self.args.insert(0, command.into());
-        cargo::become_campaign(&self.args)
+        cargo::become_campaign(&self.args).await
     }
 }
 
@@ -90,10 +90,10 @@ async fn run(command: Command, folder: &Folder) -> Result<ExitCode> {
         Command::Status { json } => return status(folder, json).await,
         Command::Reset => down::reset(folder).await?,
         Command::Logs { service, follow } => logs::print(folder, &service, follow).await?,
-        Command::Import(rest) => return Err(rest.to("import")),
-        Command::Bench(rest) => return Err(rest.to("bench")),
-        Command::Simulate(rest) => return Err(rest.to("simulate")),
-        Command::Faults(rest) => return Err(rest.to("faults")),
+        Command::Import(rest) => return Err(rest.to("import").await),
+        Command::Bench(rest) => return Err(rest.to("bench").await),
+        Command::Simulate(rest) => return Err(rest.to("simulate").await),
+        Command::Faults(rest) => return Err(rest.to("faults").await),
         Command::Env => console::line(dev_env::read(folder)?.trim_end()),
     }
     Ok(ExitCode::SUCCESS)

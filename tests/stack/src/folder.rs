@@ -137,8 +137,8 @@ impl Folder {
 /// The root of the workspace.
 #[must_use]
 pub fn workspace() -> PathBuf {
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-    tests.parent().unwrap_or(tests).to_owned()
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.ancestors().nth(2).unwrap_or(package).to_owned()
 }
 
 /// Takes an exclusive lock on a file, off the async threads.
@@ -162,4 +162,14 @@ pub fn is_reachable_by_all(path: &Path) -> bool {
     path.ancestors().filter(|folder| folder.exists()).all(|folder| {
         fs::metadata(folder).is_ok_and(|found| found.permissions().mode() & 0o001 != 0)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::workspace;
+
+    #[test]
+    fn the_workspace_is_the_folder_of_all_packages() {
+        assert!(workspace().join("Cargo.lock").is_file() && workspace().join("domain").is_dir());
+    }
 }

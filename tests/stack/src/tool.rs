@@ -1,11 +1,10 @@
 //! The programs of the machine that the stack needs: found, checked, run under a time limit.
 
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context, Error, Result, bail};
+use anyhow::{Context, Result, bail};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use tokio::time::timeout;
@@ -160,13 +159,6 @@ impl Run {
             Ok(Err(error)) => Err(error).with_context(|| self.cannot_start()),
             Err(_elapsed) => bail!("{} did not end within {:?}", self.name, self.within),
         }
-    }
-
-    /// Becomes the program. Comes back only where it cannot start.
-    #[must_use]
-    pub fn become_it(self) -> Error {
-        let hint = self.cannot_start();
-        Error::new(self.command.into_std().exec()).context(hint)
     }
 
     fn cannot_start(&self) -> String {

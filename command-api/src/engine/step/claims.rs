@@ -11,6 +11,10 @@ use super::super::effect::TakeOverReason;
 const WAIT_MIN: Duration = Duration::from_millis(50);
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
+/// Who has served for less has not succeeded: a writer that always fails soon after its claim would
+/// be replaced without a pause.
+const SERVED_MIN: Duration = Duration::from_secs(1);
+
 /// How long a deposed writer leaves the shard to the one that claimed it, although the shard should
 /// be its own: the other one learns of that meanwhile.
 const DEPOSED_WAIT: Duration = Duration::from_millis(200);
@@ -20,6 +24,7 @@ pub(super) struct Claims {
     due: Option<(Timestamp, TakeOverReason)>,
     /// Claims again since the shard was served for a while.
     again: u32,
+    served_since: Option<Timestamp>,
     /// Of the last claim, so that two nodes do not depose each other in step.
     jitter_percent: u32,
 }
@@ -34,6 +39,9 @@ impl Claims {
             TakeOverReason::Deposed => DEPOSED_WAIT,
             _ => Duration::ZERO,
         };
+        if self.served_since.take().is_some_and(|since| now.since(since) >= SERVED_MIN) {
+            self.again = 0;
+        }
         let wait = WAIT_MIN.saturating_mul(2_u32.saturating_pow(self.again)).min(WAIT_MAX);
         let jitter = wait * self.jitter_percent / 100;
         self.again = self.again.saturating_add(1);
@@ -56,7 +64,7 @@ impl Claims {
         self.jitter_percent = u32::try_from(nonce.0 % 100).unwrap_or_default();
     }
 
-    pub(super) fn succeeded(&mut self) {
-        self.again = 0;
+    pub(super) fn served(&mut self, now: Timestamp) {
+        self.served_since = Some(now);
     }
 }

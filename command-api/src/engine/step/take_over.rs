@@ -102,6 +102,7 @@ impl Machine {
             reads: VecDeque::new(),
         }));
         self.heard_at = self.now;
+        self.claims.served(self.now);
         #[cfg(feature = "simulation")]
         self.go_on_by_mistake();
         self.decide_undecided(effects);

@@ -63,10 +63,6 @@ impl Machine {
             Mode::Serving(serving) => serving.batch.has_in_flight(),
             Mode::Idle => false,
         };
-        // Not as soon as it serves: a writer that fails at once would be replaced without a pause.
-        if self.is_serving() {
-            self.claims.succeeded();
-        }
         if !waits_for_log {
             self.heard_at = self.now;
         } else if self.now.since(self.heard_at) >= SILENCE_MAX {

@@ -12,7 +12,7 @@ use infra::{
     log::{Body, BoxError, Checkpoint, EventLog, LogRecord, Offset, Place, ReadError},
     retry::Policy,
     task,
-    telemetry::{chain, emit},
+    telemetry::emit,
 };
 
 use super::{
@@ -36,7 +36,6 @@ pub(in super::super) async fn open(
     shard: ShardId,
 ) -> Result<Arc<dyn StateStore>, ReadError> {
     let mut waits = Policy::PATIENT.waits();
-    let mut told = String::new();
     loop {
         let error: BoxError = match try_open(stores, log, shard).await {
             Ok(store) => return Ok(store),
@@ -44,11 +43,7 @@ pub(in super::super) async fn open(
             Err(TryError::Log(error @ ReadError::Unavailable(_))) => error.into(),
             Err(TryError::Log(error)) => return Err(error),
         };
-        let text = chain(&*error).to_string();
-        if told != text {
-            emit(OfShard(shard, StoreEvent::Unavailable(&*error)));
-            told = text;
-        }
+        emit(OfShard(shard, StoreEvent::Unavailable(&*error)));
         waits.wait().await;
     }
 }
