@@ -33,6 +33,12 @@ impl Kept {
         };
         Self { status: seen.status, headers, text }
     }
+
+    /// Of a refusal.
+    fn code(&self) -> Option<String> {
+        let body: Value = serde_json::from_str(&self.text).expect("JSON");
+        body["code"].as_str().map(str::to_owned)
+    }
 }
 
 /// One command of each way to be answered: created, changed, unchanged, begun, and refused for a
@@ -73,6 +79,11 @@ async fn answers_are_the_same_byte_for_byte_again_after_restarts_and_on_other_no
     let statuses: Vec<_> = answers.iter().map(|(_, _, kept)| kept.status).collect();
     assert_eq!(statuses, [201, 200, 200, 422, 200, 201, 202, 409, 404]);
     assert!(answers.iter().all(|(_, replayed, _)| !replayed), "{answers:?}");
+    let codes = answers.iter().filter_map(|(_, _, kept)| kept.code());
+    assert_eq!(
+        codes.collect::<Vec<_>>(),
+        ["stock.insufficient", "cart.not_open", "cart.not_found"]
+    );
     // What is true now is another thing than what was answered.
     first.staff("POST", "/v1/stock/A-1/receive", json!({"quantity": 7})).await.expect(200);
     first.tell_product(PRODUCT, "archive").await.expect(200);

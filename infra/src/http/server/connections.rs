@@ -105,6 +105,13 @@ impl Bounds {
         }
     }
 
+    fn share(&self, shares: &Shares<Network>, peer: IpAddr) -> Result<Option<Share<Network>>, ()> {
+        if self.proxies.trust(peer) {
+            return Ok(None);
+        }
+        shares.take(peer.into(), self.share_of(peer)).map(Some).ok_or(())
+    }
+
     fn share_of(&self, address: IpAddr) -> usize {
         let is_local = address.to_canonical().is_loopback();
         if is_local { self.per_local_address_max } else { self.per_address_max }
@@ -157,7 +164,7 @@ impl Connections {
     }
 
     fn open(&mut self, stream: TcpStream, peer: SocketAddr, slot: Slot) {
-        let share = match self.share(peer.ip()) {
+        let share = match self.bounds.share(&self.shares, peer.ip()) {
             Ok(share) => share,
             Err(()) => return refuse(&stream),
         };
@@ -168,13 +175,6 @@ impl Connections {
             serve(stream, context, closing).await;
             drop((slot, share));
         });
-    }
-
-    fn share(&self, peer: IpAddr) -> Result<Option<Share<Network>>, ()> {
-        if self.bounds.proxies.trust(peer) {
-            return Ok(None);
-        }
-        self.shares.take(peer.into(), self.bounds.share_of(peer)).map(Some).ok_or(())
     }
 
     /// Lets each connection finish the request that it is at.
@@ -311,5 +311,14 @@ mod tests {
             assert_eq!(["192.0.2.1", "2001:db8::1"].map(share), [far; 2]);
             assert_eq!(["127.0.0.1", "::1", "::ffff:127.0.0.1"].map(share), [near; 3]);
         }
+    }
+
+    #[test]
+    fn half_an_address_of_ipv6_is_one_client() {
+        let one = config::Http { connections_per_address_max: Some(1), ..config::Http::local() };
+        let (bounds, shares) = (Bounds::of_clients(&one), Shares::default());
+        let share = |address: &str| bounds.share(&shares, address.parse().unwrap());
+        let first = share("2001:db8::1");
+        assert!(first.is_ok() && share("2001:db8::2").is_err() && share("2001:db8:0:1::1").is_ok());
     }
 }
