@@ -36,15 +36,16 @@ impl<'a> Figure<'a> {
         Self { figure, value, unit, baseline: Some(baseline), ratio, rounds }
     }
 
-    /// A figure with what it is meant not to exceed.
+    /// A figure with what it is meant not to exceed, if anything.
     pub(super) fn aimed(
         figure: &'a str,
         value: f64,
-        aim: f64,
+        aim: impl Into<Option<f64>>,
         unit: &'a str,
         rounds: usize,
     ) -> Self {
-        Self { figure, value, unit, baseline: Some(aim), ratio: Some(value / aim), rounds }
+        let baseline = aim.into();
+        Self { figure, value, unit, baseline, ratio: baseline.map(|aim| value / aim), rounds }
     }
 
     /// How often something happened in all rounds.

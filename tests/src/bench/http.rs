@@ -10,17 +10,19 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use reqwest::{RequestBuilder, Response};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
     baseline::{Echo, lone_records},
     figure::{Figure, per_second, percentile},
     node::{self, Site},
+    pace::{Schedule, milliseconds},
 };
 use stack::{folder::Folder, plain_http};
 
 const REQUESTS: usize = 20_000;
+const PACED: u32 = 10_000;
 const CONNECTIONS: usize = 256;
 /// Streams that the commands are spread over.
 const STREAMS: usize = 1_000;
@@ -68,11 +70,15 @@ impl Load {
 
     /// Requests per second, each connection sending the next when it has its answer.
     pub(super) async fn rate(&self) -> Result<f64> {
-        // Connections are made and streams are there before the clock starts.
-        self.send_all(STREAMS).await?;
+        self.open().await?;
         let began = Instant::now();
         self.send_all(REQUESTS).await?;
         per_second(REQUESTS, began.elapsed())
+    }
+
+    /// Makes the connections and the streams, before any clock starts.
+    pub(super) async fn open(&self) -> Result<()> {
+        self.send_all(STREAMS).await
     }
 
     async fn send_all(&self, count: usize) -> Result<()> {
@@ -82,18 +88,16 @@ impl Load {
 
     /// Milliseconds from when each request was due, so many a second, to its answer.
     async fn paced(&self, per_second: f64) -> Result<Vec<f64>> {
-        let count = REQUESTS / 2;
-        let began = Instant::now();
-        let requests = (0..u32::try_from(count)?).map(|index| async move {
-            let due = began + Duration::from_secs_f64(f64::from(index) / per_second);
-            sleep_until(due).await;
+        let lasting = Duration::from_secs_f64(f64::from(PACED) / per_second);
+        let schedule = Schedule::new(per_second, lasting);
+        let sent = schedule.keep(async |index, due| {
             self.send(usize::try_from(index)?).await?;
-            Ok(due.elapsed().as_secs_f64() * 1e3)
+            Ok(milliseconds(due.elapsed()))
         });
-        stream::iter(requests).buffer_unordered(count).try_collect().await
+        Ok(sent.await?.into_iter().map(|sent| sent.answer).collect())
     }
 
-    async fn send(&self, index: usize) -> Result<()> {
+    pub(super) async fn send(&self, index: usize) -> Result<()> {
         accepted(self.post(index).await?).await
     }
 

@@ -82,6 +82,9 @@ pub(crate) struct Place {
     pub(crate) next_offset: u64,
     /// Age of the oldest record that waits.
     pub(crate) lag_seconds: f64,
+    /// How long ago it held all that the log held then, as far as is known.
+    #[serde(default)]
+    pub(crate) level_seconds: Option<f64>,
 }
 
 #[derive(Deserialize)]
