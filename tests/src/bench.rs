@@ -5,6 +5,7 @@
 //! cancels out. What goes through HTTP uses the running stack, and starts it where none runs.
 
 mod baseline;
+mod cost;
 mod engine;
 mod failover;
 mod figure;
@@ -61,6 +62,8 @@ pub struct Args {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Name {
+    /// Processor time, transactions and requests that a command costs the stack, at rates that grow
+    Cost,
     /// Commits of one event through the engine, against a bare producer
     Engine,
     /// Kill and restart nodes of a stack with three of them, while clients send commands
@@ -113,6 +116,7 @@ pub async fn run(args: &Args, folder: &Folder) -> Result<ExitCode> {
         Name::Memory => {
             memory::run(rounds, folder, args.aggregates.unwrap_or(1_000_000)).await?;
         }
+        Name::Cost => cost::run(rounds, folder, &args.target.target(folder)?).await?,
         Name::Freshness => freshness::run(rounds, &args.target.target(folder)?).await?,
         Name::Hanging => hanging::run(rounds, &args.target.target(folder)?).await?,
         Name::Failover => failover::run(rounds, args.kills.into(), folder).await?,

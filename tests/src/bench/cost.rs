@@ -1,0 +1,226 @@
+//! What a command costs the running stack: processor time of each process, commits and bytes in
+//! PostgreSQL, requests at the broker; with one client, at rates that grow, at the top, and without any.
+//!
+//! Everything counts that the stack does while the commands come, whatever it does it for: what it takes
+//! without any command is measured, too. A rate that it cannot keep up with says so by the commands per
+//! second that came of it, and by how late they were sent. The load's own time is told apart.
+//!
+//! **Invariant:** before each load the read models have caught up, so that no load pays for another.
+
+mod database;
+mod processes;
+mod requests;
+mod spent;
+
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use futures_util::future::try_join_all;
+use tokio::time::{Instant, sleep_until};
+
+use super::{
+    http::Load,
+    level::level,
+    memory::cpu_time,
+    pace::{Schedule, Sent},
+};
+use crate::import::target::Target;
+use database::{Counts, Database, TOLD_WITHIN};
+use requests::Requests;
+use spent::Spent;
+use stack::{console, folder::Folder, secrets::Secrets, state::StackState, status::Status};
+
+const WARM_UP: Duration = Duration::from_secs(2);
+const ROUND: Duration = Duration::from_secs(10);
+/// The load goes on until what it costs has been read.
+const READING_MAX: Duration = Duration::from_millis(500);
+
+/// A load and what its commands are meant to cost at most.
+struct Case {
+    name: &'static str,
+    sending: Sending,
+    /// Of processor time, each.
+    milliseconds: Option<f64>,
+    /// In PostgreSQL, each.
+    commits: Option<f64>,
+}
+
+#[derive(Clone, Copy)]
+enum Sending {
+    /// So many clients, each of which sends the next command when it has its answer.
+    InTurn(usize),
+    PerSecond(f64),
+    Nothing,
+}
+
+impl Case {
+    const ALL: [Self; 8] = [
+        Self::aimed("with_one_client", Sending::InTurn(1), 1.0).commits(1.2),
+        Self::of("at_100", Sending::PerSecond(100.0)),
+        Self::of("at_500", Sending::PerSecond(500.0)),
+        Self::aimed("at_1000", Sending::PerSecond(1_000.0), 0.8).commits(0.5),
+        Self::of("at_2000", Sending::PerSecond(2_000.0)),
+        Self::aimed("at_4000", Sending::PerSecond(4_000.0), 0.3),
+        Self::of("at_top", Sending::InTurn(256)),
+        Self::of("idle", Sending::Nothing),
+    ];
+
+    const fn of(name: &'static str, sending: Sending) -> Self {
+        Self { name, sending, milliseconds: None, commits: None }
+    }
+
+    const fn aimed(name: &'static str, sending: Sending, milliseconds: f64) -> Self {
+        Self { milliseconds: Some(milliseconds), ..Self::of(name, sending) }
+    }
+
+    const fn commits(self, commits: f64) -> Self {
+        Self { commits: Some(commits), ..self }
+    }
+}
+
+pub(super) async fn run(rounds: usize, folder: &Folder, target: &Target) -> Result<()> {
+    let load = Load::new(&target.command_url, &target.operator_key)?;
+    load.open().await?;
+    level(target).await?;
+    let mut meters = Meters::of(folder).await?;
+    for case in &Case::ALL {
+        let mut spent = Spent::default();
+        for _ in 0..rounds {
+            let mut round = measure(case.sending, &load, &mut meters).await?;
+            let ended = Instant::now();
+            level(target).await?;
+            round.left_over = ended.elapsed().as_secs_f64();
+            spent.add(round);
+        }
+        match case.sending {
+            Sending::Nothing => spent.print_idle(rounds)?,
+            Sending::InTurn(_) | Sending::PerSecond(_) => spent.print(case, rounds)?,
+        }
+    }
+    Ok(())
+}
+
+/// What the stack spends while commands come for [`ROUND`].
+async fn measure(sending: Sending, load: &Load, meters: &mut Meters) -> Result<Spent> {
+    let warm_up = if matches!(sending, Sending::Nothing) { TOLD_WITHIN } else { WARM_UP };
+    let begins = Instant::now() + warm_up;
+    let ends = begins + ROUND;
+    let answered = AtomicU32::new(0);
+    let sent = send(sending, load, warm_up + ROUND + READING_MAX, &answered);
+    let metered = meters.between(begins, ends, &answered);
+    let (sent, mut spent) = tokio::try_join!(sent, metered)?;
+    spent.late =
+        sent.iter().filter(|sent| (begins..ends).contains(&sent.due)).map(Sent::late).collect();
+    Ok(spent)
+}
+
+/// Counts the answers as they come; tells of commands that had a schedule.
+async fn send(
+    sending: Sending,
+    load: &Load,
+    lasting: Duration,
+    answered: &AtomicU32,
+) -> Result<Vec<Sent<()>>> {
+    let command = async |index: usize| {
+        load.send(index).await?;
+        answered.fetch_add(1, Ordering::Relaxed);
+        anyhow::Ok(())
+    };
+    match sending {
+        Sending::Nothing => Ok(vec![]),
+        Sending::PerSecond(rate) => {
+            let schedule = Schedule::new(rate, lasting);
+            schedule.keep(async |index, _| command(usize::try_from(index)?).await).await
+        }
+        Sending::InTurn(clients) => {
+            let until = Instant::now() + lasting;
+            let clients = (0..clients).map(async |client| {
+                for index in (client..).step_by(clients) {
+                    if Instant::now() >= until {
+                        break;
+                    }
+                    command(index).await?;
+                }
+                anyhow::Ok(())
+            });
+            try_join_all(clients).await?;
+            Ok(vec![])
+        }
+    }
+}
+
+/// All that is read of the stack. Servers that were there before it are others' as well, so of their
+/// processes nothing is known.
+struct Meters {
+    parts: Vec<String>,
+    pids: Vec<i32>,
+    database: Database,
+    /// None where they cannot be counted.
+    requests: Option<Requests>,
+}
+
+/// What has been spent so far.
+struct Reading {
+    at: Instant,
+    answered: u32,
+    seconds: Vec<f64>,
+    own: Duration,
+    counts: Counts,
+}
+
+impl Meters {
+    async fn of(folder: &Folder) -> Result<Self> {
+        let state = StackState::read(folder)?.context("the stack has a state")?;
+        let database = Database::connect(&state.admin_url(&Secrets::of(folder)?)).await?;
+        let parts = Status::of(folder).await?.parts.into_iter();
+        let (parts, pids): (Vec<_>, Vec<_>) =
+            parts.filter_map(|part| Some((part.name, part.pid?))).unzip();
+        let all = parts.iter().zip(&pids);
+        let brokers: Vec<_> =
+            all.filter(|(part, _)| part.starts_with("kafka")).map(|(_, pid)| *pid).collect();
+        let requests = match Requests::of(&brokers).await {
+            Ok(requests) => (!brokers.is_empty()).then_some(requests),
+            Err(error) => {
+                console::step(&format!("requests at the broker are not counted: {error:#}"));
+                None
+            }
+        };
+        Ok(Self { parts, pids, database, requests })
+    }
+
+    async fn between(
+        &mut self,
+        begins: Instant,
+        ends: Instant,
+        answered: &AtomicU32,
+    ) -> Result<Spent> {
+        sleep_until(begins).await;
+        // Being asked for its requests costs the broker something, which is not to be part of it.
+        let (asked, requests) = (Instant::now(), self.requests().await?);
+        let before = self.read(answered).await?;
+        sleep_until(ends).await;
+        let after = self.read(answered).await?;
+        let asked = asked.elapsed().as_secs_f64();
+        let requests = self.requests().await?.zip(requests).map(|(after, before)| after - before);
+        let mut spent = Spent::between(&self.parts, &before, &after);
+        spent.requests = requests.map(|requests| requests / asked * spent.seconds);
+        Ok(spent)
+    }
+
+    async fn requests(&mut self) -> Result<Option<f64>> {
+        match &mut self.requests {
+            Some(requests) => requests.answered().await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn read(&mut self, answered: &AtomicU32) -> Result<Reading> {
+        let counts = self.database.counts().await?;
+        let seconds = processes::seconds(&self.pids)?;
+        let (own, at) = (cpu_time()?, Instant::now());
+        Ok(Reading { at, answered: answered.load(Ordering::Relaxed), seconds, own, counts })
+    }
+}
