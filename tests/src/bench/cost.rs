@@ -24,7 +24,7 @@ use tokio::time::{Instant, sleep_until};
 use super::{
     http::Load,
     level::level,
-    memory::cpu_time,
+    process::cpu_time,
     pace::{Schedule, Sent},
 };
 use crate::import::target::Target;
