@@ -73,7 +73,7 @@ pub use request::{
     Answer, Answered, Ask, Consistency, Found, ReadError, Shown, Snapshot, Submission, SubmitError,
 };
 pub use shard::{Shard, ShardError};
-pub use snapshots::{Depot, DepotError};
+pub use snapshots::{SnapshotRepository, SnapshotRepositoryError};
 pub use status::{Phase, ShardStatus, ShardView};
 pub use store::Stores;
 

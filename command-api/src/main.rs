@@ -84,7 +84,8 @@ fn serve(args: &Args) -> anyhow::Result<()> {
 }
 
 fn steps(args: &Args, command: steps::Command) -> anyhow::Result<()> {
-    let Loaded { settings, effective, .. } = args.load::<steps::Asking>(LocalStack::Reader)?;
+    let Loaded { settings, effective, .. } =
+        args.load::<steps::ClientSettings>(LocalStack::Reader)?;
     if args.check_config {
         print!("{effective}");
         return Ok(());

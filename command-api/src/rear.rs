@@ -24,7 +24,8 @@ use tracing::{info, warn};
 
 use crate::{
     engine::{
-        Cluster, Depot, Engine, Node, ShardStatus, Stores, forward::HttpPeers, ownership::Ownership,
+        Cluster, Engine, Node, ShardStatus, SnapshotRepository, Stores, forward::HttpPeers,
+        ownership::Ownership,
     },
     http::EngineSlot,
     payment::Desk,
@@ -72,18 +73,19 @@ impl Rear {
             }
             None => (Cluster::alone(&self.node), None),
         };
-        let mut depot = Depot::open(&self.snapshots)?;
+        let mut repository = SnapshotRepository::open(&self.snapshots)?;
         match &self.meeting {
             Some(meeting) => {
-                depot = depot.map(|depot| depot.with_key(PeerKey::new(&meeting.secret)));
+                repository =
+                    repository.map(|repository| repository.with_key(PeerKey::new(&meeting.secret)));
             }
-            None if depot.is_some() => warn!(
+            None if repository.is_some() => warn!(
                 "without node.peer_secret anybody who can write where snapshots lie can make one \
                  that this node believes"
             ),
             None => {}
         }
-        let stores = Stores::on_disk(&self.store, log.shard_count()).with_depot(depot);
+        let stores = Stores::on_disk(&self.store, log.shard_count()).with_depot(repository);
         let (engine, shards) = Engine::new(&log, &self.node, &self.clock, cluster, &stores);
         self.engine.fill(engine.admitting(self.requests_max));
         if let Some(ownership) = ownership {

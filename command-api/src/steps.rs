@@ -64,11 +64,11 @@ themselves. Who did what, and why, stays in the log.";
 
 /// What the commands need.
 #[derive(Clone, Debug)]
-pub struct Asking {
+pub struct ClientSettings {
     client: config::Client,
 }
 
-impl config::Settings for Asking {
+impl config::Settings for ClientSettings {
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
         Some(Self { client: config::Client::of_command_api(reader)? })
     }
@@ -76,7 +76,7 @@ impl config::Settings for Asking {
 
 /// # Errors
 /// What the command API says, or that it does not answer.
-pub fn run(settings: Asking, command: Command) -> BoxFuture<'static, Result<()>> {
+pub fn run(settings: ClientSettings, command: Command) -> BoxFuture<'static, Result<()>> {
     async move {
         let client = Client::new(settings.client)?;
         let act = |id: Uuid, act: &str| format!("{PATH}/{id}/{act}");

@@ -2,7 +2,7 @@
 //!
 //! The owner of a shard leaves one now and then ([`upload`]); a node without a usable store of a
 //! shard that it is to serve or to follow takes the newest ([`fetch`]) and replays only what came
-//! after it. A [`Depot`] is the place, [`format`] has the bytes.
+//! after it. A [`SnapshotRepository`] is the place, [`format`] has the bytes.
 //!
 //! Each shard has a part of the place for itself. An object's name tells people and the next upload what is
 //! in it; whoever reads the object goes by its head. Which one is newer is told by the storage's own clock:
@@ -59,7 +59,7 @@ const UPLOADS_MAX: usize = 1;
 const FETCHES_MAX: usize = 4;
 
 /// Object storage, and when it is to be written to.
-pub struct Depot {
+pub struct SnapshotRepository {
     storage: Arc<dyn ObjectStore>,
     records_min: u64,
     interval_min: Duration,
@@ -72,7 +72,7 @@ pub struct Depot {
 /// The settings describe no place that can be used.
 #[derive(Debug, thiserror::Error)]
 #[error("snapshots cannot be kept in {place}")]
-pub struct DepotError {
+pub struct SnapshotRepositoryError {
     place: String,
     #[source]
     source: BoxError,
@@ -93,18 +93,21 @@ struct Name {
     next_offset: Offset,
 }
 
-impl Depot {
+impl SnapshotRepository {
     /// None if the settings say so.
     ///
     /// # Errors
     /// The folder cannot be made, or what is set for S3 does not fit together.
-    pub fn open(settings: &config::Snapshots) -> Result<Option<Self>, DepotError> {
+    pub fn open(settings: &config::Snapshots) -> Result<Option<Self>, SnapshotRepositoryError> {
         let Some(location) = &settings.location else { return Ok(None) };
         let storage = match location {
-            SnapshotLocation::Folder(path) => folder(path)
-                .map_err(|source| DepotError { place: path.display().to_string(), source }),
-            SnapshotLocation::S3(s3) => bucket(s3)
-                .map_err(|source| DepotError { place: format!("bucket {}", s3.bucket), source }),
+            SnapshotLocation::Folder(path) => folder(path).map_err(|source| {
+                SnapshotRepositoryError { place: path.display().to_string(), source }
+            }),
+            SnapshotLocation::S3(s3) => bucket(s3).map_err(|source| SnapshotRepositoryError {
+                place: format!("bucket {}", s3.bucket),
+                source,
+            }),
         };
         Ok(Some(Self::over(storage?, settings.records_min, settings.interval_min)))
     }

@@ -29,7 +29,7 @@ use std::sync::Arc;
 use domain::shard::ShardId;
 use infra::{config, log::BoxError};
 
-use super::snapshots::{Depot, Rows};
+use super::snapshots::{Rows, SnapshotRepository};
 
 pub use error::StoreError;
 pub(super) use error::{OpenError, Untold};
@@ -64,7 +64,7 @@ pub struct Stores {
     pub(super) source: Arc<dyn Source>,
     shard_count: u32,
     pub(super) cache_bytes: usize,
-    pub(super) depot: Option<Arc<Depot>>,
+    pub(super) repository: Option<Arc<SnapshotRepository>>,
 }
 
 impl Stores {
@@ -78,13 +78,13 @@ impl Stores {
         let block_bytes = share / 4;
         let source = disk::DiskSource::new(path.clone(), shard_count, block_bytes);
         let (source, cache_bytes) = (Arc::new(source), share - block_bytes);
-        Self { source, shard_count, cache_bytes, depot: None }
+        Self { source, shard_count, cache_bytes, repository: None }
     }
 
     /// With a place for snapshots.
     #[must_use]
-    pub fn with_depot(self, depot: Option<Depot>) -> Self {
-        Self { depot: depot.map(Arc::new), ..self }
+    pub fn with_depot(self, repository: Option<SnapshotRepository>) -> Self {
+        Self { repository: repository.map(Arc::new), ..self }
     }
 
     /// What the store of a shard says that it is.
@@ -96,6 +96,6 @@ impl Stores {
     #[must_use]
     pub fn in_memory() -> Self {
         let source = Arc::new(memory::MemorySource::default());
-        Self { source, shard_count: 0, cache_bytes: usize::MAX, depot: None }
+        Self { source, shard_count: 0, cache_bytes: usize::MAX, repository: None }
     }
 }

@@ -24,8 +24,8 @@ use tokio::time::{Instant, sleep_until};
 use super::{
     http::Load,
     level::level,
-    process::cpu_time,
     pace::{Schedule, Sent},
+    process::cpu_time,
 };
 use crate::import::target::Target;
 use database::{Counts, Database, TOLD_WITHIN};

@@ -36,8 +36,8 @@ impl Shard {
     pub(super) async fn open_store(&mut self, pause: Duration) -> Result<(), ShardError> {
         let store = self.opened_after(pause).await?;
         self.machine = Machine::new(self.id, Arc::clone(&store), self.stores.cache_bytes);
-        let (depot, clock) = (self.stores.depot.clone(), self.clock.clone());
-        self.uploader = Some(Uploader::new(self.id, Arc::clone(&store), depot, clock));
+        let (repository, clock) = (self.stores.repository.clone(), self.clock.clone());
+        self.uploader = Some(Uploader::new(self.id, Arc::clone(&store), repository, clock));
         self.saver = Some(Saver::new(self.id, store));
         // The view tells the machine at once what it is to the shard.
         self.view.mark_changed();
@@ -76,7 +76,7 @@ impl Shard {
     pub(super) fn lacks_snapshot(&self) -> bool {
         let role = self.role_in(&self.view.borrow());
         let takes_part = role.is_some_and(|role| role != Role::Away);
-        let is_possible = !self.has_sought && self.stores.depot.is_some();
+        let is_possible = !self.has_sought && self.stores.repository.is_some();
         takes_part && is_possible && self.machine.next_offset() == 0
     }
 
@@ -85,8 +85,8 @@ impl Shard {
         self.has_sought = true;
         self.reading = None;
         self.forget().await;
-        if let Some(depot) = &self.stores.depot {
-            let fetched = snapshots::fetch(&self.stores, depot, &*self.log, self.id).await;
+        if let Some(repository) = &self.stores.repository {
+            let fetched = snapshots::fetch(&self.stores, repository, &*self.log, self.id).await;
             match fetched {
                 // What is not known now is known when the store is opened, which waits for the log.
                 Ok(()) | Err(ReadError::Unavailable(_)) => {}

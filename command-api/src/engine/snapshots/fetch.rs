@@ -21,7 +21,7 @@ use super::{
         events::{OfShard, SnapshotEvent},
         store::{Head, Stores, open},
     },
-    ASK_WAIT_MAX, Depot,
+    ASK_WAIT_MAX, SnapshotRepository,
     format::{self, HEAD_END_MAX, Rows},
 };
 
@@ -37,14 +37,14 @@ const TRIED_MAX: usize = 2;
 /// Whatever is wrong with a snapshot is told and is no error, but a log that cannot be read is.
 pub(in super::super) async fn fetch(
     stores: &Stores,
-    depot: &Depot,
+    repository: &SnapshotRepository,
     log: &dyn EventLog,
     shard: ShardId,
 ) -> Result<(), ReadError> {
     if log.range(shard).await?.is_empty() {
         return Ok(());
     }
-    let listed = match depot.list(shard).await {
+    let listed = match repository.list(shard).await {
         Ok(listed) => listed,
         Err(error) => {
             emit(OfShard(shard, SnapshotEvent::Unavailable(&*error)));
@@ -54,8 +54,8 @@ pub(in super::super) async fn fetch(
     for stored in listed.into_iter().take(TRIED_MAX) {
         let name = stored.path.filename().unwrap_or_default();
         let began = Instant::now();
-        let reason = match fit(stores, depot, log, shard, &stored.path).await? {
-            Ok(head) => match restore(stores, depot, shard, &stored.path, &head).await {
+        let reason = match fit(stores, repository, log, shard, &stored.path).await? {
+            Ok(head) => match restore(stores, repository, shard, &stored.path, &head).await {
                 Ok(()) => {
                     let (next_offset, took) = (head.checkpoint.next_offset, began.elapsed());
                     emit(OfShard(shard, SnapshotEvent::Fetched { name, next_offset, took }));
@@ -74,14 +74,15 @@ pub(in super::super) async fn fetch(
 /// all of it is fetched.
 async fn fit(
     stores: &Stores,
-    depot: &Depot,
+    repository: &SnapshotRepository,
     log: &dyn EventLog,
     shard: ShardId,
     path: &Path,
 ) -> Result<Result<Head, String>, ReadError> {
-    let beginning = timeout(ASK_WAIT_MAX, depot.storage.get_range(path, 0..HEAD_END_MAX)).await;
+    let beginning =
+        timeout(ASK_WAIT_MAX, repository.storage.get_range(path, 0..HEAD_END_MAX)).await;
     let beginning = beginning.map_err(BoxError::from).and_then(|read| Ok(read?));
-    let head = beginning.and_then(|bytes| format::read_head(&mut bytes.reader(), &depot.key));
+    let head = beginning.and_then(|bytes| format::read_head(&mut bytes.reader(), &repository.key));
     let head = match head {
         Ok(head) => head,
         Err(error) => return Ok(Err(chain(&*error).to_string())),
@@ -94,16 +95,17 @@ async fn fit(
 
 async fn restore(
     stores: &Stores,
-    depot: &Depot,
+    repository: &SnapshotRepository,
     shard: ShardId,
     path: &Path,
     expected: &Head,
 ) -> Result<(), BoxError> {
-    let _turn = depot.fetches.acquire().await?;
-    let fetched = timeout(ASK_WAIT_MAX, depot.storage.get(path)).await??;
+    let _turn = repository.fetches.acquire().await?;
+    let fetched = timeout(ASK_WAIT_MAX, repository.storage.get(path)).await??;
     let mut from = fetched.into_stream();
     let (pieces, waiting) = mpsc::channel(PIECES_MAX);
-    let (source, key, expected) = (Arc::clone(&stores.source), depot.key.clone(), expected.clone());
+    let (source, key, expected) =
+        (Arc::clone(&stores.source), repository.key.clone(), expected.clone());
     let placing = task::spawn_blocking("restore store", move || {
         let (head, mut rows) = Rows::open(Pieces { waiting, piece: Bytes::new() }, &key)?;
         if head != expected {

@@ -140,7 +140,7 @@ fn a_name_tells_what_is_in_the_object() {
 #[tokio::test]
 async fn the_newest_is_the_one_that_was_stored_last() {
     let storage = Arc::new(InMemory::new());
-    let depot = Depot::over(storage.clone(), 1, Duration::ZERO);
+    let repository = SnapshotRepository::over(storage.clone(), 1, Duration::ZERO);
     let put = |name: &'static str| {
         let storage = storage.clone();
         async move { storage.put(&Path::from(name), PutPayload::from_static(b"x")).await.unwrap() }
@@ -153,7 +153,7 @@ async fn the_newest_is_the_one_that_was_stored_last() {
     let names = |listed: Vec<Stored>| -> Vec<String> {
         listed.into_iter().map(|stored| stored.path.to_string()).collect()
     };
-    let listed = names(depot.list(SHARD).await.unwrap());
+    let listed = names(repository.list(SHARD).await.unwrap());
     assert_eq!(listed, ["shard-3/b-10.snapshot", "shard-3/a-900.snapshot"]);
 }
 
@@ -168,6 +168,6 @@ fn s3_is_reached_as_the_settings_say() {
     };
     let location = Some(SnapshotLocation::S3(s3));
     let settings = config::Snapshots { location, records_min: 1, interval_min: Duration::ZERO };
-    let depot = Depot::open(&settings).unwrap().unwrap();
-    assert_eq!(depot.storage.to_string(), "PrefixObjectStore(eu)");
+    let repository = SnapshotRepository::open(&settings).unwrap().unwrap();
+    assert_eq!(repository.storage.to_string(), "PrefixObjectStore(eu)");
 }

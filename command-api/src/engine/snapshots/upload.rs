@@ -25,7 +25,7 @@ use super::{
         events::{OfShard, SnapshotEvent},
         store::{StateStore, StoreCopy},
     },
-    ASK_WAIT_MAX, Depot, Name,
+    ASK_WAIT_MAX, Name, SnapshotRepository,
     format::Writer,
 };
 
@@ -49,7 +49,7 @@ const UPLOAD_WAIT_MAX: Duration = Duration::from_secs(3600);
 pub(in super::super) struct Uploader {
     shard: ShardId,
     store: Arc<dyn StateStore>,
-    depot: Option<Arc<Depot>>,
+    repository: Option<Arc<SnapshotRepository>>,
     clock: Clock,
     /// Up to where the newest snapshot goes that this node knows of.
     newest: Offset,
@@ -61,29 +61,29 @@ impl Uploader {
     pub(in super::super) fn new(
         shard: ShardId,
         store: Arc<dyn StateStore>,
-        depot: Option<Arc<Depot>>,
+        repository: Option<Arc<SnapshotRepository>>,
         clock: Clock,
     ) -> Self {
-        Self { shard, store, depot, clock, newest: 0, next_at: Instant::now(), task: None }
+        Self { shard, store, repository, clock, newest: 0, next_at: Instant::now(), task: None }
     }
 
     /// Begins a snapshot if it is time; called by the owner, with how far the log has come.
     pub(in super::super) fn offer(&mut self, next_offset: Offset) {
-        let Some(depot) = &self.depot else { return };
+        let Some(repository) = &self.repository else { return };
         if let Some(task) = &mut self.task {
             let Some(ended) = task.now_or_never() else { return };
             self.newest = ended.ok().flatten().map_or(self.newest, |newest| newest);
             self.task = None;
         }
         let now = Instant::now();
-        if now < self.next_at || !is_due(depot, self.newest, next_offset) {
+        if now < self.next_at || !is_due(repository, self.newest, next_offset) {
             return;
         }
-        self.next_at = now + depot.interval_min;
-        let (depot, store) = (Arc::clone(depot), Arc::clone(&self.store));
+        self.next_at = now + repository.interval_min;
+        let (repository, store) = (Arc::clone(repository), Arc::clone(&self.store));
         let (shard, clock) = (self.shard, self.clock.clone());
         self.task = Some(task::spawn("snapshot", async move {
-            let run = leave(&depot, shard, store, &clock);
+            let run = leave(&repository, shard, store, &clock);
             let left = timeout(UPLOAD_WAIT_MAX, run).await;
             match left.map_err(BoxError::from).flatten() {
                 Ok(newest) => Some(newest),
@@ -96,66 +96,67 @@ impl Uploader {
     }
 }
 
-fn is_due(depot: &Depot, newest: Offset, next_offset: Offset) -> bool {
-    u64::try_from(next_offset.saturating_sub(newest)).is_ok_and(|grown| grown >= depot.records_min)
+fn is_due(repository: &SnapshotRepository, newest: Offset, next_offset: Offset) -> bool {
+    u64::try_from(next_offset.saturating_sub(newest))
+        .is_ok_and(|grown| grown >= repository.records_min)
 }
 
 /// Up to where the newest snapshot goes now, be it of this node or of an earlier owner.
 async fn leave(
-    depot: &Depot,
+    repository: &SnapshotRepository,
     shard: ShardId,
     store: Arc<dyn StateStore>,
     clock: &Clock,
 ) -> Result<Offset, BoxError> {
-    let _turn = depot.uploads.acquire().await?;
+    let _turn = repository.uploads.acquire().await?;
     let began = Instant::now();
     let copied = task::spawn_blocking("copy store", move || store.copy()).await??;
     let copy = copied.ok_or("there is nothing to copy yet")?;
     let name = Name::of(copy.head()).ok_or("the log has no id yet")?;
-    if let Some(found) = newest(depot, shard, name, clock.now()).await? {
+    if let Some(found) = newest(repository, shard, name, clock.now()).await? {
         return Ok(found);
     }
-    let bytes = upload(depot, &name.path(shard), copy).await?;
+    let bytes = upload(repository, &name.path(shard), copy).await?;
     let took = began.elapsed();
     let next_offset = name.next_offset;
     emit(OfShard(shard, SnapshotEvent::Left { next_offset, bytes, took }));
-    prune(depot, shard).await?;
+    prune(repository, shard).await?;
     Ok(next_offset)
 }
 
 /// The one that makes another one needless for now.
 async fn newest(
-    depot: &Depot,
+    repository: &SnapshotRepository,
     shard: ShardId,
     own: Name,
     now: Timestamp,
 ) -> Result<Option<Offset>, BoxError> {
-    let listed = depot.list(shard).await?;
+    let listed = repository.list(shard).await?;
     let newest = listed.iter().find_map(|stored| {
         let name = Name::parse(&stored.path).filter(|name| name.is_like(own))?;
         Some((name.next_offset, stored.stored_at))
     });
     Ok(newest.and_then(|(next_offset, stored_at)| {
-        let is_fresh = now.since(stored_at) < depot.interval_min;
-        (is_fresh || !is_due(depot, next_offset, own.next_offset)).then_some(next_offset)
+        let is_fresh = now.since(stored_at) < repository.interval_min;
+        (is_fresh || !is_due(repository, next_offset, own.next_offset)).then_some(next_offset)
     }))
 }
 
 /// Streams the copy; the object is there as a whole or not at all.
 async fn upload(
-    depot: &Depot,
+    repository: &SnapshotRepository,
     path: &object_store::path::Path,
     copy: Box<dyn StoreCopy>,
 ) -> Result<u64, BoxError> {
     let (parts, mut written) = mpsc::channel(PARTS_WAITING_MAX);
-    let key = depot.key.clone();
+    let key = repository.key.clone();
     let reading = task::spawn_blocking("read store", move || {
         let mut writer = Writer::begin(Parts { parts, part: Vec::new() }, copy.head(), &key)?;
         copy.rows(&mut |row| writer.row(&row))?;
         writer.finish()
     });
     let sending = async move {
-        let started = timeout(ASK_WAIT_MAX, depot.storage.put_multipart(path)).await??;
+        let started = timeout(ASK_WAIT_MAX, repository.storage.put_multipart(path)).await??;
         let mut upload = WriteMultipart::new_with_chunk_size(started, PART_BYTES);
         let (mut bytes, mut next_at) = (0, Instant::now());
         while let Some(part) = written.recv().await {
@@ -179,9 +180,9 @@ async fn upload(
     Ok(bytes)
 }
 
-async fn prune(depot: &Depot, shard: ShardId) -> Result<(), BoxError> {
-    for old in depot.list(shard).await?.into_iter().skip(KEPT) {
-        timeout(ASK_WAIT_MAX, depot.storage.delete(&old.path)).await??;
+async fn prune(repository: &SnapshotRepository, shard: ShardId) -> Result<(), BoxError> {
+    for old in repository.list(shard).await?.into_iter().skip(KEPT) {
+        timeout(ASK_WAIT_MAX, repository.storage.delete(&old.path)).await??;
     }
     Ok(())
 }

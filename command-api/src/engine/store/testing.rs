@@ -67,7 +67,7 @@ impl Stores {
     pub(in super::super) fn faulty(faults: &Faults, cache_bytes: usize) -> Self {
         let (inner, faults) = (MemorySource::default(), faults.clone());
         let source = Arc::new(FaultySource { inner, faults });
-        Self { source, shard_count: 0, cache_bytes, depot: None }
+        Self { source, shard_count: 0, cache_bytes, repository: None }
     }
 
     /// Puts something into a closed store that is no state.

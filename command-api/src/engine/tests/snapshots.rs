@@ -5,7 +5,7 @@ mod s3;
 use object_store::{ObjectStoreExt, PutPayload, memory::InMemory, path::Path};
 
 use super::{
-    super::Depot,
+    super::SnapshotRepository,
     restart::{Watched, found, on_hand, ran, receive_all},
     *,
 };
@@ -27,25 +27,25 @@ impl Site {
         Self { log: watched.clone(), watched, storage, folders: Vec::new() }
     }
 
-    fn depot(&self) -> Depot {
-        Depot::over(self.storage.clone(), RECORDS_MIN, Duration::ZERO)
+    fn repository(&self) -> SnapshotRepository {
+        SnapshotRepository::over(self.storage.clone(), RECORDS_MIN, Duration::ZERO)
     }
 
-    fn stores(&mut self, depot: Option<Depot>) -> Stores {
+    fn stores(&mut self, repository: Option<SnapshotRepository>) -> Stores {
         let folder = tempfile::tempdir().unwrap();
-        let stores = on_disk(&folder).with_depot(depot);
+        let stores = on_disk(&folder).with_depot(repository);
         self.folders.push(folder);
         stores
     }
 
     /// A node that has nothing yet.
     fn new_node(&mut self) -> Running {
-        let stores = self.stores(Some(self.depot()));
+        let stores = self.stores(Some(self.repository()));
         Running::with(&self.log.clone(), &stores)
     }
 
     async fn objects(&self) -> Vec<Path> {
-        self.depot().list(ONLY).await.unwrap().into_iter().map(|stored| stored.path).collect()
+        self.repository().list(ONLY).await.unwrap().into_iter().map(|stored| stored.path).collect()
     }
 
     /// Waits until the newest snapshot is another one than `before`.
@@ -176,7 +176,7 @@ async fn a_store_that_breaks_is_made_anew_from_a_snapshot() {
         }
     }
     site.watched.read_from();
-    let stores = on_disk(site.folders.last().unwrap()).with_depot(Some(site.depot()));
+    let stores = on_disk(site.folders.last().unwrap()).with_depot(Some(site.repository()));
     assert_eq!(found(&site.log, &stores).await, 25);
     assert!(site.watched.read_from().is_some_and(|from| from >= next_offset - 1));
 }

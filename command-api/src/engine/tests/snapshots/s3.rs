@@ -55,15 +55,15 @@ fn settings(endpoint: &str, secret: &str) -> Snapshots {
 async fn a_new_node_takes_from_a_bucket_what_the_owner_has_left_there() {
     let folder = tempfile::tempdir().unwrap();
     let (url, _serving) = serve(&folder).await;
-    let open = |secret| Depot::open(&settings(&url, secret)).unwrap();
+    let open = |secret| SnapshotRepository::open(&settings(&url, secret)).unwrap();
     let mut site = Site::new();
     let stores = site.stores(open("hunter2"));
     let first = Running::with(&site.log, &stores);
     for round in 0..3 {
         receive_all(&first, round * 20 + 1..=round * 20 + 20).await;
-        let depot = open("hunter2").unwrap();
+        let repository = open("hunter2").unwrap();
         eventually("a snapshot in the bucket", || async {
-            let listed = depot.list(ONLY).await.unwrap();
+            let listed = repository.list(ONLY).await.unwrap();
             let wanted = usize::try_from(round + 1).unwrap().min(2);
             (listed.len() == wanted).then_some(())
         })
