@@ -7,6 +7,7 @@
 //!
 //! **Invariant:** before each load the read models have caught up, so that no load pays for another.
 
+mod case;
 mod database;
 mod processes;
 mod requests;
@@ -28,58 +29,16 @@ use super::{
     process::cpu_time,
 };
 use crate::import::target::Target;
-use database::{Counts, Database, TOLD_WITHIN};
+use case::{Case, Sending};
+use database::{Database, TOLD_WITHIN};
 use requests::Requests;
-use spent::Spent;
+use spent::{Reading, Spent};
 use stack::{console, folder::Folder, secrets::Secrets, state::StackState, status::Status};
 
 const WARM_UP: Duration = Duration::from_secs(2);
 const ROUND: Duration = Duration::from_secs(10);
 /// The load goes on until what it costs has been read.
 const READING_MAX: Duration = Duration::from_millis(500);
-
-/// A load and what its commands are meant to cost at most.
-struct Case {
-    name: &'static str,
-    sending: Sending,
-    /// Of processor time, each.
-    milliseconds: Option<f64>,
-    /// In PostgreSQL, each.
-    commits: Option<f64>,
-}
-
-#[derive(Clone, Copy)]
-enum Sending {
-    /// So many clients, each of which sends the next command when it has its answer.
-    InTurn(usize),
-    PerSecond(f64),
-    Nothing,
-}
-
-impl Case {
-    const ALL: [Self; 8] = [
-        Self::aimed("with_one_client", Sending::InTurn(1), 1.0).commits(1.2),
-        Self::of("at_100", Sending::PerSecond(100.0)),
-        Self::of("at_500", Sending::PerSecond(500.0)),
-        Self::aimed("at_1000", Sending::PerSecond(1_000.0), 0.8).commits(0.5),
-        Self::of("at_2000", Sending::PerSecond(2_000.0)),
-        Self::aimed("at_4000", Sending::PerSecond(4_000.0), 0.3),
-        Self::of("at_top", Sending::InTurn(256)),
-        Self::of("idle", Sending::Nothing),
-    ];
-
-    const fn of(name: &'static str, sending: Sending) -> Self {
-        Self { name, sending, milliseconds: None, commits: None }
-    }
-
-    const fn aimed(name: &'static str, sending: Sending, milliseconds: f64) -> Self {
-        Self { milliseconds: Some(milliseconds), ..Self::of(name, sending) }
-    }
-
-    const fn commits(self, commits: f64) -> Self {
-        Self { commits: Some(commits), ..self }
-    }
-}
 
 pub(super) async fn run(rounds: usize, folder: &Folder, target: &Target) -> Result<()> {
     let load = Load::new(&target.command_url, &target.operator_key)?;
@@ -160,15 +119,6 @@ struct Meters {
     database: Database,
     /// None where they cannot be counted.
     requests: Option<Requests>,
-}
-
-/// What has been spent so far.
-struct Reading {
-    at: Instant,
-    answered: u32,
-    seconds: Vec<f64>,
-    own: Duration,
-    counts: Counts,
 }
 
 impl Meters {

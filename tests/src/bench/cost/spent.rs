@@ -1,14 +1,24 @@
 //! What was spent on commands, and the figures that tell it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::Result;
+use tokio::time::Instant;
 
-use super::{Case, Reading};
+use super::{case::Case, database::Counts};
 use crate::bench::figure::{Figure, percentile};
 
 /// The most that the stack may take of a core when it has nothing to do.
 const IDLE_AIM: f64 = 0.05;
+
+/// What has been spent so far.
+pub(super) struct Reading {
+    pub(super) at: Instant,
+    pub(super) answered: u32,
+    pub(super) seconds: Vec<f64>,
+    pub(super) own: Duration,
+    pub(super) counts: Counts,
+}
 
 /// The sums of some rounds.
 #[derive(Default)]
@@ -116,12 +126,8 @@ fn kind(part: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use tokio::time::Instant;
 
     use super::*;
-    use crate::bench::cost::Counts;
 
     fn reading(at: Instant, answered: u32, seconds: [f64; 3], commits: f64) -> Reading {
         let counts = Counts { commits, wal_bytes: commits * 100.0 };
