@@ -1,6 +1,7 @@
-//! PostgreSQL: the pool of connections, few, bounded and opened when they are needed; the migrations and
-//! the notifications.
+//! PostgreSQL: the pool of connections, few, bounded and opened when they are needed; the migrations,
+//! the notifications, and what its errors mean.
 
+pub mod errors;
 mod listen;
 mod migrate;
 

@@ -1,29 +1,32 @@
 //! The projector: folds the event log into PostgreSQL read models, each commit exactly once.
 //!
-//! The crate `read_models` says what is folded into what; `runner` carries it through the shards,
-//! `rows` reads and writes what comes of it, and `checkpoint` is what makes it exactly once. `versions`
-//! are what may stand side by side of one projection, `rebuild` makes them and switches between them,
-//! `verify` proves them. `dead_letters` is where events wait that do not apply. `admin` and `cli` are
-//! the operators' doors.
+//! The crate `read_models` says what is folded into what. The rooms, each on top of those before it, which
+//! a test holds:
+//! - `event` is a commit as it is read; `rows` reads and writes what `fold` makes of events.
+//! - `store` is all SQL on schema `projection`; its checkpoints are what makes it exactly once.
+//! - `apply` is one batch, its transaction, and what does not fit.
+//! - `follow` keeps versions level with the log, `rebuild` makes them and switches between them, `verify`
+//!   proves them, `settle` is what operators do with events that do not apply. None knows another.
+//! - `serve` says who serves what. `admin`, `cli` and `status` are the operators' doors.
 //!
-//! **Invariant:** nothing here has an effect outside of the read models and the notifications that
-//! follow their transactions.
+//! **Invariant:** nothing here has an effect outside of the read models and the notifications of their
+//! transactions.
 
 mod admin;
-mod checkpoint;
+mod apply;
 pub mod cli;
-pub mod dead_letters;
-mod metrics;
+mod event;
+mod fold;
+mod follow;
 mod names;
 mod rebuild;
 mod rows;
-mod runner;
-mod schema;
+mod serve;
 pub mod settings;
-mod startup;
+mod settle;
 pub mod status;
-pub mod verify;
-pub mod versions;
+pub mod store;
+mod verify;
 
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -39,16 +42,16 @@ use infra::{
 };
 
 use admin::Keys;
+use apply::shared::{Shared, pool};
 use futures_util::{FutureExt, future::BoxFuture};
 use read_models::Projection;
-use rebuild::{Control, lifecycle};
-use runner::{Projector, Shared};
-use startup::prepare;
-use versions::Watch;
+use rebuild::Control;
+use serve::{groups::Projector, lifecycle, startup::prepare};
+use store::watch::Watch;
+use verify::Verifier;
 
-pub use runner::Shards;
+pub use serve::{Shards, startup::Source};
 pub use settings::Settings;
-pub use startup::Source;
 
 /// What ends after the last request has.
 const DRAIN_GRACE: Duration = Duration::from_secs(1);
@@ -98,7 +101,7 @@ impl Service {
         projections: Vec<Projection>,
     ) -> Result<Self, StartError> {
         let (listening, working) = settings.postgres.with_listener();
-        let (pool, listening) = (runner::pool(&working)?, runner::pool(&listening)?);
+        let (pool, listening) = (pool(&working)?, pool(&listening)?);
         let keys = Keys::new(pool.clone(), listening);
         let server = Server::bind(&settings.http)?;
         let readiness = Readiness::new();
@@ -182,20 +185,17 @@ async fn project(
     let watch = task::spawn("projection versions", projector.versions.clone().run());
     let lifecycle = lifecycle::run(Arc::clone(&projector), shutdown.clone());
     let lifecycle = task::spawn("rebuilds", lifecycle);
-    let verify = verify::run(Arc::clone(&projector), shutdown.clone());
+    let Shared { log, pool, .. } = projector.shared.clone();
+    let verifier = Verifier { log, pool, projections: projector.projections.clone() };
+    let verify = verify::run(verifier, shutdown.clone());
     let verify = task::spawn("verifications", verify);
-    let forget = dead_letters::forget_old(projector.shared.pool.clone(), kept_days);
+    let forget = store::letters::forget_old(projector.shared.pool.clone(), kept_days);
     let _forget = task::spawn("old dead letters", forget);
-    let (notices, pool) = (&projector.shared.notices, &projector.shared.pool);
-    let ended = tokio::select! {
+    tokio::select! {
         ended = async {
-            let run = runner::run(Arc::clone(&projector), shards, shutdown);
+            let run = serve::run(Arc::clone(&projector), shards, shutdown);
             tokio::try_join!(run, lifecycle, verify)
         } => ended.map(drop),
         ended = watch => ended.map(drop),
-        () = notices.run(pool) => Ok(()),
-    };
-    // What was written last; if it cannot be told any more, query nodes find out by themselves.
-    notices.send(pool).await.ok();
-    ended
+    }
 }

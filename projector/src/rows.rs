@@ -14,8 +14,6 @@ use sqlx::{
     query::Query,
 };
 
-use crate::checkpoint::shard_column;
-
 /// New rows from which on they are copied.
 const COPIED_MIN: usize = 64;
 
@@ -104,6 +102,12 @@ impl<'t> Tables<'t> {
         query.execute(&mut *self.connection).await?;
         Ok(())
     }
+}
+
+/// A shard's number as a column holds it; Kafka counts partitions in the same type.
+#[must_use]
+pub(crate) fn shard_column(shard: ShardId) -> i32 {
+    i32::try_from(shard.index()).unwrap_or(i32::MAX)
 }
 
 fn cells<'s>(slots: &[&'s dyn Slot]) -> Result<Vec<Vec<Cell<'s>>>, sqlx::Error> {

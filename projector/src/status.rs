@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 use utoipa::ToSchema;
 
-use crate::{names::named, versions::Version};
+use crate::{names::named, store::versions::Version};
 
 /// All versions, and their checkpoints, in the order of projection, version and shard.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]

@@ -1,7 +1,7 @@
 //! Proofs that the rows of a version are what the log makes of them.
 //!
 //! One transaction sees rows and checkpoints at one moment. The log is then folded once more up to
-//! those checkpoints, event by event, with nothing of the runner: no batches, no stored rows to
+//! those checkpoints, event by event, with nothing of what writes them: no batches, no stored rows to
 //! begin with, no SQL that writes. What comes out is compared with what is stored, row by row.
 //!
 //! Requests wait in a table; any projector of the right release takes the next one. If it dies,
@@ -13,237 +13,348 @@
 //! the log is read once for each part.
 
 mod compare;
-mod expected;
 mod prefix;
-mod run;
 
-use chrono::{DateTime, Utc};
-use infra::postgres::Pool;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use sqlx::types::Json;
-use utoipa::ToSchema;
-use uuid::Uuid;
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+    time::Duration,
+};
 
-pub(crate) use run::run;
+use domain::shard::ShardId;
+use futures_util::TryStreamExt;
+use infra::{
+    log::{Checkpoint, EventLog, ReadError},
+    postgres::{Pool, errors::is_transient},
+    shutdown::Shutdown,
+    telemetry::{Event, chain, emit, metric::Counter},
+};
+use read_models::{Projection, Table};
+use sqlx::{AssertSqlSafe, PgConnection, Postgres, Transaction, types::Json};
+use tokio::time::{Instant, timeout};
+use tracing::{error, info};
 
-use crate::{names::named, versions::Version};
+use compare::Comparing;
+use prefix::Prefix;
 
-/// Finished ones that are kept of each projection.
-const KEPT_MAX: i64 = 20;
-/// Differences that a report names; more are counted.
-const NAMED_MAX: usize = 100;
+use crate::{
+    event::RecordedEvent,
+    fold::expected::{Columns, Expected, Made, key_of},
+    rows::shard_column,
+    store::{
+        checkpoints::all_of,
+        letters::{Corrections, first_parked},
+        verifications::{Report, Verification, VerificationState},
+        versions::{Version, fold_of, lock_key, schema_of},
+    },
+};
 
-/// One verification of one version.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, sqlx::FromRow)]
-pub struct Verification {
-    pub id: Uuid,
-    #[schema(example = "orders")]
-    pub projection: String,
-    pub version: i32,
-    /// About so many keys are looked at; all if absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sample: Option<i32>,
-    #[sqlx(try_from = "String")]
-    pub state: VerificationState,
-    /// From 0 to 1.
-    pub progress: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[sqlx(json(nullable))]
-    pub report: Option<Report>,
-    /// Why it failed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub problem: Option<String>,
-    #[schema(value_type = String, format = DateTime)]
-    pub created_at: DateTime<Utc>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, format = DateTime)]
-    pub finished_at: Option<DateTime<Utc>>,
+const INTERVAL: Duration = Duration::from_millis(500);
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
+/// A snapshot may be looked at for so long; vacuum waits for it.
+const SNAPSHOT_WAIT_MAX: &str = "6h";
+/// Text of the rows of one part. In memory they take some five times of that.
+const PART_BYTES_MAX: i64 = 32 << 20;
+/// Without rows to measure there is one part; more than this is no help.
+const PARTS_MAX: i64 = 10_000;
+
+static VERIFICATIONS: Counter = Counter::new(
+    "tradewind_projector_verifications_total",
+    "Verifications that have ended, by projection and result",
+);
+
+/// What a verification is done with.
+pub(crate) struct Verifier {
+    pub log: Arc<dyn EventLog>,
+    pub pool: Pool,
+    pub projections: Vec<Projection>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum VerificationState {
-    Waiting,
-    Running,
-    /// The rows are what the log makes of them.
-    Equal,
-    Different,
-    /// It could not be found out.
-    Failed,
-}
-
-/// What a verification found, as of one moment.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Report {
-    /// Events of the log that were folded.
-    pub events: u64,
-    /// Streams whose next event does not fit: their rows are compared as they were before it.
-    pub stopped: u64,
-    pub tables: Vec<TableReport>,
-    /// The first hundred.
-    pub differences: Vec<Difference>,
-}
-
-/// What was compared of one table.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct TableReport {
-    pub table: String,
-    /// Rows that the log makes.
-    pub rows_expected: u64,
-    pub rows_found: u64,
-    /// The same for the same rows in any order.
-    pub checksum_expected: String,
-    pub checksum_found: String,
-    /// Rows that differ, are missing or should not be there.
-    pub rows_differing: u64,
-}
-
-/// One column of one row that is not what the log makes of it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Difference {
-    #[schema(example = "orders")]
-    pub table: String,
-    /// The primary key, its columns joined by commas.
-    pub key: String,
-    /// Absent if the whole row is missing or should not be there.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub column: Option<String>,
-    /// Absent if there should be nothing.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub expected: Option<Value>,
-    /// Absent if there is nothing.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub found: Option<Value>,
-}
-
-impl VerificationState {
-    #[must_use]
-    pub const fn is_final(self) -> bool {
-        matches!(self, Self::Equal | Self::Different | Self::Failed)
+/// Runs until the shutdown.
+pub(crate) async fn run(verifier: Verifier, shutdown: Shutdown) {
+    loop {
+        tokio::select! {
+            () = shutdown.requested() => return,
+            () = take_all(&verifier) => {}
+        }
+        timeout(INTERVAL, shutdown.requested()).await.ok();
     }
 }
 
-named!(VerificationState {
-    Waiting => "waiting",
-    Running => "running",
-    Equal => "equal",
-    Different => "different",
-    Failed => "failed",
-});
+async fn take_all(verifier: &Verifier) {
+    let pool = &verifier.pool;
+    // While PostgreSQL is away batches report it; here it is enough to try again later.
+    let (Ok(waiting), Ok(versions)) =
+        (Verification::unfinished(pool).await, Version::all(pool).await)
+    else {
+        return;
+    };
+    for verification in waiting {
+        let version = versions.iter().find(|version| {
+            version.projection == verification.projection && version.version == verification.version
+        });
+        let ended = match version {
+            None => Err(Failed::Gone),
+            Some(version) => match fold_of(&verifier.projections, version) {
+                Some(fold) => verify(verifier, &verification, fold).await,
+                None => continue,
+            },
+        };
+        match ended {
+            // What passes leaves it in line.
+            Err(Failed::Elsewhere | Failed::Log(ReadError::Unavailable(_))) => {}
+            Err(Failed::Database(error)) if is_transient(&error) => {}
+            Err(failed) => settle(verifier, &verification, Err(failed)).await,
+            Ok(report) => settle(verifier, &verification, Ok(report)).await,
+        }
+    }
+}
 
-impl Verification {
-    /// Puts one in line.
-    pub(crate) async fn request(
-        pool: &Pool,
-        version: &Version,
+/// A verification has ended.
+struct Verified<'v> {
+    projection: &'v str,
+    version: i32,
+    result: &'static str,
+    detail: &'v str,
+}
+
+impl Event for Verified<'_> {
+    fn emit(self) {
+        let Self { projection, version, result, detail } = self;
+        VERIFICATIONS
+            .add(&[("projection", projection.to_owned()), ("result", result.to_owned())], 1);
+        if result == "equal" {
+            info!(projection, version, "{projection} v{version} verified: {detail}");
+        } else {
+            error!(projection, version, "{projection} v{version} is {result}: {detail}");
+        }
+    }
+}
+
+/// Why a verification ends without a report.
+#[derive(Debug, thiserror::Error)]
+enum Failed {
+    #[error("another projector is at it")]
+    Elsewhere,
+    #[error("the version has been dropped")]
+    Gone,
+    #[error("the log cannot be read")]
+    Log(#[from] ReadError),
+    #[error("PostgreSQL does not tell the rows")]
+    Database(#[from] sqlx::Error),
+}
+
+async fn settle(verifier: &Verifier, verification: &Verification, ended: Result<Report, Failed>) {
+    let pool = &verifier.pool;
+    let (state, report, problem) = match &ended {
+        Ok(report) if report.is_equal() => (VerificationState::Equal, Some(report), None),
+        Ok(report) => (VerificationState::Different, Some(report), None),
+        Err(failed) => (VerificationState::Failed, None, Some(chain(failed).to_string())),
+    };
+    let detail = match (&report, &problem) {
+        (Some(report), _) => report.summary(),
+        (None, problem) => problem.clone().unwrap_or_default(),
+    };
+    let (projection, version) = (&*verification.projection, verification.version);
+    emit(Verified { projection, version, result: state.as_str(), detail: &detail });
+    // If this fails, the verification is still in line, and is done once more.
+    verification.finish(pool, state, report, problem.as_deref()).await.ok();
+}
+
+async fn verify(
+    verifier: &Verifier,
+    verification: &Verification,
+    projection: &Projection,
+) -> Result<Report, Failed> {
+    let mut tx = snapshot(verifier, verification).await?;
+    let schema = schema_of(&verification.projection, verification.version);
+    let ends = all_of(&mut tx, &verification.projection, verification.version).await?;
+    let parts = Parts::plan(&mut tx, &schema, projection, verification.sample).await?;
+    // What waits has not been applied, and what operators have corrected is read as they said.
+    let parked = first_parked(&mut tx, &verification.projection, verification.version).await?;
+    let mut corrections = Vec::new();
+    for (shard, _) in &ends {
+        let (name, version) = (projection.name, verification.version);
+        corrections.push(Corrections::load(&mut *tx, name, version, *shard).await?);
+    }
+    let stopped = u64::try_from(parked.len()).unwrap_or(u64::MAX);
+    let mut report = Report { stopped, ..Report::default() };
+    let mut progress = Progress::new(verification, &ends, parts.taken());
+    let mut expected: Vec<_> = projection.folds.iter().map(Expected::of).collect();
+    for part in 0..parts.taken() {
+        for ((shard, end), corrections) in ends.iter().zip(&corrections) {
+            let log = &verifier.log;
+            let number = shard_column(*shard);
+            let mut prefix = Prefix::open(log, *shard, *end, *projection).await?;
+            let mut before = 0;
+            while prefix
+                .next(|record, commit_end| {
+                    let waits = parked.get(record.stream.as_str());
+                    let is_applied = waits.is_none_or(|from| commit_end < *from);
+                    if is_applied && parts.has(part, record.stream.key()) {
+                        let event = RecordedEvent::decode(record);
+                        if let Some(corrected) = corrections.apply(&event) {
+                            report.events += 1;
+                            for expected in &mut expected {
+                                if Some(expected.fold.stream) == event.stream.stream_type() {
+                                    expected.take(&corrected, number);
+                                }
+                            }
+                        }
+                    }
+                })
+                .await?
+            {
+                let passed = prefix.passed();
+                progress.pass(verifier, passed - before).await?;
+                // Decoding takes no pause of its own, and others share the thread.
+                tokio::task::yield_now().await;
+                before = passed;
+            }
+        }
+        for expected in &mut expected {
+            let (made, stopped) = expected.end_part()?;
+            report.stopped += u64::try_from(stopped).unwrap_or(u64::MAX);
+            let table = made.0.clone();
+            let own = |row: &Columns| parts.has(part, &key_of(&table, row));
+            compare(&mut tx, &schema, made, own, &mut report).await?;
+        }
+    }
+    // Rows that many streams share are complete when all streams are.
+    if parts.are_all() {
+        for made in expected.into_iter().flat_map(Expected::into_shared) {
+            compare(&mut tx, &schema, made, |_| true, &mut report).await?;
+        }
+    }
+    Ok(report)
+}
+
+/// Holds what was made for a table against those of its rows that are `own`.
+async fn compare(
+    tx: &mut Transaction<'static, Postgres>,
+    schema: &str,
+    (table, rows): Made,
+    own: impl Fn(&Columns) -> bool,
+    report: &mut Report,
+) -> Result<(), sqlx::Error> {
+    let mut comparing = Comparing::new(&table, rows);
+    let mut stored = rows_of(tx, schema, &table);
+    while let Some(Json(row)) = stored.try_next().await? {
+        if own(&row) {
+            comparing.found(row, report);
+        }
+    }
+    drop(stored);
+    comparing.finish(report);
+    Ok(())
+}
+
+/// One moment of all tables, and the right to look at them for this verification.
+async fn snapshot(
+    verifier: &Verifier,
+    verification: &Verification,
+) -> Result<Transaction<'static, Postgres>, Failed> {
+    let begin = AssertSqlSafe("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY".to_owned());
+    let mut tx = verifier.pool.begin_with(begin).await?;
+    let patient = format!(
+        "SET LOCAL statement_timeout = '{SNAPSHOT_WAIT_MAX}';
+         SET LOCAL idle_in_transaction_session_timeout = '{SNAPSHOT_WAIT_MAX}'"
+    );
+    sqlx::raw_sql(AssertSqlSafe(patient)).execute(&mut *tx).await?;
+    let free: bool = sqlx::query_scalar("SELECT pg_try_advisory_xact_lock($1)")
+        .bind(lock_key(&format!("verification {}", verification.id)))
+        .fetch_one(&mut *tx)
+        .await?;
+    if free { Ok(tx) } else { Err(Failed::Elsewhere) }
+}
+
+fn rows_of<'t>(
+    tx: &'t mut Transaction<'static, Postgres>,
+    schema: &str,
+    table: &Table,
+) -> futures_util::stream::BoxStream<'t, Result<Json<Columns>, sqlx::Error>> {
+    let rows = format!("SELECT to_jsonb(kept) FROM {schema}.{} AS kept", table.name);
+    sqlx::query_scalar(AssertSqlSafe(rows)).fetch(&mut **tx)
+}
+
+/// The keys in parts that fit into memory; or one part, as a sample.
+struct Parts {
+    hasher: RandomState,
+    count: u64,
+    sample: bool,
+}
+
+impl Parts {
+    async fn plan(
+        tx: &mut PgConnection,
+        schema: &str,
+        projection: &Projection,
         sample: Option<i32>,
     ) -> Result<Self, sqlx::Error> {
-        sqlx::query(
-            "DELETE FROM projection.verifications WHERE id IN (
-                SELECT id FROM projection.verifications
-                WHERE projection = $1 AND finished_at IS NOT NULL
-                ORDER BY created_at DESC OFFSET $2)",
-        )
-        .bind(&version.projection)
-        .bind(KEPT_MAX)
-        .execute(pool)
-        .await?;
-        sqlx::query_as(
-            "INSERT INTO projection.verifications (id, projection, version, sample, state)
-             VALUES ($1, $2, $3, $4, 'waiting') RETURNING *",
-        )
-        .bind(Uuid::now_v7())
-        .bind(&version.projection)
-        .bind(version.version)
-        .bind(sample)
-        .fetch_one(pool)
-        .await
+        let (mut rows, mut bytes) = (0, 0);
+        for Table { name, .. } in projection.folds.iter().map(|fold| (fold.table)()) {
+            let size = format!(
+                "SELECT count(*), coalesce(sum(octet_length(kept::text)), 0)::bigint
+                 FROM {schema}.{name} AS kept"
+            );
+            let size = sqlx::query_as(AssertSqlSafe(size)).fetch_one(&mut *tx).await?;
+            let (more_rows, more_bytes): (i64, i64) = size;
+            (rows, bytes) = (rows + more_rows, bytes + more_bytes);
+        }
+        let count = match sample {
+            Some(sample) => (rows / i64::from(sample)).max(1),
+            None => (bytes / PART_BYTES_MAX + 1).min(PARTS_MAX),
+        };
+        let count = u64::try_from(count).unwrap_or(1);
+        Ok(Self { hasher: RandomState::new(), count, sample: sample.is_some() })
     }
 
-    pub(crate) async fn find(pool: &Pool, id: Uuid) -> Result<Option<Self>, sqlx::Error> {
-        sqlx::query_as("SELECT * FROM projection.verifications WHERE id = $1")
-            .bind(id)
-            .fetch_optional(pool)
-            .await
+    /// Which of them are looked at.
+    fn taken(&self) -> u64 {
+        if self.sample { 1 } else { self.count }
     }
 
-    /// The one of all rows that was requested last.
-    pub(crate) async fn last(pool: &Pool, version: &Version) -> Result<Option<Self>, sqlx::Error> {
-        sqlx::query_as(
-            "SELECT * FROM projection.verifications
-             WHERE projection = $1 AND version = $2 AND sample IS NULL
-             ORDER BY created_at DESC LIMIT 1",
-        )
-        .bind(&version.projection)
-        .bind(version.version)
-        .fetch_optional(pool)
-        .await
+    fn are_all(&self) -> bool {
+        self.taken() == self.count
     }
 
-    async fn unfinished(pool: &Pool) -> Result<Vec<Self>, sqlx::Error> {
-        sqlx::query_as(
-            "SELECT * FROM projection.verifications WHERE state IN ('waiting', 'running')
-             ORDER BY created_at",
-        )
-        .fetch_all(pool)
-        .await
+    fn has(&self, part: u64, key: &str) -> bool {
+        self.count == 1 || self.hasher.hash_one(key) % self.count == part
+    }
+}
+
+/// Tells those who wait how far it is.
+struct Progress<'v> {
+    verification: &'v Verification,
+    all: f64,
+    passed: f64,
+    told_at: Instant,
+}
+
+impl<'v> Progress<'v> {
+    fn new(verification: &'v Verification, ends: &[(ShardId, Checkpoint)], parts: u64) -> Self {
+        let once: f64 = ends.iter().map(|(_, end)| as_float(end.next_offset)).sum();
+        let all = once * as_float(i64::try_from(parts).unwrap_or(i64::MAX));
+        let told_at = Instant::now() - PROGRESS_INTERVAL;
+        Self { verification, all: all.max(1.0), passed: 0.0, told_at }
     }
 
-    /// Whether it is still to be done: another projector may have read the line before this one took
-    /// it out, or the other way round.
-    async fn set_progress(&self, pool: &Pool, progress: f64) -> Result<bool, sqlx::Error> {
-        let told = sqlx::query(
-            "UPDATE projection.verifications SET state = 'running', progress = $2
-             WHERE id = $1 AND finished_at IS NULL",
-        )
-        .bind(self.id)
-        .bind(progress)
-        .execute(pool)
-        .await?;
-        Ok(told.rows_affected() > 0)
-    }
-
-    /// The first end stands.
-    async fn finish(
-        &self,
-        pool: &Pool,
-        state: VerificationState,
-        report: Option<&Report>,
-        problem: Option<&str>,
-    ) -> Result<(), sqlx::Error> {
-        sqlx::query(
-            "UPDATE projection.verifications
-             SET state = $2, report = $3, problem = $4, progress = 1, finished_at = now()
-             WHERE id = $1 AND finished_at IS NULL",
-        )
-        .bind(self.id)
-        .bind(state.as_str())
-        .bind(report.map(Json))
-        .bind(problem)
-        .execute(pool)
-        .await?;
+    /// # Errors
+    /// PostgreSQL cannot be told, or another projector has ended the verification.
+    async fn pass(&mut self, verifier: &Verifier, records: i64) -> Result<(), Failed> {
+        self.passed += as_float(records);
+        if self.told_at.elapsed() >= PROGRESS_INTERVAL {
+            self.told_at = Instant::now();
+            let progress = (self.passed / self.all).min(1.0);
+            if !self.verification.set_progress(&verifier.pool, progress).await? {
+                return Err(Failed::Elsewhere);
+            }
+        }
         Ok(())
     }
 }
 
-impl Report {
-    #[must_use]
-    pub fn is_equal(&self) -> bool {
-        self.tables.iter().all(|table| table.rows_differing == 0)
-    }
-
-    /// In one line, for logs.
-    #[must_use]
-    pub fn summary(&self) -> String {
-        let rows: u64 = self.tables.iter().map(|table| table.rows_expected).sum();
-        let differing: u64 = self.tables.iter().map(|table| table.rows_differing).sum();
-        format!("{differing} of {rows} rows differ from the fold of {} events", self.events)
-    }
-
-    fn name(&mut self, difference: Difference) {
-        if self.differences.len() < NAMED_MAX {
-            self.differences.push(difference);
-        }
-    }
+#[expect(clippy::cast_precision_loss, reason = "a part of a whole, to be looked at")]
+fn as_float(records: i64) -> f64 {
+    records as f64
 }

@@ -1,6 +1,8 @@
 //! What a projector does by itself.
 
-use super::{Reader, within};
+use std::time::Duration;
+
+use super::{Reader, duration, within};
 
 crate::settings! {
     /// What happens when a release brings a changed projection: `auto` builds its new version
@@ -14,13 +16,20 @@ crate::settings! {
     /// skips hold for ever.
     DEAD_LETTERS_KEPT_DAYS = "projector.dead_letters_kept_days",
         "a number of days from 30 to 36500", Some("730");
+    /// For so long a batch waits for company, unless the log was idle before it: one transaction
+    /// takes all that has come. Longer means fewer transactions and later reads.
+    GATHER = "projector.gather", "a duration from 0ms to 100ms", Some("2ms");
 }
+
+/// What the setting goes up to.
+const GATHER_MAX: Duration = Duration::from_millis(100);
 
 #[derive(Clone, Copy, Debug)]
 pub struct Projector {
     pub rebuild: Rebuild,
     pub parked_events_max: usize,
     pub dead_letters_kept_days: i32,
+    pub gather: Duration,
 }
 
 /// Who begins to build the new version of a projection that has changed.
@@ -40,6 +49,9 @@ impl Projector {
             }),
             parked_events_max: reader.get_with(&PARKED_EVENTS_MAX, within(1..=1_000_000)),
             dead_letters_kept_days: reader.get_with(&DEAD_LETTERS_KEPT_DAYS, within(30..=36_500)),
+            gather: reader.get_with(&GATHER, |text| {
+                duration(text).filter(|gather| *gather <= GATHER_MAX)
+            }),
         }
     }
 }

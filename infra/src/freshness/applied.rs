@@ -34,7 +34,7 @@ struct Live {
     shards: BTreeMap<ShardId, Entry>,
 }
 
-/// The payload of a projector's notification.
+/// The payload of a projector's notification: one batch of a shard, whoever it was for.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(super) struct Notice {
     projection: String,
@@ -42,6 +42,10 @@ pub(super) struct Notice {
     shard: ShardId,
     log_id: LogId,
     next_offset: Offset,
+    /// The others that one transaction has taken as far. Nodes of earlier releases pass over them, and
+    /// learn of them when they ask the database.
+    #[serde(default)]
+    with: Vec<(String, i32)>,
 }
 
 /// What projectors notify.
@@ -59,13 +63,13 @@ pub(super) enum Notification {
 pub(super) type OtherVersion = (String, i32, LogId);
 
 /// What a notice changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NoticeEffect {
-    Moved,
-    /// Its offset was known, or nobody waits for this projection.
-    Unchanged,
-    /// Its version or log is not the one that is read, as far as is known: only the database can tell.
-    Unknown,
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Heard {
+    /// Some projection that is read has come further.
+    pub(super) moved: bool,
+    /// Versions or logs that are not the ones that are read, as far as is known: only the database can
+    /// tell.
+    pub(super) unknown: Vec<OtherVersion>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,8 +79,10 @@ pub(super) enum Coverage {
 }
 
 impl Notice {
-    pub(super) fn version(&self) -> OtherVersion {
-        (self.projection.clone(), self.version, self.log_id)
+    /// The versions that have come as far.
+    fn versions(&self) -> impl Iterator<Item = (&str, i32)> {
+        let others = self.with.iter().map(|(projection, version)| (&**projection, *version));
+        others.chain([(&*self.projection, self.version)])
     }
 }
 
@@ -100,24 +106,38 @@ impl Applied {
         applied
     }
 
-    pub(super) fn advance(&mut self, notice: &Notice) -> NoticeEffect {
-        let projection = Projection::find(self.projections, &notice.projection);
-        let Some(projection) = projection else { return NoticeEffect::Unchanged };
-        let Some(live) = self.live.get_mut(&projection).filter(|it| it.version == notice.version)
-        else {
-            return NoticeEffect::Unknown;
-        };
+    pub(super) fn advance(&mut self, notice: &Notice) -> Heard {
+        let mut heard = Heard::default();
+        for (name, version) in notice.versions() {
+            // Nobody waits for another.
+            let Some(projection) = Projection::find(self.projections, name) else { continue };
+            match self.advance_one(projection, version, notice) {
+                Some(moved) => heard.moved |= moved,
+                None => heard.unknown.push((name.to_owned(), version, notice.log_id)),
+            }
+        }
+        heard
+    }
+
+    /// Whether that was news; nothing is known of another version or log.
+    fn advance_one(
+        &mut self,
+        projection: Projection,
+        version: i32,
+        notice: &Notice,
+    ) -> Option<bool> {
+        let live = self.live.get_mut(&projection).filter(|it| it.version == version)?;
         let Notice { shard, log_id, next_offset, .. } = *notice;
         let heard = Entry { shard, log_id, next_offset };
         let known = live.shards.entry(shard).or_insert(Entry { next_offset: 0, ..heard });
         if known.log_id != heard.log_id {
-            return NoticeEffect::Unknown;
+            return None;
         }
-        if known.next_offset >= heard.next_offset {
-            return NoticeEffect::Unchanged;
+        let moved = known.next_offset < heard.next_offset;
+        if moved {
+            *known = heard;
         }
-        *known = heard;
-        NoticeEffect::Moved
+        Some(moved)
     }
 
     /// Whether each of the projections has applied everything that is wanted.

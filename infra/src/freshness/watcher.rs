@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use super::{
-    applied::{Applied, NoticeEffect, Notification, OtherVersion},
+    applied::{Applied, Heard, Notification, OtherVersion},
     events::{PositionsKnown, PositionsLost},
     positions::{PositionRow, Projection, missing, positions},
 };
@@ -44,7 +44,7 @@ pub struct PositionWatcher {
     condition: Condition,
     refreshed_at: Instant,
     known: Option<bool>,
-    /// Versions beside the live one, which send notices as well: each triggers one read only. They are
+    /// Versions that are not known to be read, of which notices told: each triggers one read only. They are
     /// forgotten once a second, so that no switch is missed for longer.
     others: BTreeSet<OtherVersion>,
 }
@@ -94,14 +94,17 @@ impl PositionWatcher {
             }
             Err(error) => return tracing::warn!("a notification that no projector sends: {error}"),
         };
-        let mut effect = NoticeEffect::Unchanged;
+        let mut heard = Heard::default();
         self.applied.send_if_modified(|applied| {
-            effect = applied.advance(&notice);
-            effect == NoticeEffect::Moved
+            heard = applied.advance(&notice);
+            heard.moved
         });
-        let is_news = effect == NoticeEffect::Unknown
-            && self.refreshed_at.elapsed() >= REFRESH_WAIT_MIN
-            && self.others.insert(notice.version());
+        if self.refreshed_at.elapsed() < REFRESH_WAIT_MIN {
+            return;
+        }
+        let before = self.others.len();
+        self.others.extend(heard.unknown);
+        let is_news = self.others.len() > before;
         if is_news {
             self.refresh().await;
         }

@@ -14,7 +14,7 @@ use sqlx::{
     postgres::PgPoolOptions,
 };
 
-use super::Pool;
+use super::{Pool, errors::is_lock_timeout};
 use crate::retry::{Policy, retry};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
@@ -61,5 +61,5 @@ fn is_held_up(error: &MigrateError) -> bool {
     let (MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) = error else {
         return false;
     };
-    error.as_database_error().and_then(|error| error.code()).as_deref() == Some("55P03")
+    is_lock_timeout(error)
 }

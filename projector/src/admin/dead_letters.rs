@@ -26,8 +26,9 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use super::Doors;
-use crate::dead_letters::{
-    self, Act, DeadLetter, DeadLetterState, Decision, Detail, Filter, SettleError, Settled,
+use crate::{
+    settle::{self, SettleError, Settled},
+    store::letters::{self, Act, DeadLetter, DeadLetterState, Decision, Detail, Filter},
 };
 
 type Reason = Text<1_000>;
@@ -129,7 +130,7 @@ async fn list(
     let after = after.map(|(parked_at, id)| (parked_at.to_datetime(), id));
     let filter = Filter { state, projection: projection.map(Text::into_string) };
     let rows_max = i64::from(page.limit()) + 1;
-    let letters = dead_letters::list(&doors.control.pool, &filter, after, rows_max).await;
+    let letters = letters::list(&doors.control.pool, &filter, after, rows_max).await;
     Ok(page.listing(letters.map_err(away)?, |last| (Timestamp::from(last.parked_at), last.id)))
 }
 
@@ -226,7 +227,7 @@ async fn settle(
     let decision = Decision { act, reason, actor: caller.actor() };
     let (pool, projections) = (doors.control.pool.clone(), Arc::clone(&doors.control.projections));
     task::spawn("dead letter", async move {
-        let settled = dead_letters::settle(&pool, &projections, id, &decision).await;
+        let settled = settle::settle(&pool, &projections, id, &decision).await;
         // Nobody may be left to hear it.
         answer.send(settled).ok();
     })
@@ -237,7 +238,7 @@ async fn settle(
 }
 
 async fn find(doors: &Doors, id: Uuid) -> Result<Detail, Problem> {
-    let found = dead_letters::find(&doors.control.pool, id).await.map_err(away)?;
+    let found = letters::find(&doors.control.pool, id).await.map_err(away)?;
     found.ok_or_else(|| refusal(SettleError::NotFound))
 }
 

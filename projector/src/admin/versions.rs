@@ -15,8 +15,7 @@ use uuid::Uuid;
 use super::{Doors, Named};
 use crate::{
     rebuild::{begin::RebuildRequest, switch::Target},
-    verify::Verification,
-    versions::Version,
+    store::{verifications::Verification, versions::Version},
 };
 
 type Positive = Whole<i32, 1, 2_147_483_647>;

@@ -10,7 +10,10 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{status::Status, verify::Verification, versions::Version};
+use crate::{
+    status::Status,
+    store::{verifications::Verification, versions::Version},
+};
 
 /// A projector that is restarted, or whose database is, comes back within this time.
 const AWAY: Policy = Policy {

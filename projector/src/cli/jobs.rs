@@ -15,8 +15,10 @@ use tokio::time::{Instant, sleep};
 use super::{Out, Outcome, client::Client, show, tables};
 use crate::{
     status::Status,
-    verify::{Verification, VerificationState},
-    versions::{Version, VersionState},
+    store::{
+        verifications::{Verification, VerificationState},
+        versions::{Version, VersionState},
+    },
 };
 
 /// Between looks at a job.

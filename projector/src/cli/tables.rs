@@ -5,8 +5,10 @@ use serde_json::Value;
 
 use crate::{
     status::{Item, Status},
-    verify::{Difference, Report},
-    versions::{Version, VersionState},
+    store::{
+        verifications::{Difference, Report},
+        versions::{Version, VersionState},
+    },
 };
 
 /// Characters of a value; documents are longer than a line.
@@ -154,7 +156,7 @@ mod tests {
     use expect_test::expect;
 
     use super::*;
-    use crate::{status::State, verify::TableReport};
+    use crate::{status::State, store::verifications::TableReport};
 
     /// Of a shard in which all is applied.
     fn item(projection: &str, shard: i32, next_offset: i64) -> Item {

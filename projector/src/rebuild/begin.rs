@@ -4,7 +4,12 @@ use read_models::Projection;
 use sqlx::{AssertSqlSafe, Executor, PgConnection, types::Json};
 
 use super::Refused;
-use crate::versions::{COLUMNS, RELEASE, Version, VersionState, in_schema, schema_of, views};
+use crate::{
+    apply::{MARK, tables},
+    store::versions::{
+        COLUMNS, RELEASE, Version, VersionState, in_schema, locked, schema_of, views,
+    },
+};
 
 /// What is asked of a build.
 #[derive(Clone, Copy, Debug, Default)]
@@ -20,10 +25,6 @@ pub(crate) struct RebuildRequest {
 }
 
 const FIRST: i32 = 1;
-
-/// The mark in a version that is being built: a table of one row, which a crash of PostgreSQL wipes out
-/// with all other rows that are not logged.
-pub(super) const MARK: &str = "building";
 
 /// Begins to build a new version; the rest happens by itself.
 ///
@@ -67,21 +68,6 @@ pub(crate) async fn begin_live(
     insert(tx, projection, FIRST, VersionState::Live, &[], RebuildRequest::default()).await
 }
 
-/// All versions of a projection, dropped ones included; nobody else changes them until the
-/// transaction ends.
-pub(crate) async fn locked(
-    tx: &mut PgConnection,
-    projection: &str,
-) -> Result<Vec<Version>, sqlx::Error> {
-    sqlx::query("SELECT pg_advisory_xact_lock($1)")
-        .bind(crate::versions::lock_key(&format!("versions of {projection}")))
-        .execute(&mut *tx)
-        .await?;
-    let sql =
-        format!("SELECT {COLUMNS} FROM projection.versions WHERE projection = $1 ORDER BY version");
-    sqlx::query_as(AssertSqlSafe(sql)).bind(projection).fetch_all(tx).await
-}
-
 async fn make_tables(
     tx: &mut PgConnection,
     projection: &Projection,
@@ -121,27 +107,6 @@ async fn not_logged(tx: &mut PgConnection, schema: &str) -> Result<(), sqlx::Err
     );
     sqlx::raw_sql(AssertSqlSafe(mark)).execute(tx).await?;
     Ok(())
-}
-
-/// Whether the rows of an unlogged build are still there.
-pub(crate) async fn is_marked(tx: &mut PgConnection, schema: &str) -> Result<bool, sqlx::Error> {
-    let mark = format!("SELECT EXISTS (SELECT FROM {schema}.{MARK})");
-    sqlx::query_scalar(AssertSqlSafe(mark)).fetch_one(tx).await
-}
-
-/// The tables of a schema, their names as SQL takes them.
-pub(super) async fn tables(
-    tx: &mut PgConnection,
-    schema: &str,
-) -> Result<Vec<String>, sqlx::Error> {
-    sqlx::query_scalar(
-        "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables
-         WHERE schemaname = $1 AND tablename <> $2 ORDER BY tablename",
-    )
-    .bind(schema)
-    .bind(MARK)
-    .fetch_all(tx)
-    .await
 }
 
 async fn insert(

@@ -1,4 +1,4 @@
-//! What operators ask for, checked and written down; `lifecycle` and the runner do it.
+//! What operators ask for, checked and written down; `serve` does it.
 
 use std::sync::Arc;
 
@@ -8,16 +8,15 @@ use sqlx::{AssertSqlSafe, Executor};
 use uuid::Uuid;
 
 use super::{
-    Refused,
-    begin::{RebuildRequest, begin, locked},
+    Refused, Stepped,
+    begin::{RebuildRequest, begin},
     switch::{Target, switch},
 };
-use crate::{
-    dead_letters::forget_version,
-    metrics::Stepped,
-    runner::fold_of,
-    verify::Verification,
-    versions::{Version, VersionState, Watch, schema_of},
+use crate::store::{
+    letters::forget_version,
+    verifications::Verification,
+    versions::{Version, VersionState, fold_of, locked, schema_of},
+    watch::Watch,
 };
 
 /// Cheap to clone.

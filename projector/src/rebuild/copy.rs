@@ -1,6 +1,6 @@
 //! Reads one shard in bulk into a version that is being built.
 //!
-//! One task reads and decodes ahead, the other writes, with the runner's own writer: large batches,
+//! One task reads and decodes ahead, the other writes, with the writer that all batches have: large batches,
 //! each in one transaction that begins with the same compare-and-set as any other, so that another
 //! projector on the same shard loses a batch and nothing more; what does not fit is parked.
 //!
@@ -25,13 +25,23 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use super::begin::{MARK, is_marked, locked, tables};
+use super::Stepped;
 use crate::{
-    checkpoint::{CheckpointRow, shard_column},
-    dead_letters::forget_version,
-    metrics::{ApplyFailed, ReadFailed, Stepped},
-    runner::{Failed, Phase, RETRY, Shared, Writer, meter},
-    versions::{Served, Version, VersionState, schema_of},
+    apply::{
+        MARK, RETRY,
+        batch::Failed,
+        events::{ApplyFailed, ReadFailed},
+        is_marked, meter,
+        shared::Shared,
+        tables,
+        write::{Phase, Writer},
+    },
+    rows::shard_column,
+    store::{
+        checkpoints::CheckpointRow,
+        letters::forget_version,
+        versions::{Served, Version, VersionState, locked, schema_of},
+    },
 };
 use source::Source;
 use throttle::Throttle;
@@ -39,7 +49,7 @@ use throttle::Throttle;
 /// Shards that are copied at once, process-wide: what bounds the memory that batches take.
 const COPIES_MAX: usize = 2;
 static COPIES: Semaphore = Semaphore::const_new(COPIES_MAX);
-/// A shard counts as copied when so few records are left. The runner takes those.
+/// A shard counts as copied when so few records are left. `follow` takes those.
 const LEFT_MAX: i64 = 2_000;
 /// How often a shard that is copied looks whether it still is.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -48,7 +58,7 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 enum Stopped {
     /// Begin again at the stored checkpoint, a little later.
     Again,
-    /// The rest is for the runner.
+    /// The rest is for `follow`.
     Copied,
     /// As it was asked to.
     Asked,
@@ -194,7 +204,7 @@ impl Copy {
                 }
                 Stopped::Again
             }
-            // The runner meets the same, and says so.
+            // `follow` meets the same, and says so.
             Failed::Full(reason) | Failed::Stuck(reason) => self.copied(&reason).await,
             Failed::Unfit | Failed::TooMuch => self.copied("the batch does not apply").await,
             Failed::Database(error) => {
@@ -204,7 +214,7 @@ impl Copy {
         }
     }
 
-    /// The runner takes the rest.
+    /// `follow` takes the rest.
     async fn copied(&self, why: &str) -> Stopped {
         let CheckpointRow { projection, version, shard } = self.row;
         let marked = self.row.query(
@@ -241,7 +251,7 @@ async fn is_copying(shared: &Shared, row: &CheckpointRow) -> Result<bool, sqlx::
 }
 
 /// Empties all tables and takes all checkpoints back to the start, unless somebody has already.
-pub(super) async fn start_over(
+pub(crate) async fn start_over(
     pool: &Pool,
     projection: &str,
     version: i32,

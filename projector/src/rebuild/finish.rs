@@ -4,19 +4,15 @@
 //! indexes in place and is fed like any other, which finds the event and parks it.
 
 use infra::{
-    postgres::Pool,
+    postgres::{Pool, errors::is_about_data},
     telemetry::{chain, emit},
 };
 use sqlx::{AssertSqlSafe, Executor, PgConnection, types::Json};
 
-use super::{
-    begin::{MARK, is_marked, locked, tables},
-    copy::take_back,
-};
+use super::{Stepped, copy::take_back};
 use crate::{
-    metrics::Stepped,
-    runner::is_about_data,
-    versions::{Version, VersionState, lock_key, schema_of},
+    apply::{MARK, is_marked, tables},
+    store::versions::{Version, VersionState, lock_key, locked, schema_of},
 };
 
 /// Writing a table to the log or building an index may take this long: hundreds of millions of rows.
@@ -24,7 +20,7 @@ const STEP_WAIT_MAX: &str = "6h";
 
 /// What a step came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Finished {
+pub(crate) enum Finished {
     /// There is more to do.
     Partly,
     Wholly,
@@ -40,7 +36,7 @@ pub(super) enum Finished {
 ///
 /// # Errors
 /// If PostgreSQL cannot do it; what was done before stays.
-pub(super) async fn step(pool: &Pool, version: &Version) -> Result<Finished, sqlx::Error> {
+pub(crate) async fn step(pool: &Pool, version: &Version) -> Result<Finished, sqlx::Error> {
     let schema = schema_of(&version.projection, version.version);
     let mut tx = pool.begin().await?;
     let free: bool = sqlx::query_scalar("SELECT pg_try_advisory_xact_lock($1)")
@@ -79,7 +75,7 @@ pub(super) async fn step(pool: &Pool, version: &Version) -> Result<Finished, sql
 
 /// Empties the tables, makes all their indexes, and has the version follow the log from its start,
 /// unless somebody has already.
-pub(super) async fn start_over_indexed(pool: &Pool, version: &Version) -> Result<(), sqlx::Error> {
+pub(crate) async fn start_over_indexed(pool: &Pool, version: &Version) -> Result<(), sqlx::Error> {
     let Version { projection, version, .. } = version;
     let schema = schema_of(projection, *version);
     let mut tx = pool.begin().await?;

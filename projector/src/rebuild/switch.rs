@@ -21,12 +21,8 @@ use infra::{
 use sqlx::{AssertSqlSafe, Executor, PgConnection, types::Json};
 use tokio::time::{Instant, sleep};
 
-use super::{Refused, begin::locked};
-use crate::{
-    metrics::Stepped,
-    schema::show,
-    versions::{Version, VersionState},
-};
+use super::{Refused, Stepped};
+use crate::store::versions::{Version, VersionState, locked, show};
 
 /// A batch of the live version that is under way may take this long.
 const CHECKPOINT_WAIT_MAX: &str = "1s";

@@ -7,9 +7,9 @@ use read_models::{Kind, Table};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{
-    Difference, Report, TableReport,
-    expected::{Columns, instant, key_of},
+use crate::{
+    fold::expected::{Columns, instant, key_of},
+    store::verifications::{Difference, Report, TableReport},
 };
 
 /// One table, while its stored rows come in.

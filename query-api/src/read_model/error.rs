@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use infra::http::problem::Problem;
+use infra::{http::problem::Problem, postgres::errors::is_away};
 use tokio::time::timeout;
 
 /// How long a read may take that reached the server; after it the read fails rather than piles up.
@@ -58,45 +58,9 @@ impl From<ReadError> for Problem {
     }
 }
 
-fn is_away(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Io(_)
-        | sqlx::Error::Tls(_)
-        | sqlx::Error::Protocol(_)
-        | sqlx::Error::PoolTimedOut
-        | sqlx::Error::PoolClosed
-        | sqlx::Error::WorkerCrashed => true,
-        sqlx::Error::Database(error) => error.code().is_some_and(|code| is_passing(&code)),
-        _ => false,
-    }
-}
-
-/// Codes of PostgreSQL (appendix A of its manual) that do not speak of the statement: no
-/// connection, no entry, no database or schema, no resources, stopped by somebody, system trouble;
-/// and the view that the projector has yet to make.
-fn is_passing(code: &str) -> bool {
-    let class = code.get(..2).unwrap_or_default();
-    matches!(class, "08" | "28" | "3D" | "3F" | "53" | "57" | "58") || code == "42P01"
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[track_caller]
-    fn check(code: &str, passing: bool) {
-        assert_eq!(is_passing(code), passing, "{code}");
-    }
-
-    #[test]
-    fn what_passes_is_told_from_bugs() {
-        check("57P01", true);
-        check("57P03", true);
-        check("53300", true);
-        check("42P01", true);
-        check("42703", false);
-        check("22003", false);
-    }
 
     #[test]
     fn no_problem_tells_of_the_database() {

@@ -1,5 +1,6 @@
-//! Files import downward only: no file of a crate reaches itself by way of others. What a file
-//! imports through a parent's `pub use` counts as the import of the file that has it.
+//! Files import downward only: no file of a crate reaches itself by way of others, and the rooms of the
+//! projector stand one on top of the other. What a file imports through a parent's `pub use` counts as the
+//! import of the file that has it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,6 +20,19 @@ const CRATES: [&str; 8] = [
     "query-api",
     "tests",
     "tests/stack",
+];
+
+/// The rooms of the projector from the bottom up. Those of one line know nothing of one another.
+const ROOMS: [&[&str]; 9] = [
+    &["names", "event", "settings"],
+    &["rows"],
+    &["fold"],
+    &["store"],
+    &["apply"],
+    &["follow", "rebuild", "verify", "settle"],
+    &["serve"],
+    &["status"],
+    &["admin", "cli"],
 ];
 
 /// A module that is a file; the crate's root has no segments.
@@ -51,6 +65,33 @@ fn no_file_reaches_itself_by_way_of_others() {
 }
 
 #[test]
+fn rooms_of_the_projector_import_downward_only() {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let files = Files::read(&workspace.join("projector/src"));
+    let upward = files.upward();
+    assert!(upward.is_empty(), "imports that go up, or to a room beside:\n{upward}");
+}
+
+#[test]
+fn an_import_that_goes_up_or_to_a_room_beside_is_seen() {
+    let file = |text: &str| imports(&syn::parse_file(text).expect("a file"));
+    let module = |path: &str| path.split("::").map(str::to_owned).collect::<Module>();
+    let mut files = Files(BTreeMap::from([
+        (vec![], file("use serve::run;")),
+        (module("store"), vec![]),
+        (module("apply"), file("use crate::store::Row;")),
+        (module("follow"), file("use crate::apply::Writer;")),
+        (module("follow::group"), file("use super::Alone; use crate::store::Row;")),
+        (module("verify"), vec![]),
+        (module("serve"), file("use crate::{follow, verify::Verifier};")),
+    ]));
+    assert_eq!(files.upward(), "");
+    files.0.insert(module("apply"), file("use crate::follow::group::Group;"));
+    files.0.insert(module("verify"), file("use crate::follow::Alone;"));
+    assert_eq!(files.upward(), "apply imports follow::group\nverify imports follow\n");
+}
+
+#[test]
 fn a_circle_is_seen_through_what_a_parent_hands_on() {
     let file = |text: &str| imports(&syn::parse_file(text).expect("a file"));
     let mut files = Files(BTreeMap::from([
@@ -80,17 +121,41 @@ impl Files {
         Self(files)
     }
 
+    /// What each file imports from.
+    fn edges(&self) -> BTreeMap<&Module, BTreeSet<Module>> {
+        let files = self.0.iter().map(|(file, imports)| {
+            let used = imports.iter().filter(|import| !import.is_shown);
+            let to = used.filter_map(|import| self.home(self.absolute(file, &import.path)?, 0));
+            (file, to.filter(|to| to != file).collect())
+        });
+        files.collect()
+    }
+
+    /// The imports that do not go to the own room or to one below it, one a line.
+    fn upward(&self) -> String {
+        let rank = |module: &Module| {
+            // The root stands on top of all.
+            let Some(room) = module.first() else { return ROOMS.len() };
+            let found = ROOMS.iter().position(|rooms| rooms.contains(&&**room));
+            assert!(found.is_some(), "{room} has no place among the rooms");
+            found.unwrap_or_default()
+        };
+        let mut upward = String::new();
+        for (from, all) in self.edges() {
+            for to in all {
+                let is_own = from.first() == to.first();
+                if !is_own && rank(&to) >= rank(from) {
+                    let (from, to) = (from.join("::"), to.join("::"));
+                    writeln!(upward, "{from} imports {to}").expect("a text");
+                }
+            }
+        }
+        upward
+    }
+
     /// Each import by which a file can reach itself again.
     fn circles(&self) -> Vec<(Module, Module)> {
-        let edges: BTreeMap<_, BTreeSet<_>> = self
-            .0
-            .iter()
-            .map(|(file, imports)| {
-                let used = imports.iter().filter(|import| !import.is_shown);
-                let to = used.filter_map(|import| self.home(self.absolute(file, &import.path)?, 0));
-                (file, to.filter(|to| to != file).collect())
-            })
-            .collect();
+        let edges = self.edges();
         let leads = |from: &Module, to: &Module| {
             let (mut seen, mut next) = (BTreeSet::new(), vec![from]);
             while let Some(file) = next.pop() {

@@ -183,7 +183,7 @@ async fn a_checkpoint_that_somebody_holds_keeps_no_other_from_moving() {
         rig.number(
             "SELECT count(*) FROM pg_stat_activity
              WHERE datname = current_database() AND wait_event_type = 'Lock'
-                AND query LIKE 'WITH steps%'",
+                AND query LIKE '%SKIP LOCKED%'",
         )
     };
     eventually("the others to move", WAIT_MAX, || async {

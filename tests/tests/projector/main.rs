@@ -14,5 +14,6 @@ mod roles;
 mod service;
 mod sharing;
 mod streams;
+mod together;
 mod verify;
 mod versions;

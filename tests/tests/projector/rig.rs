@@ -304,6 +304,7 @@ fn settings(url: &str, http: config::Http) -> Settings {
             rebuild: config::Rebuild::Auto,
             parked_events_max: PARKED_EVENTS_MAX,
             dead_letters_kept_days: DEAD_LETTERS_KEPT_DAYS,
+            gather: Duration::from_millis(2),
         },
         log: config::Log { format: config::LogFormat::Pretty, filter: "info".to_owned() },
     }

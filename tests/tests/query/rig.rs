@@ -336,6 +336,7 @@ async fn make_tables(urls: &Databases, pool: &Pool) {
             rebuild: config::Rebuild::Manual,
             parked_events_max: 1_000,
             dead_letters_kept_days: 730,
+            gather: Duration::from_millis(2),
         },
         log: log(),
     };

@@ -34,8 +34,11 @@ fn coverage(
 
 fn notice(projection: &str, version: i32, shard: u32, log: u64, next_offset: Offset) -> Notice {
     let (shard, log_id) = (ShardId::new(shard), Nonce(log));
-    Notice { projection: projection.to_owned(), version, shard, log_id, next_offset }
+    let (projection, with) = (projection.to_owned(), Vec::new());
+    Notice { projection, version, shard, log_id, next_offset, with }
 }
+
+const NEWS: Heard = Heard { moved: true, unknown: Vec::new() };
 
 fn at(shard: u32, log: u64, offset: Offset) -> Position {
     Position::of(ShardId::new(shard), Nonce(log), offset)
@@ -113,15 +116,15 @@ fn a_projection_is_as_fresh_as_the_last_look_that_it_has_passed() {
 #[test]
 fn notices_only_move_forward() {
     let mut applied = replace(&[row("orders", 1, 0, Some(LOG), 5)]);
-    assert_eq!(applied.advance(&notice("orders", 1, 0, LOG, 8)), NoticeEffect::Moved);
-    assert_eq!(applied.advance(&notice("orders", 1, 0, LOG, 6)), NoticeEffect::Unchanged);
+    assert_eq!(applied.advance(&notice("orders", 1, 0, LOG, 8)), NEWS);
+    assert_eq!(applied.advance(&notice("orders", 1, 0, LOG, 6)), Heard::default());
     assert_eq!(applied.position(ORDERS), at(0, LOG, 8));
 }
 
 #[test]
 fn the_first_batch_of_a_shard_is_news() {
     let mut applied = replace(&[row("orders", 1, 0, None, 0)]);
-    assert_eq!(applied.advance(&notice("orders", 1, 0, LOG, 3)), NoticeEffect::Moved);
+    assert_eq!(applied.advance(&notice("orders", 1, 0, LOG, 3)), NEWS);
     check(&applied, &at(0, LOG, 3), Ok(Coverage::Reached));
 }
 
@@ -134,12 +137,30 @@ fn only_the_database_tells_which_version_and_log_are_live() {
         notice("orders", 1, 0, LOG + 1, 90),
         notice("carts", 1, 0, LOG, 90),
     ] {
-        assert_eq!(applied.advance(&strange), NoticeEffect::Unknown, "{strange:?}");
+        let Notice { projection, version, log_id, .. } = strange.clone();
+        let unknown = vec![(projection, version, log_id)];
+        assert_eq!(applied.advance(&strange), Heard { moved: false, unknown });
     }
-    assert_eq!(applied.advance(&notice("demand", 1, 0, LOG, 9)), NoticeEffect::Unchanged);
+    assert_eq!(applied.advance(&notice("demand", 1, 0, LOG, 9)), Heard::default());
     assert_eq!(applied, before);
     let switched = replace(&[row("orders", 2, 0, Some(LOG), 4)]);
     assert_eq!(switched.position(ORDERS), at(0, LOG, 4));
+}
+
+#[test]
+fn one_notice_moves_all_that_have_come_as_far_and_names_those_that_are_not_known() {
+    let mut applied = replace(&[
+        row("products", 1, 0, Some(LOG), 5),
+        row("stock", 1, 0, Some(LOG), 9),
+        row("orders", 1, 0, Some(LOG), 5),
+    ]);
+    let with = vec![("stock".to_owned(), 1), ("orders".to_owned(), 2), ("demand".to_owned(), 1)];
+    let heard = applied.advance(&Notice { with, ..notice("products", 1, 0, LOG, 8) });
+    let unknown = vec![("orders".to_owned(), 2, Nonce(LOG))];
+    assert_eq!(heard, Heard { moved: true, unknown });
+    assert_eq!(applied.position(&BOTH[..1]), at(0, LOG, 8));
+    assert_eq!(applied.position(&BOTH[1..]), at(0, LOG, 9), "what was told never goes back");
+    assert_eq!(applied.position(ORDERS), at(0, LOG, 5));
 }
 
 #[test]
@@ -199,5 +220,10 @@ fn projectors_tell_positions_and_switches() {
     let applied = r#"{"projection": "orders", "version": 2, "shard": 1,
         "log_id": "0000000000000007", "next_offset": 9}"#;
     assert_eq!(parse(applied), Some(Notification::Applied(notice("orders", 2, 1, LOG, 9))));
+    let all = r#"{"projection": "orders", "version": 2, "shard": 1,
+        "log_id": "0000000000000007", "next_offset": 9, "with": [["stock", 1]]}"#;
+    let with = vec![("stock".to_owned(), 1)];
+    let told = Notice { with, ..notice("orders", 2, 1, LOG, 9) };
+    assert_eq!(parse(all), Some(Notification::Applied(told)));
     assert_eq!(parse(r#"{"next_offset": 9}"#), None);
 }

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use read_models::Projection;
 
-use crate::runner::Commit;
+use crate::event::Commit;
 
 /// Records that are read at once.
 const RECORDS_MAX: usize = 5_000;

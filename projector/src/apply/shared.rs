@@ -1,0 +1,176 @@
+//! What all shards of a projector have in common, and what keeps a part of it from going on, as
+//! `/readyz` tells it.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use domain::shard::ShardId;
+use infra::{
+    config,
+    http::health::{Condition, Readiness},
+    log::{EventLog, progress::Progress},
+    postgres::{self, InvalidUrl, Pool},
+};
+
+use crate::store::versions::Served;
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub log: Arc<dyn EventLog>,
+    pub pool: Pool,
+    /// Events of a version that may be parked in a shard; beyond them it halts there.
+    pub parked_events_max: usize,
+    /// Shards that cannot read the log.
+    pub unreadable: Arc<Failures<ShardId>>,
+    /// Projections whose batches PostgreSQL does not take now.
+    pub postgres: Arc<Failures<(&'static str, ShardId)>>,
+    /// By projection: the shards in which it does not go on.
+    pub halted: Arc<BTreeMap<&'static str, Failures<ShardId>>>,
+    /// How long a batch waits for company.
+    pub gather: Duration,
+    /// What is fed.
+    pub served: Vec<Served>,
+    /// Where progress is reported, if these are the versions that readers see.
+    pub progress: Option<Progress>,
+}
+
+/// A condition that holds while none of many parties has failed.
+pub(crate) struct Failures<K> {
+    condition: Condition,
+    reasons: Mutex<BTreeMap<K, String>>,
+}
+
+impl Shared {
+    /// Feeds nothing yet; the projections named may fail, which `readiness` shows.
+    #[must_use]
+    pub(crate) fn new(
+        log: Arc<dyn EventLog>,
+        pool: Pool,
+        projections: impl IntoIterator<Item = &'static str>,
+        settings: &config::Projector,
+        readiness: &Readiness,
+    ) -> Self {
+        let halted = |name| (name, Failures::none(readiness.condition(name)));
+        Self {
+            log,
+            pool,
+            unreadable: Failures::none(readiness.condition("kafka")).into(),
+            postgres: Failures::none(readiness.condition("postgres")).into(),
+            halted: Arc::new(projections.into_iter().map(halted).collect()),
+            gather: settings.gather,
+            served: Vec::new(),
+            progress: None,
+            parked_events_max: settings.parked_events_max,
+        }
+    }
+
+    /// Reports progress there.
+    #[must_use]
+    pub(crate) fn telling(self, progress: Progress) -> Self {
+        Self { progress: Some(progress), ..self }
+    }
+
+    /// The same for other versions.
+    #[must_use]
+    pub(crate) fn serving(&self, served: Vec<Served>) -> Self {
+        Self { served, ..self.clone() }
+    }
+
+    /// The same for a version that nobody reads: its failures leave the service ready.
+    #[must_use]
+    pub(crate) fn beside(&self, served: Served) -> Self {
+        let unread = Readiness::new();
+        let names = [served.name()];
+        let halted = |name| (name, Failures::none(unread.condition(name)));
+        Self {
+            unreadable: Failures::none(unread.condition("kafka")).into(),
+            postgres: Failures::none(unread.condition("postgres")).into(),
+            halted: Arc::new(names.into_iter().map(halted).collect()),
+            served: vec![served],
+            progress: None,
+            ..self.clone()
+        }
+    }
+
+    /// Whether these are the versions that readers see.
+    #[must_use]
+    pub(crate) fn is_read(&self) -> bool {
+        self.progress.is_some()
+    }
+
+    /// What is fed, in two columns.
+    pub(crate) fn names_and_versions(&self) -> (Vec<&'static str>, Vec<i32>) {
+        self.served.iter().map(|served| (served.name(), served.version)).unzip()
+    }
+
+    /// Forgets the failures of versions that are not fed any more.
+    pub(crate) fn leave(&self, shard: ShardId) {
+        for served in &self.served {
+            self.postgres.clear(&(served.name(), shard));
+            if let Some(failures) = self.halted.get(served.name()) {
+                failures.clear(&shard);
+            }
+        }
+    }
+}
+
+impl<K: Ord> Failures<K> {
+    #[must_use]
+    pub(crate) fn none(condition: Condition) -> Self {
+        condition.met();
+        Self { condition, reasons: Mutex::default() }
+    }
+
+    pub(crate) fn raise(&self, party: K, reason: String) {
+        self.change(|reasons| drop(reasons.insert(party, reason)));
+    }
+
+    pub(crate) fn clear(&self, party: &K) {
+        self.change(|reasons| drop(reasons.remove(party)));
+    }
+
+    fn change(&self, change: impl FnOnce(&mut BTreeMap<K, String>)) {
+        let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut reasons);
+        // Many parties tend to fail for the same reason, so the first one is enough.
+        match reasons.values().next() {
+            None => self.condition.met(),
+            Some(reason) => self.condition.unmet(reason.clone()),
+        }
+    }
+}
+
+/// How long a transaction may stand idle before the server ends it. A projector that was stopped in
+/// the middle of a batch would hold its checkpoint's row, and nobody else could take over.
+const TRANSACTION_IDLE_MAX: &str = "5s";
+
+/// Connections for batches.
+pub(crate) fn pool(settings: &config::Postgres) -> Result<Pool, InvalidUrl> {
+    let pool = postgres::pool(settings, "tradewind-projector")?;
+    let options = pool.connect_options().as_ref().clone();
+    pool.set_connect_options(
+        options.options([("idle_in_transaction_session_timeout", TRANSACTION_IDLE_MAX)]),
+    );
+    Ok(pool)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_condition_holds_when_the_last_failure_is_over() {
+        let readiness = Readiness::new();
+        let failures = Failures::none(readiness.condition("kafka"));
+        failures.raise(1, "shard 1: away".to_owned());
+        failures.raise(2, "shard 2: away".to_owned());
+        failures.clear(&1);
+        assert_eq!(readiness.report().reasons[0].reason, "shard 2: away");
+        failures.clear(&2);
+        assert!(readiness.is_ready());
+    }
+}

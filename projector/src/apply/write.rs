@@ -1,0 +1,370 @@
+//! Writes batches of one projection in one shard: by itself here, with others in `follow/group`.
+//!
+//! A batch is first folded as if all of it applied, which it nearly always does. If not, it is folded
+//! again with care: what does not apply is parked, and the rest is not held up (`store/letters.rs`).
+//!
+//! **Invariant:** a batch's rows, what it parks and its checkpoint are written in one transaction,
+//! which begins with the compare-and-set. After an answer that was lost, the stored checkpoint decides
+//! whether the batch is in; nothing is assumed.
+
+use std::{sync::Arc, time::Duration};
+
+use domain::shard::ShardId;
+use infra::{
+    log::Checkpoint,
+    postgres::errors::{is_about_data, is_statement_timeout, is_transient},
+    shutdown::Shutdown,
+    telemetry::emit,
+};
+use read_models::Projection;
+use sqlx::{AssertSqlSafe, PgConnection};
+use tokio::time::Instant;
+
+use super::{
+    RETRY,
+    batch::{Batch, Failed},
+    events::{Applied, ApplyFailed, Halted, Parked, ParkedCount, Resumed},
+    is_marked,
+    isolate::{Isolation, Misfit},
+    meter::LogEnd,
+    shared::Shared,
+};
+use crate::{
+    event::Commit,
+    fold::stored::{FoldError, KeptRows, fold},
+    rows::Tables,
+    store::{
+        checkpoints::{Advance, CheckpointRow, Held, Member, StoredCheckpoint, advance},
+        letters::{DeadLetters, EventsToPark, NewlyParked},
+        versions::Served,
+    },
+};
+
+/// A large batch takes longer than what the pool allows a statement.
+const BULK_WAIT_MAX: Duration = Duration::from_secs(300);
+
+/// What helps when the topic is not the one that the tables were made from.
+pub(crate) const RECREATED: &str = "restore the topic that the read models were made from, or drop their \
+    schemas and checkpoints so that they are made anew";
+
+pub(crate) struct Writer {
+    pub shared: Arc<Shared>,
+    pub projection: Projection,
+    pub row: CheckpointRow,
+    pub checkpoint: Checkpoint,
+    pub dead_letters: DeadLetters,
+    pub log_end: Arc<LogEnd>,
+    pub stop: Shutdown,
+    pub phase: Phase,
+    /// As of the last batch, if that was answered.
+    kept: KeptRows,
+}
+
+/// What becomes of the version meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// A version that follows the log.
+    Following,
+    /// Tables that a crash of PostgreSQL empties. Each batch looks for the mark that is wiped out with
+    /// them, so that none is missed by the next one.
+    Building,
+}
+
+/// How a batch is folded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Care {
+    /// As if all of it applied.
+    Trusting,
+    /// So that what does not apply is found.
+    Isolating,
+}
+
+impl Writer {
+    /// Stands where the stored checkpoint does, and knows of the log up to there.
+    ///
+    /// # Errors
+    /// [`sqlx::Error::RowNotFound`] if the version has been dropped.
+    pub(crate) async fn open(
+        shared: Arc<Shared>,
+        served: &Served,
+        shard: ShardId,
+        phase: Phase,
+        stop: Shutdown,
+    ) -> Result<Self, sqlx::Error> {
+        let row = CheckpointRow { projection: served.name(), version: served.version, shard };
+        let StoredCheckpoint { checkpoint, letters } = row.read(&shared.pool).await?;
+        let dead_letters = DeadLetters::load(&shared.pool, &row, letters).await?;
+        let log_end = Arc::new(LogEnd::at(checkpoint.next_offset));
+        let (projection, kept) = (served.projection, KeptRows::default());
+        Ok(Self { shared, projection, row, checkpoint, dead_letters, log_end, stop, phase, kept })
+    }
+
+    /// What is compared before its checkpoint moves.
+    #[must_use]
+    pub(crate) fn compared(&self) -> Member {
+        (self.row, self.dead_letters.changes)
+    }
+
+    #[must_use]
+    pub(crate) fn party(&self) -> (&'static str, ShardId) {
+        (self.row.projection, self.row.shard)
+    }
+
+    /// Applies all commits, save what is parked of them: at once, or in smaller parts where that
+    /// takes PostgreSQL longer than a statement may.
+    pub(crate) async fn apply(&mut self, commits: &[&Commit]) -> Result<(), Failed> {
+        let Some(first) = commits.first() else { return Ok(()) };
+        if self.checkpoint.log_id.is_some() && self.checkpoint.log_id != first.checkpoint.log_id {
+            return Err(Failed::Stuck(format!("the log was made anew; {RECREATED}")));
+        }
+        let (mut ahead, mut part) = (commits, commits.len());
+        while !ahead.is_empty() {
+            let (now, later) = ahead.split_at(part.min(ahead.len()));
+            match self.write_patiently(now).await {
+                Ok(()) => ahead = later,
+                Err(Failed::TooMuch) => part = (now.len() / 2).max(1),
+                Err(failed) => return Err(failed),
+            }
+        }
+        Ok(())
+    }
+
+    /// Says that it goes on.
+    pub(crate) async fn resume(&self) {
+        let (projection, shard) = self.party();
+        emit(Resumed { row: self.row });
+        self.tell_parked();
+        if let Some(failures) = self.shared.halted.get(projection) {
+            failures.clear(&shard);
+        }
+        if let Err(error) = self.row.note_halt(&self.shared.pool, None).await {
+            emit(ApplyFailed { projection, shard, error: &error });
+        }
+    }
+
+    /// Says that it does not go on, and why.
+    pub(crate) async fn halt(&self, reason: &str) {
+        let (projection, shard) = self.party();
+        emit(Halted { row: self.row, reason });
+        if let Some(failures) = self.shared.halted.get(projection) {
+            failures.raise(shard, format!("halted in shard {shard}: {reason}"));
+        }
+        if let Err(error) = self.row.note_halt(&self.shared.pool, Some(reason)).await {
+            emit(ApplyFailed { projection, shard, error: &error });
+        }
+    }
+
+    /// Learns what is parked: an operator has changed it, or nobody knows whether the last batch has.
+    pub(crate) async fn reload(&mut self, stored: StoredCheckpoint) -> Result<(), Failed> {
+        self.kept = KeptRows::default();
+        self.dead_letters = DeadLetters::load(&self.shared.pool, &self.row, stored.letters).await?;
+        Ok(())
+    }
+
+    fn tell_parked(&self) {
+        emit(ParkedCount { row: self.row, events: self.dead_letters.events() });
+    }
+
+    /// Writes one batch, however long PostgreSQL is away.
+    async fn write_patiently(&mut self, commits: &[&Commit]) -> Result<(), Failed> {
+        let Some(last) = commits.last() else { return Ok(()) };
+        let mut waits = RETRY.waits();
+        let mut too_much = false;
+        let mut written = self.write(commits).await;
+        loop {
+            match written {
+                Ok(added) => {
+                    self.dead_letters.add(added);
+                    break;
+                }
+                Err(Failed::Database(error)) if is_transient(&error) => {
+                    too_much = is_statement_timeout(&error) && commits.len() > 1;
+                    self.report_failure(&error);
+                    tokio::select! {
+                        _ = waits.wait() => {}
+                        () = self.stop.requested() => return Err(Failed::Stopped),
+                    }
+                }
+                Err(Failed::Lost) => {}
+                Err(failed) => return Err(failed),
+            }
+            // Whether the last try went through, only the stored checkpoint knows.
+            written = match self.row.read(&self.shared.pool).await {
+                Ok(stored) if stored.checkpoint == last.checkpoint => {
+                    self.reload(stored).await.map(|()| NewlyParked::default())
+                }
+                Ok(stored) if stored.checkpoint == self.checkpoint => {
+                    match self.reload(stored).await {
+                        Ok(()) if too_much => return Err(Failed::TooMuch),
+                        Ok(()) => self.write(commits).await,
+                        Err(failed) => Err(failed),
+                    }
+                }
+                // Somebody else serves the shard, or the version has been dropped.
+                Ok(_) | Err(sqlx::Error::RowNotFound) => return Err(Failed::Lost),
+                Err(error) => Err(Failed::Database(error)),
+            };
+        }
+        self.shared.postgres.clear(&self.party());
+        self.checkpoint = last.checkpoint;
+        self.tell_parked();
+        Ok(())
+    }
+
+    async fn write(&mut self, commits: &[&Commit]) -> Result<NewlyParked, Failed> {
+        let mut kept = self.take_kept();
+        let batch = Batch::of(commits, self.projection, &self.dead_letters);
+        match self.transact(commits, &batch, Care::Trusting, kept.as_mut()).await {
+            Err(Failed::Unfit) => self.transact(commits, &batch, Care::Isolating, None).await,
+            Ok(added) => {
+                self.kept = kept.unwrap_or_default();
+                Ok(added)
+            }
+            failed => failed,
+        }
+    }
+
+    /// The rows that are kept, for one try: they are put back if it goes through. A build passes each
+    /// row a few times at most, and has no use for them.
+    pub(crate) fn take_kept(&mut self) -> Option<KeptRows> {
+        (self.phase == Phase::Following).then(|| std::mem::take(&mut self.kept))
+    }
+
+    /// A batch is in.
+    pub(crate) fn has_written(&mut self, to: Checkpoint, added: NewlyParked, kept: KeptRows) {
+        self.checkpoint = to;
+        self.kept = kept;
+        if added.is_some() {
+            self.dead_letters.add(added);
+            self.tell_parked();
+        }
+    }
+
+    async fn transact(
+        &self,
+        commits: &[&Commit],
+        batch: &Batch<'_>,
+        care: Care,
+        kept: Option<&mut KeptRows>,
+    ) -> Result<NewlyParked, Failed> {
+        let Some(last) = commits.last() else { return Ok(NewlyParked::default()) };
+        let started = Instant::now();
+        if batch.is_empty() && self.phase == Phase::Following {
+            // One statement is a transaction of its own.
+            let mut connection = self.shared.pool.acquire().await?;
+            self.advance(&mut connection, last).await?;
+            return Ok(NewlyParked::default());
+        }
+        let mut tx = self.shared.pool.begin().await?;
+        if self.phase == Phase::Building {
+            let wait_max = BULK_WAIT_MAX.as_millis();
+            let patient = AssertSqlSafe(format!("SET LOCAL statement_timeout = {wait_max}"));
+            sqlx::query(patient).execute(&mut *tx).await?;
+        }
+        self.advance(&mut tx, last).await?;
+        if self.phase == Phase::Building && !is_marked(&mut tx, &self.row.schema()).await? {
+            return Err(Failed::WipedOut);
+        }
+        let to_park = match self.put(&mut tx, batch, care, kept).await {
+            Ok(to_park) => to_park,
+            Err(failed) => {
+                // Its locks must be gone before the next try. If that fails, so does the connection.
+                tx.rollback().await.ok();
+                return Err(failed);
+            }
+        };
+        tx.commit().await?;
+        let projection = self.row.projection;
+        let events = batch.events.len();
+        emit(Applied { projection, events, took: started.elapsed() });
+        for letter in &to_park.letters {
+            let (shard, event) = (self.row.shard, letter.parked.event);
+            emit(Parked { projection, shard, event, error: &letter.error });
+        }
+        Ok(to_park.added())
+    }
+
+    /// Moves the checkpoint behind this commit, if it is the own one.
+    async fn advance(&self, tx: &mut PgConnection, last: &Commit) -> Result<(), Failed> {
+        let moved = advance(tx, &[self.compared()], &self.step(last), Held::Awaited).await?;
+        if moved.is_empty() { Err(Failed::Lost) } else { Ok(()) }
+    }
+
+    /// The way from where it stands to behind this commit.
+    #[must_use]
+    pub(crate) fn step(&self, last: &Commit) -> Advance {
+        Advance {
+            from: self.checkpoint,
+            to: last.checkpoint,
+            recorded_at: last.recorded_at,
+            log_end: self.log_end.as_seen_from(last.checkpoint.next_offset),
+            is_told: self.shared.is_read(),
+        }
+    }
+
+    /// Writes what a batch makes of the tables, and what it parks.
+    pub(crate) async fn put<'c>(
+        &self,
+        tx: &mut PgConnection,
+        batch: &Batch<'c>,
+        care: Care,
+        kept: Option<&mut KeptRows>,
+    ) -> Result<EventsToPark<'c>, Failed> {
+        let misfits = self.fold(tx, batch, care, kept).await?;
+        let to_park = self.check_room(batch.park(misfits))?;
+        if !to_park.is_empty() {
+            to_park.write(tx, &self.row).await?;
+        }
+        Ok(to_park)
+    }
+
+    async fn fold(
+        &self,
+        tx: &mut PgConnection,
+        batch: &Batch<'_>,
+        care: Care,
+        kept: Option<&mut KeptRows>,
+    ) -> Result<Vec<Misfit>, Failed> {
+        let Batch { events, positions, .. } = batch;
+        if events.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (projection, row) = (&self.projection, &self.row);
+        if care == Care::Isolating {
+            return Ok(Isolation { projection, row, events, positions }.run(tx).await?);
+        }
+        let schema = row.schema();
+        let mut tables = Tables::new(tx, &schema, row.shard);
+        let folded = fold(projection, &mut tables, events, kept).await;
+        folded.map(|()| Vec::new()).map_err(|error| match error {
+            FoldError::Inapplicable(_) => Failed::Unfit,
+            FoldError::Database(error) if is_about_data(&error) => Failed::Unfit,
+            FoldError::Database(error) => Failed::Database(error),
+        })
+    }
+
+    /// # Errors
+    /// Too much would be parked: something is wrong with more than some events.
+    fn check_room<'c>(&self, to_park: EventsToPark<'c>) -> Result<EventsToPark<'c>, Failed> {
+        let parked_max = self.shared.parked_events_max;
+        let parked = self.dead_letters.events().saturating_add(to_park.events.len());
+        if to_park.is_empty() || parked <= parked_max {
+            return Ok(to_park);
+        }
+        let (more, so_far) = (to_park.events.len(), self.dead_letters.events());
+        let last = to_park.letters.first().map_or_else(String::new, |letter| {
+            format!("; the first of them: {}: {}", letter.parked.event.describe(), letter.error)
+        });
+        Err(Failed::Full(format!(
+            "{so_far} events are parked and {more} more would be, which is beyond \
+             projector.parked_events_max = {parked_max}{last}"
+        )))
+    }
+
+    /// Says that a batch is not in, and is tried again.
+    pub(crate) fn report_failure(&self, error: &sqlx::Error) {
+        let (projection, shard) = self.party();
+        emit(ApplyFailed { projection, shard, error });
+        self.shared.postgres.raise(self.party(), "PostgreSQL does not take batches".to_owned());
+    }
+}

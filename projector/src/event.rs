@@ -1,0 +1,137 @@
+//! A commit of the log, decoded once for all projections of its shard, and its events as a projection reads
+//! them.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use domain::{
+    id::{EventId, StreamId},
+    timestamp::Timestamp,
+};
+use infra::{
+    codec,
+    log::{self, Checkpoint, CommitBody, EventRecord, LogId},
+    telemetry::chain,
+};
+
+/// What a projection takes over whole or not at all.
+#[derive(Clone, Debug)]
+pub(crate) struct Commit {
+    /// Where a reader stands that has taken this commit.
+    pub checkpoint: Checkpoint,
+    pub recorded_at: DateTime<Utc>,
+    /// Empty for a barrier.
+    pub events: Vec<RecordedEvent>,
+}
+
+/// An event of the log; `decoded` has the reason if this release cannot read it.
+#[derive(Clone, Debug)]
+pub(crate) struct RecordedEvent {
+    pub id: EventId,
+    pub stream: StreamId,
+    pub revision: i64,
+    pub recorded_at: DateTime<Utc>,
+    /// As it stands in the log, for whoever has to put it aside.
+    pub event_type: Arc<str>,
+    pub value: Bytes,
+    pub decoded: Result<domain::Event, Arc<str>>,
+}
+
+/// An event as a projection reads it, after what operators have decided.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CorrectedEvent<'f> {
+    pub event: &'f RecordedEvent,
+    /// What it reads as, or why this release cannot read it.
+    pub decoded: &'f Result<domain::Event, Arc<str>>,
+    /// The event before it in its stream is skipped, so the row may be further back.
+    pub after_skipped: bool,
+}
+
+impl Commit {
+    #[must_use]
+    pub(crate) fn decode(log_id: Option<LogId>, commit: &log::Commit) -> Self {
+        Self::decode_some(log_id, commit, |_| true)
+    }
+
+    /// With those of its events that are wanted.
+    #[must_use]
+    pub(crate) fn decode_some(
+        log_id: Option<LogId>,
+        commit: &log::Commit,
+        wants: impl Fn(&EventRecord) -> bool,
+    ) -> Self {
+        let (claim, recorded_at, events) = match &commit.body {
+            CommitBody::Events(records) => {
+                let last = records.last();
+                // Of its very size: most commits have one event, and there are many of them.
+                let mut events = Vec::with_capacity(records.iter().filter(|it| wants(it)).count());
+                events.extend(records.iter().filter(|it| wants(it)).map(RecordedEvent::decode));
+                (
+                    last.map(|record| record.place.claim),
+                    last.map_or_else(Timestamp::default, |record| record.recorded_at),
+                    events,
+                )
+            }
+            CommitBody::Barrier(barrier) => {
+                (Some(barrier.place.claim), barrier.recorded_at, Vec::new())
+            }
+        };
+        let (epoch, next_offset) = (commit.epoch, commit.next_offset);
+        Self {
+            checkpoint: Checkpoint { log_id, next_offset, epoch, claim, last_seq: commit.seq },
+            recorded_at: recorded_at.to_datetime(),
+            events,
+        }
+    }
+}
+
+impl RecordedEvent {
+    /// For people who look for it.
+    #[must_use]
+    pub(crate) fn describe(&self) -> String {
+        format!("event {} ({}, revision {})", self.id, self.stream, self.revision)
+    }
+
+    pub(crate) fn decode(record: &EventRecord) -> Self {
+        Self {
+            id: record.id,
+            stream: record.stream.clone(),
+            // Revisions are counted one by one; 63 bits of them outlast the log.
+            revision: i64::try_from(record.revision).unwrap_or(i64::MAX),
+            recorded_at: record.recorded_at.to_datetime(),
+            event_type: Arc::clone(&record.event_type),
+            value: record.value.clone(),
+            decoded: decode(&record.event_type, &record.stream, &record.value),
+        }
+    }
+}
+
+/// The event that a value stands for, or why there is none.
+pub(crate) fn decode(
+    event_type: &Arc<str>,
+    stream: &StreamId,
+    value: &[u8],
+) -> Result<domain::Event, Arc<str>> {
+    codec::decode_value(event_type, stream, value).map_err(|error| chain(&error).to_string().into())
+}
+
+#[cfg(test)]
+impl RecordedEvent {
+    /// An event as it would be read from the log.
+    pub(crate) fn sample(stream: &str, revision: i64, kind: &str, value: &'static str) -> Self {
+        let stream: StreamId = stream.parse().expect("a stream id");
+        let (stream_type, _) = stream.as_str().split_once('/').expect("a type and a key");
+        let event_type = format!("tradewind.{stream_type}.{kind}.v1").into();
+        let name = format!("{stream}/{revision}");
+        Self {
+            id: EventId::new(uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, name.as_bytes())),
+            decoded: decode(&event_type, &stream, value.as_bytes()),
+            stream,
+            revision,
+            recorded_at: "2026-01-31T12:00:00Z".parse().expect("a time"),
+            event_type,
+            value: value.into(),
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! What the rows of streams should be: its events, one by one, and nothing else.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use read_models::{Cell, Fold, Slot, Sums, Table};
+use serde_json::Value;
+
+use super::follows;
+use crate::event::CorrectedEvent;
+
+/// A row as JSON, by column.
+pub(crate) type Columns = serde_json::Map<String, Value>;
+
+/// A table, with the rows that have been made for it, by primary key.
+pub(crate) type Made = (Table, BTreeMap<String, Columns>);
+
+/// A fold of streams, as a verification runs it.
+pub(crate) struct Expected {
+    pub fold: &'static Fold,
+    rows: HashMap<String, Box<dyn Slot>>,
+    stopped: HashSet<String>,
+    sums: BTreeMap<i32, Sums>,
+}
+
+impl Expected {
+    /// Knows no event yet.
+    #[must_use]
+    pub(crate) fn of(fold: &'static Fold) -> Self {
+        let (rows, stopped, sums) = (HashMap::new(), HashSet::new(), BTreeMap::new());
+        Self { fold, rows, stopped, sums }
+    }
+
+    /// Takes the next event of a stream. False if it does not fit, now or before.
+    pub(crate) fn take(&mut self, corrected: &CorrectedEvent<'_>, shard: i32) -> bool {
+        let key = corrected.event.stream.key();
+        let slot = self.rows.get(key).map(|slot| slot.copy());
+        let Some(slot) = slot.or_else(|| self.fold.slot(key)) else { return false };
+        if self.stopped.contains(key) {
+            return false;
+        }
+        let fits = self.evolve(slot, corrected, shard).is_some();
+        if !fits {
+            self.stopped.insert(key.to_owned());
+        }
+        fits
+    }
+
+    /// The table that has a row per stream, with the rows of the streams that were taken since the
+    /// last call, and how many of them stopped at an event which does not fit. They are forgotten:
+    /// a stream is taken whole between two calls.
+    pub(crate) fn end_part(&mut self) -> Result<(Made, usize), sqlx::Error> {
+        let table = (self.fold.table)();
+        let slots = std::mem::take(&mut self.rows).into_values();
+        let rows = slots.map(|slot| Ok(to_json(&table, slot.cells()?)));
+        let rows = rows.collect::<Result<_, sqlx::Error>>()?;
+        Ok(((table, rows), std::mem::take(&mut self.stopped).len()))
+    }
+
+    /// The tables whose rows many streams share, once all streams have been taken.
+    pub(crate) fn into_shared(self) -> Vec<Made> {
+        let made = |table: &fn() -> Table| {
+            let table = table();
+            let rows = self.sums.iter().flat_map(|(shard, sums)| sums.rows(&table, *shard));
+            let rows = rows.map(|cells| to_json(&table, cells)).collect();
+            (table, rows)
+        };
+        self.fold.sums.iter().map(made).collect()
+    }
+
+    /// `None` if the event does not fit; then everything is as it was.
+    fn evolve(
+        &mut self,
+        mut slot: Box<dyn Slot>,
+        corrected: &CorrectedEvent<'_>,
+        shard: i32,
+    ) -> Option<()> {
+        let CorrectedEvent { event, decoded, .. } = *corrected;
+        let decoded = decoded.as_ref().ok()?;
+        follows(&*slot, corrected).ok()?;
+        // What an event adds before it turns out not to fit must not count.
+        let mut added = Sums::default();
+        slot.evolve(decoded, event.revision, event.recorded_at, &mut added).ok()?;
+        self.sums.entry(shard).or_default().merge(added).ok()?;
+        // Of a row that is taken away nothing is kept: there may be many of them.
+        let key = event.stream.key();
+        match slot.revision() {
+            Some(_) => drop(self.rows.insert(key.to_owned(), slot)),
+            None => drop(self.rows.remove(key)),
+        }
+        Some(())
+    }
+}
+
+/// A row as a verification compares it, by its primary key.
+fn to_json(table: &Table, cells: Vec<Cell<'_>>) -> (String, Columns) {
+    let names = table.columns.iter().map(|column| column.name.to_owned());
+    let row: Columns = names.zip(cells.into_iter().map(value)).collect();
+    (key_of(table, &row), row)
+}
+
+/// The primary key of a row, its columns joined by commas.
+pub(crate) fn key_of(table: &Table, row: &Columns) -> String {
+    let cell = |name| match row.get(name) {
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+        None => String::new(),
+    };
+    let keys: Vec<_> = table.columns.iter().take(table.keys).map(|it| cell(it.name)).collect();
+    keys.join(",")
+}
+
+/// An instant to the microsecond, as both sides write it here.
+#[must_use]
+pub(crate) fn instant(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Micros, true)
+}
+
+/// As `to_jsonb` shows it, instants aside.
+fn value(cell: Cell<'_>) -> Value {
+    match cell {
+        Cell::Null => Value::Null,
+        Cell::Uuid(value) => value.to_string().into(),
+        Cell::Text(value) => value.into(),
+        Cell::Int(value) => value.into(),
+        Cell::Long(value) => value.into(),
+        // Beyond 64 bits as a double, which is what becomes of the stored number, too.
+        Cell::Whole(value) => serde_json::from_str(&value.to_string()).unwrap_or_default(),
+        Cell::Time(value) => instant(value).into(),
+        Cell::Date(value) => value.to_string().into(),
+        Cell::Json(value) => serde_json::from_str(&value).unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use read_models::sales::SALES;
+    use serde_json::json;
+
+    use super::*;
+    use crate::event::RecordedEvent;
+
+    #[test]
+    fn a_verification_adds_up_over_all_parts() {
+        let mut expected = Expected::of(&SALES.folds[0]);
+        let usd = |amount: i64| json!({ "amount": amount, "currency": "USD" });
+        let line = |sku: &str, department: &str| {
+            json!({
+                "sku": sku, "product_id": uuid::Uuid::from_u128(7), "name": sku,
+                "department": department, "quantity": 1, "unit_price": usd(5), "total": usd(5),
+            })
+        };
+        let placed = json!({
+            "cart_id": uuid::Uuid::from_u128(8), "lines": [line("A", "DAIRY"), line("B", "DELI")],
+            "totals": { "subtotal": usd(10), "discount": usd(0), "total": usd(10) },
+            "channel": "pos", "placed_at": "2026-01-30T23:30:00Z", "method_token": "cash",
+        });
+        let confirmed = json!({ "payment_id": uuid::Uuid::from_u128(9), "paid": usd(10) });
+        for id in [1, 2] {
+            let stream = format!("order/{}", uuid::Uuid::from_u128(id));
+            let events = [("placed", &placed), ("confirmed", &confirmed)];
+            for (revision, (kind, data)) in (1..).zip(events) {
+                let event = RecordedEvent::sample(&stream, revision, kind, data.to_string().leak());
+                let decoded = &event.decoded;
+                let read = CorrectedEvent { event: &event, decoded, after_skipped: false };
+                assert!(expected.take(&read, 0), "{event:?}");
+            }
+            let ((pending, rows), stopped) = expected.end_part().unwrap();
+            assert_eq!((pending.name, rows.len(), stopped), ("pending", 0, 0));
+        }
+        let orders = expected.into_shared().into_iter().map(|(table, rows)| {
+            (table.name, rows.values().map(|row| row["orders"].clone()).collect())
+        });
+        let expected: [(_, Vec<Value>); 2] =
+            [("sales", vec![2.into(), 2.into()]), ("sales_totals", vec![2.into()])];
+        assert_eq!(orders.collect::<Vec<_>>(), expected);
+    }
+}

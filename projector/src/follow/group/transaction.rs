@@ -1,0 +1,136 @@
+//! One transaction for all that stand level: their checkpoints, the rows of those for which the batch
+//! holds events, and what query nodes are told.
+//!
+//! **Invariant:** it begins with the compare-and-set of all checkpoints and writes nothing unless all of
+//! them move, so whoever is in the group is folded exactly once, like somebody who is alone
+//! (`store/checkpoints.rs`). Each member's batch is made with its own dead letters, whose count is part of its
+//! compare-and-set.
+//!
+//! **Invariant:** nothing is told before it is committed, for the notification is part of the transaction.
+//! It goes out when the commit is on the disk, so what was told does not go back, also over a crash of the
+//! server. PostgreSQL has transactions that notify commit one after another, all databases together; that
+//! is one for each shard and batch here. **Whoever turns `synchronous_commit` off for this role breaks that
+//! promise**: then positions must be told later, when the server has flushed them.
+
+use std::time::Duration;
+
+use infra::{postgres::errors::ends_session, telemetry::emit};
+use sqlx::PgConnection;
+use tokio::time::Instant;
+
+use crate::{
+    apply::{
+        batch::{Batch, Failed},
+        events::Applied,
+        shared::Shared,
+        write::{Care, Writer},
+    },
+    event::Commit,
+    fold::stored::KeptRows,
+    store::{
+        checkpoints::{Held, Member, advance},
+        letters::NewlyParked,
+    },
+};
+
+/// A lock that one member waits for, and a statement of one member that takes long, hold up all others.
+/// They have less patience here than by themselves. One message, with the beginning of the transaction.
+const BEGIN: &str = "BEGIN; SET LOCAL lock_timeout = '250ms'; SET LOCAL statement_timeout = '2s'";
+
+/// Why a batch is not in, or is not known to be in.
+#[derive(Debug)]
+pub(super) enum Setback {
+    /// The checkpoints of these have not moved, by their indexes; so none has.
+    Unmoved(Vec<usize>),
+    /// This one's events do not apply, or its statements do not work.
+    Fault(usize, Failed),
+    /// It is nobody's fault, and the last statement may have been the commit.
+    Database(sqlx::Error),
+}
+
+impl From<sqlx::Error> for Setback {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+/// What a batch was for one member.
+struct Part {
+    events: usize,
+    added: NewlyParked,
+    took: Duration,
+}
+
+/// Writes a batch for all members, and tells how long each has taken.
+pub(super) async fn write(
+    shared: &Shared,
+    members: &mut [Writer],
+    commits: &[Commit],
+) -> Result<Vec<Duration>, Setback> {
+    let Some(last) = commits.last() else { return Ok(Vec::new()) };
+    let began = Instant::now();
+    // They are what is stored if this goes through, and are gone otherwise.
+    let mut kept: Vec<_> =
+        members.iter_mut().map(|it| it.take_kept().unwrap_or_default()).collect();
+    let mut tx = shared.pool.begin_with(BEGIN).await?;
+    let parts = match put(&mut tx, members, commits, last, &mut kept).await {
+        Ok(parts) => parts,
+        Err(setback) => {
+            // Its locks must be gone before the next try. If that fails, so does the connection.
+            tx.rollback().await.ok();
+            return Err(setback);
+        }
+    };
+    tx.commit().await?;
+    let mut taken = Vec::with_capacity(parts.len());
+    for ((member, part), kept) in members.iter_mut().zip(parts).zip(kept) {
+        let Part { events, added, took } = part;
+        member.has_written(last.checkpoint, added, kept);
+        if events > 0 {
+            let projection = member.row.projection;
+            emit(Applied { projection, events, took: began.elapsed() });
+        }
+        taken.push(took);
+    }
+    Ok(taken)
+}
+
+async fn put(
+    tx: &mut PgConnection,
+    members: &[Writer],
+    commits: &[Commit],
+    last: &Commit,
+    kept: &mut [KeptRows],
+) -> Result<Vec<Part>, Setback> {
+    let rows: Vec<Member> = members.iter().map(Writer::compared).collect();
+    // All of them stand where the first one does.
+    let Some(step) = members.first().map(|first| first.step(last)) else { return Ok(Vec::new()) };
+    let moved = advance(tx, &rows, &step, Held::PassedOver).await?;
+    let is_unmoved =
+        |(_, (row, _)): &(usize, &Member)| !moved.iter().any(|it| it == row.projection);
+    let unmoved: Vec<_> = (0..).zip(&rows).filter(is_unmoved).map(|(index, _)| index).collect();
+    if !unmoved.is_empty() {
+        return Err(Setback::Unmoved(unmoved));
+    }
+    let commits: Vec<&Commit> = commits.iter().collect();
+    let mut parts = Vec::with_capacity(members.len());
+    for (index, (member, kept)) in members.iter().zip(kept).enumerate() {
+        let began = Instant::now();
+        let batch = Batch::of(&commits, member.projection, &member.dead_letters);
+        let (events, mut added) = (batch.events.len(), NewlyParked::default());
+        if !batch.is_empty() {
+            let put = member.put(tx, &batch, Care::Trusting, Some(kept)).await;
+            added = put.map_err(|failed| blame(index, failed))?.added();
+        }
+        parts.push(Part { events, added, took: began.elapsed() });
+    }
+    Ok(parts)
+}
+
+/// Whose fault it is.
+fn blame(index: usize, failed: Failed) -> Setback {
+    match failed {
+        Failed::Database(error) if ends_session(&error) => Setback::Database(error),
+        failed => Setback::Fault(index, failed),
+    }
+}

@@ -1,0 +1,145 @@
+//! The log of a shard, read once and decoded once for all that stand level, a little ahead of them.
+//!
+//! A batch is what has come while the last one was under way. If anything has, the log is busy, and the
+//! batch waits a little for company: one transaction more or less is what a busy machine notices. If
+//! nothing has, what comes next goes at once, for nobody knows when company would come.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use domain::shard::ShardId;
+use infra::log::{Checkpoint, EventLog, Offset, ReadError, follow::Follower};
+use tokio::time::{Instant, timeout_at};
+
+use crate::{apply::meter::LogEnd, event::Commit};
+
+/// Records that are read and decoded at once; a transaction that is under way waits for that.
+pub(super) const RECORDS_MAX: usize = 500;
+/// What is read ahead, and so what a batch takes at most: events, and commits without any. Beyond it
+/// the log waits.
+const AHEAD_MAX: usize = 5_000;
+
+pub(super) struct Reading {
+    follower: Follower,
+    log_end: Arc<LogEnd>,
+    ahead: VecDeque<Commit>,
+    /// Of what is ahead.
+    weight: usize,
+    /// Why nothing more can be read.
+    failed: Option<ReadError>,
+}
+
+impl Reading {
+    pub(super) async fn open(
+        log: &dyn EventLog,
+        shard: ShardId,
+        from: Checkpoint,
+        log_end: Arc<LogEnd>,
+    ) -> Result<Self, ReadError> {
+        let follower = Follower::open(log, shard, Some(from)).await?;
+        Ok(Self { follower, log_end, ahead: VecDeque::new(), weight: 0, failed: None })
+    }
+
+    /// Waits until there is something to write. Safe to drop and to call again.
+    ///
+    /// # Errors
+    /// If the log cannot be read, and all that was read before is taken.
+    pub(super) async fn gather(&mut self, company: Duration) -> Result<(), ReadError> {
+        if self.ahead.is_empty() {
+            while self.ahead.is_empty() {
+                if let Some(failed) = self.failed.take() {
+                    return Err(failed);
+                }
+                self.read_on().await;
+            }
+            return Ok(());
+        }
+        let until = Instant::now() + company;
+        while self.has_room() && Instant::now() < until {
+            timeout_at(until, self.read_on()).await.ok();
+        }
+        Ok(())
+    }
+
+    /// Whether more may be read.
+    #[must_use]
+    pub(super) fn has_room(&self) -> bool {
+        self.weight < AHEAD_MAX && self.failed.is_none()
+    }
+
+    /// Reads what there is, or waits for it, a second at most. Dropping it loses nothing.
+    pub(super) async fn read_on(&mut self) {
+        match self.follower.next(RECORDS_MAX).await {
+            Ok(commits) => {
+                let checkpoint = self.follower.checkpoint();
+                self.log_end.has_read(self.follower.next_offset(), checkpoint.next_offset);
+                for commit in &commits {
+                    let commit = Commit::decode(checkpoint.log_id, commit);
+                    self.weight += weight(&commit);
+                    self.ahead.push_back(commit);
+                }
+            }
+            Err(error) => self.failed = Some(error),
+        }
+    }
+
+    /// What was read, up to this offset if there is one, but not nothing: who waits where no commit
+    /// ends would wait for ever.
+    pub(super) fn take(&mut self, until: Option<Offset>) -> Vec<Commit> {
+        let is_before =
+            |commit: &Commit| until.is_none_or(|until| commit.checkpoint.next_offset <= until);
+        let count = self.ahead.iter().take_while(|commit| is_before(commit)).count();
+        let count = count.max(1).min(self.ahead.len());
+        let taken: Vec<_> = self.ahead.drain(..count).collect();
+        self.weight -= taken.iter().map(weight).sum::<usize>();
+        taken
+    }
+}
+
+fn weight(commit: &Commit) -> usize {
+    commit.events.len().max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use infra::log::{memory::MemoryLog, owner::Owner};
+
+    use super::*;
+
+    async fn opened(log: &MemoryLog) -> Reading {
+        let end = Arc::new(LogEnd::at(0));
+        Reading::open(log, ShardId::new(0), Checkpoint::START, end).await.expect("a shard")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_to_an_idle_log_waits_for_no_company_and_what_was_there_does() {
+        let log = MemoryLog::new(1);
+        let mut owner = Owner::claim(&log, ShardId::new(0)).await.expect("a shard");
+        let mut reading = opened(&log).await;
+        owner.barrier().await.expect("a log");
+        let company = Duration::from_millis(2);
+        let began = Instant::now();
+        reading.gather(company).await.expect("a log");
+        assert_eq!((reading.take(None).len(), began.elapsed()), (1, Duration::ZERO));
+        owner.barrier().await.expect("a log");
+        reading.read_on().await;
+        reading.gather(company).await.expect("a log");
+        assert_eq!(reading.take(None).len(), 1);
+        assert!(began.elapsed() >= company);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_taken_ends_where_somebody_waits_to_join() {
+        let log = MemoryLog::new(1);
+        let mut owner = Owner::claim(&log, ShardId::new(0)).await.expect("a shard");
+        let mut ends = Vec::new();
+        for _ in 0..3 {
+            ends.push(owner.barrier().await.expect("a log"));
+        }
+        let mut reading = opened(&log).await;
+        reading.gather(Duration::ZERO).await.expect("a log");
+        let taken = reading.take(Some(ends[1]));
+        assert_eq!(taken.last().map(|commit| commit.checkpoint.next_offset), Some(ends[1]));
+        assert_eq!((taken.len(), reading.weight), (2, 1));
+        assert_eq!(reading.take(None).len(), 1);
+    }
+}

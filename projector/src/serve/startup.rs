@@ -1,0 +1,182 @@
+//! What a projector waits for before it begins: the log and the tables.
+//!
+//! Each of its projections has a version. The first one is live at once. A release that makes other rows of
+//! the same events builds a version of its own beside the live one, which goes on being read.
+
+use std::sync::Arc;
+
+use infra::{
+    config::{self, Rebuild},
+    http::health::Condition,
+    log::{
+        EventLog,
+        kafka::KafkaLog,
+        progress::{Progress, ProgressError},
+    },
+    postgres::{Pool, errors::code},
+    telemetry::chain,
+};
+use read_models::Projection;
+use sqlx::PgConnection;
+use tracing::warn;
+
+use crate::{
+    apply::RETRY,
+    rebuild::{
+        Refused,
+        begin::{RebuildRequest, begin, begin_live},
+    },
+    store::versions::{RELEASE, Version, VersionState, locked, show, views},
+};
+
+/// Where the log is.
+pub enum Source {
+    /// In Kafka, as the settings say.
+    Kafka,
+    /// Here, for tests.
+    Given(Arc<dyn EventLog>),
+}
+
+/// The consumer group whose offsets tell ordinary tools how far the live projections are.
+const GROUP: &str = "tradewind.projector";
+
+impl Source {
+    /// Where lag is told to ordinary tools.
+    pub(crate) fn progress(&self, kafka: &config::Kafka) -> Result<Progress, ProgressError> {
+        match self {
+            Self::Kafka => Progress::open(kafka, GROUP, &kafka.topic),
+            Self::Given(_) => Ok(Progress::in_memory()),
+        }
+    }
+
+    /// The log, however long Kafka is away.
+    pub(crate) async fn connect(
+        self,
+        kafka: &config::Kafka,
+        condition: Condition,
+    ) -> Arc<dyn EventLog> {
+        if let Self::Given(log) = self {
+            return log;
+        }
+        let mut waits = RETRY.waits();
+        loop {
+            match KafkaLog::connect(kafka, &kafka.topic).await {
+                Ok(log) => return Arc::new(log),
+                Err(error) => {
+                    condition.unmet(chain(&error).to_string());
+                    warn!("cannot open the log yet: {}", chain(&error));
+                    waits.wait().await;
+                }
+            }
+        }
+    }
+}
+
+/// Makes the tables that are missing, however long PostgreSQL is away.
+pub(crate) async fn prepare(
+    pool: &Pool,
+    projections: &[Projection],
+    rebuild: Rebuild,
+    condition: Condition,
+) {
+    let mut waits = RETRY.waits();
+    while let Err(error) = ensure(pool, projections, rebuild).await {
+        condition.unmet(explain(&error));
+        warn!("cannot make the tables yet: {}", chain(&error));
+        waits.wait().await;
+    }
+    condition.met();
+}
+
+/// Held by whoever creates tables: several projectors may start at once.
+const LOCK: i64 = 0x7472_6164_6577;
+
+/// # Errors
+/// PostgreSQL is away, or the foundation of infra's migrations is missing.
+async fn ensure(
+    pool: &Pool,
+    projections: &[Projection],
+    rebuild: Rebuild,
+) -> Result<(), sqlx::Error> {
+    let mut tx = pool.begin().await?;
+    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LOCK).execute(&mut *tx).await?;
+    for projection in projections {
+        // From here on nobody switches: what is shown stays what is live.
+        let versions = locked(&mut tx, projection.name).await?;
+        let there = versions.iter().filter(|version| version.state != VersionState::Dropped);
+        ensure_one(&mut tx, projection, &there.collect::<Vec<_>>(), rebuild).await?;
+    }
+    tx.commit().await
+}
+
+async fn ensure_one(
+    tx: &mut PgConnection,
+    projection: &Projection,
+    versions: &[&Version],
+    rebuild: Rebuild,
+) -> Result<(), sqlx::Error> {
+    let newest = versions.iter().map(|version| version.fold).max();
+    let Some(newest) = newest else {
+        let first = begin_live(tx, projection).await?;
+        return show(tx, &views(projection, first.version).0).await;
+    };
+    let mut is_fed = false;
+    for version in versions.iter().filter(|version| version.fold == projection.version) {
+        is_fed = true;
+        // Names of views and columns may change while the rows stay what they are.
+        let kept = keep_views(tx, projection, version).await?;
+        if version.state == VersionState::Live && kept {
+            show(tx, &views(projection, version.version).0).await?;
+        }
+    }
+    if is_fed {
+        return Ok(());
+    }
+    // An older release that starts once more must not undo what a newer one has begun.
+    if rebuild == Rebuild::Auto && projection.version > newest {
+        let request = RebuildRequest { switch: true, ..RebuildRequest::default() };
+        match begin(tx, projection, request).await {
+            Ok(_) => return Ok(()),
+            Err(Refused::Database(error)) => return Err(error),
+            // Another release builds; this one is told below that nothing of it is fed.
+            Err(_) => {}
+        }
+    }
+    let (projection, fold) = (projection.name, projection.version);
+    warn!(
+        projection,
+        "no version of {projection} is made by this release (fold {fold}), so this projector does \
+         not feed it: `projector rebuild {projection}` makes one"
+    );
+    Ok(())
+}
+
+/// True if the stored views were others, and not those of a newer release.
+async fn keep_views(
+    tx: &mut PgConnection,
+    projection: &Projection,
+    version: &Version,
+) -> Result<bool, sqlx::Error> {
+    let changed = sqlx::query(
+        "UPDATE projection.versions SET views = $3, views_release = $4
+         WHERE projection = $1 AND version = $2 AND views <> $3 AND views_release <= $4",
+    )
+    .bind(projection.name)
+    .bind(version.version)
+    .bind(views(projection, version.version))
+    .bind(&RELEASE[..])
+    .execute(tx)
+    .await?;
+    Ok(changed.rows_affected() > 0)
+}
+
+/// What operators can do about it.
+#[must_use]
+fn explain(error: &sqlx::Error) -> &'static str {
+    match code(error).as_deref() {
+        Some("3F000" | "42P01" | "42703") => "the database has not been migrated",
+        Some("42501") => "the database's user lacks a permission; migrate the database",
+        Some(_) => "PostgreSQL refuses to make the tables; the log says why",
+        None => "PostgreSQL does not answer",
+    }
+}

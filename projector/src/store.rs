@@ -1,0 +1,8 @@
+//! All SQL on schema `projection`, and on the views that show a version: how far each projection is, which
+//! versions there are, what is parked and corrected, what was verified.
+
+pub(crate) mod checkpoints;
+pub mod letters;
+pub mod verifications;
+pub mod versions;
+pub(crate) mod watch;

@@ -1,0 +1,328 @@
+//! The parked keys of a projection in a shard, as who applies batches knows them, and how it adds to them.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use domain::id::{EventId, StreamId};
+use infra::log::Offset;
+use rustc_hash::{FxHashMap, FxHashSet};
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use super::corrections::{Corrections, stored_stream};
+use crate::{
+    event::{RecordedEvent, decode},
+    store::checkpoints::CheckpointRow,
+};
+
+/// Namespace of the ids of dead letters: the same event gets the same one if it is parked again.
+const IDS: Uuid = Uuid::from_u128(0x2f1d_9c70_6b0e_4f5a_8c3e_7a54_90d1_e6b3);
+/// Characters of an error that are kept.
+const ERROR_CHARS_MAX: usize = 2_000;
+
+/// What is parked and corrected in a shard, as of a value of the checkpoint's `letters`.
+#[derive(Debug, Default)]
+pub(crate) struct DeadLetters {
+    /// How often operators had changed it.
+    pub changes: i64,
+    keys: FxHashSet<StreamId>,
+    /// Events of these keys that wait.
+    events: usize,
+    pub corrections: Corrections,
+}
+
+/// Where an event stands in its shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct EventPosition {
+    /// The offset after its commit.
+    pub commit_end: Offset,
+    /// Its index in the commit.
+    pub index: i32,
+}
+
+/// An event to be parked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EventToPark<'f> {
+    pub position: EventPosition,
+    pub event: &'f RecordedEvent,
+}
+
+/// An event that did not apply.
+#[derive(Clone, Debug)]
+pub(crate) struct NewDeadLetter<'f> {
+    pub parked: EventToPark<'f>,
+    pub error: String,
+}
+
+/// What a batch parks.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct EventsToPark<'f> {
+    /// Of keys that were not parked before.
+    pub letters: Vec<NewDeadLetter<'f>>,
+    /// All events, those of the letters included.
+    pub events: Vec<EventToPark<'f>>,
+}
+
+/// What a batch has added to what is parked.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct NewlyParked {
+    keys: Vec<StreamId>,
+    events: usize,
+}
+
+impl DeadLetters {
+    /// What is stored. `changes` must have been read before: the more that is found, the more a
+    /// batch is held up by its compare-and-set, never the less.
+    pub(crate) async fn load(
+        pool: &PgPool,
+        row: &CheckpointRow,
+        changes: i64,
+    ) -> Result<Self, sqlx::Error> {
+        let parked: Vec<(String, i64)> = sqlx::query_as(
+            "SELECT stream, count(*) FROM projection.parked_events
+             WHERE projection = $1 AND version = $2 AND shard = $3 GROUP BY stream",
+        )
+        .bind(row.projection)
+        .bind(row.version)
+        .bind(row.shard_column())
+        .fetch_all(pool)
+        .await?;
+        let corrections = Corrections::load(pool, row.projection, row.version, row.shard).await?;
+        let mut found = Self { changes, corrections, ..Self::default() };
+        for (stream, events) in parked {
+            found.keys.insert(stored_stream(&stream)?);
+            found.events += usize::try_from(events).unwrap_or(usize::MAX);
+        }
+        Ok(found)
+    }
+
+    /// Whether the events of this key wait.
+    #[must_use]
+    pub(crate) fn holds(&self, key: &StreamId) -> bool {
+        !self.keys.is_empty() && self.keys.contains(key)
+    }
+
+    /// Events that wait.
+    #[must_use]
+    pub(crate) fn events(&self) -> usize {
+        self.events
+    }
+
+    /// Takes over what a batch has parked.
+    pub(crate) fn add(&mut self, NewlyParked { keys, events }: NewlyParked) {
+        self.keys.extend(keys);
+        self.events += events;
+    }
+}
+
+impl NewlyParked {
+    #[must_use]
+    pub(crate) fn is_some(&self) -> bool {
+        self.events > 0
+    }
+}
+
+impl EventsToPark<'_> {
+    #[must_use]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// Writes it, in the transaction of the batch.
+    pub(crate) async fn write(
+        &self,
+        tx: &mut PgConnection,
+        row: &CheckpointRow,
+    ) -> Result<(), sqlx::Error> {
+        for letter in &self.letters {
+            letter.write(tx, row).await?;
+        }
+        let events = &self.events;
+        sqlx::query(
+            "INSERT INTO projection.parked_events
+             SELECT $1, $2, $3, * FROM UNNEST($4::text[], $5::bigint[], $6::int[], $7::uuid[],
+                $8::text[], $9::bigint[], $10::timestamptz[], $11::bytea[])",
+        )
+        .bind(row.projection)
+        .bind(row.version)
+        .bind(row.shard_column())
+        .bind(column(events, |it| it.event.stream.as_str()))
+        .bind(column(events, |it| it.position.commit_end))
+        .bind(column(events, |it| it.position.index))
+        .bind(column(events, |it| it.event.id.uuid()))
+        .bind(column(events, |it| &*it.event.event_type))
+        .bind(column(events, |it| it.event.revision))
+        .bind(column(events, |it| it.event.recorded_at))
+        .bind(column(events, |it| &*it.event.value))
+        .execute(tx)
+        .await?;
+        Ok(())
+    }
+
+    #[must_use]
+    pub(crate) fn added(&self) -> NewlyParked {
+        let keys = self.letters.iter().map(|letter| letter.parked.event.stream.clone()).collect();
+        NewlyParked { keys, events: self.events.len() }
+    }
+
+    /// Puts the events that are parked together in the order of the log.
+    pub(crate) fn sort(&mut self) {
+        self.events.sort_by_key(|it| it.position);
+    }
+}
+
+impl NewDeadLetter<'_> {
+    /// The letter's id.
+    #[must_use]
+    pub(crate) fn id(&self, row: &CheckpointRow) -> Uuid {
+        let name = format!("{}/{}/{}", row.projection, row.version, self.parked.event.id);
+        Uuid::new_v5(&IDS, name.as_bytes())
+    }
+
+    /// Writes the letter. One of the same event that was settled is parked again: the events that
+    /// followed it may have been applied, and the model made anew since.
+    pub(crate) async fn write(
+        &self,
+        tx: &mut PgConnection,
+        row: &CheckpointRow,
+    ) -> Result<(), sqlx::Error> {
+        let EventToPark { position, event } = self.parked;
+        sqlx::query(
+            "INSERT INTO projection.dead_letters (id, projection, version, shard, stream,
+                commit_end, place, event_id, event_type, revision, recorded_at, value, state, error)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'parked', $13)
+             ON CONFLICT (id) DO UPDATE SET state = 'parked', error = excluded.error,
+                parked_at = now(), settled_at = NULL",
+        )
+        .bind(self.id(row))
+        .bind(row.projection)
+        .bind(row.version)
+        .bind(row.shard_column())
+        .bind(event.stream.as_str())
+        .bind(position.commit_end)
+        .bind(position.index)
+        .bind(event.id.uuid())
+        .bind(&*event.event_type)
+        .bind(event.revision)
+        .bind(event.recorded_at)
+        .bind(&*event.value)
+        .bind(storable(&self.error))
+        .execute(tx)
+        .await?;
+        Ok(())
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct ParkedEventRow {
+    commit_end: i64,
+    place: i32,
+    event_id: Uuid,
+    event_type: String,
+    revision: i64,
+    recorded_at: DateTime<Utc>,
+    value: Vec<u8>,
+}
+
+/// The events of a key that wait, in order.
+pub(crate) async fn waiting(
+    tx: &mut PgConnection,
+    row: &CheckpointRow,
+    stream: &str,
+) -> Result<Vec<(EventPosition, RecordedEvent)>, sqlx::Error> {
+    let rows: Vec<ParkedEventRow> = sqlx::query_as(
+        "SELECT commit_end, place, event_id, event_type, revision, recorded_at, value
+         FROM projection.parked_events
+         WHERE (projection, version, stream) = ($1, $2, $3) ORDER BY commit_end, place",
+    )
+    .bind(row.projection)
+    .bind(row.version)
+    .bind(stream)
+    .fetch_all(tx)
+    .await?;
+    let stream = stored_stream(stream)?;
+    Ok(rows.into_iter().map(|row| row.into_event(&stream)).collect())
+}
+
+impl ParkedEventRow {
+    fn into_event(self, stream: &StreamId) -> (EventPosition, RecordedEvent) {
+        let Self { commit_end, place, event_id, event_type, revision, recorded_at, value } = self;
+        let event_type: Arc<str> = event_type.into();
+        let event = RecordedEvent {
+            id: EventId::new(event_id),
+            stream: stream.clone(),
+            revision,
+            recorded_at,
+            decoded: decode(&event_type, stream, &value),
+            event_type,
+            value: value.into(),
+        };
+        (EventPosition { commit_end, index: place }, event)
+    }
+}
+
+/// Removes the parked events of a key before the position, or all of them.
+pub(crate) async fn forget(
+    tx: &mut PgConnection,
+    row: &CheckpointRow,
+    stream: &str,
+    before: Option<EventPosition>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "DELETE FROM projection.parked_events
+         WHERE (projection, version, stream) = ($1, $2, $3)
+            AND ($4::bigint IS NULL OR (commit_end, place) < ($4, $5))",
+    )
+    .bind(row.projection)
+    .bind(row.version)
+    .bind(stream)
+    .bind(before.map(|it| it.commit_end))
+    .bind(before.map(|it| it.index))
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Where the events that wait begin, by key.
+pub(crate) async fn first_parked(
+    connection: &mut PgConnection,
+    projection: &str,
+    version: i32,
+) -> Result<FxHashMap<String, Offset>, sqlx::Error> {
+    let parked: Vec<(String, Offset)> = sqlx::query_as(
+        "SELECT stream, min(commit_end) FROM projection.parked_events
+         WHERE projection = $1 AND version = $2 GROUP BY stream",
+    )
+    .bind(projection)
+    .bind(version)
+    .fetch_all(connection)
+    .await?;
+    Ok(parked.into_iter().collect())
+}
+
+/// Nothing waits any more for a version that is dropped. What was settled is kept, as is the audit.
+pub(crate) async fn forget_version(
+    tx: &mut PgConnection,
+    projection: &str,
+    version: i32,
+) -> Result<(), sqlx::Error> {
+    for forget in [
+        "DELETE FROM projection.parked_events WHERE projection = $1 AND version = $2",
+        "DELETE FROM projection.dead_letters
+         WHERE projection = $1 AND version = $2 AND state = 'parked'",
+    ] {
+        sqlx::query(forget).bind(projection).bind(version).execute(&mut *tx).await?;
+    }
+    Ok(())
+}
+
+/// An error as a column takes it: PostgreSQL has no NUL in texts.
+#[must_use]
+pub(crate) fn storable(error: &str) -> String {
+    error.chars().filter(|&c| c != '\0').take(ERROR_CHARS_MAX).collect()
+}
+
+/// One column of many rows, to be bound as an array for `UNNEST`.
+fn column<'r, R, T>(rows: &'r [R], field: impl Fn(&'r R) -> T) -> Vec<T> {
+    rows.iter().map(field).collect()
+}
