@@ -8,7 +8,6 @@
 //! looks for the mark that was wiped out with them, and then the version starts over.
 
 mod source;
-mod throttle;
 
 use std::{sync::Arc, time::Duration};
 
@@ -43,8 +42,7 @@ use crate::{
         versions::{Served, Version, VersionState, locked, schema_of},
     },
 };
-use source::Source;
-use throttle::Throttle;
+use source::{Source, Throttle};
 
 /// Shards that are copied at once, process-wide: what bounds the memory that batches take.
 const COPIES_MAX: usize = 2;

@@ -218,7 +218,8 @@ pub(crate) async fn advance(
             RETURNING at.projection
          )
          SELECT ARRAY(SELECT projection FROM moved) AS moved,
-            CASE WHEN $17::text IS NOT NULL THEN pg_notify('{POSITIONS_CHANNEL}', $17) END AS told"
+            CASE WHEN $17::text IS NOT NULL
+                THEN pg_notify('{POSITIONS_CHANNEL}', $17)::text END AS told"
     );
     let moved = sqlx::query(AssertSqlSafe(sql))
         .bind(shard_column(*shard))

@@ -1,7 +1,7 @@
 //! What stands around the projections: notifications, lag, readiness, the operators' door.
 
 use infra::postgres::{Listener, ListenerEvent, POSITIONS_CHANNEL};
-use serde_json::Value;
+use serde_json::{Value, json};
 use stack::{eventually::eventually, plain_http};
 use tests::harness::servers;
 use uuid::Uuid;
@@ -12,7 +12,7 @@ use crate::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_batch_tells_its_position() {
+async fn each_batch_tells_the_position_of_all_once() {
     let rig = Rig::start(1).await;
     let mut listener = Listener::new(rig.pool.clone(), POSITIONS_CHANNEL);
     assert_eq!(listener.next().await, ListenerEvent::Gap);
@@ -23,7 +23,8 @@ async fn each_batch_tells_its_position() {
         loop {
             if let ListenerEvent::Payload(text) = listener.next().await {
                 let told: Value = serde_json::from_str(&text).expect("JSON");
-                if told["projection"] == "stock" {
+                let others = told["with"].as_array().cloned().unwrap_or_default();
+                if others.contains(&json!(["stock", 1])) {
                     return told;
                 }
             }
@@ -31,6 +32,8 @@ async fn each_batch_tells_its_position() {
     });
     let heard = heard.await.expect("a notification");
     assert_eq!(heard["next_offset"], end);
+    let others = heard["with"].as_array().map(Vec::len);
+    assert_eq!(others, Some(read_models::ALL.len() - 1), "{heard}");
     assert_eq!((&heard["version"], &heard["shard"]), (&1.into(), &0.into()));
     assert_eq!(heard["log_id"].as_str().map(str::len), Some(16));
     drop(listener);
