@@ -6,6 +6,7 @@
 
 pub(crate) mod groups;
 pub(crate) mod lifecycle;
+mod next;
 mod sharing;
 pub(crate) mod startup;
 

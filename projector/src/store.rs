@@ -5,4 +5,3 @@ pub(crate) mod checkpoints;
 pub mod letters;
 pub mod verifications;
 pub mod versions;
-pub(crate) mod watch;

@@ -15,8 +15,7 @@ use super::{
 use crate::store::{
     letters::forget_version,
     verifications::Verification,
-    versions::{Version, VersionState, fold_of, locked, schema_of},
-    watch::Watch,
+    versions::{Version, VersionState, Watch, fold_of, locked, schema_of},
 };
 
 /// Cheap to clone.

@@ -21,10 +21,7 @@ use crate::{
     apply::shared::Shared,
     follow,
     rebuild::copy,
-    store::{
-        versions::{Served, Version, VersionState, fold_of},
-        watch::Watch,
-    },
+    store::versions::{Served, Version, VersionState, Watch, fold_of},
 };
 
 /// What all shards of a projector work with.

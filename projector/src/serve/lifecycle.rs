@@ -19,7 +19,10 @@ use sqlx::PgExecutor;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::warn;
 
-use super::groups::Projector;
+use super::{
+    groups::Projector,
+    next::{Facts, Step, next},
+};
 use crate::{
     rebuild::{
         Refused, Stepped,
@@ -28,7 +31,7 @@ use crate::{
         switch::{Target, switch},
     },
     store::{
-        verifications::{Verification, VerificationState},
+        verifications::Verification,
         versions::{Version, VersionState, fold_of},
     },
 };
@@ -39,11 +42,9 @@ const NEXT_STEP: Duration = Duration::from_millis(50);
 /// What did not work is left alone for so long: a switch that is tried too early holds up the live
 /// version.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(5);
-/// A version has caught up when it is a thousand records behind at most, in each shard, by a
-/// look at the log's end that was taken after it began to follow.
-const CAUGHT_UP: &str = "(SELECT count(*) FROM projection.checkpoints AS at
-    WHERE (at.projection, at.version) = ($1, $2) AND at.seen_at > versions.changed_at
-        AND at.log_end - at.next_offset <= 1000) >= $3";
+/// A version has caught up when it is so many records behind at most, in each shard, by a look at the log's
+/// end that was taken after it began to follow.
+const BEHIND_MAX: i64 = 1_000;
 
 /// Runs until the shutdown.
 pub(crate) async fn run(projector: Arc<Projector>, shutdown: Shutdown) {
@@ -115,57 +116,78 @@ impl Projector {
 /// True if something has changed.
 async fn step(projector: &Projector, version: &Version) -> Result<bool, Refused> {
     let pool = &projector.shared.pool;
-    let shards = i64::from(projector.shared.log.shard_count());
-    match version.state {
-        VersionState::Copying => {
-            let copied = "(SELECT count(*) FROM projection.checkpoints AS at
-                WHERE (at.projection, at.version) = ($1, $2) AND NOT at.copying) >= $3";
+    // What is known may be a moment old, and the step done.
+    if !Version::all(pool).await?.contains(version) {
+        return Ok(false);
+    }
+    let facts = Facts::read(projector, version).await?;
+    let Version { projection, version: number, .. } = version;
+    match next(version, &facts) {
+        Step::Wait => return Ok(false),
+        Step::Index => {
             let detail = "all shards are copied; the tables are made durable and get their indexes";
-            Ok(advance(pool, version, VersionState::Indexing, copied, shards, detail).await?)
+            return Ok(advance(pool, version, VersionState::Indexing, detail).await?);
         }
-        VersionState::Indexing => finish_all(projector, version).await,
-        VersionState::CatchingUp => catch_up(projector, version, shards).await,
-        VersionState::Standby if version.verify => verify(projector, version).await,
-        VersionState::Standby if version.switch => {
-            // What is known may be a moment old, and the switch done.
-            let now = Version::all(pool).await?;
-            if !now.contains(version) {
-                return Ok(false);
-            }
-            let missing = missing(pool, version).await?;
-            if missing > 0 {
-                let problem = format!(
-                    "{missing} keys are parked that readers see now; settle them (`projector \
-                     dead-letters list`) and `projector resume`, or `projector switch` as it is"
-                );
-                give_up(pool, version, &problem).await?;
-                return Ok(true);
-            }
-            switch(pool, &version.projection, Target::Forward(Some(version.version))).await?;
-            Ok(true)
+        Step::Finish => return finish_all(projector, version).await,
+        Step::StandBy => {
+            return Ok(advance(pool, version, VersionState::Standby, "it has caught up").await?);
         }
-        VersionState::Standby | VersionState::Live | VersionState::Dropped => Ok(false),
+        Step::Verify => {
+            let requested = Verification::request(pool, version, None).await?;
+            let set = format!("verification = '{}'", requested.id);
+            Version::set(pool, projection, *number, &set).await?;
+        }
+        Step::Verified => drop(Version::set(pool, projection, *number, "verify = false").await?),
+        Step::GiveUp(problem) => give_up(pool, version, &problem).await?,
+        Step::Switch => drop(switch(pool, projection, Target::Forward(Some(*number))).await?),
+    }
+    Ok(true)
+}
+
+impl Facts {
+    async fn read(projector: &Projector, version: &Version) -> Result<Self, sqlx::Error> {
+        let pool = &projector.shared.pool;
+        let shards = i64::from(projector.shared.log.shard_count());
+        let (copied, caught_up, halted): (i64, i64, Option<String>) = sqlx::query_as(
+            "SELECT count(*) FILTER (WHERE NOT copying),
+                count(*) FILTER (WHERE seen_at > $3 AND log_end - next_offset <= $4),
+                min(format('shard %s: %s', shard, halted)) FILTER (WHERE halted IS NOT NULL)
+             FROM projection.checkpoints WHERE projection = $1 AND version = $2",
+        )
+        .bind(&version.projection)
+        .bind(version.version)
+        .bind(version.changed_at)
+        .bind(BEHIND_MAX)
+        .fetch_one(pool)
+        .await?;
+        let is_standby = version.state == VersionState::Standby;
+        let verification = if is_standby && version.verify {
+            Verification::last(pool, version).await?
+        } else {
+            None
+        };
+        let missing = if is_standby && version.switch { missing(pool, version).await? } else { 0 };
+        Ok(Self { shards, copied, caught_up, halted, verification, missing })
     }
 }
 
-/// Moves a version on if it is still where we think it is and the condition holds.
+/// Moves a version on if it is still the one that the facts are of: whatever makes them untrue changes
+/// `changed_at` (a pause, a build that starts over).
 async fn advance(
     database: impl PgExecutor<'_>,
     version: &Version,
     to: VersionState,
-    condition: &'static str,
-    shards: i64,
     detail: &str,
 ) -> Result<bool, sqlx::Error> {
-    let moved = sqlx::query(sqlx::AssertSqlSafe(format!(
-        "UPDATE projection.versions SET state = $4, changed_at = now()
-         WHERE projection = $1 AND version = $2 AND state = $5 AND NOT paused AND {condition}"
-    )))
+    let moved = sqlx::query(
+        "UPDATE projection.versions SET state = $3, changed_at = now()
+         WHERE projection = $1 AND version = $2 AND state = $4 AND changed_at = $5 AND NOT paused",
+    )
     .bind(&version.projection)
     .bind(version.version)
-    .bind(shards)
     .bind(to.as_str())
     .bind(version.state.as_str())
+    .bind(version.changed_at)
     .execute(database)
     .await?;
     let moved = moved.rows_affected() > 0;
@@ -192,52 +214,7 @@ async fn finish_all(projector: &Projector, version: &Version) -> Result<bool, Re
         }
         Finished::Wholly => {
             let detail = "it follows the log until it has caught up";
-            Ok(advance(pool, version, VersionState::CatchingUp, "$3 > 0", 1, detail).await?)
-        }
-    }
-}
-
-async fn catch_up(projector: &Projector, version: &Version, shards: i64) -> Result<bool, Refused> {
-    let pool = &projector.shared.pool;
-    let halted: Option<(i32, String)> = sqlx::query_as(
-        "SELECT shard, halted FROM projection.checkpoints
-         WHERE projection = $1 AND version = $2 AND halted IS NOT NULL ORDER BY shard LIMIT 1",
-    )
-    .bind(&version.projection)
-    .bind(version.version)
-    .fetch_optional(pool)
-    .await?;
-    if let Some((shard, reason)) = halted {
-        give_up(pool, version, &format!("halted in shard {shard}: {reason}")).await?;
-        return Ok(true);
-    }
-    Ok(advance(pool, version, VersionState::Standby, CAUGHT_UP, shards, "it has caught up").await?)
-}
-
-async fn verify(projector: &Projector, version: &Version) -> Result<bool, Refused> {
-    let pool = &projector.shared.pool;
-    let last = Verification::last(pool, version).await?;
-    let Some(last) = last.filter(|last| last.created_at >= version.changed_at) else {
-        let requested = Verification::request(pool, version, None).await?;
-        let set = format!("verification = '{}'", requested.id);
-        Version::set(pool, &version.projection, version.version, &set).await?;
-        return Ok(true);
-    };
-    match last.state {
-        VerificationState::Waiting | VerificationState::Running => Ok(false),
-        VerificationState::Equal => {
-            Version::set(pool, &version.projection, version.version, "verify = false").await?;
-            Ok(true)
-        }
-        VerificationState::Different => {
-            let problem = format!("verification {} found differences", last.id);
-            give_up(pool, version, &problem).await?;
-            Ok(true)
-        }
-        VerificationState::Failed => {
-            let cause = last.problem.as_deref().unwrap_or("no reason is known");
-            give_up(pool, version, &format!("verification {} failed: {cause}", last.id)).await?;
-            Ok(true)
+            Ok(advance(pool, version, VersionState::CatchingUp, detail).await?)
         }
     }
 }

@@ -12,11 +12,21 @@
 //! **Invariant:** at most one version of a projection is live, and the views in schema `read` show
 //! that one: both change in one transaction (`rebuild/switch.rs`).
 
+use std::{sync::Arc, time::Duration};
+
 use chrono::{DateTime, Utc};
-use infra::postgres::errors::code;
+use infra::{
+    postgres::{Pool, errors::code},
+    telemetry::chain,
+};
 use read_models::Projection;
 use serde::{Deserialize, Serialize};
 use sqlx::{AssertSqlSafe, PgConnection, PgExecutor, SqlSafeStr, SqlStr, types::Json};
+use tokio::{
+    sync::{Notify, watch},
+    time::timeout,
+};
+use tracing::warn;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -246,6 +256,72 @@ pub(crate) async fn locked(
     let sql =
         format!("SELECT {COLUMNS} FROM projection.versions WHERE projection = $1 ORDER BY version");
     sqlx::query_as(AssertSqlSafe(sql)).bind(projection).fetch_all(tx).await
+}
+
+/// Until what another process has changed is known here. Nothing depends on it for safety.
+const WATCH_INTERVAL: Duration = Duration::from_millis(500);
+
+/// What this process knows of the versions: read again twice a second, and at once after it has changed
+/// something itself. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Watch {
+    pool: Pool,
+    known: Arc<watch::Sender<Arc<[Version]>>>,
+    hurry: Arc<Notify>,
+}
+
+impl Watch {
+    /// Knows nothing until it runs.
+    #[must_use]
+    pub(crate) fn new(pool: Pool) -> Self {
+        let known = Arc::new(watch::Sender::new(Arc::from([])));
+        Self { pool, known, hurry: Arc::default() }
+    }
+
+    #[must_use]
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Arc<[Version]>> {
+        self.known.subscribe()
+    }
+
+    #[must_use]
+    pub(crate) fn known(&self) -> Arc<[Version]> {
+        Arc::clone(&self.known.borrow())
+    }
+
+    /// Something has changed: read again now.
+    pub(crate) fn hurry(&self) {
+        self.hurry.notify_one();
+    }
+
+    /// Runs until it is dropped.
+    pub(crate) async fn run(self) {
+        let mut failed = false;
+        loop {
+            match Version::all(&self.pool).await {
+                Ok(versions) => {
+                    failed = false;
+                    self.tell(versions);
+                }
+                // Those who feed versions meet the same error, and act on it.
+                Err(error) if !failed => {
+                    failed = true;
+                    warn!("cannot read the versions of projections: {}", chain(&error));
+                }
+                Err(_) => {}
+            }
+            timeout(WATCH_INTERVAL, self.hurry.notified()).await.ok();
+        }
+    }
+
+    fn tell(&self, versions: Vec<Version>) {
+        self.known.send_if_modified(|known| {
+            let changed = **known != *versions;
+            if changed {
+                *known = versions.into();
+            }
+            changed
+        });
+    }
 }
 
 /// A number for what the servers' advisory locks are about.
