@@ -147,6 +147,7 @@ async fn a_commit_whose_answer_was_lost_counts_once() {
     rig.becomes("the commit to be in", "SELECT on_hand FROM read.stock", 2).await;
     projector.reports(503, "PostgreSQL does not take batches").await;
     proxy.set(Mode::Pass);
+    projector.reports(200, "").await;
     sell(&rig, &mut owner, 3..=6).await;
     are_together(&rig, &mut owner).await;
     assert_eq!(rig.number("SELECT on_hand FROM read.stock").await, 6);
