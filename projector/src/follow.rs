@@ -16,27 +16,25 @@ mod reading;
 
 use std::{sync::Arc, time::Duration};
 
-use domain::shard::ShardId;
-use infra::{
-    log::ReadError,
-    shutdown::Shutdown,
-    task::{self, TaskFailed},
-    telemetry::{chain, emit},
-};
-use tokio::time::{Instant, MissedTickBehavior, interval};
-use tracing::info;
-
 use crate::{
     apply::{
         RETRY,
         events::{ApplyFailed, ReadFailed},
-        meter::{self, LogEnd},
+        meter::LogEnd,
         shared::Shared,
         write::{Phase, RECREATED, Writer},
     },
     store::checkpoints::CheckpointRow,
 };
+use domain::shard::ShardId;
 use group::Group;
+use infra::{
+    log::ReadError,
+    shutdown::Shutdown,
+    task::TaskFailed,
+    telemetry::{chain, emit},
+};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 /// A shard that was served for less is begun anew after a longer wait than the last one: two
 /// projectors that take it from each other get slower until one has it.
@@ -94,9 +92,6 @@ async fn serve(
     let rows: Vec<CheckpointRow> = writers.iter().map(|writer| writer.row).collect();
     let furthest = writers.iter().map(|writer| writer.checkpoint.next_offset).max();
     let log_end = Arc::new(LogEnd::at(furthest.unwrap_or_default()));
-    info!(shard.id = %shard, "serving shard {shard}");
-    let meter = meter::run(Arc::clone(shared), shard, Arc::clone(&log_end));
-    let _meter = task::spawn("projector meter", meter);
     match Group::new(shared, shard, &log_end, &stop).run(writers).await {
         group::Over::Stopped => Ok(Over::Stopped),
         group::Over::Lost => Ok(Over::Again),

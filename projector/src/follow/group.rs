@@ -25,16 +25,17 @@ use infra::{
     postgres::errors::is_transient,
     retry::{Policy, Waits},
     shutdown::Shutdown,
-    task::TaskFailed,
+    task::{self, TaskFailed},
     telemetry::{chain, emit},
 };
+use tracing::info;
 
 use super::{alone::Ended, reading::Reading};
 use crate::{
     apply::{
         RETRY,
         batch::Failed,
-        meter::LogEnd,
+        meter::{self, LogEnd},
         shared::Shared,
         write::{RECREATED, Writer},
     },
@@ -116,6 +117,10 @@ impl Group {
 
     async fn go_on(&mut self, writers: Vec<Writer>) -> Result<Infallible, Over> {
         self.begin(writers).await?;
+        let shard = self.shard;
+        info!(shard.id = %shard, "serving shard {shard}");
+        let meter = meter::run(Arc::clone(&self.shared), shard, Arc::clone(&self.log_end));
+        let _meter = task::spawn("projector meter", meter);
         loop {
             let (company, has_members) = (self.shared.gather, !self.members.is_empty());
             let ended = tokio::select! {
