@@ -25,8 +25,8 @@ use infra::{
     postgres::errors::is_transient,
     retry::{Policy, Waits},
     shutdown::Shutdown,
-    task::{self, TaskFailed},
-    telemetry::{chain, emit},
+    task,
+    telemetry::chain,
 };
 use tracing::info;
 
@@ -42,8 +42,9 @@ use crate::{
     event::Commit,
     store::checkpoints::{CheckpointRow, stored},
 };
-use decide::{NOWHERE, SLOW_MIN, Verdict, fate, judge};
-use outside::{Lost, News, Outside};
+use decide::{NOWHERE, Verdict, fate, held_up, judge};
+pub(super) use outside::Over;
+use outside::{Outside, lost};
 use transaction::Setback;
 
 /// Between tries while others hold checkpoints, which they do for a moment, or for long.
@@ -66,21 +67,6 @@ pub(super) struct Group {
     /// Those who come back and stand ahead of the members.
     joining: Vec<Writer>,
     outside: Outside,
-}
-
-/// Why a group ends.
-pub(super) enum Over {
-    Stopped,
-    /// Somebody else serves the shard.
-    Lost,
-    Unreadable(ReadError),
-    Failed(TaskFailed),
-}
-
-impl From<ReadError> for Over {
-    fn from(error: ReadError) -> Self {
-        Self::Unreadable(error)
-    }
 }
 
 impl Group {
@@ -180,23 +166,17 @@ impl Group {
     }
 
     async fn hear(&mut self, ended: Option<Ended>) -> Result<(), Over> {
-        match self.outside.take(ended).await {
-            News::None => Ok(()),
-            News::Lost => self.lost(),
-            News::Unreadable(error) => Err(error.into()),
-            News::CameBack(writer) => {
-                self.joining.push(*writer);
-                if self.members.is_empty() {
-                    return self.begin_anew().await;
-                }
-                self.join();
-                Ok(())
-            }
+        let Some(writer) = self.outside.take(ended).await? else { return Ok(()) };
+        self.joining.push(writer);
+        if self.members.is_empty() {
+            return self.begin_anew().await;
         }
+        self.join();
+        Ok(())
     }
 
-    /// Takes in those who stand where the members do. Whom the members have passed meanwhile goes on
-    /// alone.
+    /// Takes in those who stand where the members do. Who is as far and yet somewhere else (somebody has
+    /// changed its checkpoint by hand, say) goes on alone.
     fn join(&mut self) {
         let at = self.at;
         let is_reached = |it: &mut Writer| it.checkpoint.next_offset <= at.next_offset;
@@ -205,7 +185,7 @@ impl Group {
             if writer.checkpoint == at {
                 self.members.push(writer);
             } else {
-                self.outside.catches_up(writer.row);
+                self.outside.leaves(writer.row, "it does not stand where the others do");
             }
         }
         self.members.sort_by_key(|member| member.row);
@@ -225,7 +205,9 @@ impl Group {
             let verdict = match self.write(commits).await {
                 Ok(taken) => {
                     self.has_written(last, tries > 1);
-                    self.slow_leave(&taken);
+                    if let Some(index) = held_up(&taken) {
+                        self.leave(index, "it takes long");
+                    }
                     break;
                 }
                 Err(Setback::Fault(index, failed)) => {
@@ -299,7 +281,7 @@ impl Group {
         let verdict = judge(&fates.collect::<Vec<_>>(), unmoved, tries);
         match &verdict {
             Verdict::Again => {}
-            Verdict::Lost => self.lost()?,
+            Verdict::Lost => return Err(lost(self.shard)),
             Verdict::Without(others) => {
                 for index in others.iter().rev() {
                     self.leave(*index, "its checkpoint is held or somewhere else");
@@ -319,20 +301,6 @@ impl Group {
             }
         }
         Ok(verdict)
-    }
-
-    fn lost(&self) -> Result<(), Over> {
-        emit(Lost { shard: self.shard });
-        Err(Over::Lost)
-    }
-
-    /// Who is by itself anyway holds up nobody.
-    fn slow_leave(&mut self, taken: &[Duration]) {
-        for (index, _) in taken.iter().enumerate().rev().filter(|(_, took)| **took > SLOW_MIN) {
-            if self.members.len() > 1 {
-                self.leave(index, "it takes long");
-            }
-        }
     }
 
     fn all_leave(&mut self, why: &str) {

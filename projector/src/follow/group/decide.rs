@@ -11,8 +11,8 @@ use crate::store::checkpoints::StoredCheckpoint;
 /// Tries while others hold some of the checkpoints, each after a longer wait than the last one; then
 /// these go on by themselves. Whoever looks at a checkpoint holds it for a moment.
 pub(super) const HELD_TRIES_MAX: u32 = 5;
-/// A member that took longer has held up the others for long enough.
-pub(super) const SLOW_MIN: Duration = Duration::from_millis(500);
+/// A member that took less holds up nobody for long.
+const SLOW_MIN: Duration = Duration::from_millis(500);
 /// How long a projection goes on by itself at least, when it has left the group. It doubles each time
 /// that it leaves soon after it has come back: one that fails on each of its events costs the others one
 /// batch's time a minute.
@@ -104,6 +104,15 @@ pub(super) fn judge(fates: &[Fate], unmoved: &[usize], tries: u32) -> Verdict {
     Verdict::Again
 }
 
+/// Who has held up the others with a batch that went through: it took long, and longer than all of them
+/// together. Where all take long it is the machine.
+#[must_use]
+pub(super) fn held_up(taken: &[Duration]) -> Option<usize> {
+    let (index, longest) = taken.iter().enumerate().max_by_key(|(_, took)| **took)?;
+    let others = taken.iter().sum::<Duration>().saturating_sub(*longest);
+    (taken.len() > 1 && *longest > SLOW_MIN && *longest > others).then_some(index)
+}
+
 /// For how long a projection that leaves now goes on by itself at least.
 #[must_use]
 pub(super) fn alone_for(last: Option<&Away>, now: Instant) -> Duration {
@@ -193,6 +202,19 @@ mod tests {
         check(&same, &[1], HELD_TRIES_MAX, Verdict::Without(vec![1]));
         check(&same, &[0, 1, 2], HELD_TRIES_MAX, Verdict::Again);
         check(&same, &[], HELD_TRIES_MAX, Verdict::Again);
+    }
+
+    #[test]
+    fn who_takes_longer_than_all_others_leaves() {
+        let took = |millis: &[u64]| {
+            let taken: Vec<_> = millis.iter().copied().map(Duration::from_millis).collect();
+            held_up(&taken)
+        };
+        assert_eq!(took(&[1, 900, 2]), Some(1));
+        assert_eq!(took(&[1, 400, 2]), None);
+        assert_eq!(took(&[800, 900, 700]), None);
+        assert_eq!(took(&[900]), None);
+        assert_eq!(took(&[]), None);
     }
 
     #[test]

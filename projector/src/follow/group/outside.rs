@@ -55,13 +55,25 @@ pub(super) struct Outside {
     looks: Interval,
 }
 
-/// What the group has to know of them.
-pub(super) enum News {
-    None,
-    CameBack(Box<Writer>),
+/// Why a group ends.
+pub(in crate::follow) enum Over {
+    Stopped,
     /// Somebody else serves the shard.
     Lost,
     Unreadable(ReadError),
+    Failed(TaskFailed),
+}
+
+impl From<ReadError> for Over {
+    fn from(error: ReadError) -> Self {
+        Self::Unreadable(error)
+    }
+}
+
+/// Another projector serves the shard, and it is told.
+pub(super) fn lost(shard: ShardId) -> Over {
+    emit(Lost { shard });
+    Over::Lost
 }
 
 impl Outside {
@@ -100,11 +112,6 @@ impl Outside {
         self.go_alone(row, now + wait, false);
     }
 
-    /// It is not level, and comes back as soon as it is.
-    pub(super) fn catches_up(&mut self, row: CheckpointRow) {
-        self.go_alone(row, Instant::now(), false);
-    }
-
     /// It begins, or was let go on, and is not level.
     pub(super) fn begins(&mut self, row: CheckpointRow) {
         self.go_alone(row, Instant::now(), true);
@@ -138,20 +145,20 @@ impl Outside {
         }
     }
 
-    /// Takes note of it. Whom somebody has let go on does so from the stored checkpoint.
-    pub(super) async fn take(&mut self, ended: Option<Ended>) -> News {
+    /// Takes note of it, and tells who comes back. Whom somebody has let go on does so from the stored
+    /// checkpoint.
+    pub(super) async fn take(&mut self, ended: Option<Ended>) -> Result<Option<Writer>, Over> {
         match ended {
-            Some(Ended::Stopped | Ended::Gone) => News::None,
-            Some(Ended::Lost) => News::Lost,
-            Some(Ended::Unreadable(error)) => News::Unreadable(error),
+            Some(Ended::Stopped | Ended::Gone) => {}
+            Some(Ended::Lost) => return Err(lost(self.shard)),
+            Some(Ended::Unreadable(error)) => return Err(error.into()),
             Some(Ended::Level(writer)) => {
                 emit(CameBack { row: writer.row });
-                News::CameBack(writer)
+                return Ok(Some(*writer));
             }
             Some(Ended::Halted(row)) => {
                 self.looks.reset();
                 self.halted.push(row);
-                News::None
             }
             None => {
                 for row in std::mem::take(&mut self.halted) {
@@ -162,9 +169,9 @@ impl Outside {
                         self.halted.push(row);
                     }
                 }
-                News::None
             }
         }
+        Ok(None)
     }
 
     /// Waits until all have ended.
@@ -209,8 +216,8 @@ impl Event for CameBack {
 }
 
 /// Another projector serves the shard.
-pub(super) struct Lost {
-    pub(super) shard: ShardId,
+struct Lost {
+    shard: ShardId,
 }
 
 impl Event for Lost {

@@ -35,7 +35,7 @@ use crate::{
 
 /// A lock that one member waits for, and a statement of one member that takes long, hold up all others.
 /// They have less patience here than by themselves. One message, with the beginning of the transaction.
-const BEGIN: &str = "BEGIN; SET LOCAL lock_timeout = '250ms'; SET LOCAL statement_timeout = '2s'";
+const BEGIN: &str = "BEGIN; SET LOCAL lock_timeout = '250ms'; SET LOCAL statement_timeout = '1s'";
 
 /// Why a batch is not in, or is not known to be in.
 #[derive(Debug)]
