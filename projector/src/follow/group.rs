@@ -67,6 +67,7 @@ pub(super) struct Group {
     /// Those who come back and stand ahead of the members.
     joining: Vec<Writer>,
     outside: Outside,
+    connection: transaction::Kept,
 }
 
 impl Group {
@@ -86,6 +87,7 @@ impl Group {
             members: Vec::new(),
             joining: Vec::new(),
             outside: Outside::new(shared, shard, log_end, stop),
+            connection: None,
         }
     }
 
@@ -243,8 +245,8 @@ impl Group {
 
     /// Reads on while the transaction is under way.
     async fn write(&mut self, commits: &[Commit]) -> Result<Vec<Duration>, Setback> {
-        let Self { shared, members, reading, .. } = self;
-        let mut write = pin!(transaction::write(shared, members, commits));
+        let Self { shared, connection, members, reading, .. } = self;
+        let mut write = pin!(transaction::write(shared, connection, members, commits));
         loop {
             let has_room = reading.as_ref().is_some_and(Reading::has_room);
             tokio::select! {

@@ -14,8 +14,11 @@
 
 use std::time::Duration;
 
-use infra::{postgres::errors::ends_session, telemetry::emit};
-use sqlx::PgConnection;
+use infra::{
+    postgres::{Pool, errors::ends_session},
+    telemetry::emit,
+};
+use sqlx::{Connection, PgConnection, Postgres, Transaction, pool::PoolConnection};
 use tokio::time::Instant;
 
 use crate::{
@@ -61,9 +64,45 @@ struct Part {
     took: Duration,
 }
 
+/// A connection that a group keeps from one batch to the next: the pool would ask the server twice a
+/// batch whether it is still there.
+pub(super) type Kept = Option<PoolConnection<Postgres>>;
+
 /// Writes a batch for all members, and tells how long each has taken.
 pub(super) async fn write(
     shared: &Shared,
+    connection: &mut Kept,
+    members: &mut [Writer],
+    commits: &[Commit],
+) -> Result<Vec<Duration>, Setback> {
+    loop {
+        let was_kept = connection.is_some();
+        let mut own = match connection.take() {
+            Some(kept) => kept,
+            None => shared.pool.acquire().await?,
+        };
+        match own.begin_with(BEGIN).await {
+            Ok(tx) => {
+                let written = write_in(tx, members, commits).await;
+                *connection = (written.is_ok() && may_keep(&shared.pool)).then_some(own);
+                return written;
+            }
+            // The server has gone since, and may be there again. Nothing has happened.
+            Err(error) if was_kept && ends_session(&error) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// All groups together keep half of the connections at most, so that there is always one for others.
+fn may_keep(pool: &Pool) -> bool {
+    let all = usize::try_from(pool.size()).unwrap_or(usize::MAX);
+    let max = usize::try_from(pool.options().get_max_connections()).unwrap_or(usize::MAX);
+    all.saturating_sub(pool.num_idle()) <= max / 2
+}
+
+async fn write_in(
+    mut tx: Transaction<'_, Postgres>,
     members: &mut [Writer],
     commits: &[Commit],
 ) -> Result<Vec<Duration>, Setback> {
@@ -72,7 +111,6 @@ pub(super) async fn write(
     // They are what is stored if this goes through, and are gone otherwise.
     let mut kept: Vec<_> =
         members.iter_mut().map(|it| it.take_kept().unwrap_or_default()).collect();
-    let mut tx = shared.pool.begin_with(BEGIN).await?;
     let parts = match put(&mut tx, members, commits, last, &mut kept).await {
         Ok(parts) => parts,
         Err(setback) => {
