@@ -81,16 +81,14 @@ pub(super) async fn write(
             Some(kept) => kept,
             None => shared.pool.acquire().await?,
         };
-        match own.begin_with(BEGIN).await {
-            Ok(tx) => {
-                let written = write_in(tx, members, commits).await;
-                *connection = (written.is_ok() && may_keep(&shared.pool)).then_some(own);
-                return written;
-            }
+        let written = match own.begin_with(BEGIN).await {
+            Ok(tx) => write_in(tx, members, commits).await,
             // The server has gone since, and may be there again. Nothing has happened.
-            Err(error) if was_kept && ends_session(&error) => {}
+            Err(error) if was_kept && ends_session(&error) => continue,
             Err(error) => return Err(error.into()),
-        }
+        };
+        *connection = (written.is_ok() && may_keep(&shared.pool)).then_some(own);
+        return written;
     }
 }
 
