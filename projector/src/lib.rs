@@ -36,13 +36,13 @@ use infra::{
         server::{App, BindError, Server},
     },
     log::progress::{Progress, ProgressError},
-    postgres::{InvalidUrl, Pool},
+    postgres::InvalidUrl,
     shutdown::Shutdown,
     task::{self, GroupFailed, TaskFailed, Tasks},
 };
 
 use admin::Keys;
-use apply::shared::{Shared, pool};
+use apply::shared::{Pools, Shared};
 use futures_util::{FutureExt, future::BoxFuture};
 use read_models::Projection;
 use rebuild::Control;
@@ -60,7 +60,7 @@ const DRAIN_GRACE: Duration = Duration::from_secs(1);
 pub struct Service {
     settings: Settings,
     source: Source,
-    pool: Pool,
+    pools: Pools,
     projections: Vec<Projection>,
     versions: Watch,
     progress: Progress,
@@ -100,8 +100,8 @@ impl Service {
         source: Source,
         projections: Vec<Projection>,
     ) -> Result<Self, StartError> {
-        let (listening, working) = settings.postgres.with_listener();
-        let (pool, listening) = (pool(&working)?, pool(&listening)?);
+        let pools = Pools::new(&settings.postgres)?;
+        let Pools { pool, listening, .. } = pools.clone();
         let keys = Keys::new(pool.clone(), listening);
         let server = Server::bind(&settings.http)?;
         let readiness = Readiness::new();
@@ -117,7 +117,7 @@ impl Service {
         Ok(Self {
             settings,
             source,
-            pool,
+            pools,
             projections,
             versions,
             progress,
@@ -146,7 +146,7 @@ impl Service {
     /// What ended it otherwise.
     pub fn run(self, shutdown: Shutdown) -> BoxFuture<'static, Result<(), GroupFailed>> {
         async move {
-            let Self { settings, source, pool, projections, versions, .. } = self;
+            let Self { settings, source, pools, projections, versions, .. } = self;
             let Self { progress, shards, readiness, server, app, keys, .. } = self;
             let drain_wait_max = settings.http.drain_wait_max.saturating_add(DRAIN_GRACE);
             // Before anybody can ask whether they hold.
@@ -156,13 +156,14 @@ impl Service {
             tasks.spawn_critical("positions", keys.run().map(Ok::<_, Infallible>));
             tasks.spawn_critical("projections", async move {
                 let connected = source.connect(&settings.kafka, kafka);
-                let prepared = prepare(&pool, &projections, settings.projector.rebuild, postgres);
+                let prepared =
+                    prepare(&pools.pool, &projections, settings.projector.rebuild, postgres);
                 let log = tokio::select! {
                     (log, ()) = async { tokio::join!(connected, prepared) } => log,
                     () = shutdown.requested() => return Ok(()),
                 };
                 let names = projections.iter().map(|projection| projection.name);
-                let shared = Shared::new(log, pool, names, &settings.projector, &readiness);
+                let shared = Shared::new(log, pools, names, &settings.projector, &readiness);
                 let shared = shared.telling(progress);
                 let projector = Arc::new(Projector::new(shared, projections, versions));
                 project(projector, shards, settings.projector.dead_letters_kept_days, shutdown)

@@ -2,7 +2,7 @@
 //! of everything that clients saw.
 //!
 //! `site` is the stack with a proxy on every way that can be cut, `plan` draws faults from a seed and
-//! `blows` does them, `load` runs clients that record what they see (`history`), and `verdict`
+//! `blows` does them (`projections` those of one projection), `load` runs clients that record what they see (`history`), and `verdict`
 //! holds that against the log and the read models.
 
 mod action;
@@ -11,8 +11,11 @@ mod client;
 mod crowd;
 mod disk;
 mod history;
+mod lag;
 mod load;
+mod pass;
 mod plan;
+mod projections;
 mod shop;
 mod site;
 mod verdict;

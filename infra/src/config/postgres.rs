@@ -34,6 +34,15 @@ impl Postgres {
         Some(Self { url: url?, connections_max: connections_max? })
     }
 
+    /// For two pools.
+    #[must_use]
+    pub fn halves(&self) -> (Self, Self) {
+        let half = (self.connections_max / 2).max(1);
+        let of =
+            |connections_max: u32| Self { connections_max: connections_max.max(1), ..self.clone() };
+        (of(half), of(self.connections_max.saturating_sub(half)))
+    }
+
     /// One connection hears notifications; the others work.
     #[must_use]
     pub fn with_listener(&self) -> (Self, Self) {

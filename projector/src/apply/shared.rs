@@ -22,6 +22,8 @@ use crate::store::versions::Served;
 pub(crate) struct Shared {
     pub log: Arc<dyn EventLog>,
     pub pool: Pool,
+    /// For batches of several projections.
+    pub batches: Pool,
     /// Events of a version that may be parked in a shard; beyond them it halts there.
     pub parked_events_max: usize,
     /// Shards that cannot read the log.
@@ -49,7 +51,7 @@ impl Shared {
     #[must_use]
     pub(crate) fn new(
         log: Arc<dyn EventLog>,
-        pool: Pool,
+        pools: Pools,
         projections: impl IntoIterator<Item = &'static str>,
         settings: &config::Projector,
         readiness: &Readiness,
@@ -57,7 +59,8 @@ impl Shared {
         let halted = |name| (name, Failures::none(readiness.condition(name)));
         Self {
             log,
-            pool,
+            pool: pools.pool,
+            batches: pools.batches,
             unreadable: Failures::none(readiness.condition("kafka")).into(),
             postgres: Failures::none(readiness.condition("postgres")).into(),
             halted: Arc::new(projections.into_iter().map(halted).collect()),
@@ -148,14 +151,42 @@ impl<K: Ord> Failures<K> {
 /// the middle of a batch would hold its checkpoint's row, and nobody else could take over.
 const TRANSACTION_IDLE_MAX: &str = "5s";
 
-/// Connections for batches.
-pub(crate) fn pool(settings: &config::Postgres) -> Result<Pool, InvalidUrl> {
-    let pool = postgres::pool(settings, "tradewind-projector")?;
-    let options = pool.connect_options().as_ref().clone();
-    pool.set_connect_options(
-        options.options([("idle_in_transaction_session_timeout", TRANSACTION_IDLE_MAX)]),
-    );
-    Ok(pool)
+/// A lock that one projection waits for, and a statement of it that takes long, hold up all that share
+/// a transaction with it. They have less patience there than by themselves.
+const TOGETHER: [(&str, &str); 2] = [("lock_timeout", "250ms"), ("statement_timeout", "1s")];
+
+/// The connections of a projector.
+#[derive(Clone)]
+pub(crate) struct Pools {
+    /// For what projections do by themselves, and what operators ask for.
+    pub pool: Pool,
+    /// For batches of several projections.
+    pub batches: Pool,
+    /// The one that hears notifications.
+    pub listening: Pool,
+}
+
+impl Pools {
+    pub(crate) fn new(settings: &config::Postgres) -> Result<Self, InvalidUrl> {
+        let (listening, working) = settings.with_listener();
+        let (batches, working) = working.halves();
+        let pool = |settings, options: &[_]| {
+            let pool = postgres::pool(settings, "tradewind-projector")?;
+            let others = pool.connect_options().as_ref().clone();
+            let always = [
+                ("idle_in_transaction_session_timeout", TRANSACTION_IDLE_MAX),
+                // Rows are found by their keys, and a plan costs as much as what it is made for.
+                ("plan_cache_mode", "force_generic_plan"),
+            ];
+            pool.set_connect_options(others.options(always).options(options.iter().copied()));
+            Ok(pool)
+        };
+        Ok(Self {
+            pool: pool(&working, &[])?,
+            batches: pool(&batches, &TOGETHER)?,
+            listening: pool(&listening, &[])?,
+        })
+    }
 }
 
 #[cfg(test)]

@@ -286,8 +286,8 @@ impl Writer {
 
     /// Moves the checkpoint behind this commit, if it is the own one.
     async fn advance(&self, tx: &mut PgConnection, last: &Commit) -> Result<(), Failed> {
-        let moved = advance(tx, &[self.compared()], &self.step(last), Held::Awaited).await?;
-        if moved.is_empty() { Err(Failed::Lost) } else { Ok(()) }
+        let held = advance(tx, &[self.compared()], &self.step(last), Held::Awaited).await?;
+        if held.is_empty() { Err(Failed::Lost) } else { Ok(()) }
     }
 
     /// The way from where it stands to behind this commit.

@@ -182,10 +182,11 @@ impl CheckpointRow {
     }
 }
 
-/// Moves these checkpoints of one shard from the same place to the same place, each by compare-and-set,
-/// in one statement, and has query nodes told when the transaction commits. Answers the projections
-/// that have moved: of the others the row is held, or the stored checkpoint or the state of the dead
-/// letters is another, or they are gone.
+/// Moves these checkpoints of one shard from the same place to the same place, by compare-and-set: all
+/// of them in one statement, or none. Has query nodes told when the transaction commits. Answers the
+/// projections of which it holds the checkpoints: of the others the row is held, or the stored
+/// checkpoint or the state of the dead letters is another, or they are gone. If any is missing, none has
+/// moved.
 ///
 /// One that passes over held rows waits for nobody, so two projectors never wait for each other in a circle.
 pub(crate) async fn advance(
@@ -197,31 +198,28 @@ pub(crate) async fn advance(
     let Advance { from, to, .. } = step;
     let Some((CheckpointRow { shard, .. }, _)) = members.first() else { return Ok(Vec::new()) };
     let skip = if held == Held::PassedOver { "SKIP LOCKED" } else { "" };
+    // No join: with a handful of rows, what a statement costs is its plan's nodes.
+    let these = "shard = $1 AND projection = ANY($2)
+        AND version = ($3::int[])[array_position($2, projection)]";
     let sql = format!(
-        "WITH held AS (
-            SELECT at.projection, at.version, member.letters
-            FROM projection.checkpoints AS at
-            JOIN UNNEST($2::text[], $3::int[], $4::bigint[]) AS member (projection, version, letters)
-                USING (projection, version)
-            WHERE at.shard = $1
-            FOR UPDATE OF at {skip}
+        "WITH held AS MATERIALIZED (
+            SELECT projection FROM projection.checkpoints
+            WHERE {these} AND letters = ($4::bigint[])[array_position($2, projection)]
+                AND log_id IS NOT DISTINCT FROM $5 AND next_offset = $6 AND epoch = $7
+                AND claim IS NOT DISTINCT FROM $8 AND last_seq = $9
+            FOR UPDATE {skip}
          ), moved AS (
-            UPDATE projection.checkpoints AS at SET
+            UPDATE projection.checkpoints SET
                 log_id = $10, next_offset = $11, epoch = $12, claim = $13, last_seq = $14,
                 last_event_at = $15, log_end = $16, applied_at = now(), seen_at = now(),
                 halted = NULL
-            FROM held
-            WHERE at.projection = held.projection AND at.version = held.version AND at.shard = $1
-                AND at.letters = held.letters AND at.log_id IS NOT DISTINCT FROM $5
-                AND at.next_offset = $6 AND at.epoch = $7
-                AND at.claim IS NOT DISTINCT FROM $8 AND at.last_seq = $9
-            RETURNING at.projection
+            WHERE (SELECT count(*) FROM held) = cardinality($2) AND {these}
          )
-         SELECT ARRAY(SELECT projection FROM moved) AS moved,
-            CASE WHEN $17::text IS NOT NULL
+         SELECT ARRAY(SELECT projection FROM held) AS held,
+            CASE WHEN $17::text IS NOT NULL AND (SELECT count(*) FROM held) = cardinality($2)
                 THEN pg_notify('{POSITIONS_CHANNEL}', $17)::text END AS told"
     );
-    let moved = sqlx::query(AssertSqlSafe(sql))
+    let held = sqlx::query(AssertSqlSafe(sql))
         .bind(shard_column(*shard))
         .bind(members.iter().map(|(row, _)| row.projection).collect::<Vec<_>>())
         .bind(members.iter().map(|(row, _)| row.version).collect::<Vec<_>>())
@@ -241,7 +239,7 @@ pub(crate) async fn advance(
         .bind(step.is_told.then(|| notice(members, to)).flatten())
         .fetch_one(tx)
         .await?;
-    moved.try_get("moved")
+    held.try_get("held")
 }
 
 /// What query nodes are told: how far the first one is, and who else. Nodes of earlier releases know

@@ -7,7 +7,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::history::{Fault, History};
+use super::pass::pass;
 use super::plan::{Blow, Kind};
+use super::projections;
 use super::site::Site;
 use crate::proxy::{Mode, Proxy};
 use stack::eventually::wait_for;
@@ -23,7 +25,7 @@ const METRICS_WAIT_MAX: Duration = Duration::from_secs(2);
 pub(super) async fn strike(site: &Site, history: &History, blow: Blow) -> Result<()> {
     let what = describe(&blow);
     let began = history.now();
-    let struck = inflict(site, &blow).await;
+    let struck = inflict(site, history, &blow).await;
     site.heal();
     struck.with_context(|| what.clone())?;
     let healed = history.now();
@@ -35,7 +37,7 @@ pub(super) async fn strike(site: &Site, history: &History, blow: Blow) -> Result
     Ok(())
 }
 
-async fn inflict(site: &Site, blow: &Blow) -> Result<()> {
+async fn inflict(site: &Site, history: &History, blow: &Blow) -> Result<()> {
     let node = command_api(blow.number);
     let proxies = site.nodes.get(blow.number - 1);
     match blow.kind {
@@ -72,6 +74,12 @@ async fn inflict(site: &Site, blow: &Blow) -> Result<()> {
         Kind::ProjectorWithoutPostgres => {
             disturb(&[&site.postgres_of_projector], blow.mode, blow.lasts).await;
             Ok(())
+        }
+        Kind::ProjectionLocked => {
+            projections::lock(site, history, blow.projection, blow.lasts).await
+        }
+        Kind::ProjectionRefused => {
+            projections::refuse(site, history, blow.projection, blow.lasts).await
         }
         Kind::QueryApiWithoutPostgres => {
             disturb(&[&site.postgres_of_query], blow.mode, blow.lasts).await;
@@ -165,7 +173,7 @@ async fn restart_postgres(site: &Site, secrets: &Secrets) -> Result<()> {
 }
 
 fn describe(blow: &Blow) -> String {
-    let Blow { kind, number, mode, .. } = blow;
+    let Blow { kind, number, mode, projection, .. } = blow;
     let way = if *mode == Mode::Hold { "held" } else { "cut" };
     let part = match kind {
         Kind::BrokerKilled | Kind::BrokerPaused => broker(*number),
@@ -180,6 +188,7 @@ fn describe(blow: &Blow) -> String {
             format!("{} and {brokers}, {way}", command_api(*number))
         }
         Kind::ProjectorWithoutPostgres | Kind::QueryApiWithoutPostgres => way.to_owned(),
+        Kind::ProjectionLocked | Kind::ProjectionRefused => (*projection).to_owned(),
         Kind::ProjectorKilled | Kind::QueryApiKilled | Kind::PostgresKilled => {
             return kind.to_string();
         }
@@ -189,10 +198,4 @@ fn describe(blow: &Blow) -> String {
 
 fn seconds(micros: u64) -> f64 {
     Duration::from_micros(micros).as_secs_f64()
-}
-
-/// Lets time pass.
-#[expect(clippy::disallowed_methods, reason = "how long a fault lasts is no condition to wait for")]
-pub(super) async fn pass(time: Duration) {
-    tokio::time::sleep(time).await;
 }

@@ -15,9 +15,9 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::action::Action;
-use super::blows::pass;
 use super::history::{Answer, Command, Read, Seen, seen};
 use super::load::{Key, Load};
+use super::pass::pass;
 use super::shop::{Product, Wish, id_of};
 use crate::harness::client;
 

@@ -26,6 +26,7 @@ pub(super) struct Entries {
     pub(super) commands: Vec<Command>,
     pub(super) reads: Vec<Read>,
     pub(super) faults: Vec<Fault>,
+    pub(super) looks: Vec<Look>,
     /// What a client itself saw go wrong.
     pub(super) complaints: Vec<String>,
     /// Commands that were sent again after their answer, and got the same.
@@ -76,6 +77,15 @@ pub(super) struct Read {
     pub(super) reserved: i64,
 }
 
+/// Where a projection was, beside one that something befell.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Look {
+    pub(super) at: Micros,
+    pub(super) projection: String,
+    pub(super) shard: u32,
+    pub(super) next_offset: i64,
+}
+
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Fault {
     pub(super) kind: Kind,
@@ -117,6 +127,7 @@ impl Entries {
         lines(&mut file, "fault", &self.faults)?;
         lines(&mut file, "command", &self.commands)?;
         lines(&mut file, "read", &self.reads)?;
+        lines(&mut file, "look", &self.looks)?;
         lines(&mut file, "complaint", &self.complaints)?;
         Ok(file.flush()?)
     }

@@ -12,6 +12,11 @@ use serde::Serialize;
 use crate::proxy::Mode;
 use stack::ports::Size;
 
+/// The projections that each client's wishes keep busy.
+const BUSY: [&str; 5] = ["carts", "orders", "products", "sales", "stock"];
+/// Those of them that no client looks at: one whose events are parked shows what was before them.
+const UNREAD: [&str; 4] = ["carts", "orders", "products", "sales"];
+
 /// What can go wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
@@ -35,6 +40,10 @@ pub(super) enum Kind {
     ProjectorKilled,
     /// The projector does not reach PostgreSQL.
     ProjectorWithoutPostgres,
+    /// Nobody can write the tables of one projection for a minute.
+    ProjectionLocked,
+    /// The tables of one projection take none of its events.
+    ProjectionRefused,
     QueryApiKilled,
     /// The query API does not reach PostgreSQL.
     QueryApiWithoutPostgres,
@@ -63,6 +72,7 @@ pub(super) struct Blow {
     pub(super) number: usize,
     /// The broker that a node does not reach, from 1; all of them if there is none.
     pub(super) broker: Option<usize>,
+    pub(super) projection: &'static str,
     pub(super) mode: Mode,
     pub(super) lasts: Duration,
     /// Until the next one, after everything is whole again.
@@ -85,9 +95,13 @@ impl Plan {
             Target::All => Kind::value_variants().to_vec(),
             Target::Brokers => vec![Kind::BrokerKilled, Kind::BrokerPaused],
             Target::Nodes => vec![Kind::NodeKilled],
-            Target::Projector => {
-                vec![Kind::ProjectorKilled, Kind::ProjectorWithoutPostgres, Kind::PostgresKilled]
-            }
+            Target::Projector => vec![
+                Kind::ProjectorKilled,
+                Kind::ProjectorWithoutPostgres,
+                Kind::ProjectionLocked,
+                Kind::ProjectionRefused,
+                Kind::PostgresKilled,
+            ],
         };
         kinds.retain(|kind| !left_out.contains(kind));
         Self { random: StdRng::seed_from_u64(seed), size, kinds, turn: Vec::new() }
@@ -123,12 +137,20 @@ impl Iterator for Plan {
             Kind::StoreFull => 500..5_000,
             Kind::AnswersLost => 300..1_500,
             Kind::ProjectorWithoutPostgres | Kind::QueryApiWithoutPostgres => 200..2_500,
+            Kind::ProjectionLocked => 60_000..60_001,
+            // It comes back again and again, each time to fail.
+            Kind::ProjectionRefused => 10_000..20_000,
+        };
+        let projections = match kind {
+            Kind::ProjectionRefused => &UNREAD[..],
+            _ => &BUSY[..],
         };
         Some(Blow {
             kind,
             number: random.random_range(1..=count),
             broker: Some(random.random_range(1..=self.size.brokers * 2))
                 .filter(|number| *number <= self.size.brokers),
+            projection: projections[random.random_range(0..projections.len())],
             mode: if random.random_bool(0.5) { Mode::Hold } else { Mode::Cut },
             lasts: Duration::from_millis(random.random_range(lasts)),
             pause: Duration::from_millis(random.random_range(200..1_500)),

@@ -18,6 +18,7 @@ use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use serde_json::json;
 
 use super::history::Entries;
+use super::lag;
 use super::plan::Kind;
 use super::site::Site;
 use crate::audit::{Audit, audit_with};
@@ -32,6 +33,8 @@ const TOLD_MAX: usize = 50;
 pub(super) struct Verdict {
     pub(super) violations: Vec<String>,
     longest_unavailable_ms: BTreeMap<Kind, u64>,
+    /// Of the other projections, where something befalls one.
+    longest_lag_ms: BTreeMap<Kind, u64>,
     /// Records that readers ignore, by reason.
     ignored: BTreeMap<&'static str, u64>,
     events: usize,
@@ -52,6 +55,8 @@ pub(super) async fn reach(site: &Site, entries: &Entries) -> Result<Verdict> {
     models::check(site, &fold, &mut verdict.violations).await?;
     let answers = Answers::of(&entries.commands);
     availability::check(&answers, &entries.faults, &mut verdict.violations);
+    verdict.longest_lag_ms =
+        lag::check(&entries.commands, &entries.looks, &entries.faults, &mut verdict.violations);
     verdict.longest_unavailable_ms = availability::longest(&answers, &entries.faults);
     Ok(verdict)
 }
@@ -62,13 +67,14 @@ impl Verdict {
         for fault in &entries.faults {
             *faults.entry(fault.kind).or_default() += 1;
         }
-        let longest_unavailable_ms = &self.longest_unavailable_ms;
+        let Self { longest_unavailable_ms, longest_lag_ms, .. } = self;
         let mut table = Table::new();
         table.load_preset(UTF8_BORDERS_ONLY);
-        table.set_header(["fault", "count", "longest unavailable"]);
+        table.set_header(["fault", "count", "longest unavailable", "longest lag of others"]);
         for (kind, count) in &faults {
             let longest = longest_unavailable_ms.get(kind).copied().unwrap_or_default();
-            table.add_row([kind.to_string(), count.to_string(), format!("{longest} ms")]);
+            let lag = longest_lag_ms.get(kind).map(|lag| format!("{lag} ms")).unwrap_or_default();
+            table.add_row([kind.to_string(), count.to_string(), format!("{longest} ms"), lag]);
         }
         console::step(&format!("\n{table}"));
         let answered = entries.commands.iter().filter(|command| command.answer.is_some());
@@ -100,6 +106,7 @@ impl Verdict {
             "acknowledged": acknowledged,
             "violations": self.violations.len(),
             "longest_unavailable_ms": longest_unavailable_ms,
+            "longest_lag_ms": longest_lag_ms,
         });
         console::line(&line.to_string());
         Ok(())

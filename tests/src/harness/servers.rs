@@ -115,6 +115,7 @@ async fn start_missing(folder: &Folder, secrets: &Secrets) -> Result<StackState>
             topic: String::new(),
             existing,
             detours: Detours::default(),
+            is_lasting: false,
         },
     };
     // What a server that is gone has left behind may be torn: it ran without syncing to the disk.

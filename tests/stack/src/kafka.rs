@@ -26,15 +26,11 @@ const PROBE_WAIT_MAX: Duration = Duration::from_secs(2);
 /// Any constant will do: the cluster never meets another one.
 const CLUSTER_ID: &str = "dHJhZGV3aW5kLWxvY2FsMA";
 
-/// Two cores and a laptop's memory: the page cache does the work, the heap holds little. Without the
-/// optimizing compiler the broker uses half the CPU in the first minutes, which is as long as a local
-/// stack mostly lives.
-const JVM: [&str; 4] = [
-    "-XX:+UseG1GC",
-    "-XX:MaxGCPauseMillis=20",
-    "-XX:TieredStopAtLevel=1",
-    "-Djava.awt.headless=true",
-];
+/// Two cores and a laptop's memory: the page cache does the work, the heap holds little.
+const JVM: [&str; 3] = ["-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-Djava.awt.headless=true"];
+/// Without the optimizing compiler a broker takes half as much processor time in its first minute under
+/// load, and twice as much after it.
+const JVM_OF_A_TEST: &str = "-XX:TieredStopAtLevel=1";
 
 /// Copies of each partition, where there are as many brokers.
 pub const COPIES: usize = 3;
@@ -75,7 +71,8 @@ pub async fn launch(folder: &Folder, state: &StackState, number: usize) -> Resul
     let jars = fetch().await?;
     let conf = configure(folder, state, number)?;
     let heap_mb = if state.ports.brokers.len() == 1 { (256, 512) } else { (128, 320) };
-    let java_run = JavaRun { java, jars, conf, number, heap_mb };
+    let is_lasting = state.is_lasting;
+    let java_run = JavaRun { java, jars, conf, number, heap_mb, is_lasting };
     if !folder.data(&broker(number)).join("meta.properties").exists() {
         java_run.format().await?;
     }
@@ -221,6 +218,7 @@ struct JavaRun {
     number: usize,
     /// At the start and at most.
     heap_mb: (u32, u32),
+    is_lasting: bool,
 }
 
 impl JavaRun {
@@ -240,6 +238,9 @@ impl JavaRun {
         let (begin, most) = self.heap_mb;
         let mut args = vec![format!("-Xms{begin}m"), format!("-Xmx{most}m")];
         args.extend(JVM.map(str::to_owned));
+        if !self.is_lasting {
+            args.push(JVM_OF_A_TEST.to_owned());
+        }
         args.extend(self.common_args());
         args.push("kafka.Kafka".to_owned());
         args.push(self.properties().display().to_string());

@@ -26,6 +26,9 @@ pub struct StackState {
     pub existing: Existing,
     #[serde(default)]
     pub detours: Detours,
+    /// It is meant to live for longer than a test.
+    #[serde(default)]
+    pub is_lasting: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -36,8 +36,13 @@ impl Status {
     pub async fn of(folder: &Folder) -> Result<Self> {
         let Some(state) = StackState::read(folder)? else {
             let (ports, existing) = (Ports::standard(Size::SMALL), Existing::default());
-            let state =
-                StackState { ports, existing, topic: String::new(), detours: Detours::default() };
+            let state = StackState {
+                ports,
+                existing,
+                topic: String::new(),
+                detours: Detours::default(),
+                is_lasting: true,
+            };
             let parts = state.parts();
             return Ok(Self { parts: parts.iter().map(|name| PartStatus::absent(name)).collect() });
         };

@@ -183,6 +183,7 @@ fn decide(folder: &Folder, args: &Args, running: &[String]) -> Result<StackState
             topic: DEFAULT_TOPIC.to_owned(),
             existing: Existing::of_environment(folder)?,
             detours: Detours::default(),
+            is_lasting: true,
         }),
     }
 }

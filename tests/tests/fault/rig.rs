@@ -33,7 +33,7 @@ impl Rig {
         let ports = Ports::free(Size::SMALL).expect("ports");
         let existing = Existing::default();
         let (topic, detours) = ("tradewind.events".to_owned(), Detours::default());
-        let state = StackState { ports, topic, existing, detours };
+        let state = StackState { ports, topic, existing, detours, is_lasting: false };
         state.write(&folder).expect("a state");
         let secrets = Secrets::of(&folder).expect("secrets");
         let url = |port: u16| format!("http://127.0.0.1:{port}");

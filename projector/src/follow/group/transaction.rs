@@ -36,10 +36,6 @@ use crate::{
     },
 };
 
-/// A lock that one member waits for, and a statement of one member that takes long, hold up all others.
-/// They have less patience here than by themselves. One message, with the beginning of the transaction.
-const BEGIN: &str = "BEGIN; SET LOCAL lock_timeout = '250ms'; SET LOCAL statement_timeout = '1s'";
-
 /// Why a batch is not in, or is not known to be in.
 #[derive(Debug)]
 pub(super) enum Setback {
@@ -79,24 +75,22 @@ pub(super) async fn write(
         let was_kept = connection.is_some();
         let mut own = match connection.take() {
             Some(kept) => kept,
-            None => shared.pool.acquire().await?,
+            None => shared.batches.acquire().await?,
         };
-        let written = match own.begin_with(BEGIN).await {
+        let written = match own.begin().await {
             Ok(tx) => write_in(tx, members, commits).await,
             // The server has gone since, and may be there again. Nothing has happened.
             Err(error) if was_kept && ends_session(&error) => continue,
             Err(error) => return Err(error.into()),
         };
-        *connection = (written.is_ok() && may_keep(&shared.pool)).then_some(own);
+        *connection = (written.is_ok() && may_keep(&shared.batches)).then_some(own);
         return written;
     }
 }
 
-/// All groups together keep half of the connections at most, so that there is always one for others.
+/// Unless all are in use: other groups may wait for one.
 fn may_keep(pool: &Pool) -> bool {
-    let all = usize::try_from(pool.size()).unwrap_or(usize::MAX);
-    let max = usize::try_from(pool.options().get_max_connections()).unwrap_or(usize::MAX);
-    all.saturating_sub(pool.num_idle()) <= max / 2
+    pool.num_idle() > 0 || pool.size() < pool.options().get_max_connections()
 }
 
 async fn write_in(
@@ -141,9 +135,8 @@ async fn put(
     let rows: Vec<Member> = members.iter().map(Writer::compared).collect();
     // All of them stand where the first one does.
     let Some(step) = members.first().map(|first| first.step(last)) else { return Ok(Vec::new()) };
-    let moved = advance(tx, &rows, &step, Held::PassedOver).await?;
-    let is_unmoved =
-        |(_, (row, _)): &(usize, &Member)| !moved.iter().any(|it| it == row.projection);
+    let held = advance(tx, &rows, &step, Held::PassedOver).await?;
+    let is_unmoved = |(_, (row, _)): &(usize, &Member)| !held.iter().any(|it| it == row.projection);
     let unmoved: Vec<_> = (0..).zip(&rows).filter(is_unmoved).map(|(index, _)| index).collect();
     if !unmoved.is_empty() {
         return Err(Setback::Unmoved(unmoved));

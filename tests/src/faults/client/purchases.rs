@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{ANSWER_WAIT_MAX, Client, RETRY_WAIT_MS, Sent};
 use crate::faults::action::{Action, Payment};
-use crate::faults::blows::pass;
+use crate::faults::pass::pass;
 use crate::faults::shop::id_of;
 use crate::harness::{client, signed_webhook};
 
