@@ -1,8 +1,8 @@
 //! The log of a shard, read once and decoded once for all that stand level, a little ahead of them.
 //!
-//! A batch is what has come while the last one was under way. If anything has, the log is busy, and the
-//! batch waits a little for company: one transaction more or less is what a busy machine notices. If
-//! nothing has, what comes next goes at once, for nobody knows when company would come.
+//! A batch is what has come while the last one was under way, and what comes to it in the little time that
+//! it waits for company: one transaction more or less is what a busy machine notices. What comes to a log
+//! that was idle goes at once, for nobody knows when company would come.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -18,12 +18,19 @@ pub(super) const RECORDS_MAX: usize = 500;
 /// the log waits.
 const AHEAD_MAX: usize = 5_000;
 
+/// Nothing has come to an idle log for so many times of what a batch waits for company.
+const IDLE: u32 = 5;
+
 pub(super) struct Reading {
     follower: Follower,
     log_end: Arc<LogEnd>,
     ahead: VecDeque<Commit>,
     /// Of what is ahead.
     weight: usize,
+    /// When the last commit came.
+    came: Option<Instant>,
+    /// Until when what is ahead waits for company.
+    due: Option<Instant>,
     /// Why nothing more can be read.
     failed: Option<ReadError>,
 }
@@ -36,7 +43,8 @@ impl Reading {
         log_end: Arc<LogEnd>,
     ) -> Result<Self, ReadError> {
         let follower = Follower::open(log, shard, Some(from)).await?;
-        Ok(Self { follower, log_end, ahead: VecDeque::new(), weight: 0, failed: None })
+        let ahead = VecDeque::new();
+        Ok(Self { follower, log_end, ahead, weight: 0, came: None, due: None, failed: None })
     }
 
     /// Waits until there is something to write. Safe to drop and to call again.
@@ -44,18 +52,20 @@ impl Reading {
     /// # Errors
     /// If the log cannot be read, and all that was read before is taken.
     pub(super) async fn gather(&mut self, company: Duration) -> Result<(), ReadError> {
-        if self.ahead.is_empty() {
-            while self.ahead.is_empty() {
-                if let Some(failed) = self.failed.take() {
-                    return Err(failed);
-                }
-                self.read_on().await;
+        let last_came = self.came;
+        while self.ahead.is_empty() {
+            if let Some(failed) = self.failed.take() {
+                return Err(failed);
             }
-            return Ok(());
+            self.read_on().await;
         }
-        let until = Instant::now() + company;
-        while self.has_room() && Instant::now() < until {
-            timeout_at(until, self.read_on()).await.ok();
+        let now = Instant::now();
+        let due = *self.due.get_or_insert_with(|| {
+            let is_busy = last_came.is_some_and(|came| now <= came + company * IDLE);
+            if is_busy { now + company } else { now }
+        });
+        while self.has_room() && Instant::now() < due {
+            timeout_at(due, self.read_on()).await.ok();
         }
         Ok(())
     }
@@ -72,6 +82,9 @@ impl Reading {
             Ok(commits) => {
                 let checkpoint = self.follower.checkpoint();
                 self.log_end.has_read(self.follower.next_offset(), checkpoint.next_offset);
+                if !commits.is_empty() {
+                    self.came = Some(Instant::now());
+                }
                 for commit in &commits {
                     let commit = Commit::decode(checkpoint.log_id, commit);
                     self.weight += weight(&commit);
@@ -91,6 +104,7 @@ impl Reading {
         let count = count.max(1).min(self.ahead.len());
         let taken: Vec<_> = self.ahead.drain(..count).collect();
         self.weight -= taken.iter().map(weight).sum::<usize>();
+        self.due = None;
         taken
     }
 }
@@ -111,20 +125,23 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_comes_to_an_idle_log_waits_for_no_company_and_what_was_there_does() {
+    async fn what_comes_to_an_idle_log_waits_for_no_company_and_to_a_busy_one_it_does() {
         let log = MemoryLog::new(1);
         let mut owner = Owner::claim(&log, ShardId::new(0)).await.expect("a shard");
         let mut reading = opened(&log).await;
-        owner.barrier().await.expect("a log");
         let company = Duration::from_millis(2);
-        let began = Instant::now();
-        reading.gather(company).await.expect("a log");
-        assert_eq!((reading.take(None).len(), began.elapsed()), (1, Duration::ZERO));
-        owner.barrier().await.expect("a log");
-        reading.read_on().await;
-        reading.gather(company).await.expect("a log");
-        assert_eq!(reading.take(None).len(), 1);
-        assert!(began.elapsed() >= company);
+        let mut waited = async |idle_for: Duration| {
+            tokio::time::advance(idle_for).await;
+            owner.barrier().await.expect("a log");
+            let began = Instant::now();
+            reading.gather(company).await.expect("a log");
+            assert_eq!(reading.take(None).len(), 1);
+            began.elapsed() >= company
+        };
+        assert!(!waited(Duration::ZERO).await, "it begins");
+        assert!(waited(company).await, "something came a moment ago");
+        assert!(waited(company).await);
+        assert!(!waited(company * (IDLE + 2)).await, "nothing has come for a while");
     }
 
     #[tokio::test(start_paused = true)]

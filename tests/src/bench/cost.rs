@@ -42,7 +42,7 @@ const READING_MAX: Duration = Duration::from_millis(500);
 
 pub(super) async fn run(rounds: usize, folder: &Folder, target: &Target) -> Result<()> {
     let load = Load::new(&target.command_url, &target.operator_key)?;
-    load.open().await?;
+    load.warm_up().await?;
     level(target).await?;
     let mut meters = Meters::of(folder).await?;
     for case in &Case::ALL {

@@ -39,6 +39,7 @@ const POSITION: &str = "tradewind-position";
 pub(super) async fn run(rounds: usize, target: &Target) -> Result<()> {
     let load = Load::new(&target.command_url, &target.operator_key)?;
     let reader = Reader { target, load: &load };
+    load.warm_up().await?;
     let top = load.rate().await?;
     Figure::single("freshness_top_rate", top, "1/s").print()?;
     let at_aim = ("1000_per_second".to_owned(), RATE, Some(AIM_MS));

@@ -23,6 +23,7 @@ use stack::{folder::Folder, plain_http};
 
 const REQUESTS: usize = 20_000;
 const PACED: u32 = 10_000;
+const WARM_UP: Duration = Duration::from_secs(30);
 const CONNECTIONS: usize = 256;
 /// Streams that the commands are spread over.
 const STREAMS: usize = 1_000;
@@ -79,6 +80,15 @@ impl Load {
     /// Makes the connections and the streams, before any clock starts.
     pub(super) async fn open(&self) -> Result<()> {
         self.send_all(STREAMS).await
+    }
+
+    /// Sends for half a minute: what a broker's compiler takes when it was just started is no command's.
+    pub(super) async fn warm_up(&self) -> Result<()> {
+        let began = Instant::now();
+        while began.elapsed() < WARM_UP {
+            self.open().await?;
+        }
+        Ok(())
     }
 
     async fn send_all(&self, count: usize) -> Result<()> {
