@@ -51,12 +51,6 @@ pub(super) struct Which {
 
 infra::validates!(Which: version);
 
-impl Which {
-    fn number(&self) -> Option<i32> {
-        self.version.map(Whole::get)
-    }
-}
-
 /// What is to be verified.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -76,14 +70,13 @@ infra::validates!(Verify: version, sample);
 #[utoipa::path(
     post,
     path = "/v1/admin/projections/{name}/rebuild",
-    operation_id = "rebuild_projection",
     tag = "Versions",
     security(("api_key" = ["operator"])),
     params(Named),
     request_body = Option<Rebuild>,
     responses((status = ACCEPTED, description = "It has begun", body = Version)),
 )]
-pub(super) async fn rebuild(
+pub(super) async fn rebuild_projection(
     State(doors): State<Doors>,
     Path(Named { name }): Path<Named>,
     Body(Rebuild { throttle, verify, switch, forget_corrections }): Body<Rebuild>,
@@ -97,38 +90,36 @@ pub(super) async fn rebuild(
 #[utoipa::path(
     post,
     path = "/v1/admin/projections/{name}/pause",
-    operation_id = "pause_projection",
     tag = "Versions",
     security(("api_key" = ["operator"])),
     params(Named),
     request_body = Option<Which>,
     responses((status = OK, description = "It does not go on", body = Version)),
 )]
-pub(super) async fn pause(
+pub(super) async fn pause_projection(
     State(doors): State<Doors>,
     Path(Named { name }): Path<Named>,
-    Body(which): Body<Which>,
+    Body(Which { version }): Body<Which>,
 ) -> Result<Json<Version>, Problem> {
-    Ok(Json(doors.control.pause(&name, which.number()).await?))
+    Ok(Json(doors.control.pause(&name, version.map(Whole::get)).await?))
 }
 
 /// Let it go on, also after a problem
 #[utoipa::path(
     post,
     path = "/v1/admin/projections/{name}/resume",
-    operation_id = "resume_projection",
     tag = "Versions",
     security(("api_key" = ["operator"])),
     params(Named),
     request_body = Option<Which>,
     responses((status = OK, description = "It goes on", body = Version)),
 )]
-pub(super) async fn resume(
+pub(super) async fn resume_projection(
     State(doors): State<Doors>,
     Path(Named { name }): Path<Named>,
-    Body(which): Body<Which>,
+    Body(Which { version }): Body<Which>,
 ) -> Result<Json<Version>, Problem> {
-    Ok(Json(doors.control.resume(&name, which.number()).await?))
+    Ok(Json(doors.control.resume(&name, version.map(Whole::get)).await?))
 }
 
 /// Show readers the newest version, or the one that is named
@@ -137,32 +128,30 @@ pub(super) async fn resume(
 #[utoipa::path(
     post,
     path = "/v1/admin/projections/{name}/switch",
-    operation_id = "switch_projection",
     tag = "Versions",
     security(("api_key" = ["operator"])),
     params(Named),
     request_body = Option<Which>,
     responses((status = OK, description = "It is live", body = Version)),
 )]
-pub(super) async fn switch(
+pub(super) async fn switch_projection(
     State(doors): State<Doors>,
     Path(Named { name }): Path<Named>,
-    Body(which): Body<Which>,
+    Body(Which { version }): Body<Which>,
 ) -> Result<Json<Version>, Problem> {
-    Ok(Json(doors.control.switch(&name, Target::Forward(which.number())).await?))
+    Ok(Json(doors.control.switch(&name, Target::Forward(version.map(Whole::get))).await?))
 }
 
 /// Show readers the version again that was live before
 #[utoipa::path(
     post,
     path = "/v1/admin/projections/{name}/rollback",
-    operation_id = "rollback_projection",
     tag = "Versions",
     security(("api_key" = ["operator"])),
     params(Named),
     responses((status = OK, description = "It is live again", body = Version)),
 )]
-pub(super) async fn rollback(
+pub(super) async fn rollback_projection(
     State(doors): State<Doors>,
     Path(Named { name }): Path<Named>,
 ) -> Result<Json<Version>, Problem> {
@@ -173,33 +162,31 @@ pub(super) async fn rollback(
 #[utoipa::path(
     post,
     path = "/v1/admin/projections/{name}/drop",
-    operation_id = "drop_projection",
     tag = "Versions",
     security(("api_key" = ["operator"])),
     params(Named),
     request_body = Option<Which>,
     responses((status = OK, description = "It is gone", body = Version)),
 )]
-pub(super) async fn drop_version(
+pub(super) async fn drop_projection(
     State(doors): State<Doors>,
     Path(Named { name }): Path<Named>,
-    Body(which): Body<Which>,
+    Body(Which { version }): Body<Which>,
 ) -> Result<Json<Version>, Problem> {
-    Ok(Json(doors.control.drop(&name, which.number()).await?))
+    Ok(Json(doors.control.drop(&name, version.map(Whole::get)).await?))
 }
 
 /// Compare a version with an independent fold of the log up to its own position
 #[utoipa::path(
     post,
     path = "/v1/admin/projections/{name}/verify",
-    operation_id = "verify_projection",
     tag = "Verifications",
     security(("api_key" = ["operator"])),
     params(Named),
     request_body = Option<Verify>,
     responses((status = ACCEPTED, description = "It waits for its turn", body = Verification)),
 )]
-pub(super) async fn verify(
+pub(super) async fn verify_projection(
     State(doors): State<Doors>,
     Path(Named { name }): Path<Named>,
     Body(Verify { version, sample }): Body<Verify>,
@@ -213,13 +200,12 @@ pub(super) async fn verify(
 #[utoipa::path(
     get,
     path = "/v1/admin/verifications/{id}",
-    operation_id = "get_verification",
     tag = "Verifications",
     security(("api_key" = ["operator"])),
     params(Id<Uuid>),
     responses((status = OK, body = Verification)),
 )]
-pub(super) async fn verification(
+pub(super) async fn get_verification(
     State(doors): State<Doors>,
     Id(id): Id<Uuid>,
 ) -> Result<Json<Verification>, Problem> {
