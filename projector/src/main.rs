@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
 use infra::{
-    config::{self, LocalStack, Mistakes},
+    config::{self, Loaded, LocalStack, Mistakes},
     shutdown::Shutdown,
     telemetry,
 };
@@ -85,39 +85,39 @@ async fn main() -> ExitCode {
 }
 
 async fn run(args: &config::Args) -> anyhow::Result<Outcome> {
-    let config::Loaded { settings, effective, exposures } =
-        args.load::<Settings>(LocalStack::Ignored)?;
-    if args.check_config {
-        cli::check_config(&effective);
-        return Ok(Outcome::Done);
+    if let Some(loaded) = load::<Settings>(args, LocalStack::Ignored)? {
+        telemetry::init(&loaded.settings.log)?;
+        loaded.exposures.tell();
+        let shutdown = Shutdown::on_signals().context("listening to signals")?;
+        Service::bind(loaded.settings, projector::Source::Kafka)?.run(shutdown).await?;
     }
-    telemetry::init(&settings.log)?;
-    exposures.tell();
-    let shutdown = Shutdown::on_signals().context("listening to signals")?;
-    Service::bind(settings, projector::Source::Kafka)?.run(shutdown).await?;
     Ok(Outcome::Done)
 }
 
 async fn status(args: &config::Args, json: bool) -> anyhow::Result<Outcome> {
-    if let Some(settings) = load::<StatusSettings>(args)? {
-        cli::status(&settings, json, &mut std::io::stdout()).await?;
+    if let Some(loaded) = load::<StatusSettings>(args, LocalStack::Reader)? {
+        cli::status(&loaded.settings, json, &mut std::io::stdout()).await?;
     }
     Ok(Outcome::Done)
 }
 
 async fn ask(args: &config::Args, ask: &AdminCommand) -> anyhow::Result<Outcome> {
-    match load::<ClientSettings>(args)? {
-        Some(settings) => cli::ask(&settings, ask, &mut std::io::stdout()).await,
+    match load::<ClientSettings>(args, LocalStack::Reader)? {
+        Some(loaded) => cli::ask(&loaded.settings, ask, &mut std::io::stdout()).await,
         None => Ok(Outcome::Done),
     }
 }
 
-/// The settings of a command; none if they were only to be checked.
-fn load<S: config::Settings>(args: &config::Args) -> anyhow::Result<Option<S>> {
-    let config::Loaded { settings, effective, .. } = args.load::<S>(LocalStack::Reader)?;
+/// The settings of a command; none if they were only to be checked, and shown with secrets masked.
+#[expect(clippy::print_stdout, reason = "this is the command line's output")]
+fn load<S: config::Settings>(
+    args: &config::Args,
+    stack: LocalStack,
+) -> anyhow::Result<Option<Loaded<S>>> {
+    let loaded = args.load::<S>(stack)?;
     if args.check_config {
-        cli::check_config(&effective);
+        print!("{}", loaded.effective);
         return Ok(None);
     }
-    Ok(Some(settings))
+    Ok(Some(loaded))
 }
