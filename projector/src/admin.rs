@@ -16,12 +16,8 @@ use infra::{
     auth::{API_KEYS, Authenticator, IssuedKeys, guard},
     clock::Clock,
     freshness::{Freshness, PositionWatcher, Projection, Reads},
-    http::{
-        docs::About, headers::AtLeast, health::Readiness, problem::Problem, server::App, shapes,
-    },
+    http::{docs::About, headers::AtLeast, health::Readiness, problem::Problem, server::App},
 };
-use serde::Deserialize;
-use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{rebuild::Control, settings::Settings, status::Status};
@@ -38,14 +34,6 @@ const PROJECTIONS: &[Projection] = &[API_KEYS];
 struct Doors {
     authenticator: Authenticator,
     control: Control,
-}
-
-/// Which projection.
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Path)]
-struct Named {
-    #[param(inline, value_type = shapes::PartName, example = "orders")]
-    name: String,
 }
 
 impl FromRef<Doors> for Authenticator {

@@ -9,37 +9,25 @@ use infra::http::{
     values::Whole,
 };
 use serde::Deserialize;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::{Doors, Named};
+use super::Doors;
 use crate::{
-    rebuild::{begin::RebuildRequest, switch::Target},
+    rebuild::{
+        begin::{Positive, RebuildRequest},
+        switch::Target,
+    },
     store::{verifications::Verification, versions::Version},
 };
 
-type Positive = Whole<i32, 1, 2_147_483_647>;
-
-/// How a new version is to be built.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Rebuild {
-    /// Records of the log per second, of all shards together; as fast as it goes without it.
-    #[schema(example = 50_000)]
-    throttle: Option<Positive>,
-    /// Verify it when it has caught up.
-    #[serde(default)]
-    verify: bool,
-    /// Then switch to it, unless differences were found.
-    #[serde(default)]
-    switch: bool,
-    /// Read events as they stand in the log: edits and skips of dead letters that were made so far are
-    /// not those of this version.
-    #[serde(default)]
-    forget_corrections: bool,
+/// Which projection.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct Named {
+    #[param(inline, value_type = shapes::PartName, example = "orders")]
+    name: String,
 }
-
-infra::validates!(Rebuild: throttle);
 
 /// Which version is meant.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -73,16 +61,14 @@ infra::validates!(Verify: version, sample);
     tag = "Versions",
     security(("api_key" = ["operator"])),
     params(Named),
-    request_body = Option<Rebuild>,
+    request_body = Option<RebuildRequest>,
     responses((status = ACCEPTED, description = "It has begun", body = Version)),
 )]
 pub(super) async fn rebuild_projection(
     State(doors): State<Doors>,
     Path(Named { name }): Path<Named>,
-    Body(Rebuild { throttle, verify, switch, forget_corrections }): Body<Rebuild>,
+    Body(request): Body<RebuildRequest>,
 ) -> Result<(StatusCode, Json<Version>), Problem> {
-    let throttle = throttle.map(Whole::get);
-    let request = RebuildRequest { throttle, verify, switch, forget_corrections };
     Ok((StatusCode::ACCEPTED, Json(doors.control.rebuild(&name, request).await?)))
 }
 
