@@ -34,10 +34,10 @@ use infra::{
     freshness::PositionWatcher,
     http::{
         health::Readiness,
-        server::{App, BindError, Server},
+        server::{App, Server},
     },
-    log::progress::{Progress, ProgressError},
-    postgres::{InvalidUrl, Listener, POSITIONS_CHANNEL},
+    log::progress::Progress,
+    postgres::{Listener, POSITIONS_CHANNEL},
     shutdown::Shutdown,
     task::{self, GroupFailed, TaskFailed, Tasks},
 };
@@ -70,23 +70,12 @@ pub struct Service {
     watcher: PositionWatcher,
 }
 
-/// Why a projector cannot begin.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    #[error(transparent)]
-    Bind(#[from] BindError),
-    #[error(transparent)]
-    Postgres(#[from] InvalidUrl),
-    #[error(transparent)]
-    Kafka(#[from] ProgressError),
-}
-
 impl Service {
     /// Binds the port. Kafka and PostgreSQL may be away: `run` waits for them.
     ///
     /// # Errors
     /// What a restart would not mend.
-    pub fn bind(settings: Settings, source: Source) -> Result<Self, StartError> {
+    pub fn bind(settings: Settings, source: Source) -> anyhow::Result<Self> {
         Self::bind_release(settings, source, read_models::ALL.into())
     }
 
@@ -95,7 +84,7 @@ impl Service {
         settings: Settings,
         source: Source,
         projections: Vec<Projection>,
-    ) -> Result<Self, StartError> {
+    ) -> anyhow::Result<Self> {
         let pools = Pools::new(&settings.postgres)?;
         let server = Server::bind(&settings.http)?;
         let progress = source.progress(&settings.kafka)?;
@@ -178,8 +167,7 @@ async fn project(
     let lifecycle = task::spawn("rebuilds", lifecycle);
     let Shared { log, pool, .. } = projector.shared.clone();
     let verifier = Verifier { log, pool, projections: projector.projections.clone() };
-    let verify = verify::run(verifier, shutdown.clone());
-    let verify = task::spawn("verifications", verify);
+    let verify = task::spawn("verifications", verify::run(verifier, shutdown.clone()));
     let forget = store::letters::forget_old(projector.shared.pool.clone(), kept_days);
     let _forget = task::spawn("old dead letters", forget);
     tokio::select! {
