@@ -152,8 +152,15 @@ async fn settle_one(
     letter.correct(&mut tx, &decision.act).await?;
     let settled = apply(&mut tx, projection, &row, &letter).await;
     match &settled {
-        Ok(settled) => {
-            letter.close(&mut tx, decision, settled).await?;
+        Ok(Settled { events, next }) => {
+            let outcome = match next {
+                None => format!("all {events} events of the key are settled"),
+                Some(next) => {
+                    format!("{events} events are settled; the next one is parked as {next}")
+                }
+            };
+            letter.leave(&mut tx, decision.act.state()).await?;
+            letter.note(&mut tx, decision, &outcome, decision.act.state(), None).await?;
             tx.commit().await?;
         }
         Err(SettleError::StillInapplicable(error)) => {
@@ -323,22 +330,6 @@ impl Letter {
         .execute(tx)
         .await?;
         Ok(())
-    }
-
-    async fn close(
-        &self,
-        tx: &mut PgConnection,
-        decision: &Decision,
-        settled: &Settled,
-    ) -> Result<(), sqlx::Error> {
-        let state = decision.act.state();
-        self.leave(tx, state).await?;
-        let Settled { events, next } = settled;
-        let outcome = match next {
-            None => format!("all {events} events of the key are settled"),
-            Some(next) => format!("{events} events are settled; the next one is parked as {next}"),
-        };
-        self.note(tx, decision, &outcome, state, None).await
     }
 
     /// The event still does not apply: only the reason is new.

@@ -55,7 +55,8 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 /// Records of the log that are read at once.
 const RECORDS_MAX: usize = 2_000;
 /// A snapshot may be looked at for so long; vacuum waits for it.
-const SNAPSHOT_WAIT_MAX: &str = "6h";
+const PATIENT: &str = "SET LOCAL statement_timeout = '6h';
+    SET LOCAL idle_in_transaction_session_timeout = '6h'";
 /// Text of the rows of one part. In memory they take some five times of that.
 const PART_BYTES_MAX: i64 = 32 << 20;
 /// Without rows to measure there is one part; more than this is no help.
@@ -176,9 +177,9 @@ async fn verify(
         corrections.push(Corrections::load(&mut *tx, name, version, *shard).await?);
     }
     let mut report = Report { stopped: count(parked.len()), ..Report::default() };
-    let mut progress = Progress::new(verification, &ends, parts.taken());
+    let mut progress = Progress::new(verification, &ends, parts.taken);
     let mut expected: Vec<_> = projection.folds.iter().map(Expected::of).collect();
-    for part in 0..parts.taken() {
+    for part in 0..parts.taken {
         for ((shard, end), corrections) in ends.iter().zip(&corrections) {
             // Of the same log, or what it makes says nothing about the rows.
             let start = Checkpoint { log_id: end.log_id, ..Checkpoint::START };
@@ -220,7 +221,7 @@ async fn verify(
         }
     }
     // Rows that many streams share are complete when all streams are.
-    if parts.are_all() {
+    if parts.taken == parts.count {
         for made in expected.into_iter().flat_map(Expected::into_shared) {
             compare(&mut tx, &schema, made, |_| true, &mut report).await?;
         }
@@ -254,11 +255,7 @@ async fn snapshot(
     verification: &Verification,
 ) -> Result<Transaction<'static, Postgres>, Failed> {
     let mut tx = pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-    let patient = format!(
-        "SET LOCAL statement_timeout = '{SNAPSHOT_WAIT_MAX}';
-         SET LOCAL idle_in_transaction_session_timeout = '{SNAPSHOT_WAIT_MAX}'"
-    );
-    sqlx::raw_sql(AssertSqlSafe(patient)).execute(&mut *tx).await?;
+    sqlx::raw_sql(PATIENT).execute(&mut *tx).await?;
     let free: bool = sqlx::query_scalar("SELECT pg_try_advisory_xact_lock($1)")
         .bind(lock_key(&format!("verification {}", verification.id)))
         .fetch_one(&mut *tx)
@@ -270,7 +267,8 @@ async fn snapshot(
 struct Parts {
     hasher: RandomState,
     count: u64,
-    sample: bool,
+    /// So many of them are looked at.
+    taken: u64,
 }
 
 impl Parts {
@@ -295,16 +293,8 @@ impl Parts {
             None => (bytes / PART_BYTES_MAX + 1).min(PARTS_MAX),
         };
         let count = u64::try_from(count).unwrap_or(1);
-        Ok(Self { hasher: RandomState::new(), count, sample: sample.is_some() })
-    }
-
-    /// Which of them are looked at.
-    fn taken(&self) -> u64 {
-        if self.sample { 1 } else { self.count }
-    }
-
-    fn are_all(&self) -> bool {
-        self.taken() == self.count
+        let taken = if sample.is_some() { 1 } else { count };
+        Ok(Self { hasher: RandomState::new(), count, taken })
     }
 
     fn has(&self, part: u64, key: &str) -> bool {
@@ -315,36 +305,30 @@ impl Parts {
 /// Tells those who wait how far it is.
 struct Progress<'v> {
     verification: &'v Verification,
-    all: f64,
-    passed: f64,
+    all: i64,
+    passed: i64,
     told_at: Instant,
 }
 
 impl<'v> Progress<'v> {
     fn new(verification: &'v Verification, ends: &[(ShardId, Checkpoint)], parts: u64) -> Self {
-        let once: f64 = ends.iter().map(|(_, end)| as_float(end.next_offset)).sum();
-        let all = once * as_float(i64::try_from(parts).unwrap_or(i64::MAX));
-        let told_at = Instant::now() - PROGRESS_INTERVAL;
-        Self { verification, all: all.max(1.0), passed: 0.0, told_at }
+        let once: i64 = ends.iter().map(|(_, end)| end.next_offset).sum();
+        let all = once.saturating_mul(i64::try_from(parts).unwrap_or(i64::MAX)).max(1);
+        Self { verification, all, passed: 0, told_at: Instant::now() - PROGRESS_INTERVAL }
     }
 
     /// Fails as well if another projector has ended the verification.
     async fn pass(&mut self, pool: &Pool, records: i64) -> Result<(), Failed> {
-        self.passed += as_float(records);
+        self.passed += records;
         if self.told_at.elapsed() >= PROGRESS_INTERVAL {
             self.told_at = Instant::now();
-            let progress = (self.passed / self.all).min(1.0);
+            let progress = (self.passed as f64 / self.all as f64).min(1.0);
             if !self.verification.set_progress(pool, progress).await? {
                 return Err(Failed::Elsewhere);
             }
         }
         Ok(())
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a part of a whole, to be looked at")]
-fn as_float(records: i64) -> f64 {
-    records as f64
 }
 
 fn count(many: usize) -> u64 {

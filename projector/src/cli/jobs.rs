@@ -147,7 +147,7 @@ impl<'j> Job<'j> {
         let is_counted = !version.paused
             && matches!(version.state, VersionState::Copying | VersionState::CatchingUp);
         let rate = (is_counted && at.rate > 0.0).then_some(at.rate);
-        let left = f64::from(i32::try_from((at.all - at.passed).max(0)).unwrap_or(i32::MAX));
+        let left = (at.all - at.passed).max(0) as f64;
         Self {
             projection: &version.projection,
             version: version.version,

@@ -54,13 +54,11 @@ pub(super) fn version(version: &Version) -> String {
 }
 
 fn state(version: &Version) -> String {
-    let state = match version.state {
-        state if version.paused => format!("{}, paused", state.as_str()),
-        VersionState::Live => match version.replaced {
-            Some(replaced) => format!("live, after v{replaced}"),
-            None => "live".to_owned(),
-        },
-        state => state.as_str().to_owned(),
+    let state = version.state.as_str();
+    let state = match (version.state, version.replaced) {
+        _ if version.paused => format!("{state}, paused"),
+        (VersionState::Live, Some(replaced)) => format!("{state}, after v{replaced}"),
+        _ => state.to_owned(),
     };
     because(&state, version.problem.as_deref())
 }
