@@ -90,7 +90,7 @@ pub enum Outcome {
     Different,
 }
 
-/// Asks, waits for the end, and shows what came of it. Patient with a projector that does not answer.
+/// Asks, waits for the end, and shows what came of it. A projector that is away is waited for.
 pub fn ask<'a>(
     settings: &'a ClientSettings,
     ask: &'a AdminCommand,

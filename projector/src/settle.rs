@@ -47,7 +47,7 @@ pub(crate) struct Outcome {
     pub next: Option<Uuid>,
 }
 
-/// How many events have been applied, or passed over, and the letter of the next one that does not apply.
+/// How many events wait no more, and the letter of the next one that does not apply.
 struct Settled {
     events: usize,
     next: Option<Uuid>,
@@ -89,9 +89,9 @@ struct Letter {
     fold: Option<i32>,
 }
 
-/// Does it. Versions beside this one that have parked the same event try it again, for a correction is
-/// theirs, too. After an error nothing has changed, save the error of a letter that still does not apply;
-/// after one of the database nobody knows: the letter's state tells.
+/// Does it. Versions beside this one that have parked the same event try it again, for a correction
+/// is theirs, too. After an error nothing has changed, save the error of a letter that still does not
+/// apply; after one of the database nobody knows: the letter's state tells.
 pub(crate) async fn settle(
     pool: &PgPool,
     projections: &[Projection],
@@ -207,8 +207,9 @@ impl Letter {
         let letter = sqlx::query_as(
             "SELECT id, projection, version, shard, stream, event_id, event_type, revision, value,
                 state, error,
-                (SELECT fold FROM projection.versions AS made WHERE made.state <> 'dropped'
-                    AND (made.projection, made.version) = (letter.projection, letter.version)) AS fold
+                (SELECT fold FROM projection.versions AS made
+                 WHERE (made.projection, made.version) = (letter.projection, letter.version)
+                    AND made.state <> 'dropped') AS fold
              FROM projection.dead_letters AS letter WHERE id = $1",
         )
         .bind(id)

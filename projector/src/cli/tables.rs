@@ -139,8 +139,9 @@ mod tests {
     /// Of a shard in which all is applied.
     fn item(projection: &str, shard: i32, next_offset: i64) -> Item {
         let item = json!({
-            "projection": projection, "version": 1, "shard": shard, "next_offset": next_offset,
-            "log_end": next_offset, "lag_records": 0, "lag_seconds": 0.0, "rate": 0.0, "state": "live",
+            "projection": projection, "version": 1, "shard": shard, "state": "live",
+            "next_offset": next_offset, "log_end": next_offset,
+            "lag_records": 0, "lag_seconds": 0.0, "rate": 0.0,
         });
         serde_json::from_value(item).unwrap()
     }
