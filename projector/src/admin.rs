@@ -13,19 +13,14 @@ use axum::{
     response::Response,
 };
 use infra::{
-    auth::{API_KEYS, Authenticator, IssuedKeys, KeyHash, guard},
+    auth::{API_KEYS, Authenticator, IssuedKeys, guard},
     clock::Clock,
     freshness::{Freshness, PositionWatcher, Projection, Reads},
-    http::{
-        docs::About, headers::AtLeast, health::Readiness, problem::Problem, server::App, shapes,
-    },
-    postgres::{Listener, POSITIONS_CHANNEL, Pool},
+    http::{docs::About, headers::AtLeast, health::Readiness, problem::Problem, server::App},
 };
-use serde::Deserialize;
-use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{rebuild::Control, status::Status};
+use crate::{rebuild::Control, settings::Settings, status::Status};
 
 const ABOUT: About = About {
     title: "Tradewind projector",
@@ -34,28 +29,11 @@ const ABOUT: About = About {
 };
 
 const PROJECTIONS: &[Projection] = &[API_KEYS];
-const VIEWS: [&str; 3] = ["api_keys", "parked_streams", "positions"];
 
 #[derive(Clone)]
 struct Doors {
     authenticator: Authenticator,
     control: Control,
-}
-
-/// The keys as far as they are known, and the watcher that keeps them fresh.
-pub(crate) struct Keys {
-    freshness: Freshness,
-    watcher: PositionWatcher,
-    listener: Listener,
-    pool: Pool,
-}
-
-/// Which projection.
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Path)]
-struct Named {
-    #[param(inline, value_type = shapes::PartName, example = "orders")]
-    name: String,
 }
 
 impl FromRef<Doors> for Authenticator {
@@ -64,64 +42,44 @@ impl FromRef<Doors> for Authenticator {
     }
 }
 
-/// The routes of the projector.
+/// The routes of the projector, and what keeps the keys fresh by which it knows its callers.
 #[must_use]
 pub(crate) fn app(
-    http: &infra::config::Http,
-    operator_key: Option<KeyHash>,
-    keys: &Keys,
+    settings: &Settings,
     control: Control,
     readiness: Readiness,
-) -> App {
-    let authenticator = keys.authenticator(operator_key);
-    let api = routes().route_layer(from_fn_with_state(keys.freshness(), admit));
+) -> (App, PositionWatcher) {
+    // The condition stays out of `/readyz`: a projector is ready before its read models are there.
+    let condition = Readiness::new().condition("read_models");
+    let views = ["api_keys", "parked_streams", "positions"].into();
+    let reads = Reads { projections: PROJECTIONS, views };
+    let (watcher, applied) = PositionWatcher::new(control.pool.clone(), reads, condition);
+    let freshness = Freshness::new(applied);
+    // Operators' commands are few: each unknown key is waited for as if it were signed.
+    let (rows, known) = (control.pool.clone(), freshness.clone());
+    let keys = Arc::new(IssuedKeys { rows, freshness: known, signing: None });
+    let authenticator = Authenticator::new(settings.operator_key, keys, Clock::System, None);
+    let api = routes().route_layer(from_fn_with_state(freshness, admit));
     let api = guard(api, authenticator.clone()).with_state(Doors { authenticator, control });
-    App::new(&ABOUT, api, readiness, http.into())
+    (App::new(&ABOUT, api, readiness, (&settings.http).into()), watcher)
 }
 
 fn routes() -> OpenApiRouter<Doors> {
     OpenApiRouter::new()
-        .routes(routes!(status))
-        .routes(routes!(versions::rebuild))
-        .routes(routes!(versions::pause))
-        .routes(routes!(versions::resume))
-        .routes(routes!(versions::switch))
-        .routes(routes!(versions::rollback))
-        .routes(routes!(versions::drop_version))
-        .routes(routes!(versions::verify))
-        .routes(routes!(versions::verification))
-        .merge(dead_letters::routes())
-}
-
-impl Keys {
-    /// `listening` has a connection of its own.
-    #[must_use]
-    pub(crate) fn new(pool: Pool, listening: Pool) -> Self {
-        // The condition stays out of `/readyz`: a projector is ready before its read models are there.
-        let condition = Readiness::new().condition("read_models");
-        let reads = Reads { projections: PROJECTIONS, views: VIEWS.into() };
-        let (watcher, applied) = PositionWatcher::new(pool.clone(), reads, condition);
-        let listener = Listener::new(listening, POSITIONS_CHANNEL);
-        Self { freshness: Freshness::new(applied), watcher, listener, pool }
-    }
-
-    fn authenticator(&self, operator_key: Option<KeyHash>) -> Authenticator {
-        let (rows, freshness) = (self.pool.clone(), self.freshness.clone());
-        // Operators' commands are few: each unknown key is waited for as if it were signed.
-        let keys = IssuedKeys { rows, freshness, signing: None };
-        Authenticator::new(operator_key, Arc::new(keys), Clock::System, None)
-    }
-
-    fn freshness(&self) -> Freshness {
-        self.freshness.clone()
-    }
-
-    /// Follows how far the read model is, until all receivers are gone.
-    pub(crate) async fn run(self) {
-        let Self { watcher, listener, freshness, pool } = self;
-        drop((freshness, pool));
-        watcher.run(listener).await;
-    }
+        .routes(routes!(projector_status))
+        .routes(routes!(versions::rebuild_projection))
+        .routes(routes!(versions::pause_projection))
+        .routes(routes!(versions::resume_projection))
+        .routes(routes!(versions::switch_projection))
+        .routes(routes!(versions::rollback_projection))
+        .routes(routes!(versions::drop_projection))
+        .routes(routes!(versions::verify_projection))
+        .routes(routes!(versions::get_verification))
+        .routes(routes!(dead_letters::list_dead_letters))
+        .routes(routes!(dead_letters::get_dead_letter))
+        .routes(routes!(dead_letters::retry_dead_letter))
+        .routes(routes!(dead_letters::edit_dead_letter))
+        .routes(routes!(dead_letters::skip_dead_letter))
 }
 
 /// Refuses requests with a position that cannot be. None of these endpoints waits for one that can.
@@ -139,12 +97,11 @@ async fn admit(
 #[utoipa::path(
     get,
     path = "/v1/admin/status",
-    operation_id = "projector_status",
     tag = "Administration",
     security(("api_key" = ["operator"])),
     responses((status = 200, description = "All versions and checkpoints", body = Status)),
 )]
-async fn status(State(doors): State<Doors>) -> Result<Json<Status>, Problem> {
+async fn projector_status(State(doors): State<Doors>) -> Result<Json<Status>, Problem> {
     let status = Status::read(&doors.control.pool).await.map_err(|error| {
         Problem::unavailable("unavailable", "PostgreSQL does not answer").caused_by(error)
     })?;

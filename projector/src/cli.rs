@@ -10,7 +10,7 @@ use std::io::Write;
 use anyhow::Context;
 use clap::Subcommand;
 use futures_util::{FutureExt, future::BoxFuture};
-use infra::{config::Effective, postgres};
+use infra::postgres;
 use serde::Serialize;
 use serde_json::json;
 use sqlx::{Connection, PgConnection};
@@ -26,8 +26,13 @@ pub use jobs::RebuildOptions;
 #[derive(Clone, Debug, Subcommand)]
 pub enum AdminCommand {
     /// Look at events that a projection could not apply, and have them tried again
-    #[command(subcommand)]
-    DeadLetters(dead_letters::Command),
+    DeadLetters {
+        #[command(subcommand)]
+        command: dead_letters::Command,
+        /// Print JSON
+        #[arg(long, global = true)]
+        json: bool,
+    },
     /// Build a new version of a projection beside the live one, and show how it goes
     Rebuild {
         name: String,
@@ -85,16 +90,7 @@ pub enum Outcome {
     Different,
 }
 
-/// The settings in force, secrets masked.
-#[expect(clippy::print_stdout, reason = "this is the command line's output")]
-pub fn check_config(effective: &Effective) {
-    print!("{effective}");
-}
-
-/// Asks, waits for the end, and shows what came of it.
-///
-/// # Errors
-/// If the projector refuses, or does not answer for a long time.
+/// Asks, waits for the end, and shows what came of it. A projector that is away is waited for.
 pub fn ask<'a>(
     settings: &'a ClientSettings,
     ask: &'a AdminCommand,
@@ -102,44 +98,34 @@ pub fn ask<'a>(
 ) -> BoxFuture<'a, anyhow::Result<Outcome>> {
     async move {
         let client = Client::new(settings.client.clone())?;
-        match ask {
-            AdminCommand::DeadLetters(command) => dead_letters::run(&client, command, out).await,
+        let (action, which) = match ask {
+            AdminCommand::DeadLetters { command, json } => {
+                dead_letters::run(&client, command, *json, out).await?;
+                return Ok(Outcome::Done);
+            }
             AdminCommand::Rebuild { name, options, json } => {
-                jobs::rebuild(&client, name, *options, *json, out).await
+                return jobs::rebuild(&client, name, *options, *json, out).await;
             }
-            AdminCommand::Verify { which: Which { name, version, json }, sample } => {
-                jobs::verify(&client, name, *version, *sample, *json, out).await
+            AdminCommand::Verify { which, sample } => {
+                return jobs::verify(&client, which, *sample, out).await;
             }
-            AdminCommand::Pause(which) => act(&client, "pause", which, out).await,
-            AdminCommand::Resume(which) => act(&client, "resume", which, out).await,
-            AdminCommand::Switch(which) => act(&client, "switch", which, out).await,
+            AdminCommand::Pause(which) => ("pause", which),
+            AdminCommand::Resume(which) => ("resume", which),
+            AdminCommand::Switch(which) => ("switch", which),
             AdminCommand::Rollback { name, json } => {
-                let which = Which { name: name.clone(), version: None, json: *json };
-                act(&client, "rollback", &which, out).await
+                ("rollback", &Which { name: name.clone(), version: None, json: *json })
             }
-            AdminCommand::Drop(which) => act(&client, "drop", which, out).await,
-        }
+            AdminCommand::Drop(which) => ("drop", which),
+        };
+        let body = json!({ "version": which.version });
+        let version = client.act(&which.name, action, &body).await?;
+        show(out, which.json, &version, tables::version)?;
+        Ok(Outcome::Done)
     }
     .boxed()
 }
 
-/// What is done at once.
-async fn act(
-    client: &Client,
-    action: &str,
-    which: &Which,
-    out: Out<'_>,
-) -> anyhow::Result<Outcome> {
-    let Which { name, version, json } = which;
-    let version = client.act(name, action, &json!({ "version": version })).await?;
-    show(out, *json, &version, |version| tables::versions([version]))?;
-    Ok(Outcome::Done)
-}
-
 /// How far each projection is, as tables or as JSON.
-///
-/// # Errors
-/// If PostgreSQL does not answer.
 pub fn status<'a>(
     settings: &'a StatusSettings,
     json: bool,

@@ -31,17 +31,17 @@ mod verify;
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
 use infra::{
+    freshness::PositionWatcher,
     http::{
         health::Readiness,
-        server::{App, BindError, Server},
+        server::{App, Server},
     },
-    log::progress::{Progress, ProgressError},
-    postgres::InvalidUrl,
+    log::progress::Progress,
+    postgres::{Listener, POSITIONS_CHANNEL},
     shutdown::Shutdown,
     task::{self, GroupFailed, TaskFailed, Tasks},
 };
 
-use admin::Keys;
 use apply::shared::{Pools, Shared};
 use futures_util::{FutureExt, future::BoxFuture};
 use read_models::Projection;
@@ -61,25 +61,13 @@ pub struct Service {
     settings: Settings,
     source: Source,
     pools: Pools,
-    projections: Vec<Projection>,
-    versions: Watch,
+    control: Control,
     progress: Progress,
     shards: Shards,
     readiness: Readiness,
     server: Server,
     app: App,
-    keys: Keys,
-}
-
-/// Why a projector cannot begin.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    #[error(transparent)]
-    Bind(#[from] BindError),
-    #[error(transparent)]
-    Postgres(#[from] InvalidUrl),
-    #[error(transparent)]
-    Kafka(#[from] ProgressError),
+    watcher: PositionWatcher,
 }
 
 impl Service {
@@ -87,45 +75,37 @@ impl Service {
     ///
     /// # Errors
     /// What a restart would not mend.
-    pub fn bind(settings: Settings, source: Source) -> Result<Self, StartError> {
+    pub fn bind(settings: Settings, source: Source) -> anyhow::Result<Self> {
         Self::bind_release(settings, source, read_models::ALL.into())
     }
 
     /// As a release that has these projections.
-    ///
-    /// # Errors
-    /// As [`Service::bind`].
     pub fn bind_release(
         settings: Settings,
         source: Source,
         projections: Vec<Projection>,
-    ) -> Result<Self, StartError> {
+    ) -> anyhow::Result<Self> {
         let pools = Pools::new(&settings.postgres)?;
-        let Pools { pool, listening, .. } = pools.clone();
-        let keys = Keys::new(pool.clone(), listening);
         let server = Server::bind(&settings.http)?;
-        let readiness = Readiness::new();
-        let versions = Watch::new(pool.clone());
-        let control = Control {
-            pool: pool.clone(),
-            projections: projections.clone().into(),
-            versions: versions.clone(),
-        };
         let progress = source.progress(&settings.kafka)?;
-        let app =
-            admin::app(&settings.http, settings.operator_key, &keys, control, readiness.clone());
+        let control = Control {
+            pool: pools.pool.clone(),
+            projections: projections.into(),
+            versions: Watch::new(pools.pool.clone()),
+        };
+        let readiness = Readiness::new();
+        let (app, watcher) = admin::app(&settings, control.clone(), readiness.clone());
         Ok(Self {
             settings,
             source,
             pools,
-            projections,
-            versions,
+            control,
             progress,
             shards: Shards::Shared,
             readiness,
             server,
             app,
-            keys,
+            watcher,
         })
     }
 
@@ -140,20 +120,19 @@ impl Service {
         self.server.local_addr()
     }
 
-    /// Projects until the shutdown is requested.
-    ///
-    /// # Errors
-    /// What ended it otherwise.
+    /// Projects until the shutdown is requested, or until something ends it otherwise.
     pub fn run(self, shutdown: Shutdown) -> BoxFuture<'static, Result<(), GroupFailed>> {
         async move {
-            let Self { settings, source, pools, projections, versions, .. } = self;
-            let Self { progress, shards, readiness, server, app, keys, .. } = self;
+            let Self { settings, source, pools, control, progress, .. } = self;
+            let Self { shards, readiness, server, app, watcher, .. } = self;
+            let Control { projections, versions, .. } = control;
             let drain_wait_max = settings.http.drain_wait_max.saturating_add(DRAIN_GRACE);
             // Before anybody can ask whether they hold.
             let (kafka, postgres) = (readiness.condition("kafka"), readiness.condition("postgres"));
             let mut tasks = Tasks::new(shutdown.clone());
             tasks.spawn_critical("http server", server.serve(app, shutdown.clone()));
-            tasks.spawn_critical("positions", keys.run().map(Ok::<_, Infallible>));
+            let listener = Listener::new(pools.listening.clone(), POSITIONS_CHANNEL);
+            tasks.spawn_critical("positions", watcher.run(listener).map(Ok::<_, Infallible>));
             tasks.spawn_critical("projections", async move {
                 let connected = source.connect(&settings.kafka, kafka);
                 let prepared =
@@ -165,9 +144,9 @@ impl Service {
                 let names = projections.iter().map(|projection| projection.name);
                 let shared = Shared::new(log, pools, names, &settings.projector, &readiness);
                 let shared = shared.telling(progress);
-                let projector = Arc::new(Projector::new(shared, projections, versions));
-                project(projector, shards, settings.projector.dead_letters_kept_days, shutdown)
-                    .await
+                let projector = Projector::new(shared, projections.to_vec(), versions);
+                let kept_days = settings.projector.dead_letters_kept_days;
+                project(projector.into(), shards, kept_days, shutdown).await
             });
             tasks.run(drain_wait_max).await
         }
@@ -188,8 +167,7 @@ async fn project(
     let lifecycle = task::spawn("rebuilds", lifecycle);
     let Shared { log, pool, .. } = projector.shared.clone();
     let verifier = Verifier { log, pool, projections: projector.projections.clone() };
-    let verify = verify::run(verifier, shutdown.clone());
-    let verify = task::spawn("verifications", verify);
+    let verify = task::spawn("verifications", verify::run(verifier, shutdown.clone()));
     let forget = store::letters::forget_old(projector.shared.pool.clone(), kept_days);
     let _forget = task::spawn("old dead letters", forget);
     tokio::select! {

@@ -1,11 +1,11 @@
 //! The projector's command line.
 
-use std::process::ExitCode;
+use std::{io::stdout, process::ExitCode};
 
 use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
 use infra::{
-    config::{self, LocalStack, Mistakes},
+    config::{self, Loaded, LocalStack, Mistakes},
     shutdown::Shutdown,
     telemetry,
 };
@@ -63,17 +63,11 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 3 a verification found 
 #[tokio::main]
 async fn main() -> ExitCode {
     let Cli { config, command } = Cli::parse();
-    let ended = match command {
-        Some(Command::Run) => run(&config).await,
-        Some(Command::Status { json }) => status(&config, json).await,
-        Some(Command::Ask(command)) => ask(&config, &command).await,
-        None if config.check_config => run(&config).await,
-        None => {
-            eprintln!("{}", Cli::command().render_help());
-            return ExitCode::from(config::EXIT_CODE);
-        }
+    let Some(command) = command.or(config.check_config.then_some(Command::Run)) else {
+        eprintln!("{}", Cli::command().render_help());
+        return ExitCode::from(config::EXIT_CODE);
     };
-    match ended {
+    match carry_out(&config, command).await {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Different) => ExitCode::from(EXIT_DIFFERENT),
         Err(error) => {
@@ -84,40 +78,40 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(args: &config::Args) -> anyhow::Result<Outcome> {
-    let config::Loaded { settings, effective, exposures } =
-        args.load::<Settings>(LocalStack::Ignored)?;
-    if args.check_config {
-        cli::check_config(&effective);
-        return Ok(Outcome::Done);
+async fn carry_out(args: &config::Args, command: Command) -> anyhow::Result<Outcome> {
+    match command {
+        Command::Run => {
+            if let Some(loaded) = load::<Settings>(args, LocalStack::Ignored)? {
+                telemetry::init(&loaded.settings.log)?;
+                loaded.exposures.tell();
+                let shutdown = Shutdown::on_signals().context("listening to signals")?;
+                Service::bind(loaded.settings, projector::Source::Kafka)?.run(shutdown).await?;
+            }
+        }
+        Command::Status { json } => {
+            if let Some(loaded) = load::<StatusSettings>(args, LocalStack::Reader)? {
+                cli::status(&loaded.settings, json, &mut stdout()).await?;
+            }
+        }
+        Command::Ask(command) => {
+            if let Some(loaded) = load::<ClientSettings>(args, LocalStack::Reader)? {
+                return cli::ask(&loaded.settings, &command, &mut stdout()).await;
+            }
+        }
     }
-    telemetry::init(&settings.log)?;
-    exposures.tell();
-    let shutdown = Shutdown::on_signals().context("listening to signals")?;
-    Service::bind(settings, projector::Source::Kafka)?.run(shutdown).await?;
     Ok(Outcome::Done)
 }
 
-async fn status(args: &config::Args, json: bool) -> anyhow::Result<Outcome> {
-    if let Some(settings) = load::<StatusSettings>(args)? {
-        cli::status(&settings, json, &mut std::io::stdout()).await?;
-    }
-    Ok(Outcome::Done)
-}
-
-async fn ask(args: &config::Args, ask: &AdminCommand) -> anyhow::Result<Outcome> {
-    match load::<ClientSettings>(args)? {
-        Some(settings) => cli::ask(&settings, ask, &mut std::io::stdout()).await,
-        None => Ok(Outcome::Done),
-    }
-}
-
-/// The settings of a command; none if they were only to be checked.
-fn load<S: config::Settings>(args: &config::Args) -> anyhow::Result<Option<S>> {
-    let config::Loaded { settings, effective, .. } = args.load::<S>(LocalStack::Reader)?;
+/// The settings of a command; none if they were only to be checked, and shown with secrets masked.
+#[expect(clippy::print_stdout, reason = "this is the command line's output")]
+fn load<S: config::Settings>(
+    args: &config::Args,
+    stack: LocalStack,
+) -> anyhow::Result<Option<Loaded<S>>> {
+    let loaded = args.load::<S>(stack)?;
     if args.check_config {
-        cli::check_config(&effective);
+        print!("{}", loaded.effective);
         return Ok(None);
     }
-    Ok(Some(settings))
+    Ok(Some(loaded))
 }

@@ -13,9 +13,11 @@ use chrono::{DateTime, Utc};
 use domain::shard::ShardId;
 use infra::telemetry::chain;
 use read_models::Projection;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sqlx::{PgConnection, PgPool};
 use tracing::warn;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
@@ -24,8 +26,8 @@ use crate::{
     store::{
         checkpoints::CheckpointRow,
         letters::{
-            Act, Corrections, DeadLetterState, Decision, EventPosition, EventToPark, NewDeadLetter,
-            forget, shown, storable, stored_stream, waiting,
+            Act, Corrections, DeadLetterState, Decision, Detail, EventPosition, EventToPark,
+            NewDeadLetter, find, forget, shown, storable, stored_stream, waiting,
         },
     },
 };
@@ -33,13 +35,22 @@ use crate::{
 /// Corrections of one projection in one shard; whoever folds there holds them in memory.
 const CORRECTIONS_MAX: i64 = 10_000;
 
-/// What came of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Settled {
-    /// Events that have been applied, or passed over, and wait no more.
-    pub events: usize,
-    /// The letter of a later event of the key, if one does not apply.
+/// What came of it
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = DeadLetterOutcome)]
+pub(crate) struct Outcome {
+    #[serde(flatten)]
+    pub letter: Detail,
+    /// Events of the key that wait no more.
+    pub settled_events: usize,
+    /// The letter of a later event of the key that does not apply, if there is one.
     pub next: Option<Uuid>,
+}
+
+/// How many events wait no more, and the letter of the next one that does not apply.
+struct Settled {
+    events: usize,
+    next: Option<Uuid>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -74,21 +85,20 @@ struct Letter {
     #[sqlx(try_from = "String")]
     state: DeadLetterState,
     error: String,
+    /// What makes its version, unless that is dropped.
+    fold: Option<i32>,
 }
 
-/// Does it. Versions beside this one that have parked the same event try it
-/// again, for a correction is theirs, too.
-///
-/// # Errors
-/// Nothing has changed, save the error of a letter that still does not apply. After an error of the
-/// database nobody knows: the letter's state tells.
+/// Does it. Versions beside this one that have parked the same event try it again, for a correction
+/// is theirs, too. After an error nothing has changed, save the error of a letter that still does not
+/// apply; after one of the database nobody knows: the letter's state tells.
 pub(crate) async fn settle(
     pool: &PgPool,
     projections: &[Projection],
     id: Uuid,
     decision: &Decision,
-) -> Result<Settled, SettleError> {
-    let settled = settle_one(pool, projections, id, decision).await?;
+) -> Result<Outcome, SettleError> {
+    let Settled { events, next } = settle_one(pool, projections, id, decision).await?;
     let (reason, actor) = (Some(format!("settled as {id}")), Arc::clone(&decision.actor));
     let again = Decision { act: Act::Retry, reason, actor };
     // This letter is settled whatever becomes of the others, which stay parked where they are seen.
@@ -101,7 +111,8 @@ pub(crate) async fn settle(
             warn!(%id, "a letter of another version stays parked: {}", chain(&error));
         }
     }
-    Ok(settled)
+    let letter = find(pool, id).await?.ok_or(SettleError::NotFound)?;
+    Ok(Outcome { letter, settled_events: events, next })
 }
 
 /// The letters of the same event that other versions of the projection have parked.
@@ -126,7 +137,7 @@ async fn settle_one(
 ) -> Result<Settled, SettleError> {
     let mut tx = pool.begin().await?;
     let letter = Letter::read(&mut tx, id).await?;
-    let (projection, row) = letter.served_by(&mut tx, projections).await?;
+    let (projection, row) = letter.served_by(projections)?;
     if !row.change_letters(&mut tx).await? {
         return Err(letter.not_served());
     }
@@ -139,19 +150,26 @@ async fn settle_one(
         return Err(SettleError::NotParked(letter.state));
     }
     letter.correct(&mut tx, &decision.act).await?;
-    match apply(&mut tx, projection, &row, &letter).await {
-        Ok(settled) => {
-            letter.close(&mut tx, decision, &settled).await?;
+    let settled = apply(&mut tx, projection, &row, &letter).await;
+    match &settled {
+        Ok(Settled { events, next }) => {
+            let outcome = match next {
+                None => format!("all {events} events of the key are settled"),
+                Some(next) => {
+                    format!("{events} events are settled; the next one is parked as {next}")
+                }
+            };
+            letter.leave(&mut tx, decision.act.state()).await?;
+            letter.note(&mut tx, decision, &outcome, decision.act.state(), None).await?;
             tx.commit().await?;
-            Ok(settled)
         }
         Err(SettleError::StillInapplicable(error)) => {
             tx.rollback().await?;
-            letter.keep(pool, decision, &error).await?;
-            Err(SettleError::StillInapplicable(error))
+            letter.keep(pool, decision, error).await?;
         }
-        Err(error) => Err(error),
+        Err(_) => {}
     }
+    settled
 }
 
 /// Applies the key's events in order, up to one that does not apply.
@@ -188,8 +206,11 @@ impl Letter {
     async fn read(tx: &mut PgConnection, id: Uuid) -> Result<Self, SettleError> {
         let letter = sqlx::query_as(
             "SELECT id, projection, version, shard, stream, event_id, event_type, revision, value,
-                state, error
-             FROM projection.dead_letters WHERE id = $1",
+                state, error,
+                (SELECT fold FROM projection.versions AS made
+                 WHERE (made.projection, made.version) = (letter.projection, letter.version)
+                    AND made.state <> 'dropped') AS fold
+             FROM projection.dead_letters AS letter WHERE id = $1",
         )
         .bind(id)
         .fetch_optional(tx)
@@ -198,26 +219,15 @@ impl Letter {
     }
 
     /// The code that makes the letter's version, and the checkpoint that holds it up.
-    async fn served_by<'p>(
+    fn served_by<'p>(
         &self,
-        tx: &mut PgConnection,
         projections: &'p [Projection],
     ) -> Result<(&'p Projection, CheckpointRow), SettleError> {
-        let made_by: Option<i32> = sqlx::query_scalar(
-            "SELECT fold FROM projection.versions
-             WHERE projection = $1 AND version = $2 AND state <> 'dropped'",
-        )
-        .bind(&self.projection)
-        .bind(self.version)
-        .fetch_optional(tx)
-        .await?;
-        let found =
-            projections.iter().find(|it| it.name == self.projection && Some(it.version) == made_by);
-        let (Some(code), Ok(shard)) = (found, u32::try_from(self.shard)) else {
-            return Err(self.not_served());
-        };
-        let (projection, version, shard) = (code.name, self.version, ShardId::new(shard));
-        Ok((code, CheckpointRow { projection, version, shard }))
+        let mut own = projections.iter().filter(|it| it.name == self.projection);
+        let code = own.find(|it| Some(it.version) == self.fold);
+        let shard = u32::try_from(self.shard).map(ShardId::new).ok();
+        let (code, shard) = code.zip(shard).ok_or_else(|| self.not_served())?;
+        Ok((code, CheckpointRow { projection: code.name, version: self.version, shard }))
     }
 
     fn not_served(&self) -> SettleError {
@@ -229,14 +239,14 @@ impl Letter {
         let value = match act {
             Act::Retry => return Ok(()),
             Act::Skip => None,
-            Act::Edit(data) => Some(data.to_string()),
+            Act::Edit(data) => {
+                let value = data.to_string().into_bytes();
+                let stream = stored_stream(&self.stream)?;
+                decode(&self.event_type.as_str().into(), &stream, &value)
+                    .map_err(SettleError::InvalidData)?;
+                Some(value)
+            }
         };
-        if let Some(value) = &value {
-            let stream = stored_stream(&self.stream)?;
-            decode(&self.event_type.as_str().into(), &stream, value.as_bytes())
-                .map_err(SettleError::InvalidData)?;
-        }
-        let value = value.map(String::into_bytes);
         let same_since = sqlx::query_scalar(
             "SELECT corrected_at FROM projection.corrections
              WHERE projection = $1 AND event_id = $2 AND value IS NOT DISTINCT FROM $3",
@@ -323,23 +333,6 @@ impl Letter {
         Ok(())
     }
 
-    async fn close(
-        &self,
-        tx: &mut PgConnection,
-        decision: &Decision,
-        settled: &Settled,
-    ) -> Result<(), sqlx::Error> {
-        let state = decision.act.state();
-        self.leave(tx, state).await?;
-        let outcome = match settled.next {
-            None => format!("all {} events of the key are settled", settled.events),
-            Some(next) => {
-                format!("{} events are settled; the next one is parked as {next}", settled.events)
-            }
-        };
-        self.note(tx, decision, &outcome, &self.picture(state, None, decision.act.data())).await
-    }
-
     /// The event still does not apply: only the reason is new.
     async fn keep(
         &self,
@@ -355,9 +348,8 @@ impl Letter {
         .bind(storable(error))
         .execute(&mut *tx)
         .await?;
-        let after = self.picture(DeadLetterState::Parked, Some(error), decision.act.data());
         let outcome = "nothing is settled: it still does not apply";
-        self.note(&mut tx, decision, outcome, &after).await?;
+        self.note(&mut tx, decision, outcome, DeadLetterState::Parked, Some(error)).await?;
         tx.commit().await
     }
 
@@ -366,7 +358,8 @@ impl Letter {
         tx: &mut PgConnection,
         decision: &Decision,
         outcome: &str,
-        after: &Value,
+        state: DeadLetterState,
+        error: Option<&str>,
     ) -> Result<(), sqlx::Error> {
         sqlx::query(
             "INSERT INTO projection.dead_letter_audit (letter, action, actor, reason, outcome,
@@ -379,7 +372,7 @@ impl Letter {
         .bind(&decision.reason)
         .bind(outcome)
         .bind(self.picture(self.state, Some(&self.error), Some(&shown(&self.value))))
-        .bind(after)
+        .bind(self.picture(state, error, decision.act.data()))
         .execute(tx)
         .await?;
         Ok(())

@@ -54,7 +54,7 @@ named!(State {
 });
 
 /// How far all shards of a version are together.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Progress {
     pub passed: i64,
     pub all: i64,
@@ -62,8 +62,6 @@ pub struct Progress {
 }
 
 impl Status {
-    /// # Errors
-    /// If PostgreSQL cannot answer.
     pub async fn read(pool: &PgPool) -> Result<Self, sqlx::Error> {
         let versions = Version::all(pool).await?;
         let items = sqlx::query_as(
@@ -96,12 +94,14 @@ impl Status {
 
     #[must_use]
     pub fn progress(&self, projection: &str, version: i32) -> Progress {
-        let none = Progress { passed: 0, all: 0, rate: 0.0 };
-        let of = |it: &&Item| it.projection == projection && it.version == version;
-        self.items.iter().filter(of).fold(none, |sum, item| Progress {
-            passed: sum.passed + item.next_offset,
-            all: sum.all + item.log_end,
-            rate: sum.rate + item.rate,
-        })
+        let mut sum = Progress::default();
+        for item in &self.items {
+            if item.projection == projection && item.version == version {
+                sum.passed += item.next_offset;
+                sum.all += item.log_end;
+                sum.rate += item.rate;
+            }
+        }
+        sum
     }
 }

@@ -13,7 +13,6 @@
 //! the log is read once for each part.
 
 mod compare;
-mod prefix;
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -24,21 +23,23 @@ use std::{
 use domain::shard::ShardId;
 use futures_util::TryStreamExt;
 use infra::{
-    log::{Checkpoint, EventLog, ReadError},
+    log::{Checkpoint, EventLog, EventRecord, ReadError, follow::Follower},
     postgres::{Pool, errors::is_transient},
     shutdown::Shutdown,
     telemetry::{Event, chain, emit, metric::Counter},
 };
 use read_models::{Projection, Table};
 use sqlx::{AssertSqlSafe, PgConnection, Postgres, Transaction, types::Json};
-use tokio::time::{Instant, timeout};
+use tokio::{
+    task::yield_now,
+    time::{Instant, timeout},
+};
 use tracing::{error, info};
 
 use compare::Comparing;
-use prefix::Prefix;
 
 use crate::{
-    event::RecordedEvent,
+    event::Commit,
     fold::expected::{Columns, Expected, Made, key_of},
     rows::shard_column,
     store::{
@@ -51,8 +52,11 @@ use crate::{
 
 const INTERVAL: Duration = Duration::from_millis(500);
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
+/// Records of the log that are read at once.
+const RECORDS_MAX: usize = 2_000;
 /// A snapshot may be looked at for so long; vacuum waits for it.
-const SNAPSHOT_WAIT_MAX: &str = "6h";
+const PATIENT: &str = "SET LOCAL statement_timeout = '6h';
+    SET LOCAL idle_in_transaction_session_timeout = '6h'";
 /// Text of the rows of one part. In memory they take some five times of that.
 const PART_BYTES_MAX: i64 = 32 << 20;
 /// Without rows to measure there is one part; more than this is no help.
@@ -100,12 +104,11 @@ async fn take_all(verifier: &Verifier) {
                 None => continue,
             },
         };
-        match ended {
+        match &ended {
             // What passes leaves it in line.
             Err(Failed::Elsewhere | Failed::Log(ReadError::Unavailable(_))) => {}
-            Err(Failed::Database(error)) if is_transient(&error) => {}
-            Err(failed) => settle(verifier, &verification, Err(failed)).await,
-            Ok(report) => settle(verifier, &verification, Ok(report)).await,
+            Err(Failed::Database(error)) if is_transient(error) => {}
+            _ => settle(pool, &verification, &ended).await,
         }
     }
 }
@@ -144,17 +147,13 @@ enum Failed {
     Database(#[from] sqlx::Error),
 }
 
-async fn settle(verifier: &Verifier, verification: &Verification, ended: Result<Report, Failed>) {
-    let pool = &verifier.pool;
-    let (state, report, problem) = match &ended {
+async fn settle(pool: &Pool, verification: &Verification, ended: &Result<Report, Failed>) {
+    let (state, report, problem) = match ended {
         Ok(report) if report.is_equal() => (VerificationState::Equal, Some(report), None),
         Ok(report) => (VerificationState::Different, Some(report), None),
         Err(failed) => (VerificationState::Failed, None, Some(chain(failed).to_string())),
     };
-    let detail = match (&report, &problem) {
-        (Some(report), _) => report.summary(),
-        (None, problem) => problem.clone().unwrap_or_default(),
-    };
+    let detail = report.map(Report::summary).or_else(|| problem.clone()).unwrap_or_default();
     let (projection, version) = (&*verification.projection, verification.version);
     emit(Verified { projection, version, result: state.as_str(), detail: &detail });
     // If this fails, the verification is still in line, and is done once more.
@@ -166,62 +165,63 @@ async fn verify(
     verification: &Verification,
     projection: &Projection,
 ) -> Result<Report, Failed> {
-    let mut tx = snapshot(verifier, verification).await?;
-    let schema = schema_of(&verification.projection, verification.version);
-    let ends = all_of(&mut tx, &verification.projection, verification.version).await?;
+    let (name, version) = (&*verification.projection, verification.version);
+    let mut tx = snapshot(&verifier.pool, verification).await?;
+    let schema = schema_of(name, version);
+    let ends = all_of(&mut tx, name, version).await?;
     let parts = Parts::plan(&mut tx, &schema, projection, verification.sample).await?;
     // What waits has not been applied, and what operators have corrected is read as they said.
-    let parked = first_parked(&mut tx, &verification.projection, verification.version).await?;
+    let parked = first_parked(&mut tx, name, version).await?;
     let mut corrections = Vec::new();
     for (shard, _) in &ends {
-        let (name, version) = (projection.name, verification.version);
         corrections.push(Corrections::load(&mut *tx, name, version, *shard).await?);
     }
-    let stopped = u64::try_from(parked.len()).unwrap_or(u64::MAX);
-    let mut report = Report { stopped, ..Report::default() };
-    let mut progress = Progress::new(verification, &ends, parts.taken());
+    let mut report = Report { stopped: count(parked.len()), ..Report::default() };
+    let mut progress = Progress::new(verification, &ends, parts.taken);
     let mut expected: Vec<_> = projection.folds.iter().map(Expected::of).collect();
-    for part in 0..parts.taken() {
+    for part in 0..parts.taken {
         for ((shard, end), corrections) in ends.iter().zip(&corrections) {
-            let log = &verifier.log;
-            let number = shard_column(*shard);
-            let mut prefix = Prefix::open(log, *shard, *end, *projection).await?;
-            let mut before = 0;
-            while prefix
-                .next(|record, commit_end| {
-                    let waits = parked.get(record.stream.as_str());
-                    let is_applied = waits.is_none_or(|from| commit_end < *from);
-                    if is_applied && parts.has(part, record.stream.key()) {
-                        let event = RecordedEvent::decode(record);
-                        if let Some(corrected) = corrections.apply(&event) {
-                            report.events += 1;
-                            for expected in &mut expected {
-                                if Some(expected.fold.stream) == event.stream.stream_type() {
-                                    expected.take(&corrected, number);
-                                }
+            // Of the same log, or what it makes says nothing about the rows.
+            let start = Checkpoint { log_id: end.log_id, ..Checkpoint::START };
+            let mut log = Follower::open(&*verifier.log, *shard, Some(start)).await?;
+            while log.checkpoint().next_offset < end.next_offset {
+                let before = log.next_offset();
+                for commit in log.next(RECORDS_MAX).await? {
+                    if commit.next_offset > end.next_offset {
+                        break;
+                    }
+                    let is_read = |record: &EventRecord| {
+                        let waits = parked.get(record.stream.as_str());
+                        projection.wants(&record.stream)
+                            && waits.is_none_or(|from| commit.next_offset < *from)
+                            && parts.has(part, record.stream.key())
+                    };
+                    let commit = Commit::decode_some(end.log_id, &commit, is_read);
+                    for event in commit.events.iter().filter_map(|it| corrections.apply(it)) {
+                        report.events += 1;
+                        let stream = event.event.stream.stream_type();
+                        for expected in &mut expected {
+                            if Some(expected.fold.stream) == stream {
+                                expected.take(&event, shard_column(*shard));
                             }
                         }
                     }
-                })
-                .await?
-            {
-                let passed = prefix.passed();
-                progress.pass(verifier, passed - before).await?;
+                }
+                progress.pass(&verifier.pool, log.next_offset() - before).await?;
                 // Decoding takes no pause of its own, and others share the thread.
-                tokio::task::yield_now().await;
-                before = passed;
+                yield_now().await;
             }
         }
         for expected in &mut expected {
             let (made, stopped) = expected.end_part()?;
-            report.stopped += u64::try_from(stopped).unwrap_or(u64::MAX);
+            report.stopped += count(stopped);
             let table = made.0.clone();
             let own = |row: &Columns| parts.has(part, &key_of(&table, row));
             compare(&mut tx, &schema, made, own, &mut report).await?;
         }
     }
     // Rows that many streams share are complete when all streams are.
-    if parts.are_all() {
+    if parts.taken == parts.count {
         for made in expected.into_iter().flat_map(Expected::into_shared) {
             compare(&mut tx, &schema, made, |_| true, &mut report).await?;
         }
@@ -231,36 +231,31 @@ async fn verify(
 
 /// Holds what was made for a table against those of its rows that are `own`.
 async fn compare(
-    tx: &mut Transaction<'static, Postgres>,
+    tx: &mut PgConnection,
     schema: &str,
     (table, rows): Made,
     own: impl Fn(&Columns) -> bool,
     report: &mut Report,
 ) -> Result<(), sqlx::Error> {
     let mut comparing = Comparing::new(&table, rows);
-    let mut stored = rows_of(tx, schema, &table);
+    let stored = format!("SELECT to_jsonb(kept) FROM {schema}.{} AS kept", table.name);
+    let mut stored = sqlx::query_scalar(AssertSqlSafe(stored)).fetch(tx);
     while let Some(Json(row)) = stored.try_next().await? {
         if own(&row) {
             comparing.found(row, report);
         }
     }
-    drop(stored);
     comparing.finish(report);
     Ok(())
 }
 
 /// One moment of all tables, and the right to look at them for this verification.
 async fn snapshot(
-    verifier: &Verifier,
+    pool: &Pool,
     verification: &Verification,
 ) -> Result<Transaction<'static, Postgres>, Failed> {
-    let begin = AssertSqlSafe("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY".to_owned());
-    let mut tx = verifier.pool.begin_with(begin).await?;
-    let patient = format!(
-        "SET LOCAL statement_timeout = '{SNAPSHOT_WAIT_MAX}';
-         SET LOCAL idle_in_transaction_session_timeout = '{SNAPSHOT_WAIT_MAX}'"
-    );
-    sqlx::raw_sql(AssertSqlSafe(patient)).execute(&mut *tx).await?;
+    let mut tx = pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+    sqlx::raw_sql(PATIENT).execute(&mut *tx).await?;
     let free: bool = sqlx::query_scalar("SELECT pg_try_advisory_xact_lock($1)")
         .bind(lock_key(&format!("verification {}", verification.id)))
         .fetch_one(&mut *tx)
@@ -268,20 +263,12 @@ async fn snapshot(
     if free { Ok(tx) } else { Err(Failed::Elsewhere) }
 }
 
-fn rows_of<'t>(
-    tx: &'t mut Transaction<'static, Postgres>,
-    schema: &str,
-    table: &Table,
-) -> futures_util::stream::BoxStream<'t, Result<Json<Columns>, sqlx::Error>> {
-    let rows = format!("SELECT to_jsonb(kept) FROM {schema}.{} AS kept", table.name);
-    sqlx::query_scalar(AssertSqlSafe(rows)).fetch(&mut **tx)
-}
-
 /// The keys in parts that fit into memory; or one part, as a sample.
 struct Parts {
     hasher: RandomState,
     count: u64,
-    sample: bool,
+    /// So many of them are looked at.
+    taken: u64,
 }
 
 impl Parts {
@@ -306,16 +293,8 @@ impl Parts {
             None => (bytes / PART_BYTES_MAX + 1).min(PARTS_MAX),
         };
         let count = u64::try_from(count).unwrap_or(1);
-        Ok(Self { hasher: RandomState::new(), count, sample: sample.is_some() })
-    }
-
-    /// Which of them are looked at.
-    fn taken(&self) -> u64 {
-        if self.sample { 1 } else { self.count }
-    }
-
-    fn are_all(&self) -> bool {
-        self.taken() == self.count
+        let taken = if sample.is_some() { 1 } else { count };
+        Ok(Self { hasher: RandomState::new(), count, taken })
     }
 
     fn has(&self, part: u64, key: &str) -> bool {
@@ -326,27 +305,25 @@ impl Parts {
 /// Tells those who wait how far it is.
 struct Progress<'v> {
     verification: &'v Verification,
-    all: f64,
-    passed: f64,
+    all: i64,
+    passed: i64,
     told_at: Instant,
 }
 
 impl<'v> Progress<'v> {
     fn new(verification: &'v Verification, ends: &[(ShardId, Checkpoint)], parts: u64) -> Self {
-        let once: f64 = ends.iter().map(|(_, end)| as_float(end.next_offset)).sum();
-        let all = once * as_float(i64::try_from(parts).unwrap_or(i64::MAX));
-        let told_at = Instant::now() - PROGRESS_INTERVAL;
-        Self { verification, all: all.max(1.0), passed: 0.0, told_at }
+        let once: i64 = ends.iter().map(|(_, end)| end.next_offset).sum();
+        let all = once.saturating_mul(i64::try_from(parts).unwrap_or(i64::MAX)).max(1);
+        Self { verification, all, passed: 0, told_at: Instant::now() - PROGRESS_INTERVAL }
     }
 
-    /// # Errors
-    /// PostgreSQL cannot be told, or another projector has ended the verification.
-    async fn pass(&mut self, verifier: &Verifier, records: i64) -> Result<(), Failed> {
-        self.passed += as_float(records);
+    /// Fails as well if another projector has ended the verification.
+    async fn pass(&mut self, pool: &Pool, records: i64) -> Result<(), Failed> {
+        self.passed += records;
         if self.told_at.elapsed() >= PROGRESS_INTERVAL {
             self.told_at = Instant::now();
-            let progress = (self.passed / self.all).min(1.0);
-            if !self.verification.set_progress(&verifier.pool, progress).await? {
+            let progress = (self.passed as f64 / self.all as f64).min(1.0);
+            if !self.verification.set_progress(pool, progress).await? {
                 return Err(Failed::Elsewhere);
             }
         }
@@ -354,7 +331,6 @@ impl<'v> Progress<'v> {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a part of a whole, to be looked at")]
-fn as_float(records: i64) -> f64 {
-    records as f64
+fn count(many: usize) -> u64 {
+    u64::try_from(many).unwrap_or(u64::MAX)
 }

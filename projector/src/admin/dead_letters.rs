@@ -18,39 +18,27 @@ use infra::{
     },
     task,
 };
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::oneshot;
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use super::Doors;
 use crate::{
-    settle::{self, SettleError, Settled},
+    settle::{self, Outcome, SettleError},
     store::letters::{self, Act, DeadLetter, DeadLetterState, Decision, Detail, Filter},
 };
 
 type Reason = Text<1_000>;
 type ReasonOrNone = Text<1_000, 0>;
-
-#[must_use]
-pub(super) fn routes() -> OpenApiRouter<Doors> {
-    OpenApiRouter::new()
-        .routes(routes!(list))
-        .routes(routes!(show))
-        .routes(routes!(retry))
-        .routes(routes!(edit))
-        .routes(routes!(skip))
-}
-
 /// Of a projection.
 type Name = Text<64, 0>;
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-struct ListParameters {
+pub(super) struct ListParameters {
     /// Only letters in this state.
     #[param(inline)]
     state: Option<DeadLetterState>,
@@ -70,14 +58,14 @@ infra::validates!(ListParameters: projection);
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = DeadLetterRetry)]
-struct RetryBody {
+pub(super) struct RetryBody {
     reason: Option<ReasonOrNone>,
 }
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = DeadLetterEdit)]
-struct EditBody {
+pub(super) struct EditBody {
     /// What the projection is to read instead of the event's data.
     #[schema(value_type = shapes::Json)]
     data: Value,
@@ -87,7 +75,7 @@ struct EditBody {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = DeadLetterSkip)]
-struct SkipBody {
+pub(super) struct SkipBody {
     reason: Reason,
 }
 
@@ -95,23 +83,10 @@ infra::validates!(RetryBody: reason);
 infra::validates!(EditBody: reason);
 infra::validates!(SkipBody: reason);
 
-/// What came of it
-#[derive(Serialize, ToSchema)]
-#[schema(as = DeadLetterOutcome)]
-struct Outcome {
-    #[serde(flatten)]
-    letter: Detail,
-    /// Events of the key that wait no more.
-    settled_events: usize,
-    /// The letter of a later event of the key that does not apply, if there is one.
-    next: Option<Uuid>,
-}
-
 /// Dead letters in pages, newest first
 #[utoipa::path(
     get,
     path = "/v1/admin/dead-letters",
-    operation_id = "list_dead_letters",
     tag = "Dead letters",
     params(ListParameters),
     security(("api_key" = ["operator"])),
@@ -119,7 +94,7 @@ struct Outcome {
         ("Link" = String, description = "The next page, `rel=\"next\"`"),
     ))),
 )]
-async fn list(
+pub(super) async fn list_dead_letters(
     State(doors): State<Doors>,
     Query(parameters): Query<ListParameters>,
     OriginalUri(uri): OriginalUri,
@@ -131,21 +106,25 @@ async fn list(
     let filter = Filter { state, projection: projection.map(Text::into_string) };
     let rows_max = i64::from(page.limit()) + 1;
     let letters = letters::list(&doors.control.pool, &filter, after, rows_max).await;
-    Ok(page.listing(letters.map_err(away)?, |last| (Timestamp::from(last.parked_at), last.id)))
+    let letters = letters.map_err(SettleError::Database)?;
+    Ok(page.listing(letters, |last| (Timestamp::from(last.parked_at), last.id)))
 }
 
 /// One dead letter, with what waits behind it and what was done about it
 #[utoipa::path(
     get,
     path = "/v1/admin/dead-letters/{id}",
-    operation_id = "get_dead_letter",
     tag = "Dead letters",
     params(Id<Uuid>),
     security(("api_key" = ["operator"])),
     responses((status = 200, body = Detail)),
 )]
-async fn show(State(doors): State<Doors>, Id(id): Id<Uuid>) -> Result<Json<Detail>, Problem> {
-    Ok(Json(find(&doors, id).await?))
+pub(super) async fn get_dead_letter(
+    State(doors): State<Doors>,
+    Id(id): Id<Uuid>,
+) -> Result<Json<Detail>, Problem> {
+    let found = letters::find(&doors.control.pool, id).await.map_err(SettleError::Database)?;
+    Ok(Json(found.ok_or(SettleError::NotFound)?))
 }
 
 /// Apply the key's events again, in order
@@ -154,14 +133,13 @@ async fn show(State(doors): State<Doors>, Id(id): Id<Uuid>) -> Result<Json<Detai
 #[utoipa::path(
     post,
     path = "/v1/admin/dead-letters/{id}/retry",
-    operation_id = "retry_dead_letter",
     tag = "Dead letters",
     params(Id<Uuid>),
     request_body = Option<RetryBody>,
     security(("api_key" = ["operator"])),
     responses((status = 200, body = Outcome)),
 )]
-async fn retry(
+pub(super) async fn retry_dead_letter(
     caller: Caller,
     State(doors): State<Doors>,
     Id(id): Id<Uuid>,
@@ -176,14 +154,13 @@ async fn retry(
 #[utoipa::path(
     post,
     path = "/v1/admin/dead-letters/{id}/edit",
-    operation_id = "edit_dead_letter",
     tag = "Dead letters",
     params(Id<Uuid>),
     request_body = EditBody,
     security(("api_key" = ["operator"])),
     responses((status = 200, body = Outcome)),
 )]
-async fn edit(
+pub(super) async fn edit_dead_letter(
     caller: Caller,
     State(doors): State<Doors>,
     Id(id): Id<Uuid>,
@@ -198,14 +175,13 @@ async fn edit(
 #[utoipa::path(
     post,
     path = "/v1/admin/dead-letters/{id}/skip",
-    operation_id = "skip_dead_letter",
     tag = "Dead letters",
     params(Id<Uuid>),
     request_body = SkipBody,
     security(("api_key" = ["operator"])),
     responses((status = 200, body = Outcome)),
 )]
-async fn skip(
+pub(super) async fn skip_dead_letter(
     caller: Caller,
     State(doors): State<Doors>,
     Id(id): Id<Uuid>,
@@ -232,31 +208,24 @@ async fn settle(
         answer.send(settled).ok();
     })
     .detach();
-    let settled = answered.await.map_err(Problem::internal)?;
-    let Settled { events, next } = settled.map_err(refusal)?;
-    Ok(Json(Outcome { letter: find(doors, id).await?, settled_events: events, next }))
+    Ok(Json(answered.await.map_err(Problem::internal)??))
 }
 
-async fn find(doors: &Doors, id: Uuid) -> Result<Detail, Problem> {
-    let found = letters::find(&doors.control.pool, id).await.map_err(away)?;
-    found.ok_or_else(|| refusal(SettleError::NotFound))
-}
-
-fn refusal(error: SettleError) -> Problem {
-    let detail = error.to_string();
-    match error {
-        SettleError::NotFound => Problem::not_found(detail),
-        SettleError::NotParked(_) => Problem::conflict("not_parked", detail),
-        SettleError::NotServed { .. } => Problem::conflict("version_not_served", detail),
-        SettleError::InvalidData(_) => Problem::invalid_field("/data", "not_an_event", detail),
-        SettleError::StillInapplicable(_) => Problem::conflict("still_inapplicable", detail),
-        SettleError::TooManyCorrections => Problem::conflict("too_many_corrections", detail),
-        SettleError::Database(error) => away(error),
+impl From<SettleError> for Problem {
+    fn from(error: SettleError) -> Self {
+        let detail = error.to_string();
+        match error {
+            SettleError::NotFound => Self::not_found(detail),
+            SettleError::NotParked(_) => Self::conflict("not_parked", detail),
+            SettleError::NotServed { .. } => Self::conflict("version_not_served", detail),
+            SettleError::InvalidData(_) => Self::invalid_field("/data", "not_an_event", detail),
+            SettleError::StillInapplicable(_) => Self::conflict("still_inapplicable", detail),
+            SettleError::TooManyCorrections => Self::conflict("too_many_corrections", detail),
+            SettleError::Database(error) => {
+                let detail = "PostgreSQL does not answer, or the shard is busy; the letter's state \
+                              tells whether it happened";
+                Self::unavailable("unavailable", detail).caused_by(error)
+            }
+        }
     }
-}
-
-fn away(error: sqlx::Error) -> Problem {
-    let detail = "PostgreSQL does not answer, or the shard is busy; the letter's state tells \
-                  whether it happened";
-    Problem::unavailable("unavailable", detail).caused_by(error)
 }

@@ -9,37 +9,25 @@ use infra::http::{
     values::Whole,
 };
 use serde::Deserialize;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::{Doors, Named};
+use super::Doors;
 use crate::{
-    rebuild::{begin::RebuildRequest, switch::Target},
+    rebuild::{
+        begin::{Positive, RebuildRequest},
+        switch::Target,
+    },
     store::{verifications::Verification, versions::Version},
 };
 
-type Positive = Whole<i32, 1, 2_147_483_647>;
-
-/// How a new version is to be built.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Rebuild {
-    /// Records of the log per second, of all shards together; as fast as it goes without it.
-    #[schema(example = 50_000)]
-    throttle: Option<Positive>,
-    /// Verify it when it has caught up.
-    #[serde(default)]
-    verify: bool,
-    /// Then switch to it, unless differences were found.
-    #[serde(default)]
-    switch: bool,
-    /// Read events as they stand in the log: edits and skips of dead letters that were made so far are
-    /// not those of this version.
-    #[serde(default)]
-    forget_corrections: bool,
+/// Which projection.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct Named {
+    #[param(inline, value_type = shapes::PartName, example = "orders")]
+    name: String,
 }
-
-infra::validates!(Rebuild: throttle);
 
 /// Which version is meant.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -50,12 +38,6 @@ pub(super) struct Which {
 }
 
 infra::validates!(Which: version);
-
-impl Which {
-    fn number(&self) -> Option<i32> {
-        self.version.map(Whole::get)
-    }
-}
 
 /// What is to be verified.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -76,20 +58,17 @@ infra::validates!(Verify: version, sample);
 #[utoipa::path(
     post,
     path = "/v1/admin/projections/{name}/rebuild",
-    operation_id = "rebuild_projection",
     tag = "Versions",
     security(("api_key" = ["operator"])),
     params(Named),
-    request_body = Option<Rebuild>,
+    request_body = Option<RebuildRequest>,
     responses((status = ACCEPTED, description = "It has begun", body = Version)),
 )]
-pub(super) async fn rebuild(
+pub(super) async fn rebuild_projection(
     State(doors): State<Doors>,
     Path(Named { name }): Path<Named>,
-    Body(Rebuild { throttle, verify, switch, forget_corrections }): Body<Rebuild>,
+    Body(request): Body<RebuildRequest>,
 ) -> Result<(StatusCode, Json<Version>), Problem> {
-    let throttle = throttle.map(Whole::get);
-    let request = RebuildRequest { throttle, verify, switch, forget_corrections };
     Ok((StatusCode::ACCEPTED, Json(doors.control.rebuild(&name, request).await?)))
 }
 
@@ -97,38 +76,36 @@ pub(super) async fn rebuild(
 #[utoipa::path(
     post,
     path = "/v1/admin/projections/{name}/pause",
-    operation_id = "pause_projection",
     tag = "Versions",
     security(("api_key" = ["operator"])),
     params(Named),
     request_body = Option<Which>,
     responses((status = OK, description = "It does not go on", body = Version)),
 )]
-pub(super) async fn pause(
+pub(super) async fn pause_projection(
     State(doors): State<Doors>,
     Path(Named { name }): Path<Named>,
-    Body(which): Body<Which>,
+    Body(Which { version }): Body<Which>,
 ) -> Result<Json<Version>, Problem> {
-    Ok(Json(doors.control.pause(&name, which.number()).await?))
+    Ok(Json(doors.control.pause(&name, version.map(Whole::get)).await?))
 }
 
 /// Let it go on, also after a problem
 #[utoipa::path(
     post,
     path = "/v1/admin/projections/{name}/resume",
-    operation_id = "resume_projection",
     tag = "Versions",
     security(("api_key" = ["operator"])),
     params(Named),
     request_body = Option<Which>,
     responses((status = OK, description = "It goes on", body = Version)),
 )]
-pub(super) async fn resume(
+pub(super) async fn resume_projection(
     State(doors): State<Doors>,
     Path(Named { name }): Path<Named>,
-    Body(which): Body<Which>,
+    Body(Which { version }): Body<Which>,
 ) -> Result<Json<Version>, Problem> {
-    Ok(Json(doors.control.resume(&name, which.number()).await?))
+    Ok(Json(doors.control.resume(&name, version.map(Whole::get)).await?))
 }
 
 /// Show readers the newest version, or the one that is named
@@ -137,32 +114,30 @@ pub(super) async fn resume(
 #[utoipa::path(
     post,
     path = "/v1/admin/projections/{name}/switch",
-    operation_id = "switch_projection",
     tag = "Versions",
     security(("api_key" = ["operator"])),
     params(Named),
     request_body = Option<Which>,
     responses((status = OK, description = "It is live", body = Version)),
 )]
-pub(super) async fn switch(
+pub(super) async fn switch_projection(
     State(doors): State<Doors>,
     Path(Named { name }): Path<Named>,
-    Body(which): Body<Which>,
+    Body(Which { version }): Body<Which>,
 ) -> Result<Json<Version>, Problem> {
-    Ok(Json(doors.control.switch(&name, Target::Forward(which.number())).await?))
+    Ok(Json(doors.control.switch(&name, Target::Forward(version.map(Whole::get))).await?))
 }
 
 /// Show readers the version again that was live before
 #[utoipa::path(
     post,
     path = "/v1/admin/projections/{name}/rollback",
-    operation_id = "rollback_projection",
     tag = "Versions",
     security(("api_key" = ["operator"])),
     params(Named),
     responses((status = OK, description = "It is live again", body = Version)),
 )]
-pub(super) async fn rollback(
+pub(super) async fn rollback_projection(
     State(doors): State<Doors>,
     Path(Named { name }): Path<Named>,
 ) -> Result<Json<Version>, Problem> {
@@ -173,33 +148,31 @@ pub(super) async fn rollback(
 #[utoipa::path(
     post,
     path = "/v1/admin/projections/{name}/drop",
-    operation_id = "drop_projection",
     tag = "Versions",
     security(("api_key" = ["operator"])),
     params(Named),
     request_body = Option<Which>,
     responses((status = OK, description = "It is gone", body = Version)),
 )]
-pub(super) async fn drop_version(
+pub(super) async fn drop_projection(
     State(doors): State<Doors>,
     Path(Named { name }): Path<Named>,
-    Body(which): Body<Which>,
+    Body(Which { version }): Body<Which>,
 ) -> Result<Json<Version>, Problem> {
-    Ok(Json(doors.control.drop(&name, which.number()).await?))
+    Ok(Json(doors.control.drop(&name, version.map(Whole::get)).await?))
 }
 
 /// Compare a version with an independent fold of the log up to its own position
 #[utoipa::path(
     post,
     path = "/v1/admin/projections/{name}/verify",
-    operation_id = "verify_projection",
     tag = "Verifications",
     security(("api_key" = ["operator"])),
     params(Named),
     request_body = Option<Verify>,
     responses((status = ACCEPTED, description = "It waits for its turn", body = Verification)),
 )]
-pub(super) async fn verify(
+pub(super) async fn verify_projection(
     State(doors): State<Doors>,
     Path(Named { name }): Path<Named>,
     Body(Verify { version, sample }): Body<Verify>,
@@ -213,13 +186,12 @@ pub(super) async fn verify(
 #[utoipa::path(
     get,
     path = "/v1/admin/verifications/{id}",
-    operation_id = "get_verification",
     tag = "Verifications",
     security(("api_key" = ["operator"])),
     params(Id<Uuid>),
     responses((status = OK, body = Verification)),
 )]
-pub(super) async fn verification(
+pub(super) async fn get_verification(
     State(doors): State<Doors>,
     Id(id): Id<Uuid>,
 ) -> Result<Json<Verification>, Problem> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 use infra::{config, retry::Policy};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use secrecy::ExposeSecret;
@@ -10,10 +10,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{
-    status::Status,
-    store::{verifications::Verification, versions::Version},
-};
+use crate::{status::Status, store::verifications::Verification};
 
 /// A projector that is restarted, or whose database is, comes back within this time.
 const AWAY: Policy = Policy {
@@ -60,13 +57,17 @@ impl Client {
         self.ask(Method::GET, &format!("/v1/admin/verifications/{id}"), None).await
     }
 
-    /// `rebuild`, `switch` and the like.
-    pub(super) async fn act(&self, name: &str, action: &str, body: &Value) -> Result<Version> {
-        self.ask(Method::POST, &path(name, action)?, Some(body)).await
-    }
-
-    pub(super) async fn verify(&self, name: &str, body: &Value) -> Result<Verification> {
-        self.ask(Method::POST, &path(name, "verify")?, Some(body)).await
+    /// `rebuild`, `switch` and the like. The name goes into the path as it is.
+    pub(super) async fn act<T: DeserializeOwned>(
+        &self,
+        name: &str,
+        action: &str,
+        body: &Value,
+    ) -> Result<T> {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        ensure!(!name.is_empty() && name.bytes().all(is_plain), "there is no projection {name:?}");
+        let path = format!("/v1/admin/projections/{name}/{action}");
+        self.ask(Method::POST, &path, Some(body)).await
     }
 
     /// Waits for a projector that is away.
@@ -106,23 +107,13 @@ impl Client {
         if status.is_success() {
             return Ok(text);
         }
-        let refusal: Option<Refusal> = serde_json::from_str(&text).ok();
-        let (code, detail) = match refusal {
-            Some(Refusal { code, detail }) => (code, detail),
-            None => (String::new(), format!("it answers {status}")),
-        };
+        let unreadable =
+            |_| Refusal { code: String::new(), detail: format!("it answers {status}") };
+        let Refusal { code, detail } = serde_json::from_str(&text).unwrap_or_else(unreadable);
         // Behind is what a version may be for good; the operator decides whether to ask again.
         if status == StatusCode::SERVICE_UNAVAILABLE && code != "version.not_ready" {
             return Err(away(detail));
         }
         Err(Unanswered::Refused(detail))
     }
-}
-
-/// Names go into a path as they are.
-fn path(name: &str, action: &str) -> Result<String> {
-    if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
-        bail!("there is no projection {name:?}");
-    }
-    Ok(format!("/v1/admin/projections/{name}/{action}"))
 }

@@ -2,17 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
-use comfy_table::{ContentArrangement, Table};
 use reqwest::{Method, Url};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Out, Outcome, client::Client, tables};
-use crate::store::letters::{DeadLetter, DeadLetterState, Detail};
+use super::{Out, client::Client, show, tables};
+use crate::{
+    settle::Outcome,
+    store::letters::{AuditEntry, DeadLetter, DeadLetterState, Detail},
+};
 
 const PATH: &str = "/v1/admin/dead-letters";
 
@@ -33,26 +35,15 @@ pub enum Command {
         /// Go on where the last list ended: its `next`
         #[arg(long)]
         cursor: Option<String>,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
     },
     /// Show one, with what waits behind it and what was done about it
-    Show {
-        id: Uuid,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
+    Show { id: Uuid },
     /// Apply the events of its key again, in order
     Retry {
         id: Uuid,
         /// Why, for the audit
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
     },
     /// Have the projection read other data for the event, and apply the events of its key
     Edit {
@@ -63,9 +54,6 @@ pub enum Command {
         /// Why, for the audit
         #[arg(long, value_name = "TEXT")]
         reason: String,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
     },
     /// Have the projection pass over the event, and apply those behind it
     Skip {
@@ -73,9 +61,6 @@ pub enum Command {
         /// Why, for the audit
         #[arg(long, value_name = "TEXT")]
         reason: String,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
     },
 }
 
@@ -91,16 +76,7 @@ Examples:
 `show` prints the event's data; `edit` takes the same, corrected. The log keeps the event as it was;
 an edit or a skip holds for this projection, in rebuilds, too.";
 
-/// What `retry`, `edit` and `skip` answer.
-#[derive(Deserialize)]
-struct Answer {
-    #[serde(flatten)]
-    detail: Detail,
-    settled_events: u64,
-    next: Option<Uuid>,
-}
-
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 struct Listing {
     items: Vec<DeadLetter>,
     next: Option<String>,
@@ -109,139 +85,96 @@ struct Listing {
 pub(super) async fn run(
     client: &Client,
     command: &Command,
+    json: bool,
     out: Out<'_>,
-) -> anyhow::Result<Outcome> {
-    let shown = match command {
-        Command::List { state, projection, limit, cursor, json } => {
+) -> Result<()> {
+    let (id, act, body) = match command {
+        Command::List { state, projection, limit, cursor } => {
             let query = [
                 state.map(|state| ("state", state.as_str().to_owned())),
                 projection.clone().map(|projection| ("projection", projection)),
                 Some(("limit", limit.to_string())),
                 cursor.clone().map(|cursor| ("cursor", cursor)),
             ];
-            let url = Url::parse_with_params(
-                "http://projector/v1/admin/dead-letters",
-                query.into_iter().flatten(),
-            )?;
+            let query = query.into_iter().flatten();
+            let url = Url::parse_with_params(&format!("http://projector{PATH}"), query)?;
             let path = format!("{PATH}?{}", url.query().unwrap_or_default());
-            show(out, client.ask(Method::GET, &path, None).await?, *json, list)
+            return show(out, json, &client.ask(Method::GET, &path, None).await?, list);
         }
-        Command::Show { id, json } => {
-            show(out, client.ask(Method::GET, &format!("{PATH}/{id}"), None).await?, *json, detail)
+        Command::Show { id } => {
+            let found = client.ask(Method::GET, &format!("{PATH}/{id}"), None).await?;
+            return show(out, json, &found, detail);
         }
-        Command::Retry { id, reason, json } => {
-            settle(client, *id, "retry", &json!({ "reason": reason }), *json, out).await
+        Command::Retry { id, reason } => (id, "retry", json!({ "reason": reason })),
+        Command::Edit { id, data, reason } => {
+            (id, "edit", json!({ "data": read(data)?, "reason": reason }))
         }
-        Command::Edit { id, data, reason, json } => {
-            let body = json!({ "data": read(data)?, "reason": reason });
-            settle(client, *id, "edit", &body, *json, out).await
-        }
-        Command::Skip { id, reason, json } => {
-            settle(client, *id, "skip", &json!({ "reason": reason }), *json, out).await
-        }
+        Command::Skip { id, reason } => (id, "skip", json!({ "reason": reason })),
     };
-    shown.map(|()| Outcome::Done)
-}
-
-async fn settle(
-    client: &Client,
-    id: Uuid,
-    act: &str,
-    body: &Value,
-    json: bool,
-    out: Out<'_>,
-) -> anyhow::Result<()> {
     let path = format!("{PATH}/{id}/{act}");
-    show(out, client.ask(Method::POST, &path, Some(body)).await?, json, answer)
+    show(out, json, &client.ask(Method::POST, &path, Some(&body)).await?, outcome)
 }
 
-fn read(file: &Path) -> anyhow::Result<Value> {
+fn read(file: &Path) -> Result<Value> {
     let shown = file.display();
     let text = std::fs::read(file).with_context(|| format!("reading {shown}"))?;
     serde_json::from_slice(&text).with_context(|| format!("{shown} is not JSON"))
 }
 
-/// Prints an answer as it came, or for a person.
-fn show<A: for<'de> Deserialize<'de>>(
-    out: Out<'_>,
-    answer: Value,
-    json: bool,
-    text: impl FnOnce(A) -> String,
-) -> anyhow::Result<()> {
-    let shown = if json {
-        answer.to_string()
-    } else {
-        text(serde_json::from_value(answer).context("reading the projector's answer")?)
-    };
-    Ok(writeln!(out, "{shown}")?)
-}
-
-fn list(Listing { items, next }: Listing) -> String {
+fn list(Listing { items, next }: &Listing) -> String {
     if items.is_empty() {
         return "no dead letters".to_owned();
     }
-    let mut table = table(["id", "projection", "key", "behind", "state", "parked at", "error"]);
+    let header = ["id", "projection", "key", "behind", "state", "parked at", "error"];
+    let mut table = tables::new(header, &[3]);
     for DeadLetter { id, projection, version, key, state, error, parked_at, behind, .. } in items {
-        table.add_row([
-            id.to_string(),
-            format!("{projection} v{version}"),
-            key,
-            behind.to_string(),
-            state.as_str().to_owned(),
-            shown(parked_at),
-            error,
-        ]);
+        let name = format!("{projection} v{version}");
+        let (state, parked_at) = (state.as_str(), shown(*parked_at));
+        tables::add(&mut table, [id, &name, key, behind, &state, &parked_at, error]);
     }
-    tables::align_right(&mut table, 3..4);
     match next {
         Some(next) => format!("{table}\nmore: --cursor {next}"),
         None => table.to_string(),
     }
 }
 
-fn detail(Detail { letter, correction, waiting, audit }: Detail) -> String {
+fn detail(Detail { letter, correction, waiting, audit }: &Detail) -> String {
     let DeadLetter { id, projection, version, shard, key, state, event, error, .. } = letter;
     let state = state.as_str();
     let mut text = format!(
-        "{id}: {state} since {}\n{projection} v{version}, shard {shard}, key {key}\n{}\n\n\
+        "{id}: {state} since {}\n{projection} v{version}, shard {shard}, key {key}\n{error}\n\n\
          event {} ({}), revision {}, recorded at {}\n{}\n",
         shown(letter.settled_at.unwrap_or(letter.parked_at)),
-        error,
         event.id,
         event.kind,
         event.revision,
         shown(event.recorded_at),
-        pretty(&event.data.unwrap_or_default()),
+        pretty(event.data.as_ref().unwrap_or(&Value::Null)),
     );
     if let Some(correction) = correction {
-        text += &format!("\nread instead of it:\n{}\n", pretty(&correction));
+        text += &format!("\nread instead of it:\n{}\n", pretty(correction));
     }
     if !waiting.is_empty() {
-        let mut table = table(["waiting", "type", "revision", "recorded at"]);
+        let mut table = tables::new(["waiting", "type", "revision", "recorded at"], &[]);
         for event in waiting {
-            let (id, revision) = (event.id.to_string(), event.revision.to_string());
-            table.add_row([id, event.kind, revision, shown(event.recorded_at)]);
+            let recorded_at = shown(event.recorded_at);
+            tables::add(&mut table, [&event.id, &event.kind, &event.revision, &recorded_at]);
         }
         text += &format!("\n{table}\n");
     }
     if !audit.is_empty() {
-        let mut table = table(["at", "who", "what", "why", "outcome"]);
-        for entry in audit {
-            table.add_row([
-                shown(entry.at),
-                entry.actor,
-                entry.action,
-                entry.reason.unwrap_or_default(),
-                entry.outcome,
-            ]);
+        let mut table = tables::new(["at", "who", "what", "why", "outcome"], &[]);
+        for AuditEntry { at, actor, action, reason, outcome, .. } in audit {
+            let reason = reason.as_deref().unwrap_or_default();
+            tables::add(&mut table, [&shown(*at), actor, action, &reason, outcome]);
         }
         text += &format!("\n{table}\n");
     }
     text.trim_end().to_owned()
 }
 
-fn answer(Answer { detail, settled_events, next }: Answer) -> String {
-    let DeadLetter { id, key, state, .. } = detail.letter;
+fn outcome(Outcome { letter, settled_events, next }: &Outcome) -> String {
+    let DeadLetter { id, key, state, .. } = &letter.letter;
     let settled = format!("{id} is {}: {settled_events} events of {key} settled", state.as_str());
     match next {
         None => settled,
@@ -258,13 +191,6 @@ fn pretty(value: &Value) -> String {
 
 fn shown(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%d %H:%M:%S").to_string()
-}
-
-/// No wider than the terminal.
-fn table<const N: usize>(header: [&str; N]) -> Table {
-    let mut table = tables::new(header);
-    table.set_content_arrangement(ContentArrangement::Dynamic);
-    table
 }
 
 #[cfg(test)]
@@ -295,9 +221,9 @@ mod tests {
         ╞══════════════════════════════════════╪════════════╪═════════════╪════════╪════════╪═════════════════════╪═════════════════════════════╡
         │ 6f1c7a52-5f0e-5a2f-9c55-0d7a1b1f3c11 ┆ stock v1   ┆ stock/TEA-1 ┆      2 ┆ parked ┆ 2026-01-31 12:00:01 ┆ its value cannot be decoded │
         └──────────────────────────────────────┴────────────┴─────────────┴────────┴────────┴─────────────────────┴─────────────────────────────┘
-        more: --cursor abc"#]].assert_eq(&list(serde_json::from_value(listing).unwrap()));
+        more: --cursor abc"#]].assert_eq(&list(&serde_json::from_value(listing).unwrap()));
         let nothing = json!({ "items": [], "next": null });
-        assert_eq!(list(serde_json::from_value(nothing).unwrap()), "no dead letters");
+        assert_eq!(list(&serde_json::from_value(nothing).unwrap()), "no dead letters");
     }
 
     #[test]
@@ -328,23 +254,22 @@ mod tests {
         │ at                  ┆ who   ┆ what ┆ why         ┆ outcome            │
         ╞═════════════════════╪═══════╪══════╪═════════════╪════════════════════╡
         │ 2026-01-31 12:05:00 ┆ key:1 ┆ edit ┆ ticket 4711 ┆ nothing is settled │
-        └─────────────────────┴───────┴──────┴─────────────┴────────────────────┘"#]].assert_eq(&detail(serde_json::from_value(shown).unwrap()));
+        └─────────────────────┴───────┴──────┴─────────────┴────────────────────┘"#]].assert_eq(&detail(&serde_json::from_value(shown).unwrap()));
     }
 
     #[test]
     fn what_came_of_it_is_a_sentence() {
         let mut settled = letter();
         settled["state"] = "edited".into();
-        settled["waiting"] = json!([]);
-        settled["audit"] = json!([]);
-        settled["settled_events"] = 3.into();
-        settled["next"] = Value::Null;
+        (settled["waiting"], settled["audit"]) = (json!([]), json!([]));
+        (settled["settled_events"], settled["next"]) = (3.into(), Value::Null);
+        let said = |settled: &Value| outcome(&serde_json::from_value(settled.clone()).unwrap());
         expect!["6f1c7a52-5f0e-5a2f-9c55-0d7a1b1f3c11 is edited: 3 events of stock/TEA-1 settled"]
-            .assert_eq(&answer(serde_json::from_value(settled.clone()).unwrap()));
+            .assert_eq(&said(&settled));
         settled["next"] = "7f1c7a52-5f0e-5a2f-9c55-0d7a1b1f3c11".into();
         expect![[r#"
         6f1c7a52-5f0e-5a2f-9c55-0d7a1b1f3c11 is edited: 3 events of stock/TEA-1 settled
         a later event does not apply: see 7f1c7a52-5f0e-5a2f-9c55-0d7a1b1f3c11"#]]
-        .assert_eq(&answer(serde_json::from_value(settled).unwrap()));
+        .assert_eq(&said(&settled));
     }
 }

@@ -7,12 +7,12 @@ use std::{
 };
 
 use anyhow::{Result, bail};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use serde::Serialize;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use super::{Out, Outcome, client::Client, show, tables};
+use super::{Out, Outcome, Which, client::Client, show, tables};
 use crate::{
     status::Status,
     store::{
@@ -43,12 +43,12 @@ pub struct RebuildOptions {
     pub forget_corrections: bool,
 }
 
-/// What is shown.
+/// What is shown of a job.
 #[derive(Debug, Serialize)]
-struct JobStatus<'s> {
-    projection: &'s str,
+struct Job<'j> {
+    projection: &'j str,
     version: i32,
-    state: &'s str,
+    state: &'j str,
     passed: u64,
     all: u64,
     /// Records per second.
@@ -58,6 +58,7 @@ struct JobStatus<'s> {
     eta_seconds: Option<f64>,
 }
 
+/// Clears its bar when it is dropped.
 struct Progress {
     bar: Option<ProgressBar>,
     shown_at: Option<Instant>,
@@ -77,108 +78,57 @@ pub(super) async fn rebuild(
     json: bool,
     out: Out<'_>,
 ) -> Result<Outcome> {
-    let begun = client.act(name, "rebuild", &serde_json::to_value(options)?).await?;
+    let begun: Version = client.act(name, "rebuild", &serde_json::to_value(options)?).await?;
     let mut progress = Progress::new(json);
-    let ended = loop {
+    let (version, verification) = loop {
         let status = client.status().await?;
         let Some(version) = status.version(name, begun.version) else {
-            progress.end();
             bail!("{name} v{} has been dropped", begun.version);
         };
-        if !version.is_busy() {
-            break version.clone();
-        }
         let verification = match version.verification {
-            Some(id) if version.verify => Some(client.verification(id).await?),
-            _ => None,
+            Some(id) => Some(client.verification(id).await?),
+            None => None,
         };
-        progress.show(&seen_of(version, &status, verification.as_ref()), out).await?;
+        if !version.is_busy() {
+            break (version.clone(), verification);
+        }
+        let job = match &verification {
+            Some(verification) if version.verify => Job::of_verification(verification),
+            _ => Job::of_build(version, &status),
+        };
+        progress.show(&job, out).await?;
     };
-    progress.end();
-    let verification = match ended.verification {
-        Some(id) => Some(client.verification(id).await?),
-        None => None,
-    };
-    report(&ended, verification.as_ref(), json, out)
-}
-
-fn seen_of<'v>(
-    version: &'v Version,
-    status: &Status,
-    verification: Option<&Verification>,
-) -> JobStatus<'v> {
-    let at = status.progress(&version.projection, version.version);
-    let (projection, number) = (&*version.projection, version.version);
-    if let Some(verification) = verification {
-        return verifying(projection, number, verification);
-    }
-    let left = (at.all - at.passed).max(0);
-    let paused = version.paused;
-    let is_counted =
-        matches!(version.state, VersionState::Copying | VersionState::CatchingUp) && !paused;
-    let rate = (is_counted && at.rate > 0.0).then_some(at.rate);
-    let left = f64::from(i32::try_from(left).unwrap_or(i32::MAX));
-    JobStatus {
-        projection,
-        version: number,
-        state: if paused { "paused" } else { version.state.as_str() },
-        passed: at.passed.cast_unsigned(),
-        all: at.all.max(at.passed).cast_unsigned(),
-        rate,
-        eta_seconds: rate.map(|rate| left / rate),
-    }
-}
-
-fn verifying<'p>(projection: &'p str, version: i32, verification: &Verification) -> JobStatus<'p> {
-    // In thousandths: what a bar can show.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a number from 0 to 1000"
-    )]
-    let passed = (verification.progress.clamp(0.0, 1.0) * 1_000.0) as u64;
-    let state = "verifying";
-    JobStatus { projection, version, state, passed, all: 1_000, rate: None, eta_seconds: None }
-}
-
-fn report(
-    version: &Version,
-    verification: Option<&Verification>,
-    json: bool,
-    out: Out<'_>,
-) -> Result<Outcome> {
+    drop(progress);
     show(out, json, &json!({ "version": version, "verification": verification }), |_| {
-        let report = verification.and_then(|it| it.report.as_ref());
+        let report = verification.as_ref().and_then(|it| it.report.as_ref());
         let report = report.map(|report| tables::report(report) + "\n").unwrap_or_default();
-        report + &tables::versions([version])
+        report + &tables::version(&version)
     })?;
-    if verification.is_some_and(|it| it.state == VerificationState::Different) {
-        return Ok(Outcome::Different);
-    }
-    match &version.problem {
-        Some(problem) => bail!("{} v{}: {problem}", version.projection, version.version),
+    match version.problem {
+        _ if verification.is_some_and(|it| it.state == VerificationState::Different) => {
+            Ok(Outcome::Different)
+        }
+        Some(problem) => bail!("{name} v{}: {problem}", version.version),
         None => Ok(Outcome::Done),
     }
 }
 
 pub(super) async fn verify(
     client: &Client,
-    name: &str,
-    version: Option<i32>,
+    Which { name, version, json }: &Which,
     sample: Option<i32>,
-    json: bool,
     out: Out<'_>,
 ) -> Result<Outcome> {
     let body = json!({ "version": version, "sample": sample });
-    let mut verification = client.verify(name, &body).await?;
-    let mut progress = Progress::new(json);
+    let mut verification: Verification = client.act(name, "verify", &body).await?;
+    let mut progress = Progress::new(*json);
     while !verification.state.is_final() {
-        progress.show(&verifying(name, verification.version, &verification), out).await?;
+        progress.show(&Job::of_verification(&verification), out).await?;
         verification = client.verification(verification.id).await?;
     }
-    progress.end();
-    if json || verification.report.is_some() {
-        show(out, json, &verification, |it| {
+    drop(progress);
+    if *json || verification.report.is_some() {
+        show(out, *json, &verification, |it| {
             it.report.as_ref().map(tables::report).unwrap_or_default()
         })?;
     }
@@ -191,11 +141,43 @@ pub(super) async fn verify(
     }
 }
 
+impl<'j> Job<'j> {
+    fn of_build(version: &'j Version, status: &Status) -> Self {
+        let at = status.progress(&version.projection, version.version);
+        let is_counted = !version.paused
+            && matches!(version.state, VersionState::Copying | VersionState::CatchingUp);
+        let rate = (is_counted && at.rate > 0.0).then_some(at.rate);
+        let left = (at.all - at.passed).max(0) as f64;
+        Self {
+            projection: &version.projection,
+            version: version.version,
+            state: if version.paused { "paused" } else { version.state.as_str() },
+            passed: at.passed.cast_unsigned(),
+            all: at.all.max(at.passed).cast_unsigned(),
+            rate,
+            eta_seconds: rate.map(|rate| left / rate),
+        }
+    }
+
+    fn of_verification(verification: &'j Verification) -> Self {
+        let Verification { projection, version, progress, .. } = verification;
+        // In thousandths: what a bar can show.
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a number from 0 to 1000"
+        )]
+        let passed = (progress.clamp(0.0, 1.0) * 1_000.0) as u64;
+        let (state, version) = ("verifying", *version);
+        Self { projection, version, state, passed, all: 1_000, rate: None, eta_seconds: None }
+    }
+}
+
 impl Progress {
     /// Lines also where there is no terminal to draw a bar on.
     fn new(json: bool) -> Self {
         let bar = (!json && stdout().is_terminal()).then(|| {
-            let bar = ProgressBar::new(0);
+            let bar = ProgressBar::new(0).with_finish(ProgressFinish::AndClear);
             // A constant that its author has seen at work.
             if let Ok(style) = ProgressStyle::with_template(BAR) {
                 bar.set_style(style.progress_chars("=> "));
@@ -206,13 +188,16 @@ impl Progress {
     }
 
     /// Shows it, and waits until it is time to look again.
-    async fn show(&mut self, job: &JobStatus<'_>, out: Out<'_>) -> Result<()> {
+    async fn show(&mut self, job: &Job<'_>, out: Out<'_>) -> Result<()> {
         match &self.bar {
             Some(bar) => {
                 bar.set_length(job.all.max(1));
                 bar.set_position(job.passed);
                 bar.set_message(format!("{} v{} {}", job.projection, job.version, job.state));
-                bar.set_prefix(speed(job));
+                bar.set_prefix(match job.rate.zip(job.eta_seconds) {
+                    Some((rate, left)) => format!("{rate:.0} events/s, {left:.0} s left"),
+                    None => String::new(),
+                });
             }
             None if self.shown_at.is_none_or(|at| at.elapsed() >= LINE_INTERVAL) => {
                 self.shown_at = Some(Instant::now());
@@ -222,19 +207,5 @@ impl Progress {
         }
         sleep(INTERVAL).await;
         Ok(())
-    }
-
-    fn end(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
-    }
-}
-
-fn speed(job: &JobStatus<'_>) -> String {
-    let rate = job.rate.map(|rate| format!("{rate:.0} events/s")).unwrap_or_default();
-    match job.eta_seconds {
-        Some(seconds) => format!("{rate}, {seconds:.0} s left"),
-        None => rate,
     }
 }

@@ -1,6 +1,8 @@
 //! Tables for people.
 
-use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
+use std::fmt::Display;
+
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
 use serde_json::Value;
 
 use crate::{
@@ -15,106 +17,84 @@ use crate::{
 const VALUE_CHARS_MAX: usize = 60;
 
 pub(super) fn status(status: &Status) -> String {
-    let mut table =
-        new(["projection", "shard", "next offset", "log end", "lag", "seconds", "state"]);
+    let header = ["projection", "shard", "next offset", "log end", "lag", "seconds", "state"];
+    let mut table = new(header, &[1, 2, 3, 4, 5]);
     for item in &status.items {
-        let Item { projection, version, shard, next_offset, log_end, .. } = item;
-        let state = match &item.reason {
-            Some(reason) => format!("{}: {reason}", item.state.as_str()),
-            None => item.state.as_str().to_owned(),
-        };
-        table.add_row([
-            format!("{projection} v{version}"),
-            shard.to_string(),
-            next_offset.to_string(),
-            log_end.to_string(),
-            item.lag_records.to_string(),
-            format!("{:.1}", item.lag_seconds),
-            state,
-        ]);
+        let Item { projection, version, shard, next_offset, log_end, lag_records, .. } = item;
+        let name = format!("{projection} v{version}");
+        let seconds = format!("{:.1}", item.lag_seconds);
+        let state = because(item.state.as_str(), item.reason.as_deref());
+        add(&mut table, [&name, shard, next_offset, log_end, lag_records, &seconds, &state]);
     }
-    align_right(&mut table, 1..6);
     table.to_string()
 }
 
 /// The versions of a status, with how far each is on the whole.
 pub(super) fn overview(status: &Status) -> String {
-    let mut table = new(["projection", "version", "fold", "state", "passed", "records/s", "lag"]);
+    let header = ["projection", "version", "fold", "state", "passed", "records/s", "lag"];
+    let mut table = new(header, &[1, 2, 4, 5, 6]);
     for version in &status.versions {
-        let at = status.progress(&version.projection, version.version);
-        table.add_row([
-            version.projection.clone(),
-            version.version.to_string(),
-            version.fold.to_string(),
-            state(version),
-            percent(at.passed, at.all),
-            format!("{:.0}", at.rate),
-            (at.all - at.passed).max(0).to_string(),
-        ]);
+        let Version { projection, version: number, fold, .. } = version;
+        let at = status.progress(projection, *number);
+        let passed = match at.passed.saturating_mul(100).checked_div(at.all) {
+            Some(percent) => format!("{}%", percent.min(100)),
+            None => "-".to_owned(),
+        };
+        let (rate, lag) = (format!("{:.0}", at.rate), (at.all - at.passed).max(0));
+        add(&mut table, [projection, number, fold, &state(version), &passed, &rate, &lag]);
     }
-    align_right(&mut table, 1..3);
-    align_right(&mut table, 4..7);
     table.to_string()
 }
 
-pub(super) fn versions<'v>(versions: impl IntoIterator<Item = &'v Version>) -> String {
-    let mut table = new(["projection", "version", "fold", "state"]);
-    for version in versions {
-        let Version { projection, version: number, fold, .. } = version;
-        let cells = [projection.clone(), number.to_string(), fold.to_string(), state(version)];
-        table.add_row(cells);
-    }
-    align_right(&mut table, 1..3);
+pub(super) fn version(version: &Version) -> String {
+    let mut table = new(["projection", "version", "fold", "state"], &[1, 2]);
+    let Version { projection, version: number, fold, .. } = version;
+    add(&mut table, [projection, number, fold, &state(version)]);
     table.to_string()
 }
 
 fn state(version: &Version) -> String {
-    let state = match version.state {
-        state if version.paused => format!("{}, paused", state.as_str()),
-        VersionState::Live => match version.replaced {
-            Some(replaced) => format!("live, after v{replaced}"),
-            None => "live".to_owned(),
-        },
-        state => state.as_str().to_owned(),
+    let state = version.state.as_str();
+    let state = match (version.state, version.replaced) {
+        _ if version.paused => format!("{state}, paused"),
+        (VersionState::Live, Some(replaced)) => format!("{state}, after v{replaced}"),
+        _ => state.to_owned(),
     };
-    match &version.problem {
-        Some(problem) => format!("{state}: {problem}"),
-        None => state,
+    because(&state, version.problem.as_deref())
+}
+
+fn because(state: &str, reason: Option<&str>) -> String {
+    match reason {
+        Some(reason) => format!("{state}: {reason}"),
+        None => state.to_owned(),
     }
 }
 
 pub(super) fn report(report: &Report) -> String {
-    let mut tables = new(["table", "expected", "found", "differing", "checksum"]);
-    for table in &report.tables {
-        let checksum = if table.checksum_expected == table.checksum_found {
-            table.checksum_found.clone()
+    let mut tables = new(["table", "expected", "found", "differing", "checksum"], &[1, 2, 3]);
+    for it in &report.tables {
+        let checksum = if it.checksum_expected == it.checksum_found {
+            it.checksum_found.clone()
         } else {
-            format!("{} instead of {}", table.checksum_found, table.checksum_expected)
+            format!("{} instead of {}", it.checksum_found, it.checksum_expected)
         };
-        tables.add_row([
-            table.table.clone(),
-            table.rows_expected.to_string(),
-            table.rows_found.to_string(),
-            table.rows_differing.to_string(),
-            checksum,
-        ]);
+        let (expected, found) = (&it.rows_expected, &it.rows_found);
+        add(&mut tables, [&it.table, expected, found, &it.rows_differing, &checksum]);
     }
-    align_right(&mut tables, 1..4);
     let mut text = format!("{tables}\n{}", report.summary());
     if report.stopped > 0 {
-        text.push_str(&format!(
+        text += &format!(
             "\n{} streams have an event that does not fit; they were compared as before it",
             report.stopped
-        ));
+        );
     }
     if !report.differences.is_empty() {
-        let mut differences = new(["table", "key", "column", "expected", "found"]);
+        let mut differences = new(["table", "key", "column", "expected", "found"], &[]);
         for Difference { table, key, column, expected, found } in &report.differences {
-            let column = column.as_deref().unwrap_or("(row)").to_owned();
-            let cells = [table.clone(), key.clone(), column, value(expected), value(found)];
-            differences.add_row(cells);
+            let column = column.as_deref().unwrap_or("(row)");
+            add(&mut differences, [table, key, &column, &value(expected), &value(found)]);
         }
-        text.push_str(&format!("\n{differences}"));
+        text += &format!("\n{differences}");
     }
     text
 }
@@ -131,47 +111,39 @@ fn value(value: &Option<Value>) -> String {
     text.chars().take(VALUE_CHARS_MAX).chain(['…']).collect()
 }
 
-fn percent(passed: i64, all: i64) -> String {
-    match passed.saturating_mul(100).checked_div(all) {
-        Some(percent) => format!("{}%", percent.min(100)),
-        None => "-".to_owned(),
-    }
-}
-
-pub(super) fn new<const N: usize>(header: [&str; N]) -> Table {
+/// No wider than the terminal; the columns of these indexes are numbers.
+pub(super) fn new<const N: usize>(header: [&str; N], numbers: &[usize]) -> Table {
     let mut table = Table::new();
-    table.load_preset(UTF8_FULL_CONDENSED);
+    table.load_preset(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(header);
+    for &index in numbers {
+        if let Some(column) = table.column_mut(index) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
     table
 }
 
-pub(super) fn align_right(table: &mut Table, columns: std::ops::Range<usize>) {
-    for column in table.column_iter_mut().skip(columns.start).take(columns.len()) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
+pub(super) fn add<const N: usize>(table: &mut Table, cells: [&dyn Display; N]) {
+    table.add_row(cells);
 }
 
 #[cfg(test)]
 mod tests {
     use expect_test::expect;
+    use serde_json::json;
 
     use super::*;
-    use crate::{status::State, store::verifications::TableReport};
+    use crate::status::State;
 
     /// Of a shard in which all is applied.
     fn item(projection: &str, shard: i32, next_offset: i64) -> Item {
-        Item {
-            projection: projection.to_owned(),
-            version: 1,
-            shard,
-            next_offset,
-            log_end: next_offset,
-            lag_records: 0,
-            lag_seconds: 0.0,
-            rate: 0.0,
-            state: State::Live,
-            reason: None,
-        }
+        let item = json!({
+            "projection": projection, "version": 1, "shard": shard, "state": "live",
+            "next_offset": next_offset, "log_end": next_offset,
+            "lag_records": 0, "lag_seconds": 0.0, "rate": 0.0,
+        });
+        serde_json::from_value(item).unwrap()
     }
 
     #[test]
@@ -197,25 +169,16 @@ mod tests {
 
     #[test]
     fn a_report_names_what_differs() {
-        let found = Report {
-            events: 300,
-            stopped: 1,
-            tables: vec![TableReport {
-                table: "stock".to_owned(),
-                rows_expected: 2,
-                rows_found: 2,
-                checksum_expected: "0a".to_owned(),
-                checksum_found: "0b".to_owned(),
-                rows_differing: 1,
+        let found = json!({
+            "events": 300, "stopped": 1,
+            "tables": [{
+                "table": "stock", "rows_expected": 2, "rows_found": 2, "rows_differing": 1,
+                "checksum_expected": "0a", "checksum_found": "0b",
             }],
-            differences: vec![Difference {
-                table: "stock".to_owned(),
-                key: "A-1".to_owned(),
-                column: Some("on_hand".to_owned()),
-                expected: Some(100.into()),
-                found: Some(7.into()),
+            "differences": [{
+                "table": "stock", "key": "A-1", "column": "on_hand", "expected": 100, "found": 7,
             }],
-        };
+        });
         expect![[r#"
             ┌───────┬──────────┬───────┬───────────┬──────────────────┐
             │ table ┆ expected ┆ found ┆ differing ┆ checksum         │
@@ -229,7 +192,7 @@ mod tests {
             ╞═══════╪═════╪═════════╪══════════╪═══════╡
             │ stock ┆ A-1 ┆ on_hand ┆ 100      ┆ 7     │
             └───────┴─────┴─────────┴──────────┴───────┘"#]]
-        .assert_eq(&report(&found));
+        .assert_eq(&report(&serde_json::from_value(found).unwrap()));
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! Makes the schema of a new version: the first of a projection, or one to be built beside others.
 
+use infra::http::values::Whole;
 use read_models::Projection;
+use serde::Deserialize;
 use sqlx::{AssertSqlSafe, Executor, PgConnection, types::Json};
+use utoipa::ToSchema;
 
 use super::Refused;
 use crate::{
@@ -11,18 +14,29 @@ use crate::{
     },
 };
 
-/// What is asked of a build.
-#[derive(Clone, Copy, Debug, Default)]
+pub(crate) type Positive = Whole<i32, 1, 2_147_483_647>;
+
+/// How a new version is to be built.
+#[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Rebuild)]
 pub(crate) struct RebuildRequest {
-    /// Events per second.
-    pub throttle: Option<i32>,
+    /// Records of the log per second, of all shards together; as fast as it goes without it.
+    #[schema(example = 50_000)]
+    pub throttle: Option<Positive>,
     /// Verify it when it has caught up.
+    #[serde(default)]
     pub verify: bool,
-    /// Switch to it then, if it need not be verified or is found equal.
+    /// Then switch to it, unless differences were found.
+    #[serde(default)]
     pub switch: bool,
-    /// Read events as they stand in the log, whatever operators have corrected so far.
+    /// Read events as they stand in the log: edits and skips of dead letters that were made so far are
+    /// not those of this version.
+    #[serde(default)]
     pub forget_corrections: bool,
 }
+
+infra::validates!(RebuildRequest: throttle);
 
 const FIRST: i32 = 1;
 
@@ -130,7 +144,7 @@ async fn insert(
         .bind(version)
         .bind(projection.version)
         .bind(state.as_str())
-        .bind(request.throttle)
+        .bind(request.throttle.map(Whole::get))
         .bind(request.verify)
         .bind(request.switch)
         .bind(views(projection, version))

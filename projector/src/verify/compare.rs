@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::DateTime;
-use read_models::{Kind, Table};
+use read_models::{Column, Kind, Table};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -24,11 +24,8 @@ pub(super) struct Comparing<'t> {
 impl<'t> Comparing<'t> {
     pub(super) fn new(table: &'t Table, expected: BTreeMap<String, Columns>) -> Self {
         let sum = expected.values().fold(0_u128, |sum, row| sum.wrapping_add(checksum(row)));
-        let result = TableReport {
-            table: table.name.to_owned(),
-            rows_expected: count(expected.len()),
-            ..TableReport::default()
-        };
+        let rows_expected = u64::try_from(expected.len()).unwrap_or(u64::MAX);
+        let result = TableReport { rows_expected, ..TableReport::default() };
         Self { table, expected, result, sums: (sum, 0) }
     }
 
@@ -40,24 +37,15 @@ impl<'t> Comparing<'t> {
         let key = key_of(self.table, &row);
         let Some(expected) = self.expected.remove(&key) else {
             self.result.rows_differing += 1;
-            let (table, found) = (self.table.name.to_owned(), Some(Value::Object(row)));
-            report.name(Difference { table, key, column: None, expected: None, found });
+            report.name(difference(self.table, &key, None, (None, Some(Value::Object(row)))));
             return;
         };
-        if expected == row {
-            return;
-        }
-        self.result.rows_differing += 1;
-        for column in &self.table.columns {
-            let (expected, found) = (expected.get(column.name), row.get(column.name));
+        self.result.rows_differing += u64::from(expected != row);
+        for Column { name, .. } in &self.table.columns {
+            let (expected, found) = (expected.get(*name), row.get(*name));
             if expected != found {
-                report.name(Difference {
-                    table: self.table.name.to_owned(),
-                    key: key.clone(),
-                    column: Some(column.name.to_owned()),
-                    expected: expected.cloned(),
-                    found: found.cloned(),
-                });
+                let values = (expected.cloned(), found.cloned());
+                report.name(difference(self.table, &key, Some(name), values));
             }
         }
     }
@@ -66,27 +54,31 @@ impl<'t> Comparing<'t> {
     pub(super) fn finish(mut self, report: &mut Report) {
         for (key, row) in self.expected {
             self.result.rows_differing += 1;
-            let (table, expected) = (self.table.name.to_owned(), Some(Value::Object(row)));
-            report.name(Difference { table, key, column: None, expected, found: None });
+            report.name(difference(self.table, &key, None, (Some(Value::Object(row)), None)));
         }
-        let (expected, found) = self.sums;
-        let before = report.tables.iter_mut().find(|before| before.table == self.result.table);
-        match before {
-            // The keys were taken in parts, and sums of parts add up.
-            Some(before) => {
-                before.rows_expected += self.result.rows_expected;
-                before.rows_found += self.result.rows_found;
-                before.rows_differing += self.result.rows_differing;
-                before.checksum_expected = plus(&before.checksum_expected, expected);
-                before.checksum_found = plus(&before.checksum_found, found);
-            }
-            None => {
-                self.result.checksum_expected = plus("", expected);
-                self.result.checksum_found = plus("", found);
-                report.tables.push(self.result);
-            }
-        }
+        let (name, tables) = (self.table.name, &mut report.tables);
+        let at = tables.iter().position(|it| it.table == name).unwrap_or_else(|| {
+            tables.push(TableReport { table: name.to_owned(), ..TableReport::default() });
+            tables.len() - 1
+        });
+        // The keys may be taken in parts, and sums of parts add up.
+        let table = &mut tables[at];
+        table.rows_expected += self.result.rows_expected;
+        table.rows_found += self.result.rows_found;
+        table.rows_differing += self.result.rows_differing;
+        table.checksum_expected = plus(&table.checksum_expected, self.sums.0);
+        table.checksum_found = plus(&table.checksum_found, self.sums.1);
     }
+}
+
+fn difference(
+    table: &Table,
+    key: &str,
+    column: Option<&str>,
+    (expected, found): (Option<Value>, Option<Value>),
+) -> Difference {
+    let (table, key, column) = (table.name.to_owned(), key.to_owned(), column.map(str::to_owned));
+    Difference { table, key, column, expected, found }
 }
 
 /// PostgreSQL has its own way to write an instant down.
@@ -112,13 +104,8 @@ fn plus(sum: &str, more: u128) -> String {
     format!("{:032x}", sum.wrapping_add(more))
 }
 
-fn count(rows: usize) -> u64 {
-    u64::try_from(rows).unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
-    use read_models::Column;
     use serde_json::json;
 
     use super::*;
@@ -162,29 +149,22 @@ mod tests {
     }
 
     #[test]
-    fn a_difference_names_row_and_column() {
-        let report = compare(&[row("A", 1, AT)], &[row("A", 9, AT)]);
-        assert!(!report.is_equal());
-        let expected = Difference {
-            table: "stock".to_owned(),
-            key: "A".to_owned(),
-            column: Some("on_hand".to_owned()),
-            expected: Some(json!(1)),
-            found: Some(json!(9)),
-        };
-        assert_eq!(report.differences, [expected]);
-        assert_ne!(report.tables[0].checksum_expected, report.tables[0].checksum_found);
-    }
-
-    #[test]
-    fn rows_that_are_missing_or_too_many_are_named() {
-        let report = compare(&[row("A", 1, AT)], &[row("B", 1, AT)]);
-        let keys: Vec<_> = report
-            .differences
-            .iter()
-            .map(|it| (&*it.key, it.expected.is_some(), it.found.is_some()))
-            .collect();
-        assert_eq!(keys, [("B", false, true), ("A", true, false)]);
-        assert_eq!(report.tables[0].rows_differing, 2);
+    fn a_difference_names_the_row_and_where_there_are_two_the_column() {
+        let (a, changed, b) = (row("A", 1, AT), row("A", 9, AT), row("B", 1, AT));
+        let whole = |row: &Columns| Some(Value::Object(row.clone()));
+        let named =
+            |key, column, expected, found| difference(&table(), key, column, (expected, found));
+        let (only_a, only_b) =
+            (named("A", None, whole(&a), None), named("B", None, None, whole(&b)));
+        let on_hand = named("A", Some("on_hand"), Some(json!(1)), Some(json!(9)));
+        for (found, rows_differing, differences) in
+            [(changed, 1, vec![on_hand]), (b, 2, vec![only_b, only_a])]
+        {
+            let report = compare(std::slice::from_ref(&a), &[found]);
+            assert!(!report.is_equal());
+            assert_eq!(report.differences, differences);
+            assert_eq!(report.tables[0].rows_differing, rows_differing);
+            assert_ne!(report.tables[0].checksum_expected, report.tables[0].checksum_found);
+        }
     }
 }

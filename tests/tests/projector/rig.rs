@@ -10,7 +10,7 @@ use infra::{
     shutdown::Shutdown,
     task::{self, GroupFailed, Task},
 };
-use projector::{Service, Settings, Shards, Source, StartError};
+use projector::{Service, Settings, Shards, Source};
 use read_models::Projection;
 use serde_json::Value;
 use sqlx::{Postgres, Transaction};
@@ -173,7 +173,7 @@ impl Projector {
         log: &MemoryLog,
         http: config::Http,
         shards: Shards,
-    ) -> Result<Self, StartError> {
+    ) -> anyhow::Result<Self> {
         let source = Source::Given(Arc::new(log.clone()));
         Ok(Self::run(Service::bind(settings(url, http), source)?.serving(shards)))
     }
