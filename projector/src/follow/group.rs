@@ -44,7 +44,7 @@ use crate::{
 };
 use decide::{NOWHERE, Verdict, fate, held_up, judge};
 pub(super) use outside::Over;
-use outside::{Outside, lost};
+use outside::{Outside, came_back, lost};
 use transaction::Setback;
 
 /// Between tries while others hold checkpoints, which they do for a moment, or for long.
@@ -177,15 +177,19 @@ impl Group {
         Ok(())
     }
 
-    /// Takes in those who stand where the members do. Who is as far and yet somewhere else (somebody has
-    /// changed its checkpoint by hand, say) goes on alone.
+    /// Takes in those who stand where the members do. Whom they have overtaken while it came back goes on
+    /// alone and comes again; so does, later, who is as far and yet somewhere else (somebody has changed
+    /// its checkpoint by hand, say).
     fn join(&mut self) {
         let at = self.at;
         let is_reached = |it: &mut Writer| it.checkpoint.next_offset <= at.next_offset;
         let reached: Vec<Writer> = self.joining.extract_if(.., is_reached).collect();
         for writer in reached {
             if writer.checkpoint == at {
+                came_back(writer.row);
                 self.members.push(writer);
+            } else if writer.checkpoint.next_offset < at.next_offset {
+                self.outside.comes_again(writer.row);
             } else {
                 self.outside.leaves(writer.row, "it does not stand where the others do");
             }
@@ -201,6 +205,8 @@ impl Group {
             // Each of them says so, and halts.
             self.all_leave(RECREATED);
         }
+        // Whoever comes back meanwhile must be as far.
+        self.outside.group_is_at(last.checkpoint.next_offset);
         let (mut waits, mut held_waits, mut tries) = (RETRY.waits(), HELD.waits(), 0);
         while !self.members.is_empty() {
             tries += 1;

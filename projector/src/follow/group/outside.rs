@@ -76,6 +76,11 @@ pub(super) fn lost(shard: ShardId) -> Over {
     Over::Lost
 }
 
+/// It is one of the group again, and it is told.
+pub(super) fn came_back(row: CheckpointRow) {
+    emit(CameBack { row });
+}
+
 impl Outside {
     pub(super) fn new(
         shared: &Arc<Shared>,
@@ -98,7 +103,8 @@ impl Outside {
         }
     }
 
-    /// Those who are alone may come back there.
+    /// Those who are alone may come back there: where the group stands, or will when the batch that is
+    /// under way is in.
     pub(super) fn group_is_at(&self, offset: Offset) {
         self.group.store(offset, Ordering::Relaxed);
     }
@@ -115,6 +121,11 @@ impl Outside {
     /// It begins, or was let go on, and is not level.
     pub(super) fn begins(&mut self, row: CheckpointRow) {
         self.go_alone(row, Instant::now(), true);
+    }
+
+    /// The group has overtaken it.
+    pub(super) fn comes_again(&mut self, row: CheckpointRow) {
+        self.go_alone(row, Instant::now(), false);
     }
 
     fn go_alone(&mut self, row: CheckpointRow, until: Instant, resumes: bool) {
@@ -152,10 +163,7 @@ impl Outside {
             Some(Ended::Stopped | Ended::Gone) => {}
             Some(Ended::Lost) => return Err(lost(self.shard)),
             Some(Ended::Unreadable(error)) => return Err(error.into()),
-            Some(Ended::Level(writer)) => {
-                emit(CameBack { row: writer.row });
-                return Ok(Some(*writer));
-            }
+            Some(Ended::Level(writer)) => return Ok(Some(*writer)),
             Some(Ended::Halted(row)) => {
                 self.looks.reset();
                 self.halted.push(row);
