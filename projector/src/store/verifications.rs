@@ -117,30 +117,26 @@ named!(VerificationState {
 });
 
 impl Verification {
-    /// Puts one in line.
+    /// Puts one in line, and forgets old ones.
     pub(crate) async fn request(
         pool: &Pool,
         version: &Version,
         sample: Option<i32>,
     ) -> Result<Self, sqlx::Error> {
-        sqlx::query(
-            "DELETE FROM projection.verifications WHERE id IN (
-                SELECT id FROM projection.verifications
-                WHERE projection = $1 AND finished_at IS NOT NULL
-                ORDER BY created_at DESC OFFSET $2)",
-        )
-        .bind(&version.projection)
-        .bind(KEPT_MAX)
-        .execute(pool)
-        .await?;
         sqlx::query_as(
-            "INSERT INTO projection.verifications (id, projection, version, sample, state)
+            "WITH old AS (
+                DELETE FROM projection.verifications WHERE id IN (
+                    SELECT id FROM projection.verifications
+                    WHERE projection = $2 AND finished_at IS NOT NULL
+                    ORDER BY created_at DESC OFFSET $5))
+             INSERT INTO projection.verifications (id, projection, version, sample, state)
              VALUES ($1, $2, $3, $4, 'waiting') RETURNING *",
         )
         .bind(Uuid::now_v7())
         .bind(&version.projection)
         .bind(version.version)
         .bind(sample)
+        .bind(KEPT_MAX)
         .fetch_one(pool)
         .await
     }
