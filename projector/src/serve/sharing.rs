@@ -5,13 +5,10 @@
 //! once when the process dies, and after a second and a half without a word when it is stopped or cut
 //! off. A projector that serves less than its share tries to lock more; one that serves more lets
 //! go. Members are ranked alike by all, so the shares add up to all shards. Projectors of another
-//! release have shares of their own ([`shares`]).
+//! release have shares of their own (`shares`).
 //!
 //! **Invariant:** correctness does not depend on it. If two projectors serve one shard, the
 //! checkpoint's compare-and-set lets one of them pass. While PostgreSQL is away each goes on with its shards.
-
-mod session;
-mod shares;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -22,12 +19,15 @@ use infra::{
     task::{self, Task, TaskFailed},
     telemetry::{Event, chain, emit, metric::Gauge},
 };
-use tokio::time::{MissedTickBehavior, interval};
+use sqlx::{Connection, PgConnection, PgPool};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::{info, warn};
 
-use super::groups::{self, Projector};
-use session::Session;
-use shares::{ReleaseFolds, share};
+use super::{
+    groups::{self, Projector},
+    shares::{Member, ReleaseFolds, share},
+};
+use crate::rows::shard_column;
 
 static SHARDS: Gauge = Gauge::new(
     "tradewind_projector_shard_served",
@@ -36,6 +36,16 @@ static SHARDS: Gauge = Gauge::new(
 
 /// How often a projector says that it lives and looks at what others serve.
 const BEAT: Duration = Duration::from_millis(250);
+/// The server ends a session that says nothing for so long, and with it its locks.
+const SILENCE_MAX: &str = "1500ms";
+/// How long the server may take to answer; a session that is late is as good as ended.
+const ANSWER_WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// First halves of the keys of advisory locks; the second is the member's id, or the shard.
+///
+/// A member publishes its folds as locks with one key, whose halves are a fold and the member's id.
+const MEMBER_LOCKS: i32 = 0x7472_6d62;
+const SHARD_LOCKS: i32 = 0x7472_7368;
 
 type Shards = FuturesUnordered<Task<(ShardId, Result<(), TaskFailed>)>>;
 
@@ -154,4 +164,95 @@ impl Event for ShardMoved {
         SHARDS.set(&[("shard", shard.to_string())], is_ours.into());
         info!(shard.id = %shard, "{} shard {shard}", if is_ours { "takes" } else { "gives up" });
     }
+}
+
+/// Dropping it ends the session, and with it its locks.
+struct Session {
+    connection: PgConnection,
+    /// Which of the server's sessions it is.
+    id: i32,
+    release: u16,
+}
+
+impl Session {
+    /// Says that it lives, and what it feeds.
+    async fn begin(pool: &PgPool, folds: &ReleaseFolds) -> Result<Self, sqlx::Error> {
+        let options = pool.connect_options().as_ref().clone();
+        let options = options
+            .application_name("tradewind-projector-shards")
+            .options([("idle_session_timeout", SILENCE_MAX)]);
+        in_time(async {
+            let mut connection = PgConnection::connect_with(&options).await?;
+            // The folds first, so that a member which others can see is seen with all of them.
+            sqlx::query(
+                "SELECT pg_try_advisory_lock((fold << 32) | pg_backend_pid())
+                 FROM unnest($1::bigint[]) AS fold",
+            )
+            .bind(folds.numbers().map(i64::from).collect::<Vec<_>>())
+            .execute(&mut connection)
+            .await?;
+            let id = sqlx::query_scalar(
+                "SELECT id FROM (SELECT pg_backend_pid() AS id) AS own
+                 WHERE pg_try_advisory_lock($1, id)",
+            )
+            .bind(MEMBER_LOCKS)
+            .fetch_one(&mut connection)
+            .await?;
+            Ok(Self { connection, id, release: folds.release() })
+        })
+        .await
+    }
+
+    fn id(&self) -> i64 {
+        self.id.into()
+    }
+
+    /// All projectors that live, in order of their ids.
+    async fn members(&mut self) -> Result<Vec<Member>, sqlx::Error> {
+        // `objsubid` 2: a lock with two keys; 1: with one.
+        let members = sqlx::query_as(
+            "WITH locks AS (
+                SELECT classid::bigint AS class, objid::bigint AS object, objsubid
+                FROM pg_locks
+                WHERE locktype = 'advisory' AND granted
+                    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+             )
+             SELECT members.object AS id, array_agg(feeds.class) AS feeds
+             FROM locks AS members JOIN locks AS feeds USING (object)
+             WHERE members.class = $1 AND members.objsubid = 2 AND feeds.objsubid = 1
+             GROUP BY id ORDER BY id",
+        )
+        .bind(i64::from(MEMBER_LOCKS))
+        .fetch_all(&mut self.connection);
+        in_time(members).await
+    }
+
+    /// False if another projector has it.
+    async fn lock(&mut self, shard: ShardId) -> Result<bool, sqlx::Error> {
+        let locked = sqlx::query_scalar("SELECT pg_try_advisory_lock($1, $2)")
+            .bind(SHARD_LOCKS)
+            .bind(self.lock_key(shard))
+            .fetch_one(&mut self.connection);
+        in_time(locked).await
+    }
+
+    async fn unlock(&mut self, shard: ShardId) -> Result<(), sqlx::Error> {
+        let unlocked = sqlx::query("SELECT pg_advisory_unlock($1, $2)")
+            .bind(SHARD_LOCKS)
+            .bind(self.lock_key(shard))
+            .execute(&mut self.connection);
+        in_time(unlocked).await.map(drop)
+    }
+
+    /// A release takes shards from nobody but itself.
+    fn lock_key(&self, shard: ShardId) -> i32 {
+        shard_column(shard) | (i32::from(self.release & 0x7fff) << 16)
+    }
+}
+
+async fn in_time<T>(
+    answer: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    let late = |_| sqlx::Error::Io(std::io::ErrorKind::TimedOut.into());
+    timeout(ANSWER_WAIT_MAX, answer).await.map_err(late)?
 }
