@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{Doors, Named};
 use crate::{
-    rebuild::{begin::RebuildRequest, switch::Target},
+    rebuild::{switch::Target, tables::RebuildRequest},
     store::{verifications::Verification, versions::Version},
 };
 

@@ -13,16 +13,14 @@ use std::{sync::Arc, time::Duration};
 
 use domain::shard::ShardId;
 use infra::{
+    log::ReadError,
     postgres::Pool,
     shutdown::Shutdown,
     task::{self, TaskFailed},
     telemetry::emit,
 };
 use sqlx::{AssertSqlSafe, PgConnection};
-use tokio::{
-    sync::Semaphore,
-    time::{MissedTickBehavior, interval},
-};
+use tokio::{sync::Semaphore, time::sleep};
 
 use super::Stepped;
 use crate::{
@@ -35,11 +33,10 @@ use crate::{
         tables,
         write::{Phase, Writer},
     },
-    rows::shard_column,
     store::{
-        checkpoints::CheckpointRow,
+        checkpoints::{self, CheckpointRow},
         letters::forget_version,
-        versions::{Served, Version, VersionState, locked, schema_of},
+        versions::{Served, Version, VersionState, locked},
     },
 };
 use source::{Source, Throttle};
@@ -49,7 +46,8 @@ const COPIES_MAX: usize = 2;
 static COPIES: Semaphore = Semaphore::const_new(COPIES_MAX);
 /// A shard counts as copied when so few records are left. `follow` takes those.
 const LEFT_MAX: i64 = 2_000;
-/// How often a shard that is copied looks whether it still is.
+/// How often a shard that is copied looks whether it still is: a crash of PostgreSQL during another shard's
+/// copy takes the rows of all.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Why a copy does not go on from where it is.
@@ -84,16 +82,17 @@ pub(crate) async fn run(
         };
         let progress = copy.progress(rate_max).await;
         drop(turn);
-        let goes_on = match progress {
-            Stopped::Again => tokio::select! {
-                _ = waits.wait() => true,
-                () = copy.stop.requested() => false,
-            },
-            Stopped::Copied => copy.has_begun_anew().await,
-            Stopped::Asked => false,
+        let wait = async {
+            match progress {
+                Stopped::Again => drop(waits.wait().await),
+                Stopped::Copied => sleep(LOOK_INTERVAL).await,
+                Stopped::Asked => copy.stop.requested().await,
+            }
         };
-        if !goes_on {
-            return Ok(());
+        tokio::select! {
+            biased;
+            () = copy.stop.requested() => return Ok(()),
+            () = wait => {}
         }
     }
 }
@@ -106,52 +105,28 @@ struct Copy {
 }
 
 impl Copy {
-    /// Waits until the shard has to be copied once more: a crash of PostgreSQL during another shard's
-    /// copy takes the rows of all. False if it is to stop.
-    async fn has_begun_anew(&self) -> bool {
-        let mut looks = interval(LOOK_INTERVAL);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                _ = looks.tick() => {}
-                () = self.stop.requested() => return false,
-            }
-            // While PostgreSQL is away nothing is known, and the next look tells.
-            if is_copying(&self.shared, &self.row).await.unwrap_or(false) {
-                return true;
-            }
-        }
-    }
-
     async fn progress(&self, rate_max: Option<i32>) -> Stopped {
-        let opened = async {
-            let (shared, stop) = (Arc::clone(&self.shared), self.stop.clone());
-            let (shard, phase) = (self.row.shard, Phase::Building);
-            let writer = Writer::open(shared, &self.served, shard, phase, stop).await?;
-            Ok::<_, sqlx::Error>((writer, is_copying(&self.shared, &self.row).await?))
-        };
-        let (writer, copying) = match opened.await {
-            Ok(opened) => opened,
+        match self.row.is_copying(&self.shared.pool).await {
+            Ok(true) => {}
+            Ok(false) => return Stopped::Copied,
+            Err(error) => return self.failed(&error),
+        }
+        let (shared, stop) = (Arc::clone(&self.shared), self.stop.clone());
+        let (shard, phase) = (self.row.shard, Phase::Building);
+        let writer = match Writer::open(shared, &self.served, shard, phase, stop).await {
+            Ok(writer) => writer,
             Err(error) => return self.failed(&error),
         };
-        if !copying {
-            return Stopped::Copied;
-        }
         let log_end = Arc::clone(&writer.log_end);
-        let meter = meter::run(Arc::clone(&self.shared), self.row.shard, log_end);
+        let meter = meter::run(Arc::clone(&self.shared), shard, log_end);
         let _meter = task::spawn("projector meter", meter);
         let throttle = Throttle::new(rate_max, self.shared.log.shard_count());
-        let Writer { row, checkpoint, projection, .. } = writer;
+        let Writer { checkpoint, projection, .. } = writer;
         let (log, events_max) = (&self.shared.log, throttle.batch_max());
-        let opened = Source::open(log, row.shard, checkpoint, projection, events_max).await;
-        let source = match opened {
-            Ok(source) => source,
-            Err(error) => {
-                emit(ReadFailed { shard: self.row.shard, error: &error });
-                return Stopped::Again;
-            }
-        };
-        self.write_all(source, writer, throttle).await
+        match Source::open(log, shard, checkpoint, projection, events_max).await {
+            Ok(source) => self.write_all(source, writer, throttle).await,
+            Err(error) => self.unreadable(&error),
+        }
     }
 
     async fn write_all(
@@ -166,10 +141,7 @@ impl Copy {
                 () = self.stop.requested() => return Stopped::Asked,
                 batch = source.next() => match batch {
                     Ok(batch) => batch,
-                    Err(error) => {
-                        emit(ReadFailed { shard: self.row.shard, error: &error });
-                        return Stopped::Again;
-                    }
+                    Err(error) => return self.unreadable(&error),
                 },
             };
             writer.log_end.ends(batch.log_end);
@@ -215,11 +187,7 @@ impl Copy {
     /// `follow` takes the rest.
     async fn copied(&self, why: &str) -> Stopped {
         let CheckpointRow { projection, version, shard } = self.row;
-        let marked = self.row.query(
-            "UPDATE projection.checkpoints SET copying = false
-             WHERE projection = $1 AND version = $2 AND shard = $3",
-        );
-        if let Err(error) = marked.execute(&self.shared.pool).await {
+        if let Err(error) = self.row.is_copied(&self.shared.pool).await {
             return self.failed(&error);
         }
         let detail = format!("shard {shard}: {why}");
@@ -232,20 +200,11 @@ impl Copy {
         emit(ApplyFailed { projection, shard, error });
         Stopped::Again
     }
-}
 
-async fn is_copying(shared: &Shared, row: &CheckpointRow) -> Result<bool, sqlx::Error> {
-    let copying = sqlx::query_scalar(
-        "SELECT copying FROM projection.checkpoints
-         WHERE projection = $1 AND version = $2 AND shard = $3",
-    )
-    .bind(row.projection)
-    .bind(row.version)
-    .bind(shard_column(row.shard))
-    .fetch_optional(&shared.pool)
-    .await?;
-    // A version that was dropped a moment ago has none.
-    Ok(copying.unwrap_or(true))
+    fn unreadable(&self, error: &ReadError) -> Stopped {
+        emit(ReadFailed { shard: self.row.shard, error });
+        Stopped::Again
+    }
 }
 
 /// Empties all tables and takes all checkpoints back to the start, unless somebody has already.
@@ -254,16 +213,17 @@ pub(crate) async fn start_over(
     projection: &str,
     version: i32,
 ) -> Result<(), sqlx::Error> {
-    let schema = schema_of(projection, version);
     let mut tx = pool.begin().await?;
     let versions = locked(&mut tx, projection).await?;
-    let is_here = versions.iter().any(|it| {
+    let found = versions.iter().find(|it| {
         it.version == version && matches!(it.state, VersionState::Copying | VersionState::Indexing)
     });
-    if !is_here || is_marked(&mut tx, &schema).await? {
+    let Some(found) = found else { return Ok(()) };
+    let schema = found.schema();
+    if is_marked(&mut tx, &schema).await? {
         return Ok(());
     }
-    take_back(&mut tx, projection, version, &schema, VersionState::Copying).await?;
+    take_back(&mut tx, found, VersionState::Copying).await?;
     let mark = format!("INSERT INTO {schema}.{MARK} VALUES (now())");
     sqlx::query(AssertSqlSafe(mark)).execute(&mut *tx).await?;
     tx.commit().await?;
@@ -275,28 +235,17 @@ pub(crate) async fn start_over(
 /// Empties all tables of a version and takes it back to the start of the log, in this state.
 pub(super) async fn take_back(
     tx: &mut PgConnection,
-    projection: &str,
-    version: i32,
-    schema: &str,
+    version: &Version,
     state: VersionState,
 ) -> Result<(), sqlx::Error> {
     // The checkpoints first, as batches do: so neither waits for the other for ever.
-    sqlx::query(
-        "UPDATE projection.checkpoints SET log_id = NULL, next_offset = 0, epoch = -1,
-            claim = NULL, last_seq = 0, copying = $3, last_event_at = NULL
-         WHERE projection = $1 AND version = $2",
-    )
-    .bind(projection)
-    .bind(version)
-    .bind(state == VersionState::Copying)
-    .execute(&mut *tx)
-    .await?;
-    for table in tables(tx, schema).await? {
+    checkpoints::take_back(tx, version, state == VersionState::Copying).await?;
+    for table in tables(tx, &version.schema()).await? {
         sqlx::query(AssertSqlSafe(format!("TRUNCATE {table}"))).execute(&mut *tx).await?;
     }
     // What was parked is met again.
-    forget_version(tx, projection, version).await?;
+    forget_version(tx, version).await?;
     let set = format!("state = '{}', problem = NULL, changed_at = now()", state.as_str());
-    Version::set(tx, projection, version, &set).await?;
+    version.set(tx, &set).await?;
     Ok(())
 }

@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    mem,
     sync::Arc,
 };
 
@@ -21,7 +22,10 @@ use crate::{
     apply::shared::Shared,
     follow,
     rebuild::copy,
-    store::versions::{Served, Version, VersionState, Watch, fold_of},
+    store::{
+        versions::{Served, Version, VersionState, fold_of},
+        watch::Watch,
+    },
 };
 
 /// What all shards of a projector work with.
@@ -119,9 +123,8 @@ impl Projector {
     /// From now on these are another release's to feed, and all others ours.
     pub(super) fn cede(&self, projections: BTreeSet<&'static str>) {
         self.ceded.send_if_modified(|ceded| {
-            let changes = *ceded != projections;
-            *ceded = projections;
-            changes
+            let before = mem::replace(ceded, projections);
+            before != *ceded
         });
     }
 
