@@ -49,10 +49,6 @@ pub(crate) enum Refused {
 }
 
 impl Refused {
-    fn no_projection(name: &str) -> Self {
-        Self::NotFound(format!("there is no projection {name}"))
-    }
-
     /// Whether the same may work in a moment: PostgreSQL is away, a lock could not be had, or a version
     /// that was live a moment ago begins to read by itself.
     pub(crate) fn is_passing(&self) -> bool {
@@ -109,11 +105,21 @@ pub(crate) async fn advance(
     Ok(has_moved)
 }
 
-/// The version of this number.
-fn numbered<'v>(name: &str, versions: &'v [Version], number: i32) -> Result<&'v Version, Refused> {
-    if versions.is_empty() {
-        return Err(Refused::no_projection(name));
-    }
-    let found = versions.iter().find(|it| it.version == number);
-    found.ok_or_else(|| Refused::NotFound(format!("there is no {name} v{number}")))
+/// The version of this number, or the newest that is not live.
+fn choose<'v>(
+    name: &str,
+    versions: &'v [Version],
+    number: Option<i32>,
+) -> Result<&'v Version, Refused> {
+    let is_meant = |it: &&Version| match number {
+        Some(number) => it.version == number,
+        None => it.state != VersionState::Live,
+    };
+    versions.iter().rfind(is_meant).ok_or_else(|| {
+        Refused::NotFound(match number {
+            _ if versions.is_empty() => format!("there is no projection {name}"),
+            Some(number) => format!("there is no {name} v{number}"),
+            None => format!("{name} has no version beside the live one"),
+        })
+    })
 }

@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, Executor};
 use uuid::Uuid;
 
 use super::{
-    Refused, Stepped, numbered,
+    Refused, Stepped, choose,
     switch::{Target, switch},
     tables::{RebuildRequest, begin},
 };
@@ -39,7 +39,8 @@ impl Control {
         request: RebuildRequest,
     ) -> Result<Version, Refused> {
         let projection = self.projections.iter().find(|it| it.name == name);
-        let projection = projection.ok_or_else(|| Refused::no_projection(name))?;
+        let unknown = || Refused::NotFound(format!("there is no projection {name}"));
+        let projection = projection.ok_or_else(unknown)?;
         let mut tx = self.pool.begin().await?;
         let version = begin(&mut tx, projection, request).await?;
         tx.commit().await?;
@@ -51,13 +52,7 @@ impl Control {
     pub(crate) async fn pause(&self, name: &str, number: Option<i32>) -> Result<Version, Refused> {
         let mut tx = self.pool.begin().await?;
         let versions = locked(&mut tx, name).await?;
-        let version = choose(name, &versions, number)?;
-        if version.state == VersionState::Live {
-            let number = version.version;
-            return Err(Refused::Conflict(format!(
-                "{name} v{number} is live, and what is read is always fed"
-            )));
-        }
+        let version = beside(name, &versions, number)?;
         let paused = version.set(&mut *tx, "paused = true, changed_at = now()").await?;
         tx.commit().await?;
         self.versions.hurry();
@@ -107,11 +102,7 @@ impl Control {
         let mut versions = Version::all(&self.pool).await?;
         versions.retain(|it| it.projection == name);
         let live = versions.iter().find(|it| it.state == VersionState::Live);
-        let version = match (number, live) {
-            (None, Some(live)) => live,
-            (None, None) => return Err(Refused::no_projection(name)),
-            (Some(number), _) => numbered(name, &versions, number)?,
-        };
+        let version = choose(name, &versions, number.or(live.map(|live| live.version)))?;
         let Version { version: number, state, fold, .. } = version;
         if matches!(state, VersionState::Copying | VersionState::Indexing) {
             return Err(Refused::Conflict(format!(
@@ -133,20 +124,20 @@ impl Control {
     }
 }
 
-/// The version of this number, or the newest that is not live.
-fn choose<'v>(
+/// One that is not live.
+fn beside<'v>(
     name: &str,
     versions: &'v [Version],
     number: Option<i32>,
 ) -> Result<&'v Version, Refused> {
-    if let Some(number) = number {
-        return numbered(name, versions, number);
+    let version = choose(name, versions, number)?;
+    if version.state == VersionState::Live {
+        return Err(Refused::Conflict(format!(
+            "{name} v{} is live, and what is read is always fed; switch to another version first",
+            version.version
+        )));
     }
-    let beside = versions.iter().rfind(|it| it.state != VersionState::Live);
-    beside.ok_or_else(|| match versions {
-        [] => Refused::no_projection(name),
-        _ => Refused::NotFound(format!("{name} has no version beside the live one")),
-    })
+    Ok(version)
 }
 
 async fn drop_once(pool: &Pool, name: &str, number: Option<i32>) -> Result<Version, Refused> {
@@ -168,13 +159,7 @@ fn to_drop<'v>(
     versions: &'v [Version],
     number: Option<i32>,
 ) -> Result<&'v Version, Refused> {
-    let version = choose(name, versions, number)?;
-    if version.state == VersionState::Live {
-        let number = version.version;
-        return Err(Refused::Conflict(format!(
-            "{name} v{number} is live; switch to another version first"
-        )));
-    }
+    let version = beside(name, versions, number)?;
     let others = versions.iter().filter(|it| it.state != VersionState::Live);
     let others: Vec<_> = others.map(|it| it.version.to_string()).collect();
     if number.is_none() && others.len() > 1 {

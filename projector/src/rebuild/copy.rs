@@ -12,32 +12,26 @@ mod source;
 use std::{sync::Arc, time::Duration};
 
 use domain::shard::ShardId;
+use futures_util::future::OptionFuture;
 use infra::{
     log::ReadError,
-    postgres::Pool,
     shutdown::Shutdown,
     task::{self, TaskFailed},
     telemetry::emit,
 };
-use sqlx::{AssertSqlSafe, PgConnection};
 use tokio::{sync::Semaphore, time::sleep};
 
-use super::Stepped;
+use super::{Stepped, tables::start_over};
 use crate::{
     apply::{
-        MARK, RETRY,
+        RETRY,
         batch::Failed,
         events::{ApplyFailed, ReadFailed},
-        is_marked, meter,
+        meter,
         shared::Shared,
-        tables,
         write::{Phase, Writer},
     },
-    store::{
-        checkpoints::{self, CheckpointRow},
-        letters::forget_version,
-        versions::{Served, Version, VersionState, locked},
-    },
+    store::{checkpoints::CheckpointRow, versions::Served},
 };
 use source::{Source, Throttle};
 
@@ -60,6 +54,15 @@ enum Stopped {
     Asked,
 }
 
+/// What does not work now.
+#[derive(Debug, thiserror::Error)]
+enum Broken {
+    #[error("PostgreSQL does not do it")]
+    Postgres(#[from] sqlx::Error),
+    #[error("the log cannot be read")]
+    Log(#[from] ReadError),
+}
+
 /// Copies the shard and waits to be stopped.
 pub(crate) async fn run(
     shared: Arc<Shared>,
@@ -73,17 +76,15 @@ pub(crate) async fn run(
     let mut waits = RETRY.waits();
     loop {
         // What is throttled takes little memory, and must not wait for those that are not.
-        let turn = match rate_max {
-            None => tokio::select! {
-                turn = COPIES.acquire() => turn.ok(),
-                () = copy.stop.requested() => None,
-            },
-            Some(_) => None,
+        let turn = OptionFuture::from(rate_max.is_none().then(|| COPIES.acquire()));
+        let turn = tokio::select! {
+            turn = turn => turn,
+            () = copy.stop.requested() => return Ok(()),
         };
-        let progress = copy.progress(rate_max).await;
+        let stopped = copy.progress(rate_max).await.unwrap_or_else(|broken| copy.tell(&broken));
         drop(turn);
         let wait = async {
-            match progress {
+            match stopped {
                 Stopped::Again => drop(waits.wait().await),
                 Stopped::Copied => sleep(LOOK_INTERVAL).await,
                 Stopped::Asked => copy.stop.requested().await,
@@ -105,44 +106,25 @@ struct Copy {
 }
 
 impl Copy {
-    async fn progress(&self, rate_max: Option<i32>) -> Stopped {
-        match self.row.is_copying(&self.shared.pool).await {
-            Ok(true) => {}
-            Ok(false) => return Stopped::Copied,
-            Err(error) => return self.failed(&error),
+    async fn progress(&self, rate_max: Option<i32>) -> Result<Stopped, Broken> {
+        if !self.row.is_copying(&self.shared.pool).await? {
+            return Ok(Stopped::Copied);
         }
         let (shared, stop) = (Arc::clone(&self.shared), self.stop.clone());
         let (shard, phase) = (self.row.shard, Phase::Building);
-        let writer = match Writer::open(shared, &self.served, shard, phase, stop).await {
-            Ok(writer) => writer,
-            Err(error) => return self.failed(&error),
-        };
+        let mut writer = Writer::open(shared, &self.served, shard, phase, stop).await?;
         let log_end = Arc::clone(&writer.log_end);
         let meter = meter::run(Arc::clone(&self.shared), shard, log_end);
         let _meter = task::spawn("projector meter", meter);
-        let throttle = Throttle::new(rate_max, self.shared.log.shard_count());
+        let mut throttle = Throttle::new(rate_max, self.shared.log.shard_count());
         let Writer { checkpoint, projection, .. } = writer;
         let (log, events_max) = (&self.shared.log, throttle.batch_max());
-        match Source::open(log, shard, checkpoint, projection, events_max).await {
-            Ok(source) => self.write_all(source, writer, throttle).await,
-            Err(error) => self.unreadable(&error),
-        }
-    }
-
-    async fn write_all(
-        &self,
-        mut source: Source,
-        mut writer: Writer,
-        mut throttle: Throttle,
-    ) -> Stopped {
+        let mut source = Source::open(log, shard, checkpoint, projection, events_max).await?;
         loop {
             let batch = tokio::select! {
                 biased;
-                () = self.stop.requested() => return Stopped::Asked,
-                batch = source.next() => match batch {
-                    Ok(batch) => batch,
-                    Err(error) => return self.unreadable(&error),
-                },
+                () = self.stop.requested() => return Ok(Stopped::Asked),
+                batch = source.next() => batch?,
             };
             writer.log_end.ends(batch.log_end);
             writer.log_end.has_read(batch.next_offset, batch.to.next_offset);
@@ -154,7 +136,7 @@ impl Copy {
                 }
                 tokio::select! {
                     () = throttle.pass(batch.to.next_offset - at.next_offset) => {}
-                    () = self.stop.requested() => return Stopped::Asked,
+                    () = self.stop.requested() => return Ok(Stopped::Asked),
                 }
             }
             if batch.log_end - batch.next_offset <= LEFT_MAX {
@@ -163,89 +145,40 @@ impl Copy {
         }
     }
 
-    async fn not_written(&self, failed: Failed) -> Stopped {
+    async fn not_written(&self, failed: Failed) -> Result<Stopped, Broken> {
         match failed {
-            Failed::Stopped => Stopped::Asked,
-            Failed::Lost => Stopped::Again,
+            Failed::Stopped => Ok(Stopped::Asked),
+            Failed::Lost => Ok(Stopped::Again),
             Failed::WipedOut => {
                 let CheckpointRow { projection, version, .. } = self.row;
-                if let Err(error) = start_over(&self.shared.pool, projection, version).await {
-                    return self.failed(&error);
-                }
-                Stopped::Again
+                start_over(&self.shared.pool, projection, version).await?;
+                Ok(Stopped::Again)
             }
             // `follow` meets the same, and says so.
             Failed::Full(reason) | Failed::Stuck(reason) => self.copied(&reason).await,
             Failed::Unfit | Failed::TooMuch => self.copied("the batch does not apply").await,
             Failed::Database(error) => {
-                self.failed(&error);
+                self.tell(&error.into());
                 self.copied("PostgreSQL does not take the rows").await
             }
         }
     }
 
     /// `follow` takes the rest.
-    async fn copied(&self, why: &str) -> Stopped {
+    async fn copied(&self, why: &str) -> Result<Stopped, Broken> {
         let CheckpointRow { projection, version, shard } = self.row;
-        if let Err(error) = self.row.is_copied(&self.shared.pool).await {
-            return self.failed(&error);
-        }
+        self.row.is_copied(&self.shared.pool).await?;
         let detail = format!("shard {shard}: {why}");
         emit(Stepped { projection, version, state: "copied", detail: &detail });
-        Stopped::Copied
+        Ok(Stopped::Copied)
     }
 
-    fn failed(&self, error: &sqlx::Error) -> Stopped {
+    fn tell(&self, broken: &Broken) -> Stopped {
         let CheckpointRow { projection, shard, .. } = self.row;
-        emit(ApplyFailed { projection, shard, error });
+        match broken {
+            Broken::Postgres(error) => emit(ApplyFailed { projection, shard, error }),
+            Broken::Log(error) => emit(ReadFailed { shard, error }),
+        }
         Stopped::Again
     }
-
-    fn unreadable(&self, error: &ReadError) -> Stopped {
-        emit(ReadFailed { shard: self.row.shard, error });
-        Stopped::Again
-    }
-}
-
-/// Empties all tables and takes all checkpoints back to the start, unless somebody has already.
-pub(crate) async fn start_over(
-    pool: &Pool,
-    projection: &str,
-    version: i32,
-) -> Result<(), sqlx::Error> {
-    let mut tx = pool.begin().await?;
-    let versions = locked(&mut tx, projection).await?;
-    let found = versions.iter().find(|it| {
-        it.version == version && matches!(it.state, VersionState::Copying | VersionState::Indexing)
-    });
-    let Some(found) = found else { return Ok(()) };
-    let schema = found.schema();
-    if is_marked(&mut tx, &schema).await? {
-        return Ok(());
-    }
-    take_back(&mut tx, found, VersionState::Copying).await?;
-    let mark = format!("INSERT INTO {schema}.{MARK} VALUES (now())");
-    sqlx::query(AssertSqlSafe(mark)).execute(&mut *tx).await?;
-    tx.commit().await?;
-    let detail = "PostgreSQL has lost its rows in a crash, so it starts over";
-    emit(Stepped { projection, version, state: "copying", detail });
-    Ok(())
-}
-
-/// Empties all tables of a version and takes it back to the start of the log, in this state.
-pub(super) async fn take_back(
-    tx: &mut PgConnection,
-    version: &Version,
-    state: VersionState,
-) -> Result<(), sqlx::Error> {
-    // The checkpoints first, as batches do: so neither waits for the other for ever.
-    checkpoints::take_back(tx, version, state == VersionState::Copying).await?;
-    for table in tables(tx, &version.schema()).await? {
-        sqlx::query(AssertSqlSafe(format!("TRUNCATE {table}"))).execute(&mut *tx).await?;
-    }
-    // What was parked is met again.
-    forget_version(tx, version).await?;
-    let set = format!("state = '{}', problem = NULL, changed_at = now()", state.as_str());
-    version.set(tx, &set).await?;
-    Ok(())
 }

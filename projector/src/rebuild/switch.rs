@@ -22,7 +22,7 @@ use infra::{
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
 use tokio::time::{Instant, sleep};
 
-use super::{Refused, Stepped, numbered};
+use super::{Refused, Stepped, choose};
 use crate::store::{
     checkpoints::{all_of, hold},
     versions::{Version, VersionState, locked},
@@ -71,8 +71,8 @@ pub(crate) async fn switch(
     let began = Instant::now();
     let may_retry = |refused: &Refused| refused.is_passing() && began.elapsed() < TRIES_WAIT_MAX;
     let version = retry(RETRY, may_retry, async || {
-        let pause = wait_until_near(pool, projection, target, began + NEAR_WAIT_MAX).await?;
-        once(pool, projection, target, pause).await
+        let wait_max = wait_until_near(pool, projection, target, began + NEAR_WAIT_MAX).await?;
+        once(pool, projection, target, wait_max).await
     });
     let version = version.await?;
     let detail = match version.replaced {
@@ -84,37 +84,29 @@ pub(crate) async fn switch(
     Ok(version)
 }
 
-/// For how long the live version stands still, at most, and how far behind the other one may be then.
-#[derive(Clone, Copy)]
-struct Pause {
-    wait_max: Duration,
-    behind_max: Offset,
-}
-
-const SHORT: Pause = Pause { wait_max: CATCH_UP_WAIT_MAX, behind_max: BEHIND_MAX };
-const LONG: Pause = Pause { wait_max: FAR_WAIT_MAX, behind_max: FAR_MAX };
-
-/// Waits without a lock, as a paused version comes no nearer, and tells how long a pause it takes.
+/// Waits without a lock, as a paused version comes no nearer, and tells how long the live version stands
+/// still then, at most.
 async fn wait_until_near(
     pool: &Pool,
     projection: &str,
     target: Target,
     deadline: Instant,
-) -> Result<Pause, Refused> {
+) -> Result<Duration, Refused> {
     loop {
         let mut versions = Version::all(pool).await?;
         versions.retain(|version| version.projection == projection);
-        let (live, next) = choose(projection, &versions, target)?;
-        let Some(live) = live else { return Ok(SHORT) };
+        let (live, next) = live_and_next(projection, &versions, target)?;
+        let Some(live) = live else { return Ok(CATCH_UP_WAIT_MAX) };
         let mut connection = pool.acquire().await?;
         let reached = positions(&mut connection, live).await?;
         let found = positions(&mut connection, next).await?;
-        let Some(far) = behind(&reached, &found, BEHIND_MAX) else { return Ok(SHORT) };
-        if next.paused {
+        let Some(far) = behind(&reached, &found, BEHIND_MAX) else { return Ok(CATCH_UP_WAIT_MAX) };
+        let is_over = Instant::now() >= deadline;
+        if next.paused || is_over && behind(&reached, &found, FAR_MAX).is_some() {
             return Err(not_yet(next, &far));
         }
-        if Instant::now() >= deadline {
-            return Ok(LONG);
+        if is_over {
+            return Ok(FAR_WAIT_MAX);
         }
         drop(connection);
         sleep(NEAR_INTERVAL).await;
@@ -125,24 +117,31 @@ async fn once(
     pool: &Pool,
     projection: &str,
     target: Target,
-    pause: Pause,
+    wait_max: Duration,
 ) -> Result<Version, Refused> {
     let mut tx = pool.begin().await?;
     wait_for_locks(&mut tx, CHECKPOINT_WAIT_MAX).await?;
     let versions = locked(&mut tx, projection).await?;
-    let (live, next) = choose(projection, &versions, target)?;
+    let (live, next) = live_and_next(projection, &versions, target)?;
     if let Some(live) = live {
-        let reached = positions(&mut tx, live).await?;
-        let found = positions(&mut tx, next).await?;
-        if let Some(far) = behind(&reached, &found, pause.behind_max) {
-            return Err(not_yet(next, &far));
-        }
         let reached = hold(&mut tx, live).await?;
-        wait_until_as_far(&mut tx, &reached, next, pause.wait_max).await?;
+        wait_until_as_far(&mut tx, &reached, next, wait_max).await?;
     }
     wait_for_locks(&mut tx, VIEW_WAIT_MAX).await?;
     show(&mut tx, next, live).await?;
-    let version = change_states(&mut tx, live, next, target).await?;
+    if let Some(live) = live {
+        live.set(&mut *tx, "state = 'standby', changed_at = now()").await?;
+    }
+    // One can roll back once only; `switch` leads forward again.
+    let replaced = match (target, live) {
+        (Target::Forward(_), Some(live)) => live.version.to_string(),
+        (Target::Forward(_), None) | (Target::Back, _) => "NULL".to_owned(),
+    };
+    let set = format!(
+        "state = 'live', switch = false, verify = false, replaced = {replaced}, problem = NULL,
+            changed_at = now()"
+    );
+    let version = next.set(&mut *tx, &set).await?;
     // Query nodes ask which version is live when they hear of it.
     sqlx::query("SELECT pg_notify($1, json_build_object('switched', $2::text)::text)")
         .bind(POSITIONS_CHANNEL)
@@ -154,38 +153,29 @@ async fn once(
 }
 
 /// The live version, and the one that is to be it.
-fn choose<'v>(
+fn live_and_next<'v>(
     projection: &str,
     versions: &'v [Version],
     target: Target,
 ) -> Result<(Option<&'v Version>, &'v Version), Refused> {
     let live = versions.iter().find(|version| version.state == VersionState::Live);
-    let newest = versions.last().ok_or_else(|| Refused::no_projection(projection))?;
-    let next = match target {
-        Target::Forward(Some(number)) => numbered(projection, versions, number)?,
-        Target::Forward(None) if newest.state == VersionState::Live => {
-            return Err(Refused::Conflict(format!(
-                "{projection} v{} is the newest version and live already; `rebuild` makes \
-                 another, `rollback` leads back",
-                newest.version
-            )));
-        }
-        Target::Forward(None) => newest,
-        Target::Back => match live.and_then(|live| live.replaced) {
-            Some(replaced) => numbered(projection, versions, replaced)?,
-            None => {
-                return Err(Refused::Conflict(format!(
-                    "the live version of {projection} has not taken the place of another"
-                )));
-            }
-        },
+    let number = match target {
+        Target::Forward(number) => number.or(versions.last().map(|newest| newest.version)),
+        Target::Back => live.and_then(|live| live.replaced),
     };
+    if number.is_none() && live.is_some() {
+        return Err(Refused::Conflict(format!(
+            "the live version of {projection} has not taken the place of another"
+        )));
+    }
+    let next = choose(projection, versions, number)?;
     let Version { version, state, .. } = next;
     match state {
         VersionState::Standby => Ok((live, next)),
-        VersionState::Live => {
-            Err(Refused::Conflict(format!("{projection} v{version} is live already")))
-        }
+        VersionState::Live => Err(Refused::Conflict(format!(
+            "{projection} v{version} is live already; `rebuild` makes another version, `rollback` leads \
+             back to the one before"
+        ))),
         VersionState::Copying
         | VersionState::Indexing
         | VersionState::CatchingUp
@@ -241,27 +231,6 @@ fn behind(reached: &[Position], others: &[Position], behind_max: Offset) -> Opti
         let is_behind = at < next_offset - behind_max;
         is_behind.then(|| format!("in shard {shard} it is at {at} of {next_offset}"))
     })
-}
-
-async fn change_states(
-    tx: &mut PgConnection,
-    live: Option<&Version>,
-    next: &Version,
-    target: Target,
-) -> Result<Version, sqlx::Error> {
-    if let Some(live) = live {
-        live.set(&mut *tx, "state = 'standby', changed_at = now()").await?;
-    }
-    // One can roll back once only; `switch` leads forward again.
-    let replaced = match (target, live) {
-        (Target::Forward(_), Some(live)) => live.version.to_string(),
-        (Target::Forward(_), None) | (Target::Back, _) => "NULL".to_owned(),
-    };
-    let set = format!(
-        "state = 'live', switch = false, verify = false, replaced = {replaced}, problem = NULL,
-            changed_at = now()"
-    );
-    next.set(tx, &set).await
 }
 
 async fn wait_for_locks(tx: &mut PgConnection, wait_max: &str) -> Result<(), sqlx::Error> {

@@ -12,14 +12,13 @@ use infra::{
 use read_models::Projection;
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
 
-use super::{
-    Refused, Stepped, advance,
-    copy::{start_over, take_back},
-};
+use super::{Refused, Stepped, advance};
 pub(crate) use crate::store::versions::RebuildRequest;
 use crate::{
     apply::{MARK, is_marked, tables},
     store::{
+        checkpoints,
+        letters::forget_version,
         versions::{Version, VersionState, lock_key, locked},
         views,
     },
@@ -48,10 +47,10 @@ pub(crate) async fn begin(
         )));
     }
     let version = make(tx, projection, VersionState::Copying, request).await?;
-    let schema = version.schema();
-    let indexes = without_indexes(tx, &schema).await?;
-    version.lacks(tx, &indexes).await?;
-    not_logged(tx, &schema).await?;
+    for index in version.note_indexes(tx).await? {
+        tx.execute(AssertSqlSafe(format!("DROP INDEX {index}"))).await?;
+    }
+    not_logged(tx, &version.schema()).await?;
     Ok(version)
 }
 
@@ -76,24 +75,6 @@ async fn make(
     tx.execute(views::in_schema(projection.tables, &schema)).await?;
     views::keep(tx, projection, &version).await?;
     Ok(version)
-}
-
-/// Takes the indexes away that no constraint needs; tells how to make them again.
-async fn without_indexes(tx: &mut PgConnection, schema: &str) -> Result<Vec<String>, sqlx::Error> {
-    let indexes: Vec<(String, String)> = sqlx::query_as(
-        "SELECT format('%I.%I', schemaname, indexname), indexdef FROM pg_indexes
-         WHERE schemaname = $1 AND NOT EXISTS (
-            SELECT FROM pg_constraint
-            WHERE conindid = format('%I.%I', schemaname, indexname)::regclass)
-         ORDER BY indexname",
-    )
-    .bind(schema)
-    .fetch_all(&mut *tx)
-    .await?;
-    for (name, _) in &indexes {
-        tx.execute(AssertSqlSafe(format!("DROP INDEX {name}"))).await?;
-    }
-    Ok(indexes.into_iter().map(|(_, statement)| statement).collect())
 }
 
 async fn not_logged(tx: &mut PgConnection, schema: &str) -> Result<(), sqlx::Error> {
@@ -123,7 +104,8 @@ pub(crate) async fn finish(pool: &Pool, version: &Version) -> Result<bool, sqlx:
     }
     let patient = format!("SET LOCAL statement_timeout = '{STEP_WAIT_MAX}'");
     tx.execute(AssertSqlSafe(patient)).await?;
-    if has_mark(&mut tx, &schema).await? {
+    let mark = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL");
+    if mark.bind(format!("{schema}.{MARK}")).fetch_one(&mut *tx).await? {
         if !is_marked(&mut tx, &schema).await? {
             tx.rollback().await?;
             start_over(pool, &version.projection, version.version).await?;
@@ -133,7 +115,7 @@ pub(crate) async fn finish(pool: &Pool, version: &Version) -> Result<bool, sqlx:
         tx.commit().await?;
         return Ok(true);
     }
-    let Some(index) = version.lacking(&mut tx).await? else {
+    let Some(index) = version.next_index(&mut tx).await? else {
         // The planner knows nothing of rows that were copied a moment ago.
         for table in tables(&mut tx, &schema).await? {
             tx.execute(AssertSqlSafe(format!("ANALYZE {table}"))).await?;
@@ -145,7 +127,12 @@ pub(crate) async fn finish(pool: &Pool, version: &Version) -> Result<bool, sqlx:
     match make_index(&mut tx, version, index).await {
         Err(error) if is_about_data(&error) => {
             tx.rollback().await?;
-            start_over_indexed(pool, version, &error).await?;
+            let why = format!(
+                "an index does not take a row, so it starts over with its indexes, event by event: {}",
+                chain(&error)
+            );
+            let to = VersionState::CatchingUp;
+            take_back(pool, &version.projection, version.version, to, &why).await?;
         }
         made => {
             made?;
@@ -153,13 +140,6 @@ pub(crate) async fn finish(pool: &Pool, version: &Version) -> Result<bool, sqlx:
         }
     }
     Ok(true)
-}
-
-async fn has_mark(tx: &mut PgConnection, schema: &str) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL")
-        .bind(format!("{schema}.{MARK}"))
-        .fetch_one(tx)
-        .await
 }
 
 /// From the end of this transaction on, a crash takes nothing away, and the mark is not needed.
@@ -181,28 +161,54 @@ async fn make_index(
     version.set(tx, "indexes = indexes - -1").await.map(drop)
 }
 
-/// Empties the tables, makes all their indexes, and has the version follow the log from its start,
-/// unless somebody has already.
-async fn start_over_indexed(
+/// Copies all once more.
+pub(super) async fn start_over(
     pool: &Pool,
-    version: &Version,
-    error: &sqlx::Error,
+    projection: &str,
+    number: i32,
 ) -> Result<(), sqlx::Error> {
-    let (projection, number, state) = (&*version.projection, version.version, version.state);
-    let detail = format!(
-        "an index does not take a row, so it starts over with its indexes, event by event: {}",
-        chain(error)
-    );
-    emit(Stepped { projection, version: number, state: state.as_str(), detail: &detail });
+    let why = "PostgreSQL has lost its rows in a crash, so it starts over";
+    take_back(pool, projection, number, VersionState::Copying, why).await
+}
+
+/// Empties all tables and takes all checkpoints back to the start of the log, unless somebody has already:
+/// for a version that is to be copied once more, or to follow the log with all its indexes.
+async fn take_back(
+    pool: &Pool,
+    projection: &str,
+    number: i32,
+    to: VersionState,
+    why: &str,
+) -> Result<(), sqlx::Error> {
+    let is_copying = to == VersionState::Copying;
     let mut tx = pool.begin().await?;
     let versions = locked(&mut tx, projection).await?;
-    let is_here = |it: &Version| it.version == number && it.state == VersionState::Indexing;
-    if !versions.iter().any(is_here) {
+    let is_here = |it: &&Version| {
+        it.version == number && (it.state == VersionState::Indexing || is_copying && it.state == to)
+    };
+    let Some(version) = versions.iter().find(is_here) else { return Ok(()) };
+    let schema = version.schema();
+    if is_copying && is_marked(&mut tx, &schema).await? {
         return Ok(());
     }
-    take_back(&mut tx, version, VersionState::CatchingUp).await?;
-    while let Some(index) = version.lacking(&mut tx).await? {
-        make_index(&mut tx, version, index).await?;
+    // The checkpoints first, as batches do: so neither waits for the other for ever.
+    checkpoints::take_back(&mut tx, version, is_copying).await?;
+    for table in tables(&mut tx, &schema).await? {
+        tx.execute(AssertSqlSafe(format!("TRUNCATE {table}"))).await?;
     }
-    tx.commit().await
+    // What was parked is met again.
+    forget_version(&mut tx, version).await?;
+    let state = to.as_str();
+    let set = format!("state = '{state}', problem = NULL, changed_at = now()");
+    version.set(&mut *tx, &set).await?;
+    if is_copying {
+        tx.execute(AssertSqlSafe(format!("INSERT INTO {schema}.{MARK} VALUES (now())"))).await?;
+    } else {
+        while let Some(index) = version.next_index(&mut tx).await? {
+            make_index(&mut tx, version, index).await?;
+        }
+    }
+    tx.commit().await?;
+    emit(Stepped { projection, version: number, state, detail: why });
+    Ok(())
 }

@@ -18,7 +18,7 @@ use read_models::Projection;
 use serde::{Deserialize, Serialize};
 use sqlx::{
     AssertSqlSafe, FromRow, PgConnection, PgExecutor, Postgres, Row, postgres::PgArguments,
-    query::Query, types::Json,
+    query::Query,
 };
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -33,6 +33,7 @@ const COLUMNS: &str =
 
 /// One version of a projection.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, FromRow)]
+#[cfg_attr(test, derive(Default))]
 #[schema(as = ProjectionVersion)]
 pub struct Version {
     #[schema(example = "orders")]
@@ -73,9 +74,11 @@ pub struct Version {
 
 /// What becomes of a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[cfg_attr(test, derive(Default))]
 #[serde(rename_all = "snake_case")]
 pub enum VersionState {
     /// Reads the log in bulk, into tables without indexes that a crash of PostgreSQL empties.
+    #[cfg_attr(test, default)]
     Copying,
     /// Its tables are made durable and get their indexes.
     Indexing,
@@ -252,20 +255,28 @@ impl Version {
         BuildProgress::from_row(&found)
     }
 
-    /// Remembers how to make the indexes that a build does without.
-    pub(crate) async fn lacks(
+    /// Remembers how to make the indexes again that no constraint needs; tells their names.
+    pub(crate) async fn note_indexes(
         &self,
         tx: &mut PgConnection,
-        indexes: &[String],
-    ) -> Result<(), sqlx::Error> {
-        let kept = self.query(
-            "UPDATE projection.versions SET indexes = $3 WHERE projection = $1 AND version = $2",
+    ) -> Result<Vec<String>, sqlx::Error> {
+        let noted = self.query(
+            "WITH optional AS (
+                SELECT format('%I.%I', schemaname, indexname) AS name, indexdef FROM pg_indexes
+                WHERE schemaname = $3 AND NOT EXISTS (
+                    SELECT FROM pg_constraint
+                    WHERE conindid = format('%I.%I', schemaname, indexname)::regclass)
+             )
+             UPDATE projection.versions SET indexes =
+                (SELECT coalesce(jsonb_agg(indexdef ORDER BY name), '[]') FROM optional)
+             WHERE projection = $1 AND version = $2
+             RETURNING ARRAY(SELECT name FROM optional)",
         );
-        kept.bind(Json(indexes)).execute(tx).await.map(drop)
+        noted.bind(self.schema()).fetch_one(tx).await?.try_get(0)
     }
 
-    /// How to make one of the indexes that it lacks.
-    pub(crate) async fn lacking(
+    /// How to make one of those indexes that are still to be made.
+    pub(crate) async fn next_index(
         &self,
         tx: &mut PgConnection,
     ) -> Result<Option<String>, sqlx::Error> {
@@ -338,21 +349,6 @@ const LOCKS: Uuid = Uuid::from_u128(0x2b51_7a0c_54e6_4f0e_8d29_9f4b_6a3c_1e75);
 impl Version {
     /// One of which nothing is asked.
     pub(crate) fn sample(projection: &str, version: i32, fold: i32, state: VersionState) -> Self {
-        Self {
-            projection: projection.to_owned(),
-            version,
-            fold,
-            state,
-            paused: false,
-            throttle: None,
-            verify: false,
-            verification: None,
-            switch: false,
-            replaced: None,
-            problem: None,
-            corrections_since: None,
-            created_at: DateTime::UNIX_EPOCH,
-            changed_at: DateTime::UNIX_EPOCH,
-        }
+        Self { projection: projection.to_owned(), version, fold, state, ..Self::default() }
     }
 }

@@ -8,18 +8,11 @@ use sqlx::{AssertSqlSafe, Executor, PgConnection, Row, SqlSafeStr, SqlStr, types
 use super::versions::Version;
 
 /// This release, as it is compared with others.
-const RELEASE: [i32; 3] = [
-    number(env!("CARGO_PKG_VERSION_MAJOR")),
-    number(env!("CARGO_PKG_VERSION_MINOR")),
-    number(env!("CARGO_PKG_VERSION_PATCH")),
+const RELEASE: [&str; 3] = [
+    env!("CARGO_PKG_VERSION_MAJOR"),
+    env!("CARGO_PKG_VERSION_MINOR"),
+    env!("CARGO_PKG_VERSION_PATCH"),
 ];
-
-const fn number(text: &str) -> i32 {
-    match i32::from_str_radix(text, 10) {
-        Ok(number) => number,
-        Err(_) => 0,
-    }
-}
 
 /// By name.
 type Views = Vec<(String, String)>;
@@ -43,17 +36,15 @@ pub(crate) async fn keep(
         ((*name).to_owned(), query.as_str().to_owned())
     });
     let kept = version.query(
-        "UPDATE projection.versions SET views = $3, views_release = $4
-         WHERE projection = $1 AND version = $2 AND views <> $3 AND views_release <= $4",
+        "UPDATE projection.versions SET views = $3, views_release = $4::int[]
+         WHERE projection = $1 AND version = $2 AND views <> $3 AND views_release <= $4::int[]",
     );
     let kept = kept.bind(Json(views.collect::<Views>())).bind(&RELEASE[..]).execute(tx).await?;
     Ok(kept.rows_affected() > 0)
 }
 
-/// Makes readers see the version's views, and no more those that only the one had which it replaces.
-///
-/// # Errors
-/// If PostgreSQL cannot answer, or somebody reads the old ones for longer than a lock is waited for.
+/// Makes readers see the version's views, and no more those that only the one had which it replaces. Fails
+/// if somebody reads the old ones for longer than a lock is waited for.
 pub(crate) async fn show(
     tx: &mut PgConnection,
     version: &Version,
