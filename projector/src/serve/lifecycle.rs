@@ -5,7 +5,7 @@
 //! takes its time (an index, a switch that waits) holds up no other.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, btree_map::Entry},
     sync::Arc,
     time::Duration,
 };
@@ -49,15 +49,13 @@ pub(crate) async fn run(projector: Arc<Projector>, shutdown: Shutdown) {
     // Until when versions are left alone.
     let mut paused = BTreeMap::<Key, Instant>::new();
     let mut steps = FuturesUnordered::new();
-    let mut stepping = BTreeSet::new();
-    let mut indexing: Option<Key> = None;
+    let mut stepping = BTreeMap::<Key, VersionState>::new();
     loop {
         tokio::select! {
             // What is under way is a transaction, which PostgreSQL undoes.
             () = shutdown.requested() => return,
             Some((key, ended)) = steps.next() => {
                 stepping.remove(&key);
-                indexing.take_if(|it| *it == key);
                 match ended {
                     Ok(false) => {}
                     Ok(true) => {
@@ -80,15 +78,20 @@ pub(crate) async fn run(projector: Arc<Projector>, shutdown: Shutdown) {
             changed = versions.changed() => if changed.is_err() { shutdown.requested().await },
         }
         paused.retain(|_, until| *until > Instant::now());
-        for version in projector.to_step() {
+        let known = Arc::clone(&versions.borrow());
+        let is_ours = |it: &&Version| fold_of(&projector.projections, it).is_some();
+        let ours = known.iter().filter(is_ours).filter(|it| it.is_busy() && !it.paused).cloned();
+        for version in ours {
             let key = (version.projection.clone(), version.version);
             // Indexes one after another: each takes a connection, memory and the disk for long.
-            let waits = version.state == VersionState::Indexing && indexing.is_some();
-            if !waits && !paused.contains_key(&key) && stepping.insert(key.clone()) {
+            let waits = version.state == VersionState::Indexing
+                && stepping.values().any(|state| *state == VersionState::Indexing);
+            if waits || paused.contains_key(&key) {
+                continue;
+            }
+            if let Entry::Vacant(free) = stepping.entry(key.clone()) {
+                free.insert(version.state);
                 let projector = &projector;
-                if version.state == VersionState::Indexing {
-                    indexing = Some(key.clone());
-                }
                 steps.push(async move { (key, step(projector, &version).await) });
             }
         }
@@ -97,16 +100,6 @@ pub(crate) async fn run(projector: Arc<Projector>, shutdown: Shutdown) {
 
 /// Names a version.
 type Key = (String, i32);
-
-impl Projector {
-    /// Versions of which something is to be done by this code.
-    fn to_step(&self) -> Vec<Version> {
-        let known = self.versions.known();
-        let is_ours = |version: &&Version| fold_of(&self.projections, version).is_some();
-        let waits = |version: &&Version| version.is_busy() && !version.paused;
-        known.iter().filter(waits).filter(is_ours).cloned().collect()
-    }
-}
 
 /// True if something has changed.
 async fn step(projector: &Projector, version: &Version) -> Result<bool, Refused> {

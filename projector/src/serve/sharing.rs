@@ -67,7 +67,11 @@ pub(super) async fn run(projector: Arc<Projector>, shutdown: Shutdown) -> Result
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = beats.tick() => sharing.beat(&shutdown).await,
+            _ = beats.tick() => {
+                if let Err(error) = sharing.beat(&shutdown).await {
+                    sharing.lose_session(&error);
+                }
+            }
             Some(ended) = sharing.shards.next() => sharing.ended(ended?).await?,
             () = shutdown.requested() => break,
         }
@@ -80,16 +84,7 @@ pub(super) async fn run(projector: Arc<Projector>, shutdown: Shutdown) -> Result
 
 impl Sharing {
     /// Says that this projector lives, and takes or gives what its share asks for.
-    async fn beat(&mut self, shutdown: &Shutdown) {
-        if let Err(error) = self.try_beat(shutdown).await {
-            warn!("cannot share the shards with other projectors: {}", chain(&error));
-            // Its locks are free, or will be in a moment. The shards go on all the same, for without
-            // PostgreSQL they write nothing either.
-            self.session = None;
-        }
-    }
-
-    async fn try_beat(&mut self, shutdown: &Shutdown) -> Result<(), sqlx::Error> {
+    async fn beat(&mut self, shutdown: &Shutdown) -> Result<(), sqlx::Error> {
         let mut session = match self.session.take() {
             Some(session) => session,
             None => self.begin().await?,
@@ -97,7 +92,7 @@ impl Sharing {
         let shards = self.projector.shared.log.shard_count();
         let members = session.members().await?;
         self.projector.cede(self.folds.ceded(&members));
-        let share = share(shards, &self.folds.peers(&members), session.id());
+        let share = share(shards, &self.folds.peers(&members), session.id);
         let ending = self.running.values().filter(|stop| stop.is_requested()).count();
         let mut serving = self.running.len() - ending;
         for (shard, stop) in self.running.iter().rev().filter(|(_, stop)| !stop.is_requested()) {
@@ -145,10 +140,16 @@ impl Sharing {
         if let Some(session) = &mut self.session
             && let Err(error) = session.unlock(shard).await
         {
-            warn!("cannot share the shards with other projectors: {}", chain(&error));
-            self.session = None;
+            self.lose_session(&error);
         }
         result
+    }
+
+    /// Its locks are free, or will be in a moment. The shards go on all the same, for without PostgreSQL
+    /// they write nothing either.
+    fn lose_session(&mut self, error: &sqlx::Error) {
+        warn!("cannot share the shards with other projectors: {}", chain(error));
+        self.session = None;
     }
 }
 
@@ -170,7 +171,7 @@ impl Event for ShardMoved {
 struct Session {
     connection: PgConnection,
     /// Which of the server's sessions it is.
-    id: i32,
+    id: i64,
     release: u16,
 }
 
@@ -188,11 +189,11 @@ impl Session {
                 "SELECT pg_try_advisory_lock((fold << 32) | pg_backend_pid())
                  FROM unnest($1::bigint[]) AS fold",
             )
-            .bind(folds.numbers().map(i64::from).collect::<Vec<_>>())
+            .bind(folds.numbers())
             .execute(&mut connection)
             .await?;
             let id = sqlx::query_scalar(
-                "SELECT id FROM (SELECT pg_backend_pid() AS id) AS own
+                "SELECT id::bigint FROM (SELECT pg_backend_pid() AS id) AS own
                  WHERE pg_try_advisory_lock($1, id)",
             )
             .bind(MEMBER_LOCKS)
@@ -201,10 +202,6 @@ impl Session {
             Ok(Self { connection, id, release: folds.release() })
         })
         .await
-    }
-
-    fn id(&self) -> i64 {
-        self.id.into()
     }
 
     /// All projectors that live, in order of their ids.
@@ -217,7 +214,7 @@ impl Session {
                 WHERE locktype = 'advisory' AND granted
                     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
              )
-             SELECT members.object AS id, array_agg(feeds.class) AS feeds
+             SELECT members.object AS id, array_agg(feeds.class ORDER BY feeds.class) AS feeds
              FROM locks AS members JOIN locks AS feeds USING (object)
              WHERE members.class = $1 AND members.objsubid = 2 AND feeds.objsubid = 1
              GROUP BY id ORDER BY id",
@@ -229,24 +226,18 @@ impl Session {
 
     /// False if another projector has it.
     async fn lock(&mut self, shard: ShardId) -> Result<bool, sqlx::Error> {
-        let locked = sqlx::query_scalar("SELECT pg_try_advisory_lock($1, $2)")
-            .bind(SHARD_LOCKS)
-            .bind(self.lock_key(shard))
-            .fetch_one(&mut self.connection);
-        in_time(locked).await
+        self.ask("SELECT pg_try_advisory_lock($1, $2)", shard).await
     }
 
-    async fn unlock(&mut self, shard: ShardId) -> Result<(), sqlx::Error> {
-        let unlocked = sqlx::query("SELECT pg_advisory_unlock($1, $2)")
-            .bind(SHARD_LOCKS)
-            .bind(self.lock_key(shard))
-            .execute(&mut self.connection);
-        in_time(unlocked).await.map(drop)
+    async fn unlock(&mut self, shard: ShardId) -> Result<bool, sqlx::Error> {
+        self.ask("SELECT pg_advisory_unlock($1, $2)", shard).await
     }
 
-    /// A release takes shards from nobody but itself.
-    fn lock_key(&self, shard: ShardId) -> i32 {
-        shard_column(shard) | (i32::from(self.release & 0x7fff) << 16)
+    async fn ask(&mut self, sql: &'static str, shard: ShardId) -> Result<bool, sqlx::Error> {
+        // A release takes shards from nobody but itself.
+        let key = shard_column(shard) | (i32::from(self.release & 0x7fff) << 16);
+        let answer = sqlx::query_scalar(sql).bind(SHARD_LOCKS).bind(key);
+        in_time(answer.fetch_one(&mut self.connection)).await
     }
 }
 

@@ -150,7 +150,6 @@ async fn ensure_one(
 }
 
 /// What operators can do about it.
-#[must_use]
 fn explain(error: &sqlx::Error) -> &'static str {
     match code(error).as_deref() {
         Some("3F000" | "42P01" | "42703") => "the database has not been migrated",

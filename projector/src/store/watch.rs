@@ -35,11 +35,6 @@ impl Watch {
         self.known.subscribe()
     }
 
-    #[must_use]
-    pub(crate) fn known(&self) -> Arc<[Version]> {
-        Arc::clone(&self.known.borrow())
-    }
-
     /// Something has changed: read again now.
     pub(crate) fn hurry(&self) {
         self.hurry.notify_one();
