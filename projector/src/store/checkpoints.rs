@@ -75,8 +75,8 @@ pub(crate) enum Held {
 }
 
 impl CheckpointRow {
-    /// The stored checkpoint; makes the row of a projection that has not begun.
-    /// [`sqlx::Error::RowNotFound`] if the version has been dropped.
+    /// The stored checkpoint; makes the row of a projection that has not begun. There is none
+    /// ([`sqlx::Error::RowNotFound`]) of a version that has been dropped.
     pub(crate) async fn read(&self, pool: &PgPool) -> Result<StoredCheckpoint, sqlx::Error> {
         if let Some(Some(stored)) = stored(pool, &[*self]).await?.pop() {
             return Ok(stored);
@@ -100,22 +100,17 @@ impl CheckpointRow {
     /// those of all. False if there is no such row.
     pub(crate) async fn change_letters(&self, tx: &mut PgConnection) -> Result<bool, sqlx::Error> {
         // In one order, so that two of these do not wait for each other.
-        sqlx::query(
+        let held = sqlx::query(
             "SELECT FROM projection.checkpoints WHERE projection = $1 AND shard = $2
              ORDER BY version FOR UPDATE",
-        )
-        .bind(self.projection)
-        .bind(self.shard_column())
-        .execute(&mut *tx)
-        .await?;
-        let changed: Vec<i32> = sqlx::query_scalar(
+        );
+        held.bind(self.projection).bind(self.shard_column()).execute(&mut *tx).await?;
+        let changed = sqlx::query_scalar(
             "UPDATE projection.checkpoints SET letters = letters + 1
              WHERE projection = $1 AND shard = $2 RETURNING version",
-        )
-        .bind(self.projection)
-        .bind(self.shard_column())
-        .fetch_all(tx)
-        .await?;
+        );
+        let changed = changed.bind(self.projection).bind(self.shard_column());
+        let changed: Vec<i32> = changed.fetch_all(tx).await?;
         Ok(changed.contains(&self.version))
     }
 
@@ -284,11 +279,8 @@ pub(crate) async fn all_of(
         "SELECT shard, log_id, next_offset, epoch, claim, last_seq, letters
          FROM projection.checkpoints
          WHERE projection = $1 AND version = $2 ORDER BY shard",
-    )
-    .bind(projection)
-    .bind(version)
-    .fetch_all(connection)
-    .await?;
+    );
+    let rows = rows.bind(projection).bind(version).fetch_all(connection).await?;
     let parsed = |row: &PgRow| {
         let shard: i32 = row.try_get("shard")?;
         let shard = u32::try_from(shard).map_err(|error| sqlx::Error::Decode(error.into()))?;
@@ -340,21 +332,13 @@ pub(crate) async fn remove(tx: &mut PgConnection, version: &Version) -> Result<(
 pub(crate) async fn lowest(
     pool: &PgPool,
     shard: ShardId,
-    names: &[&str],
+    names: &[&'static str],
     versions: &[i32],
 ) -> Result<Option<Checkpoint>, sqlx::Error> {
-    let row = sqlx::query(
-        "SELECT log_id, next_offset, epoch, claim, last_seq, letters FROM projection.checkpoints
-         WHERE shard = $1
-            AND (projection, version) IN (SELECT * FROM UNNEST($2::text[], $3::int[]))
-         ORDER BY next_offset LIMIT 1",
-    )
-    .bind(shard_column(shard))
-    .bind(names)
-    .bind(versions)
-    .fetch_optional(pool)
-    .await?;
-    Ok(row.as_ref().map(parse).transpose()?.map(|stored| stored.checkpoint))
+    let rows = names.iter().zip(versions);
+    let rows = rows.map(|(&projection, &version)| CheckpointRow { projection, version, shard });
+    let found = stored(pool, &rows.collect::<Vec<_>>()).await?.into_iter().flatten();
+    Ok(found.map(|stored| stored.checkpoint).min_by_key(|checkpoint| checkpoint.next_offset))
 }
 
 /// A sequence number as a column holds it. The log would need 292 million years to get beyond.

@@ -167,21 +167,16 @@ pub(crate) async fn find(pool: &PgPool, id: Uuid) -> Result<Option<Detail>, sqlx
     .bind(LISTED_BYTES_MAX)
     .fetch_all(pool)
     .await?;
-    let correction: Option<Option<Vec<u8>>> = sqlx::query_scalar(
+    let correction = sqlx::query_scalar(
         "SELECT value FROM projection.corrections WHERE projection = $1 AND event_id = $2",
-    )
-    .bind(&letter.projection)
-    .bind(letter.event.id)
-    .fetch_optional(pool)
-    .await?;
+    );
+    let correction = correction.bind(&letter.projection).bind(letter.event.id);
+    let correction: Option<Option<Vec<u8>>> = correction.fetch_optional(pool).await?;
     let audit = sqlx::query_as(
         "SELECT at, actor, action, reason, outcome, before, after
          FROM projection.dead_letter_audit WHERE letter = $1 ORDER BY id DESC LIMIT $2",
-    )
-    .bind(id)
-    .bind(DETAILS_MAX)
-    .fetch_all(pool)
-    .await?;
+    );
+    let audit = audit.bind(id).bind(DETAILS_MAX).fetch_all(pool).await?;
     let correction = correction.flatten().as_deref().map(shown);
     Ok(Some(Detail { letter, correction, waiting, audit }))
 }

@@ -256,14 +256,11 @@ pub(crate) async fn first_parked(
     projection: &str,
     version: i32,
 ) -> Result<FxHashMap<String, Offset>, sqlx::Error> {
-    let parked: Vec<(String, Offset)> = sqlx::query_as(
+    let parked = sqlx::query_as(
         "SELECT stream, min(commit_end) FROM projection.parked_events
          WHERE projection = $1 AND version = $2 GROUP BY stream",
-    )
-    .bind(projection)
-    .bind(version)
-    .fetch_all(connection)
-    .await?;
+    );
+    let parked = parked.bind(projection).bind(version).fetch_all(connection).await?;
     Ok(parked.into_iter().collect())
 }
 
