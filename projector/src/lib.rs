@@ -47,7 +47,7 @@ use futures_util::{FutureExt, future::BoxFuture};
 use read_models::Projection;
 use rebuild::Control;
 use serve::{groups::Projector, lifecycle, startup::prepare};
-use store::versions::Watch;
+use store::watch::Watch;
 use verify::Verifier;
 
 pub use serve::{Shards, startup::Source};

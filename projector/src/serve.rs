@@ -7,17 +7,15 @@
 pub(crate) mod groups;
 pub(crate) mod lifecycle;
 mod next;
+mod shares;
 mod sharing;
 pub(crate) mod startup;
 
 use std::sync::Arc;
 
 use domain::shard::ShardId;
-use futures_util::{StreamExt, stream::FuturesUnordered};
-use infra::{
-    shutdown::Shutdown,
-    task::{self, TaskFailed},
-};
+use futures_util::future::try_join_all;
+use infra::{shutdown::Shutdown, task::TaskFailed};
 
 use groups::Projector;
 
@@ -39,20 +37,10 @@ pub(crate) async fn run(
 ) -> Result<(), TaskFailed> {
     match shards {
         Shards::Shared => sharing::run(projector, shutdown).await,
-        Shards::All => run_all(projector, shutdown).await,
+        Shards::All => {
+            let shards = (0..projector.shared.log.shard_count()).map(ShardId::new);
+            let run = |shard| groups::run(Arc::clone(&projector), shard, shutdown.clone());
+            try_join_all(shards.map(run)).await.map(drop)
+        }
     }
-}
-
-async fn run_all(projector: Arc<Projector>, shutdown: Shutdown) -> Result<(), TaskFailed> {
-    let shards = (0..projector.shared.log.shard_count()).map(ShardId::new);
-    let mut shards: FuturesUnordered<_> = shards
-        .map(|shard| {
-            let groups = groups::run(Arc::clone(&projector), shard, shutdown.clone());
-            task::spawn("projector shard", groups)
-        })
-        .collect();
-    while let Some(ended) = shards.next().await {
-        ended??;
-    }
-    Ok(())
 }

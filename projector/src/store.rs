@@ -5,3 +5,5 @@ pub(crate) mod checkpoints;
 pub mod letters;
 pub mod verifications;
 pub mod versions;
+pub(crate) mod views;
+pub(crate) mod watch;

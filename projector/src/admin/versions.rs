@@ -14,11 +14,11 @@ use uuid::Uuid;
 
 use super::Doors;
 use crate::{
-    rebuild::{
-        begin::{Positive, RebuildRequest},
-        switch::Target,
+    rebuild::switch::Target,
+    store::{
+        verifications::Verification,
+        versions::{Positive, RebuildRequest, Version},
     },
-    store::{verifications::Verification, versions::Version},
 };
 
 /// Which projection.

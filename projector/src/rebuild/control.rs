@@ -2,20 +2,26 @@
 
 use std::sync::Arc;
 
-use infra::{postgres::Pool, retry::Policy, telemetry::emit};
+use infra::{
+    postgres::Pool,
+    retry::{Policy, retry},
+    telemetry::emit,
+};
 use read_models::Projection;
 use sqlx::{AssertSqlSafe, Executor};
 use uuid::Uuid;
 
 use super::{
-    Refused, Stepped,
-    begin::{RebuildRequest, begin},
+    Refused, Stepped, choose,
     switch::{Target, switch},
+    tables::{RebuildRequest, begin},
 };
 use crate::store::{
+    checkpoints,
     letters::forget_version,
     verifications::Verification,
-    versions::{Version, VersionState, Watch, fold_of, locked, schema_of},
+    versions::{Version, VersionState, fold_of, locked},
+    watch::Watch,
 };
 
 /// Cheap to clone.
@@ -33,7 +39,8 @@ impl Control {
         request: RebuildRequest,
     ) -> Result<Version, Refused> {
         let projection = self.projections.iter().find(|it| it.name == name);
-        let projection = projection.ok_or_else(|| Refused::NoProjection(name.to_owned()))?;
+        let unknown = || Refused::NotFound(format!("there is no projection {name}"));
+        let projection = projection.ok_or_else(unknown)?;
         let mut tx = self.pool.begin().await?;
         let version = begin(&mut tx, projection, request).await?;
         tx.commit().await?;
@@ -43,10 +50,11 @@ impl Control {
 
     /// Stops a build, or the feeding of a version that stands by, until it is resumed.
     pub(crate) async fn pause(&self, name: &str, number: Option<i32>) -> Result<Version, Refused> {
-        let version = self.beside(name, number).await?;
-        let paused =
-            Version::set(&self.pool, name, version.version, "paused = true, changed_at = now()")
-                .await?;
+        let mut tx = self.pool.begin().await?;
+        let versions = locked(&mut tx, name).await?;
+        let version = beside(name, &versions, number)?;
+        let paused = version.set(&mut *tx, "paused = true, changed_at = now()").await?;
+        tx.commit().await?;
         self.versions.hurry();
         Ok(paused)
     }
@@ -54,36 +62,21 @@ impl Control {
     /// Lets it go on, also after a problem, and where it has halted. Without a number, and with no
     /// version beside it, the live one.
     pub(crate) async fn resume(&self, name: &str, number: Option<i32>) -> Result<Version, Refused> {
-        self.check_name(name).await?;
         let mut tx = self.pool.begin().await?;
         let versions = locked(&mut tx, name).await?;
-        let mut there = versions.iter().rev().filter(|it| it.state != VersionState::Dropped);
-        let version = match number {
-            Some(number) => there.find(|it| it.version == number),
-            None => {
-                there.clone().find(|it| it.state != VersionState::Live).or_else(|| there.next())
-            }
+        let version = match &*versions {
+            [only] if number.is_none() => only,
+            versions => choose(name, versions, number)?,
         };
-        let Some(version) = version else {
-            return Err(Refused::NoVersion(format!("{name} has no such version")));
-        };
-        sqlx::query(
-            "UPDATE projection.checkpoints SET halted = NULL
-             WHERE projection = $1 AND version = $2",
-        )
-        .bind(name)
-        .bind(version.version)
-        .execute(&mut *tx)
-        .await?;
+        checkpoints::let_go_on(&mut tx, version).await?;
         let set = "paused = false, problem = NULL, changed_at = now()";
-        let resumed = Version::set(&mut *tx, name, version.version, set).await?;
+        let resumed = version.set(&mut *tx, set).await?;
         tx.commit().await?;
         self.versions.hurry();
         Ok(resumed)
     }
 
     pub(crate) async fn switch(&self, name: &str, target: Target) -> Result<Version, Refused> {
-        self.check_name(name).await?;
         let version = switch(&self.pool, name, target).await?;
         self.versions.hurry();
         Ok(version)
@@ -91,10 +84,9 @@ impl Control {
 
     /// Drops the version of this number, or the only one that is not live.
     pub(crate) async fn drop(&self, name: &str, number: Option<i32>) -> Result<Version, Refused> {
-        self.check_name(name).await?;
         let once = || drop_once(&self.pool, name, number);
-        let version = infra::retry::retry(Policy::QUICK, Refused::is_passing, once).await?;
-        let (number, state) = (version.version, VersionState::Dropped.as_str());
+        let version = retry(Policy::QUICK, Refused::is_passing, once).await?;
+        let (number, state) = (version.version, version.state.as_str());
         emit(Stepped { projection: name, version: number, state, detail: "its rows are gone" });
         self.versions.hurry();
         Ok(version)
@@ -107,27 +99,20 @@ impl Control {
         number: Option<i32>,
         sample: Option<i32>,
     ) -> Result<Verification, Refused> {
-        self.check_name(name).await?;
-        let versions = Version::all(&self.pool).await?;
-        let version = versions.iter().find(|it| {
-            it.projection == name
-                && number.map_or(it.state == VersionState::Live, |number| it.version == number)
-        });
-        let version = version.ok_or_else(|| match number {
-            Some(number) => Refused::NoVersion(format!("there is no {name} v{number}")),
-            None => Refused::NoVersion(format!("no version of {name} is live")),
-        })?;
-        if matches!(version.state, VersionState::Copying | VersionState::Indexing) {
+        let mut versions = Version::all(&self.pool).await?;
+        versions.retain(|it| it.projection == name);
+        let live = versions.iter().find(|it| it.state == VersionState::Live);
+        let version = choose(name, &versions, number.or(live.map(|live| live.version)))?;
+        let Version { version: number, state, fold, .. } = version;
+        if matches!(state, VersionState::Copying | VersionState::Indexing) {
             return Err(Refused::Conflict(format!(
-                "{name} v{} is {}; it can be verified when that is over",
-                version.version,
-                version.state.as_str()
+                "{name} v{number} is {}; it can be verified when that is over",
+                state.as_str()
             )));
         }
         if fold_of(&self.projections, version).is_none() {
             return Err(Refused::Conflict(format!(
-                "{name} v{} is made by another release (fold {}), which alone can verify it",
-                version.version, version.fold
+                "{name} v{number} is made by another release (fold {fold}), which alone can verify it"
             )));
         }
         Ok(Verification::request(&self.pool, version, sample).await?)
@@ -135,90 +120,53 @@ impl Control {
 
     pub(crate) async fn verification(&self, id: Uuid) -> Result<Verification, Refused> {
         let found = Verification::find(&self.pool, id).await?;
-        found.ok_or_else(|| Refused::NoVersion("there is no such verification".to_owned()))
-    }
-
-    /// A projection that this release has, or of which an older one has left versions.
-    async fn check_name(&self, name: &str) -> Result<(), Refused> {
-        let is_known = self.projections.iter().any(|it| it.name == name)
-            || Version::all(&self.pool).await?.iter().any(|it| it.projection == name);
-        if is_known { Ok(()) } else { Err(Refused::NoProjection(name.to_owned())) }
-    }
-
-    /// The version of this number, or the one that is built, or the newest that is not live.
-    async fn beside(&self, name: &str, number: Option<i32>) -> Result<Version, Refused> {
-        self.check_name(name).await?;
-        let mut tx = self.pool.begin().await?;
-        let versions = locked(&mut tx, name).await?;
-        let mut there = versions.into_iter().rev().filter(|it| it.state != VersionState::Dropped);
-        let found = match number {
-            Some(number) => there.find(|it| it.version == number),
-            None => there.find(|it| it.state != VersionState::Live),
-        };
-        match found {
-            Some(live) if live.state == VersionState::Live => Err(Refused::Conflict(format!(
-                "{name} v{} is live, and what is read is always fed",
-                live.version
-            ))),
-            Some(found) => Ok(found),
-            None => {
-                Err(Refused::NoVersion(format!("{name} has no such version beside the live one")))
-            }
-        }
+        found.ok_or_else(|| Refused::NotFound("there is no such verification".to_owned()))
     }
 }
 
-async fn drop_once(
-    pool: &Pool,
-    projection: &str,
-    version: Option<i32>,
-) -> Result<Version, Refused> {
+/// One that is not live.
+fn beside<'v>(
+    name: &str,
+    versions: &'v [Version],
+    number: Option<i32>,
+) -> Result<&'v Version, Refused> {
+    let version = choose(name, versions, number)?;
+    if version.state == VersionState::Live {
+        return Err(Refused::Conflict(format!(
+            "{name} v{} is live, and what is read is always fed; switch to another version first",
+            version.version
+        )));
+    }
+    Ok(version)
+}
+
+async fn drop_once(pool: &Pool, name: &str, number: Option<i32>) -> Result<Version, Refused> {
     let mut tx = pool.begin().await?;
-    let versions = locked(&mut tx, projection).await?;
-    let number = to_drop(projection, &versions, version)?.version;
-    // Batches lock their checkpoint first, and then write: so this waits for one, and the next finds
-    // no checkpoint.
-    sqlx::query("DELETE FROM projection.checkpoints WHERE projection = $1 AND version = $2")
-        .bind(projection)
-        .bind(number)
-        .execute(&mut *tx)
-        .await?;
-    forget_version(&mut tx, projection, number).await?;
-    let schema = schema_of(projection, number);
+    let versions = locked(&mut tx, name).await?;
+    let version = to_drop(name, &versions, number)?;
+    checkpoints::remove(&mut tx, version).await?;
+    forget_version(&mut tx, version).await?;
+    let schema = version.schema();
     tx.execute(AssertSqlSafe(format!("DROP SCHEMA IF EXISTS {schema} CASCADE"))).await?;
     let set = "state = 'dropped', verify = false, switch = false, changed_at = now()";
-    let dropped = Version::set(&mut *tx, projection, number, set).await?;
+    let dropped = version.set(&mut *tx, set).await?;
     tx.commit().await?;
     Ok(dropped)
 }
 
 fn to_drop<'v>(
-    projection: &str,
+    name: &str,
     versions: &'v [Version],
     number: Option<i32>,
 ) -> Result<&'v Version, Refused> {
-    let mut there = versions.iter().filter(|version| version.state != VersionState::Dropped);
-    if let Some(number) = number {
-        let found = there
-            .find(|version| version.version == number)
-            .ok_or_else(|| Refused::NoVersion(format!("there is no {projection} v{number}")))?;
-        return match found.state {
-            VersionState::Live => Err(Refused::Conflict(format!(
-                "{projection} v{number} is live; switch to another version first"
-            ))),
-            _ => Ok(found),
-        };
+    let version = beside(name, versions, number)?;
+    let others = versions.iter().filter(|it| it.state != VersionState::Live);
+    let others: Vec<_> = others.map(|it| it.version.to_string()).collect();
+    if number.is_none() && others.len() > 1 {
+        return Err(Refused::Conflict(format!(
+            "several versions of {name} are not live ({}); name one with --version",
+            others.join(", ")
+        )));
     }
-    let others: Vec<_> = there.filter(|version| version.state != VersionState::Live).collect();
-    match &*others {
-        [] => Err(Refused::NoVersion(format!("{projection} has no version that is not live"))),
-        [one] => Ok(one),
-        many => {
-            let names: Vec<_> = many.iter().map(|it| it.version.to_string()).collect();
-            Err(Refused::Conflict(format!(
-                "several versions of {projection} are not live ({}); name one with --version",
-                names.join(", ")
-            )))
-        }
-    }
+    Ok(version)
 }

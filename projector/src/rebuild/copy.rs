@@ -12,35 +12,26 @@ mod source;
 use std::{sync::Arc, time::Duration};
 
 use domain::shard::ShardId;
+use futures_util::future::OptionFuture;
 use infra::{
-    postgres::Pool,
+    log::ReadError,
     shutdown::Shutdown,
     task::{self, TaskFailed},
     telemetry::emit,
 };
-use sqlx::{AssertSqlSafe, PgConnection};
-use tokio::{
-    sync::Semaphore,
-    time::{MissedTickBehavior, interval},
-};
+use tokio::{sync::Semaphore, time::sleep};
 
-use super::Stepped;
+use super::{Stepped, tables::start_over};
 use crate::{
     apply::{
-        MARK, RETRY,
+        RETRY,
         batch::Failed,
         events::{ApplyFailed, ReadFailed},
-        is_marked, meter,
+        meter,
         shared::Shared,
-        tables,
         write::{Phase, Writer},
     },
-    rows::shard_column,
-    store::{
-        checkpoints::CheckpointRow,
-        letters::forget_version,
-        versions::{Served, Version, VersionState, locked, schema_of},
-    },
+    store::{checkpoints::CheckpointRow, versions::Served},
 };
 use source::{Source, Throttle};
 
@@ -49,7 +40,8 @@ const COPIES_MAX: usize = 2;
 static COPIES: Semaphore = Semaphore::const_new(COPIES_MAX);
 /// A shard counts as copied when so few records are left. `follow` takes those.
 const LEFT_MAX: i64 = 2_000;
-/// How often a shard that is copied looks whether it still is.
+/// How often a shard that is copied looks whether it still is: a crash of PostgreSQL during another shard's
+/// copy takes the rows of all.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Why a copy does not go on from where it is.
@@ -60,6 +52,15 @@ enum Stopped {
     Copied,
     /// As it was asked to.
     Asked,
+}
+
+/// What does not work now.
+#[derive(Debug, thiserror::Error)]
+enum Broken {
+    #[error("PostgreSQL does not do it")]
+    Postgres(#[from] sqlx::Error),
+    #[error("the log cannot be read")]
+    Log(#[from] ReadError),
 }
 
 /// Copies the shard and waits to be stopped.
@@ -75,25 +76,24 @@ pub(crate) async fn run(
     let mut waits = RETRY.waits();
     loop {
         // What is throttled takes little memory, and must not wait for those that are not.
-        let turn = match rate_max {
-            None => tokio::select! {
-                turn = COPIES.acquire() => turn.ok(),
-                () = copy.stop.requested() => None,
-            },
-            Some(_) => None,
+        let turn = OptionFuture::from(rate_max.is_none().then(|| COPIES.acquire()));
+        let turn = tokio::select! {
+            turn = turn => turn,
+            () = copy.stop.requested() => return Ok(()),
         };
-        let progress = copy.progress(rate_max).await;
+        let stopped = copy.progress(rate_max).await.unwrap_or_else(|broken| copy.tell(&broken));
         drop(turn);
-        let goes_on = match progress {
-            Stopped::Again => tokio::select! {
-                _ = waits.wait() => true,
-                () = copy.stop.requested() => false,
-            },
-            Stopped::Copied => copy.has_begun_anew().await,
-            Stopped::Asked => false,
+        let wait = async {
+            match stopped {
+                Stopped::Again => drop(waits.wait().await),
+                Stopped::Copied => sleep(LOOK_INTERVAL).await,
+                Stopped::Asked => copy.stop.requested().await,
+            }
         };
-        if !goes_on {
-            return Ok(());
+        tokio::select! {
+            biased;
+            () = copy.stop.requested() => return Ok(()),
+            () = wait => {}
         }
     }
 }
@@ -106,71 +106,25 @@ struct Copy {
 }
 
 impl Copy {
-    /// Waits until the shard has to be copied once more: a crash of PostgreSQL during another shard's
-    /// copy takes the rows of all. False if it is to stop.
-    async fn has_begun_anew(&self) -> bool {
-        let mut looks = interval(LOOK_INTERVAL);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                _ = looks.tick() => {}
-                () = self.stop.requested() => return false,
-            }
-            // While PostgreSQL is away nothing is known, and the next look tells.
-            if is_copying(&self.shared, &self.row).await.unwrap_or(false) {
-                return true;
-            }
+    async fn progress(&self, rate_max: Option<i32>) -> Result<Stopped, Broken> {
+        if !self.row.is_copying(&self.shared.pool).await? {
+            return Ok(Stopped::Copied);
         }
-    }
-
-    async fn progress(&self, rate_max: Option<i32>) -> Stopped {
-        let opened = async {
-            let (shared, stop) = (Arc::clone(&self.shared), self.stop.clone());
-            let (shard, phase) = (self.row.shard, Phase::Building);
-            let writer = Writer::open(shared, &self.served, shard, phase, stop).await?;
-            Ok::<_, sqlx::Error>((writer, is_copying(&self.shared, &self.row).await?))
-        };
-        let (writer, copying) = match opened.await {
-            Ok(opened) => opened,
-            Err(error) => return self.failed(&error),
-        };
-        if !copying {
-            return Stopped::Copied;
-        }
+        let (shared, stop) = (Arc::clone(&self.shared), self.stop.clone());
+        let (shard, phase) = (self.row.shard, Phase::Building);
+        let mut writer = Writer::open(shared, &self.served, shard, phase, stop).await?;
         let log_end = Arc::clone(&writer.log_end);
-        let meter = meter::run(Arc::clone(&self.shared), self.row.shard, log_end);
+        let meter = meter::run(Arc::clone(&self.shared), shard, log_end);
         let _meter = task::spawn("projector meter", meter);
-        let throttle = Throttle::new(rate_max, self.shared.log.shard_count());
-        let Writer { row, checkpoint, projection, .. } = writer;
+        let mut throttle = Throttle::new(rate_max, self.shared.log.shard_count());
+        let Writer { checkpoint, projection, .. } = writer;
         let (log, events_max) = (&self.shared.log, throttle.batch_max());
-        let opened = Source::open(log, row.shard, checkpoint, projection, events_max).await;
-        let source = match opened {
-            Ok(source) => source,
-            Err(error) => {
-                emit(ReadFailed { shard: self.row.shard, error: &error });
-                return Stopped::Again;
-            }
-        };
-        self.write_all(source, writer, throttle).await
-    }
-
-    async fn write_all(
-        &self,
-        mut source: Source,
-        mut writer: Writer,
-        mut throttle: Throttle,
-    ) -> Stopped {
+        let mut source = Source::open(log, shard, checkpoint, projection, events_max).await?;
         loop {
             let batch = tokio::select! {
                 biased;
-                () = self.stop.requested() => return Stopped::Asked,
-                batch = source.next() => match batch {
-                    Ok(batch) => batch,
-                    Err(error) => {
-                        emit(ReadFailed { shard: self.row.shard, error: &error });
-                        return Stopped::Again;
-                    }
-                },
+                () = self.stop.requested() => return Ok(Stopped::Asked),
+                batch = source.next() => batch?,
             };
             writer.log_end.ends(batch.log_end);
             writer.log_end.has_read(batch.next_offset, batch.to.next_offset);
@@ -182,7 +136,7 @@ impl Copy {
                 }
                 tokio::select! {
                     () = throttle.pass(batch.to.next_offset - at.next_offset) => {}
-                    () = self.stop.requested() => return Stopped::Asked,
+                    () = self.stop.requested() => return Ok(Stopped::Asked),
                 }
             }
             if batch.log_end - batch.next_offset <= LEFT_MAX {
@@ -191,112 +145,40 @@ impl Copy {
         }
     }
 
-    async fn not_written(&self, failed: Failed) -> Stopped {
+    async fn not_written(&self, failed: Failed) -> Result<Stopped, Broken> {
         match failed {
-            Failed::Stopped => Stopped::Asked,
-            Failed::Lost => Stopped::Again,
+            Failed::Stopped => Ok(Stopped::Asked),
+            Failed::Lost => Ok(Stopped::Again),
             Failed::WipedOut => {
                 let CheckpointRow { projection, version, .. } = self.row;
-                if let Err(error) = start_over(&self.shared.pool, projection, version).await {
-                    return self.failed(&error);
-                }
-                Stopped::Again
+                start_over(&self.shared.pool, projection, version).await?;
+                Ok(Stopped::Again)
             }
             // `follow` meets the same, and says so.
             Failed::Full(reason) | Failed::Stuck(reason) => self.copied(&reason).await,
             Failed::Unfit | Failed::TooMuch => self.copied("the batch does not apply").await,
             Failed::Database(error) => {
-                self.failed(&error);
+                self.tell(&error.into());
                 self.copied("PostgreSQL does not take the rows").await
             }
         }
     }
 
     /// `follow` takes the rest.
-    async fn copied(&self, why: &str) -> Stopped {
+    async fn copied(&self, why: &str) -> Result<Stopped, Broken> {
         let CheckpointRow { projection, version, shard } = self.row;
-        let marked = self.row.query(
-            "UPDATE projection.checkpoints SET copying = false
-             WHERE projection = $1 AND version = $2 AND shard = $3",
-        );
-        if let Err(error) = marked.execute(&self.shared.pool).await {
-            return self.failed(&error);
-        }
+        self.row.is_copied(&self.shared.pool).await?;
         let detail = format!("shard {shard}: {why}");
         emit(Stepped { projection, version, state: "copied", detail: &detail });
-        Stopped::Copied
+        Ok(Stopped::Copied)
     }
 
-    fn failed(&self, error: &sqlx::Error) -> Stopped {
+    fn tell(&self, broken: &Broken) -> Stopped {
         let CheckpointRow { projection, shard, .. } = self.row;
-        emit(ApplyFailed { projection, shard, error });
+        match broken {
+            Broken::Postgres(error) => emit(ApplyFailed { projection, shard, error }),
+            Broken::Log(error) => emit(ReadFailed { shard, error }),
+        }
         Stopped::Again
     }
-}
-
-async fn is_copying(shared: &Shared, row: &CheckpointRow) -> Result<bool, sqlx::Error> {
-    let copying = sqlx::query_scalar(
-        "SELECT copying FROM projection.checkpoints
-         WHERE projection = $1 AND version = $2 AND shard = $3",
-    )
-    .bind(row.projection)
-    .bind(row.version)
-    .bind(shard_column(row.shard))
-    .fetch_optional(&shared.pool)
-    .await?;
-    // A version that was dropped a moment ago has none.
-    Ok(copying.unwrap_or(true))
-}
-
-/// Empties all tables and takes all checkpoints back to the start, unless somebody has already.
-pub(crate) async fn start_over(
-    pool: &Pool,
-    projection: &str,
-    version: i32,
-) -> Result<(), sqlx::Error> {
-    let schema = schema_of(projection, version);
-    let mut tx = pool.begin().await?;
-    let versions = locked(&mut tx, projection).await?;
-    let is_here = versions.iter().any(|it| {
-        it.version == version && matches!(it.state, VersionState::Copying | VersionState::Indexing)
-    });
-    if !is_here || is_marked(&mut tx, &schema).await? {
-        return Ok(());
-    }
-    take_back(&mut tx, projection, version, &schema, VersionState::Copying).await?;
-    let mark = format!("INSERT INTO {schema}.{MARK} VALUES (now())");
-    sqlx::query(AssertSqlSafe(mark)).execute(&mut *tx).await?;
-    tx.commit().await?;
-    let detail = "PostgreSQL has lost its rows in a crash, so it starts over";
-    emit(Stepped { projection, version, state: "copying", detail });
-    Ok(())
-}
-
-/// Empties all tables of a version and takes it back to the start of the log, in this state.
-pub(super) async fn take_back(
-    tx: &mut PgConnection,
-    projection: &str,
-    version: i32,
-    schema: &str,
-    state: VersionState,
-) -> Result<(), sqlx::Error> {
-    // The checkpoints first, as batches do: so neither waits for the other for ever.
-    sqlx::query(
-        "UPDATE projection.checkpoints SET log_id = NULL, next_offset = 0, epoch = -1,
-            claim = NULL, last_seq = 0, copying = $3, last_event_at = NULL
-         WHERE projection = $1 AND version = $2",
-    )
-    .bind(projection)
-    .bind(version)
-    .bind(state == VersionState::Copying)
-    .execute(&mut *tx)
-    .await?;
-    for table in tables(tx, schema).await? {
-        sqlx::query(AssertSqlSafe(format!("TRUNCATE {table}"))).execute(&mut *tx).await?;
-    }
-    // What was parked is met again.
-    forget_version(tx, projection, version).await?;
-    let set = format!("state = '{}', problem = NULL, changed_at = now()", state.as_str());
-    Version::set(tx, projection, version, &set).await?;
-    Ok(())
 }

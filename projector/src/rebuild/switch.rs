@@ -12,17 +12,22 @@
 
 use std::time::Duration;
 
+use domain::shard::ShardId;
 use infra::{
-    log::Offset,
+    log::{Checkpoint, Offset},
     postgres::{POSITIONS_CHANNEL, Pool},
     retry::{Policy, retry},
     telemetry::emit,
 };
-use sqlx::{AssertSqlSafe, Executor, PgConnection, types::Json};
+use sqlx::{AssertSqlSafe, Executor, PgConnection};
 use tokio::time::{Instant, sleep};
 
-use super::{Refused, Stepped};
-use crate::store::versions::{Version, VersionState, locked, show};
+use super::{Refused, Stepped, choose};
+use crate::store::{
+    checkpoints::{all_of, hold},
+    versions::{Version, VersionState, locked},
+    views::show,
+};
 
 /// A batch of the live version that is under way may take this long.
 const CHECKPOINT_WAIT_MAX: &str = "1s";
@@ -66,8 +71,8 @@ pub(crate) async fn switch(
     let began = Instant::now();
     let may_retry = |refused: &Refused| refused.is_passing() && began.elapsed() < TRIES_WAIT_MAX;
     let version = retry(RETRY, may_retry, async || {
-        let pause = wait_until_near(pool, projection, target, began + NEAR_WAIT_MAX).await?;
-        once(pool, projection, target, pause).await
+        let wait_max = wait_until_near(pool, projection, target, began + NEAR_WAIT_MAX).await?;
+        once(pool, projection, target, wait_max).await
     });
     let version = version.await?;
     let detail = match version.replaced {
@@ -79,123 +84,98 @@ pub(crate) async fn switch(
     Ok(version)
 }
 
-/// For how long the live version stands still, at most, and how far behind the other one may be then.
-#[derive(Clone, Copy)]
-struct Pause {
-    wait_max: Duration,
-    behind_max: Offset,
-}
-
-const SHORT: Pause = Pause { wait_max: CATCH_UP_WAIT_MAX, behind_max: BEHIND_MAX };
-const LONG: Pause = Pause { wait_max: FAR_WAIT_MAX, behind_max: FAR_MAX };
-
-/// Waits without a lock, as a paused version comes no nearer, and tells how long a pause it takes.
+/// Waits without a lock, as a paused version comes no nearer, and tells how long the live version stands
+/// still then, at most.
 async fn wait_until_near(
     pool: &Pool,
     projection: &str,
     target: Target,
     deadline: Instant,
-) -> Result<Pause, Refused> {
+) -> Result<Duration, Refused> {
     loop {
         let mut versions = Version::all(pool).await?;
         versions.retain(|version| version.projection == projection);
-        let live = versions.iter().find(|version| version.state == VersionState::Live);
-        let next = choose(projection, &versions, live, target)?;
-        let Some(live) = live else { return Ok(SHORT) };
+        let (live, next) = live_and_next(projection, &versions, target)?;
+        let Some(live) = live else { return Ok(CATCH_UP_WAIT_MAX) };
         let mut connection = pool.acquire().await?;
-        let Some(far) = far_behind(&mut connection, live, next, BEHIND_MAX).await? else {
-            return Ok(SHORT);
-        };
-        if next.paused {
+        let reached = positions(&mut connection, live).await?;
+        let found = positions(&mut connection, next).await?;
+        let Some(far) = behind(&reached, &found, BEHIND_MAX) else { return Ok(CATCH_UP_WAIT_MAX) };
+        let is_over = Instant::now() >= deadline;
+        if next.paused || is_over && behind(&reached, &found, FAR_MAX).is_some() {
             return Err(not_yet(next, &far));
         }
-        if Instant::now() >= deadline {
-            return Ok(LONG);
+        if is_over {
+            return Ok(FAR_WAIT_MAX);
         }
         drop(connection);
         sleep(NEAR_INTERVAL).await;
     }
 }
 
-async fn far_behind(
-    connection: &mut PgConnection,
-    live: &Version,
-    next: &Version,
-    behind_max: Offset,
-) -> Result<Option<String>, sqlx::Error> {
-    let mut near = checkpoints(connection, live, Lock::NotTaken).await?;
-    for position in &mut near {
-        position.next_offset -= behind_max;
-    }
-    Ok(behind(&near, &checkpoints(connection, next, Lock::NotTaken).await?))
-}
-
 async fn once(
     pool: &Pool,
     projection: &str,
     target: Target,
-    pause: Pause,
+    wait_max: Duration,
 ) -> Result<Version, Refused> {
     let mut tx = pool.begin().await?;
     wait_for_locks(&mut tx, CHECKPOINT_WAIT_MAX).await?;
     let versions = locked(&mut tx, projection).await?;
-    let live = versions.iter().find(|version| version.state == VersionState::Live);
-    let next = choose(projection, &versions, live, target)?;
+    let (live, next) = live_and_next(projection, &versions, target)?;
     if let Some(live) = live {
-        if let Some(far) = far_behind(&mut tx, live, next, pause.behind_max).await? {
-            return Err(not_yet(next, &far));
-        }
-        let reached = checkpoints(&mut tx, live, Lock::Taken).await?;
-        wait_until_as_far(&mut tx, &reached, next, pause.wait_max).await?;
+        let reached = hold(&mut tx, live).await?;
+        wait_until_as_far(&mut tx, &reached, next, wait_max).await?;
     }
     wait_for_locks(&mut tx, VIEW_WAIT_MAX).await?;
-    change_views(&mut tx, live, next).await?;
-    let version = change_states(&mut tx, live, next, target).await?;
-    tell(&mut tx, projection).await?;
+    show(&mut tx, next, live).await?;
+    if let Some(live) = live {
+        live.set(&mut *tx, "state = 'standby', changed_at = now()").await?;
+    }
+    // One can roll back once only; `switch` leads forward again.
+    let replaced = match (target, live) {
+        (Target::Forward(_), Some(live)) => live.version.to_string(),
+        (Target::Forward(_), None) | (Target::Back, _) => "NULL".to_owned(),
+    };
+    let set = format!(
+        "state = 'live', switch = false, verify = false, replaced = {replaced}, problem = NULL,
+            changed_at = now()"
+    );
+    let version = next.set(&mut *tx, &set).await?;
+    // Query nodes ask which version is live when they hear of it.
+    sqlx::query("SELECT pg_notify($1, json_build_object('switched', $2::text)::text)")
+        .bind(POSITIONS_CHANNEL)
+        .bind(projection)
+        .execute(&mut *tx)
+        .await?;
     tx.commit().await?;
     Ok(version)
 }
 
-fn choose<'v>(
+/// The live version, and the one that is to be it.
+fn live_and_next<'v>(
     projection: &str,
     versions: &'v [Version],
-    live: Option<&Version>,
     target: Target,
-) -> Result<&'v Version, Refused> {
-    let there = |number: i32| {
-        let found =
-            versions.iter().find(|it| it.version == number && it.state != VersionState::Dropped);
-        found.ok_or_else(|| Refused::NoVersion(format!("there is no {projection} v{number}")))
+) -> Result<(Option<&'v Version>, &'v Version), Refused> {
+    let live = versions.iter().find(|version| version.state == VersionState::Live);
+    let number = match target {
+        Target::Forward(number) => number.or(versions.last().map(|newest| newest.version)),
+        Target::Back => live.and_then(|live| live.replaced),
     };
-    let next = match target {
-        Target::Forward(Some(number)) => there(number)?,
-        Target::Forward(None) => {
-            let newest = versions.iter().rev().find(|it| it.state != VersionState::Dropped);
-            let newest = newest.ok_or_else(|| Refused::NoProjection(projection.to_owned()))?;
-            if newest.state == VersionState::Live {
-                return Err(Refused::Conflict(format!(
-                    "{projection} v{} is the newest version and live already; `rebuild` makes \
-                     another, `rollback` leads back",
-                    newest.version
-                )));
-            }
-            newest
-        }
-        Target::Back => match live.and_then(|live| Some((live.version, live.replaced?))) {
-            Some((_, replaced)) => there(replaced)?,
-            None => {
-                return Err(Refused::Conflict(format!(
-                    "the live version of {projection} has not taken the place of another"
-                )));
-            }
-        },
-    };
+    if number.is_none() && live.is_some() {
+        return Err(Refused::Conflict(format!(
+            "the live version of {projection} has not taken the place of another"
+        )));
+    }
+    let next = choose(projection, versions, number)?;
     let Version { version, state, .. } = next;
     match state {
-        VersionState::Standby => Ok(next),
-        VersionState::Live => {
-            Err(Refused::Conflict(format!("{projection} v{version} is live already")))
-        }
+        VersionState::Standby => Ok((live, next)),
+        VersionState::Live => Err(Refused::Conflict(format!(
+            "{projection} v{version} is live already; `rebuild` makes another version, `rollback` leads \
+             back to the one before"
+        ))),
         VersionState::Copying
         | VersionState::Indexing
         | VersionState::CatchingUp
@@ -206,53 +186,30 @@ fn choose<'v>(
     }
 }
 
-/// How far a version is in a shard.
-#[derive(Debug, PartialEq, sqlx::FromRow)]
-struct ShardPosition {
-    shard: i32,
-    log_id: Option<String>,
-    next_offset: Offset,
-}
+type Position = (ShardId, Checkpoint);
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Lock {
-    Taken,
-    NotTaken,
-}
-
-async fn checkpoints(
-    tx: &mut PgConnection,
+async fn positions(
+    connection: &mut PgConnection,
     version: &Version,
-    lock: Lock,
-) -> Result<Vec<ShardPosition>, sqlx::Error> {
-    let select = "SELECT shard, log_id, next_offset FROM projection.checkpoints
-         WHERE projection = $1 AND version = $2 ORDER BY shard";
-    let select = match lock {
-        Lock::Taken => format!("{select} FOR UPDATE"),
-        Lock::NotTaken => select.to_owned(),
-    };
-    sqlx::query_as(AssertSqlSafe(select))
-        .bind(&version.projection)
-        .bind(version.version)
-        .fetch_all(tx)
-        .await
+) -> Result<Vec<Position>, sqlx::Error> {
+    all_of(connection, &version.projection, version.version).await
 }
 
 async fn wait_until_as_far(
     tx: &mut PgConnection,
-    reached: &[ShardPosition],
+    reached: &[Position],
     next: &Version,
     wait_max: Duration,
 ) -> Result<(), Refused> {
     let deadline = Instant::now() + wait_max;
-    while let Some(behind) = behind(reached, &checkpoints(tx, next, Lock::NotTaken).await?) {
+    while let Some(behind) = behind(reached, &positions(tx, next).await?, 0) {
         if Instant::now() >= deadline {
             return Err(not_yet(next, &behind));
         }
         sleep(CATCH_UP_INTERVAL).await;
     }
     // It moves forward only; locked, it cannot be dropped or begun anew any more either.
-    match behind(reached, &checkpoints(tx, next, Lock::Taken).await?) {
+    match behind(reached, &hold(tx, next).await?, 0) {
         None => Ok(()),
         Some(behind) => Err(not_yet(next, &behind)),
     }
@@ -263,82 +220,17 @@ fn not_yet(next: &Version, behind: &str) -> Refused {
     Refused::NotYet(format!("{projection} v{version} is behind the live version: {behind}"))
 }
 
-fn behind(reached: &[ShardPosition], others: &[ShardPosition]) -> Option<String> {
-    reached.iter().find_map(|position| {
-        let ShardPosition { shard, log_id, next_offset } = position;
-        let other = others.iter().find(|other| other.shard == *shard);
+/// Where the others are more than so many records behind.
+fn behind(reached: &[Position], others: &[Position], behind_max: Offset) -> Option<String> {
+    reached.iter().find_map(|(shard, Checkpoint { log_id, next_offset, .. })| {
+        let other = others.iter().find(|(other, _)| other == shard).map(|(_, other)| other);
         let at = other.map_or(0, |other| other.next_offset);
         if log_id.is_some() && other.is_some_and(|other| other.log_id != *log_id) {
             return Some(format!("in shard {shard} it has not begun, or follows another log"));
         }
-        (at < *next_offset).then(|| format!("in shard {shard} it is at {at} of {next_offset}"))
+        let is_behind = at < next_offset - behind_max;
+        is_behind.then(|| format!("in shard {shard} it is at {at} of {next_offset}"))
     })
-}
-
-async fn change_views(
-    tx: &mut PgConnection,
-    live: Option<&Version>,
-    next: &Version,
-) -> Result<(), sqlx::Error> {
-    let views = views_of(tx, next).await?;
-    show(tx, &views).await?;
-    let Some(live) = live else { return Ok(()) };
-    for (name, _) in views_of(tx, live).await? {
-        // One that only the other version has would go on showing that one.
-        if !views.iter().any(|(kept, _)| *kept == name) {
-            tx.execute(AssertSqlSafe(format!("DROP VIEW IF EXISTS read.{name}"))).await?;
-        }
-    }
-    Ok(())
-}
-
-async fn views_of(
-    tx: &mut PgConnection,
-    version: &Version,
-) -> Result<Vec<(String, String)>, sqlx::Error> {
-    let Json(views) = sqlx::query_scalar(
-        "SELECT views FROM projection.versions WHERE projection = $1 AND version = $2",
-    )
-    .bind(&version.projection)
-    .bind(version.version)
-    .fetch_one(tx)
-    .await?;
-    Ok(views)
-}
-
-async fn change_states(
-    tx: &mut PgConnection,
-    live: Option<&Version>,
-    next: &Version,
-    target: Target,
-) -> Result<Version, sqlx::Error> {
-    sqlx::query(
-        "UPDATE projection.versions SET state = 'standby', changed_at = now()
-         WHERE projection = $1 AND state = 'live'",
-    )
-    .bind(&next.projection)
-    .execute(&mut *tx)
-    .await?;
-    // One can roll back once only; `switch` leads forward again.
-    let replaced = match (target, live) {
-        (Target::Forward(_), Some(live)) => live.version.to_string(),
-        (Target::Forward(_), None) | (Target::Back, _) => "NULL".to_owned(),
-    };
-    let set = format!(
-        "state = 'live', switch = false, verify = false, replaced = {replaced}, problem = NULL,
-            changed_at = now()"
-    );
-    Version::set(tx, &next.projection, next.version, &set).await
-}
-
-/// Query nodes ask which version is live when they hear of it.
-async fn tell(tx: &mut PgConnection, projection: &str) -> Result<(), sqlx::Error> {
-    sqlx::query("SELECT pg_notify($1, json_build_object('switched', $2::text)::text)")
-        .bind(POSITIONS_CHANNEL)
-        .bind(projection)
-        .execute(tx)
-        .await?;
-    Ok(())
 }
 
 async fn wait_for_locks(tx: &mut PgConnection, wait_max: &str) -> Result<(), sqlx::Error> {
@@ -348,20 +240,25 @@ async fn wait_for_locks(tx: &mut PgConnection, wait_max: &str) -> Result<(), sql
 
 #[cfg(test)]
 mod tests {
+    use infra::log::Nonce;
+
     use super::*;
 
-    fn position(shard: i32, log_id: Option<&str>, next_offset: Offset) -> ShardPosition {
-        ShardPosition { shard, log_id: log_id.map(str::to_owned), next_offset }
+    fn position(shard: u32, log_id: Option<u64>, next_offset: Offset) -> Position {
+        let log_id = log_id.map(Nonce);
+        (ShardId::new(shard), Checkpoint { log_id, next_offset, ..Checkpoint::START })
     }
 
     #[test]
     fn a_version_must_be_as_far_in_every_shard_of_the_same_log() {
-        let live = [position(0, Some("a"), 7), position(1, None, 0)];
-        assert_eq!(behind(&live, &[position(0, Some("a"), 7)]), None);
-        assert_eq!(behind(&live, &[position(0, Some("a"), 9), position(1, None, 0)]), None);
-        let short = behind(&live, &[position(0, Some("a"), 6)]);
-        assert_eq!(short.as_deref(), Some("in shard 0 it is at 6 of 7"));
-        assert!(behind(&live, &[position(0, Some("b"), 9)]).is_some());
-        assert!(behind(&live, &[position(1, None, 0)]).is_some());
+        let live = [position(0, Some(1), 7), position(1, None, 0)];
+        let is_behind = |others: &[Position]| behind(&live, others, 0);
+        assert_eq!(is_behind(&[position(0, Some(1), 7)]), None);
+        assert_eq!(is_behind(&[position(0, Some(1), 9), position(1, None, 0)]), None);
+        let short = [position(0, Some(1), 6)];
+        assert_eq!(is_behind(&short).as_deref(), Some("in shard 0 it is at 6 of 7"));
+        assert_eq!(behind(&live, &short, 1), None);
+        assert!(is_behind(&[position(0, Some(2), 9)]).is_some());
+        assert!(is_behind(&[position(1, None, 0)]).is_some());
     }
 }

@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    mem,
     sync::Arc,
 };
 
@@ -21,7 +22,10 @@ use crate::{
     apply::shared::Shared,
     follow,
     rebuild::copy,
-    store::versions::{Served, Version, VersionState, Watch, fold_of},
+    store::{
+        versions::{Served, Version, VersionState, fold_of},
+        watch::Watch,
+    },
 };
 
 /// What all shards of a projector work with.
@@ -36,12 +40,19 @@ pub(crate) struct Projector {
 
 /// What is fed together, and how.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Group {
-    /// By projection: its live version.
-    Live(BTreeMap<String, i32>),
-    Beside(String, i32),
+struct Group {
+    how: How,
+    /// By projection.
+    versions: BTreeMap<&'static str, i32>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum How {
+    /// All that are live together.
+    Live,
+    Beside,
     /// In bulk, so many events per second at most.
-    Copying(String, i32, Option<i32>),
+    Copying(Option<i32>),
 }
 
 struct Running {
@@ -60,8 +71,7 @@ pub(super) async fn run(
     let mut running = BTreeMap::<Group, Running>::new();
     while !shutdown.is_requested() {
         let known = Arc::clone(&versions.borrow_and_update());
-        let own = projector.own(&ceded.borrow_and_update());
-        let wanted = plan(&known, &own);
+        let wanted = plan(&known, &projector.projections, &ceded.borrow_and_update());
         let over: Vec<_> =
             running.extract_if(.., |group, _| !wanted.contains(group)).map(|it| it.1).collect();
         end(over, shard).await?;
@@ -84,29 +94,32 @@ pub(super) async fn run(
     end(running.into_values().collect(), shard).await
 }
 
-/// What this code can feed of the versions that there are.
-fn plan(versions: &[Version], projections: &[Projection]) -> Vec<Group> {
+/// What this code can feed of the versions that there are, and nobody else does.
+fn plan(
+    versions: &[Version],
+    projections: &[Projection],
+    ceded: &BTreeSet<&'static str>,
+) -> Vec<Group> {
     let mut live = BTreeMap::new();
     let mut groups = Vec::new();
-    for version in versions.iter().filter(|version| fold_of(projections, version).is_some()) {
-        let (name, number) = (version.projection.clone(), version.version);
-        match version.state {
-            VersionState::Live => drop(live.insert(name, number)),
-            VersionState::Copying if !version.paused => {
-                groups.push(Group::Copying(name, number, version.throttle));
-            }
-            VersionState::CatchingUp | VersionState::Standby if !version.paused => {
-                groups.push(Group::Beside(name, number));
-            }
-            VersionState::Copying
-            | VersionState::CatchingUp
-            | VersionState::Standby
-            | VersionState::Indexing
-            | VersionState::Dropped => {}
+    for version in versions {
+        let Some(Projection { name, .. }) = fold_of(projections, version) else { continue };
+        if ceded.contains(name) {
+            continue;
         }
+        let how = match version.state {
+            VersionState::Live => {
+                live.insert(*name, version.version);
+                continue;
+            }
+            VersionState::Copying if !version.paused => How::Copying(version.throttle),
+            VersionState::CatchingUp | VersionState::Standby if !version.paused => How::Beside,
+            _ => continue,
+        };
+        groups.push(Group { how, versions: [(*name, version.version)].into() });
     }
     if !live.is_empty() {
-        groups.push(Group::Live(live));
+        groups.push(Group { how: How::Live, versions: live });
     }
     groups
 }
@@ -119,40 +132,28 @@ impl Projector {
     /// From now on these are another release's to feed, and all others ours.
     pub(super) fn cede(&self, projections: BTreeSet<&'static str>) {
         self.ceded.send_if_modified(|ceded| {
-            let changes = *ceded != projections;
-            *ceded = projections;
-            changes
+            let before = mem::replace(ceded, projections);
+            before != *ceded
         });
-    }
-
-    fn own(&self, ceded: &BTreeSet<&'static str>) -> Vec<Projection> {
-        let is_own = |it: &&Projection| !ceded.contains(it.name);
-        self.projections.iter().filter(is_own).copied().collect()
     }
 
     fn start(&self, group: &Group, shard: ShardId, stop: Shutdown) -> Running {
-        let served = |name: &str, version: i32| {
-            let projection = *self.projections.iter().find(|it| it.name == name)?;
-            Some(Served { projection, version })
-        };
-        let shared = Arc::new(match group {
-            Group::Live(live) => {
-                let live = live.iter().filter_map(|(name, version)| served(name, *version));
-                self.shared.serving(live.collect())
-            }
-            Group::Beside(name, version) | Group::Copying(name, version, _) => served(
-                name, *version,
-            )
-            .map_or_else(|| self.shared.serving(Vec::new()), |served| self.shared.beside(served)),
+        let served = group.versions.iter().filter_map(|(name, version)| {
+            let projection = *self.projections.iter().find(|it| it.name == *name)?;
+            Some(Served { projection, version: *version })
         });
-        let task = match group {
-            Group::Live(_) | Group::Beside(..) => {
-                let run = follow::run(Arc::clone(&shared), shard, stop.clone());
-                task::spawn("projector shard", run)
+        let served: Vec<_> = served.collect();
+        let shared = Arc::new(match (group.how, &*served) {
+            (How::Beside | How::Copying(_), [only]) => self.shared.beside(only.clone()),
+            _ => self.shared.serving(served),
+        });
+        let (fed, stopped) = (Arc::clone(&shared), stop.clone());
+        let task = match group.how {
+            How::Copying(rate_max) => {
+                task::spawn("projector copy", copy::run(fed, shard, rate_max, stopped))
             }
-            Group::Copying(.., throttle) => {
-                let run = copy::run(Arc::clone(&shared), shard, *throttle, stop.clone());
-                task::spawn("projector copy", run)
+            How::Live | How::Beside => {
+                task::spawn("projector shard", follow::run(fed, shard, stopped))
             }
         };
         Running { shared, stop, task }
@@ -197,12 +198,16 @@ mod tests {
             Version::sample("stock", 2, 1, VersionState::Indexing),
             Version::sample("unheard_of", 1, 1, VersionState::Live),
         ];
-        let live = [("orders".to_owned(), 2), ("stock".to_owned(), 1)];
+        let group =
+            |how, versions: &[_]| Group { how, versions: versions.iter().copied().collect() };
         let expected = [
-            Group::Beside("orders".to_owned(), 1),
-            Group::Copying("orders".to_owned(), 3, None),
-            Group::Live(live.into()),
+            group(How::Beside, &[("orders", 1)]),
+            group(How::Copying(None), &[("orders", 3)]),
+            group(How::Live, &[("orders", 2), ("stock", 1)]),
         ];
-        assert_eq!(plan(&known, read_models::ALL), expected);
+        assert_eq!(plan(&known, read_models::ALL, &BTreeSet::new()), expected);
+        let ceded = BTreeSet::from(["stock"]);
+        let live = group(How::Live, &[("orders", 2)]);
+        assert_eq!(plan(&known, read_models::ALL, &ceded).last(), Some(&live));
     }
 }

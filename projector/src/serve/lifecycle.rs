@@ -5,17 +5,13 @@
 //! takes its time (an index, a switch that waits) holds up no other.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, btree_map::Entry},
     sync::Arc,
     time::Duration,
 };
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
-use infra::{
-    shutdown::Shutdown,
-    telemetry::{chain, emit},
-};
-use sqlx::PgExecutor;
+use infra::{shutdown::Shutdown, telemetry::chain};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::warn;
 
@@ -25,10 +21,9 @@ use super::{
 };
 use crate::{
     rebuild::{
-        Refused, Stepped,
-        copy::start_over,
-        finish::{self, Finished},
+        Refused, advance,
         switch::{Target, switch},
+        tables::finish,
     },
     store::{
         verifications::Verification,
@@ -54,15 +49,13 @@ pub(crate) async fn run(projector: Arc<Projector>, shutdown: Shutdown) {
     // Until when versions are left alone.
     let mut paused = BTreeMap::<Key, Instant>::new();
     let mut steps = FuturesUnordered::new();
-    let mut stepping = BTreeSet::new();
-    let mut indexing: Option<Key> = None;
+    let mut stepping = BTreeMap::<Key, VersionState>::new();
     loop {
         tokio::select! {
             // What is under way is a transaction, which PostgreSQL undoes.
             () = shutdown.requested() => return,
             Some((key, ended)) = steps.next() => {
                 stepping.remove(&key);
-                indexing.take_if(|it| *it == key);
                 match ended {
                     Ok(false) => {}
                     Ok(true) => {
@@ -85,15 +78,20 @@ pub(crate) async fn run(projector: Arc<Projector>, shutdown: Shutdown) {
             changed = versions.changed() => if changed.is_err() { shutdown.requested().await },
         }
         paused.retain(|_, until| *until > Instant::now());
-        for version in projector.to_step() {
+        let known = Arc::clone(&versions.borrow());
+        let is_ours = |it: &&Version| fold_of(&projector.projections, it).is_some();
+        let ours = known.iter().filter(is_ours).filter(|it| it.is_busy() && !it.paused).cloned();
+        for version in ours {
             let key = (version.projection.clone(), version.version);
             // Indexes one after another: each takes a connection, memory and the disk for long.
-            let waits = version.state == VersionState::Indexing && indexing.is_some();
-            if !waits && !paused.contains_key(&key) && stepping.insert(key.clone()) {
+            let waits = version.state == VersionState::Indexing
+                && stepping.values().any(|state| *state == VersionState::Indexing);
+            if waits || paused.contains_key(&key) {
+                continue;
+            }
+            if let Entry::Vacant(free) = stepping.entry(key.clone()) {
+                free.insert(version.state);
                 let projector = &projector;
-                if version.state == VersionState::Indexing {
-                    indexing = Some(key.clone());
-                }
                 steps.push(async move { (key, step(projector, &version).await) });
             }
         }
@@ -103,16 +101,6 @@ pub(crate) async fn run(projector: Arc<Projector>, shutdown: Shutdown) {
 /// Names a version.
 type Key = (String, i32);
 
-impl Projector {
-    /// Versions of which something is to be done by this code.
-    fn to_step(&self) -> Vec<Version> {
-        let known = self.versions.known();
-        let is_ours = |version: &&Version| fold_of(&self.projections, version).is_some();
-        let waits = |version: &&Version| version.is_busy() && !version.paused;
-        known.iter().filter(waits).filter(is_ours).cloned().collect()
-    }
-}
-
 /// True if something has changed.
 async fn step(projector: &Projector, version: &Version) -> Result<bool, Refused> {
     let pool = &projector.shared.pool;
@@ -120,136 +108,26 @@ async fn step(projector: &Projector, version: &Version) -> Result<bool, Refused>
     if !Version::all(pool).await?.contains(version) {
         return Ok(false);
     }
-    let facts = Facts::read(projector, version).await?;
-    let Version { projection, version: number, .. } = version;
+    let facts = Facts {
+        shards: projector.shared.log.shard_count().into(),
+        progress: version.progress(pool, BEHIND_MAX).await?,
+        verification: Verification::last(pool, version).await?,
+    };
     match next(version, &facts) {
         Step::Wait => return Ok(false),
-        Step::Index => {
-            let detail = "all shards are copied; the tables are made durable and get their indexes";
-            return Ok(advance(pool, version, VersionState::Indexing, detail).await?);
-        }
-        Step::Finish => return finish_all(projector, version).await,
-        Step::StandBy => {
-            return Ok(advance(pool, version, VersionState::Standby, "it has caught up").await?);
-        }
+        Step::Advance(to, detail) => return Ok(advance(pool, version, to, detail).await?),
+        Step::Finish => return Ok(finish(pool, version).await?),
         Step::Verify => {
             let requested = Verification::request(pool, version, None).await?;
             let set = format!("verification = '{}'", requested.id);
-            Version::set(pool, projection, *number, &set).await?;
+            version.set(pool, &set).await?;
         }
-        Step::Verified => drop(Version::set(pool, projection, *number, "verify = false").await?),
-        Step::GiveUp(problem) => give_up(pool, version, &problem).await?,
-        Step::Switch => drop(switch(pool, projection, Target::Forward(Some(*number))).await?),
+        Step::Verified => drop(version.set(pool, "verify = false").await?),
+        Step::GiveUp(problem) => version.give_up(pool, &problem).await?,
+        Step::Switch => {
+            let target = Target::Forward(Some(version.version));
+            switch(pool, &version.projection, target).await?;
+        }
     }
     Ok(true)
-}
-
-impl Facts {
-    async fn read(projector: &Projector, version: &Version) -> Result<Self, sqlx::Error> {
-        let pool = &projector.shared.pool;
-        let shards = i64::from(projector.shared.log.shard_count());
-        let (copied, caught_up, halted): (i64, i64, Option<String>) = sqlx::query_as(
-            "SELECT count(*) FILTER (WHERE NOT copying),
-                count(*) FILTER (WHERE seen_at > $3 AND log_end - next_offset <= $4),
-                min(format('shard %s: %s', shard, halted)) FILTER (WHERE halted IS NOT NULL)
-             FROM projection.checkpoints WHERE projection = $1 AND version = $2",
-        )
-        .bind(&version.projection)
-        .bind(version.version)
-        .bind(version.changed_at)
-        .bind(BEHIND_MAX)
-        .fetch_one(pool)
-        .await?;
-        let is_standby = version.state == VersionState::Standby;
-        let verification = if is_standby && version.verify {
-            Verification::last(pool, version).await?
-        } else {
-            None
-        };
-        let missing = if is_standby && version.switch { missing(pool, version).await? } else { 0 };
-        Ok(Self { shards, copied, caught_up, halted, verification, missing })
-    }
-}
-
-/// Moves a version on if it is still the one that the facts are of: whatever makes them untrue changes
-/// `changed_at` (a pause, a build that starts over).
-async fn advance(
-    database: impl PgExecutor<'_>,
-    version: &Version,
-    to: VersionState,
-    detail: &str,
-) -> Result<bool, sqlx::Error> {
-    let moved = sqlx::query(
-        "UPDATE projection.versions SET state = $3, changed_at = now()
-         WHERE projection = $1 AND version = $2 AND state = $4 AND changed_at = $5 AND NOT paused",
-    )
-    .bind(&version.projection)
-    .bind(version.version)
-    .bind(to.as_str())
-    .bind(version.state.as_str())
-    .bind(version.changed_at)
-    .execute(database)
-    .await?;
-    let moved = moved.rows_affected() > 0;
-    if moved {
-        let (projection, version) = (&*version.projection, version.version);
-        emit(Stepped { projection, version, state: to.as_str(), detail });
-    }
-    Ok(moved)
-}
-
-async fn finish_all(projector: &Projector, version: &Version) -> Result<bool, Refused> {
-    let pool = &projector.shared.pool;
-    match finish::step(pool, version).await? {
-        // The next one is for the next round: somebody may have paused or dropped it meanwhile.
-        Finished::Partly => Ok(true),
-        Finished::Elsewhere => Ok(false),
-        Finished::WipedOut => {
-            start_over(pool, &version.projection, version.version).await?;
-            Ok(true)
-        }
-        Finished::Refused => {
-            finish::start_over_indexed(pool, version).await?;
-            Ok(true)
-        }
-        Finished::Wholly => {
-            let detail = "it follows the log until it has caught up";
-            Ok(advance(pool, version, VersionState::CatchingUp, detail).await?)
-        }
-    }
-}
-
-/// Keys that the live version has and this one has not, for it has parked their events.
-async fn missing(database: impl PgExecutor<'_>, version: &Version) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar(
-        "SELECT count(*)
-         FROM projection.dead_letters AS own
-         JOIN projection.versions AS live USING (projection)
-         WHERE own.projection = $1 AND own.version = $2 AND own.state = 'parked'
-            AND live.state = 'live' AND NOT EXISTS (
-                SELECT FROM projection.dead_letters AS same
-                WHERE (same.projection, same.version, same.stream, same.state)
-                    = (own.projection, live.version, own.stream, 'parked'))",
-    )
-    .bind(&version.projection)
-    .bind(version.version)
-    .fetch_one(database)
-    .await
-}
-
-/// What was asked for does not go on before an operator says so.
-async fn give_up(
-    database: impl PgExecutor<'_>,
-    version: &Version,
-    problem: &str,
-) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "UPDATE projection.versions SET problem = $3 WHERE projection = $1 AND version = $2",
-    )
-    .bind(&version.projection)
-    .bind(version.version)
-    .bind(problem)
-    .execute(database)
-    .await?;
-    Ok(())
 }

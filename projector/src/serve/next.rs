@@ -2,7 +2,7 @@
 
 use crate::store::{
     verifications::{Verification, VerificationState},
-    versions::{Version, VersionState},
+    versions::{BuildProgress, Version, VersionState},
 };
 
 /// What is known of a version, beside what it says of itself.
@@ -10,27 +10,18 @@ use crate::store::{
 pub(super) struct Facts {
     /// Of the log.
     pub shards: i64,
-    /// Shards that are copied.
-    pub copied: i64,
-    /// Shards that are near the end of the log.
-    pub caught_up: i64,
-    /// Where it does not go on, and why.
-    pub halted: Option<String>,
+    pub progress: BuildProgress,
     /// Of all rows, the last one.
     pub verification: Option<Verification>,
-    /// Keys that readers see now and would not see.
-    pub missing: i64,
 }
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step {
     Wait,
-    /// All shards are copied: the tables are to be made durable, and the indexes to be made.
-    Index,
-    /// The next part of that.
+    /// To this state, and why.
+    Advance(VersionState, &'static str),
+    /// The tables are to be made durable, and the indexes to be made: the next part of that.
     Finish,
-    /// It has caught up.
-    StandBy,
     Verify,
     /// The verification that was asked for has found no difference.
     Verified,
@@ -41,23 +32,29 @@ pub(super) enum Step {
 
 #[must_use]
 pub(super) fn next(version: &Version, facts: &Facts) -> Step {
+    let Facts { shards, progress, verification } = facts;
     match version.state {
-        VersionState::Copying if facts.copied >= facts.shards => Step::Index,
+        VersionState::Copying if progress.copied >= *shards => Step::Advance(
+            VersionState::Indexing,
+            "all shards are copied; the tables are made durable and get their indexes",
+        ),
         VersionState::Indexing => Step::Finish,
-        VersionState::CatchingUp => match &facts.halted {
+        VersionState::CatchingUp => match &progress.halted {
             Some(halted) => Step::GiveUp(format!("halted in {halted}")),
-            None if facts.caught_up >= facts.shards => Step::StandBy,
+            None if progress.caught_up >= *shards => {
+                Step::Advance(VersionState::Standby, "it has caught up")
+            }
             None => Step::Wait,
         },
         // One from before may have found what is no more.
-        VersionState::Standby if version.verify => match &facts.verification {
+        VersionState::Standby if version.verify => match verification {
             Some(last) if last.created_at >= version.changed_at => after(last),
             Some(_) | None => Step::Verify,
         },
-        VersionState::Standby if version.switch && facts.missing > 0 => Step::GiveUp(format!(
+        VersionState::Standby if version.switch && progress.missing > 0 => Step::GiveUp(format!(
             "{} keys are parked that readers see now; settle them (`projector dead-letters list`) \
              and `projector resume`, or `projector switch` as it is",
-            facts.missing
+            progress.missing
         )),
         VersionState::Standby if version.switch => Step::Switch,
         VersionState::Copying
@@ -110,21 +107,23 @@ mod tests {
     }
 
     #[test]
-    fn a_build_goes_on_when_all_shards_have() {
-        let two = |copied, caught_up| Facts { shards: 2, copied, caught_up, ..Facts::default() };
-        assert_eq!(next(&version(VersionState::Copying), &two(1, 2)), Step::Wait);
-        assert_eq!(next(&version(VersionState::Copying), &two(2, 0)), Step::Index);
-        assert_eq!(next(&version(VersionState::Indexing), &two(0, 0)), Step::Finish);
-        assert_eq!(next(&version(VersionState::CatchingUp), &two(2, 1)), Step::Wait);
-        assert_eq!(next(&version(VersionState::CatchingUp), &two(2, 2)), Step::StandBy);
-    }
-
-    #[test]
-    fn a_build_that_halts_is_given_up() {
-        let halted = Some("shard 1: no such table".to_owned());
-        let facts = Facts { halted, ..Facts::default() };
+    fn a_build_goes_on_when_all_shards_have_and_one_that_halts_is_given_up() {
+        let next = |state, copied, caught_up, halted: Option<&str>| {
+            let halted = halted.map(str::to_owned);
+            let progress = BuildProgress { copied, caught_up, halted, missing: 0 };
+            match next(&version(state), &Facts { shards: 2, progress, verification: None }) {
+                Step::Advance(to, _) => Ok(to),
+                other => Err(other),
+            }
+        };
+        assert_eq!(next(VersionState::Copying, 1, 2, None), Err(Step::Wait));
+        assert_eq!(next(VersionState::Copying, 2, 0, None), Ok(VersionState::Indexing));
+        assert_eq!(next(VersionState::Indexing, 0, 0, None), Err(Step::Finish));
+        assert_eq!(next(VersionState::CatchingUp, 2, 1, None), Err(Step::Wait));
+        assert_eq!(next(VersionState::CatchingUp, 2, 2, None), Ok(VersionState::Standby));
         let told = Step::GiveUp("halted in shard 1: no such table".to_owned());
-        assert_eq!(next(&version(VersionState::CatchingUp), &facts), told);
+        let halted = Some("shard 1: no such table");
+        assert_eq!(next(VersionState::CatchingUp, 2, 2, halted), Err(told));
     }
 
     #[test]
@@ -144,7 +143,8 @@ mod tests {
     #[test]
     fn what_readers_see_now_is_not_switched_away() {
         let asked = Version { switch: true, ..version(VersionState::Standby) };
-        let facts = Facts { missing: 3, ..Facts::default() };
+        let progress = BuildProgress { missing: 3, ..BuildProgress::default() };
+        let facts = Facts { progress, ..Facts::default() };
         let Step::GiveUp(problem) = next(&asked, &facts) else { panic!("not given up") };
         assert!(problem.starts_with("3 keys are parked"), "{problem}");
     }

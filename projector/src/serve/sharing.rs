@@ -5,13 +5,10 @@
 //! once when the process dies, and after a second and a half without a word when it is stopped or cut
 //! off. A projector that serves less than its share tries to lock more; one that serves more lets
 //! go. Members are ranked alike by all, so the shares add up to all shards. Projectors of another
-//! release have shares of their own ([`shares`]).
+//! release have shares of their own (`shares`).
 //!
 //! **Invariant:** correctness does not depend on it. If two projectors serve one shard, the
 //! checkpoint's compare-and-set lets one of them pass. While PostgreSQL is away each goes on with its shards.
-
-mod session;
-mod shares;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -22,12 +19,15 @@ use infra::{
     task::{self, Task, TaskFailed},
     telemetry::{Event, chain, emit, metric::Gauge},
 };
-use tokio::time::{MissedTickBehavior, interval};
+use sqlx::{Connection, PgConnection, PgPool};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::{info, warn};
 
-use super::groups::{self, Projector};
-use session::Session;
-use shares::{ReleaseFolds, share};
+use super::{
+    groups::{self, Projector},
+    shares::{Member, ReleaseFolds, share},
+};
+use crate::rows::shard_column;
 
 static SHARDS: Gauge = Gauge::new(
     "tradewind_projector_shard_served",
@@ -36,6 +36,16 @@ static SHARDS: Gauge = Gauge::new(
 
 /// How often a projector says that it lives and looks at what others serve.
 const BEAT: Duration = Duration::from_millis(250);
+/// The server ends a session that says nothing for so long, and with it its locks.
+const SILENCE_MAX: &str = "1500ms";
+/// How long the server may take to answer; a session that is late is as good as ended.
+const ANSWER_WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// First halves of the keys of advisory locks; the second is the member's id, or the shard.
+///
+/// A member publishes its folds as locks with one key, whose halves are a fold and the member's id.
+const MEMBER_LOCKS: i32 = 0x7472_6d62;
+const SHARD_LOCKS: i32 = 0x7472_7368;
 
 type Shards = FuturesUnordered<Task<(ShardId, Result<(), TaskFailed>)>>;
 
@@ -57,7 +67,11 @@ pub(super) async fn run(projector: Arc<Projector>, shutdown: Shutdown) -> Result
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = beats.tick() => sharing.beat(&shutdown).await,
+            _ = beats.tick() => {
+                if let Err(error) = sharing.beat(&shutdown).await {
+                    sharing.lose_session(&error);
+                }
+            }
             Some(ended) = sharing.shards.next() => sharing.ended(ended?).await?,
             () = shutdown.requested() => break,
         }
@@ -70,16 +84,7 @@ pub(super) async fn run(projector: Arc<Projector>, shutdown: Shutdown) -> Result
 
 impl Sharing {
     /// Says that this projector lives, and takes or gives what its share asks for.
-    async fn beat(&mut self, shutdown: &Shutdown) {
-        if let Err(error) = self.try_beat(shutdown).await {
-            warn!("cannot share the shards with other projectors: {}", chain(&error));
-            // Its locks are free, or will be in a moment. The shards go on all the same, for without
-            // PostgreSQL they write nothing either.
-            self.session = None;
-        }
-    }
-
-    async fn try_beat(&mut self, shutdown: &Shutdown) -> Result<(), sqlx::Error> {
+    async fn beat(&mut self, shutdown: &Shutdown) -> Result<(), sqlx::Error> {
         let mut session = match self.session.take() {
             Some(session) => session,
             None => self.begin().await?,
@@ -87,7 +92,7 @@ impl Sharing {
         let shards = self.projector.shared.log.shard_count();
         let members = session.members().await?;
         self.projector.cede(self.folds.ceded(&members));
-        let share = share(shards, &self.folds.peers(&members), session.id());
+        let share = share(shards, &self.folds.peers(&members), session.id);
         let ending = self.running.values().filter(|stop| stop.is_requested()).count();
         let mut serving = self.running.len() - ending;
         for (shard, stop) in self.running.iter().rev().filter(|(_, stop)| !stop.is_requested()) {
@@ -135,10 +140,16 @@ impl Sharing {
         if let Some(session) = &mut self.session
             && let Err(error) = session.unlock(shard).await
         {
-            warn!("cannot share the shards with other projectors: {}", chain(&error));
-            self.session = None;
+            self.lose_session(&error);
         }
         result
+    }
+
+    /// Its locks are free, or will be in a moment. The shards go on all the same, for without PostgreSQL
+    /// they write nothing either.
+    fn lose_session(&mut self, error: &sqlx::Error) {
+        warn!("cannot share the shards with other projectors: {}", chain(error));
+        self.session = None;
     }
 }
 
@@ -154,4 +165,85 @@ impl Event for ShardMoved {
         SHARDS.set(&[("shard", shard.to_string())], is_ours.into());
         info!(shard.id = %shard, "{} shard {shard}", if is_ours { "takes" } else { "gives up" });
     }
+}
+
+/// Dropping it ends the session, and with it its locks.
+struct Session {
+    connection: PgConnection,
+    /// Which of the server's sessions it is.
+    id: i64,
+    release: u16,
+}
+
+impl Session {
+    /// Says that it lives, and what it feeds.
+    async fn begin(pool: &PgPool, folds: &ReleaseFolds) -> Result<Self, sqlx::Error> {
+        let options = pool.connect_options().as_ref().clone();
+        let options = options
+            .application_name("tradewind-projector-shards")
+            .options([("idle_session_timeout", SILENCE_MAX)]);
+        in_time(async {
+            let mut connection = PgConnection::connect_with(&options).await?;
+            // The folds first, so that a member which others can see is seen with all of them.
+            sqlx::query(
+                "SELECT pg_try_advisory_lock((fold << 32) | pg_backend_pid())
+                 FROM unnest($1::bigint[]) AS fold",
+            )
+            .bind(folds.numbers())
+            .execute(&mut connection)
+            .await?;
+            let id = sqlx::query_scalar(
+                "SELECT id::bigint FROM (SELECT pg_backend_pid() AS id) AS own
+                 WHERE pg_try_advisory_lock($1, id)",
+            )
+            .bind(MEMBER_LOCKS)
+            .fetch_one(&mut connection)
+            .await?;
+            Ok(Self { connection, id, release: folds.release() })
+        })
+        .await
+    }
+
+    /// All projectors that live, in order of their ids.
+    async fn members(&mut self) -> Result<Vec<Member>, sqlx::Error> {
+        // `objsubid` 2: a lock with two keys; 1: with one.
+        let members = sqlx::query_as(
+            "WITH locks AS (
+                SELECT classid::bigint AS class, objid::bigint AS object, objsubid
+                FROM pg_locks
+                WHERE locktype = 'advisory' AND granted
+                    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+             )
+             SELECT members.object AS id, array_agg(feeds.class ORDER BY feeds.class) AS feeds
+             FROM locks AS members JOIN locks AS feeds USING (object)
+             WHERE members.class = $1 AND members.objsubid = 2 AND feeds.objsubid = 1
+             GROUP BY id ORDER BY id",
+        )
+        .bind(i64::from(MEMBER_LOCKS))
+        .fetch_all(&mut self.connection);
+        in_time(members).await
+    }
+
+    /// False if another projector has it.
+    async fn lock(&mut self, shard: ShardId) -> Result<bool, sqlx::Error> {
+        self.ask("SELECT pg_try_advisory_lock($1, $2)", shard).await
+    }
+
+    async fn unlock(&mut self, shard: ShardId) -> Result<bool, sqlx::Error> {
+        self.ask("SELECT pg_advisory_unlock($1, $2)", shard).await
+    }
+
+    async fn ask(&mut self, sql: &'static str, shard: ShardId) -> Result<bool, sqlx::Error> {
+        // A release takes shards from nobody but itself.
+        let key = shard_column(shard) | (i32::from(self.release & 0x7fff) << 16);
+        let answer = sqlx::query_scalar(sql).bind(SHARD_LOCKS).bind(key);
+        in_time(answer.fetch_one(&mut self.connection)).await
+    }
+}
+
+async fn in_time<T>(
+    answer: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    let late = |_| sqlx::Error::Io(std::io::ErrorKind::TimedOut.into());
+    timeout(ANSWER_WAIT_MAX, answer).await.map_err(late)?
 }

@@ -24,9 +24,12 @@ use crate::{
     apply::RETRY,
     rebuild::{
         Refused,
-        begin::{RebuildRequest, begin, begin_live},
+        tables::{RebuildRequest, begin, begin_live},
     },
-    store::versions::{RELEASE, Version, VersionState, locked, show, views},
+    store::{
+        versions::{Version, VersionState, locked},
+        views,
+    },
 };
 
 /// Where the log is.
@@ -91,8 +94,6 @@ pub(crate) async fn prepare(
 /// Held by whoever creates tables: several projectors may start at once.
 const LOCK: i64 = 0x7472_6164_6577;
 
-/// # Errors
-/// PostgreSQL is away, or the foundation of infra's migrations is missing.
 async fn ensure(
     pool: &Pool,
     projections: &[Projection],
@@ -103,8 +104,7 @@ async fn ensure(
     for projection in projections {
         // From here on nobody switches: what is shown stays what is live.
         let versions = locked(&mut tx, projection.name).await?;
-        let there = versions.iter().filter(|version| version.state != VersionState::Dropped);
-        ensure_one(&mut tx, projection, &there.collect::<Vec<_>>(), rebuild).await?;
+        ensure_one(&mut tx, projection, &versions, rebuild).await?;
     }
     tx.commit().await
 }
@@ -112,21 +112,19 @@ async fn ensure(
 async fn ensure_one(
     tx: &mut PgConnection,
     projection: &Projection,
-    versions: &[&Version],
+    versions: &[Version],
     rebuild: Rebuild,
 ) -> Result<(), sqlx::Error> {
-    let newest = versions.iter().map(|version| version.fold).max();
-    let Some(newest) = newest else {
-        let first = begin_live(tx, projection).await?;
-        return show(tx, &views(projection, first.version).0).await;
+    let Some(newest) = versions.iter().map(|version| version.fold).max() else {
+        return begin_live(tx, projection).await;
     };
     let mut is_fed = false;
     for version in versions.iter().filter(|version| version.fold == projection.version) {
         is_fed = true;
         // Names of views and columns may change while the rows stay what they are.
-        let kept = keep_views(tx, projection, version).await?;
-        if version.state == VersionState::Live && kept {
-            show(tx, &views(projection, version.version).0).await?;
+        let are_new = views::keep(tx, projection, version).await?;
+        if version.state == VersionState::Live && are_new {
+            views::show(tx, version, None).await?;
         }
     }
     if is_fed {
@@ -151,27 +149,7 @@ async fn ensure_one(
     Ok(())
 }
 
-/// True if the stored views were others, and not those of a newer release.
-async fn keep_views(
-    tx: &mut PgConnection,
-    projection: &Projection,
-    version: &Version,
-) -> Result<bool, sqlx::Error> {
-    let changed = sqlx::query(
-        "UPDATE projection.versions SET views = $3, views_release = $4
-         WHERE projection = $1 AND version = $2 AND views <> $3 AND views_release <= $4",
-    )
-    .bind(projection.name)
-    .bind(version.version)
-    .bind(views(projection, version.version))
-    .bind(&RELEASE[..])
-    .execute(tx)
-    .await?;
-    Ok(changed.rows_affected() > 0)
-}
-
 /// What operators can do about it.
-#[must_use]
 fn explain(error: &sqlx::Error) -> &'static str {
     match code(error).as_deref() {
         Some("3F000" | "42P01" | "42703") => "the database has not been migrated",

@@ -33,7 +33,7 @@ use sqlx::{
     query::Query,
 };
 
-use super::versions::schema_of;
+use super::versions::{Version, schema_of};
 use crate::rows::shard_column;
 
 /// The checkpoint row of one version of a projection in one shard.
@@ -75,40 +75,24 @@ pub(crate) enum Held {
 }
 
 impl CheckpointRow {
-    /// The stored checkpoint; makes the row of a projection that has not begun.
-    ///
-    /// # Errors
-    /// If PostgreSQL cannot answer or the row holds what no projector writes;
-    /// [`sqlx::Error::RowNotFound`] if the version has been dropped.
+    /// The stored checkpoint; makes the row of a projection that has not begun. There is none
+    /// ([`sqlx::Error::RowNotFound`]) of a version that has been dropped.
     pub(crate) async fn read(&self, pool: &PgPool) -> Result<StoredCheckpoint, sqlx::Error> {
-        if let Some(stored) = self.stored(pool).await? {
+        if let Some(Some(stored)) = stored(pool, &[*self]).await?.pop() {
             return Ok(stored);
         }
-        self.insert(pool, Checkpoint::START).await?;
-        self.stored(pool).await?.ok_or(sqlx::Error::RowNotFound)
-    }
-
-    async fn stored(&self, pool: &PgPool) -> Result<Option<StoredCheckpoint>, sqlx::Error> {
-        Ok(stored(pool, &[*self]).await?.pop().flatten())
-    }
-
-    async fn insert(&self, pool: &PgPool, start: Checkpoint) -> Result<(), sqlx::Error> {
         // Another projector may insert the same at the same time. A version that was dropped a
         // moment ago has no checkpoints, and gets none.
-        self.query(
+        let begun = self.query(
             "INSERT INTO projection.checkpoints (projection, version, shard, next_offset, epoch,
                 last_seq, copying)
-             SELECT projection, version, $3, $4, $5, $6, state = 'copying'
+             SELECT projection, version, $3, 0, -1, 0, state = 'copying'
              FROM projection.versions
              WHERE projection = $1 AND version = $2 AND state <> 'dropped'
              ON CONFLICT DO NOTHING",
-        )
-        .bind(start.next_offset)
-        .bind(start.epoch)
-        .bind(seq_column(start.last_seq))
-        .execute(pool)
-        .await?;
-        Ok(())
+        );
+        begun.execute(pool).await?;
+        stored(pool, &[*self]).await?.pop().flatten().ok_or(sqlx::Error::RowNotFound)
     }
 
     /// Holds the checkpoint where it is until the transaction ends, and lets no batch of any version
@@ -116,22 +100,17 @@ impl CheckpointRow {
     /// those of all. False if there is no such row.
     pub(crate) async fn change_letters(&self, tx: &mut PgConnection) -> Result<bool, sqlx::Error> {
         // In one order, so that two of these do not wait for each other.
-        sqlx::query(
+        let held = sqlx::query(
             "SELECT FROM projection.checkpoints WHERE projection = $1 AND shard = $2
              ORDER BY version FOR UPDATE",
-        )
-        .bind(self.projection)
-        .bind(self.shard_column())
-        .execute(&mut *tx)
-        .await?;
-        let changed: Vec<i32> = sqlx::query_scalar(
+        );
+        held.bind(self.projection).bind(self.shard_column()).execute(&mut *tx).await?;
+        let changed = sqlx::query_scalar(
             "UPDATE projection.checkpoints SET letters = letters + 1
              WHERE projection = $1 AND shard = $2 RETURNING version",
-        )
-        .bind(self.projection)
-        .bind(self.shard_column())
-        .fetch_all(tx)
-        .await?;
+        );
+        let changed = changed.bind(self.projection).bind(self.shard_column());
+        let changed: Vec<i32> = changed.fetch_all(tx).await?;
         Ok(changed.contains(&self.version))
     }
 
@@ -142,28 +121,39 @@ impl CheckpointRow {
         pool: &PgPool,
         reason: Option<&str>,
     ) -> Result<(), sqlx::Error> {
-        self.query(
+        let noted = self.query(
             "UPDATE projection.checkpoints SET halted = $4
              WHERE projection = $1 AND version = $2 AND shard = $3
                 AND halted IS DISTINCT FROM $4",
-        )
-        .bind(reason)
-        .execute(pool)
-        .await?;
-        Ok(())
+        );
+        noted.bind(reason).execute(pool).await.map(drop)
     }
 
     /// Whether nothing is said against its going on.
     pub(crate) async fn goes_on(&self, pool: &PgPool) -> Result<bool, sqlx::Error> {
-        sqlx::query_scalar(
+        let found = self.query(
             "SELECT EXISTS (SELECT FROM projection.checkpoints
              WHERE projection = $1 AND version = $2 AND shard = $3 AND halted IS NULL)",
-        )
-        .bind(self.projection)
-        .bind(self.version)
-        .bind(self.shard_column())
-        .fetch_one(pool)
-        .await
+        );
+        found.fetch_one(pool).await?.try_get(0)
+    }
+
+    /// Whether the shard is still to be read in bulk, as one is that has not begun.
+    pub(crate) async fn is_copying(&self, pool: &PgPool) -> Result<bool, sqlx::Error> {
+        let found = self.query(
+            "SELECT NOT EXISTS (SELECT FROM projection.checkpoints
+             WHERE projection = $1 AND version = $2 AND shard = $3 AND NOT copying)",
+        );
+        found.fetch_one(pool).await?.try_get(0)
+    }
+
+    /// The rest of the shard is read like any other's.
+    pub(crate) async fn is_copied(&self, pool: &PgPool) -> Result<(), sqlx::Error> {
+        let marked = self.query(
+            "UPDATE projection.checkpoints SET copying = false
+             WHERE projection = $1 AND version = $2 AND shard = $3",
+        );
+        marked.execute(pool).await.map(drop)
     }
 
     /// A statement about the row, which is what its first three parameters name.
@@ -289,11 +279,8 @@ pub(crate) async fn all_of(
         "SELECT shard, log_id, next_offset, epoch, claim, last_seq, letters
          FROM projection.checkpoints
          WHERE projection = $1 AND version = $2 ORDER BY shard",
-    )
-    .bind(projection)
-    .bind(version)
-    .fetch_all(connection)
-    .await?;
+    );
+    let rows = rows.bind(projection).bind(version).fetch_all(connection).await?;
     let parsed = |row: &PgRow| {
         let shard: i32 = row.try_get("shard")?;
         let shard = u32::try_from(shard).map_err(|error| sqlx::Error::Decode(error.into()))?;
@@ -302,25 +289,56 @@ pub(crate) async fn all_of(
     rows.iter().map(parsed).collect()
 }
 
+/// Those of a version, which stand still until the transaction ends.
+pub(crate) async fn hold(
+    tx: &mut PgConnection,
+    version: &Version,
+) -> Result<Vec<(ShardId, Checkpoint)>, sqlx::Error> {
+    let sql = "SELECT FROM projection.checkpoints WHERE projection = $1 AND version = $2
+         ORDER BY shard FOR UPDATE";
+    version.run(&mut *tx, sql).await?;
+    all_of(tx, &version.projection, version.version).await
+}
+
+/// Takes those of a version back to the start of the log, which is read in bulk or not.
+pub(crate) async fn take_back(
+    tx: &mut PgConnection,
+    version: &Version,
+    is_copying: bool,
+) -> Result<(), sqlx::Error> {
+    let taken_back = version.query(
+        "UPDATE projection.checkpoints SET log_id = NULL, next_offset = 0, epoch = -1,
+            claim = NULL, last_seq = 0, copying = $3, last_event_at = NULL
+         WHERE projection = $1 AND version = $2",
+    );
+    taken_back.bind(is_copying).execute(tx).await.map(drop)
+}
+
+/// Nothing is said any more against a version's going on.
+pub(crate) async fn let_go_on(tx: &mut PgConnection, version: &Version) -> Result<(), sqlx::Error> {
+    let sql =
+        "UPDATE projection.checkpoints SET halted = NULL WHERE projection = $1 AND version = $2";
+    version.run(tx, sql).await
+}
+
+/// Batches lock their checkpoint first, and then write: so this waits for one, and the next finds no
+/// checkpoint.
+pub(crate) async fn remove(tx: &mut PgConnection, version: &Version) -> Result<(), sqlx::Error> {
+    let sql = "DELETE FROM projection.checkpoints WHERE projection = $1 AND version = $2";
+    version.run(tx, sql).await
+}
+
 /// The checkpoint in the shard that is the furthest behind of these projections, by their versions.
 pub(crate) async fn lowest(
     pool: &PgPool,
     shard: ShardId,
-    names: &[&str],
+    names: &[&'static str],
     versions: &[i32],
 ) -> Result<Option<Checkpoint>, sqlx::Error> {
-    let row = sqlx::query(
-        "SELECT log_id, next_offset, epoch, claim, last_seq, letters FROM projection.checkpoints
-         WHERE shard = $1
-            AND (projection, version) IN (SELECT * FROM UNNEST($2::text[], $3::int[]))
-         ORDER BY next_offset LIMIT 1",
-    )
-    .bind(shard_column(shard))
-    .bind(names)
-    .bind(versions)
-    .fetch_optional(pool)
-    .await?;
-    Ok(row.as_ref().map(parse).transpose()?.map(|stored| stored.checkpoint))
+    let rows = names.iter().zip(versions);
+    let rows = rows.map(|(&projection, &version)| CheckpointRow { projection, version, shard });
+    let found = stored(pool, &rows.collect::<Vec<_>>()).await?.into_iter().flatten();
+    Ok(found.map(|stored| stored.checkpoint).min_by_key(|checkpoint| checkpoint.next_offset))
 }
 
 /// A sequence number as a column holds it. The log would need 292 million years to get beyond.

@@ -40,8 +40,6 @@ pub(crate) use parked::{
 
 /// Between looks for letters that nobody looks up any more.
 const FORGET_INTERVAL: Duration = Duration::from_secs(3600);
-/// Letters that the server removes at once.
-const FORGOTTEN_AT_ONCE: i64 = 1_000;
 
 /// Removes what was settled so long ago, now and every hour; never returns.
 pub(crate) async fn forget_old(pool: Pool, kept_days: i32) {
@@ -49,25 +47,16 @@ pub(crate) async fn forget_old(pool: Pool, kept_days: i32) {
     turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         turns.tick().await;
-        match forget_all(&pool, kept_days).await {
-            Ok(0) => {}
-            Ok(letters) => info!(letters, "removed dead letters that were settled long ago"),
+        let forgotten = sqlx::query_scalar("SELECT projection.forget_dead_letters($1)");
+        match forgotten.bind(kept_days).fetch_one(&pool).await {
+            Ok(0_i64) => {}
+            Ok(letters) => {
+                info!(letters, "removed dead letters that were settled long ago");
+                // The server removes some at once; are there more?
+                turns.reset_immediately();
+            }
             // The next turn finds the same ones.
             Err(error) => warn!("old dead letters are not removed: {}", chain(&error)),
-        }
-    }
-}
-
-async fn forget_all(pool: &Pool, kept_days: i32) -> Result<i64, sqlx::Error> {
-    let mut forgotten = 0;
-    loop {
-        let more: i64 = sqlx::query_scalar("SELECT projection.forget_dead_letters($1)")
-            .bind(kept_days)
-            .fetch_one(pool)
-            .await?;
-        forgotten += more;
-        if more < FORGOTTEN_AT_ONCE {
-            return Ok(forgotten);
         }
     }
 }

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use infra::postgres::Pool;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sqlx::types::Json;
+use sqlx::{FromRow, types::Json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -19,7 +19,7 @@ const KEPT_MAX: i64 = 20;
 const NAMED_MAX: usize = 100;
 
 /// One verification of one version.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, sqlx::FromRow)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, FromRow)]
 pub struct Verification {
     pub id: Uuid,
     #[schema(example = "orders")]
@@ -117,52 +117,43 @@ named!(VerificationState {
 });
 
 impl Verification {
-    /// Puts one in line.
+    /// Puts one in line, and forgets old ones.
     pub(crate) async fn request(
         pool: &Pool,
         version: &Version,
         sample: Option<i32>,
     ) -> Result<Self, sqlx::Error> {
-        sqlx::query(
-            "DELETE FROM projection.verifications WHERE id IN (
-                SELECT id FROM projection.verifications
-                WHERE projection = $1 AND finished_at IS NOT NULL
-                ORDER BY created_at DESC OFFSET $2)",
-        )
-        .bind(&version.projection)
-        .bind(KEPT_MAX)
-        .execute(pool)
-        .await?;
         sqlx::query_as(
-            "INSERT INTO projection.verifications (id, projection, version, sample, state)
+            "WITH forgotten AS (
+                DELETE FROM projection.verifications WHERE id IN (
+                    SELECT id FROM projection.verifications
+                    WHERE projection = $2 AND finished_at IS NOT NULL
+                    ORDER BY created_at DESC OFFSET $5))
+             INSERT INTO projection.verifications (id, projection, version, sample, state)
              VALUES ($1, $2, $3, $4, 'waiting') RETURNING *",
         )
         .bind(Uuid::now_v7())
         .bind(&version.projection)
         .bind(version.version)
         .bind(sample)
+        .bind(KEPT_MAX)
         .fetch_one(pool)
         .await
     }
 
     pub(crate) async fn find(pool: &Pool, id: Uuid) -> Result<Option<Self>, sqlx::Error> {
-        sqlx::query_as("SELECT * FROM projection.verifications WHERE id = $1")
-            .bind(id)
-            .fetch_optional(pool)
-            .await
+        let found = sqlx::query_as("SELECT * FROM projection.verifications WHERE id = $1");
+        found.bind(id).fetch_optional(pool).await
     }
 
     /// The one of all rows that was requested last.
     pub(crate) async fn last(pool: &Pool, version: &Version) -> Result<Option<Self>, sqlx::Error> {
-        sqlx::query_as(
+        let last = version.query(
             "SELECT * FROM projection.verifications
              WHERE projection = $1 AND version = $2 AND sample IS NULL
              ORDER BY created_at DESC LIMIT 1",
-        )
-        .bind(&version.projection)
-        .bind(version.version)
-        .fetch_optional(pool)
-        .await
+        );
+        last.fetch_optional(pool).await?.as_ref().map(Self::from_row).transpose()
     }
 
     pub(crate) async fn unfinished(pool: &Pool) -> Result<Vec<Self>, sqlx::Error> {
@@ -184,11 +175,8 @@ impl Verification {
         let told = sqlx::query(
             "UPDATE projection.verifications SET state = 'running', progress = $2
              WHERE id = $1 AND finished_at IS NULL",
-        )
-        .bind(self.id)
-        .bind(progress)
-        .execute(pool)
-        .await?;
+        );
+        let told = told.bind(self.id).bind(progress).execute(pool).await?;
         Ok(told.rows_affected() > 0)
     }
 
@@ -200,18 +188,13 @@ impl Verification {
         report: Option<&Report>,
         problem: Option<&str>,
     ) -> Result<(), sqlx::Error> {
-        sqlx::query(
+        let ended = sqlx::query(
             "UPDATE projection.verifications
              SET state = $2, report = $3, problem = $4, progress = 1, finished_at = now()
              WHERE id = $1 AND finished_at IS NULL",
-        )
-        .bind(self.id)
-        .bind(state.as_str())
-        .bind(report.map(Json))
-        .bind(problem)
-        .execute(pool)
-        .await?;
-        Ok(())
+        );
+        let ended = ended.bind(self.id).bind(state.as_str()).bind(report.map(Json)).bind(problem);
+        ended.execute(pool).await.map(drop)
     }
 }
 

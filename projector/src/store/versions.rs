@@ -12,21 +12,14 @@
 //! **Invariant:** at most one version of a projection is live, and the views in schema `read` show
 //! that one: both change in one transaction (`rebuild/switch.rs`).
 
-use std::{sync::Arc, time::Duration};
-
 use chrono::{DateTime, Utc};
-use infra::{
-    postgres::{Pool, errors::code},
-    telemetry::chain,
-};
+use infra::{http::values::Whole, postgres::Pool};
 use read_models::Projection;
 use serde::{Deserialize, Serialize};
-use sqlx::{AssertSqlSafe, PgConnection, PgExecutor, SqlSafeStr, SqlStr, types::Json};
-use tokio::{
-    sync::{Notify, watch},
-    time::timeout,
+use sqlx::{
+    AssertSqlSafe, FromRow, PgConnection, PgExecutor, Postgres, Row, postgres::PgArguments,
+    query::Query,
 };
-use tracing::warn;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -34,11 +27,13 @@ use crate::names::named;
 
 /// The columns of a [`Version`]. Not `*`: a release that adds one would change the answers to statements
 /// that older ones have prepared.
-pub(crate) const COLUMNS: &str = "projection, version, fold, state, paused, throttle, verify,
-    verification, switch, replaced, problem, corrections_since, created_at, changed_at";
+const COLUMNS: &str =
+    "projection, version, fold, state, paused, throttle, verify, verification, switch,
+    replaced, problem, corrections_since, created_at, changed_at";
 
 /// One version of a projection.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, sqlx::FromRow)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, FromRow)]
+#[cfg_attr(test, derive(Default))]
 #[schema(as = ProjectionVersion)]
 pub struct Version {
     #[schema(example = "orders")]
@@ -79,9 +74,11 @@ pub struct Version {
 
 /// What becomes of a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[cfg_attr(test, derive(Default))]
 #[serde(rename_all = "snake_case")]
 pub enum VersionState {
     /// Reads the log in bulk, into tables without indexes that a crash of PostgreSQL empties.
+    #[cfg_attr(test, default)]
     Copying,
     /// Its tables are made durable and get their indexes.
     Indexing,
@@ -111,6 +108,43 @@ named!(VersionState {
     Dropped => "dropped",
 });
 
+pub(crate) type Positive = Whole<i32, 1, 2_147_483_647>;
+
+/// How a new version is to be built.
+#[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Rebuild)]
+pub(crate) struct RebuildRequest {
+    /// Records of the log per second, of all shards together; as fast as it goes without it.
+    #[schema(example = 50_000)]
+    pub throttle: Option<Positive>,
+    /// Verify it when it has caught up.
+    #[serde(default)]
+    pub verify: bool,
+    /// Then switch to it, unless differences were found.
+    #[serde(default)]
+    pub switch: bool,
+    /// Read events as they stand in the log: edits and skips of dead letters that were made so far are
+    /// not those of this version.
+    #[serde(default)]
+    pub forget_corrections: bool,
+}
+
+infra::validates!(RebuildRequest: throttle);
+
+/// How far a version is on its way to readers.
+#[derive(Debug, Default, FromRow)]
+pub(crate) struct BuildProgress {
+    /// Shards that are copied.
+    pub copied: i64,
+    /// Shards that are near the end of the log.
+    pub caught_up: i64,
+    /// Where it does not go on, and why.
+    pub halted: Option<String>,
+    /// Keys that the live version has and this one has not, for it has parked their events.
+    pub missing: i64,
+}
+
 impl Version {
     /// Whether something is still to be done that was asked for.
     #[must_use]
@@ -130,94 +164,149 @@ impl Version {
         sqlx::query_as(AssertSqlSafe(sql)).fetch_all(database).await
     }
 
-    /// Sets columns of a version.
-    pub(crate) async fn set(
+    /// Adds the next one of its projection. Those that were dropped count: a number never means two
+    /// things.
+    pub(crate) async fn insert(
+        tx: &mut PgConnection,
+        projection: &Projection,
+        state: VersionState,
+        request: RebuildRequest,
+    ) -> Result<Self, sqlx::Error> {
+        let sql = format!(
+            "INSERT INTO projection.versions (projection, version, fold, state, throttle, verify,
+                switch, corrections_since)
+             SELECT $1, coalesce(max(version), 0) + 1, $2, $3, $4, $5, $6, CASE WHEN $7 THEN now()
+                ELSE max(corrections_since) FILTER (WHERE state = 'live') END
+             FROM projection.versions WHERE projection = $1
+             RETURNING {COLUMNS}"
+        );
+        sqlx::query_as(AssertSqlSafe(sql))
+            .bind(projection.name)
+            .bind(projection.version)
+            .bind(state.as_str())
+            .bind(request.throttle.map(Whole::get))
+            .bind(request.verify)
+            .bind(request.switch)
+            .bind(request.forget_corrections)
+            .fetch_one(tx)
+            .await
+    }
+
+    /// A statement about it, which is what its first two parameters name.
+    pub(super) fn query(&self, sql: &'static str) -> Query<'_, Postgres, PgArguments> {
+        sqlx::query(sql).bind(&self.projection).bind(self.version)
+    }
+
+    /// Runs such a statement.
+    pub(super) async fn run(
+        &self,
         database: impl PgExecutor<'_>,
-        projection: &str,
-        version: i32,
+        sql: &'static str,
+    ) -> Result<(), sqlx::Error> {
+        self.query(sql).execute(database).await.map(drop)
+    }
+
+    /// Sets columns.
+    pub(crate) async fn set(
+        &self,
+        database: impl PgExecutor<'_>,
         columns: &str,
     ) -> Result<Self, sqlx::Error> {
         let sql = format!(
             "UPDATE projection.versions SET {columns}
              WHERE projection = $1 AND version = $2 RETURNING {COLUMNS}"
         );
-        sqlx::query_as(AssertSqlSafe(sql)).bind(projection).bind(version).fetch_one(database).await
+        let set = sqlx::query_as(AssertSqlSafe(sql)).bind(&self.projection).bind(self.version);
+        set.fetch_one(database).await
+    }
+
+    /// Moves it on if it is still the one that is known: whatever makes untrue what was found out about
+    /// it changes `changed_at` (a pause, a build that starts over).
+    pub(crate) async fn move_on(&self, pool: &Pool, to: VersionState) -> Result<bool, sqlx::Error> {
+        let moved = self.query(
+            "UPDATE projection.versions SET state = $3, changed_at = now()
+             WHERE projection = $1 AND version = $2 AND state = $4 AND changed_at = $5
+                AND NOT paused",
+        );
+        let moved = moved.bind(to.as_str()).bind(self.state.as_str()).bind(self.changed_at);
+        Ok(moved.execute(pool).await?.rows_affected() > 0)
+    }
+
+    /// What was asked for does not go on before an operator says so.
+    pub(crate) async fn give_up(&self, pool: &Pool, problem: &str) -> Result<(), sqlx::Error> {
+        let told = self.query(
+            "UPDATE projection.versions SET problem = $3 WHERE projection = $1 AND version = $2",
+        );
+        told.bind(problem).execute(pool).await.map(drop)
+    }
+
+    /// A shard has caught up when it is so many records behind at most, by a look at the log's end that
+    /// was taken after the version began to follow.
+    pub(crate) async fn progress(
+        &self,
+        pool: &Pool,
+        behind_max: i64,
+    ) -> Result<BuildProgress, sqlx::Error> {
+        let found = self.query(
+            "SELECT count(*) FILTER (WHERE NOT copying) AS copied,
+                count(*) FILTER (WHERE seen_at > $3 AND log_end - next_offset <= $4) AS caught_up,
+                min(format('shard %s: %s', shard, halted)) FILTER (WHERE halted IS NOT NULL)
+                    AS halted,
+                (SELECT count(*)
+                 FROM projection.dead_letters AS own
+                 JOIN projection.versions AS live USING (projection)
+                 WHERE own.projection = $1 AND own.version = $2 AND own.state = 'parked'
+                    AND live.state = 'live' AND NOT EXISTS (
+                        SELECT FROM projection.dead_letters AS same
+                        WHERE (same.projection, same.version, same.stream, same.state)
+                            = (own.projection, live.version, own.stream, 'parked'))) AS missing
+             FROM projection.checkpoints WHERE projection = $1 AND version = $2",
+        );
+        let found = found.bind(self.changed_at).bind(behind_max).fetch_one(pool).await?;
+        BuildProgress::from_row(&found)
+    }
+
+    /// Remembers how to make the indexes again that no constraint needs; tells their names.
+    pub(crate) async fn note_indexes(
+        &self,
+        tx: &mut PgConnection,
+    ) -> Result<Vec<String>, sqlx::Error> {
+        let noted = self.query(
+            "WITH optional AS (
+                SELECT format('%I.%I', schemaname, indexname) AS name, indexdef FROM pg_indexes
+                WHERE schemaname = $3 AND NOT EXISTS (
+                    SELECT FROM pg_constraint
+                    WHERE conindid = format('%I.%I', schemaname, indexname)::regclass)
+             )
+             UPDATE projection.versions SET indexes =
+                (SELECT coalesce(jsonb_agg(indexdef ORDER BY name), '[]') FROM optional)
+             WHERE projection = $1 AND version = $2
+             RETURNING ARRAY(SELECT name FROM optional)",
+        );
+        noted.bind(self.schema()).fetch_one(tx).await?.try_get(0)
+    }
+
+    /// How to make one of those indexes that are still to be made.
+    pub(crate) async fn next_index(
+        &self,
+        tx: &mut PgConnection,
+    ) -> Result<Option<String>, sqlx::Error> {
+        let last = self.query(
+            "SELECT indexes ->> -1 FROM projection.versions WHERE projection = $1 AND version = $2",
+        );
+        last.fetch_one(tx).await?.try_get(0)
+    }
+
+    /// Where its tables are.
+    #[must_use]
+    pub(crate) fn schema(&self) -> String {
+        schema_of(&self.projection, self.version)
     }
 }
 
-/// This release, as it is compared with others.
-pub(crate) const RELEASE: [i32; 3] = [
-    number(env!("CARGO_PKG_VERSION_MAJOR")),
-    number(env!("CARGO_PKG_VERSION_MINOR")),
-    number(env!("CARGO_PKG_VERSION_PATCH")),
-];
-
-const fn number(text: &str) -> i32 {
-    match i32::from_str_radix(text, 10) {
-        Ok(number) => number,
-        Err(_) => 0,
-    }
-}
-
-/// Where the tables of a version are.
 #[must_use]
 pub(crate) fn schema_of(projection: &str, version: i32) -> String {
     format!("{projection}_v{version}")
-}
-
-/// Puts the schema's name where the text says `{schema}`. Both come from this program's constants.
-#[must_use]
-pub(crate) fn in_schema(text: &'static str, schema: &str) -> SqlStr {
-    AssertSqlSafe(text.replace("{schema}", schema)).into_sql_str()
-}
-
-/// The views of a version as they are kept beside it: whoever switches to it later may run other
-/// code than the one that made it.
-#[must_use]
-pub(crate) fn views(projection: &Projection, version: i32) -> Json<Vec<(String, String)>> {
-    let schema = schema_of(projection.name, version);
-    let view = |(name, query): &(&str, &'static str)| {
-        let query = in_schema(query, &schema);
-        ((*name).to_owned(), query.as_str().to_owned())
-    };
-    Json(projection.views.iter().map(view).collect())
-}
-
-/// Makes readers see these views.
-///
-/// # Errors
-/// If PostgreSQL cannot answer, or somebody reads the old ones for longer than a lock is waited for.
-pub(crate) async fn show(
-    tx: &mut PgConnection,
-    views: &[(String, String)],
-) -> Result<(), sqlx::Error> {
-    for (name, query) in views {
-        // A view that only gets more columns stays the same one for those who read it.
-        let replaced = sqlx::raw_sql(AssertSqlSafe(format!(
-            "SAVEPOINT view; CREATE OR REPLACE VIEW read.{name} AS {query}; RELEASE view"
-        )))
-        .execute(&mut *tx)
-        .await;
-        let made = match replaced {
-            Err(error) if has_other_columns(&error) => {
-                format!(
-                    "ROLLBACK TO view; DROP VIEW read.{name}; CREATE VIEW read.{name} AS {query};"
-                )
-            }
-            other => other.map(|_| String::new())?,
-        };
-        sqlx::raw_sql(AssertSqlSafe(format!(
-            "{made} GRANT SELECT ON read.{name} TO tradewind_query, tradewind_projector"
-        )))
-        .execute(&mut *tx)
-        .await?;
-    }
-    Ok(())
-}
-
-/// `CREATE OR REPLACE VIEW` refuses to take columns away, to rename them or to change their types.
-fn has_other_columns(error: &sqlx::Error) -> bool {
-    code(error).as_deref() == Some("42P16")
 }
 
 /// A version that this code can feed.
@@ -243,8 +332,8 @@ pub(crate) fn fold_of<'p>(
     projections.iter().find(|it| it.name == version.projection && it.version == version.fold)
 }
 
-/// All versions of a projection, dropped ones included; nobody else changes them until the
-/// transaction ends.
+/// The versions of a projection that are not dropped; nobody else changes them until the transaction
+/// ends.
 pub(crate) async fn locked(
     tx: &mut PgConnection,
     projection: &str,
@@ -253,75 +342,9 @@ pub(crate) async fn locked(
         .bind(lock_key(&format!("versions of {projection}")))
         .execute(&mut *tx)
         .await?;
-    let sql =
-        format!("SELECT {COLUMNS} FROM projection.versions WHERE projection = $1 ORDER BY version");
-    sqlx::query_as(AssertSqlSafe(sql)).bind(projection).fetch_all(tx).await
-}
-
-/// Until what another process has changed is known here. Nothing depends on it for safety.
-const WATCH_INTERVAL: Duration = Duration::from_millis(500);
-
-/// What this process knows of the versions: read again twice a second, and at once after it has changed
-/// something itself. Cheap to clone.
-#[derive(Clone)]
-pub(crate) struct Watch {
-    pool: Pool,
-    known: Arc<watch::Sender<Arc<[Version]>>>,
-    hurry: Arc<Notify>,
-}
-
-impl Watch {
-    /// Knows nothing until it runs.
-    #[must_use]
-    pub(crate) fn new(pool: Pool) -> Self {
-        let known = Arc::new(watch::Sender::new(Arc::from([])));
-        Self { pool, known, hurry: Arc::default() }
-    }
-
-    #[must_use]
-    pub(crate) fn subscribe(&self) -> watch::Receiver<Arc<[Version]>> {
-        self.known.subscribe()
-    }
-
-    #[must_use]
-    pub(crate) fn known(&self) -> Arc<[Version]> {
-        Arc::clone(&self.known.borrow())
-    }
-
-    /// Something has changed: read again now.
-    pub(crate) fn hurry(&self) {
-        self.hurry.notify_one();
-    }
-
-    /// Runs until it is dropped.
-    pub(crate) async fn run(self) {
-        let mut failed = false;
-        loop {
-            match Version::all(&self.pool).await {
-                Ok(versions) => {
-                    failed = false;
-                    self.tell(versions);
-                }
-                // Those who feed versions meet the same error, and act on it.
-                Err(error) if !failed => {
-                    failed = true;
-                    warn!("cannot read the versions of projections: {}", chain(&error));
-                }
-                Err(_) => {}
-            }
-            timeout(WATCH_INTERVAL, self.hurry.notified()).await.ok();
-        }
-    }
-
-    fn tell(&self, versions: Vec<Version>) {
-        self.known.send_if_modified(|known| {
-            let changed = **known != *versions;
-            if changed {
-                *known = versions.into();
-            }
-            changed
-        });
-    }
+    let mut versions = Version::all(tx).await?;
+    versions.retain(|version| version.projection == projection);
+    Ok(versions)
 }
 
 /// A number for what the servers' advisory locks are about.
@@ -337,21 +360,6 @@ const LOCKS: Uuid = Uuid::from_u128(0x2b51_7a0c_54e6_4f0e_8d29_9f4b_6a3c_1e75);
 impl Version {
     /// One of which nothing is asked.
     pub(crate) fn sample(projection: &str, version: i32, fold: i32, state: VersionState) -> Self {
-        Self {
-            projection: projection.to_owned(),
-            version,
-            fold,
-            state,
-            paused: false,
-            throttle: None,
-            verify: false,
-            verification: None,
-            switch: false,
-            replaced: None,
-            problem: None,
-            corrections_since: None,
-            created_at: DateTime::UNIX_EPOCH,
-            changed_at: DateTime::UNIX_EPOCH,
-        }
+        Self { projection: projection.to_owned(), version, fold, state, ..Self::default() }
     }
 }

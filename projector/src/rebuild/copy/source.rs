@@ -40,8 +40,8 @@ pub(super) struct Batch {
 
 /// Its end ends the reading.
 pub(super) struct Source {
-    batches: mpsc::Receiver<Batch>,
-    reading: Task<ReadError>,
+    batches: mpsc::Receiver<Result<Batch, ReadError>>,
+    _reading: Task<()>,
 }
 
 struct Reading {
@@ -64,31 +64,24 @@ impl Source {
         let (sender, batches) = mpsc::channel(WAITING_MAX);
         let reading = Reading { log: Arc::clone(log), shard, follower, projection, events_max };
         let reading = task::spawn("projector copy source", reading.run(sender));
-        Ok(Self { batches, reading })
+        Ok(Self { batches, _reading: reading })
     }
 
     /// The next batch; at the end of the log, an empty one.
     pub(super) async fn next(&mut self) -> Result<Batch, ReadError> {
-        match self.batches.recv().await {
-            Some(batch) => Ok(batch),
-            None => Err(match (&mut self.reading).await {
-                Ok(error) => error,
-                Err(failed) => ReadError::Failed(failed.into()),
-            }),
-        }
+        let ended = || Err(ReadError::Failed("what reads it has ended".into()));
+        self.batches.recv().await.unwrap_or_else(ended)
     }
 }
 
 impl Reading {
     /// Reads until the log cannot be read, or nobody wants more.
-    async fn run(mut self, batches: mpsc::Sender<Batch>) -> ReadError {
+    async fn run(mut self, batches: mpsc::Sender<Result<Batch, ReadError>>) {
         loop {
-            let batch = match self.gather().await {
-                Ok(batch) => batch,
-                Err(error) => return error,
-            };
-            if batches.send(batch).await.is_err() {
-                return ReadError::Failed("nobody takes what is read".into());
+            let batch = self.gather().await;
+            let is_over = batch.is_err();
+            if batches.send(batch).await.is_err() || is_over {
+                return;
             }
         }
     }
@@ -139,36 +132,31 @@ const BATCH_EVENTS_MAX: usize = 20_000;
 
 /// The share of one shard in the rate of a version.
 pub(super) struct Throttle {
-    per_second: Option<f64>,
+    /// Events per second, of so many shards.
+    rate: Option<(u32, u32)>,
     /// When what has passed may have passed.
     free_at: Instant,
 }
 
 impl Throttle {
     pub(super) fn new(rate_max: Option<i32>, shards: u32) -> Self {
-        let per_second = rate_max.map(|rate| f64::from(rate) / f64::from(shards.max(1)));
-        Self { per_second, free_at: Instant::now() }
+        let rate = rate_max.map(|rate| (rate.max(1).unsigned_abs(), shards.max(1)));
+        Self { rate, free_at: Instant::now() }
     }
 
     /// Events of one batch: about a second's, so that the rate is even.
     pub(super) fn batch_max(&self) -> usize {
-        let Some(per_second) = self.per_second else { return BATCH_EVENTS_MAX };
-        // At most a few thousand millions a second, which any usize holds.
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a positive number of events"
-        )]
-        let events = per_second.ceil() as usize;
-        events.clamp(1, BATCH_EVENTS_MAX)
+        let Some((rate, shards)) = self.rate else { return BATCH_EVENTS_MAX };
+        let events = usize::try_from(rate.div_ceil(shards)).unwrap_or(usize::MAX);
+        events.min(BATCH_EVENTS_MAX)
     }
 
     /// So many records have passed: waits until they may have.
     pub(super) async fn pass(&mut self, records: i64) {
-        let Some(per_second) = self.per_second else { return };
+        let Some((rate, shards)) = self.rate else { return };
         let records = u32::try_from(records).unwrap_or(u32::MAX);
         let earliest = self.free_at.max(Instant::now() - Duration::from_secs(1));
-        self.free_at = earliest + Duration::from_secs_f64(f64::from(records) / per_second);
+        self.free_at = earliest + Duration::from_secs(records.into()) * shards / rate;
         sleep_until(self.free_at).await;
     }
 }
@@ -178,8 +166,10 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_shard_takes_its_share_of_the_rate() {
+    async fn a_shard_takes_its_share_of_the_rate_and_without_one_nobody_waits() {
         let began = Instant::now();
+        Throttle::new(None, 4).pass(1_000_000).await;
+        assert_eq!(began.elapsed(), Duration::ZERO);
         let mut throttle = Throttle::new(Some(400), 4);
         assert_eq!(throttle.batch_max(), 100);
         for _ in 0..10 {
@@ -187,12 +177,5 @@ mod tests {
         }
         assert!(began.elapsed() >= Duration::from_secs(9), "{:?}", began.elapsed());
         assert!(began.elapsed() <= Duration::from_secs(11), "{:?}", began.elapsed());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn without_a_rate_nobody_waits() {
-        let began = Instant::now();
-        Throttle::new(None, 4).pass(1_000_000).await;
-        assert_eq!(began.elapsed(), Duration::ZERO);
     }
 }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sqlx::{FromRow, PgExecutor, PgPool, Row, postgres::PgRow};
+use sqlx::{AssertSqlSafe, FromRow, PgPool, Row, postgres::PgRow};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -111,56 +111,46 @@ pub(crate) struct Filter {
     pub projection: Option<String>,
 }
 
+/// Letters, each with the number of events that wait behind it, without values of more than $1 bytes.
+const LETTERS: &str = "SELECT id, projection, version, shard, stream, state, error, parked_at,
+        settled_at, event_id, event_type, revision, recorded_at,
+        CASE WHEN octet_length(value) <= $1 THEN value END AS value,
+        (SELECT count(*) FROM projection.parked_events AS event
+         WHERE (event.projection, event.version, event.stream)
+             = (letter.projection, letter.version, letter.stream)
+            AND letter.state = 'parked'
+            AND (event.commit_end, event.place) > (letter.commit_end, letter.place)) AS behind
+     FROM projection.dead_letters AS letter";
+
 /// A page of letters, newest first, after the one with this time and id.
 pub(crate) async fn list(
-    database: impl PgExecutor<'_>,
+    pool: &PgPool,
     filter: &Filter,
     after: Option<(DateTime<Utc>, Uuid)>,
     rows_max: i64,
 ) -> Result<Vec<DeadLetter>, sqlx::Error> {
     let (parked_at, id) = after.unzip();
-    sqlx::query_as(
-        "SELECT letter.*, (SELECT count(*) FROM projection.parked_events AS event
-             WHERE (event.projection, event.version, event.stream)
-                 = (letter.projection, letter.version, letter.stream)
-                AND letter.state = 'parked'
-                AND (event.commit_end, event.place) > (letter.commit_end, letter.place)) AS behind
-         FROM (
-            SELECT id, projection, version, shard, stream, commit_end, place, state, error,
-                parked_at, settled_at, event_id, event_type, revision, recorded_at,
-                CASE WHEN octet_length(value) <= $6 THEN value END AS value
-            FROM projection.dead_letters
-            WHERE ($1::text IS NULL OR state = $1) AND ($2::text IS NULL OR projection = $2)
-                AND ($3::timestamptz IS NULL OR (parked_at, id) < ($3, $4))
-            ORDER BY parked_at DESC, id DESC LIMIT $5
-         ) AS letter
-         ORDER BY parked_at DESC, id DESC",
-    )
-    .bind(filter.state.map(DeadLetterState::as_str))
-    .bind(&filter.projection)
-    .bind(parked_at)
-    .bind(id)
-    .bind(rows_max)
-    .bind(LISTED_BYTES_MAX)
-    .fetch_all(database)
-    .await
+    let sql = format!(
+        "{LETTERS}
+         WHERE ($2::text IS NULL OR state = $2) AND ($3::text IS NULL OR projection = $3)
+            AND ($4::timestamptz IS NULL OR (parked_at, id) < ($4, $5))
+         ORDER BY parked_at DESC, id DESC LIMIT $6"
+    );
+    sqlx::query_as(AssertSqlSafe(sql))
+        .bind(LISTED_BYTES_MAX)
+        .bind(filter.state.map(DeadLetterState::as_str))
+        .bind(&filter.projection)
+        .bind(parked_at)
+        .bind(id)
+        .bind(rows_max)
+        .fetch_all(pool)
+        .await
 }
 
 /// One letter, whole.
 pub(crate) async fn find(pool: &PgPool, id: Uuid) -> Result<Option<Detail>, sqlx::Error> {
-    let letter: Option<DeadLetter> = sqlx::query_as(
-        "SELECT id, projection, version, shard, stream, state, error, parked_at, settled_at,
-            event_id, event_type, revision, recorded_at, value,
-            (SELECT count(*) FROM projection.parked_events AS event
-             WHERE (event.projection, event.version, event.stream)
-                 = (letter.projection, letter.version, letter.stream)
-                AND letter.state = 'parked'
-                AND (event.commit_end, event.place) > (letter.commit_end, letter.place)) AS behind
-         FROM projection.dead_letters AS letter WHERE id = $1",
-    )
-    .bind(id)
-    .fetch_optional(pool)
-    .await?;
+    let letter = sqlx::query_as(AssertSqlSafe(format!("{LETTERS} WHERE id = $2")));
+    let letter: Option<DeadLetter> = letter.bind(i32::MAX).bind(id).fetch_optional(pool).await?;
     let Some(letter) = letter else { return Ok(None) };
     let waiting = sqlx::query_as(
         "SELECT event_id, event_type, revision, recorded_at,
@@ -177,21 +167,16 @@ pub(crate) async fn find(pool: &PgPool, id: Uuid) -> Result<Option<Detail>, sqlx
     .bind(LISTED_BYTES_MAX)
     .fetch_all(pool)
     .await?;
-    let correction: Option<Option<Vec<u8>>> = sqlx::query_scalar(
+    let correction = sqlx::query_scalar(
         "SELECT value FROM projection.corrections WHERE projection = $1 AND event_id = $2",
-    )
-    .bind(&letter.projection)
-    .bind(letter.event.id)
-    .fetch_optional(pool)
-    .await?;
+    );
+    let correction = correction.bind(&letter.projection).bind(letter.event.id);
+    let correction: Option<Option<Vec<u8>>> = correction.fetch_optional(pool).await?;
     let audit = sqlx::query_as(
         "SELECT at, actor, action, reason, outcome, before, after
          FROM projection.dead_letter_audit WHERE letter = $1 ORDER BY id DESC LIMIT $2",
-    )
-    .bind(id)
-    .bind(DETAILS_MAX)
-    .fetch_all(pool)
-    .await?;
+    );
+    let audit = audit.bind(id).bind(DETAILS_MAX).fetch_all(pool).await?;
     let correction = correction.flatten().as_deref().map(shown);
     Ok(Some(Detail { letter, correction, waiting, audit }))
 }

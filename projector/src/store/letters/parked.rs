@@ -2,17 +2,16 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
 use domain::id::{EventId, StreamId};
 use infra::log::Offset;
 use rustc_hash::{FxHashMap, FxHashSet};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgPool, Row, postgres::PgRow};
 use uuid::Uuid;
 
 use super::corrections::{Corrections, stored_stream};
 use crate::{
     event::{RecordedEvent, decode},
-    store::checkpoints::CheckpointRow,
+    store::{checkpoints::CheckpointRow, versions::Version},
 };
 
 /// Namespace of the ids of dead letters: the same event gets the same one if it is parked again.
@@ -78,20 +77,16 @@ impl DeadLetters {
         row: &CheckpointRow,
         changes: i64,
     ) -> Result<Self, sqlx::Error> {
-        let parked: Vec<(String, i64)> = sqlx::query_as(
+        let parked = row.query(
             "SELECT stream, count(*) FROM projection.parked_events
              WHERE projection = $1 AND version = $2 AND shard = $3 GROUP BY stream",
-        )
-        .bind(row.projection)
-        .bind(row.version)
-        .bind(row.shard_column())
-        .fetch_all(pool)
-        .await?;
+        );
+        let parked = parked.fetch_all(pool).await?;
         let corrections = Corrections::load(pool, row.projection, row.version, row.shard).await?;
         let mut found = Self { changes, corrections, ..Self::default() };
-        for (stream, events) in parked {
-            found.keys.insert(stored_stream(&stream)?);
-            found.events += usize::try_from(events).unwrap_or(usize::MAX);
+        for key in parked {
+            found.keys.insert(stored_stream(key.try_get(0)?)?);
+            found.events += usize::try_from(key.try_get::<i64, _>(1)?).unwrap_or(usize::MAX);
         }
         Ok(found)
     }
@@ -138,14 +133,11 @@ impl EventsToPark<'_> {
             letter.write(tx, row).await?;
         }
         let events = &self.events;
-        sqlx::query(
+        row.query(
             "INSERT INTO projection.parked_events
              SELECT $1, $2, $3, * FROM UNNEST($4::text[], $5::bigint[], $6::int[], $7::uuid[],
                 $8::text[], $9::bigint[], $10::timestamptz[], $11::bytea[])",
         )
-        .bind(row.projection)
-        .bind(row.version)
-        .bind(row.shard_column())
         .bind(column(events, |it| it.event.stream.as_str()))
         .bind(column(events, |it| it.position.commit_end))
         .bind(column(events, |it| it.position.index))
@@ -187,17 +179,14 @@ impl NewDeadLetter<'_> {
         row: &CheckpointRow,
     ) -> Result<(), sqlx::Error> {
         let EventToPark { position, event } = self.parked;
-        sqlx::query(
-            "INSERT INTO projection.dead_letters (id, projection, version, shard, stream,
+        row.query(
+            "INSERT INTO projection.dead_letters (projection, version, shard, id, stream,
                 commit_end, place, event_id, event_type, revision, recorded_at, value, state, error)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'parked', $13)
              ON CONFLICT (id) DO UPDATE SET state = 'parked', error = excluded.error,
                 parked_at = now(), settled_at = NULL",
         )
         .bind(self.id(row))
-        .bind(row.projection)
-        .bind(row.version)
-        .bind(row.shard_column())
         .bind(event.stream.as_str())
         .bind(position.commit_end)
         .bind(position.index)
@@ -213,52 +202,36 @@ impl NewDeadLetter<'_> {
     }
 }
 
-#[derive(sqlx::FromRow)]
-struct ParkedEventRow {
-    commit_end: i64,
-    place: i32,
-    event_id: Uuid,
-    event_type: String,
-    revision: i64,
-    recorded_at: DateTime<Utc>,
-    value: Vec<u8>,
-}
-
 /// The events of a key that wait, in order.
 pub(crate) async fn waiting(
     tx: &mut PgConnection,
     row: &CheckpointRow,
     stream: &str,
 ) -> Result<Vec<(EventPosition, RecordedEvent)>, sqlx::Error> {
-    let rows: Vec<ParkedEventRow> = sqlx::query_as(
+    let found = row.query(
         "SELECT commit_end, place, event_id, event_type, revision, recorded_at, value
          FROM projection.parked_events
-         WHERE (projection, version, stream) = ($1, $2, $3) ORDER BY commit_end, place",
-    )
-    .bind(row.projection)
-    .bind(row.version)
-    .bind(stream)
-    .fetch_all(tx)
-    .await?;
+         WHERE (projection, version, stream) = ($1, $2, $4) AND shard = $3
+         ORDER BY commit_end, place",
+    );
+    let found = found.bind(stream).fetch_all(tx).await?;
     let stream = stored_stream(stream)?;
-    Ok(rows.into_iter().map(|row| row.into_event(&stream)).collect())
-}
-
-impl ParkedEventRow {
-    fn into_event(self, stream: &StreamId) -> (EventPosition, RecordedEvent) {
-        let Self { commit_end, place, event_id, event_type, revision, recorded_at, value } = self;
-        let event_type: Arc<str> = event_type.into();
+    let event = |row: &PgRow| {
+        let event_type: Arc<str> = row.try_get::<&str, _>("event_type")?.into();
+        let value: &[u8] = row.try_get("value")?;
         let event = RecordedEvent {
-            id: EventId::new(event_id),
+            id: EventId::new(row.try_get("event_id")?),
             stream: stream.clone(),
-            revision,
-            recorded_at,
-            decoded: decode(&event_type, stream, &value),
+            revision: row.try_get("revision")?,
+            recorded_at: row.try_get("recorded_at")?,
+            decoded: decode(&event_type, &stream, value),
             event_type,
-            value: value.into(),
+            value: value.to_vec().into(),
         };
-        (EventPosition { commit_end, index: place }, event)
-    }
+        let (commit_end, index) = (row.try_get("commit_end")?, row.try_get("place")?);
+        Ok((EventPosition { commit_end, index }, event))
+    };
+    found.iter().map(event).collect()
 }
 
 /// Removes the parked events of a key before the position, or all of them.
@@ -268,19 +241,13 @@ pub(crate) async fn forget(
     stream: &str,
     before: Option<EventPosition>,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query(
+    let forgotten = row.query(
         "DELETE FROM projection.parked_events
-         WHERE (projection, version, stream) = ($1, $2, $3)
-            AND ($4::bigint IS NULL OR (commit_end, place) < ($4, $5))",
-    )
-    .bind(row.projection)
-    .bind(row.version)
-    .bind(stream)
-    .bind(before.map(|it| it.commit_end))
-    .bind(before.map(|it| it.index))
-    .execute(tx)
-    .await?;
-    Ok(())
+         WHERE (projection, version, stream) = ($1, $2, $4) AND shard = $3
+            AND ($5::bigint IS NULL OR (commit_end, place) < ($5, $6))",
+    );
+    let (commit_end, index) = before.map(|it| (it.commit_end, it.index)).unzip();
+    forgotten.bind(stream).bind(commit_end).bind(index).execute(tx).await.map(drop)
 }
 
 /// Where the events that wait begin, by key.
@@ -289,31 +256,24 @@ pub(crate) async fn first_parked(
     projection: &str,
     version: i32,
 ) -> Result<FxHashMap<String, Offset>, sqlx::Error> {
-    let parked: Vec<(String, Offset)> = sqlx::query_as(
+    let parked = sqlx::query_as(
         "SELECT stream, min(commit_end) FROM projection.parked_events
          WHERE projection = $1 AND version = $2 GROUP BY stream",
-    )
-    .bind(projection)
-    .bind(version)
-    .fetch_all(connection)
-    .await?;
+    );
+    let parked = parked.bind(projection).bind(version).fetch_all(connection).await?;
     Ok(parked.into_iter().collect())
 }
 
 /// Nothing waits any more for a version that is dropped. What was settled is kept, as is the audit.
 pub(crate) async fn forget_version(
     tx: &mut PgConnection,
-    projection: &str,
-    version: i32,
+    version: &Version,
 ) -> Result<(), sqlx::Error> {
-    for forget in [
-        "DELETE FROM projection.parked_events WHERE projection = $1 AND version = $2",
-        "DELETE FROM projection.dead_letters
-         WHERE projection = $1 AND version = $2 AND state = 'parked'",
-    ] {
-        sqlx::query(forget).bind(projection).bind(version).execute(&mut *tx).await?;
-    }
-    Ok(())
+    let sql = "WITH waiting AS (
+            DELETE FROM projection.parked_events WHERE projection = $1 AND version = $2)
+         DELETE FROM projection.dead_letters
+         WHERE projection = $1 AND version = $2 AND state = 'parked'";
+    version.run(tx, sql).await
 }
 
 /// An error as a column takes it: PostgreSQL has no NUL in texts.
