@@ -161,9 +161,7 @@ mod tests {
             let events = [("placed", &placed), ("confirmed", &confirmed)];
             for (revision, (kind, data)) in (1..).zip(events) {
                 let event = RecordedEvent::sample(&stream, revision, kind, data.to_string().leak());
-                let decoded = &event.decoded;
-                let read = CorrectedEvent { event: &event, decoded, after_skipped: false };
-                assert!(expected.take(&read, 0), "{event:?}");
+                assert!(expected.take(&event.as_recorded(), 0), "{event:?}");
             }
             let ((pending, rows), stopped) = expected.end_part().unwrap();
             assert_eq!((pending.name, rows.len(), stopped), ("pending", 0, 0));
