@@ -31,7 +31,7 @@ use crate::{
         batch::Failed,
         events::{ApplyFailed, ReadFailed},
         is_marked, meter,
-        shared::Shared,
+        shared::{Shared, Site},
         tables,
         write::{Phase, Writer},
     },
@@ -125,9 +125,8 @@ impl Copy {
 
     async fn progress(&self, rate_max: Option<i32>) -> Stopped {
         let opened = async {
-            let (shared, stop) = (Arc::clone(&self.shared), self.stop.clone());
-            let (shard, phase) = (self.row.shard, Phase::Building);
-            let writer = Writer::open(shared, &self.served, shard, phase, stop).await?;
+            let site = Site::new(&self.shared, self.row.shard, self.stop.clone());
+            let writer = Writer::open(&site, &self.served, Phase::Building).await?;
             Ok::<_, sqlx::Error>((writer, is_copying(&self.shared, &self.row).await?))
         };
         let (writer, copying) = match opened.await {
@@ -137,9 +136,7 @@ impl Copy {
         if !copying {
             return Stopped::Copied;
         }
-        let log_end = Arc::clone(&writer.log_end);
-        let meter = meter::run(Arc::clone(&self.shared), self.row.shard, log_end);
-        let _meter = task::spawn("projector meter", meter);
+        let _meter = task::spawn("projector meter", meter::run(writer.site.clone()));
         let throttle = Throttle::new(rate_max, self.shared.log.shard_count());
         let Writer { row, checkpoint, projection, .. } = writer;
         let (log, events_max) = (&self.shared.log, throttle.batch_max());
@@ -172,8 +169,8 @@ impl Copy {
                     }
                 },
             };
-            writer.log_end.ends(batch.log_end);
-            writer.log_end.has_read(batch.next_offset, batch.to.next_offset);
+            writer.site.log_end.ends(batch.log_end);
+            writer.site.log_end.has_read(batch.next_offset, batch.to.next_offset);
             let at = writer.checkpoint;
             if batch.to != at {
                 let commits: Vec<_> = batch.commits.iter().collect();
@@ -194,7 +191,7 @@ impl Copy {
     async fn not_written(&self, failed: Failed) -> Stopped {
         match failed {
             Failed::Stopped => Stopped::Asked,
-            Failed::Lost => Stopped::Again,
+            Failed::Lost | Failed::Database(sqlx::Error::RowNotFound) => Stopped::Again,
             Failed::WipedOut => {
                 let CheckpointRow { projection, version, .. } = self.row;
                 if let Err(error) = start_over(&self.shared.pool, projection, version).await {
@@ -203,8 +200,9 @@ impl Copy {
                 Stopped::Again
             }
             // `follow` meets the same, and says so.
-            Failed::Full(reason) | Failed::Stuck(reason) => self.copied(&reason).await,
-            Failed::Unfit | Failed::TooMuch => self.copied("the batch does not apply").await,
+            failed @ (Failed::Stuck(_) | Failed::Unfit | Failed::TooMuch) => {
+                self.copied(&failed.to_string()).await
+            }
             Failed::Database(error) => {
                 self.failed(&error);
                 self.copied("PostgreSQL does not take the rows").await

@@ -153,15 +153,18 @@ impl CheckpointRow {
         Ok(())
     }
 
-    /// Whether nothing is said against its going on.
-    pub(crate) async fn goes_on(&self, pool: &PgPool) -> Result<bool, sqlx::Error> {
+    /// Whether nothing is said against its going on any more, or operators have changed what is parked
+    /// since there was this count of changes.
+    pub(crate) async fn goes_on(&self, letters: i64, pool: &PgPool) -> Result<bool, sqlx::Error> {
         sqlx::query_scalar(
             "SELECT EXISTS (SELECT FROM projection.checkpoints
-             WHERE projection = $1 AND version = $2 AND shard = $3 AND halted IS NULL)",
+             WHERE projection = $1 AND version = $2 AND shard = $3
+                AND (halted IS NULL OR letters <> $4))",
         )
         .bind(self.projection)
         .bind(self.version)
         .bind(self.shard_column())
+        .bind(letters)
         .fetch_one(pool)
         .await
     }
