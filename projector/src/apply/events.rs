@@ -63,14 +63,15 @@ pub(crate) struct Applied {
 impl Event for Applied {
     fn emit(self) {
         let Self { projection, events, took } = self;
-        debug!(projection, events, "applied {events} events in {took:?}");
-        if events > 0 {
-            let labels = [("projection", projection)];
-            let events = u32::try_from(events).unwrap_or(u32::MAX);
-            EVENTS.add(&labels, events.into());
-            BATCH_EVENTS.record(&labels, events.into());
-            BATCH_SECONDS.record(&labels, took.as_secs_f64());
+        if events == 0 {
+            return;
         }
+        debug!(projection, events, "applied {events} events in {took:?}");
+        let labels = [("projection", projection)];
+        let events = u32::try_from(events).unwrap_or(u32::MAX);
+        EVENTS.add(&labels, events.into());
+        BATCH_EVENTS.record(&labels, events.into());
+        BATCH_SECONDS.record(&labels, took.as_secs_f64());
     }
 }
 

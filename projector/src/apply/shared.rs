@@ -111,13 +111,12 @@ impl Shared {
     /// The same for a version that nobody reads: its failures leave the service ready.
     #[must_use]
     pub(crate) fn beside(&self, served: Served) -> Self {
-        let unread = Readiness::new();
-        let names = [served.name()];
-        let halted = |name| (name, Failures::none(unread.condition(name)));
+        let (name, unread) = (served.name(), Readiness::new());
+        let halted = Failures::none(unread.condition(name));
         Self {
             unreadable: Failures::none(unread.condition("kafka")).into(),
             postgres: Failures::none(unread.condition("postgres")).into(),
-            halted: Arc::new(names.into_iter().map(halted).collect()),
+            halted: Arc::new([(name, halted)].into()),
             served: vec![served],
             progress: None,
             ..self.clone()

@@ -110,10 +110,7 @@ async fn write_in(
     let taken = parts.iter().map(|(.., took)| *took).collect();
     for ((member, (events, added, _)), kept) in members.iter_mut().zip(parts).zip(kept) {
         member.has_written(last.checkpoint, added, kept);
-        if events > 0 {
-            let projection = member.row.projection;
-            emit(Applied { projection, events, took: began.elapsed() });
-        }
+        emit(Applied { projection: member.row.projection, events, took: began.elapsed() });
     }
     Ok(taken)
 }
