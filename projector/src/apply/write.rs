@@ -23,7 +23,7 @@ use super::{
     batch::{Batch, Failed},
     events::{Applied, ApplyFailed, Halted, Parked, ParkedCount},
     is_marked,
-    isolate::{Isolation, Misfit},
+    isolate::Isolation,
     shared::Site,
 };
 use crate::{
@@ -83,16 +83,15 @@ impl Writer {
         served: &Served,
         phase: Phase,
     ) -> Result<Self, sqlx::Error> {
-        let Site { shared, shard, .. } = site;
         let row =
-            CheckpointRow { projection: served.name(), version: served.version, shard: *shard };
-        let StoredCheckpoint { checkpoint, letters } = row.read(&shared.pool).await?;
-        let dead_letters = DeadLetters::load(&shared.pool, &row, letters).await?;
-        site.log_end.has_read(checkpoint.next_offset, checkpoint.next_offset);
-        shared.postgres.clear(&(row.projection, row.shard));
-        let (site, projection, kept) = (site.clone(), served.projection, KeptRows::default());
-        let writer = Self { site, projection, row, checkpoint, dead_letters, phase, kept };
-        writer.tell_parked();
+            CheckpointRow { projection: served.name(), version: served.version, shard: site.shard };
+        let (site, projection, checkpoint) = (site.clone(), served.projection, Checkpoint::START);
+        let (dead_letters, kept) = (DeadLetters::default(), KeptRows::default());
+        let mut writer = Self { site, projection, row, checkpoint, dead_letters, phase, kept };
+        writer.checkpoint = writer.reload().await?;
+        let at = writer.checkpoint.next_offset;
+        writer.site.log_end.has_read(at, at);
+        writer.site.shared.postgres.clear(&(row.projection, row.shard));
         Ok(writer)
     }
 
@@ -136,13 +135,15 @@ impl Writer {
         }
     }
 
-    /// Learns what is parked: an operator has changed it, or nobody knows whether the last batch has.
-    pub(crate) async fn reload(&mut self, stored: StoredCheckpoint) -> Result<(), sqlx::Error> {
-        self.kept = KeptRows::default();
+    /// Learns where the stored checkpoint is, and what is parked: it begins, an operator has changed that, or
+    /// nobody knows whether the last batch is in.
+    pub(crate) async fn reload(&mut self) -> Result<Checkpoint, sqlx::Error> {
         let pool = &self.site.shared.pool;
-        self.dead_letters = DeadLetters::load(pool, &self.row, stored.letters).await?;
+        let StoredCheckpoint { checkpoint, letters } = self.row.read(pool).await?;
+        self.kept = KeptRows::default();
+        self.dead_letters = DeadLetters::load(pool, &self.row, letters).await?;
         self.tell_parked();
-        Ok(())
+        Ok(checkpoint)
     }
 
     fn tell_parked(&self) {
@@ -169,12 +170,7 @@ impl Writer {
                 Err(failed) => return Err(failed),
             };
             // Whether the last try went through, only the stored checkpoint knows.
-            let found = self.row.read(&self.site.shared.pool).await;
-            let found = match found {
-                Ok(stored) => self.reload(stored).await.map(|()| stored.checkpoint),
-                Err(error) => Err(error),
-            };
-            written = match found {
+            written = match self.reload().await {
                 Ok(at) if at == last.checkpoint => {
                     Ok((NewlyParked::default(), KeptRows::default()))
                 }
@@ -282,36 +278,29 @@ impl Writer {
         batch: &Batch<'c>,
         care: Care<'_>,
     ) -> Result<EventsToPark<'c>, Failed> {
-        let misfits = self.fold(tx, batch, care).await?;
+        let Batch { events, positions, .. } = batch;
+        let (projection, row, schema) = (&self.projection, &self.row, self.row.schema());
+        let misfits = match care {
+            _ if events.is_empty() => Vec::new(),
+            Care::Isolating => Isolation { projection, row, events, positions }.run(tx).await?,
+            Care::Trusting(kept) => {
+                let mut tables = Tables::new(tx, &schema, row.shard);
+                match fold(projection, &mut tables, events, kept).await {
+                    Ok(()) => Vec::new(),
+                    Err(FoldError::Database(error)) if !is_about_data(&error) => {
+                        return Err(error.into());
+                    }
+                    Err(FoldError::Inapplicable(_) | FoldError::Database(_)) => {
+                        return Err(Failed::Unfit);
+                    }
+                }
+            }
+        };
         let to_park = self.check_room(batch.park(misfits))?;
         if !to_park.is_empty() {
             to_park.write(tx, &self.row).await?;
         }
         Ok(to_park)
-    }
-
-    async fn fold(
-        &self,
-        tx: &mut PgConnection,
-        batch: &Batch<'_>,
-        care: Care<'_>,
-    ) -> Result<Vec<Misfit>, Failed> {
-        let Batch { events, positions, .. } = batch;
-        if events.is_empty() {
-            return Ok(Vec::new());
-        }
-        let (projection, row) = (&self.projection, &self.row);
-        let Care::Trusting(kept) = care else {
-            return Ok(Isolation { projection, row, events, positions }.run(tx).await?);
-        };
-        let schema = row.schema();
-        let mut tables = Tables::new(tx, &schema, row.shard);
-        match fold(projection, &mut tables, events, kept).await {
-            Ok(()) => Ok(Vec::new()),
-            Err(FoldError::Inapplicable(_)) => Err(Failed::Unfit),
-            Err(FoldError::Database(error)) if is_about_data(&error) => Err(Failed::Unfit),
-            Err(FoldError::Database(error)) => Err(error.into()),
-        }
     }
 
     /// # Errors

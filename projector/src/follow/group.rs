@@ -264,8 +264,10 @@ impl Group {
                 }
             }
             Verdict::In => {
-                for (member, found) in self.members.iter_mut().zip(found.into_iter().flatten()) {
-                    if member.reload(found).await.is_err() {
+                for member in &mut self.members {
+                    // Only then does it know what the batch has parked.
+                    let Ok(at) = member.reload().await else { return Ok(Verdict::Again) };
+                    if at != last.checkpoint {
                         return Ok(Verdict::Again);
                     }
                 }
