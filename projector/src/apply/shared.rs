@@ -1,5 +1,5 @@
-//! What all shards of a projector have in common, and what keeps a part of it from going on, as
-//! `/readyz` tells it.
+//! What all shards of a projector have in common, what all have in common who work in one of them, and what
+//! keeps a part of it from going on, as `/readyz` tells it.
 
 use std::{
     collections::BTreeMap,
