@@ -93,6 +93,11 @@ impl RecordedEvent {
         format!("event {} ({}, revision {})", self.id, self.stream, self.revision)
     }
 
+    /// Nobody has decided anything about it.
+    pub(crate) fn as_recorded(&self) -> CorrectedEvent<'_> {
+        CorrectedEvent { event: self, decoded: &self.decoded, after_skipped: false }
+    }
+
     pub(crate) fn decode(record: &EventRecord) -> Self {
         Self {
             id: record.id,

@@ -20,37 +20,34 @@ use crate::{
     apply::{
         RETRY,
         events::{ApplyFailed, ReadFailed},
-        meter::LogEnd,
-        shared::Shared,
+        shared::{Shared, Site},
         write::{Phase, RECREATED, Writer},
     },
-    store::checkpoints::CheckpointRow,
+    store::checkpoints::Member,
 };
+use alone::{LOOK_INTERVAL, Over};
 use domain::shard::ShardId;
 use group::Group;
 use infra::{
     log::ReadError,
     shutdown::Shutdown,
     task::TaskFailed,
-    telemetry::{chain, emit},
+    telemetry::{
+        Event, chain, emit,
+        metric::{Counter, NO_LABELS},
+    },
 };
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, sleep};
+use tracing::warn;
+
+static LOST: Counter = Counter::new(
+    "tradewind_projector_lost_total",
+    "Times that another projector was found to serve a shard",
+);
 
 /// A shard that was served for less is begun anew after a longer wait than the last one: two
 /// projectors that take it from each other get slower until one has it.
 const SERVED_MIN: Duration = Duration::from_secs(10);
-
-/// How often what is halted looks whether it may go on.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-
-/// Why a shard is not served any more.
-enum Over {
-    /// Begin anew.
-    Again,
-    /// Nothing will change by itself: these wait for somebody to let them go on.
-    Halted(Vec<CheckpointRow>),
-    Stopped,
-}
 
 /// Serves the shard until the shutdown.
 pub(crate) async fn run(
@@ -61,15 +58,16 @@ pub(crate) async fn run(
     let mut waits = RETRY.waits();
     loop {
         let started = Instant::now();
-        let over = serve(&shared, shard, &shutdown).await?;
+        let site = Site::new(&shared, shard, shutdown.child());
+        let halted = serve(&site).await?;
         if started.elapsed() > SERVED_MIN {
             waits.reset();
         }
         let next = async {
-            match &over {
-                Over::Again => drop(waits.wait().await),
-                Over::Halted(rows) => any_goes_on(&shared, rows).await,
-                Over::Stopped => shutdown.requested().await,
+            if halted.is_empty() {
+                waits.wait().await;
+            } else {
+                any_goes_on(&shared, &halted).await;
             }
         };
         tokio::select! {
@@ -79,78 +77,50 @@ pub(crate) async fn run(
     }
 }
 
-async fn serve(
-    shared: &Arc<Shared>,
-    shard: ShardId,
-    shutdown: &Shutdown,
-) -> Result<Over, TaskFailed> {
-    let stop = shutdown.child();
-    let writers = match open(shared, shard, &stop).await {
-        Ok(writers) => writers,
-        Err(error) => return Ok(wait_for_postgres(shared, shard, &error)),
-    };
-    let rows: Vec<CheckpointRow> = writers.iter().map(|writer| writer.row).collect();
-    let furthest = writers.iter().map(|writer| writer.checkpoint.next_offset).max();
-    let log_end = Arc::new(LogEnd::at(furthest.unwrap_or_default()));
-    match Group::new(shared, shard, &log_end, &stop).run(writers).await {
-        group::Over::Stopped => Ok(Over::Stopped),
-        group::Over::Lost => Ok(Over::Again),
-        group::Over::Unreadable(error) => Ok(unreadable(shared, &rows, shard, &error).await),
-        group::Over::Failed(failed) => Err(failed),
+/// Serves the shard as long as that works. Those that it answers wait for somebody to let them go on, for
+/// nothing will change by itself; without any it begins anew.
+async fn serve(site: &Site) -> Result<Vec<Member>, TaskFailed> {
+    let mut writers = Vec::new();
+    for served in &site.shared.served {
+        match Writer::open(site, served, Phase::Following).await {
+            Ok(writer) => writers.push(writer),
+            Err(error) => {
+                site.report_failure(served.name(), &error);
+                return Ok(Vec::new());
+            }
+        }
     }
+    let members: Vec<Member> = writers.iter().map(Writer::compared).collect();
+    match Group::new(site).run(writers).await {
+        Over::Stopped => {}
+        Over::Lost => emit(Lost { shard: site.shard }),
+        Over::Unreadable(error) => return Ok(unreadable(site, members, &error).await),
+        Over::Failed(failed) => return Err(failed),
+    }
+    Ok(Vec::new())
 }
 
 /// Waits until one of those that are halted may go on.
-async fn any_goes_on(shared: &Shared, halted: &[CheckpointRow]) {
-    let mut looks = interval(LOOK_INTERVAL);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    looks.reset();
+async fn any_goes_on(shared: &Shared, halted: &[Member]) {
     loop {
-        looks.tick().await;
-        for row in halted {
+        sleep(LOOK_INTERVAL).await;
+        for (row, letters) in halted {
             // While PostgreSQL is away nothing is known, and the next look tells.
-            if row.goes_on(&shared.pool).await.unwrap_or(false) {
+            if row.goes_on(*letters, &shared.pool).await.unwrap_or(false) {
                 return;
             }
         }
     }
 }
 
-async fn open(
-    shared: &Arc<Shared>,
-    shard: ShardId,
-    stop: &Shutdown,
-) -> Result<Vec<Writer>, sqlx::Error> {
-    let mut writers = Vec::new();
-    for served in &shared.served {
-        let (of_all, stop) = (Arc::clone(shared), stop.clone());
-        writers.push(Writer::open(of_all, served, shard, Phase::Following, stop).await?);
-        shared.postgres.clear(&(served.name(), shard));
-    }
-    Ok(writers)
-}
-
-fn wait_for_postgres(shared: &Shared, shard: ShardId, error: &sqlx::Error) -> Over {
-    for served in &shared.served {
-        emit(ApplyFailed { projection: served.name(), shard, error });
-        let reason = "PostgreSQL does not answer".to_owned();
-        shared.postgres.raise((served.name(), shard), reason);
-    }
-    Over::Again
-}
-
 /// Says why the log cannot be read. What asking again will not change halts the whole shard.
-async fn unreadable(
-    shared: &Shared,
-    rows: &[CheckpointRow],
-    shard: ShardId,
-    error: &ReadError,
-) -> Over {
-    emit(ReadFailed { shard, error });
+async fn unreadable(site: &Site, members: Vec<Member>, error: &ReadError) -> Vec<Member> {
+    let Site { shared, shard, .. } = site;
+    emit(ReadFailed { shard: *shard, error });
     let advice = match error {
         ReadError::Unavailable(_) => {
-            shared.unreadable.raise(shard, format!("shard {shard}: {}", chain(error)));
-            return Over::Again;
+            shared.unreadable.raise(*shard, format!("shard {shard}: {}", chain(error)));
+            return Vec::new();
         }
         ReadError::Recreated { .. } | ReadError::OutOfRange { .. } => RECREATED,
         ReadError::UnsupportedVersion { .. } => "run a release that reads it",
@@ -159,11 +129,23 @@ async fn unreadable(
         }
     };
     let reason = format!("shard {shard}: {}; {advice}", chain(error));
-    shared.unreadable.raise(shard, reason.clone());
-    for row in rows {
+    shared.unreadable.raise(*shard, reason.clone());
+    for (row, _) in &members {
         if let Err(error) = row.note_halt(&shared.pool, Some(&reason)).await {
-            emit(ApplyFailed { projection: row.projection, shard, error: &error });
+            emit(ApplyFailed { projection: row.projection, shard: *shard, error: &error });
         }
     }
-    Over::Halted(rows.to_vec())
+    members
+}
+
+/// Another projector serves the shard.
+struct Lost {
+    shard: ShardId,
+}
+
+impl Event for Lost {
+    fn emit(self) {
+        LOST.add(NO_LABELS, 1);
+        warn!(shard.id = %self.shard, "another projector serves shard {}", self.shard);
+    }
 }

@@ -142,11 +142,10 @@ impl Service {
                     () = shutdown.requested() => return Ok(()),
                 };
                 let names = projections.iter().map(|projection| projection.name);
-                let shared = Shared::new(log, pools, names, &settings.projector, &readiness);
-                let shared = shared.telling(progress);
+                let settings = &settings.projector;
+                let shared = Shared::new(log, pools, names, settings, &readiness, progress);
                 let projector = Projector::new(shared, projections.to_vec(), versions);
-                let kept_days = settings.projector.dead_letters_kept_days;
-                project(projector.into(), shards, kept_days, shutdown).await
+                project(projector.into(), shards, settings.dead_letters_kept_days, shutdown).await
             });
             tasks.run(drain_wait_max).await
         }

@@ -5,7 +5,7 @@ use read_models::Projection;
 
 use super::isolate::Misfit;
 use crate::{
-    event::{Commit, CorrectedEvent, RecordedEvent},
+    event::{Commit, CorrectedEvent},
     store::letters::{DeadLetters, EventPosition, EventToPark, EventsToPark, NewDeadLetter},
 };
 
@@ -19,29 +19,27 @@ pub(crate) struct Batch<'c> {
 }
 
 /// What keeps a batch from being applied.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum Failed {
-    /// It ended before it knew whether the batch is written; the stored checkpoint tells the next one.
+    /// The stored checkpoint tells the next one whether the batch is written.
+    #[error("it ended before the batch was known to be written")]
     Stopped,
-    /// The stored checkpoint, or its count of changes to the dead letters, is another.
+    /// Or its count of changes to the dead letters.
+    #[error("the stored checkpoint is another")]
     Lost,
-    /// A crash of PostgreSQL has emptied the tables of a version that is being built.
+    #[error("a crash of PostgreSQL has emptied the tables of a version that is being built")]
     WipedOut,
-    /// Some of its events do not apply; none of it is in.
+    /// Some of its events; none of it is in.
+    #[error("the batch does not apply")]
     Unfit,
-    /// PostgreSQL does not get it done in time; none of it is in.
+    /// None of it is in.
+    #[error("PostgreSQL does not get the batch done in time")]
     TooMuch,
-    /// More would be parked than may be.
-    Full(String),
-    /// What is wrong cannot be put aside.
+    /// What is wrong cannot be put aside: not at all, or not that much of it.
+    #[error("{0}")]
     Stuck(String),
-    Database(sqlx::Error),
-}
-
-impl From<sqlx::Error> for Failed {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Database(error)
-    }
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
 }
 
 impl<'c> Batch<'c> {
@@ -54,7 +52,8 @@ impl<'c> Batch<'c> {
         let mut batch = Self { events: Vec::new(), positions: Vec::new(), waiting: Vec::new() };
         for commit in commits {
             let commit_end = commit.checkpoint.next_offset;
-            for (index, event) in wanted(commit, projection) {
+            let events = (0..).zip(&commit.events);
+            for (index, event) in events.filter(|(_, event)| projection.wants(&event.stream)) {
                 let position = EventPosition { commit_end, index };
                 if known.holds(&event.stream) {
                     batch.waiting.push(EventToPark { position, event });
@@ -88,9 +87,4 @@ impl<'c> Batch<'c> {
         to_park.sort();
         to_park
     }
-}
-
-/// The commit's events for a projection, with their indexes.
-fn wanted(commit: &Commit, projection: Projection) -> impl Iterator<Item = (i32, &RecordedEvent)> {
-    (0..).zip(&commit.events).filter(move |(_, event)| projection.wants(&event.stream))
 }

@@ -63,14 +63,15 @@ pub(crate) struct Applied {
 impl Event for Applied {
     fn emit(self) {
         let Self { projection, events, took } = self;
-        debug!(projection, events, "applied {events} events in {took:?}");
-        if events > 0 {
-            let labels = [("projection", projection)];
-            let events = u32::try_from(events).unwrap_or(u32::MAX);
-            EVENTS.add(&labels, events.into());
-            BATCH_EVENTS.record(&labels, events.into());
-            BATCH_SECONDS.record(&labels, took.as_secs_f64());
+        if events == 0 {
+            return;
         }
+        debug!(projection, events, "applied {events} events in {took:?}");
+        let labels = [("projection", projection)];
+        let events = u32::try_from(events).unwrap_or(u32::MAX);
+        EVENTS.add(&labels, events.into());
+        BATCH_EVENTS.record(&labels, events.into());
+        BATCH_SECONDS.record(&labels, took.as_secs_f64());
     }
 }
 
@@ -114,36 +115,28 @@ pub(crate) struct ParkedCount {
 
 impl Event for ParkedCount {
     fn emit(self) {
-        PARKED_EVENTS
-            .set(&labels_of(self.row), u32::try_from(self.events).unwrap_or(u32::MAX).into());
+        let CheckpointRow { projection, version, shard } = self.row;
+        let events = u32::try_from(self.events).unwrap_or(u32::MAX);
+        PARKED_EVENTS.set(&labels_of(projection, version, shard), events.into());
     }
 }
 
-/// A projection does not go on in a shard.
+/// A projection goes on in a shard, or does not for this reason.
 pub(crate) struct Halted<'r> {
     pub row: CheckpointRow,
-    pub reason: &'r str,
+    pub reason: Option<&'r str>,
 }
 
 impl Event for Halted<'_> {
     fn emit(self) {
-        let Self { row: row @ CheckpointRow { projection, version, shard }, reason } = self;
-        HALTED.set(&labels_of(row), 1.0);
-        error!(
-            projection, version, shard.id = %shard,
-            "{projection} v{version} halts in shard {shard}: {reason}"
-        );
-    }
-}
-
-/// A projection goes on in a shard.
-pub(crate) struct Resumed {
-    pub row: CheckpointRow,
-}
-
-impl Event for Resumed {
-    fn emit(self) {
-        HALTED.set(&labels_of(self.row), 0.0);
+        let Self { row: CheckpointRow { projection, version, shard }, reason } = self;
+        HALTED.set(&labels_of(projection, version, shard), reason.map_or(0.0, |_| 1.0));
+        if let Some(reason) = reason {
+            error!(
+                projection, version, shard.id = %shard,
+                "{projection} v{version} halts in shard {shard}: {reason}"
+            );
+        }
     }
 }
 
@@ -160,11 +153,7 @@ pub(crate) struct Measured {
 
 impl Event for Measured {
     fn emit(self) {
-        let labels = [
-            ("projection", self.projection),
-            ("version", self.version.to_string()),
-            ("shard", self.shard.to_string()),
-        ];
+        let labels = labels_of(&self.projection, self.version, self.shard);
         let lag_records = u32::try_from(self.lag_records).unwrap_or(u32::MAX);
         LAG_RECORDS.set(&labels, lag_records.into());
         LAG_SECONDS.set(&labels, self.lag_seconds);
@@ -191,11 +180,7 @@ impl Event for ReadFailed<'_> {
     }
 }
 
-fn labels_of(row: CheckpointRow) -> [(&'static str, String); 3] {
-    let CheckpointRow { projection, version, shard } = row;
-    [
-        ("projection", projection.to_owned()),
-        ("version", version.to_string()),
-        ("shard", shard.to_string()),
-    ]
+fn labels_of(projection: &str, version: i32, shard: impl ToString) -> [(&'static str, String); 3] {
+    let (version, shard) = (version.to_string(), shard.to_string());
+    [("projection", projection.to_owned()), ("version", version), ("shard", shard)]
 }

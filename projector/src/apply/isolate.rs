@@ -3,17 +3,16 @@
 //! Only for batches that did not go through at once. Each try has a savepoint of its own; what worked
 //! stays, so that the events of one key are judged on top of everything that came before them.
 
-use std::collections::hash_map::Entry;
+use std::collections::BTreeMap;
 
 use domain::id::StreamId;
 use infra::{postgres::errors::is_about_data, telemetry::chain};
 use read_models::Projection;
-use rustc_hash::FxHashMap;
 use sqlx::{Connection, PgConnection};
 
 use crate::{
     event::CorrectedEvent,
-    fold::stored::{FoldError, fold},
+    fold::stored::{FoldError, KeptRows, fold},
     rows::Tables,
     store::{checkpoints::CheckpointRow, letters::EventPosition},
 };
@@ -80,18 +79,11 @@ impl Isolation<'_> {
     }
 
     fn by_key(&self) -> Keys {
-        let mut slots = FxHashMap::<&StreamId, usize>::default();
-        let mut keys = Keys::new();
+        let mut keys = BTreeMap::<_, Vec<usize>>::new();
         for index in 0..self.events.len() {
-            match slots.entry(self.key(index)) {
-                Entry::Occupied(slot) => keys[*slot.get()].push(index),
-                Entry::Vacant(slot) => {
-                    slot.insert(keys.len());
-                    keys.push(vec![index]);
-                }
-            }
+            keys.entry(self.key(index)).or_default().push(index);
         }
-        keys
+        keys.into_values().collect()
     }
 
     fn key(&self, index: usize) -> &StreamId {
@@ -128,7 +120,7 @@ impl Isolation<'_> {
         let schema = self.row.schema();
         let mut savepoint = tx.begin().await?;
         let mut tables = Tables::new(&mut savepoint, &schema, self.row.shard);
-        match fold(self.projection, &mut tables, &events, None).await {
+        match fold(self.projection, &mut tables, &events, &mut KeptRows::default()).await {
             Ok(()) => Ok(savepoint.commit().await?),
             Err(error) => {
                 savepoint.rollback().await?;

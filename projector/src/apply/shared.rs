@@ -1,9 +1,12 @@
-//! What all shards of a projector have in common, and what keeps a part of it from going on, as
-//! `/readyz` tells it.
+//! What all shards of a projector have in common, what all have in common who work in one of them, and what
+//! keeps a part of it from going on, as `/readyz` tells it.
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
@@ -11,10 +14,14 @@ use domain::shard::ShardId;
 use infra::{
     config,
     http::health::{Condition, Readiness},
-    log::{EventLog, progress::Progress},
+    log::{EventLog, Offset, progress::Progress},
     postgres::{self, InvalidUrl, Pool},
+    retry::Waits,
+    shutdown::Shutdown,
+    telemetry::emit,
 };
 
+use super::events::ApplyFailed;
 use crate::store::versions::Served;
 
 /// Cheap to clone.
@@ -40,6 +47,29 @@ pub(crate) struct Shared {
     pub progress: Option<Progress>,
 }
 
+/// One shard, as all see it who work in it.
+#[derive(Clone)]
+pub(crate) struct Site {
+    pub shared: Arc<Shared>,
+    pub shard: ShardId,
+    pub log_end: Arc<LogEnd>,
+    pub stop: Shutdown,
+}
+
+/// Shared by all who read a shard, and its meter.
+///
+/// The log may end in records that are no commit (a claim, a stale producer's leavings). A projection
+/// that has taken the last commit has nothing more to do, so for it the log ends there.
+#[derive(Debug, Default)]
+pub(crate) struct LogEnd {
+    /// The offset that whoever is the furthest reads next.
+    read: AtomicI64,
+    /// The offset after the last commit that it has read.
+    committed: AtomicI64,
+    /// The offset after the log's last record.
+    end: AtomicI64,
+}
+
 /// A condition that holds while none of many parties has failed.
 pub(crate) struct Failures<K> {
     condition: Condition,
@@ -47,7 +77,7 @@ pub(crate) struct Failures<K> {
 }
 
 impl Shared {
-    /// Feeds nothing yet; the projections named may fail, which `readiness` shows.
+    /// Feeds nothing yet, and reports progress; the projections named may fail, which `readiness` shows.
     #[must_use]
     pub(crate) fn new(
         log: Arc<dyn EventLog>,
@@ -55,6 +85,7 @@ impl Shared {
         projections: impl IntoIterator<Item = &'static str>,
         settings: &config::Projector,
         readiness: &Readiness,
+        progress: Progress,
     ) -> Self {
         let halted = |name| (name, Failures::none(readiness.condition(name)));
         Self {
@@ -66,15 +97,9 @@ impl Shared {
             halted: Arc::new(projections.into_iter().map(halted).collect()),
             gather: settings.gather,
             served: Vec::new(),
-            progress: None,
+            progress: Some(progress),
             parked_events_max: settings.parked_events_max,
         }
-    }
-
-    /// Reports progress there.
-    #[must_use]
-    pub(crate) fn telling(self, progress: Progress) -> Self {
-        Self { progress: Some(progress), ..self }
     }
 
     /// The same for other versions.
@@ -86,13 +111,12 @@ impl Shared {
     /// The same for a version that nobody reads: its failures leave the service ready.
     #[must_use]
     pub(crate) fn beside(&self, served: Served) -> Self {
-        let unread = Readiness::new();
-        let names = [served.name()];
-        let halted = |name| (name, Failures::none(unread.condition(name)));
+        let (name, unread) = (served.name(), Readiness::new());
+        let halted = Failures::none(unread.condition(name));
         Self {
             unreadable: Failures::none(unread.condition("kafka")).into(),
             postgres: Failures::none(unread.condition("postgres")).into(),
-            halted: Arc::new(names.into_iter().map(halted).collect()),
+            halted: Arc::new([(name, halted)].into()),
             served: vec![served],
             progress: None,
             ..self.clone()
@@ -121,6 +145,55 @@ impl Shared {
     }
 }
 
+impl Site {
+    #[must_use]
+    pub(crate) fn new(shared: &Arc<Shared>, shard: ShardId, stop: Shutdown) -> Self {
+        Self { shared: Arc::clone(shared), shard, log_end: Arc::default(), stop }
+    }
+
+    /// Waits before the next try; none if there is to be none.
+    pub(crate) async fn pause(&self, waits: &mut Waits) -> Option<()> {
+        tokio::select! {
+            _ = waits.wait() => Some(()),
+            () = self.stop.requested() => None,
+        }
+    }
+
+    /// Says that PostgreSQL has not taken what is tried again.
+    pub(crate) fn report_failure(&self, projection: &'static str, error: &sqlx::Error) {
+        emit(ApplyFailed { projection, shard: self.shard, error });
+        let reason = "PostgreSQL does not take batches".to_owned();
+        self.shared.postgres.raise((projection, self.shard), reason);
+    }
+}
+
+impl LogEnd {
+    /// Somebody has read so far.
+    pub(crate) fn has_read(&self, read: Offset, committed: Offset) {
+        self.committed.fetch_max(committed, Ordering::Relaxed);
+        self.read.fetch_max(read, Ordering::Relaxed);
+        self.end.fetch_max(read, Ordering::Relaxed);
+    }
+
+    pub(crate) fn ends(&self, end: Offset) {
+        self.end.store(end, Ordering::Relaxed);
+    }
+
+    /// Where the log ends for a projection that stands at `next_offset`.
+    #[must_use]
+    pub(crate) fn as_seen_from(&self, next_offset: Offset) -> Offset {
+        next_offset.max(self.last_commit(self.end.load(Ordering::Relaxed)))
+    }
+
+    /// Where a projection stands that has taken all commits before `end`, as far as that is known.
+    #[must_use]
+    pub(crate) fn last_commit(&self, end: Offset) -> Offset {
+        let (read, committed) =
+            (self.read.load(Ordering::Relaxed), self.committed.load(Ordering::Relaxed));
+        if read >= end { committed.min(end) } else { end }
+    }
+}
+
 impl<K: Ord> Failures<K> {
     #[must_use]
     pub(crate) fn none(condition: Condition) -> Self {
@@ -129,16 +202,24 @@ impl<K: Ord> Failures<K> {
     }
 
     pub(crate) fn raise(&self, party: K, reason: String) {
-        self.change(|reasons| drop(reasons.insert(party, reason)));
+        let mut reasons = self.reasons();
+        reasons.insert(party, reason);
+        self.show(&reasons);
     }
 
+    /// Each batch that is in does so.
     pub(crate) fn clear(&self, party: &K) {
-        self.change(|reasons| drop(reasons.remove(party)));
+        let mut reasons = self.reasons();
+        if reasons.remove(party).is_some() {
+            self.show(&reasons);
+        }
     }
 
-    fn change(&self, change: impl FnOnce(&mut BTreeMap<K, String>)) {
-        let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
-        change(&mut reasons);
+    fn reasons(&self) -> MutexGuard<'_, BTreeMap<K, String>> {
+        self.reasons.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn show(&self, reasons: &BTreeMap<K, String>) {
         // Many parties tend to fail for the same reason, so the first one is enough.
         match reasons.values().next() {
             None => self.condition.met(),
@@ -203,5 +284,23 @@ mod tests {
         assert_eq!(readiness.report().reasons[0].reason, "shard 2: away");
         failures.clear(&2);
         assert!(readiness.is_ready());
+    }
+
+    #[test]
+    fn a_claim_at_the_end_is_no_lag() {
+        let log_end = LogEnd::default();
+        log_end.ends(11);
+        assert_eq!(log_end.as_seen_from(10), 11, "nobody has read what is there");
+        log_end.has_read(11, 10);
+        assert_eq!(log_end.as_seen_from(10), 10);
+        assert_eq!(log_end.as_seen_from(4), 10);
+    }
+
+    #[test]
+    fn an_end_that_was_seen_before_stays_where_it_was() {
+        let log_end = LogEnd::default();
+        log_end.has_read(20, 18);
+        assert_eq!((log_end.last_commit(11), log_end.last_commit(19)), (11, 18));
+        assert_eq!(log_end.last_commit(21), 21, "nobody has read what is there");
     }
 }

@@ -7,13 +7,11 @@
 //! which begins with the compare-and-set. After an answer that was lost, the stored checkpoint decides
 //! whether the batch is in; nothing is assumed.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use domain::shard::ShardId;
 use infra::{
     log::Checkpoint,
     postgres::errors::{is_about_data, is_statement_timeout, is_transient},
-    shutdown::Shutdown,
     telemetry::emit,
 };
 use read_models::Projection;
@@ -23,11 +21,10 @@ use tokio::time::Instant;
 use super::{
     RETRY,
     batch::{Batch, Failed},
-    events::{Applied, ApplyFailed, Halted, Parked, ParkedCount, Resumed},
+    events::{Applied, ApplyFailed, Halted, Parked, ParkedCount},
     is_marked,
-    isolate::{Isolation, Misfit},
-    meter::LogEnd,
-    shared::Shared,
+    isolate::Isolation,
+    shared::Site,
 };
 use crate::{
     event::Commit,
@@ -48,14 +45,12 @@ pub(crate) const RECREATED: &str = "restore the topic that the read models were 
     schemas and checkpoints so that they are made anew";
 
 pub(crate) struct Writer {
-    pub shared: Arc<Shared>,
+    pub site: Site,
     pub projection: Projection,
     pub row: CheckpointRow,
     pub checkpoint: Checkpoint,
     pub dead_letters: DeadLetters,
-    pub log_end: Arc<LogEnd>,
-    pub stop: Shutdown,
-    pub phase: Phase,
+    phase: Phase,
     /// As of the last batch, if that was answered.
     kept: KeptRows,
 }
@@ -71,10 +66,9 @@ pub(crate) enum Phase {
 }
 
 /// How a batch is folded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Care {
-    /// As if all of it applied.
-    Trusting,
+pub(crate) enum Care<'k> {
+    /// As if all of it applied, on top of the rows that are kept.
+    Trusting(&'k mut KeptRows),
     /// So that what does not apply is found.
     Isolating,
 }
@@ -85,29 +79,26 @@ impl Writer {
     /// # Errors
     /// [`sqlx::Error::RowNotFound`] if the version has been dropped.
     pub(crate) async fn open(
-        shared: Arc<Shared>,
+        site: &Site,
         served: &Served,
-        shard: ShardId,
         phase: Phase,
-        stop: Shutdown,
     ) -> Result<Self, sqlx::Error> {
-        let row = CheckpointRow { projection: served.name(), version: served.version, shard };
-        let StoredCheckpoint { checkpoint, letters } = row.read(&shared.pool).await?;
-        let dead_letters = DeadLetters::load(&shared.pool, &row, letters).await?;
-        let log_end = Arc::new(LogEnd::at(checkpoint.next_offset));
-        let (projection, kept) = (served.projection, KeptRows::default());
-        Ok(Self { shared, projection, row, checkpoint, dead_letters, log_end, stop, phase, kept })
+        let row =
+            CheckpointRow { projection: served.name(), version: served.version, shard: site.shard };
+        let (site, projection, checkpoint) = (site.clone(), served.projection, Checkpoint::START);
+        let (dead_letters, kept) = (DeadLetters::default(), KeptRows::default());
+        let mut writer = Self { site, projection, row, checkpoint, dead_letters, phase, kept };
+        writer.checkpoint = writer.reload().await?;
+        let at = writer.checkpoint.next_offset;
+        writer.site.log_end.has_read(at, at);
+        writer.site.shared.postgres.clear(&(row.projection, row.shard));
+        Ok(writer)
     }
 
     /// What is compared before its checkpoint moves.
     #[must_use]
     pub(crate) fn compared(&self) -> Member {
         (self.row, self.dead_letters.changes)
-    }
-
-    #[must_use]
-    pub(crate) fn party(&self) -> (&'static str, ShardId) {
-        (self.row.projection, self.row.shard)
     }
 
     /// Applies all commits, save what is parked of them: at once, or in smaller parts where that
@@ -129,36 +120,30 @@ impl Writer {
         Ok(())
     }
 
-    /// Says that it goes on.
-    pub(crate) async fn resume(&self) {
-        let (projection, shard) = self.party();
-        emit(Resumed { row: self.row });
-        self.tell_parked();
-        if let Some(failures) = self.shared.halted.get(projection) {
-            failures.clear(&shard);
-        }
-        if let Err(error) = self.row.note_halt(&self.shared.pool, None).await {
-            emit(ApplyFailed { projection, shard, error: &error });
-        }
-    }
-
-    /// Says that it does not go on, and why.
-    pub(crate) async fn halt(&self, reason: &str) {
-        let (projection, shard) = self.party();
+    /// Says that it goes on, or does not for this reason.
+    pub(crate) async fn note_halt(&self, reason: Option<&str>) {
+        let CheckpointRow { projection, shard, .. } = self.row;
         emit(Halted { row: self.row, reason });
-        if let Some(failures) = self.shared.halted.get(projection) {
-            failures.raise(shard, format!("halted in shard {shard}: {reason}"));
+        if let Some(failures) = self.site.shared.halted.get(projection) {
+            match reason {
+                Some(reason) => failures.raise(shard, format!("halted in shard {shard}: {reason}")),
+                None => failures.clear(&shard),
+            }
         }
-        if let Err(error) = self.row.note_halt(&self.shared.pool, Some(reason)).await {
+        if let Err(error) = self.row.note_halt(&self.site.shared.pool, reason).await {
             emit(ApplyFailed { projection, shard, error: &error });
         }
     }
 
-    /// Learns what is parked: an operator has changed it, or nobody knows whether the last batch has.
-    pub(crate) async fn reload(&mut self, stored: StoredCheckpoint) -> Result<(), Failed> {
+    /// Learns where the stored checkpoint is, and what is parked: it begins, an operator has changed that, or
+    /// nobody knows whether the last batch is in.
+    pub(crate) async fn reload(&mut self) -> Result<Checkpoint, sqlx::Error> {
+        let pool = &self.site.shared.pool;
+        let StoredCheckpoint { checkpoint, letters } = self.row.read(pool).await?;
         self.kept = KeptRows::default();
-        self.dead_letters = DeadLetters::load(&self.shared.pool, &self.row, stored.letters).await?;
-        Ok(())
+        self.dead_letters = DeadLetters::load(pool, &self.row, letters).await?;
+        self.tell_parked();
+        Ok(checkpoint)
     }
 
     fn tell_parked(&self) {
@@ -169,65 +154,49 @@ impl Writer {
     async fn write_patiently(&mut self, commits: &[&Commit]) -> Result<(), Failed> {
         let Some(last) = commits.last() else { return Ok(()) };
         let mut waits = RETRY.waits();
-        let mut too_much = false;
         let mut written = self.write(commits).await;
         loop {
-            match written {
-                Ok(added) => {
-                    self.dead_letters.add(added);
-                    break;
+            let too_much = match written {
+                Ok((added, kept)) => {
+                    self.has_written(last.checkpoint, added, kept);
+                    return Ok(());
                 }
                 Err(Failed::Database(error)) if is_transient(&error) => {
-                    too_much = is_statement_timeout(&error) && commits.len() > 1;
-                    self.report_failure(&error);
-                    tokio::select! {
-                        _ = waits.wait() => {}
-                        () = self.stop.requested() => return Err(Failed::Stopped),
-                    }
+                    self.site.report_failure(self.row.projection, &error);
+                    self.site.pause(&mut waits).await.ok_or(Failed::Stopped)?;
+                    is_statement_timeout(&error) && commits.len() > 1
                 }
-                Err(Failed::Lost) => {}
+                Err(Failed::Lost) => false,
                 Err(failed) => return Err(failed),
-            }
+            };
             // Whether the last try went through, only the stored checkpoint knows.
-            written = match self.row.read(&self.shared.pool).await {
-                Ok(stored) if stored.checkpoint == last.checkpoint => {
-                    self.reload(stored).await.map(|()| NewlyParked::default())
+            written = match self.reload().await {
+                Ok(at) if at == last.checkpoint => {
+                    Ok((NewlyParked::default(), KeptRows::default()))
                 }
-                Ok(stored) if stored.checkpoint == self.checkpoint => {
-                    match self.reload(stored).await {
-                        Ok(()) if too_much => return Err(Failed::TooMuch),
-                        Ok(()) => self.write(commits).await,
-                        Err(failed) => Err(failed),
-                    }
-                }
-                // Somebody else serves the shard, or the version has been dropped.
-                Ok(_) | Err(sqlx::Error::RowNotFound) => return Err(Failed::Lost),
-                Err(error) => Err(Failed::Database(error)),
+                Ok(at) if at != self.checkpoint => return Err(Failed::Lost),
+                Ok(_) if too_much => return Err(Failed::TooMuch),
+                Ok(_) => self.write(commits).await,
+                Err(error) => Err(error.into()),
             };
         }
-        self.shared.postgres.clear(&self.party());
-        self.checkpoint = last.checkpoint;
-        self.tell_parked();
-        Ok(())
     }
 
-    async fn write(&mut self, commits: &[&Commit]) -> Result<NewlyParked, Failed> {
+    async fn write(&mut self, commits: &[&Commit]) -> Result<(NewlyParked, KeptRows), Failed> {
         let mut kept = self.take_kept();
         let batch = Batch::of(commits, self.projection, &self.dead_letters);
-        match self.transact(commits, &batch, Care::Trusting, kept.as_mut()).await {
-            Err(Failed::Unfit) => self.transact(commits, &batch, Care::Isolating, None).await,
-            Ok(added) => {
-                self.kept = kept.unwrap_or_default();
-                Ok(added)
+        match self.transact(commits, &batch, Care::Trusting(&mut kept)).await {
+            Err(Failed::Unfit) => {
+                let added = self.transact(commits, &batch, Care::Isolating).await?;
+                Ok((added, KeptRows::default()))
             }
-            failed => failed,
+            added => Ok((added?, kept)),
         }
     }
 
-    /// The rows that are kept, for one try: they are put back if it goes through. A build passes each
-    /// row a few times at most, and has no use for them.
-    pub(crate) fn take_kept(&mut self) -> Option<KeptRows> {
-        (self.phase == Phase::Following).then(|| std::mem::take(&mut self.kept))
+    /// The rows that are kept, for one try: they are put back if it goes through.
+    pub(crate) fn take_kept(&mut self) -> KeptRows {
+        std::mem::take(&mut self.kept)
     }
 
     /// A batch is in.
@@ -238,24 +207,24 @@ impl Writer {
             self.dead_letters.add(added);
             self.tell_parked();
         }
+        self.site.shared.postgres.clear(&(self.row.projection, self.row.shard));
     }
 
     async fn transact(
         &self,
         commits: &[&Commit],
         batch: &Batch<'_>,
-        care: Care,
-        kept: Option<&mut KeptRows>,
+        care: Care<'_>,
     ) -> Result<NewlyParked, Failed> {
         let Some(last) = commits.last() else { return Ok(NewlyParked::default()) };
         let started = Instant::now();
         if batch.is_empty() && self.phase == Phase::Following {
             // One statement is a transaction of its own.
-            let mut connection = self.shared.pool.acquire().await?;
+            let mut connection = self.site.shared.pool.acquire().await?;
             self.advance(&mut connection, last).await?;
             return Ok(NewlyParked::default());
         }
-        let mut tx = self.shared.pool.begin().await?;
+        let mut tx = self.site.shared.pool.begin().await?;
         if self.phase == Phase::Building {
             let wait_max = BULK_WAIT_MAX.as_millis();
             let patient = AssertSqlSafe(format!("SET LOCAL statement_timeout = {wait_max}"));
@@ -265,7 +234,7 @@ impl Writer {
         if self.phase == Phase::Building && !is_marked(&mut tx, &self.row.schema()).await? {
             return Err(Failed::WipedOut);
         }
-        let to_park = match self.put(&mut tx, batch, care, kept).await {
+        let to_park = match self.put(&mut tx, batch, care).await {
             Ok(to_park) => to_park,
             Err(failed) => {
                 // Its locks must be gone before the next try. If that fails, so does the connection.
@@ -297,8 +266,8 @@ impl Writer {
             from: self.checkpoint,
             to: last.checkpoint,
             recorded_at: last.recorded_at,
-            log_end: self.log_end.as_seen_from(last.checkpoint.next_offset),
-            is_told: self.shared.is_read(),
+            log_end: self.site.log_end.as_seen_from(last.checkpoint.next_offset),
+            is_told: self.site.shared.is_read(),
         }
     }
 
@@ -307,10 +276,26 @@ impl Writer {
         &self,
         tx: &mut PgConnection,
         batch: &Batch<'c>,
-        care: Care,
-        kept: Option<&mut KeptRows>,
+        care: Care<'_>,
     ) -> Result<EventsToPark<'c>, Failed> {
-        let misfits = self.fold(tx, batch, care, kept).await?;
+        let Batch { events, positions, .. } = batch;
+        let (projection, row, schema) = (&self.projection, &self.row, self.row.schema());
+        let misfits = match care {
+            _ if events.is_empty() => Vec::new(),
+            Care::Isolating => Isolation { projection, row, events, positions }.run(tx).await?,
+            Care::Trusting(kept) => {
+                let mut tables = Tables::new(tx, &schema, row.shard);
+                match fold(projection, &mut tables, events, kept).await {
+                    Ok(()) => Vec::new(),
+                    Err(FoldError::Database(error)) if !is_about_data(&error) => {
+                        return Err(error.into());
+                    }
+                    Err(FoldError::Inapplicable(_) | FoldError::Database(_)) => {
+                        return Err(Failed::Unfit);
+                    }
+                }
+            }
+        };
         let to_park = self.check_room(batch.park(misfits))?;
         if !to_park.is_empty() {
             to_park.write(tx, &self.row).await?;
@@ -318,53 +303,20 @@ impl Writer {
         Ok(to_park)
     }
 
-    async fn fold(
-        &self,
-        tx: &mut PgConnection,
-        batch: &Batch<'_>,
-        care: Care,
-        kept: Option<&mut KeptRows>,
-    ) -> Result<Vec<Misfit>, Failed> {
-        let Batch { events, positions, .. } = batch;
-        if events.is_empty() {
-            return Ok(Vec::new());
-        }
-        let (projection, row) = (&self.projection, &self.row);
-        if care == Care::Isolating {
-            return Ok(Isolation { projection, row, events, positions }.run(tx).await?);
-        }
-        let schema = row.schema();
-        let mut tables = Tables::new(tx, &schema, row.shard);
-        let folded = fold(projection, &mut tables, events, kept).await;
-        folded.map(|()| Vec::new()).map_err(|error| match error {
-            FoldError::Inapplicable(_) => Failed::Unfit,
-            FoldError::Database(error) if is_about_data(&error) => Failed::Unfit,
-            FoldError::Database(error) => Failed::Database(error),
-        })
-    }
-
     /// # Errors
     /// Too much would be parked: something is wrong with more than some events.
     fn check_room<'c>(&self, to_park: EventsToPark<'c>) -> Result<EventsToPark<'c>, Failed> {
-        let parked_max = self.shared.parked_events_max;
-        let parked = self.dead_letters.events().saturating_add(to_park.events.len());
-        if to_park.is_empty() || parked <= parked_max {
+        let parked_max = self.site.shared.parked_events_max;
+        let (so_far, more) = (self.dead_letters.events(), to_park.events.len());
+        if more == 0 || so_far.saturating_add(more) <= parked_max {
             return Ok(to_park);
         }
-        let (more, so_far) = (to_park.events.len(), self.dead_letters.events());
         let last = to_park.letters.first().map_or_else(String::new, |letter| {
             format!("; the first of them: {}: {}", letter.parked.event.describe(), letter.error)
         });
-        Err(Failed::Full(format!(
+        Err(Failed::Stuck(format!(
             "{so_far} events are parked and {more} more would be, which is beyond \
              projector.parked_events_max = {parked_max}{last}"
         )))
-    }
-
-    /// Says that a batch is not in, and is tried again.
-    pub(crate) fn report_failure(&self, error: &sqlx::Error) {
-        let (projection, shard) = self.party();
-        emit(ApplyFailed { projection, shard, error });
-        self.shared.postgres.raise(self.party(), "PostgreSQL does not take batches".to_owned());
     }
 }

@@ -34,12 +34,7 @@ impl Expected {
     /// Takes the next event of a stream. False if it does not fit, now or before.
     pub(crate) fn take(&mut self, corrected: &CorrectedEvent<'_>, shard: i32) -> bool {
         let key = corrected.event.stream.key();
-        let slot = self.rows.get(key).map(|slot| slot.copy());
-        let Some(slot) = slot.or_else(|| self.fold.slot(key)) else { return false };
-        if self.stopped.contains(key) {
-            return false;
-        }
-        let fits = self.evolve(slot, corrected, shard).is_some();
+        let fits = !self.stopped.contains(key) && self.evolve(corrected, shard).is_some();
         if !fits {
             self.stopped.insert(key.to_owned());
         }
@@ -69,21 +64,17 @@ impl Expected {
     }
 
     /// `None` if the event does not fit; then everything is as it was.
-    fn evolve(
-        &mut self,
-        mut slot: Box<dyn Slot>,
-        corrected: &CorrectedEvent<'_>,
-        shard: i32,
-    ) -> Option<()> {
+    fn evolve(&mut self, corrected: &CorrectedEvent<'_>, shard: i32) -> Option<()> {
         let CorrectedEvent { event, decoded, .. } = *corrected;
-        let decoded = decoded.as_ref().ok()?;
+        let (key, decoded) = (event.stream.key(), decoded.as_ref().ok()?);
+        let stored = self.rows.get(key).map(|slot| slot.copy());
+        let mut slot = stored.or_else(|| self.fold.slot(key))?;
         follows(&*slot, corrected).ok()?;
         // What an event adds before it turns out not to fit must not count.
         let mut added = Sums::default();
         slot.evolve(decoded, event.revision, event.recorded_at, &mut added).ok()?;
         self.sums.entry(shard).or_default().merge(added).ok()?;
         // Of a row that is taken away nothing is kept: there may be many of them.
-        let key = event.stream.key();
         match slot.revision() {
             Some(_) => drop(self.rows.insert(key.to_owned(), slot)),
             None => drop(self.rows.remove(key)),
@@ -161,9 +152,7 @@ mod tests {
             let events = [("placed", &placed), ("confirmed", &confirmed)];
             for (revision, (kind, data)) in (1..).zip(events) {
                 let event = RecordedEvent::sample(&stream, revision, kind, data.to_string().leak());
-                let decoded = &event.decoded;
-                let read = CorrectedEvent { event: &event, decoded, after_skipped: false };
-                assert!(expected.take(&read, 0), "{event:?}");
+                assert!(expected.take(&event.as_recorded(), 0), "{event:?}");
             }
             let ((pending, rows), stopped) = expected.end_part().unwrap();
             assert_eq!((pending.name, rows.len(), stopped), ("pending", 0, 0));

@@ -13,7 +13,6 @@
 
 use std::{collections::hash_map::Entry, sync::Arc};
 
-use domain::Event;
 use read_models::{Fold, Inapplicable, Projection, Slot, Sums};
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -67,12 +66,11 @@ pub(crate) async fn fold(
     projection: &Projection,
     tables: &mut Tables<'_>,
     events: &[CorrectedEvent<'_>],
-    mut kept: Option<&mut KeptRows>,
+    kept: &mut KeptRows,
 ) -> Result<(), FoldError> {
     let mut unfit = Vec::new();
     for (index, fold) in projection.folds.iter().enumerate() {
-        let kept = kept.as_deref_mut().map(|kept| kept.of_fold(index));
-        write(fold, tables, events, kept, &mut unfit).await?;
+        write(fold, tables, events, kept.of_fold(index), &mut unfit).await?;
     }
     if unfit.is_empty() {
         return Ok(());
@@ -86,29 +84,26 @@ async fn write(
     fold: &Fold,
     tables: &mut Tables<'_>,
     events: &[CorrectedEvent<'_>],
-    mut kept: Option<&mut KeptOfFold>,
+    kept: &mut KeptOfFold,
     unfit: &mut Vec<Unfit>,
 ) -> Result<(), sqlx::Error> {
     let before = unfit.len();
-    let mut rows = Rows::default();
-    let inputs = rows.inputs(fold, events, unfit);
-    if inputs.is_empty() {
+    let is_wanted = |it: &CorrectedEvent<'_>| it.event.stream.stream_type() == Some(fold.stream);
+    let wanted: Vec<_> = events.iter().enumerate().filter(|(_, it)| is_wanted(it)).collect();
+    if wanted.is_empty() {
         return Ok(());
     }
-    if let Some(kept) = kept.as_deref_mut() {
-        rows.take_kept(kept);
-    }
+    let mut rows = Rows::of(fold, wanted.iter().map(|(_, it)| it.event));
+    rows.take_kept(kept);
     rows.load(fold, tables).await?;
-    for input in &inputs {
-        if let Err(cause) = rows.take(input) {
-            unfit.push(Unfit { index: input.index, why: cause.into() });
+    for (index, corrected) in wanted {
+        if let Err(why) = rows.take(corrected) {
+            unfit.push(Unfit { index, why });
         }
     }
     if unfit.len() == before {
         tables.store(fold, rows.changes(), &rows.sums).await?;
-        if let Some(kept) = kept {
-            rows.keep(kept);
-        }
+        rows.keep(kept);
     }
     Ok(())
 }
@@ -130,13 +125,6 @@ fn first_of_each_key(mut unfit: Vec<Unfit>, events: &[CorrectedEvent<'_>]) -> Ve
     unfit
 }
 
-/// An event that the fold can take.
-struct Input<'f> {
-    index: usize,
-    corrected: CorrectedEvent<'f>,
-    decoded: &'f Event,
-}
-
 /// The rows that a batch touches, by key: first as they are stored, then as its events leave them.
 #[derive(Default)]
 struct Rows<'f> {
@@ -152,39 +140,22 @@ struct Touched {
 }
 
 impl<'f> Rows<'f> {
-    /// The events of such streams that can be folded, with a place for the row of each; the others of
-    /// them are unfit.
-    fn inputs(
-        &mut self,
-        fold: &Fold,
-        events: &[CorrectedEvent<'f>],
-        unfit: &mut Vec<Unfit>,
-    ) -> Vec<Input<'f>> {
-        let mut inputs = Vec::with_capacity(events.len());
-        let of_stream =
-            |it: &CorrectedEvent<'_>| it.event.stream.stream_type() == Some(fold.stream);
-        for (index, corrected) in events.iter().enumerate().filter(|(_, it)| of_stream(it)) {
-            let &CorrectedEvent { event, decoded, .. } = corrected;
-            let fits = as_decoded(decoded).and_then(|it| self.make_room(fold, event).map(|()| it));
-            match fits {
-                Ok(decoded) => inputs.push(Input { index, corrected: *corrected, decoded }),
-                Err(why) => unfit.push(Unfit { index, why }),
+    /// With a place for the row of each stream whose key the fold can store.
+    fn of(fold: &Fold, events: impl Iterator<Item = &'f RecordedEvent>) -> Self {
+        let mut all = Self::default();
+        for event in events {
+            let key = event.stream.key();
+            if let Entry::Vacant(vacant) = all.rows.entry(key)
+                && let Some(slot) = fold.slot(key)
+            {
+                vacant.insert(Touched { slot, stored: false });
+                // A stream's first event finds no row.
+                if event.revision > 1 {
+                    all.begun.push(key);
+                }
             }
         }
-        inputs
-    }
-
-    fn make_room(&mut self, fold: &Fold, event: &'f RecordedEvent) -> Result<(), NotApplied> {
-        let key = event.stream.key();
-        if let Entry::Vacant(vacant) = self.rows.entry(key) {
-            let slot = fold.slot(key).ok_or(Inapplicable::MalformedKey)?;
-            vacant.insert(Touched { slot, stored: false });
-            // A stream's first event finds no row.
-            if event.revision > 1 {
-                self.begun.push(key);
-            }
-        }
-        Ok(())
+        all
     }
 
     /// Takes the rows that are kept of streams that begin before the batch.
@@ -222,15 +193,15 @@ impl<'f> Rows<'f> {
         Ok(())
     }
 
-    fn take(&mut self, input: &Input<'_>) -> Result<(), Inapplicable> {
-        let Input { corrected, decoded, .. } = input;
-        let event = corrected.event;
-        // There is room for each key of the batch.
-        let Some(Touched { slot, .. }) = self.rows.get_mut(event.stream.key()) else {
-            return Err(Inapplicable::UnknownStream);
-        };
-        follows(&**slot, corrected)?;
-        slot.evolve(decoded, event.revision, event.recorded_at, &mut self.sums)
+    fn take(&mut self, corrected: &CorrectedEvent<'_>) -> Result<(), NotApplied> {
+        let &CorrectedEvent { event, decoded, .. } = corrected;
+        let decoded =
+            decoded.as_ref().map_err(|error| NotApplied::Undecodable(Arc::clone(error)))?;
+        let touched = self.rows.get_mut(event.stream.key()).ok_or(Inapplicable::MalformedKey)?;
+        follows(&*touched.slot, corrected)?;
+        let evolved =
+            touched.slot.evolve(decoded, event.revision, event.recorded_at, &mut self.sums);
+        Ok(evolved?)
     }
 
     fn changes(&self) -> Changes<'_> {
@@ -247,64 +218,42 @@ impl<'f> Rows<'f> {
     }
 }
 
-fn as_decoded(decoded: &Result<Event, Arc<str>>) -> Result<&Event, NotApplied> {
-    decoded.as_ref().map_err(|error| NotApplied::Undecodable(Arc::clone(error)))
-}
-
 #[cfg(test)]
 mod tests {
     use read_models::stock::STOCK;
 
     use super::*;
 
-    fn events(revisions: [i64; 2]) -> [RecordedEvent; 2] {
-        let quantity = r#"{"quantity": 1}"#;
-        revisions.map(|revision| RecordedEvent::sample("stock/A", revision, "received", quantity))
-    }
-
-    /// The rows that a batch of these events touches, and how many of them are to be read.
-    fn fold(events: &[RecordedEvent], kept: &mut KeptOfFold) -> (usize, Option<i64>) {
-        let corrected =
-            |event| CorrectedEvent { event, decoded: &event.decoded, after_skipped: false };
-        let events: Vec<_> = events.iter().map(corrected).collect();
-        let mut rows = Rows::default();
-        let inputs = rows.inputs(&STOCK.folds[0], &events, &mut Vec::new());
+    /// How many rows a batch of these events reads, and the revision of its last row if all of them fit.
+    fn fold(stream: &str, revisions: &[i64], kept: &mut KeptOfFold) -> (usize, Option<i64>) {
+        let sample = |revision: &i64| {
+            RecordedEvent::sample(stream, *revision, "received", r#"{"quantity": 1}"#)
+        };
+        let events: Vec<_> = revisions.iter().map(sample).collect();
+        let mut rows = Rows::of(&STOCK.folds[0], events.iter());
         rows.take_kept(kept);
         let to_read = rows.begun.len();
-        let taken = inputs.iter().all(|input| rows.take(input).is_ok());
-        let revision = rows.rows["A"].slot.revision();
+        let taken = events.iter().all(|event| rows.take(&event.as_recorded()).is_ok());
+        let revision = rows.rows.values().next().and_then(|row| row.slot.revision());
         rows.keep(kept);
         (to_read, revision.filter(|_| taken))
     }
 
     #[test]
-    fn a_row_that_was_just_written_is_not_read_again() {
+    fn a_row_that_was_just_written_is_not_read_again_and_takes_no_event_twice() {
         let mut kept = KeptOfFold::default();
-        assert_eq!(fold(&events([1, 2]), &mut kept), (0, Some(2)));
-        assert_eq!(fold(&events([3, 4]), &mut kept), (0, Some(4)));
+        assert_eq!(fold("stock/A", &[1, 2], &mut kept), (0, Some(2)));
+        assert_eq!(fold("stock/A", &[3, 4], &mut kept), (0, Some(4)));
+        assert_eq!(fold("stock/A", &[4, 5], &mut kept), (0, None));
         kept.clear();
-        assert_eq!(fold(&events([5, 6]), &mut kept).0, 1);
-    }
-
-    #[test]
-    fn a_kept_row_takes_no_event_twice() {
-        let mut kept = KeptOfFold::default();
-        fold(&events([1, 2]), &mut kept);
-        assert_eq!(fold(&events([2, 3]), &mut kept).1, None);
+        assert_eq!(fold("stock/A", &[5, 6], &mut kept).0, 1);
     }
 
     #[test]
     fn what_is_kept_is_bounded() {
         let mut kept = KeptOfFold::default();
         for n in 0..3_000 {
-            let event =
-                RecordedEvent::sample(&format!("stock/{n}"), 1, "received", r#"{"quantity": 1}"#);
-            let events =
-                [CorrectedEvent { event: &event, decoded: &event.decoded, after_skipped: false }];
-            let mut rows = Rows::default();
-            let inputs = rows.inputs(&STOCK.folds[0], &events, &mut Vec::new());
-            rows.take(&inputs[0]).unwrap();
-            rows.keep(&mut kept);
+            fold(&format!("stock/{n}"), &[1], &mut kept);
             assert!((1..=KEPT_MAX).contains(&kept.len()));
         }
     }

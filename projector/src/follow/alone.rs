@@ -7,40 +7,40 @@
 //! **Invariant:** it begins at the stored checkpoint, and ends before the group takes it in, so nobody
 //! writes for a projection beside it.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicI64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
 };
 
-use domain::shard::ShardId;
 use infra::{
-    log::{ReadError, follow::Follower},
-    retry::Waits,
-    shutdown::Shutdown,
+    log::{Checkpoint, ReadError},
+    task::TaskFailed,
     telemetry::{chain, emit},
 };
 use tokio::time::Instant;
 
-use super::{group::decide::may_come_back, reading::RECORDS_MAX};
+use super::{group::decide::may_come_back, reading::Reading};
 use crate::{
     apply::{
         RETRY,
         batch::Failed,
-        events::{ApplyFailed, ReadFailed},
-        meter::LogEnd,
-        shared::Shared,
+        events::ReadFailed,
+        shared::Site,
         write::{Phase, Writer},
     },
     event::Commit,
-    store::{checkpoints::CheckpointRow, versions::Served},
+    store::{checkpoints::Member, versions::Served},
 };
 
+/// How often what is halted looks whether it may go on.
+pub(super) const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
 pub(super) struct Alone {
-    pub shared: Arc<Shared>,
+    pub site: Site,
     pub served: Served,
-    pub shard: ShardId,
-    pub log_end: Arc<LogEnd>,
-    pub stop: Shutdown,
     /// Where the group stands.
     pub group: Arc<AtomicI64>,
     /// Until when it does not go back.
@@ -49,168 +49,93 @@ pub(super) struct Alone {
     pub resumes: bool,
 }
 
-/// How it ends.
+/// How it ends, while others go on.
 pub(super) enum Ended {
-    /// As it was asked to.
-    Stopped,
     /// It may come back.
     Level(Box<Writer>),
-    /// Somebody else moved the checkpoint.
-    Lost,
     /// The version has been dropped.
     Gone,
-    /// It cannot go on, and says so, until somebody says that it may.
-    Halted(CheckpointRow),
-    /// Nor can the others: asking the log again will not help.
+    /// It cannot go on, and says so, until somebody says that it may or has changed what is parked.
+    Halted(Member),
+}
+
+/// Why nobody goes on in a shard.
+pub(super) enum Over {
+    /// As it was asked to.
+    Stopped,
+    /// Somebody else serves the shard.
+    Lost,
     Unreadable(ReadError),
+    Failed(TaskFailed),
 }
 
 impl Alone {
-    pub(super) async fn run(self) -> Ended {
-        let mut writer = match self.open().await {
-            Ok(writer) => writer,
-            Err(ended) => return ended,
-        };
+    pub(super) async fn run(self) -> Result<Ended, Over> {
+        let Some(mut writer) = self.open().await? else { return Ok(Ended::Gone) };
         if self.resumes {
-            writer.resume().await;
+            writer.note_halt(None).await;
         }
-        let (mut follower, mut waits) = (None, RETRY.waits());
+        let (mut reading, mut waits) = (None, RETRY.waits());
         loop {
             let (own, group) = (writer.checkpoint.next_offset, self.group.load(Ordering::Relaxed));
             if may_come_back(own, group, self.until, Instant::now()) {
-                return Ended::Level(Box::new(writer));
+                return Ok(Ended::Level(Box::new(writer)));
             }
             let read = tokio::select! {
                 biased;
-                () = self.stop.requested() => return Ended::Stopped,
-                read = self.read(&mut follower, &writer, &mut waits) => read,
+                () = self.site.stop.requested() => return Err(Over::Stopped),
+                read = self.read(&mut reading, writer.checkpoint) => read,
             };
             let commits = match read {
                 Ok(commits) => commits,
-                Err(error) => return Ended::Unreadable(error),
+                Err(error @ ReadError::Unavailable(_)) => {
+                    emit(ReadFailed { shard: self.site.shard, error: &error });
+                    reading = None;
+                    self.site.pause(&mut waits).await.ok_or(Over::Stopped)?;
+                    continue;
+                }
+                Err(error) => return Err(Over::Unreadable(error)),
             };
+            waits.reset();
             let commits: Vec<&Commit> = commits.iter().collect();
-            if let Err(failed) = writer.apply(&commits).await {
-                // What of it is in, the checkpoint tells.
-                follower = None;
-                if let Some(ended) = self.give_up(&mut writer, failed).await {
-                    return ended;
+            match writer.apply(&commits).await {
+                Ok(()) => {}
+                Err(Failed::Stopped) => return Err(Over::Stopped),
+                Err(Failed::Lost) => return Err(Over::Lost),
+                Err(Failed::Database(sqlx::Error::RowNotFound)) => return Ok(Ended::Gone),
+                Err(failed) => {
+                    let reason = chain(&failed).to_string();
+                    writer.note_halt(Some(&reason)).await;
+                    return Ok(Ended::Halted(writer.compared()));
                 }
             }
         }
     }
 
-    /// At the stored checkpoint, however long PostgreSQL is away.
-    async fn open(&self) -> Result<Writer, Ended> {
+    /// At the stored checkpoint, however long PostgreSQL is away; none if the version has been dropped.
+    async fn open(&self) -> Result<Option<Writer>, Over> {
         let mut waits = RETRY.waits();
-        let party = (self.served.name(), self.shard);
         loop {
-            let (shared, stop) = (Arc::clone(&self.shared), self.stop.clone());
-            match Writer::open(shared, &self.served, self.shard, Phase::Following, stop).await {
-                Ok(mut writer) => {
-                    self.shared.postgres.clear(&party);
-                    writer.log_end = Arc::clone(&self.log_end);
-                    return Ok(writer);
-                }
-                Err(sqlx::Error::RowNotFound) => return Err(Ended::Gone),
-                Err(error) => {
-                    emit(ApplyFailed { projection: party.0, shard: party.1, error: &error });
-                    let reason = "PostgreSQL does not answer".to_owned();
-                    self.shared.postgres.raise(party, reason);
-                }
+            match Writer::open(&self.site, &self.served, Phase::Following).await {
+                Ok(writer) => return Ok(Some(writer)),
+                Err(sqlx::Error::RowNotFound) => return Ok(None),
+                Err(error) => self.site.report_failure(self.served.name(), &error),
             }
-            tokio::select! {
-                _ = waits.wait() => {}
-                () = self.stop.requested() => return Err(Ended::Stopped),
-            }
+            self.site.pause(&mut waits).await.ok_or(Over::Stopped)?;
         }
     }
 
     /// What comes next; nothing after a while at the log's end.
     async fn read(
         &self,
-        follower: &mut Option<Follower>,
-        writer: &Writer,
-        waits: &mut Waits,
+        reading: &mut Option<Reading>,
+        from: Checkpoint,
     ) -> Result<Vec<Commit>, ReadError> {
-        let read = async {
-            let following = match follower.take() {
-                Some(following) => following,
-                None => {
-                    let (log, at) = (&*self.shared.log, Some(writer.checkpoint));
-                    Follower::open(log, self.shard, at).await?
-                }
-            };
-            // Dropped while it waits, it goes on where it was.
-            let following = follower.insert(following);
-            let commits = following.next(RECORDS_MAX).await?;
-            let at = following.checkpoint();
-            self.log_end.has_read(following.next_offset(), at.next_offset);
-            let decoded = commits.iter().map(|commit| Commit::decode(at.log_id, commit)).collect();
-            Ok::<Vec<Commit>, ReadError>(decoded)
+        let reading = match reading {
+            Some(reading) => reading,
+            None => reading.insert(Reading::open(&self.site, from).await?),
         };
-        match read.await {
-            Err(error @ ReadError::Unavailable(_)) => {
-                emit(ReadFailed { shard: self.shard, error: &error });
-                *follower = None;
-                waits.wait().await;
-                Ok(Vec::new())
-            }
-            read => {
-                waits.reset();
-                read
-            }
-        }
-    }
-
-    /// What follows from a batch that is not in; none if it goes on.
-    async fn give_up(&self, writer: &mut Writer, failed: Failed) -> Option<Ended> {
-        let reason = match failed {
-            Failed::Stopped => return Some(Ended::Stopped),
-            Failed::Lost => {
-                let gone = matches!(
-                    writer.row.read(&self.shared.pool).await,
-                    Err(sqlx::Error::RowNotFound)
-                );
-                return Some(if gone { Ended::Gone } else { Ended::Lost });
-            }
-            Failed::Full(reason) => {
-                writer.halt(&reason).await;
-                let ended = self.wait_for_room(writer).await;
-                if ended.is_none() {
-                    writer.resume().await;
-                }
-                return ended;
-            }
-            Failed::Unfit | Failed::TooMuch | Failed::WipedOut => {
-                "the batch does not apply".to_owned()
-            }
-            Failed::Stuck(reason) => reason,
-            Failed::Database(error) => chain(&error).to_string(),
-        };
-        writer.halt(&reason).await;
-        Some(Ended::Halted(writer.row))
-    }
-
-    /// Waits until an operator has settled some of what is parked.
-    async fn wait_for_room(&self, writer: &mut Writer) -> Option<Ended> {
-        let mut waits = RETRY.waits();
-        loop {
-            tokio::select! {
-                _ = waits.wait() => {}
-                () = self.stop.requested() => return Some(Ended::Stopped),
-            }
-            match writer.row.read(&self.shared.pool).await {
-                Ok(stored) if stored.checkpoint != writer.checkpoint => return Some(Ended::Lost),
-                Ok(stored) if stored.letters != writer.dead_letters.changes => {
-                    if writer.reload(stored).await.is_ok() {
-                        return None;
-                    }
-                }
-                Err(sqlx::Error::RowNotFound) => return Some(Ended::Gone),
-                // What keeps PostgreSQL from answering, batches of others tell.
-                Ok(_) | Err(_) => {}
-            }
-        }
+        reading.read_on().await;
+        reading.take(None)
     }
 }

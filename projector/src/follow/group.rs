@@ -17,34 +17,33 @@ pub(crate) mod decide;
 mod outside;
 mod transaction;
 
-use std::{convert::Infallible, future::pending, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, pin::pin, time::Duration};
 
-use domain::shard::ShardId;
+use futures_util::future::OptionFuture;
 use infra::{
-    log::{Checkpoint, ReadError},
-    postgres::errors::is_transient,
-    retry::{Policy, Waits},
-    shutdown::Shutdown,
-    task,
-    telemetry::chain,
+    log::Checkpoint, postgres::errors::is_transient, retry::Policy, task, telemetry::chain,
 };
 use tracing::info;
 
-use super::{alone::Ended, reading::Reading};
+use super::{
+    alone::{Ended, Over},
+    reading::Reading,
+};
 use crate::{
     apply::{
-        RETRY,
-        batch::Failed,
-        meter::{self, LogEnd},
-        shared::Shared,
+        RETRY, meter,
+        shared::Site,
         write::{RECREATED, Writer},
     },
     event::Commit,
-    store::checkpoints::{CheckpointRow, stored},
+    fold::stored::KeptRows,
+    store::{
+        checkpoints::{CheckpointRow, stored},
+        letters::NewlyParked,
+    },
 };
 use decide::{NOWHERE, Verdict, fate, held_up, judge};
-pub(super) use outside::Over;
-use outside::{Outside, came_back, lost};
+use outside::Outside;
 use transaction::Setback;
 
 /// Between tries while others hold checkpoints, which they do for a moment, or for long.
@@ -55,10 +54,7 @@ const HELD: Policy = Policy {
 };
 
 pub(super) struct Group {
-    shared: Arc<Shared>,
-    shard: ShardId,
-    stop: Shutdown,
-    log_end: Arc<LogEnd>,
+    site: Site,
     /// Where the members stand.
     at: Checkpoint,
     /// None without members.
@@ -71,22 +67,14 @@ pub(super) struct Group {
 }
 
 impl Group {
-    pub(super) fn new(
-        shared: &Arc<Shared>,
-        shard: ShardId,
-        log_end: &Arc<LogEnd>,
-        stop: &Shutdown,
-    ) -> Self {
+    pub(super) fn new(site: &Site) -> Self {
         Self {
-            shared: Arc::clone(shared),
-            shard,
-            stop: stop.clone(),
-            log_end: Arc::clone(log_end),
+            site: site.clone(),
             at: Checkpoint::START,
             reading: None,
             members: Vec::new(),
             joining: Vec::new(),
-            outside: Outside::new(shared, shard, log_end, stop),
+            outside: Outside::new(site),
             connection: None,
         }
     }
@@ -96,7 +84,7 @@ impl Group {
         let Err(over) = self.go_on(writers).await;
         // A transaction must never be dropped half-way: one that is dropped while it begins stays open
         // in the pool, and with it its locks.
-        self.stop.request();
+        self.site.stop.request();
         match self.outside.end().await {
             Ok(()) => over,
             Err(failed) => Over::Failed(failed),
@@ -105,26 +93,23 @@ impl Group {
 
     async fn go_on(&mut self, writers: Vec<Writer>) -> Result<Infallible, Over> {
         self.begin(writers).await?;
-        let shard = self.shard;
+        let shard = self.site.shard;
         info!(shard.id = %shard, "serving shard {shard}");
-        let meter = meter::run(Arc::clone(&self.shared), shard, Arc::clone(&self.log_end));
-        let _meter = task::spawn("projector meter", meter);
+        let _meter = task::spawn("projector meter", meter::run(self.site.clone()));
         loop {
-            let (company, has_members) = (self.shared.gather, !self.members.is_empty());
+            let gather = self.reading.as_mut().map(|it| it.gather(self.site.shared.gather));
             let ended = tokio::select! {
                 biased;
-                () = self.stop.requested() => return Err(Over::Stopped),
-                ended = self.outside.next() => Some(ended.map_err(Over::Failed)?),
-                gathered = gather(&mut self.reading, company), if has_members => {
-                    gathered?;
-                    None
-                }
+                () = self.site.stop.requested() => return Err(Over::Stopped),
+                ended = self.outside.next() => Some(ended?),
+                Some(()) = OptionFuture::from(gather) => None,
             };
             match ended {
                 Some(ended) => self.hear(ended).await?,
                 None => {
                     let until = self.joining.iter().map(|it| it.checkpoint.next_offset).min();
                     let batch = self.reading.as_mut().map(|reading| reading.take(until));
+                    let batch = batch.transpose().map_err(Over::Unreadable)?;
                     self.apply(&batch.unwrap_or_default()).await?;
                     self.join();
                 }
@@ -136,10 +121,9 @@ impl Group {
     async fn begin(&mut self, writers: Vec<Writer>) -> Result<(), Over> {
         let stand: Vec<Checkpoint> = writers.iter().map(|writer| writer.checkpoint).collect();
         let at = decide::beginning(&stand);
-        for mut writer in writers {
+        for writer in writers {
             if Some(writer.checkpoint) == at {
-                writer.resume().await;
-                writer.log_end = Arc::clone(&self.log_end);
+                writer.note_halt(None).await;
                 self.joining.push(writer);
             } else {
                 self.outside.begins(writer.row);
@@ -154,9 +138,8 @@ impl Group {
         self.outside.group_is_at(NOWHERE);
         let first = self.joining.iter().map(|it| it.checkpoint).min_by_key(|it| it.next_offset);
         let Some(at) = first else { return Ok(()) };
-        let log_end = Arc::clone(&self.log_end);
-        self.reading = Some(Reading::open(&*self.shared.log, self.shard, at, log_end).await?);
-        self.shared.unreadable.clear(&self.shard);
+        self.reading = Some(Reading::open(&self.site, at).await.map_err(Over::Unreadable)?);
+        self.site.shared.unreadable.clear(&self.site.shard);
         self.stand_at(at);
         self.join();
         Ok(())
@@ -168,7 +151,7 @@ impl Group {
     }
 
     async fn hear(&mut self, ended: Option<Ended>) -> Result<(), Over> {
-        let Some(writer) = self.outside.take(ended).await? else { return Ok(()) };
+        let Some(writer) = self.outside.take(ended).await else { return Ok(()) };
         self.joining.push(writer);
         if self.members.is_empty() {
             return self.begin_anew().await;
@@ -186,7 +169,7 @@ impl Group {
         let reached: Vec<Writer> = self.joining.extract_if(.., is_reached).collect();
         for writer in reached {
             if writer.checkpoint == at {
-                came_back(writer.row);
+                self.outside.is_back(writer.row);
                 self.members.push(writer);
             } else if writer.checkpoint.next_offset < at.next_offset {
                 self.outside.comes_again(writer.row);
@@ -210,31 +193,25 @@ impl Group {
         let (mut waits, mut held_waits, mut tries) = (RETRY.waits(), HELD.waits(), 0);
         while !self.members.is_empty() {
             tries += 1;
-            let verdict = match self.write(commits).await {
+            let unmoved = match self.write(commits).await {
                 Ok(taken) => {
-                    self.has_written(last, tries > 1);
+                    self.stand_at(last.checkpoint);
                     if let Some(index) = held_up(&taken) {
                         self.leave(index, "it takes long");
                     }
                     break;
                 }
                 Err(Setback::Fault(index, failed)) => {
-                    self.leave(index, &describe(failed));
+                    self.leave(index, &chain(&failed).to_string());
                     continue;
                 }
-                Err(Setback::Unmoved(unmoved)) => {
-                    let verdict = self.look(last, &unmoved, tries).await?;
-                    if verdict == Verdict::Again {
-                        pause(&self.stop, &mut held_waits).await?;
-                    }
-                    verdict
-                }
+                Err(Setback::Unmoved(unmoved)) => unmoved,
                 Err(Setback::Database(error)) if is_transient(&error) => {
                     for member in &self.members {
-                        member.report_failure(&error);
+                        self.site.report_failure(member.row.projection, &error);
                     }
-                    pause(&self.stop, &mut waits).await?;
-                    self.look(last, &[], tries).await?
+                    self.site.pause(&mut waits).await.ok_or(Over::Stopped)?;
+                    Vec::new()
                 }
                 Err(Setback::Database(error)) => {
                     // Each of them finds out what it can do.
@@ -242,8 +219,12 @@ impl Group {
                     continue;
                 }
             };
-            if verdict == Verdict::In {
-                break;
+            match self.look(last, &unmoved, tries).await? {
+                Verdict::In => break,
+                Verdict::Again if !unmoved.is_empty() => {
+                    self.site.pause(&mut held_waits).await.ok_or(Over::Stopped)?;
+                }
+                Verdict::Again | Verdict::Lost | Verdict::Without(_) => {}
             }
         }
         if self.members.is_empty() { self.begin_anew().await } else { Ok(()) }
@@ -251,23 +232,14 @@ impl Group {
 
     /// Reads on while the transaction is under way.
     async fn write(&mut self, commits: &[Commit]) -> Result<Vec<Duration>, Setback> {
-        let Self { shared, connection, members, reading, .. } = self;
-        let mut write = pin!(transaction::write(shared, connection, members, commits));
+        let Self { site, connection, members, reading, .. } = self;
+        let mut write = pin!(transaction::write(&site.shared, connection, members, commits));
         loop {
-            let has_room = reading.as_ref().is_some_and(Reading::has_room);
+            let roomy = reading.as_mut().filter(|reading| reading.has_room());
             tokio::select! {
                 biased;
                 written = &mut write => return written,
-                () = read_on(reading), if has_room => {}
-            }
-        }
-    }
-
-    fn has_written(&mut self, last: &Commit, had_failed: bool) {
-        self.stand_at(last.checkpoint);
-        if had_failed {
-            for member in &self.members {
-                self.shared.postgres.clear(&member.party());
+                Some(()) = OptionFuture::from(roomy.map(Reading::read_on)) => {}
             }
         }
     }
@@ -281,7 +253,9 @@ impl Group {
     ) -> Result<Verdict, Over> {
         let rows: Vec<CheckpointRow> = self.members.iter().map(|member| member.row).collect();
         // What is not known now is found by the next try.
-        let Ok(found) = stored(&self.shared.pool, &rows).await else { return Ok(Verdict::Again) };
+        let Ok(found) = stored(&self.site.shared.pool, &rows).await else {
+            return Ok(Verdict::Again);
+        };
         let fates = self.members.iter().zip(&found).map(|(member, found)| {
             let (_, letters) = member.compared();
             fate(&member.checkpoint, letters, &last.checkpoint, found.as_ref())
@@ -289,23 +263,25 @@ impl Group {
         let verdict = judge(&fates.collect::<Vec<_>>(), unmoved, tries);
         match &verdict {
             Verdict::Again => {}
-            Verdict::Lost => return Err(lost(self.shard)),
+            Verdict::Lost => return Err(Over::Lost),
             Verdict::Without(others) => {
                 for index in others.iter().rev() {
                     self.leave(*index, "its checkpoint is held or somewhere else");
                 }
             }
             Verdict::In => {
-                for (member, found) in self.members.iter_mut().zip(found) {
-                    let Some(found) = found else { return Ok(Verdict::Again) };
-                    if member.reload(found).await.is_err() {
+                for member in &mut self.members {
+                    // Only then does it know what the batch has parked.
+                    let Ok(at) = member.reload().await else { return Ok(Verdict::Again) };
+                    if at != last.checkpoint {
                         return Ok(Verdict::Again);
                     }
                 }
                 for member in &mut self.members {
-                    member.checkpoint = last.checkpoint;
+                    let (added, kept) = (NewlyParked::default(), KeptRows::default());
+                    member.has_written(last.checkpoint, added, kept);
                 }
-                self.has_written(last, true);
+                self.stand_at(last.checkpoint);
             }
         }
         Ok(verdict)
@@ -320,39 +296,5 @@ impl Group {
     fn leave(&mut self, index: usize, why: &str) {
         let row = self.members.remove(index).row;
         self.outside.leaves(row, why);
-    }
-}
-
-async fn pause(stop: &Shutdown, waits: &mut Waits) -> Result<(), Over> {
-    tokio::select! {
-        _ = waits.wait() => Ok(()),
-        () = stop.requested() => Err(Over::Stopped),
-    }
-}
-
-/// Waits for ever where nothing is read.
-async fn gather(reading: &mut Option<Reading>, company: Duration) -> Result<(), ReadError> {
-    match reading {
-        Some(reading) => reading.gather(company).await,
-        None => pending().await,
-    }
-}
-
-/// Waits for ever where nothing is read.
-async fn read_on(reading: &mut Option<Reading>) {
-    match reading {
-        Some(reading) => reading.read_on().await,
-        None => pending().await,
-    }
-}
-
-fn describe(failed: Failed) -> String {
-    match failed {
-        Failed::Database(error) => chain(&error).to_string(),
-        Failed::Full(reason) | Failed::Stuck(reason) => reason,
-        Failed::Unfit => "an event does not apply".to_owned(),
-        Failed::Stopped | Failed::Lost | Failed::WipedOut | Failed::TooMuch => {
-            "its batch does not go through".to_owned()
-        }
     }
 }

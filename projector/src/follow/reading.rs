@@ -6,14 +6,16 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use domain::shard::ShardId;
-use infra::log::{Checkpoint, EventLog, Offset, ReadError, follow::Follower};
+use infra::log::{Checkpoint, Offset, ReadError, follow::Follower};
 use tokio::time::{Instant, timeout_at};
 
-use crate::{apply::meter::LogEnd, event::Commit};
+use crate::{
+    apply::shared::{LogEnd, Site},
+    event::Commit,
+};
 
 /// Records that are read and decoded at once; a transaction that is under way waits for that.
-pub(super) const RECORDS_MAX: usize = 500;
+const RECORDS_MAX: usize = 500;
 /// What is read ahead, and so what a batch takes at most: events, and commits without any. Beyond it
 /// the log waits.
 const AHEAD_MAX: usize = 5_000;
@@ -36,27 +38,16 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    pub(super) async fn open(
-        log: &dyn EventLog,
-        shard: ShardId,
-        from: Checkpoint,
-        log_end: Arc<LogEnd>,
-    ) -> Result<Self, ReadError> {
-        let follower = Follower::open(log, shard, Some(from)).await?;
-        let ahead = VecDeque::new();
+    pub(super) async fn open(site: &Site, from: Checkpoint) -> Result<Self, ReadError> {
+        let follower = Follower::open(&*site.shared.log, site.shard, Some(from)).await?;
+        let (log_end, ahead) = (Arc::clone(&site.log_end), VecDeque::new());
         Ok(Self { follower, log_end, ahead, weight: 0, came: None, due: None, failed: None })
     }
 
-    /// Waits until there is something to write. Safe to drop and to call again.
-    ///
-    /// # Errors
-    /// If the log cannot be read, and all that was read before is taken.
-    pub(super) async fn gather(&mut self, company: Duration) -> Result<(), ReadError> {
+    /// Waits until there is something to take. Safe to drop and to call again.
+    pub(super) async fn gather(&mut self, company: Duration) {
         let last_came = self.came;
-        while self.ahead.is_empty() {
-            if let Some(failed) = self.failed.take() {
-                return Err(failed);
-            }
+        while self.ahead.is_empty() && self.failed.is_none() {
             self.read_on().await;
         }
         let now = Instant::now();
@@ -67,7 +58,6 @@ impl Reading {
         while self.has_room() && Instant::now() < due {
             timeout_at(due, self.read_on()).await.ok();
         }
-        Ok(())
     }
 
     /// Whether more may be read.
@@ -97,15 +87,23 @@ impl Reading {
 
     /// What was read, up to this offset if there is one, but not nothing: who waits where no commit
     /// ends would wait for ever.
-    pub(super) fn take(&mut self, until: Option<Offset>) -> Vec<Commit> {
+    ///
+    /// # Errors
+    /// If the log cannot be read, and all that was read before is taken.
+    pub(super) fn take(&mut self, until: Option<Offset>) -> Result<Vec<Commit>, ReadError> {
+        if self.ahead.is_empty()
+            && let Some(failed) = self.failed.take()
+        {
+            return Err(failed);
+        }
         let is_before =
-            |commit: &Commit| until.is_none_or(|until| commit.checkpoint.next_offset <= until);
-        let count = self.ahead.iter().take_while(|commit| is_before(commit)).count();
+            |commit: &&Commit| until.is_none_or(|until| commit.checkpoint.next_offset <= until);
+        let count = self.ahead.iter().take_while(is_before).count();
         let count = count.max(1).min(self.ahead.len());
         let taken: Vec<_> = self.ahead.drain(..count).collect();
         self.weight -= taken.iter().map(weight).sum::<usize>();
         self.due = None;
-        taken
+        Ok(taken)
     }
 }
 
@@ -115,27 +113,33 @@ fn weight(commit: &Commit) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use domain::shard::ShardId;
     use infra::log::{memory::MemoryLog, owner::Owner};
 
     use super::*;
 
-    async fn opened(log: &MemoryLog) -> Reading {
-        let end = Arc::new(LogEnd::at(0));
-        Reading::open(log, ShardId::new(0), Checkpoint::START, end).await.expect("a shard")
+    /// A log of one shard, who writes it, and who reads it.
+    async fn opened(log: &MemoryLog) -> (Owner, Reading) {
+        let owner = Owner::claim(log, ShardId::new(0)).await.expect("a shard");
+        let follower = Follower::open(log, ShardId::new(0), None).await.expect("a shard");
+        let (log_end, ahead) = (Arc::default(), VecDeque::new());
+        (
+            owner,
+            Reading { follower, log_end, ahead, weight: 0, came: None, due: None, failed: None },
+        )
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_comes_to_an_idle_log_waits_for_no_company_and_to_a_busy_one_it_does() {
         let log = MemoryLog::new(1);
-        let mut owner = Owner::claim(&log, ShardId::new(0)).await.expect("a shard");
-        let mut reading = opened(&log).await;
+        let (mut owner, mut reading) = opened(&log).await;
         let company = Duration::from_millis(2);
         let mut waited = async |idle_for: Duration| {
             tokio::time::advance(idle_for).await;
             owner.barrier().await.expect("a log");
             let began = Instant::now();
-            reading.gather(company).await.expect("a log");
-            assert_eq!(reading.take(None).len(), 1);
+            reading.gather(company).await;
+            assert_eq!(reading.take(None).unwrap().len(), 1);
             began.elapsed() >= company
         };
         assert!(!waited(Duration::ZERO).await, "it begins");
@@ -147,16 +151,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_taken_ends_where_somebody_waits_to_join() {
         let log = MemoryLog::new(1);
-        let mut owner = Owner::claim(&log, ShardId::new(0)).await.expect("a shard");
+        let (mut owner, mut reading) = opened(&log).await;
         let mut ends = Vec::new();
         for _ in 0..3 {
             ends.push(owner.barrier().await.expect("a log"));
         }
-        let mut reading = opened(&log).await;
-        reading.gather(Duration::ZERO).await.expect("a log");
-        let taken = reading.take(Some(ends[1]));
+        reading.gather(Duration::ZERO).await;
+        let taken = reading.take(Some(ends[1])).unwrap();
         assert_eq!(taken.last().map(|commit| commit.checkpoint.next_offset), Some(ends[1]));
         assert_eq!((taken.len(), reading.weight), (2, 1));
-        assert_eq!(reading.take(None).len(), 1);
+        assert_eq!(reading.take(None).unwrap().len(), 1);
     }
 }

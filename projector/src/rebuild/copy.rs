@@ -28,7 +28,7 @@ use crate::{
         batch::Failed,
         events::{ApplyFailed, ReadFailed},
         meter,
-        shared::Shared,
+        shared::{Shared, Site},
         write::{Phase, Writer},
     },
     store::{checkpoints::CheckpointRow, versions::Served},
@@ -110,12 +110,10 @@ impl Copy {
         if !self.row.is_copying(&self.shared.pool).await? {
             return Ok(Stopped::Copied);
         }
-        let (shared, stop) = (Arc::clone(&self.shared), self.stop.clone());
-        let (shard, phase) = (self.row.shard, Phase::Building);
-        let mut writer = Writer::open(shared, &self.served, shard, phase, stop).await?;
-        let log_end = Arc::clone(&writer.log_end);
-        let meter = meter::run(Arc::clone(&self.shared), shard, log_end);
-        let _meter = task::spawn("projector meter", meter);
+        let shard = self.row.shard;
+        let site = Site::new(&self.shared, shard, self.stop.clone());
+        let mut writer = Writer::open(&site, &self.served, Phase::Building).await?;
+        let _meter = task::spawn("projector meter", meter::run(site));
         let mut throttle = Throttle::new(rate_max, self.shared.log.shard_count());
         let Writer { checkpoint, projection, .. } = writer;
         let (log, events_max) = (&self.shared.log, throttle.batch_max());
@@ -126,8 +124,8 @@ impl Copy {
                 () = self.stop.requested() => return Ok(Stopped::Asked),
                 batch = source.next() => batch?,
             };
-            writer.log_end.ends(batch.log_end);
-            writer.log_end.has_read(batch.next_offset, batch.to.next_offset);
+            writer.site.log_end.ends(batch.log_end);
+            writer.site.log_end.has_read(batch.next_offset, batch.to.next_offset);
             let at = writer.checkpoint;
             if batch.to != at {
                 let commits: Vec<_> = batch.commits.iter().collect();
@@ -148,15 +146,16 @@ impl Copy {
     async fn not_written(&self, failed: Failed) -> Result<Stopped, Broken> {
         match failed {
             Failed::Stopped => Ok(Stopped::Asked),
-            Failed::Lost => Ok(Stopped::Again),
+            Failed::Lost | Failed::Database(sqlx::Error::RowNotFound) => Ok(Stopped::Again),
             Failed::WipedOut => {
                 let CheckpointRow { projection, version, .. } = self.row;
                 start_over(&self.shared.pool, projection, version).await?;
                 Ok(Stopped::Again)
             }
             // `follow` meets the same, and says so.
-            Failed::Full(reason) | Failed::Stuck(reason) => self.copied(&reason).await,
-            Failed::Unfit | Failed::TooMuch => self.copied("the batch does not apply").await,
+            failed @ (Failed::Stuck(_) | Failed::Unfit | Failed::TooMuch) => {
+                self.copied(&failed.to_string()).await
+            }
             Failed::Database(error) => {
                 self.tell(&error.into());
                 self.copied("PostgreSQL does not take the rows").await

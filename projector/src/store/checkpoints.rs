@@ -129,13 +129,15 @@ impl CheckpointRow {
         noted.bind(reason).execute(pool).await.map(drop)
     }
 
-    /// Whether nothing is said against its going on.
-    pub(crate) async fn goes_on(&self, pool: &PgPool) -> Result<bool, sqlx::Error> {
+    /// Whether nothing is said against its going on any more, or operators have changed what is parked
+    /// since there was this count of changes.
+    pub(crate) async fn goes_on(&self, letters: i64, pool: &PgPool) -> Result<bool, sqlx::Error> {
         let found = self.query(
             "SELECT EXISTS (SELECT FROM projection.checkpoints
-             WHERE projection = $1 AND version = $2 AND shard = $3 AND halted IS NULL)",
+             WHERE projection = $1 AND version = $2 AND shard = $3
+                AND (halted IS NULL OR letters <> $4))",
         );
-        found.fetch_one(pool).await?.try_get(0)
+        found.bind(letters).fetch_one(pool).await?.try_get(0)
     }
 
     /// Whether the shard is still to be read in bulk, as one is that has not begun.

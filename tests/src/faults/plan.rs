@@ -138,8 +138,8 @@ impl Iterator for Plan {
             Kind::AnswersLost => 300..1_500,
             Kind::ProjectorWithoutPostgres | Kind::QueryApiWithoutPostgres => 200..2_500,
             Kind::ProjectionLocked => 60_000..60_001,
-            // It comes back again and again, each time to fail.
-            Kind::ProjectionRefused => 10_000..20_000,
+            // It comes back a few times, each time to fail. Some ten letters a second must be settled.
+            Kind::ProjectionRefused => 3_000..6_000,
         };
         let projections = match kind {
             Kind::ProjectionRefused => &UNREAD[..],

@@ -6,95 +6,45 @@ use std::{
         Arc,
         atomic::{AtomicI64, Ordering},
     },
-    time::Duration,
 };
 
-use domain::shard::ShardId;
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use infra::{
-    log::{Offset, ReadError},
-    shutdown::Shutdown,
+    log::Offset,
     task::{self, Task, TaskFailed},
-    telemetry::{
-        Event, emit,
-        metric::{Counter, NO_LABELS},
-    },
+    telemetry::{Event, emit, metric::Counter},
 };
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
-use tracing::{info, warn};
+use tracing::info;
 
 use super::decide::{Away, NOWHERE, alone_for};
 use crate::{
-    apply::{meter::LogEnd, shared::Shared, write::Writer},
-    follow::alone::{Alone, Ended},
-    store::checkpoints::CheckpointRow,
+    apply::{shared::Site, write::Writer},
+    follow::alone::{Alone, Ended, LOOK_INTERVAL, Over},
+    store::checkpoints::{CheckpointRow, Member},
 };
 
 static LEFT: Counter = Counter::new(
     "tradewind_projector_left_total",
     "Times that a projection went on by itself, for it would have held up the others of its shard, by projection",
 );
-static LOST: Counter = Counter::new(
-    "tradewind_projector_lost_total",
-    "Times that another projector was found to serve a shard",
-);
-
-/// How often what is halted looks whether it may go on.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(super) struct Outside {
-    shared: Arc<Shared>,
-    shard: ShardId,
-    stop: Shutdown,
-    log_end: Arc<LogEnd>,
+    site: Site,
     /// Where the group stands.
     group: Arc<AtomicI64>,
-    alone: FuturesUnordered<Task<Ended>>,
+    alone: FuturesUnordered<Task<Result<Ended, Over>>>,
     away: BTreeMap<&'static str, Away>,
-    halted: Vec<CheckpointRow>,
+    halted: Vec<Member>,
     looks: Interval,
 }
 
-/// Why a group ends.
-pub(in crate::follow) enum Over {
-    Stopped,
-    /// Somebody else serves the shard.
-    Lost,
-    Unreadable(ReadError),
-    Failed(TaskFailed),
-}
-
-impl From<ReadError> for Over {
-    fn from(error: ReadError) -> Self {
-        Self::Unreadable(error)
-    }
-}
-
-/// Another projector serves the shard, and it is told.
-pub(super) fn lost(shard: ShardId) -> Over {
-    emit(Lost { shard });
-    Over::Lost
-}
-
-/// It is one of the group again, and it is told.
-pub(super) fn came_back(row: CheckpointRow) {
-    emit(CameBack { row });
-}
-
 impl Outside {
-    pub(super) fn new(
-        shared: &Arc<Shared>,
-        shard: ShardId,
-        log_end: &Arc<LogEnd>,
-        stop: &Shutdown,
-    ) -> Self {
+    pub(super) fn new(site: &Site) -> Self {
         let mut looks = interval(LOOK_INTERVAL);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
-            shared: Arc::clone(shared),
-            shard,
-            stop: stop.clone(),
-            log_end: Arc::clone(log_end),
+            site: site.clone(),
             group: Arc::new(AtomicI64::new(NOWHERE)),
             alone: FuturesUnordered::new(),
             away: BTreeMap::new(),
@@ -128,29 +78,31 @@ impl Outside {
         self.go_alone(row, Instant::now(), false);
     }
 
+    /// It is one of the group.
+    pub(super) fn is_back(&self, CheckpointRow { projection, version, shard }: CheckpointRow) {
+        if self.away.contains_key(projection) {
+            info!(
+                projection, version, shard.id = %shard,
+                "{projection} v{version} goes on with the others in shard {shard}"
+            );
+        }
+    }
+
     fn go_alone(&mut self, row: CheckpointRow, until: Instant, resumes: bool) {
-        let served = self.shared.served.iter().find(|served| served.name() == row.projection);
-        let Some(served) = served.cloned() else { return };
-        let alone = Alone {
-            shared: Arc::clone(&self.shared),
-            served,
-            shard: self.shard,
-            log_end: Arc::clone(&self.log_end),
-            stop: self.stop.clone(),
-            group: Arc::clone(&self.group),
-            until,
-            resumes,
-        };
+        let mut all = self.site.shared.served.iter();
+        let Some(served) = all.find(|served| served.name() == row.projection) else { return };
+        let (site, served, group) = (self.site.clone(), served.clone(), Arc::clone(&self.group));
+        let alone = Alone { site, served, group, until, resumes };
         self.alone.push(task::spawn("projector alone", alone.run()));
     }
 
     /// Waits for the next who ends being alone, for ever if nobody is; nobody if it is time to look.
     /// Safe to drop and to call again.
-    pub(super) async fn next(&mut self) -> Result<Option<Ended>, TaskFailed> {
+    pub(super) async fn next(&mut self) -> Result<Option<Ended>, Over> {
         let (alone, looks) = (&mut self.alone, &mut self.looks);
         let is_alone = !alone.is_empty();
         tokio::select! {
-            Some(ended) = alone.next(), if is_alone => ended.map(Some),
+            Some(ended) = alone.next(), if is_alone => ended.map_err(Over::Failed)?.map(Some),
             _ = looks.tick(), if !self.halted.is_empty() => Ok(None),
             else => std::future::pending().await,
         }
@@ -158,34 +110,32 @@ impl Outside {
 
     /// Takes note of it, and tells who comes back. Whom somebody has let go on does so from the stored
     /// checkpoint.
-    pub(super) async fn take(&mut self, ended: Option<Ended>) -> Result<Option<Writer>, Over> {
+    pub(super) async fn take(&mut self, ended: Option<Ended>) -> Option<Writer> {
         match ended {
-            Some(Ended::Stopped | Ended::Gone) => {}
-            Some(Ended::Lost) => return Err(lost(self.shard)),
-            Some(Ended::Unreadable(error)) => return Err(error.into()),
-            Some(Ended::Level(writer)) => return Ok(Some(*writer)),
-            Some(Ended::Halted(row)) => {
+            Some(Ended::Level(writer)) => return Some(*writer),
+            Some(Ended::Gone) => {}
+            Some(Ended::Halted(member)) => {
                 self.looks.reset();
-                self.halted.push(row);
+                self.halted.push(member);
             }
             None => {
-                for row in std::mem::take(&mut self.halted) {
+                for (row, letters) in std::mem::take(&mut self.halted) {
                     // While PostgreSQL is away nothing is known, and the next look tells.
-                    if row.goes_on(&self.shared.pool).await.unwrap_or(false) {
+                    if row.goes_on(letters, &self.site.shared.pool).await.unwrap_or(false) {
                         self.begins(row);
                     } else {
-                        self.halted.push(row);
+                        self.halted.push((row, letters));
                     }
                 }
             }
         }
-        Ok(None)
+        None
     }
 
     /// Waits until all have ended.
     pub(super) async fn end(&mut self) -> Result<(), TaskFailed> {
         while let Some(ended) = self.alone.next().await {
-            ended?;
+            drop(ended?);
         }
         Ok(())
     }
@@ -205,32 +155,5 @@ impl Event for LeftOthers<'_> {
             projection, version, shard.id = %shard,
             "{projection} v{version} goes on by itself in shard {shard}: {why}"
         );
-    }
-}
-
-/// A projection that was by itself in a shard goes on with the others.
-struct CameBack {
-    row: CheckpointRow,
-}
-
-impl Event for CameBack {
-    fn emit(self) {
-        let CheckpointRow { projection, version, shard } = self.row;
-        info!(
-            projection, version, shard.id = %shard,
-            "{projection} v{version} goes on with the others in shard {shard}"
-        );
-    }
-}
-
-/// Another projector serves the shard.
-struct Lost {
-    shard: ShardId,
-}
-
-impl Event for Lost {
-    fn emit(self) {
-        LOST.add(NO_LABELS, 1);
-        warn!(shard.id = %self.shard, "another projector serves shard {}", self.shard);
     }
 }

@@ -53,12 +53,8 @@ impl From<sqlx::Error> for Setback {
     }
 }
 
-/// What a batch was for one member.
-struct Part {
-    events: usize,
-    added: NewlyParked,
-    took: Duration,
-}
+/// What a batch was for one member: how many events, what of them is parked, and how long that took.
+type Part = (usize, NewlyParked, Duration);
 
 /// A connection that a group keeps from one batch to the next: the pool would ask the server twice a
 /// batch whether it is still there.
@@ -101,8 +97,7 @@ async fn write_in(
     let Some(last) = commits.last() else { return Ok(Vec::new()) };
     let began = Instant::now();
     // They are what is stored if this goes through, and are gone otherwise.
-    let mut kept: Vec<_> =
-        members.iter_mut().map(|it| it.take_kept().unwrap_or_default()).collect();
+    let mut kept: Vec<_> = members.iter_mut().map(Writer::take_kept).collect();
     let parts = match put(&mut tx, members, commits, last, &mut kept).await {
         Ok(parts) => parts,
         Err(setback) => {
@@ -112,15 +107,10 @@ async fn write_in(
         }
     };
     tx.commit().await?;
-    let mut taken = Vec::with_capacity(parts.len());
-    for ((member, part), kept) in members.iter_mut().zip(parts).zip(kept) {
-        let Part { events, added, took } = part;
+    let taken = parts.iter().map(|(.., took)| *took).collect();
+    for ((member, (events, added, _)), kept) in members.iter_mut().zip(parts).zip(kept) {
         member.has_written(last.checkpoint, added, kept);
-        if events > 0 {
-            let projection = member.row.projection;
-            emit(Applied { projection, events, took: began.elapsed() });
-        }
-        taken.push(took);
+        emit(Applied { projection: member.row.projection, events, took: began.elapsed() });
     }
     Ok(taken)
 }
@@ -148,10 +138,10 @@ async fn put(
         let batch = Batch::of(&commits, member.projection, &member.dead_letters);
         let (events, mut added) = (batch.events.len(), NewlyParked::default());
         if !batch.is_empty() {
-            let put = member.put(tx, &batch, Care::Trusting, Some(kept)).await;
+            let put = member.put(tx, &batch, Care::Trusting(kept)).await;
             added = put.map_err(|failed| blame(index, failed))?.added();
         }
-        parts.push(Part { events, added, took: began.elapsed() });
+        parts.push((events, added, began.elapsed()));
     }
     Ok(parts)
 }

@@ -98,7 +98,7 @@ impl Corrections {
     /// The event as the projection is to read it; none if it is skipped.
     #[must_use]
     pub(crate) fn apply<'f>(&'f self, event: &'f RecordedEvent) -> Option<CorrectedEvent<'f>> {
-        let untouched = CorrectedEvent { event, decoded: &event.decoded, after_skipped: false };
+        let untouched = event.as_recorded();
         if self.by_event.is_empty() {
             return Some(untouched);
         }
