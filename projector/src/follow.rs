@@ -21,7 +21,7 @@ use crate::{
         RETRY,
         events::{ApplyFailed, ReadFailed},
         shared::{Shared, Site},
-        write::{Phase, RECREATED, Writer},
+        write::{Phase, Writer},
     },
     store::checkpoints::Member,
 };
@@ -106,7 +106,7 @@ async fn any_goes_on(shared: &Shared, halted: &[Member]) {
         sleep(LOOK_INTERVAL).await;
         for (row, letters) in halted {
             // While PostgreSQL is away nothing is known, and the next look tells.
-            if row.goes_on(*letters, &shared.pool).await.unwrap_or(false) {
+            if row.goes_on(*letters, &shared.batches).await.unwrap_or(false) {
                 return;
             }
         }
@@ -117,18 +117,11 @@ async fn any_goes_on(shared: &Shared, halted: &[Member]) {
 async fn unreadable(site: &Site, members: Vec<Member>, error: &ReadError) -> Vec<Member> {
     let Site { shared, shard, .. } = site;
     emit(ReadFailed { shard: *shard, error });
-    let advice = match error {
-        ReadError::Unavailable(_) => {
-            shared.unreadable.raise(*shard, format!("shard {shard}: {}", chain(error)));
-            return Vec::new();
-        }
-        ReadError::Recreated { .. } | ReadError::OutOfRange { .. } => RECREATED,
-        ReadError::UnsupportedVersion { .. } => "run a release that reads it",
-        ReadError::NoSuchShard(_) | ReadError::Halted(_) | ReadError::Failed(_) => {
-            "the topic must be repaired"
-        }
-    };
-    let reason = format!("shard {shard}: {}; {advice}", chain(error));
+    if let ReadError::Unavailable(_) = error {
+        shared.unreadable.raise(*shard, format!("shard {shard}: {}", chain(error)));
+        return Vec::new();
+    }
+    let reason = alone::unreadable(*shard, error);
     shared.unreadable.raise(*shard, reason.clone());
     for (row, _) in &members {
         if let Err(error) = row.note_halt(&shared.pool, Some(&reason)).await {

@@ -3,7 +3,7 @@
 //! The crate `read_models` says what is folded into what. The rooms, each on top of those before it, which
 //! a test holds:
 //! - `event` is a commit as it is read; `rows` reads and writes what `fold` makes of events.
-//! - `store` is all SQL on schema `projection`; its checkpoints are what makes it exactly once.
+//! - `store` is the SQL on schema `projection` that several of these need; its checkpoints are what makes it exactly once.
 //! - `apply` is one batch, its transaction, and what does not fit.
 //! - `follow` keeps versions level with the log, `rebuild` makes them and switches between them, `verify`
 //!   proves them, `settle` is what operators do with events that do not apply. None knows another.

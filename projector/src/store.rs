@@ -1,5 +1,5 @@
-//! All SQL on schema `projection`, and on the views that show a version: how far each projection is, which
-//! versions there are, what is parked and corrected, what was verified.
+//! SQL on schema `projection` that several rooms need, and on the views that show a version: how far each
+//! projection is, which versions there are, what is parked and corrected, what was verified.
 
 pub(crate) mod checkpoints;
 pub mod letters;

@@ -10,7 +10,7 @@ crate::settings! {
     URL = "postgres.url", "postgres://user:password@host:port/database", None;
     /// Connections of one process; more queries wait. All processes together must stay below the
     /// server's limit.
-    CONNECTIONS_MAX = "postgres.connections_max", "a number from 1 to 1000", Some("16");
+    CONNECTIONS_MAX = "postgres.connections_max", "a number from 4 to 1000", Some("16");
 }
 
 #[derive(Clone, Debug)]
@@ -22,7 +22,7 @@ pub struct Postgres {
 impl Postgres {
     pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let url = reader.secret(&URL);
-        let connections_max = reader.get_with(&CONNECTIONS_MAX, within(1..=1000));
+        let connections_max = reader.get_with(&CONNECTIONS_MAX, within(4..=1000));
         if url.as_ref().is_some_and(|url| !is_url(url.expose_secret())) {
             return reader.refuse(&URL);
         }

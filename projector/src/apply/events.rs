@@ -20,7 +20,7 @@ static BATCH_EVENTS: Histogram =
     Histogram::new("tradewind_projector_batch_events", "Events of one batch, by projection");
 static BATCH_SECONDS: Histogram = Histogram::new(
     "tradewind_projector_batch_seconds",
-    "Time from the beginning of a batch's transaction to its commit, by projection",
+    "Time from the beginning of a batch's transaction, which projections share, to its commit, by projection",
 );
 static FAILURES: Counter = Counter::new(
     "tradewind_projector_failures_total",

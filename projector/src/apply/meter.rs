@@ -75,7 +75,7 @@ pub(crate) async fn run(site: Site) {
 }
 
 async fn now(shared: &Shared) -> Result<DateTime<Utc>, sqlx::Error> {
-    sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(&shared.pool).await
+    sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(&shared.batches).await
 }
 
 /// Keeps the looks for readers; they read what is live, so others need not.
@@ -96,7 +96,7 @@ async fn keep(site: &Site, looks: &VecDeque<Look>) -> Result<(), sqlx::Error> {
     .bind(i32::try_from(shared.log.shard_count()).unwrap_or(i32::MAX))
     .bind(ends)
     .bind(seen_at)
-    .execute(&shared.pool)
+    .execute(&shared.batches)
     .await?;
     Ok(())
 }
@@ -106,7 +106,7 @@ async fn tell(site: &Site, told: Option<Checkpoint>) -> Option<Checkpoint> {
     let Site { shared, shard, .. } = site;
     let progress = shared.progress.as_ref()?;
     let (names, versions) = shared.names_and_versions();
-    let lowest = lowest(&shared.pool, *shard, &names, &versions).await;
+    let lowest = lowest(&shared.batches, *shard, &names, &versions).await;
     let Some(lowest) = lowest.ok().flatten().filter(|lowest| told != Some(*lowest)) else {
         return told;
     };
@@ -147,6 +147,6 @@ async fn write(site: &Site) -> Result<Vec<Measured>, sqlx::Error> {
     .bind(names)
     .bind(versions)
     .bind(log_end.as_seen_from(0))
-    .fetch_all(&shared.pool)
+    .fetch_all(&shared.batches)
     .await
 }

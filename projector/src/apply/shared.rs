@@ -29,7 +29,7 @@ use crate::store::versions::Served;
 pub(crate) struct Shared {
     pub log: Arc<dyn EventLog>,
     pub pool: Pool,
-    /// For batches of several projections.
+    /// For batches of several projections, and for looks that must not wait for one of them.
     pub batches: Pool,
     /// Events of a version that may be parked in a shard; beyond them it halts there.
     pub parked_events_max: usize,
@@ -136,6 +136,7 @@ impl Shared {
 
     /// Forgets the failures of versions that are not fed any more.
     pub(crate) fn leave(&self, shard: ShardId) {
+        self.unreadable.clear(&shard);
         for served in &self.served {
             self.postgres.clear(&(served.name(), shard));
             if let Some(failures) = self.halted.get(served.name()) {
@@ -234,14 +235,24 @@ const TRANSACTION_IDLE_MAX: &str = "5s";
 
 /// A lock that one projection waits for, and a statement of it that takes long, hold up all that share
 /// a transaction with it. They have less patience there than by themselves.
-const TOGETHER: [(&str, &str); 2] = [("lock_timeout", "250ms"), ("statement_timeout", "1s")];
+///
+/// Rows are found by their keys there, and to make a plan costs as much as what it is made for. One that
+/// was made while a table was empty must not read it all when it is full.
+const TOGETHER: [(&str, &str); 6] = [
+    ("lock_timeout", "250ms"),
+    ("statement_timeout", "1s"),
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+];
 
 /// The connections of a projector.
 #[derive(Clone)]
 pub(crate) struct Pools {
     /// For what projections do by themselves, and what operators ask for.
     pub pool: Pool,
-    /// For batches of several projections.
+    /// For batches of several projections, and looks.
     pub batches: Pool,
     /// The one that hears notifications.
     pub listening: Pool,
@@ -251,21 +262,17 @@ impl Pools {
     pub(crate) fn new(settings: &config::Postgres) -> Result<Self, InvalidUrl> {
         let (listening, working) = settings.with_listener();
         let (batches, working) = working.halves();
-        let pool = |settings, options: &[_]| {
-            let pool = postgres::pool(settings, "tradewind-projector")?;
+        let pool = |settings, name, options: &[(&str, &str)]| {
+            let pool = postgres::pool(settings, name)?;
             let others = pool.connect_options().as_ref().clone();
-            let always = [
-                ("idle_in_transaction_session_timeout", TRANSACTION_IDLE_MAX),
-                // Rows are found by their keys, and a plan costs as much as what it is made for.
-                ("plan_cache_mode", "force_generic_plan"),
-            ];
-            pool.set_connect_options(others.options(always).options(options.iter().copied()));
+            let idle = [("idle_in_transaction_session_timeout", TRANSACTION_IDLE_MAX)];
+            pool.set_connect_options(others.options(idle).options(options.iter().copied()));
             Ok(pool)
         };
         Ok(Self {
-            pool: pool(&working, &[])?,
-            batches: pool(&batches, &TOGETHER)?,
-            listening: pool(&listening, &[])?,
+            pool: pool(&working, "tradewind-projector", &[])?,
+            batches: pool(&batches, "tradewind-projector-batches", &TOGETHER)?,
+            listening: pool(&listening, "tradewind-projector", &[])?,
         })
     }
 }

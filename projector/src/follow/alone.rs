@@ -15,6 +15,7 @@ use std::{
     time::Duration,
 };
 
+use domain::shard::ShardId;
 use infra::{
     log::{Checkpoint, ReadError},
     task::TaskFailed,
@@ -29,7 +30,7 @@ use crate::{
         batch::Failed,
         events::ReadFailed,
         shared::Site,
-        write::{Phase, Writer},
+        write::{Phase, RECREATED, Writer},
     },
     event::Commit,
     store::{checkpoints::Member, versions::Served},
@@ -69,6 +70,19 @@ pub(super) enum Over {
     Failed(TaskFailed),
 }
 
+/// What is said of a log that asking again will not make readable.
+pub(super) fn unreadable(shard: ShardId, error: &ReadError) -> String {
+    let advice = match error {
+        ReadError::Recreated { .. } | ReadError::OutOfRange { .. } => RECREATED,
+        ReadError::UnsupportedVersion { .. } => "run a release that reads it",
+        ReadError::Unavailable(_)
+        | ReadError::NoSuchShard(_)
+        | ReadError::Halted(_)
+        | ReadError::Failed(_) => "the topic must be repaired",
+    };
+    format!("shard {shard}: {}; {advice}", chain(error))
+}
+
 impl Alone {
     pub(super) async fn run(self) -> Result<Ended, Over> {
         let Some(mut writer) = self.open().await? else { return Ok(Ended::Gone) };
@@ -94,7 +108,13 @@ impl Alone {
                     self.site.pause(&mut waits).await.ok_or(Over::Stopped)?;
                     continue;
                 }
-                Err(error) => return Err(Over::Unreadable(error)),
+                // The others may well read on: they stand elsewhere.
+                Err(error) => {
+                    emit(ReadFailed { shard: self.site.shard, error: &error });
+                    let reason = unreadable(self.site.shard, &error);
+                    writer.note_halt(Some(&reason)).await;
+                    return Ok(Ended::Halted(writer.compared()));
+                }
             };
             waits.reset();
             let commits: Vec<&Commit> = commits.iter().collect();

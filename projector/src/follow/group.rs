@@ -17,12 +17,13 @@ pub(crate) mod decide;
 mod outside;
 mod transaction;
 
-use std::{convert::Infallible, pin::pin, time::Duration};
+use std::{convert::Infallible, io::ErrorKind, pin::pin, time::Duration};
 
 use futures_util::future::OptionFuture;
 use infra::{
     log::Checkpoint, postgres::errors::is_transient, retry::Policy, task, telemetry::chain,
 };
+use tokio::time::sleep;
 use tracing::info;
 
 use super::{
@@ -30,11 +31,7 @@ use super::{
     reading::Reading,
 };
 use crate::{
-    apply::{
-        RETRY, meter,
-        shared::Site,
-        write::{RECREATED, Writer},
-    },
+    apply::{RETRY, meter, shared::Site, write::Writer},
     event::Commit,
     fold::stored::KeptRows,
     store::{
@@ -42,7 +39,7 @@ use crate::{
         letters::NewlyParked,
     },
 };
-use decide::{NOWHERE, Verdict, fate, held_up, judge};
+use decide::{Fate, HELD_TRIES_MAX, NOWHERE, Verdict, fate, held_up, judge};
 use outside::Outside;
 use transaction::Setback;
 
@@ -52,6 +49,12 @@ const HELD: Policy = Policy {
     wait_min: Duration::from_millis(2),
     wait_max: Duration::from_millis(50),
 };
+
+/// The server stops each statement of a batch sooner than this, but neither its commit nor what keeps its
+/// answers from us.
+const LATE: Duration = Duration::from_secs(5);
+/// A group to which nothing comes gives its connection to others.
+const KEPT_MAX: Duration = Duration::from_secs(1);
 
 pub(super) struct Group {
     site: Site,
@@ -102,6 +105,10 @@ impl Group {
                 biased;
                 () = self.site.stop.requested() => return Err(Over::Stopped),
                 ended = self.outside.next() => Some(ended?),
+                () = sleep(KEPT_MAX), if self.connection.is_some() => {
+                    self.connection = None;
+                    continue;
+                }
                 Some(()) = OptionFuture::from(gather) => None,
             };
             match ended {
@@ -185,8 +192,8 @@ impl Group {
     async fn apply(&mut self, commits: &[Commit]) -> Result<(), Over> {
         let Some(last) = commits.last() else { return Ok(()) };
         if self.at.log_id.is_some() && self.at.log_id != last.checkpoint.log_id {
-            // Each of them says so, and halts.
-            self.all_leave(RECREATED);
+            // Each of them says what to do, and halts.
+            self.all_leave("the log was made anew");
         }
         // Whoever comes back meanwhile must be as far.
         self.outside.group_is_at(last.checkpoint.next_offset);
@@ -207,9 +214,7 @@ impl Group {
                 }
                 Err(Setback::Unmoved(unmoved)) => unmoved,
                 Err(Setback::Database(error)) if is_transient(&error) => {
-                    for member in &self.members {
-                        self.site.report_failure(member.row.projection, &error);
-                    }
+                    self.report_failure(&error);
                     self.site.pause(&mut waits).await.ok_or(Over::Stopped)?;
                     Vec::new()
                 }
@@ -222,6 +227,11 @@ impl Group {
             match self.look(last, &unmoved, tries).await? {
                 Verdict::In => break,
                 Verdict::Again if !unmoved.is_empty() => {
+                    if tries == HELD_TRIES_MAX {
+                        // All are held, or some would have left.
+                        let error = sqlx::Error::Protocol("somebody holds the checkpoints".into());
+                        self.report_failure(&error);
+                    }
                     self.site.pause(&mut held_waits).await.ok_or(Over::Stopped)?;
                 }
                 Verdict::Again | Verdict::Lost | Verdict::Without(_) => {}
@@ -230,15 +240,28 @@ impl Group {
         if self.members.is_empty() { self.begin_anew().await } else { Ok(()) }
     }
 
+    fn report_failure(&self, error: &sqlx::Error) {
+        for member in &self.members {
+            self.site.report_failure(member.row.projection, error);
+        }
+    }
+
     /// Reads on while the transaction is under way.
     async fn write(&mut self, commits: &[Commit]) -> Result<Vec<Duration>, Setback> {
+        let rows: Vec<CheckpointRow> = self.members.iter().map(|member| member.row).collect();
         let Self { site, connection, members, reading, .. } = self;
         let mut write = pin!(transaction::write(&site.shared, connection, members, commits));
+        let (mut late, mut is_told) = (pin!(sleep(LATE)), false);
         loop {
             let roomy = reading.as_mut().filter(|reading| reading.has_room());
             tokio::select! {
                 biased;
                 written = &mut write => return written,
+                () = &mut late, if !is_told => {
+                    is_told = true;
+                    let error = sqlx::Error::Io(ErrorKind::TimedOut.into());
+                    rows.iter().for_each(|row| site.report_failure(row.projection, &error));
+                }
                 Some(()) = OptionFuture::from(roomy.map(Reading::read_on)) => {}
             }
         }
@@ -252,21 +275,39 @@ impl Group {
         tries: u32,
     ) -> Result<Verdict, Over> {
         let rows: Vec<CheckpointRow> = self.members.iter().map(|member| member.row).collect();
-        // What is not known now is found by the next try.
-        let Ok(found) = stored(&self.site.shared.pool, &rows).await else {
-            return Ok(Verdict::Again);
+        let found = match stored(&self.site.shared.batches, &rows).await {
+            Ok(found) => found,
+            // What is not known now is found by the next try.
+            Err(error) if is_transient(&error) => return Ok(Verdict::Again),
+            // Each of them finds out what it can do.
+            Err(error) => {
+                self.all_leave(&chain(&error).to_string());
+                return Ok(Verdict::Again);
+            }
         };
         let fates = self.members.iter().zip(&found).map(|(member, found)| {
             let (_, letters) = member.compared();
             fate(&member.checkpoint, letters, &last.checkpoint, found.as_ref())
         });
-        let verdict = judge(&fates.collect::<Vec<_>>(), unmoved, tries);
+        let fates: Vec<Fate> = fates.collect();
+        let verdict = judge(&fates, unmoved, tries);
         match &verdict {
             Verdict::Again => {}
             Verdict::Lost => return Err(Over::Lost),
             Verdict::Without(others) => {
                 for index in others.iter().rev() {
-                    self.leave(*index, "its checkpoint is held or somewhere else");
+                    match fates[*index] {
+                        // It reads what there is now, and is back.
+                        Fate::Changed => {
+                            let row = self.members.remove(*index).row;
+                            self.outside.comes_again(row);
+                        }
+                        Fate::Gone => self.leave(*index, "it has been dropped"),
+                        Fate::In | Fate::Elsewhere => {
+                            self.leave(*index, "its checkpoint was moved")
+                        }
+                        Fate::Same => self.leave(*index, "its checkpoint is held"),
+                    }
                 }
             }
             Verdict::In => {

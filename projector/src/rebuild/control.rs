@@ -133,7 +133,7 @@ fn beside<'v>(
     let version = choose(name, versions, number)?;
     if version.state == VersionState::Live {
         return Err(Refused::Conflict(format!(
-            "{name} v{} is live, and what is read is always fed; switch to another version first",
+            "{name} v{} is live; switch to another version first",
             version.version
         )));
     }

@@ -107,7 +107,8 @@ struct Copy {
 
 impl Copy {
     async fn progress(&self, rate_max: Option<i32>) -> Result<Stopped, Broken> {
-        if !self.row.is_copying(&self.shared.pool).await? {
+        // While PostgreSQL is away nothing is known, and the next look tells.
+        if !self.row.is_copying(&self.shared.pool).await.unwrap_or(false) {
             return Ok(Stopped::Copied);
         }
         let shard = self.row.shard;
@@ -166,7 +167,7 @@ impl Copy {
     /// `follow` takes the rest.
     async fn copied(&self, why: &str) -> Result<Stopped, Broken> {
         let CheckpointRow { projection, version, shard } = self.row;
-        self.row.is_copied(&self.shared.pool).await?;
+        self.row.note_copied(&self.shared.pool).await?;
         let detail = format!("shard {shard}: {why}");
         emit(Stepped { projection, version, state: "copied", detail: &detail });
         Ok(Stopped::Copied)

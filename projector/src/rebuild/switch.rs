@@ -163,7 +163,7 @@ fn live_and_next<'v>(
         Target::Forward(number) => number.or(versions.last().map(|newest| newest.version)),
         Target::Back => live.and_then(|live| live.replaced),
     };
-    if number.is_none() && live.is_some() {
+    if number.is_none() && !versions.is_empty() {
         return Err(Refused::Conflict(format!(
             "the live version of {projection} has not taken the place of another"
         )));

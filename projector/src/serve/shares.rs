@@ -79,6 +79,7 @@ mod tests {
 
     #[test]
     fn the_shares_add_up_and_differ_by_one_at_most_and_a_stranger_has_none() {
+        assert_eq!(share(4, &[], 3), 0);
         for shards in 1..20 {
             for members in 1..10 {
                 let members: Vec<i64> = (0..members).map(|n| n * 7).collect();

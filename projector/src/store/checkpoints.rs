@@ -150,7 +150,7 @@ impl CheckpointRow {
     }
 
     /// The rest of the shard is read like any other's.
-    pub(crate) async fn is_copied(&self, pool: &PgPool) -> Result<(), sqlx::Error> {
+    pub(crate) async fn note_copied(&self, pool: &PgPool) -> Result<(), sqlx::Error> {
         let marked = self.query(
             "UPDATE projection.checkpoints SET copying = false
              WHERE projection = $1 AND version = $2 AND shard = $3",
@@ -235,7 +235,7 @@ pub(crate) async fn advance(
 }
 
 /// What query nodes are told: how far the first one is, and who else. Nodes of earlier releases know
-/// the first five, and ask the database for the rest.
+/// all of it but `with`, and ask the database for the others.
 fn notice(members: &[Member], to: &Checkpoint) -> Option<String> {
     let ((first, _), others) = members.split_first()?;
     let with: Vec<_> = others.iter().map(|(row, _)| (row.projection, row.version)).collect();

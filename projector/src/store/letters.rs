@@ -9,10 +9,10 @@
 //! change meets a batch:
 //! 1. A batch parks in the transaction that moves its checkpoint: an event is folded, or parked, or
 //!    still ahead.
-//! 2. Both a batch and an operator's change begin by updating the checkpoint's row, so of the two one
-//!    waits until the other has ended.
+//! 2. Both a batch and an operator's change begin by locking the checkpoint's row, so of the two one
+//!    waits until the other has ended, or does nothing and is tried again.
 //! 3. The change makes the row's `letters` grow, and a batch goes through only if `letters` is what
-//!    it was when it was read what is parked: first the number, then the keys, so that a change
+//!    it was when what is parked was read: first the number, then the keys, so that a change
 //!    in between is noticed. A batch that was made before the change is made anew after it.
 //! 4. So when a key's events are folded, in their order, all that were ahead of the change are still
 //!    ahead, and those that were parked are all there is.
@@ -45,14 +45,19 @@ const FORGET_INTERVAL: Duration = Duration::from_secs(3600);
 pub(crate) async fn forget_old(pool: Pool, kept_days: i32) {
     let mut turns = interval(FORGET_INTERVAL);
     turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut all = 0;
     loop {
         turns.tick().await;
         let forgotten = sqlx::query_scalar("SELECT projection.forget_dead_letters($1)");
         match forgotten.bind(kept_days).fetch_one(&pool).await {
-            Ok(0_i64) => {}
+            Ok(0_i64) if all == 0 => {}
+            Ok(0) => {
+                info!(letters = all, "removed dead letters that were settled long ago");
+                all = 0;
+            }
             Ok(letters) => {
-                info!(letters, "removed dead letters that were settled long ago");
-                // The server removes some at once; are there more?
+                // The server removes a thousand at once; are there more?
+                all += letters;
                 turns.reset_immediately();
             }
             // The next turn finds the same ones.

@@ -96,7 +96,7 @@ async fn kill_some(pool: &infra::postgres::Pool) -> i64 {
     sqlx::query_scalar(
         "SELECT count(pg_terminate_backend(pid)) FROM (
             SELECT pid FROM pg_stat_activity
-            WHERE datname = current_database() AND application_name = 'tradewind-projector'
+            WHERE datname = current_database() AND application_name LIKE 'tradewind-projector%'
                 AND state <> 'idle'
             ORDER BY random() LIMIT 2
          ) AS busy",
@@ -183,7 +183,7 @@ async fn a_checkpoint_that_somebody_holds_keeps_no_other_from_moving() {
         rig.number(
             "SELECT count(*) FROM pg_stat_activity
              WHERE datname = current_database() AND wait_event_type = 'Lock'
-                AND query LIKE '%SKIP LOCKED%'",
+                AND application_name = 'tradewind-projector-batches'",
         )
     };
     eventually("the others to move", WAIT_MAX, || async {

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use infra::postgres::{Listener, ListenerEvent, POSITIONS_CHANNEL};
+use serde_json::{Value, json};
 use sqlx::postgres::PgConnectOptions;
 use tests::proxy::{Mode, Proxy};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use crate::{
@@ -19,6 +21,11 @@ const LAG_MAX: Duration = Duration::from_secs(1);
 const SEEN: &str = "SELECT coalesce(max(revision), 0) FROM read.stock";
 
 const IN_ONE_TRANSACTION: &str = "SELECT count(DISTINCT applied_at) FROM projection.checkpoints";
+
+/// Nothing of them is in the tables, so they may well begin anew.
+const CARTS_FROM_THE_START: &str = "UPDATE projection.checkpoints
+    SET log_id = NULL, next_offset = 0, epoch = -1, claim = NULL, last_seq = 0
+    WHERE projection = 'carts'";
 
 /// With a projector that has made its tables, so that what comes is seen at once.
 async fn started() -> (Rig, Owner, Projector) {
@@ -93,16 +100,45 @@ async fn a_projection_that_fails_on_every_event_holds_up_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_is_alone_tells_its_position_too() {
+    let (rig, mut owner, projector) = started().await;
+    sell(&rig, &mut owner, 1..=1).await;
+    rig.sql("ALTER TABLE products_v1.products ADD CHECK (false) NOT VALID").await;
+    let mut listener = Listener::new(rig.pool.clone(), POSITIONS_CHANNEL);
+    assert_eq!(listener.next().await, ListenerEvent::Gap);
+    let end = owner.commit(&[product_created(Uuid::now_v7(), "B")]);
+    let told = async {
+        loop {
+            if let ListenerEvent::Payload(text) = listener.next().await {
+                let told: Value = serde_json::from_str(&text).expect("JSON");
+                if told["projection"] == "products" && told["next_offset"] == end {
+                    return told;
+                }
+            }
+        }
+    };
+    let told = timeout(WAIT_MAX, told).await.expect("a notification");
+    assert_eq!(told["with"], json!([]));
+    projector.end(rig).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_far_behind_at_the_start_goes_by_itself_until_it_is_level() {
+    let (rig, mut owner, projector) = started().await;
+    sell(&rig, &mut owner, 1..=3).await;
+    projector.stop().await;
+    rig.sql(CARTS_FROM_THE_START).await;
+    let projector = rig.projector();
+    sell(&rig, &mut owner, 4..=6).await;
+    are_together(&rig, &mut owner).await;
+    projector.end(rig).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_finds_its_checkpoint_elsewhere_leaves_alone_and_goes_on_from_there() {
     let (rig, mut owner, projector) = started().await;
     sell(&rig, &mut owner, 1..=3).await;
-    // Nothing of it is in the tables, so it may well begin anew.
-    rig.sql(
-        "UPDATE projection.checkpoints
-         SET log_id = NULL, next_offset = 0, epoch = -1, claim = NULL, last_seq = 0
-         WHERE projection = 'carts'",
-    )
-    .await;
+    rig.sql(CARTS_FROM_THE_START).await;
     sell(&rig, &mut owner, 4..=6).await;
     are_together(&rig, &mut owner).await;
     assert_eq!(rig.number("SELECT on_hand FROM read.stock").await, 6);
@@ -120,6 +156,19 @@ async fn whose_dead_letters_were_changed_reloads_them_alone() {
     sell(&rig, &mut owner, 4..=6).await;
     are_together(&rig, &mut owner).await;
     assert_eq!(rig.number("SELECT count(*) FROM products_v1.products").await, 6);
+    projector.end(rig).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_whose_checkpoints_somebody_holds_says_so() {
+    let (rig, mut owner, projector) = started().await;
+    sell(&rig, &mut owner, 1..=1).await;
+    let held = rig.hold("SELECT FROM projection.checkpoints FOR UPDATE").await;
+    owner.commit(&[received("A", 2, 1)]);
+    projector.reports(503, "PostgreSQL does not take batches").await;
+    held.rollback().await.expect("an end");
+    projector.reports(200, "").await;
+    sell(&rig, &mut owner, 3..=4).await;
     projector.end(rig).await;
 }
 
@@ -144,7 +193,7 @@ async fn a_commit_whose_answer_was_lost_counts_once() {
     .await;
     owner.commit(&[received("A", 2, 1)]);
     let committing = "SELECT count(*) FROM pg_stat_activity
-        WHERE datname = current_database() AND query = 'COMMIT' AND wait_event = 'PgSleep'";
+        WHERE datname = current_database() AND query LIKE '%COMMIT' AND wait_event = 'PgSleep'";
     rig.becomes("a commit that is under way", committing, 1).await;
     proxy.set(Mode::LoseAnswers);
     rig.becomes("the commit to be in", "SELECT on_hand FROM read.stock", 2).await;

@@ -73,7 +73,7 @@ impl Outside {
         self.go_alone(row, Instant::now(), true);
     }
 
-    /// The group has overtaken it.
+    /// The group has overtaken it, or operators have changed what is parked of it.
     pub(super) fn comes_again(&mut self, row: CheckpointRow) {
         self.go_alone(row, Instant::now(), false);
     }
@@ -121,7 +121,7 @@ impl Outside {
             None => {
                 for (row, letters) in std::mem::take(&mut self.halted) {
                     // While PostgreSQL is away nothing is known, and the next look tells.
-                    if row.goes_on(letters, &self.site.shared.pool).await.unwrap_or(false) {
+                    if row.goes_on(letters, &self.site.shared.batches).await.unwrap_or(false) {
                         self.begins(row);
                     } else {
                         self.halted.push((row, letters));

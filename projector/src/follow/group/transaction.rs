@@ -12,14 +12,15 @@
 //! is one for each shard and batch here. **Whoever turns `synchronous_commit` off for this role breaks that
 //! promise**: then positions must be told later, when the server has flushed them.
 
-use std::time::Duration;
+use std::{io::ErrorKind, time::Duration};
 
+use futures_util::TryFutureExt;
 use infra::{
     postgres::{Pool, errors::ends_session},
     telemetry::emit,
 };
-use sqlx::{Connection, PgConnection, Postgres, Transaction, pool::PoolConnection};
-use tokio::time::Instant;
+use sqlx::{Executor, PgConnection, Postgres, pool::PoolConnection};
+use tokio::time::{Instant, timeout};
 
 use crate::{
     apply::{
@@ -56,6 +57,15 @@ impl From<sqlx::Error> for Setback {
 /// What a batch was for one member: how many events, what of them is parked, and how long that took.
 type Part = (usize, NewlyParked, Duration);
 
+/// Beginning does nothing.
+const BEGIN_WAIT_MAX: Duration = Duration::from_secs(3);
+/// The server stops each statement long before. One that has vanished without a word does not.
+const ANSWER_WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// Transactions that notify commit one after another, each waiting for the disk; that is no lock that
+/// somebody else holds for long. One message: an answer more would cost as much.
+const COMMIT: &str = "SET LOCAL lock_timeout = '5s'; COMMIT";
+
 /// A connection that a group keeps from one batch to the next: the pool would ask the server twice a
 /// batch whether it is still there.
 pub(super) type Kept = Option<PoolConnection<Postgres>>;
@@ -73,15 +83,42 @@ pub(super) async fn write(
             Some(kept) => kept,
             None => shared.batches.acquire().await?,
         };
-        let written = match own.begin().await {
-            Ok(tx) => write_in(tx, members, commits).await,
+        match answered(BEGIN_WAIT_MAX, own.execute("BEGIN").map_err(Setback::from)).await {
+            Ok(_) => {}
             // The server has gone since, and may be there again. Nothing has happened.
-            Err(error) if was_kept && ends_session(&error) => continue,
-            Err(error) => return Err(error.into()),
-        };
-        *connection = (written.is_ok() && may_keep(&shared.batches)).then_some(own);
+            Err(Setback::Database(error)) if was_kept && ends_session(&error) => {
+                drop(own.detach());
+                continue;
+            }
+            Err(setback) => {
+                drop(own.detach());
+                return Err(setback);
+            }
+        }
+        let written = answered(ANSWER_WAIT_MAX, write_in(&mut own, members, commits)).await;
+        match &written {
+            Ok(_) if may_keep(&shared.batches) => *connection = Some(own),
+            Ok(_) => {}
+            // Its locks must be gone before the next try, and nobody must get what is in the middle of
+            // something.
+            Err(_) => {
+                let ended =
+                    answered(BEGIN_WAIT_MAX, own.execute("ROLLBACK").map_err(Setback::from));
+                if ended.await.is_err() {
+                    drop(own.detach());
+                }
+            }
+        }
         return written;
     }
+}
+
+async fn answered<T>(
+    wait_max: Duration,
+    answer: impl Future<Output = Result<T, Setback>>,
+) -> Result<T, Setback> {
+    let late = || Setback::Database(sqlx::Error::Io(ErrorKind::TimedOut.into()));
+    timeout(wait_max, answer).await.unwrap_or_else(|_| Err(late()))
 }
 
 /// Unless all are in use: other groups may wait for one.
@@ -89,8 +126,9 @@ fn may_keep(pool: &Pool) -> bool {
     pool.num_idle() > 0 || pool.size() < pool.options().get_max_connections()
 }
 
+/// In a transaction that has begun.
 async fn write_in(
-    mut tx: Transaction<'_, Postgres>,
+    tx: &mut PgConnection,
     members: &mut [Writer],
     commits: &[Commit],
 ) -> Result<Vec<Duration>, Setback> {
@@ -98,15 +136,8 @@ async fn write_in(
     let began = Instant::now();
     // They are what is stored if this goes through, and are gone otherwise.
     let mut kept: Vec<_> = members.iter_mut().map(Writer::take_kept).collect();
-    let parts = match put(&mut tx, members, commits, last, &mut kept).await {
-        Ok(parts) => parts,
-        Err(setback) => {
-            // Its locks must be gone before the next try. If that fails, so does the connection.
-            tx.rollback().await.ok();
-            return Err(setback);
-        }
-    };
-    tx.commit().await?;
+    let parts = put(tx, members, commits, last, &mut kept).await?;
+    sqlx::raw_sql(COMMIT).execute(tx).await?;
     let taken = parts.iter().map(|(.., took)| *took).collect();
     for ((member, (events, added, _)), kept) in members.iter_mut().zip(parts).zip(kept) {
         member.has_written(last.checkpoint, added, kept);

@@ -1,4 +1,4 @@
-//! The parked keys of a projection in a shard, as who applies batches knows them, and how it adds to them.
+//! The parked keys of a projection in a shard, as a writer of batches knows them, and how it adds to them.
 
 use std::sync::Arc;
 
