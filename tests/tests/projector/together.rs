@@ -119,6 +119,7 @@ async fn who_is_alone_tells_its_position_too() {
     };
     let told = timeout(WAIT_MAX, told).await.expect("a notification");
     assert_eq!(told["with"], json!([]));
+    drop(listener);
     projector.end(rig).await;
 }
 
