@@ -27,6 +27,7 @@ pub(super) struct Entries {
     pub(super) reads: Vec<Read>,
     pub(super) faults: Vec<Fault>,
     pub(super) looks: Vec<Look>,
+    pub(super) slow_commits: Vec<SlowCommit>,
     /// What a client itself saw go wrong.
     pub(super) complaints: Vec<String>,
     /// Commands that were sent again after their answer, and got the same.
@@ -86,6 +87,13 @@ pub(super) struct Look {
     pub(super) next_offset: i64,
 }
 
+/// The time that PostgreSQL took to put a transaction on its disk that had nothing to wait for but that.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(super) struct SlowCommit {
+    pub(super) began: Micros,
+    pub(super) ended: Micros,
+}
+
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Fault {
     pub(super) kind: Kind,
@@ -128,6 +136,7 @@ impl Entries {
         lines(&mut file, "command", &self.commands)?;
         lines(&mut file, "read", &self.reads)?;
         lines(&mut file, "look", &self.looks)?;
+        lines(&mut file, "slow_commit", &self.slow_commits)?;
         lines(&mut file, "complaint", &self.complaints)?;
         Ok(file.flush()?)
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::history::{Command, Fault, Look, Micros};
+use super::history::{Command, Fault, Look, Micros, SlowCommit};
 use super::plan::Kind;
 
 /// What befalls one projection holds up the others for this long at most.
@@ -33,17 +33,37 @@ impl Acknowledged {
 
     /// For how long something had been acknowledged that was not applied at this look.
     pub(super) fn lag(&self, look: &Look) -> Micros {
+        self.behind_since(look).map_or(0, |since| look.at.saturating_sub(since))
+    }
+
+    /// When the first that was not applied at this look had been acknowledged.
+    fn behind_since(&self, look: &Look) -> Option<Micros> {
         let told = self.0.get(&look.shard).map_or(&[][..], Vec::as_slice);
         let applied = told.partition_point(|(_, offset)| *offset <= look.next_offset);
-        told.get(applied).map_or(0, |(since, _)| look.at.saturating_sub(*since))
+        told.get(applied).map(|(since, _)| *since)
     }
+
+    /// The lag without what the disk took meanwhile for commits that nobody held up.
+    fn own_lag(&self, look: &Look, slow_commits: &[SlowCommit]) -> Micros {
+        let Some(since) = self.behind_since(look) else { return 0 };
+        let overlap = |it: &SlowCommit| it.ended.min(look.at).saturating_sub(it.began.max(since));
+        let of_disk: Micros = slow_commits.iter().map(overlap).sum();
+        look.at.saturating_sub(since).saturating_sub(of_disk)
+    }
+}
+
+/// What was seen while something befell a projection.
+#[derive(Clone, Copy)]
+pub(super) struct Watched<'e> {
+    pub(super) looks: &'e [Look],
+    pub(super) slow_commits: &'e [SlowCommit],
 }
 
 /// The longest lag of the projections beside one that something befell, by what it was; those that are
 /// too long are violations.
 pub(super) fn check(
     commands: &[Command],
-    looks: &[Look],
+    Watched { looks, slow_commits }: Watched<'_>,
     faults: &[Fault],
     violations: &mut Vec<String>,
 ) -> BTreeMap<Kind, u64> {
@@ -51,8 +71,9 @@ pub(super) fn check(
     let mut longest_ms = BTreeMap::new();
     for fault in faults {
         let meanwhile = looks.iter().filter(|it| (fault.began..fault.healed).contains(&it.at));
-        let Some((lag, look)) =
-            meanwhile.map(|it| (acknowledged.lag(it), it)).max_by_key(|(lag, _)| *lag)
+        let Some((lag, look)) = meanwhile
+            .map(|it| (acknowledged.own_lag(it, slow_commits), it))
+            .max_by_key(|(lag, _)| *lag)
         else {
             continue;
         };
@@ -115,14 +136,19 @@ mod tests {
             began: 1_000,
             healed: 9_000_000,
         };
-        let check = |looks: &[Look]| {
+        let check = |looks: &[Look], slow: &[(Micros, Micros)]| {
+            let slow_commits: Vec<_> =
+                slow.iter().map(|&(began, ended)| SlowCommit { began, ended }).collect();
+            let watched = Watched { looks, slow_commits: &slow_commits };
             let mut violations = Vec::new();
             let faults = std::slice::from_ref(&fault);
-            let longest = super::check(&[answered(2_000_000, 5)], looks, faults, &mut violations);
+            let longest = super::check(&[answered(2_000_000, 5)], watched, faults, &mut violations);
             (longest[&Kind::ProjectionLocked], violations)
         };
-        assert_eq!(check(&[look(2_400_000, 4), look(3_000_000, 5)]), (400, vec![]));
+        assert_eq!(check(&[look(2_400_000, 4), look(3_000_000, 5)], &[]), (400, vec![]));
         let told = "carts was 1500 ms behind in shard 0; meanwhile: projection_locked: stock";
-        assert_eq!(check(&[look(3_500_000, 4)]), (1_500, vec![told.to_owned()]));
+        assert_eq!(check(&[look(3_500_000, 4)], &[]), (1_500, vec![told.to_owned()]));
+        let of_disk = [(1_000_000, 2_100_000), (2_500_000, 3_000_000), (3_400_000, 4_000_000)];
+        assert_eq!(check(&[look(3_500_000, 4)], &of_disk), (800, vec![]));
     }
 }

@@ -4,12 +4,12 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{StreamExt, TryStreamExt, future::try_join, stream};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::time::Instant;
 
-use super::history::{History, Look};
+use super::history::{History, Look, Micros, SlowCommit};
 use super::lag::{Acknowledged, LAG_MAX};
 use super::pass::pass;
 use super::site::Site;
@@ -19,6 +19,9 @@ use stack::postgres::{self, SUPERUSER};
 use stack::{PROJECTOR, plain_http};
 
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+const COMMIT_EVERY: Duration = Duration::from_millis(25);
+/// A commit that takes less is as usual.
+const SLOW_MIN: Micros = 50_000;
 /// One that has left often stays away for a minute.
 const LEVEL_WAIT_MAX: Duration = Duration::from_secs(90);
 /// Each is a transaction that holds the checkpoint, on a machine that has no time left.
@@ -68,10 +71,31 @@ pub(super) async fn refuse(
     all_level(site, history).await
 }
 
-/// Looks where the others are for a while.
+/// Looks where the others are for a while, and how long the disk takes meanwhile.
 async fn watch(site: &Site, history: &History, besides: &str, lasts: Duration) -> Result<()> {
-    let mut database = connect(site).await?;
     let until = Instant::now() + lasts;
+    try_join(watch_others(site, history, besides, until), watch_disk(site, history, until)).await?;
+    Ok(())
+}
+
+/// Commits what nothing else waits for or is waited for by, again and again: it takes as long as the disk
+/// does. A commit that takes long is the machine's, and all projections wait for it alike.
+async fn watch_disk(site: &Site, history: &History, until: Instant) -> Result<()> {
+    let mut database = connect(site).await?;
+    while Instant::now() < until {
+        let began = history.now();
+        run(&mut database, "SELECT pg_logical_emit_message(true, 'faults', '')".to_owned()).await?;
+        let ended = history.now();
+        if ended - began > SLOW_MIN {
+            history.record(|entries| entries.slow_commits.push(SlowCommit { began, ended }));
+        }
+        pass(COMMIT_EVERY).await;
+    }
+    Ok(())
+}
+
+async fn watch_others(site: &Site, history: &History, besides: &str, until: Instant) -> Result<()> {
+    let mut database = connect(site).await?;
     while Instant::now() < until {
         let looks = look(&mut database, history).await?;
         let others = looks.into_iter().filter(|look| look.projection != besides);

@@ -18,7 +18,7 @@ use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use serde_json::json;
 
 use super::history::Entries;
-use super::lag;
+use super::lag::{self, Watched};
 use super::plan::Kind;
 use super::site::Site;
 use crate::audit::{Audit, audit_with};
@@ -55,8 +55,9 @@ pub(super) async fn reach(site: &Site, entries: &Entries) -> Result<Verdict> {
     models::check(site, &fold, &mut verdict.violations).await?;
     let answers = Answers::of(&entries.commands);
     availability::check(&answers, &entries.faults, &mut verdict.violations);
+    let watched = Watched { looks: &entries.looks, slow_commits: &entries.slow_commits };
     verdict.longest_lag_ms =
-        lag::check(&entries.commands, &entries.looks, &entries.faults, &mut verdict.violations);
+        lag::check(&entries.commands, watched, &entries.faults, &mut verdict.violations);
     verdict.longest_unavailable_ms = availability::longest(&answers, &entries.faults);
     Ok(verdict)
 }
