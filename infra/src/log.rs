@@ -67,10 +67,21 @@ pub trait EventLog: Send + Sync + 'static {
         &self,
         shard: ShardId,
         from: Offset,
+        prefetch: Prefetch,
     ) -> Result<Box<dyn LogReader>, ReadError>;
 
     /// The first offset and the offset after the last record.
     async fn range(&self, shard: ShardId) -> Result<Range<Offset>, ReadError>;
+}
+
+/// What a reader asks the log for before it is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prefetch {
+    /// As much as there is room for: for who has far to go.
+    Ahead,
+    /// Nothing while something waits to be read: for who is level with the log. Reading at intervals,
+    /// it costs one request for each of them, and not one for each group of records.
+    Level,
 }
 
 /// The appending end of one producer. Dropping it ends the producer: what is still under way may
@@ -147,11 +158,9 @@ pub enum ReadError {
     /// Records that the reader needs are gone, or the log ends before them.
     #[error("the log does not hold offset {offset}")]
     OutOfRange { offset: Offset },
-    /// Written by a newer release: going on without it would be wrong.
-    #[error(
-        "the record at offset {offset} has log version {version:?}, which this release cannot read"
-    )]
-    UnsupportedVersion { offset: Offset, version: String },
+    /// Written by another release: going on without it would be wrong.
+    #[error("the record at offset {offset} is of log version {version}, which this release cannot read: {}", advice(*version))]
+    UnsupportedVersion { offset: Offset, version: u64 },
     /// The sequence of records has a hole.
     #[error(transparent)]
     Halted(#[from] Halt),
@@ -164,6 +173,14 @@ pub enum ReadError {
     /// Asking again gives the same answer.
     #[error("the log cannot be read")]
     Failed(#[source] BoxError),
+}
+
+/// What to do about a record of another version.
+const fn advice(version: u64) -> &'static str {
+    match version {
+        0 | 1 => "make the topic anew, for nothing reads that version any more",
+        _ => "run the release that wrote it, or a later one",
+    }
 }
 
 /// A random number that a claim bears, so that its writer recognises it.

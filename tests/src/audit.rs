@@ -72,7 +72,7 @@ fn take(
     raw: Raw,
     place: (usize, usize),
 ) -> Taken {
-    match record::parse(raw) {
+    match record::parse(&raw) {
         Ok(record) => {
             let taken = machine.step(offset, record, audit, place);
             if let Taken::Commit(commit) = &taken {

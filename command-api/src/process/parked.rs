@@ -18,7 +18,7 @@ use domain::{
 };
 use infra::{
     codec,
-    log::{self, Body, EventRecord, LogRecord, Offset},
+    log::{self, Body, EventRecord, LogRecord, Offset, Prefetch},
     retry::{Policy, retry},
     telemetry::{chain, emit},
 };
@@ -261,7 +261,7 @@ impl Managers {
 
     async fn search(&self, step: &process::Step) -> Result<Option<Delivered>, log::ReadError> {
         let (shard, span) = (ShardId::new(step.shard), step.offset..step.offset_end);
-        let mut reader = self.log.open_reader(shard, span.start).await?;
+        let mut reader = self.log.open_reader(shard, span.start, Prefetch::Level).await?;
         let mut next = span.start;
         while next < span.end {
             let records = reader.read(RECORDS_MAX, READ_WAIT_MAX).await?;

@@ -11,6 +11,8 @@ crate::settings! {
     BOOTSTRAP_SERVERS = "kafka.bootstrap_servers", "host:port, several joined by commas", None;
     /// The topic of the event log.
     TOPIC = "kafka.topic", "1 to 249 characters of A-Z a-z 0-9 . _ -", Some("tradewind.events");
+    /// How records are compressed: lz4 costs the least time in all, zstd the least disk.
+    COMPRESSION = "kafka.compression", "none, lz4 or zstd", Some("lz4");
     /// How to talk to the brokers.
     PROTOCOL = "kafka.security_protocol",
         "plaintext, ssl, sasl_plaintext or sasl_ssl", Some("plaintext");
@@ -29,7 +31,34 @@ crate::settings! {
 pub struct Kafka {
     pub bootstrap_servers: String,
     pub topic: String,
+    pub compression: Compression,
     pub security: KafkaSecurity,
+}
+
+/// Of what is written; whatever is read tells itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compression {
+    None,
+    #[default]
+    Lz4,
+    Zstd,
+}
+
+impl Compression {
+    /// As librdkafka's `compression.type` has it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Lz4 => "lz4",
+            Self::Zstd => "zstd",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let all = [Self::None, Self::Lz4, Self::Zstd];
+        all.into_iter().find(|compression| compression.as_str() == text)
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -78,11 +107,17 @@ impl Kafka {
     pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let bootstrap_servers = reader.get_with(&BOOTSTRAP_SERVERS, servers);
         let topic = reader.get_with(&TOPIC, topic);
+        let compression = reader.get_with(&COMPRESSION, Compression::parse);
         let security = KafkaSecurity::read(reader);
         if let (Some(servers), Some(security)) = (&bootstrap_servers, &security) {
             security.expose_to(servers, reader);
         }
-        Some(Self { bootstrap_servers: bootstrap_servers?, topic: topic?, security: security? })
+        Some(Self {
+            bootstrap_servers: bootstrap_servers?,
+            topic: topic?,
+            compression: compression?,
+            security: security?,
+        })
     }
 
     /// Brokers without encryption or sign-in: for tests and tools on this machine.
@@ -91,6 +126,7 @@ impl Kafka {
         Self {
             bootstrap_servers: bootstrap_servers.into(),
             topic: topic.into(),
+            compression: Compression::default(),
             security: KafkaSecurity::default(),
         }
     }

@@ -170,6 +170,7 @@ fn effective_settings_show_origins_and_mask_secrets() {
         http.rate_of_unknown_keys = "20/200"  # default
         kafka.bootstrap_servers = "kafka-1:9092,kafka-2:9092"  # TRADEWIND_KAFKA__BOOTSTRAP_SERVERS
         kafka.topic = "tradewind.events"  # default
+        kafka.compression = "lz4"  # default
         kafka.security_protocol = "plaintext"  # default
         kafka.sasl_mechanism = "SCRAM-SHA-512"  # default
         postgres.url = (secret)  # TRADEWIND_POSTGRES__URL

@@ -42,8 +42,9 @@ impl TraceContext {
     #[must_use]
     pub fn from_headers(headers: &HeaderMap) -> Self {
         let parent = headers.get(TRACEPARENT).and_then(|value| Self::parse(value.as_bytes()));
+        // Nobody records the spans of a trace that begins here, so it is not sampled.
         let (trace_id, flags) = parent.map_or_else(
-            || (rand::random::<u128>().max(1), 1),
+            || (rand::random::<u128>().max(1), 0),
             |parent| (parent.trace_id, parent.flags),
         );
         Self { trace_id, span_id: rand::random::<u64>().max(1), flags }
@@ -53,6 +54,12 @@ impl TraceContext {
     #[must_use]
     pub fn traceparent(self) -> Arc<str> {
         self.to_string().into()
+    }
+
+    /// Whether somebody may have recorded the trace that this text names.
+    #[must_use]
+    pub fn is_sampled(traceparent: &str) -> bool {
+        Self::parse(traceparent.as_bytes()).is_some_and(|trace| trace.flags & 1 == 1)
     }
 
     /// 32 hex digits.
@@ -155,6 +162,13 @@ mod tests {
         assert_eq!(trace.flags, 1);
         assert_ne!(trace.span_id, 0x00f0_67aa_0ba9_02b7);
         assert_eq!(TraceContext::parse(trace.to_string().as_bytes()), Some(trace));
+    }
+
+    #[test]
+    fn a_trace_that_begins_here_is_not_sampled() {
+        assert!(TraceContext::is_sampled(&continued(VALID).traceparent()));
+        assert!(!TraceContext::is_sampled(&continued("").traceparent()));
+        assert!(!TraceContext::is_sampled(""));
     }
 
     #[test]

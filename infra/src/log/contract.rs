@@ -15,7 +15,7 @@ use tokio::{sync::mpsc, time::timeout};
 
 use super::{
     Body, Checkpoint, Commit, CommitBody, EventLog, LogReader, LogRecord, Nonce, Offset, OpenError,
-    Opened, OutcomeRecord, OutgoingRecord, Place, ReadError, Report, RequestHash, Ticket,
+    Opened, OutcomeRecord, OutgoingRecord, Place, Prefetch, ReadError, Report, RequestHash, Ticket,
     follow::{self, Follower},
     sample,
 };
@@ -55,7 +55,7 @@ async fn records_come_back_as_they_went_in(log: &dyn EventLog) {
     rich.provenance.traceparent =
         Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into());
     rich.request_hash = Some(RequestHash::of(&[b"body"]));
-    rich.value = vec![b'x'; 100_000].into();
+    rich.value = serde_json::json!({"text": "„".repeat(50_000)}).to_string().into();
     let mut barrier = sample::barrier(Place { seq: u64::MAX, ..place });
     barrier.outcomes.push(OutcomeRecord {
         command_id: rich.provenance.command_id,
@@ -193,7 +193,7 @@ async fn unknown_shards_are_refused(log: &dyn EventLog) {
     let shard = ShardId::new(log.shard_count());
     let writer = log.open_writer(shard).await.map(drop);
     assert!(matches!(writer, Err(OpenError::NoSuchShard(named)) if named == shard));
-    let reader = log.open_reader(shard, 0).await.map(drop);
+    let reader = log.open_reader(shard, 0, Prefetch::Ahead).await.map(drop);
     assert!(matches!(reader, Err(ReadError::NoSuchShard(named)) if named == shard));
     assert!(matches!(log.range(shard).await, Err(ReadError::NoSuchShard(named)) if named == shard));
 }
@@ -289,7 +289,7 @@ async fn open_writer(log: &dyn EventLog, shard: ShardId) -> Opened {
 }
 
 async fn open_reader(log: &dyn EventLog, shard: ShardId, from: Offset) -> Box<dyn LogReader> {
-    log.open_reader(shard, from).await.expect("a reader")
+    log.open_reader(shard, from, Prefetch::Ahead).await.expect("a reader")
 }
 
 async fn next(reports: &mut mpsc::Receiver<Report>) -> Report {

@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 
 use super::{
     AppendError, DeliveryError, EventLog, LogReader, LogWriter, Offset, OpenError, Opened,
-    ReadError, Report, Ticket, record::OutgoingRecord,
+    Prefetch, ReadError, Report, Ticket, record::OutgoingRecord,
 };
 use crate::task::{self, Task};
 
@@ -98,8 +98,9 @@ impl EventLog for FaultyLog {
         &self,
         shard: ShardId,
         from: Offset,
+        prefetch: Prefetch,
     ) -> Result<Box<dyn LogReader>, ReadError> {
-        self.inner.open_reader(shard, from).await
+        self.inner.open_reader(shard, from, prefetch).await
     }
 
     async fn range(&self, shard: ShardId) -> Result<Range<Offset>, ReadError> {

@@ -9,8 +9,8 @@ use domain::shard::ShardId;
 use tokio::time::Instant;
 
 use super::{
-    Checkpoint, Commit, EventLog, Halt, Ignored, LogId, LogReader, Offset, ReadError, Reader,
-    Stepped,
+    Checkpoint, Commit, EventLog, Halt, Ignored, LogId, LogReader, Offset, Prefetch, ReadError,
+    Reader, Stepped,
     record::{Body, LogRecord},
 };
 use crate::telemetry::{Event, emit, metric::Counter};
@@ -42,6 +42,27 @@ impl Follower {
         shard: ShardId,
         checkpoint: Option<Checkpoint>,
     ) -> Result<Self, ReadError> {
+        Self::with(log, shard, checkpoint, Prefetch::Ahead).await
+    }
+
+    /// The same, for who is level with the log nearly always.
+    ///
+    /// # Errors
+    /// As those of [`Self::open`].
+    pub async fn tail(
+        log: &dyn EventLog,
+        shard: ShardId,
+        checkpoint: Option<Checkpoint>,
+    ) -> Result<Self, ReadError> {
+        Self::with(log, shard, checkpoint, Prefetch::Level).await
+    }
+
+    async fn with(
+        log: &dyn EventLog,
+        shard: ShardId,
+        checkpoint: Option<Checkpoint>,
+        prefetch: Prefetch,
+    ) -> Result<Self, ReadError> {
         let checkpoint = checkpoint.unwrap_or_default();
         if let Some(expected) = checkpoint.log_id {
             let found = log_id(log, shard).await?;
@@ -49,7 +70,7 @@ impl Follower {
                 return Err(ReadError::Recreated { expected, found });
             }
         }
-        let source = log.open_reader(shard, checkpoint.next_offset).await?;
+        let source = log.open_reader(shard, checkpoint.next_offset, prefetch).await?;
         Ok(Self { source, machine: Reader::resume(checkpoint), halted: None })
     }
 
@@ -94,7 +115,7 @@ impl Follower {
 pub async fn log_id(log: &dyn EventLog, shard: ShardId) -> Result<Option<LogId>, ReadError> {
     let deadline = Instant::now() + LOG_ID_WAIT_MAX;
     let range = log.range(shard).await?;
-    let mut source = log.open_reader(shard, range.start).await?;
+    let mut source = log.open_reader(shard, range.start, Prefetch::Level).await?;
     let mut next = range.start;
     // The claim is the first record, unless something foreign got in before it.
     while next < range.end {

@@ -18,7 +18,7 @@ use async_trait::async_trait;
 use domain::shard::ShardId;
 use rdkafka::{ClientConfig, error::KafkaResult};
 
-use super::{BoxError, EventLog, LogReader, Offset, OpenError, Opened, ReadError};
+use super::{BoxError, EventLog, LogReader, Offset, OpenError, Opened, Prefetch, ReadError};
 use crate::config;
 use asker::Asker;
 pub(crate) use client::{Quiet, ask, base};
@@ -29,6 +29,7 @@ pub use topic::{TopicError, TopicSpec, ensure_topic};
 pub struct KafkaLog {
     base: ClientConfig,
     topic: Arc<str>,
+    compression: config::Compression,
     shard_count: u32,
     asker: Arc<Asker>,
 }
@@ -56,7 +57,8 @@ impl KafkaLog {
         };
         match asked.map_err(ConnectError::Unavailable)? {
             (asker, Some(shard_count)) => {
-                Ok(Self { base, topic, shard_count, asker: Arc::new(asker) })
+                let (compression, asker) = (config.compression, Arc::new(asker));
+                Ok(Self { base, topic, compression, shard_count, asker })
             }
             (_, None) => Err(ConnectError::NoTopic(topic.to_string())),
         }
@@ -84,7 +86,8 @@ impl EventLog for KafkaLog {
     async fn open_writer(&self, shard: ShardId) -> Result<Opened, OpenError> {
         let partition = self.partition(shard).ok_or(OpenError::NoSuchShard(shard))?;
         let (base, topic) = (self.base.clone(), Arc::clone(&self.topic));
-        let open = move || writer::open(&base, topic, partition);
+        let compression = self.compression;
+        let open = move || writer::open(&base, compression, topic, partition);
         let opened = ask("log-open-writer", open).await;
         let (writer, reports) = opened.map_err(OpenError::Failed)?;
         Ok((Box::new(writer), reports))
@@ -94,10 +97,11 @@ impl EventLog for KafkaLog {
         &self,
         shard: ShardId,
         from: Offset,
+        prefetch: Prefetch,
     ) -> Result<Box<dyn LogReader>, ReadError> {
         let partition = self.partition(shard).ok_or(ReadError::NoSuchShard(shard))?;
         let (base, topic) = (self.base.clone(), Arc::clone(&self.topic));
-        let open = move || reader::open(&base, topic, partition, from);
+        let open = move || reader::open(&base, topic, partition, from, prefetch);
         let reader = ask("log-open-reader", open).await.map_err(ReadError::Failed)?;
         Ok(Box::new(reader))
     }

@@ -1,6 +1,6 @@
 //! A log in memory that behaves like the real one, for tests and simulations.
 //!
-//! Records take the same way through headers as on Kafka, and tests may append any [`RawRecord`]:
+//! Records take the same form as on Kafka, and tests may append any [`RawRecord`]:
 //! foreign ones, stale ones, ones of tomorrow.
 
 use std::{borrow::Cow, ops::Range, sync::Arc, time::Duration};
@@ -11,9 +11,9 @@ use domain::shard::ShardId;
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    AppendError, EventLog, LogReader, LogWriter, Offset, OpenError, Opened, ReadError, Report,
-    Ticket,
-    record::{LogRecord, OutgoingRecord},
+    AppendError, EventLog, LogReader, LogWriter, Offset, OpenError, Opened, Prefetch, ReadError,
+    Report, Ticket,
+    record::{Body, LogRecord, OutgoingRecord},
     wire::{self, Decoder, Raw},
 };
 
@@ -41,17 +41,31 @@ impl RawRecord {
     /// What a writer makes of a record.
     ///
     /// # Errors
-    /// The value has no JSON form.
+    /// The data have no JSON form.
     pub fn of(record: &OutgoingRecord) -> Result<Self, serde_json::Error> {
-        let mut headers = Vec::new();
-        let encoded = wire::encode(record, |name, value| {
-            headers.push((Cow::Borrowed(name), Bytes::copy_from_slice(value)));
-        })?;
-        Ok(Self {
-            key: Some(Bytes::copy_from_slice(encoded.key)),
-            value: Some(Bytes::copy_from_slice(&encoded.value)),
-            headers,
-        })
+        let mut value = Vec::new();
+        let key = wire::encode(record, &mut value)?;
+        Ok(Self::structured(key, &value))
+    }
+
+    /// What says of itself that it is a CloudEvent in structured mode.
+    #[must_use]
+    pub fn structured(key: &[u8], envelope: &[u8]) -> Self {
+        let (name, content_type) = wire::CONTENT_TYPE;
+        Self {
+            key: Some(Bytes::copy_from_slice(key)),
+            headers: vec![(Cow::Borrowed(name), Bytes::from_static(content_type))],
+            value: Some(Bytes::copy_from_slice(envelope)),
+        }
+    }
+
+    /// What a reader makes of it.
+    ///
+    /// # Errors
+    /// The version, where it is another one.
+    pub fn decode(&self) -> Result<Body, u64> {
+        let decoded = Decoder::default().decode(&self.borrow());
+        decoded.map_err(|wire::UnsupportedVersion(version)| version)
     }
 
     fn borrow(&self) -> Raw<'_> {
@@ -92,6 +106,7 @@ impl EventLog for MemoryLog {
         &self,
         shard: ShardId,
         from: Offset,
+        _: Prefetch,
     ) -> Result<Box<dyn LogReader>, ReadError> {
         let records = self.shard(shard).ok_or(ReadError::NoSuchShard(shard))?.subscribe();
         Ok(Box::new(MemoryReader { records, next: from, decoder: Decoder::default() }))

@@ -69,14 +69,18 @@ impl OutgoingRecord {
 /// Why a record is not one of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ForeignReason {
-    /// A header that every record of its kind has is absent.
-    HeaderMissing,
-    /// A header's value is not what it should be.
-    HeaderInvalid,
-    /// The key is not the one that the headers ask for.
+    /// The one header is absent or tells of something else than a CloudEvent in JSON.
+    ContentType,
+    /// The value is absent, not JSON, or no object.
+    EnvelopeInvalid,
+    /// An attribute that every record of its kind has is absent.
+    AttributeMissing,
+    /// An attribute is not what it should be, or comes twice.
+    AttributeInvalid,
+    /// The key is not the one that the envelope asks for.
     KeyMismatch,
-    /// The value is absent or not what its kind demands.
-    ValueInvalid,
+    /// The data of a claim or a barrier are not what its kind demands.
+    DataInvalid,
 }
 
 impl ForeignReason {
@@ -84,10 +88,12 @@ impl ForeignReason {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::HeaderMissing => "header_missing",
-            Self::HeaderInvalid => "header_invalid",
+            Self::ContentType => "content_type",
+            Self::EnvelopeInvalid => "envelope_invalid",
+            Self::AttributeMissing => "attribute_missing",
+            Self::AttributeInvalid => "attribute_invalid",
             Self::KeyMismatch => "key_mismatch",
-            Self::ValueInvalid => "value_invalid",
+            Self::DataInvalid => "data_invalid",
         }
     }
 }
@@ -105,13 +111,13 @@ pub struct ClaimInfo {
     pub node: String,
     /// Where the node serves HTTP.
     pub url: String,
-    /// When this writer began; the claim's `ce_time`.
+    /// When this writer began; the claim's `time`.
     pub started_at: Timestamp,
     /// Name and version of what writes.
     pub software: String,
 }
 
-/// A domain event, its payload still in bytes.
+/// A domain event, its data still in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventRecord {
     pub place: Place,

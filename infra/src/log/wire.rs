@@ -1,10 +1,10 @@
-//! Records as Kafka carries them: CloudEvents 1.0 in binary mode plus the headers of the log.
+//! Records as Kafka carries them: CloudEvents 1.0 in structured mode, one JSON envelope per record.
 //!
-//! Both ways avoid allocations: headers go one by one to a visitor when written, and are borrowed
-//! when read.
+//! Decoding borrows from the record and goes over the envelope once. The data of an event are only
+//! skipped there; who needs them parses them.
 //!
-//! **Invariant:** the names and the text of headers never change. A scheme that differs has another
-//! `ce_logversion`, and readers of this one halt there.
+//! **Invariant:** the names, the order and the form of attributes never change. A scheme that differs
+//! has another `logversion`, and readers of this one halt there.
 
 mod decode;
 mod encode;
@@ -16,56 +16,73 @@ pub(super) use encode::encode;
 #[cfg(test)]
 mod tests;
 
-const LOG_VERSION: &[u8] = b"1";
-const SPEC_VERSION: &[u8] = b"1.0";
-const SOURCE: &[u8] = b"/tradewind";
-const CONTENT_TYPE: &[u8] = b"application/json";
+use std::borrow::Cow;
 
-const CLAIM_TYPE: &[u8] = b"tradewind.log.claim.v1";
-const BARRIER_TYPE: &[u8] = b"tradewind.log.barrier.v1";
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// The one header, by which CloudEvents' binding to Kafka tells the structured mode.
+pub(super) const CONTENT_TYPE: (&str, &[u8]) = ("content-type", b"application/cloudevents+json");
+
+/// What the records of the first scheme, which spread the attributes over headers, have in common.
+/// One of them is proof that the topic is of a release before the first with this scheme.
+const SCHEME_1: [(&str, &[u8]); 2] = [("ce_logversion", b"1"), ("ce_source", SOURCE.as_bytes())];
+
+const LOG_VERSION: u64 = 2;
+const SPEC_VERSION: &str = "1.0";
+const SOURCE: &str = "/tradewind";
+
+const CLAIM_TYPE: &str = "tradewind.log.claim.v1";
+const BARRIER_TYPE: &str = "tradewind.log.barrier.v1";
 
 /// Keys of the records that belong to no stream. A stream id has a slash, so none collides.
-const CLAIM_KEY: &[u8] = b"claim";
-const BARRIER_KEY: &[u8] = b"barrier";
+const CLAIM_KEY: &str = "claim";
+const BARRIER_KEY: &str = "barrier";
 
-macro_rules! headers {
-    ($($header:ident = $name:literal),+ $(,)?) => {
-        /// The headers of all kinds of records, in the order in which they are written.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        enum Header { $($header),+ }
-
-        impl Header {
-            const NAMES: &[&'static str] = &[$($name),+];
-
-            const fn name(self) -> &'static str {
-                match self { $(Self::$header => $name),+ }
-            }
+macro_rules! envelope {
+    ($($attribute:ident $(($borrow:ident))? : $type:ty),+ $(,)?) => {
+        /// The attributes of all kinds of records, in the order in which they are written.
+        #[derive(Default, Serialize, Deserialize)]
+        struct Envelope<'a> {
+            $(
+                #[serde($($borrow,)? default, skip_serializing_if = "Option::is_none")]
+                $attribute: Option<$type>,
+            )+
         }
     };
 }
 
-headers! {
-    SpecVersion = "ce_specversion",
-    Id = "ce_id",
-    Source = "ce_source",
-    Type = "ce_type",
-    Subject = "ce_subject",
-    Time = "ce_time",
-    ContentType = "content-type",
-    LogVersion = "ce_logversion",
-    Kind = "ce_kind",
-    Epoch = "ce_epoch",
-    Claim = "ce_claim",
-    Seq = "ce_seq",
-    Index = "ce_index",
-    Count = "ce_count",
-    Revision = "ce_revision",
-    CommandId = "ce_commandid",
-    CorrelationId = "ce_correlationid",
-    CausationId = "ce_causationid",
-    Actor = "ce_actor",
-    Traceparent = "ce_traceparent",
-    RequestHash = "ce_requesthash",
+envelope! {
+    specversion (borrow): Text<'a>,
+    logversion: u64,
+    kind (borrow): Text<'a>,
+    id (borrow): Text<'a>,
+    source (borrow): Text<'a>,
+    r#type (borrow): Text<'a>,
+    subject (borrow): Text<'a>,
+    time (borrow): Text<'a>,
+    epoch: i64,
+    claim (borrow): Text<'a>,
+    seq: u64,
+    index: u32,
+    count: u32,
+    revision: u64,
+    commandid (borrow): Text<'a>,
+    correlationid (borrow): Text<'a>,
+    causationid (borrow): Text<'a>,
+    actor (borrow): Text<'a>,
+    traceparent (borrow): Text<'a>,
+    requesthash (borrow): Text<'a>,
+    data (borrow): &'a RawValue,
 }
 
-const HEADERS_MAX: usize = Header::NAMES.len();
+/// A text that is only copied where it has escapes.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'a> From<&'a str> for Text<'a> {
+    fn from(text: &'a str) -> Self {
+        Self(Cow::Borrowed(text))
+    }
+}

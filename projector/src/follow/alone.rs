@@ -74,7 +74,8 @@ pub(super) enum Over {
 pub(super) fn unreadable(shard: ShardId, error: &ReadError) -> String {
     let advice = match error {
         ReadError::Recreated { .. } | ReadError::OutOfRange { .. } => RECREATED,
-        ReadError::UnsupportedVersion { .. } => "run a release that reads it",
+        // It says so itself.
+        ReadError::UnsupportedVersion { .. } => return format!("shard {shard}: {}", chain(error)),
         ReadError::Unavailable(_)
         | ReadError::NoSuchShard(_)
         | ReadError::Halted(_)

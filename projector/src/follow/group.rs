@@ -100,7 +100,7 @@ impl Group {
         info!(shard.id = %shard, "serving shard {shard}");
         let _meter = task::spawn("projector meter", meter::run(self.site.clone()));
         loop {
-            let gather = self.reading.as_mut().map(|it| it.gather(self.site.shared.gather));
+            let gather = self.reading.as_mut().map(|it| it.gather());
             let ended = tokio::select! {
                 biased;
                 () = self.site.stop.requested() => return Err(Over::Stopped),

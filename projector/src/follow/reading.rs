@@ -6,8 +6,9 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
+use futures_util::FutureExt;
 use infra::log::{Checkpoint, Offset, ReadError, follow::Follower};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::{
     apply::shared::{LogEnd, Site},
@@ -16,6 +17,8 @@ use crate::{
 
 /// Records that are read and decoded at once; a transaction that is under way waits for that.
 const RECORDS_MAX: usize = 500;
+/// Who finds so many commits at once is behind, and does not rest.
+const COMMITS_OF_A_LONG_READ: usize = 100;
 /// What is read ahead, and so what a batch takes at most: events, and commits without any. Beyond it
 /// the log waits.
 const AHEAD_MAX: usize = 5_000;
@@ -26,6 +29,8 @@ const IDLE: u32 = 5;
 pub(super) struct Reading {
     follower: Follower,
     log_end: Arc<LogEnd>,
+    /// How long a batch waits for company.
+    company: Duration,
     ahead: VecDeque<Commit>,
     /// Of what is ahead.
     weight: usize,
@@ -33,20 +38,37 @@ pub(super) struct Reading {
     came: Option<Instant>,
     /// Until when what is ahead waits for company.
     due: Option<Instant>,
+    /// Until when the log is not looked at: it was short a moment ago, and each look that finds something
+    /// is a request at the broker.
+    rests: Option<Instant>,
     /// Why nothing more can be read.
     failed: Option<ReadError>,
 }
 
 impl Reading {
     pub(super) async fn open(site: &Site, from: Checkpoint) -> Result<Self, ReadError> {
-        let follower = Follower::open(&*site.shared.log, site.shard, Some(from)).await?;
-        let (log_end, ahead) = (Arc::clone(&site.log_end), VecDeque::new());
-        Ok(Self { follower, log_end, ahead, weight: 0, came: None, due: None, failed: None })
+        let follower = Follower::tail(&*site.shared.log, site.shard, Some(from)).await?;
+        let log_end = Arc::clone(&site.log_end);
+        Ok(Self::new(follower, log_end, site.shared.gather))
+    }
+
+    fn new(follower: Follower, log_end: Arc<LogEnd>, company: Duration) -> Self {
+        Self {
+            follower,
+            log_end,
+            company,
+            ahead: VecDeque::new(),
+            weight: 0,
+            came: None,
+            due: None,
+            rests: None,
+            failed: None,
+        }
     }
 
     /// Waits until there is something to take. Safe to drop and to call again.
-    pub(super) async fn gather(&mut self, company: Duration) {
-        let last_came = self.came;
+    pub(super) async fn gather(&mut self) {
+        let (company, last_came) = (self.company, self.came);
         while self.ahead.is_empty() && self.failed.is_none() {
             self.read_on().await;
         }
@@ -55,8 +77,12 @@ impl Reading {
             let is_busy = last_came.is_some_and(|came| now <= came + company * IDLE);
             if is_busy { now + company } else { now }
         });
-        while self.has_room() && Instant::now() < due {
-            timeout_at(due, self.read_on()).await.ok();
+        if Instant::now() < due {
+            while self.has_room() && Instant::now() < due {
+                timeout_at(due, self.read_on()).await.ok();
+            }
+            // What came while the log rested is company, too.
+            self.read().now_or_never();
         }
     }
 
@@ -68,6 +94,16 @@ impl Reading {
 
     /// Reads what there is, or waits for it, a second at most. Dropping it loses nothing.
     pub(super) async fn read_on(&mut self) {
+        if let Some(rests) = self.rests {
+            sleep_until(rests).await;
+        }
+        self.read().await;
+    }
+
+    async fn read(&mut self) {
+        if !self.has_room() {
+            return;
+        }
         match self.follower.next(RECORDS_MAX).await {
             Ok(commits) => {
                 let checkpoint = self.follower.checkpoint();
@@ -75,6 +111,8 @@ impl Reading {
                 if !commits.is_empty() {
                     self.came = Some(Instant::now());
                 }
+                let is_short = commits.len() < COMMITS_OF_A_LONG_READ;
+                self.rests = is_short.then(|| Instant::now() + self.company);
                 for commit in &commits {
                     let commit = Commit::decode(checkpoint.log_id, commit);
                     self.weight += weight(&commit);
@@ -118,34 +156,31 @@ mod tests {
 
     use super::*;
 
+    const COMPANY: Duration = Duration::from_millis(2);
+
     /// A log of one shard, who writes it, and who reads it.
     async fn opened(log: &MemoryLog) -> (Owner, Reading) {
         let owner = Owner::claim(log, ShardId::new(0)).await.expect("a shard");
         let follower = Follower::open(log, ShardId::new(0), None).await.expect("a shard");
-        let (log_end, ahead) = (Arc::default(), VecDeque::new());
-        (
-            owner,
-            Reading { follower, log_end, ahead, weight: 0, came: None, due: None, failed: None },
-        )
+        (owner, Reading::new(follower, Arc::default(), COMPANY))
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_comes_to_an_idle_log_waits_for_no_company_and_to_a_busy_one_it_does() {
         let log = MemoryLog::new(1);
         let (mut owner, mut reading) = opened(&log).await;
-        let company = Duration::from_millis(2);
         let mut waited = async |idle_for: Duration| {
             tokio::time::advance(idle_for).await;
             owner.barrier().await.expect("a log");
             let began = Instant::now();
-            reading.gather(company).await;
+            reading.gather().await;
             assert_eq!(reading.take(None).unwrap().len(), 1);
-            began.elapsed() >= company
+            began.elapsed() >= COMPANY
         };
         assert!(!waited(Duration::ZERO).await, "it begins");
-        assert!(waited(company).await, "something came a moment ago");
-        assert!(waited(company).await);
-        assert!(!waited(company * (IDLE + 2)).await, "nothing has come for a while");
+        assert!(waited(COMPANY).await, "something came a moment ago");
+        assert!(waited(COMPANY).await);
+        assert!(!waited(COMPANY * (IDLE + 2)).await, "nothing has come for a while");
     }
 
     #[tokio::test(start_paused = true)]
@@ -156,7 +191,7 @@ mod tests {
         for _ in 0..3 {
             ends.push(owner.barrier().await.expect("a log"));
         }
-        reading.gather(Duration::ZERO).await;
+        reading.gather().await;
         let taken = reading.take(Some(ends[1])).unwrap();
         assert_eq!(taken.last().map(|commit| commit.checkpoint.next_offset), Some(ends[1]));
         assert_eq!((taken.len(), reading.weight), (2, 1));

@@ -1,4 +1,4 @@
-//! One record of the log, read from its headers as they are written down.
+//! One record of the log, read from its envelope as it is written down.
 
 use std::collections::BTreeMap;
 
@@ -38,7 +38,7 @@ pub struct Record {
 }
 
 impl Record {
-    /// What every record has, before its headers are read.
+    /// What every record has, before its envelope is read.
     #[must_use]
     pub fn bare(kind: Kind, key: &str) -> Self {
         Self {
@@ -66,78 +66,143 @@ pub struct Outcome {
     pub status: u64,
 }
 
-/// The headers that every record bears, and those of events.
-const ALWAYS: [&str; 4] = ["ce_logversion", "ce_kind", "ce_claim", "ce_id"];
-const OF_EVENTS: [&str; 13] = [
-    "ce_specversion",
-    "ce_source",
-    "ce_type",
-    "ce_subject",
-    "ce_time",
-    "content-type",
-    "ce_epoch",
-    "ce_seq",
-    "ce_revision",
-    "ce_commandid",
-    "ce_correlationid",
-    "ce_causationid",
-    "ce_actor",
+/// All attributes, in their order, before the data.
+const ORDER: [&str; 20] = [
+    "specversion",
+    "logversion",
+    "kind",
+    "id",
+    "source",
+    "type",
+    "subject",
+    "time",
+    "epoch",
+    "claim",
+    "seq",
+    "index",
+    "count",
+    "revision",
+    "commandid",
+    "correlationid",
+    "causationid",
+    "actor",
+    "traceparent",
+    "requesthash",
 ];
 
-pub(super) fn parse(raw: Raw) -> Result<Record, String> {
-    let header = |name: &str| {
-        raw.headers.get(name).cloned().ok_or_else(|| format!("a record without {name}"))
-    };
-    let number = |name: &str| {
-        let text = header(name)?;
-        text.parse::<u64>().map_err(|error| format!("{name} is {text:?}: {error}"))
-    };
-    for name in ALWAYS {
-        header(name)?;
+/// One envelope.
+struct Attributes(serde_json::Map<String, Value>);
+
+impl Attributes {
+    fn parse(raw: &Raw) -> Result<Self, String> {
+        let header = raw.headers.get("content-type").map(String::as_str);
+        check("content-type", header.unwrap_or("absent"), "application/cloudevents+json")?;
+        match serde_json::from_slice(&raw.value).map_err(|error| error.to_string())? {
+            Value::Object(attributes) => Ok(Self(attributes)),
+            other => Err(format!("an envelope that is no object: {other}")),
+        }
     }
-    check("ce_logversion", &header("ce_logversion")?, "1")?;
-    let kind = match header("ce_kind")?.as_str() {
+
+    fn text(&self, name: &str) -> Result<&str, String> {
+        let text = self.0.get(name).and_then(Value::as_str);
+        text.ok_or_else(|| format!("a record without the text {name}"))
+    }
+
+    fn number(&self, name: &str) -> Result<u64, String> {
+        let number = self.0.get(name).and_then(Value::as_u64);
+        number.ok_or_else(|| format!("a record without the number {name}"))
+    }
+
+    /// Of what is only written where it is not this.
+    fn unless(&self, name: &str, usual: u64) -> Result<u64, String> {
+        match self.0.get(name).map(|_| self.number(name)).transpose()? {
+            Some(number) if number == usual => Err(format!("{name} is there and {usual}")),
+            number => Ok(number.unwrap_or(usual)),
+        }
+    }
+
+    fn absent(&self, names: &[&str]) -> Result<(), String> {
+        match names.iter().find(|name| self.0.contains_key(**name)) {
+            Some(name) => Err(format!("a record with {name}")),
+            None => Ok(()),
+        }
+    }
+}
+
+pub(super) fn parse(raw: &Raw) -> Result<Record, String> {
+    let attributes = Attributes::parse(raw)?;
+    check_order(&raw.value)?;
+    check("specversion", attributes.text("specversion")?, "1.0")?;
+    check("source", attributes.text("source")?, "/tradewind")?;
+    let version = attributes.number("logversion")?;
+    check("logversion", &version.to_string(), "2")?;
+    let time = attributes.text("time")?;
+    if chrono::DateTime::parse_from_rfc3339(time).is_err() || !time.ends_with('Z') {
+        return Err(format!("time is {time:?}"));
+    }
+    let kind = match attributes.text("kind")? {
         "claim" => Kind::Claim,
         "event" => Kind::Event,
         "barrier" => Kind::Barrier,
         other => return Err(format!("a record of kind {other:?}")),
     };
-    let claim = header("ce_claim")?;
+    let claim = attributes.text("claim")?;
     if claim.len() != 16 || !claim.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return Err(format!("ce_claim is {claim:?}, not 16 hex digits"));
+        return Err(format!("claim is {claim:?}, not 16 hex digits"));
     }
-    let key = String::from_utf8(raw.key.clone()).map_err(|error| error.to_string())?;
-    let value: Value = serde_json::from_slice(&raw.value).map_err(|error| error.to_string())?;
-    let mut record = Record { claim, id: header("ce_id")?, ..Record::bare(kind, &key) };
+    let key = std::str::from_utf8(&raw.key).map_err(|error| error.to_string())?;
+    check("subject", attributes.text("subject")?, key)?;
+    let (claim, id) = (claim.to_owned(), attributes.text("id")?.to_owned());
+    let event_type = attributes.text("type")?.to_owned();
+    let mut record = Record { claim, id, event_type, ..Record::bare(kind, key) };
+    let data = attributes.0.get("data").ok_or("a record without data")?;
+    if kind != Kind::Event {
+        attributes.absent(&["index", "count", "revision", "commandid", "correlationid"])?;
+        attributes.absent(&["causationid", "actor", "traceparent", "requesthash"])?;
+    }
     if kind == Kind::Claim {
         check("the key of a claim", &record.key, "claim")?;
+        attributes.absent(&["epoch", "seq"])?;
         return Ok(record);
     }
-    record.epoch = i64::try_from(number("ce_epoch")?).map_err(|error| error.to_string())?;
-    record.seq = number("ce_seq")?;
-    record.index = number("ce_index")?;
-    record.count = number("ce_count")?;
+    record.epoch = i64::try_from(attributes.number("epoch")?).map_err(|error| error.to_string())?;
+    record.seq = attributes.number("seq")?;
     if kind == Kind::Barrier {
         check("the key of a barrier", &record.key, "barrier")?;
-        record.outcomes = outcomes(&value)?;
+        record.outcomes = outcomes(data)?;
         return Ok(record);
     }
-    for name in OF_EVENTS {
-        header(name)?;
+    record.index = attributes.unless("index", 0)?;
+    record.count = attributes.unless("count", 1)?;
+    record.revision = attributes.number("revision")?;
+    record.command_id = attributes.text("commandid")?.to_owned();
+    for name in ["correlationid", "causationid"] {
+        if attributes.0.contains_key(name) && attributes.text(name)? == record.command_id {
+            return Err(format!("{name} is there and the command's id"));
+        }
     }
-    check("ce_specversion", &header("ce_specversion")?, "1.0")?;
-    check("ce_subject", &header("ce_subject")?, &record.key)?;
-    if chrono::DateTime::parse_from_rfc3339(&header("ce_time")?).is_err() {
-        return Err(format!("ce_time is {:?}", header("ce_time")?));
-    }
+    attributes.text("actor")?;
     if record.index == 0 {
-        header("ce_requesthash")?;
+        attributes.text("requesthash")?;
     }
-    record.revision = number("ce_revision")?;
-    record.event_type = header("ce_type")?;
-    record.command_id = header("ce_commandid")?;
-    record.value = value;
+    record.value = data.clone();
     Ok(record)
+}
+
+/// A map knows no order, so the names are looked for in the bytes as they lie there.
+fn check_order(value: &[u8]) -> Result<(), String> {
+    let text = std::str::from_utf8(value).map_err(|error| error.to_string())?;
+    let (before, _) = text.split_once("\"data\":").ok_or("a record without data")?;
+    let mut from = 0;
+    for name in ORDER {
+        if let Some(at) = before.find(&format!("\"{name}\":")) {
+            if at < from {
+                return Err(format!("{name} is not in its place: {before}"));
+            }
+            from = at;
+        }
+    }
+    Ok(())
 }
 
 fn outcomes(value: &Value) -> Result<Vec<Outcome>, String> {

@@ -1,7 +1,7 @@
 //! What must hold of a history once it is over.
 //!
 //! **Invariant:** the checks share no code with the machines. What counts in the log is decided by
-//! the auditor, from headers as they are written; what a command should have led to, by the domain.
+//! the auditor, from envelopes as they are written; what a command should have led to, by the domain.
 
 mod answers;
 mod linear;

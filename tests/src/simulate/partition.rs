@@ -37,7 +37,7 @@ impl Partition {
     }
 
     pub(super) fn land_foreign(&mut self) {
-        let body = Body::Foreign(ForeignReason::HeaderMissing);
+        let body = Body::Foreign(ForeignReason::ContentType);
         self.records.push(LogRecord { offset: self.end(), body });
     }
 

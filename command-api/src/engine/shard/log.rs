@@ -4,7 +4,7 @@ use std::{collections::VecDeque, ops::Range, sync::Arc, time::Duration};
 
 use domain::shard::ShardId;
 use infra::{
-    log::{EventLog, LogRecord, LogWriter, Offset, ReadError, Report, Ticket},
+    log::{EventLog, LogRecord, LogWriter, Offset, Prefetch, ReadError, Report, Ticket},
     task::{self, Task},
 };
 use tokio::{sync::mpsc, time::Instant};
@@ -54,7 +54,7 @@ async fn fetch(
     range: Range<Offset>,
     chunks: &mpsc::Sender<Result<Vec<LogRecord>, ReadError>>,
 ) -> Result<(), ReadError> {
-    let mut reader = log.open_reader(shard, range.start).await?;
+    let mut reader = log.open_reader(shard, range.start, Prefetch::Ahead).await?;
     let mut next = range.start;
     while next < range.end {
         let left = usize::try_from(range.end - next).unwrap_or(usize::MAX);

@@ -11,6 +11,7 @@ use domain::{
 };
 use infra::{
     codec::{self, NotReadable},
+    http::trace::TraceContext,
     log::{OutgoingRecord, mistake::Mistake, record::EventRecord},
     telemetry::chain,
 };
@@ -211,6 +212,7 @@ fn provenance(submission: &Submission) -> Provenance {
         correlation_id: submission.correlation_id,
         causation_id: submission.causation_id,
         actor: submission.actor.clone(),
-        traceparent: submission.traceparent.clone(),
+        // It is of use to whom finds the trace where it was recorded.
+        traceparent: submission.traceparent.clone().filter(|it| TraceContext::is_sampled(it)),
     }
 }

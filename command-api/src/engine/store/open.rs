@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 
 use domain::shard::ShardId;
 use infra::{
-    log::{Body, BoxError, Checkpoint, EventLog, LogRecord, Offset, Place, ReadError},
+    log::{Body, BoxError, Checkpoint, EventLog, LogRecord, Offset, Place, Prefetch, ReadError},
     retry::Policy,
     task,
     telemetry::emit,
@@ -144,7 +144,7 @@ pub(in super::super) async fn check(
         let end = range.end;
         return Ok(Err(format!("it goes up to offset {next}, but the log ends at {end}")));
     }
-    let mut reader = log.open_reader(shard, next - 1).await?;
+    let mut reader = log.open_reader(shard, next - 1, Prefetch::Level).await?;
     let records = reader.read(1, RECORD_WAIT_MAX).await?;
     let Some(last) = records.into_iter().next() else {
         return Err(ReadError::Unavailable("the record did not come in time".into()));

@@ -6,7 +6,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use infra::log::{LogReader, OpenError, Opened, ReadError, memory::RawRecord};
+use infra::log::{LogReader, OpenError, Opened, Prefetch, ReadError, memory::RawRecord};
 
 use super::*;
 
@@ -50,12 +50,13 @@ impl EventLog for Watched {
         &self,
         shard: ShardId,
         from: Offset,
+        prefetch: Prefetch,
     ) -> Result<Box<dyn LogReader>, ReadError> {
         if let Some(open) = &self.open {
             open.requested().await;
         }
         self.opened_at.lock().unwrap().push(from);
-        self.log.open_reader(shard, from).await
+        self.log.open_reader(shard, from, prefetch).await
     }
 
     async fn range(&self, shard: ShardId) -> Result<Range<Offset>, ReadError> {

@@ -8,7 +8,7 @@ use futures_util::{StreamExt, stream::FuturesUnordered};
 use infra::{
     config::Rates,
     http::edge::Limits,
-    log::{EventLog, LogReader, Offset, OpenError, Opened, ReadError, memory::MemoryLog},
+    log::{EventLog, LogReader, Offset, OpenError, Opened, Prefetch, ReadError, memory::MemoryLog},
     task::{self, Task},
 };
 use serde_json::{Value, json};
@@ -76,8 +76,9 @@ impl EventLog for Gated {
         &self,
         shard: ShardId,
         from: Offset,
+        prefetch: Prefetch,
     ) -> Result<Box<dyn LogReader>, ReadError> {
-        self.log.open_reader(shard, from).await
+        self.log.open_reader(shard, from, prefetch).await
     }
 
     async fn range(&self, shard: ShardId) -> Result<Range<Offset>, ReadError> {

@@ -1,7 +1,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use super::*;
-use crate::log::{Body, Nonce, Place, contract, memory::MemoryLog, sample};
+use crate::log::{Body, Nonce, Place, Prefetch, contract, memory::MemoryLog, sample};
 
 const SHARD: ShardId = ShardId::new(0);
 
@@ -36,7 +36,7 @@ async fn run(faults: Faults) -> [Vec<u64>; 4] {
             break;
         }
     }
-    let mut reader = log.open_reader(SHARD, 0).await.unwrap();
+    let mut reader = log.open_reader(SHARD, 0, Prefetch::Ahead).await.unwrap();
     let read = reader.read(1_000, Duration::ZERO).await.unwrap();
     let read = read.into_iter().filter_map(|record| match record.body {
         Body::Event(event) => Some(event.place.seq),

@@ -20,7 +20,7 @@ use tokio::time::{Instant, timeout_at};
 use super::client::{AWAY_MAX, Quiet, ask};
 use crate::{
     log::{
-        BoxError, LogReader, Offset, ReadError,
+        BoxError, LogReader, Offset, Prefetch, ReadError,
         record::{Body, ForeignReason, LogRecord},
         wire::{Decoder, Raw, UnsupportedVersion},
     },
@@ -57,7 +57,7 @@ struct Cursor {
 #[derive(Clone)]
 enum Failure {
     OutOfRange { offset: Offset },
-    UnsupportedVersion { offset: Offset, version: String },
+    UnsupportedVersion { offset: Offset, version: u64 },
     Kafka(KafkaError),
 }
 
@@ -66,11 +66,13 @@ pub(super) fn open(
     topic: Arc<str>,
     partition: i32,
     from: Offset,
+    prefetch: Prefetch,
 ) -> KafkaResult<KafkaReader> {
-    let consumer = Some(assigned(base, &topic, partition, from)?);
+    let base = config(base, prefetch);
+    let consumer = Some(assigned(&base, &topic, partition, from)?);
     let decoder = Decoder::default();
     let cursor = Cursor { decoder, shard: partition, next: from, away: None, failed: None };
-    Ok(KafkaReader { base: base.clone(), topic, consumer, opening: None, cursor })
+    Ok(KafkaReader { base, topic, consumer, opening: None, cursor })
 }
 
 fn assigned(
@@ -79,14 +81,14 @@ fn assigned(
     partition: i32,
     from: Offset,
 ) -> KafkaResult<StreamConsumer<Quiet>> {
-    let consumer: StreamConsumer<Quiet> = config(base).create_with_context(Quiet)?;
+    let consumer: StreamConsumer<Quiet> = base.create_with_context(Quiet)?;
     let mut assignment = TopicPartitionList::with_capacity(1);
     assignment.add_partition_offset(topic, partition, KafkaOffset::Offset(from))?;
     consumer.assign(&assignment)?;
     Ok(consumer)
 }
 
-fn config(base: &ClientConfig) -> ClientConfig {
+fn config(base: &ClientConfig, prefetch: Prefetch) -> ClientConfig {
     let mut config = base.clone();
     config
         // librdkafka wants a name for it, but nobody joins this group or commits to it.
@@ -100,9 +102,14 @@ fn config(base: &ClientConfig) -> ClientConfig {
         .set("fetch.wait.max.ms", "500")
         // After a full queue a fetch waits this long, a second by default.
         .set("fetch.queue.backoff.ms", "2")
-        // What is fetched ahead; beyond it fetching waits. librdkafka counts keys and values only,
-        // which are a tenth of what an event with its headers takes, so the number is what bounds.
-        .set("queued.min.messages", "10000")
+        // What is fetched ahead; beyond it fetching waits.
+        .set(
+            "queued.min.messages",
+            match prefetch {
+                Prefetch::Ahead => "10000",
+                Prefetch::Level => "1",
+            },
+        )
         .set("queued.max.messages.kbytes", "16384")
         .set("fetch.message.max.bytes", "4194304");
     config
@@ -223,7 +230,7 @@ impl Cursor {
         // rdkafka panics at a header whose name is not UTF-8, which anyone can append.
         match panic::catch_unwind(AssertUnwindSafe(raw)) {
             Ok(raw) => self.decoder.decode(&raw),
-            Err(_) => Ok(Body::Foreign(ForeignReason::HeaderInvalid)),
+            Err(_) => Ok(Body::Foreign(ForeignReason::ContentType)),
         }
     }
 

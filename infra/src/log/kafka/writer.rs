@@ -22,8 +22,12 @@ use rdkafka::{
 use tokio::sync::mpsc::{self, error::TrySendError};
 
 use super::client;
-use crate::log::{
-    AppendError, BoxError, DeliveryError, LogWriter, Report, Ticket, record::OutgoingRecord, wire,
+use crate::{
+    config,
+    log::{
+        AppendError, BoxError, DeliveryError, LogWriter, Report, Ticket, record::OutgoingRecord,
+        wire,
+    },
 };
 
 /// Reports that wait to be taken. Beyond it the polling thread waits, and then the queue fills.
@@ -33,9 +37,6 @@ const REPORTS_MAX: usize = 16_384;
 const POLL_WAIT: Duration = Duration::from_millis(250);
 /// How long an opening waits for each answer of the brokers; they may also come later.
 const WARM_UP_MAX: Duration = Duration::from_secs(1);
-/// The most headers that a record has, so that librdkafka's list never grows.
-const HEADERS_MAX: usize = 24;
-
 type Producer = BaseProducer<Reporter>;
 
 pub(super) struct KafkaWriter {
@@ -43,26 +44,30 @@ pub(super) struct KafkaWriter {
     topic: Arc<str>,
     partition: i32,
     closed: Arc<AtomicBool>,
+    /// Each record is written here and copied by librdkafka, so that it is allocated once.
+    value: Vec<u8>,
 }
 
 pub(super) fn open(
     base: &ClientConfig,
+    compression: config::Compression,
     topic: Arc<str>,
     partition: i32,
 ) -> Result<(KafkaWriter, mpsc::Receiver<Report>), BoxError> {
     let (reports, received) = mpsc::channel(REPORTS_MAX);
     let closed = Arc::new(AtomicBool::new(false));
     let reporter = Reporter { reports, closed: Arc::clone(&closed) };
-    let producer: Arc<Producer> = Arc::new(config(base).create_with_context(reporter)?);
+    let producer: Arc<Producer> =
+        Arc::new(config(base, compression).create_with_context(reporter)?);
     let polled = Arc::clone(&producer);
     thread::Builder::new()
         .name(format!("log-writer-{partition}"))
         .spawn(move || poll_until_alone(&polled))?;
     warm_up(&producer, &topic);
-    Ok((KafkaWriter { producer, topic, partition, closed }, received))
+    Ok((KafkaWriter { producer, topic, partition, closed, value: Vec::new() }, received))
 }
 
-fn config(base: &ClientConfig) -> ClientConfig {
+fn config(base: &ClientConfig, compression: config::Compression) -> ClientConfig {
     let mut config = base.clone();
     config
         .set("acks", "all")
@@ -72,7 +77,7 @@ fn config(base: &ClientConfig) -> ClientConfig {
         // own, and so on: several small ones, each of which costs the broker as much as a large one.
         .set("max.in.flight.requests.per.connection", "1")
         .set("linger.ms", "0")
-        .set("compression.type", "none")
+        .set("compression.type", compression.as_str())
         // A report of failure costs a take-over, so brokers get time to elect a leader.
         .set("message.timeout.ms", "60000")
         .set("batch.size", "1000000")
@@ -104,17 +109,16 @@ fn poll_until_alone(producer: &Arc<Producer>) {
 
 impl LogWriter for KafkaWriter {
     fn append(&mut self, record: &OutgoingRecord, ticket: Ticket) -> Result<(), AppendError> {
-        let mut headers = Some(OwnedHeaders::new_with_capacity(HEADERS_MAX));
-        let encoded = wire::encode(record, |key, value| {
-            // The list is consumed and given back by each insertion.
-            headers = headers.take().map(|list| list.insert(Header { key, value: Some(value) }));
-        })
-        .map_err(|error| AppendError::Fatal(error.into()))?;
-        let mut record = BaseRecord::with_opaque_to(&self.topic, Box::new(ticket))
+        self.value.clear();
+        let key = wire::encode(record, &mut self.value)
+            .map_err(|error| AppendError::Fatal(error.into()))?;
+        let (name, content_type) = wire::CONTENT_TYPE;
+        let header = Header { key: name, value: Some(content_type) };
+        let record = BaseRecord::with_opaque_to(&self.topic, Box::new(ticket))
             .partition(self.partition)
-            .key(encoded.key)
-            .payload(&*encoded.value);
-        record.headers = headers;
+            .headers(OwnedHeaders::new_with_capacity(1).insert(header))
+            .key(key)
+            .payload(&self.value);
         match self.producer.send(record) {
             Ok(()) => Ok(()),
             Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {

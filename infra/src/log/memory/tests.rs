@@ -20,8 +20,8 @@ async fn clones_share_the_records() {
 async fn foreign_records_are_read_as_such() {
     let log = MemoryLog::new(1);
     log.append_raw(SHARD, RawRecord::default());
-    let mut reader = log.open_reader(SHARD, 0).await.unwrap();
-    let body = Body::Foreign(ForeignReason::HeaderMissing);
+    let mut reader = log.open_reader(SHARD, 0, Prefetch::Ahead).await.unwrap();
+    let body = Body::Foreign(ForeignReason::ContentType);
     let expected = [LogRecord { offset: 0, body }];
     assert_eq!(reader.read(9, Duration::ZERO).await.unwrap(), expected);
 }
@@ -31,21 +31,18 @@ async fn record_of_another_version_stops_the_reader_behind_what_it_could_read() 
     let log = MemoryLog::new(1);
     let claim = OutgoingRecord::Claim(sample::claim(Nonce(1)));
     let mut tomorrow = RawRecord::of(&claim).unwrap();
-    for (name, value) in &mut tomorrow.headers {
-        if name == "ce_logversion" {
-            *value = Bytes::from_static(b"2");
-        }
-    }
+    let text = String::from_utf8(tomorrow.value.unwrap().into()).unwrap();
+    tomorrow.value = Some(text.replace(r#""logversion":2"#, r#""logversion":3"#).into());
     for record in [RawRecord::of(&claim).unwrap(), tomorrow, RawRecord::of(&claim).unwrap()] {
         log.append_raw(SHARD, record);
     }
-    let mut reader = log.open_reader(SHARD, 0).await.unwrap();
+    let mut reader = log.open_reader(SHARD, 0, Prefetch::Ahead).await.unwrap();
     assert_eq!(reader.read(9, Duration::ZERO).await.unwrap(), [claim.at(0)]);
     for _ in 0..2 {
         let stopped = reader.read(9, Duration::ZERO).await;
         let Err(ReadError::UnsupportedVersion { offset: 1, version }) = stopped else {
             panic!("{stopped:?}")
         };
-        assert_eq!(version, "2");
+        assert_eq!(version, 3);
     }
 }

@@ -154,7 +154,7 @@ impl Act {
                 let place = Place { epoch, claim, seq: number(0), index, count };
                 log.push(event(place, command));
             }
-            Self::Foreign => log.push(Body::Foreign(ForeignReason::HeaderMissing)),
+            Self::Foreign => log.push(Body::Foreign(ForeignReason::ContentType)),
         }
     }
 }

@@ -66,7 +66,7 @@ fn barrier(epoch: Offset, claim: Nonce, seq: u64) -> Body {
 #[test]
 fn claim_begins_an_epoch_at_its_offset() {
     let mut reading = Reading(Reader::start());
-    let reason = ForeignReason::HeaderMissing;
+    let reason = ForeignReason::ContentType;
     reading.ignores(Body::Foreign(reason), Ignored::Foreign(reason));
     let Stepped::Claimed { epoch, claim } = reading.read(claim(A)) else { panic!() };
     assert_eq!((epoch, claim.nonce), (1, A));

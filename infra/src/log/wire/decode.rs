@@ -1,42 +1,37 @@
-//! Headers, key and value to typed records, or the reason why a record is not one of ours.
+//! Key and envelope to typed records, or the reason why a record is not one of ours.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use domain::{
     envelope::Provenance,
-    id::{CausationId, CommandId, CorrelationId, EventId, StreamId},
+    id::{CausationId, CommandId, CorrelationId, EventId},
     timestamp::Timestamp,
 };
 use rustc_hash::FxHashSet;
 use serde::Deserialize;
+use uuid::Uuid;
 
 use super::{
-    BARRIER_KEY, BARRIER_TYPE, CLAIM_KEY, CLAIM_TYPE, CONTENT_TYPE, HEADERS_MAX, Header,
-    LOG_VERSION, SOURCE, SPEC_VERSION, text,
+    BARRIER_KEY, BARRIER_TYPE, CLAIM_KEY, CLAIM_TYPE, CONTENT_TYPE, Envelope, LOG_VERSION,
+    SCHEME_1, SOURCE, SPEC_VERSION, Text,
 };
-use crate::{
-    log::{
-        Nonce,
-        record::{
-            BarrierRecord, Body, ClaimRecord, EventRecord, ForeignReason, OutcomeRecord, Place,
-            RequestHash,
-        },
-    },
-    text::from_hex,
+use crate::log::record::{
+    BarrierRecord, Body, ClaimRecord, EventRecord, ForeignReason, OutcomeRecord, Place,
 };
 
 /// A record as Kafka gives it.
 #[derive(Clone, Copy, Default)]
 pub(in crate::log) struct Raw<'a> {
-    pub key: Option<&'a [u8]>,
-    pub value: Option<&'a [u8]>,
-    headers: [Option<&'a [u8]>; HEADERS_MAX],
+    key: Option<&'a [u8]>,
+    value: Option<&'a [u8]>,
+    content_type: Option<&'a [u8]>,
+    is_of_scheme_1: bool,
 }
 
-/// An otherwise valid record of another header scheme.
+/// An otherwise valid record of another scheme.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::log) struct UnsupportedVersion(pub String);
+pub(in crate::log) struct UnsupportedVersion(pub u64);
 
 /// Decodes the records of one reader, sharing the texts that come again and again.
 #[derive(Default)]
@@ -52,158 +47,183 @@ impl<'a> Raw<'a> {
         headers: impl Iterator<Item = (&'a str, Option<&'a [u8]>)>,
     ) -> Self {
         let mut raw = Self { key, value, ..Self::default() };
-        // Writers keep the order of `Header`, so the search mostly ends at its first step.
-        let mut next = 0;
+        let mut seen = [false; SCHEME_1.len()];
         for (name, value) in headers {
-            let from_next = (next..HEADERS_MAX).chain(0..next);
-            if let Some(found) = from_next.into_iter().find(|&at| Header::NAMES[at] == name) {
-                raw.headers[found] = value;
-                next = (found + 1) % HEADERS_MAX;
+            if name == CONTENT_TYPE.0 {
+                raw.content_type = value;
+            }
+            for (seen, (known, expected)) in seen.iter_mut().zip(SCHEME_1) {
+                *seen |= name == known && value == Some(expected);
             }
         }
+        raw.is_of_scheme_1 = seen == [true; SCHEME_1.len()];
         raw
     }
 
-    fn get(&self, header: Header) -> Result<&'a [u8], ForeignReason> {
-        self.headers[header as usize].ok_or(ForeignReason::HeaderMissing)
+    fn envelope(&self) -> Result<Envelope<'a>, ForeignReason> {
+        if self.content_type != Some(CONTENT_TYPE.1) {
+            return Err(ForeignReason::ContentType);
+        }
+        let text = self.value.and_then(|value| std::str::from_utf8(value).ok());
+        // serde would take an array for the envelope, too.
+        let object = text.filter(|text| text.trim_start().starts_with('{'));
+        serde_json::from_str(object.ok_or(ForeignReason::EnvelopeInvalid)?).map_err(|error| {
+            // Of the right syntax, but a member comes twice or is of another type.
+            let is_json = error.is_data();
+            if is_json { ForeignReason::AttributeInvalid } else { ForeignReason::EnvelopeInvalid }
+        })
     }
 
-    fn parse<T>(
-        &self,
-        header: Header,
-        parse: impl FnOnce(&'a [u8]) -> Option<T>,
-    ) -> Result<T, ForeignReason> {
-        parse(self.get(header)?).ok_or(ForeignReason::HeaderInvalid)
-    }
-
-    fn optional<T>(
-        &self,
-        header: Header,
-        parse: impl FnOnce(&'a [u8]) -> Option<T>,
-    ) -> Result<Option<T>, ForeignReason> {
-        let value = self.headers[header as usize];
-        value.map(|value| parse(value).ok_or(ForeignReason::HeaderInvalid)).transpose()
-    }
-
-    fn demand(&self, header: Header, value: &[u8]) -> Result<(), ForeignReason> {
-        self.parse(header, |found| (found == value).then_some(()))
-    }
-
-    fn value(&self) -> Result<&'a [u8], ForeignReason> {
-        self.value.ok_or(ForeignReason::ValueInvalid)
-    }
-
-    fn demand_key(&self, key: &[u8]) -> Result<(), ForeignReason> {
-        if self.key == Some(key) { Ok(()) } else { Err(ForeignReason::KeyMismatch) }
+    fn demand_key(&self, key: &str) -> Result<(), ForeignReason> {
+        if self.key == Some(key.as_bytes()) { Ok(()) } else { Err(ForeignReason::KeyMismatch) }
     }
 }
 
 impl Decoder {
     pub(in crate::log) fn decode(&mut self, raw: &Raw<'_>) -> Result<Body, UnsupportedVersion> {
+        if raw.is_of_scheme_1 {
+            return Err(UnsupportedVersion(1));
+        }
         match self.body(raw) {
             Err(reason) => Ok(Body::Foreign(reason)),
             Ok((body, LOG_VERSION)) => Ok(body),
-            Ok((_, other)) => Err(UnsupportedVersion(String::from_utf8_lossy(other).into_owned())),
+            Ok((_, other)) => Err(UnsupportedVersion(other)),
         }
     }
 
     /// The body and the version under which it claims to be written.
-    fn body<'a>(&mut self, raw: &Raw<'a>) -> Result<(Body, &'a [u8]), ForeignReason> {
-        raw.demand(Header::SpecVersion, SPEC_VERSION)?;
-        raw.demand(Header::Source, SOURCE)?;
-        raw.demand(Header::ContentType, CONTENT_TYPE)?;
-        let version = raw.get(Header::LogVersion)?;
-        let body = match raw.get(Header::Kind)? {
-            b"event" => Body::Event(Box::new(self.event(raw)?)),
-            b"barrier" => Body::Barrier(barrier(raw)?),
-            b"claim" => Body::Claim(claim(raw)?),
-            _ => return Err(ForeignReason::HeaderInvalid),
+    fn body(&mut self, raw: &Raw<'_>) -> Result<(Body, u64), ForeignReason> {
+        let envelope = raw.envelope()?;
+        demand(&envelope.specversion, SPEC_VERSION)?;
+        demand(&envelope.source, SOURCE)?;
+        let version = present(envelope.logversion)?;
+        let body = match text(&envelope.kind)? {
+            "event" => Body::Event(Box::new(self.event(raw, &envelope)?)),
+            "barrier" => Body::Barrier(barrier(raw, &envelope)?),
+            "claim" => Body::Claim(claim(raw, &envelope)?),
+            _ => return Err(ForeignReason::AttributeInvalid),
         };
         Ok((body, version))
     }
 
-    fn event(&mut self, raw: &Raw<'_>) -> Result<EventRecord, ForeignReason> {
-        let subject = raw.get(Header::Subject)?;
+    fn event(
+        &mut self,
+        raw: &Raw<'_>,
+        envelope: &Envelope<'_>,
+    ) -> Result<EventRecord, ForeignReason> {
+        let subject = text(&envelope.subject)?;
         raw.demand_key(subject)?;
+        let request_hash = optional(&envelope.requesthash, |text| text.parse().ok())?;
         Ok(EventRecord {
-            place: place(raw)?,
-            id: EventId::new(raw.parse(Header::Id, text::uuid)?),
-            event_type: self.texts.intern(raw.parse(Header::Type, utf8)?),
-            stream: raw.parse(Header::Subject, stream)?,
-            revision: raw.parse(Header::Revision, positive)?,
-            recorded_at: time(raw)?,
-            provenance: self.provenance(raw)?,
-            request_hash: raw
-                .optional(Header::RequestHash, |hash| from_hex(hash).map(RequestHash))?,
-            value: Bytes::copy_from_slice(raw.value()?),
+            place: place(envelope)?,
+            id: EventId::new(parse(&envelope.id, uuid)?),
+            event_type: self.texts.intern(text(&envelope.r#type)?),
+            stream: subject.parse().map_err(|_invalid| ForeignReason::AttributeInvalid)?,
+            revision: positive(envelope.revision)?,
+            recorded_at: time(envelope)?,
+            provenance: self.provenance(envelope)?,
+            request_hash,
+            value: Bytes::copy_from_slice(data(envelope)?.as_bytes()),
         })
     }
 
-    fn provenance(&mut self, raw: &Raw<'_>) -> Result<Provenance, ForeignReason> {
+    fn provenance(&mut self, envelope: &Envelope<'_>) -> Result<Provenance, ForeignReason> {
+        let command = parse(&envelope.commandid, uuid)?;
         Ok(Provenance {
-            command_id: CommandId::new(raw.parse(Header::CommandId, text::uuid)?),
-            correlation_id: CorrelationId::new(raw.parse(Header::CorrelationId, text::uuid)?),
-            causation_id: CausationId::new(raw.parse(Header::CausationId, text::uuid)?),
-            actor: self.texts.intern(raw.parse(Header::Actor, utf8)?),
-            traceparent: raw.optional(Header::Traceparent, |text| utf8(text).map(Into::into))?,
+            command_id: CommandId::new(command),
+            correlation_id: CorrelationId::new(
+                optional(&envelope.correlationid, uuid)?.unwrap_or(command),
+            ),
+            causation_id: CausationId::new(
+                optional(&envelope.causationid, uuid)?.unwrap_or(command),
+            ),
+            actor: self.texts.intern(text(&envelope.actor)?),
+            traceparent: envelope.traceparent.as_ref().map(|text| (&*text.0).into()),
         })
     }
 }
 
-fn claim(raw: &Raw<'_>) -> Result<ClaimRecord, ForeignReason> {
-    raw.demand(Header::Type, CLAIM_TYPE)?;
+fn claim(raw: &Raw<'_>, envelope: &Envelope<'_>) -> Result<ClaimRecord, ForeignReason> {
+    demand(&envelope.r#type, CLAIM_TYPE)?;
     raw.demand_key(CLAIM_KEY)?;
-    let nonce = raw.parse(Header::Claim, nonce)?;
-    match serde_json::from_slice(raw.value()?) {
-        Ok(info) => Ok(ClaimRecord { nonce, info }),
-        Err(_) => Err(ForeignReason::ValueInvalid),
-    }
+    let nonce = parse(&envelope.claim, |text| text.parse().ok())?;
+    let info = of_kind(data(envelope)?)?;
+    Ok(ClaimRecord { nonce, info })
 }
 
-fn barrier(raw: &Raw<'_>) -> Result<BarrierRecord, ForeignReason> {
+fn barrier(raw: &Raw<'_>, envelope: &Envelope<'_>) -> Result<BarrierRecord, ForeignReason> {
     #[derive(Deserialize)]
-    struct Value {
+    struct Data {
         outcomes: Vec<OutcomeRecord>,
     }
-    raw.demand(Header::Type, BARRIER_TYPE)?;
+    demand(&envelope.r#type, BARRIER_TYPE)?;
     raw.demand_key(BARRIER_KEY)?;
-    let place = place(raw)?;
-    let recorded_at = time(raw)?;
-    match serde_json::from_slice(raw.value()?) {
-        Ok(Value { outcomes }) => Ok(BarrierRecord { place, recorded_at, outcomes }),
-        Err(_) => Err(ForeignReason::ValueInvalid),
+    let (place, recorded_at) = (place(envelope)?, time(envelope)?);
+    let Data { outcomes } = of_kind(data(envelope)?)?;
+    Ok(BarrierRecord { place, recorded_at, outcomes })
+}
+
+fn place(envelope: &Envelope<'_>) -> Result<Place, ForeignReason> {
+    let place = Place {
+        epoch: present(envelope.epoch)?,
+        claim: parse(&envelope.claim, |text| text.parse().ok())?,
+        seq: positive(envelope.seq)?,
+        index: envelope.index.unwrap_or(0),
+        count: envelope.count.unwrap_or(1),
+    };
+    if place.epoch >= 0 && place.index < place.count {
+        Ok(place)
+    } else {
+        Err(ForeignReason::AttributeInvalid)
     }
 }
 
-fn place(raw: &Raw<'_>) -> Result<Place, ForeignReason> {
-    let place = Place {
-        epoch: raw.parse(Header::Epoch, |value| text::number(value)?.try_into().ok())?,
-        claim: raw.parse(Header::Claim, nonce)?,
-        seq: raw.parse(Header::Seq, positive)?,
-        index: raw.parse(Header::Index, |value| text::number(value)?.try_into().ok())?,
-        count: raw.parse(Header::Count, |value| positive(value)?.try_into().ok())?,
-    };
-    if place.index < place.count { Ok(place) } else { Err(ForeignReason::HeaderInvalid) }
+fn time(envelope: &Envelope<'_>) -> Result<Timestamp, ForeignReason> {
+    parse(&envelope.time, |text| Timestamp::parse(text.as_bytes()).ok())
 }
 
-fn time(raw: &Raw<'_>) -> Result<Timestamp, ForeignReason> {
-    raw.parse(Header::Time, text::timestamp)
+fn uuid(text: &str) -> Option<Uuid> {
+    Uuid::try_parse(text).ok()
 }
 
-fn utf8(value: &[u8]) -> Option<&str> {
-    std::str::from_utf8(value).ok()
+fn data<'a>(envelope: &Envelope<'a>) -> Result<&'a str, ForeignReason> {
+    Ok(present(envelope.data)?.get())
 }
 
-fn stream(value: &[u8]) -> Option<StreamId> {
-    utf8(value)?.parse().ok()
+/// The data of claims and barriers, which are ours to read.
+fn of_kind<'a, T: Deserialize<'a>>(data: &'a str) -> Result<T, ForeignReason> {
+    serde_json::from_str(data).map_err(|_invalid| ForeignReason::DataInvalid)
 }
 
-fn nonce(value: &[u8]) -> Option<Nonce> {
-    from_hex(value).map(|bytes| Nonce(u64::from_be_bytes(bytes)))
+fn present<T>(attribute: Option<T>) -> Result<T, ForeignReason> {
+    attribute.ok_or(ForeignReason::AttributeMissing)
 }
 
-fn positive(value: &[u8]) -> Option<u64> {
-    text::number(value).filter(|&number| number > 0)
+fn positive(attribute: Option<u64>) -> Result<u64, ForeignReason> {
+    Some(present(attribute)?).filter(|number| *number > 0).ok_or(ForeignReason::AttributeInvalid)
+}
+
+fn text<'e>(attribute: &'e Option<Text<'_>>) -> Result<&'e str, ForeignReason> {
+    Ok(&present(attribute.as_ref())?.0)
+}
+
+fn demand(attribute: &Option<Text<'_>>, value: &str) -> Result<(), ForeignReason> {
+    if text(attribute)? == value { Ok(()) } else { Err(ForeignReason::AttributeInvalid) }
+}
+
+fn parse<T>(
+    attribute: &Option<Text<'_>>,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> Result<T, ForeignReason> {
+    parse(text(attribute)?).ok_or(ForeignReason::AttributeInvalid)
+}
+
+fn optional<T>(
+    attribute: &Option<Text<'_>>,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> Result<Option<T>, ForeignReason> {
+    let text = attribute.as_ref();
+    text.map(|text| parse(&text.0).ok_or(ForeignReason::AttributeInvalid)).transpose()
 }
 
 /// One allocation for each of the few texts that nearly all records share.

@@ -1,124 +1,126 @@
-//! Typed records to headers, key and value.
+//! Typed records to the key and the envelope.
 
-use std::borrow::Cow;
-
-use domain::timestamp::Timestamp;
 use serde::Serialize;
+use serde_json::value::RawValue;
+use uuid::Uuid;
 
 use super::{
-    BARRIER_KEY, BARRIER_TYPE, CLAIM_KEY, CLAIM_TYPE, CONTENT_TYPE, Header, LOG_VERSION, SOURCE,
-    SPEC_VERSION, text::Ascii,
+    BARRIER_KEY, BARRIER_TYPE, CLAIM_KEY, CLAIM_TYPE, Envelope, LOG_VERSION, SOURCE, SPEC_VERSION,
+    text::Ascii,
 };
-use crate::log::{
-    Nonce,
-    record::{BarrierRecord, ClaimRecord, EventRecord, OutcomeRecord, OutgoingRecord, Place},
+use crate::log::record::{
+    BarrierRecord, ClaimRecord, EventRecord, OutcomeRecord, OutgoingRecord, Place,
 };
-
-/// What a record has besides its headers.
-pub(in crate::log) struct Encoded<'a> {
-    pub key: &'a [u8],
-    pub value: Cow<'a, [u8]>,
-}
 
 #[derive(Serialize)]
-struct BarrierValue<'a> {
+struct BarrierData<'a> {
     outcomes: &'a [OutcomeRecord],
 }
 
-/// Hands each header to `visit`, in a fixed order.
+/// Writes the envelope to the end of `value` and gives the key.
 ///
 /// # Errors
-/// The value of a claim or a barrier has no JSON form, which is a bug of its writer.
-pub(in crate::log) fn encode(
-    record: &OutgoingRecord,
-    mut visit: impl FnMut(&'static str, &[u8]),
-) -> Result<Encoded<'_>, serde_json::Error> {
-    let mut put = |header: Header, value: &[u8]| visit(header.name(), value);
-    Ok(match record {
+/// The data of the record are not JSON, which is a bug of its writer.
+pub(in crate::log) fn encode<'a>(
+    record: &'a OutgoingRecord,
+    value: &mut Vec<u8>,
+) -> Result<&'a [u8], serde_json::Error> {
+    let key = match record {
         OutgoingRecord::Claim(claim) => {
-            claim_headers(claim, &mut put);
-            Encoded { key: CLAIM_KEY, value: serde_json::to_vec(&claim.info)?.into() }
+            encode_claim(claim, value)?;
+            CLAIM_KEY
         }
         OutgoingRecord::Event(event) => {
-            event_headers(event, &mut put);
-            Encoded { key: event.stream.as_str().as_bytes(), value: (&*event.value).into() }
+            encode_event(event, value)?;
+            event.stream.as_str()
         }
         OutgoingRecord::Barrier(barrier) => {
-            barrier_headers(barrier, &mut put);
-            let value = BarrierValue { outcomes: &barrier.outcomes };
-            Encoded { key: BARRIER_KEY, value: serde_json::to_vec(&value)?.into() }
+            encode_barrier(barrier, value)?;
+            BARRIER_KEY
         }
-    })
+    };
+    Ok(key.as_bytes())
 }
 
-fn claim_headers(claim: &ClaimRecord, put: &mut impl FnMut(Header, &[u8])) {
-    let nonce = hex(claim.nonce);
+fn encode_claim(claim: &ClaimRecord, value: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+    let nonce = Ascii::of(claim.nonce);
     let id = Ascii::of(format_args!("claim-{}", claim.nonce));
-    cloud_event(id.as_bytes(), CLAIM_TYPE, CLAIM_KEY, claim.info.started_at, put);
-    put(Header::Kind, b"claim");
-    put(Header::Claim, nonce.as_bytes());
+    let time = Ascii::timestamp(claim.info.started_at);
+    let data = serde_json::value::to_raw_value(&claim.info)?;
+    let envelope = Envelope {
+        kind: Some("claim".into()),
+        claim: Some(nonce.as_str().into()),
+        data: Some(&data),
+        ..cloud_event(id.as_str(), CLAIM_TYPE, CLAIM_KEY, &time)
+    };
+    serde_json::to_writer(value, &envelope)
 }
 
-fn barrier_headers(barrier: &BarrierRecord, put: &mut impl FnMut(Header, &[u8])) {
-    let Place { claim, seq, .. } = barrier.place;
+fn encode_barrier(barrier: &BarrierRecord, value: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+    let Place { epoch, claim, seq, .. } = barrier.place;
+    let nonce = Ascii::of(claim);
     let id = Ascii::of(format_args!("barrier-{claim}-{seq}"));
-    cloud_event(id.as_bytes(), BARRIER_TYPE, BARRIER_KEY, barrier.recorded_at, put);
-    put(Header::Kind, b"barrier");
-    place(&barrier.place, put);
+    let time = Ascii::timestamp(barrier.recorded_at);
+    let data = serde_json::value::to_raw_value(&BarrierData { outcomes: &barrier.outcomes })?;
+    let envelope = Envelope {
+        kind: Some("barrier".into()),
+        epoch: Some(epoch),
+        claim: Some(nonce.as_str().into()),
+        seq: Some(seq),
+        data: Some(&data),
+        ..cloud_event(id.as_str(), BARRIER_TYPE, BARRIER_KEY, &time)
+    };
+    serde_json::to_writer(value, &envelope)
 }
 
-fn event_headers(event: &EventRecord, put: &mut impl FnMut(Header, &[u8])) {
-    let mut buffer = uuid::Uuid::encode_buffer();
-    let id = event.id.uuid().hyphenated().encode_lower(&mut buffer);
-    let subject = event.stream.as_str().as_bytes();
-    cloud_event(id.as_bytes(), event.event_type.as_bytes(), subject, event.recorded_at, put);
-    put(Header::Kind, b"event");
-    place(&event.place, put);
-    put(Header::Revision, Ascii::number(event.revision).as_bytes());
-
+fn encode_event(event: &EventRecord, value: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+    let Place { epoch, claim, seq, index, count } = event.place;
     let provenance = &event.provenance;
-    let ids = [
-        (Header::CommandId, provenance.command_id.uuid()),
-        (Header::CorrelationId, provenance.correlation_id.uuid()),
-        (Header::CausationId, provenance.causation_id.uuid()),
-    ];
-    for (header, id) in ids {
-        put(header, id.hyphenated().encode_lower(&mut buffer).as_bytes());
-    }
-    put(Header::Actor, provenance.actor.as_bytes());
-    if let Some(traceparent) = &provenance.traceparent {
-        put(Header::Traceparent, traceparent.as_bytes());
-    }
-    if let Some(hash) = event.request_hash {
-        put(Header::RequestHash, Ascii::hex(hash.0).as_bytes());
-    }
+    let (command, correlation, causation) = (
+        provenance.command_id.uuid(),
+        provenance.correlation_id.uuid(),
+        provenance.causation_id.uuid(),
+    );
+    let mut buffers = [Uuid::encode_buffer(); 4];
+    let [id, of_command, of_correlation, of_causation] = &mut buffers;
+    let id = event.id.uuid().hyphenated().encode_lower(id);
+    let time = Ascii::timestamp(event.recorded_at);
+    let nonce = Ascii::hex(claim.0.to_be_bytes());
+    let hash = event.request_hash.map(|hash| Ascii::hex(hash.0));
+    // Whatever the codec gives is read before it is appended: what is not JSON no reader would take.
+    let data: &RawValue = serde_json::from_slice(&event.value)?;
+    let envelope = Envelope {
+        kind: Some("event".into()),
+        epoch: Some(epoch),
+        claim: Some(nonce.as_str().into()),
+        seq: Some(seq),
+        index: Some(index).filter(|index| *index != 0),
+        count: Some(count).filter(|count| *count != 1),
+        revision: Some(event.revision),
+        commandid: Some((&*command.hyphenated().encode_lower(of_command)).into()),
+        correlationid: (correlation != command)
+            .then(|| (&*correlation.hyphenated().encode_lower(of_correlation)).into()),
+        causationid: (causation != command)
+            .then(|| (&*causation.hyphenated().encode_lower(of_causation)).into()),
+        actor: Some((&*provenance.actor).into()),
+        traceparent: provenance.traceparent.as_deref().map(Into::into),
+        requesthash: hash.as_ref().map(|hash| hash.as_str().into()),
+        data: Some(data),
+        ..cloud_event(id, &event.event_type, event.stream.as_str(), &time)
+    };
+    serde_json::to_writer(value, &envelope)
 }
 
-fn cloud_event(
-    id: &[u8],
-    kind: &[u8],
-    subject: &[u8],
-    at: Timestamp,
-    put: &mut impl FnMut(Header, &[u8]),
-) {
-    put(Header::SpecVersion, SPEC_VERSION);
-    put(Header::Id, id);
-    put(Header::Source, SOURCE);
-    put(Header::Type, kind);
-    put(Header::Subject, subject);
-    put(Header::Time, Ascii::timestamp(at).as_bytes());
-    put(Header::ContentType, CONTENT_TYPE);
-    put(Header::LogVersion, LOG_VERSION);
-}
-
-fn place(place: &Place, put: &mut impl FnMut(Header, &[u8])) {
-    put(Header::Epoch, Ascii::offset(place.epoch).as_bytes());
-    put(Header::Claim, hex(place.claim).as_bytes());
-    put(Header::Seq, Ascii::number(place.seq).as_bytes());
-    put(Header::Index, Ascii::number(place.index.into()).as_bytes());
-    put(Header::Count, Ascii::number(place.count.into()).as_bytes());
-}
-
-fn hex(nonce: Nonce) -> Ascii {
-    Ascii::hex(nonce.0.to_be_bytes())
+/// What every record has.
+fn cloud_event<'a>(id: &'a str, kind: &'a str, subject: &'a str, time: &'a Ascii) -> Envelope<'a> {
+    Envelope {
+        specversion: Some(SPEC_VERSION.into()),
+        logversion: Some(LOG_VERSION),
+        id: Some(id.into()),
+        source: Some(SOURCE.into()),
+        r#type: Some(kind.into()),
+        subject: Some(subject.into()),
+        time: Some(time.as_str().into()),
+        ..Envelope::default()
+    }
 }
