@@ -17,7 +17,7 @@ use rdkafka::{
 use tokio::{runtime, sync::oneshot, time::Instant};
 
 use super::topic::{self, Topic};
-use stack::topic::prepare;
+use stack::topic::{prepare, shards_for};
 
 const RECORDS: usize = 500;
 /// The first ones wait for connections and the producer's id.
@@ -59,7 +59,7 @@ impl Echo {
 /// the topic.
 pub(super) async fn lone_records(kafka: &config::Kafka) -> Result<Vec<f64>> {
     let (servers, copy) = (&kafka.bootstrap_servers, format!("{}.lone", kafka.topic));
-    prepare(servers, &copy, servers.split(',').count()).await?;
+    prepare(servers, &copy, servers.split(',').count(), shards_for(1)).await?;
     let taken = send(kafka, &copy).await;
     topic::delete(servers, &[&copy]).await?;
     taken

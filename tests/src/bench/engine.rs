@@ -28,7 +28,7 @@ use super::{
     restart::{Node, receive},
     topic::{self, Topic},
 };
-use stack::topic::prepare;
+use stack::topic::{prepare, shards_for};
 
 const COMMITS: usize = 100_000;
 /// Streams that the commits are spread over.
@@ -46,8 +46,8 @@ pub(super) async fn run(rounds: usize, servers: &str) -> Result<()> {
     for _ in 0..rounds {
         let name = format!("tradewind.bench.{}", Uuid::new_v4().simple());
         let copy = format!("{name}.copy");
-        prepare(servers, &name, brokers).await?;
-        prepare(servers, &copy, brokers).await?;
+        prepare(servers, &name, brokers, shards_for(1)).await?;
+        prepare(servers, &copy, brokers, shards_for(1)).await?;
         engine.push(commit(servers, &name).await?);
         bare.push(produce(servers, &name, &copy, SUBMITTERS * UNDER_WAY).await?);
         most.push(produce(servers, &name, &copy, COMMITS).await?);
@@ -113,6 +113,7 @@ fn copy(servers: &str, topic: &str, records: Vec<OwnedMessage>, under_way: usize
         .set("acks", "all")
         .set("enable.idempotence", "true")
         .set("linger.ms", "0")
+        .set("compression.type", config::Compression::default().as_str())
         .set("batch.size", "1000000")
         .set("queue.buffering.max.messages", "1000000")
         .set("queue.buffering.max.kbytes", "1048576")

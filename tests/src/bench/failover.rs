@@ -20,7 +20,7 @@ use stack::{
     secrets::Secrets,
     services::{Service, services},
     state::StackState,
-    topic::SHARD_COUNT,
+    topic::shards_of,
     up,
 };
 
@@ -35,7 +35,11 @@ pub(super) async fn run(restarts: usize, kills: usize, folder: &Folder) -> Resul
     let args = up::Args { detach: true, nodes: Some(NODES), ..up::Args::default() };
     let state = up::up(folder, &args).await?;
     let nodes = Nodes { folder, secrets: Secrets::of(folder)?, state };
-    let clients = Clients::begin(&nodes.urls(), &nodes.secrets.operator_key)?;
+    let shards = shards_of(&nodes.state.bootstrap_servers(), &nodes.state.topic).await?;
+    let shards = shards.filter(|shards| *shards >= u32::from(NODES)).with_context(|| {
+        format!("each node needs a shard: `cargo stack reset`, then `up --detach --nodes {NODES}`")
+    })?;
+    let clients = Clients::begin(&nodes.urls(), shards, &nodes.secrets.operator_key)?;
     let measured = measure(&nodes, &clients, restarts, kills).await;
     clients.end().await?;
     measured

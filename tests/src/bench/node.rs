@@ -17,9 +17,9 @@ use stack::{
     secrets::Secrets,
     services::{Role, Wiring},
     state::StackState,
+    topic::shards_for,
 };
 
-const SHARDS: u32 = 4;
 const CACHE_LIMIT: &str = "256MiB";
 
 /// Where a node runs: its topic, its store, its port. The topic is to be deleted in the end.
@@ -37,7 +37,7 @@ impl Site {
         let databases = state.databases(&secrets);
         let wiring = process::wiring(&state, secrets, databases, store.path())?;
         let site = Self { wiring, _store: store };
-        ensure_topic(&site.kafka(), &site.wiring.topic, TopicSpec::local(SHARDS)).await?;
+        ensure_topic(&site.kafka(), &site.wiring.topic, TopicSpec::local(shards_for(1))).await?;
         Ok(site)
     }
 

@@ -22,7 +22,7 @@ use stack::ports::{Ports, Size};
 use stack::secrets::Secrets;
 use stack::services::{Service, services};
 use stack::state::{Existing, StackState};
-use stack::topic::SHARD_COUNT;
+use stack::topic::SHARDS_OF_TESTS;
 use stack::{command_api, console, down, up};
 
 const TOPIC: &str = "tradewind.events";
@@ -85,7 +85,8 @@ impl Site {
         let nodes = nodes.into_iter().map(|(proxies, _)| proxies).collect();
         let site =
             Self { folder, state, secrets, nodes, disks, postgres_of_projector, postgres_of_query };
-        let args = up::Args { detach: true, no_build, ..up::Args::default() };
+        let shards = Some(SHARDS_OF_TESTS);
+        let args = up::Args { detach: true, no_build, shards, ..up::Args::default() };
         let started = up::up(&site.folder, &args).await;
         if started.is_err() {
             site.close().await;
@@ -222,7 +223,7 @@ async fn fewest_replicas(site: &Site) -> Result<usize> {
 /// Where each partition of the topic ends.
 async fn ends(site: &Site) -> Result<Vec<i64>> {
     ask_kafka(site, |client, topic| {
-        let partitions = 0..i32::try_from(SHARD_COUNT)?;
+        let partitions = 0..i32::try_from(SHARDS_OF_TESTS)?;
         let end = |partition| Ok(client.fetch_watermarks(topic, partition, ANSWER_WAIT_MAX)?.1);
         partitions.map(end).collect()
     })

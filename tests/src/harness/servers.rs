@@ -71,7 +71,7 @@ impl Servers {
     /// # Errors
     /// When the servers refuse.
     pub async fn create_topic(&self, name: &str) -> Result<()> {
-        topic::prepare(&self.bootstrap_servers(), name, 1).await
+        topic::prepare(&self.bootstrap_servers(), name, 1, topic::SHARDS_OF_TESTS).await
     }
 
     /// A migrated database of one's own.

@@ -31,6 +31,10 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = brokers)]
     pub brokers: Option<u8>,
 
+    /// Number of shards, which a topic has for ever [default: as many as there are, else one per two cores and per node]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub shards: Option<u32>,
+
     /// Use the ports from this one on instead of 8080-8082, 8090-8092, 9092, 9093, 54329 and those after them
     #[arg(long, value_name = "PORT")]
     pub port_base: Option<u16>,
@@ -77,13 +81,28 @@ pub async fn up(folder: &Folder, args: &Args) -> Result<StackState> {
     console::step("preparing the topic and the database");
     let servers = state.bootstrap_servers();
     let brokers = state.ports.brokers.len();
-    let topic = topic::prepare(&servers, &state.topic, brokers);
+    let shards = shards(&state, args).await?;
+    let topic = topic::prepare(&servers, &state.topic, brokers, shards);
     let nodes = topic::prepare_for_nodes(&servers, brokers);
     tokio::try_join!(topic, nodes, database::prepare(&state, &secrets))?;
     dev_env::write(folder, &state, &secrets)?;
     start_services(folder, &state, &secrets).await?;
     console::step(&format!("ready after {}", seconds(began.elapsed())));
     Ok(state)
+}
+
+/// How many the topic has, or is to have if there is none.
+async fn shards(state: &StackState, args: &Args) -> Result<u32> {
+    let found = topic::shards_of(&state.bootstrap_servers(), &state.topic).await?;
+    match (args.shards, found) {
+        (Some(asked), Some(found)) if asked != found => bail!(
+            "--shards {asked}: the topic here has {found}, for ever; `command-api reshard` copies \
+             it to another one, `cargo stack reset` removes it"
+        ),
+        (asked, found) => {
+            Ok(asked.or(found).unwrap_or_else(|| topic::shards_for(state.ports.nodes.len())))
+        }
+    }
 }
 
 /// Starts Kafka and PostgreSQL, as far as there are none to use, and waits until they answer.

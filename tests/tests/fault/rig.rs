@@ -12,6 +12,7 @@ use stack::ports::{Ports, Size};
 use stack::secrets::Secrets;
 use stack::services::services;
 use stack::state::{Existing, StackState};
+use stack::topic::SHARDS_OF_TESTS;
 use stack::{down, up};
 use tests::harness::client::{Answer, Client, try_send};
 
@@ -42,7 +43,8 @@ impl Rig {
         let staff = Client::new(&command, &query, Some(secrets.operator_key));
         // Whole before anything runs, so that dropping it ends what has started.
         let rig = Self { folder, state, staff };
-        up::up(&rig.folder, &up::Args::default()).await.expect("the stack comes up");
+        let args = up::Args { shards: Some(SHARDS_OF_TESTS), ..up::Args::default() };
+        up::up(&rig.folder, &args).await.expect("the stack comes up");
         rig
     }
 

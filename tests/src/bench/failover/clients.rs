@@ -17,7 +17,6 @@ use infra::task::{self, Task};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use uuid::Uuid;
 
-use super::SHARD_COUNT;
 use stack::plain_http;
 
 const CLIENTS_PER_SHARD: u32 = 2;
@@ -61,7 +60,7 @@ struct Shared {
 }
 
 impl Clients {
-    pub(super) fn begin(urls: &[String], key: &str) -> Result<Self> {
+    pub(super) fn begin(urls: &[String], shards: u32, key: &str) -> Result<Self> {
         let shared = Arc::new(Shared {
             http: plain_http::builder().timeout(ANSWER_WAIT_MAX).build()?,
             urls: urls.to_vec(),
@@ -71,8 +70,8 @@ impl Clients {
             ending: AtomicBool::new(false),
         });
         let mut running = Vec::new();
-        for shard in 0..SHARD_COUNT {
-            let sku = sku_in(shard)?;
+        for shard in 0..shards {
+            let sku = sku_in(shard, shards)?;
             for _ in 0..CLIENTS_PER_SHARD {
                 let client = Arc::clone(&shared).run(shard, sku.clone());
                 running.push(task::spawn("client", client));
@@ -150,11 +149,11 @@ impl Shared {
     }
 }
 
-fn sku_in(shard: u32) -> Result<String> {
+fn sku_in(shard: u32, shards: u32) -> Result<String> {
     let codes = (0..CODES_MAX).map(|code| format!("failover-{code}"));
     let lies_in_it = |code: &String| {
         let sku: Result<Sku, _> = code.parse();
-        sku.is_ok_and(|sku| shard_of(&sku.stock_stream(), SHARD_COUNT) == ShardId::new(shard))
+        sku.is_ok_and(|sku| shard_of(&sku.stock_stream(), shards) == ShardId::new(shard))
     };
     codes.into_iter().find(lies_in_it).context("a code in each shard")
 }
