@@ -184,6 +184,24 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_log_that_was_short_rests_and_one_that_was_long_does_not() {
+        let log = MemoryLog::new(1);
+        let (mut owner, mut reading) = opened(&log).await;
+        let mut waited = async |commits: usize| {
+            for _ in 0..commits {
+                owner.barrier().await.expect("a log");
+            }
+            let began = Instant::now();
+            reading.read_on().await;
+            began.elapsed()
+        };
+        assert_eq!(waited(1).await, Duration::ZERO);
+        assert!(waited(1).await >= COMPANY);
+        assert!(waited(COMMITS_OF_A_LONG_READ).await >= COMPANY);
+        assert_eq!(waited(1).await, Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn what_is_taken_ends_where_somebody_waits_to_join() {
         let log = MemoryLog::new(1);
         let (mut owner, mut reading) = opened(&log).await;

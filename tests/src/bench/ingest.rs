@@ -1,7 +1,7 @@
 //! Commands through HTTP, all the way into the read models: an import of baskets that the stack
 //! does not hold yet, so that every command does its work.
 
-use std::time::Duration;
+use std::{fs, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use chrono::NaiveDate;
@@ -17,7 +17,7 @@ use crate::import::{
     queries::{Days, Queries},
     target::{Target, variable},
 };
-use stack::{dev_env, folder::Folder, status::Status};
+use stack::{broker, dev_env, folder::Folder, status::Status};
 
 pub(super) async fn run(baskets: usize, target: &Target, folder: &Folder) -> Result<()> {
     let env = dev_env::read(folder)?;
@@ -26,6 +26,7 @@ pub(super) async fn run(baskets: usize, target: &Target, folder: &Folder) -> Res
     let import = new_baskets(baskets, target).await?;
 
     let starts = Topic::with(&servers, &topic, Topic::ends).await?;
+    let bytes_before = bytes_on_disk(folder, &topic)?;
     let began = Instant::now();
     import.post().await?;
     let posting = began.elapsed();
@@ -42,6 +43,11 @@ pub(super) async fn run(baskets: usize, target: &Target, folder: &Folder) -> Res
         Ok(count)
     })
     .await?;
+    if let (Some(before), Some(after)) = (bytes_before, bytes_on_disk(folder, &topic)?) {
+        let bytes = f64::from(u32::try_from(after - before)?);
+        let per_event = bytes / f64::from(u32::try_from(events)?);
+        Figure::single("log_bytes_per_event", per_event, "B").print()?;
+    }
     let tally = import.gateway.tally();
     let latency = |quantile| {
         let micros = tally.latency.value_at_quantile(quantile);
@@ -80,6 +86,29 @@ async fn baskets_held(queries: &Queries) -> Result<usize> {
     let day = |year, month| NaiveDate::from_ymd_opt(year, month, 1).context("a date");
     let days = Days { first: day(2017, 1)?, last: day(2018, 1)? };
     Ok(usize::try_from(queries.sold(days).await?)?)
+}
+
+/// What the topic takes with the stack's first broker, which has a copy of all of it; nothing is known of
+/// servers that were there before the stack.
+fn bytes_on_disk(folder: &Folder, topic: &str) -> Result<Option<u64>> {
+    let data = folder.data(&broker(1));
+    if !data.exists() {
+        return Ok(None);
+    }
+    let of_topic = format!("{topic}-");
+    let mut bytes = 0;
+    for partition in fs::read_dir(data)? {
+        let partition = partition?;
+        if partition.file_name().to_string_lossy().starts_with(&of_topic) {
+            for segment in fs::read_dir(partition.path())? {
+                let segment = segment?;
+                if segment.path().extension().is_some_and(|it| it == "log") {
+                    bytes += segment.metadata()?.len();
+                }
+            }
+        }
+    }
+    Ok(Some(bytes))
 }
 
 async fn print_memory(folder: &Folder) -> Result<()> {

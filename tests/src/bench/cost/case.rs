@@ -19,8 +19,9 @@ pub(super) enum Sending {
 }
 
 impl Case {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::aimed("with_one_client", Sending::InTurn(1), 1.0).commits(1.2),
+        Self::of("with_16_clients", Sending::InTurn(16)),
         Self::of("at_100", Sending::PerSecond(100.0)),
         Self::of("at_500", Sending::PerSecond(500.0)),
         Self::aimed("at_1000", Sending::PerSecond(1_000.0), 0.8).commits(0.5),
