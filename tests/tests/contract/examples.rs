@@ -12,7 +12,7 @@ const ADDING: &str = "docs/adding.md";
 /// What its example is called, whatever stands between the words.
 const EXAMPLE: &str = concat!("wish", "list");
 
-fn read(path: &str) -> String {
+pub(crate) fn read(path: &str) -> String {
     fs::read_to_string(workspace().join(path)).expect(path)
 }
 

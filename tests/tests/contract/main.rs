@@ -5,6 +5,7 @@ mod circles;
 mod examples;
 mod migrations;
 mod pages;
+mod readers;
 
 use std::time::Duration;
 
