@@ -130,9 +130,12 @@ impl Rear {
                     info!("reached the event log");
                     return Ok((Arc::new(log), progress));
                 }
-                Err(error @ (ConnectError::NoTopic(_) | ConnectError::Unavailable(_))) => {
-                    error.to_string()
-                }
+                Err(
+                    error @ (ConnectError::NoTopic(_)
+                    | ConnectError::Denied(_)
+                    | ConnectError::Refused(_)
+                    | ConnectError::Unavailable(_)),
+                ) => error.to_string(),
             };
             self.reachable.unmet(format!("waiting for the event log: {reason}"));
             if told != reason {

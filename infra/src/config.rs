@@ -27,7 +27,10 @@ use std::path::PathBuf;
 
 pub use auth::{Auth, Client};
 pub use http::{Http, Origins, Rate, Rates};
-pub use kafka::{Compression, Kafka, KafkaProtocol, KafkaSasl, KafkaSecurity};
+pub use kafka::{
+    Compression, Kafka, KafkaClientKey, KafkaOAuth, KafkaProtocol, KafkaSasl, KafkaSecurity,
+    KafkaTls,
+};
 pub use layers::{Layers, LocalStack};
 pub use log::{Log, LogFormat};
 pub use mistake::{EXIT_CODE, Exposures, Mistakes};

@@ -5,6 +5,8 @@
 //! `auth`'s own) or one aggregate's rules.
 
 pub mod auth;
+#[cfg(any(test, feature = "testing"))]
+pub mod certificates;
 pub mod clock;
 pub mod codec;
 pub mod config;

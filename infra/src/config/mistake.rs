@@ -42,6 +42,11 @@ pub(super) enum Mistake {
         origin: String,
         cause: String,
     },
+    /// It does not fit what it is for, or another setting.
+    Unfit {
+        origin: String,
+        cause: String,
+    },
     /// It lets others read or change what is sent.
     Exposed {
         origin: String,
@@ -85,7 +90,9 @@ impl fmt::Display for Mistake {
                 write!(f, "{origin}: also set by {other}; keep one of them")
             }
             Self::Unreadable { origin, cause } => write!(f, "{origin}: cannot be read: {cause}"),
-            Self::Exposed { origin, cause } => write!(f, "{origin}: {cause}"),
+            Self::Unfit { origin, cause } | Self::Exposed { origin, cause } => {
+                write!(f, "{origin}: {cause}")
+            }
         }
     }
 }

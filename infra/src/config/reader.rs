@@ -156,6 +156,12 @@ impl<'a> Reader<'a> {
         None
     }
 
+    /// Notes that a setting does not fit what it is for, or another setting, and why.
+    pub fn unfit(&mut self, setting: &'static Setting, cause: &str) {
+        let (origin, cause) = (variable(setting.key), cause.to_owned());
+        self.mistakes.push(Mistake::Unfit { origin, cause });
+    }
+
     /// Notes that a setting, as it is, exposes what is sent.
     pub fn expose(&mut self, setting: &'static Setting, what: &str) {
         let origin = variable(setting.key);

@@ -9,6 +9,7 @@
 mod asker;
 mod client;
 mod reader;
+mod refusal;
 mod topic;
 mod writer;
 
@@ -16,12 +17,14 @@ use std::{ops::Range, sync::Arc};
 
 use async_trait::async_trait;
 use domain::shard::ShardId;
-use rdkafka::{ClientConfig, error::KafkaResult};
+use rdkafka::ClientConfig;
 
 use super::{BoxError, EventLog, LogReader, Offset, OpenError, Opened, Prefetch, ReadError};
 use crate::config;
 use asker::Asker;
 pub(crate) use client::{Quiet, ask, base};
+pub(crate) use refusal::Asked;
+pub use refusal::{ConnectError, Denied};
 pub use topic::{TopicError, TopicSpec, ensure_topic};
 
 /// The shards of one topic. Clones share the connection that answers questions.
@@ -34,34 +37,22 @@ pub struct KafkaLog {
     asker: Arc<Asker>,
 }
 
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    #[error("there is no topic {0:?}")]
-    NoTopic(String),
-    /// The brokers may come back.
-    #[error("the brokers do not answer")]
-    Unavailable(#[source] BoxError),
-}
-
 impl KafkaLog {
     /// Learns from the brokers how many shards the topic has.
     ///
     /// # Errors
-    /// There is no such topic, or no broker answers within five seconds.
+    /// There is no such topic, or none for us, or no broker answers within five seconds.
     pub async fn connect(config: &config::Kafka, topic: &str) -> Result<Self, ConnectError> {
         let base = base(config);
         let topic: Arc<str> = topic.into();
         let asked = {
             let (base, topic) = (base.clone(), Arc::clone(&topic));
-            ask("kafka-connect", move || partitions(&base, &topic)).await
+            let question = move || Ok::<_, BoxError>(partitions(&base, &topic));
+            ask("kafka-connect", question).await.map_err(ConnectError::Unavailable)?
         };
-        match asked.map_err(ConnectError::Unavailable)? {
-            (asker, Some(shard_count)) => {
-                let (compression, asker) = (config.compression, Arc::new(asker));
-                Ok(Self { base, topic, compression, shard_count, asker })
-            }
-            (_, None) => Err(ConnectError::NoTopic(topic.to_string())),
-        }
+        let (asker, shard_count) = asked?;
+        let (compression, asker) = (config.compression, Arc::new(asker));
+        Ok(Self { base, topic, compression, shard_count, asker })
     }
 
     /// The shard's partition in Kafka's own type, if there is one.
@@ -71,10 +62,11 @@ impl KafkaLog {
     }
 }
 
-fn partitions(base: &ClientConfig, topic: &str) -> KafkaResult<(Asker, Option<u32>)> {
-    let asker = Asker::new(base)?;
-    let count = asker.partitions(topic)?;
-    Ok((asker, u32::try_from(count).ok().filter(|&count| count > 0)))
+fn partitions(base: &ClientConfig, topic: &str) -> Result<(Asker, u32), ConnectError> {
+    let asker = Asker::new(base).map_err(|error| ConnectError::Refused(error.to_string()))?;
+    let count = u32::try_from(asker.partitions(topic)?).ok().filter(|&count| count > 0);
+    let count = count.ok_or_else(|| ConnectError::NoTopic(topic.to_owned()))?;
+    Ok((asker, count))
 }
 
 #[async_trait]

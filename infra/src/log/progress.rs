@@ -15,16 +15,20 @@ use domain::shard::ShardId;
 use rdkafka::{
     Offset as KafkaOffset, TopicPartitionList,
     consumer::{BaseConsumer, CommitMode, Consumer},
+    error::KafkaError,
 };
 
 use super::{
     BoxError, Checkpoint,
-    kafka::{Quiet, ask, base},
+    kafka::{Asked, Denied, Quiet, ask, base},
 };
 use crate::config;
 
 /// How long the brokers may take to answer.
 const REQUEST_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// Events of a client that are looked through for why it has no answer.
+const EVENTS_MAX: usize = 256;
 
 /// The checkpoints of a group, one per shard. Clones share them.
 #[derive(Clone)]
@@ -40,6 +44,9 @@ enum Store {
 struct Group {
     client: Arc<BaseConsumer<Quiet>>,
     topic: Arc<str>,
+    name: Arc<str>,
+    /// What was missing when the brokers were asked last.
+    denied: Arc<Mutex<Option<Denied>>>,
 }
 
 /// What was stored last is still there, unless it was a store that failed: then either one is.
@@ -56,7 +63,12 @@ impl Progress {
         let mut settings = base(config);
         settings.set("group.id", group).set("enable.auto.commit", "false");
         let client = settings.create_with_context(Quiet).map_err(failed)?;
-        Ok(Self(Store::Kafka(Group { client: Arc::new(client), topic: topic.into() })))
+        Ok(Self(Store::Kafka(Group {
+            client: Arc::new(client),
+            topic: topic.into(),
+            name: group.into(),
+            denied: Arc::default(),
+        })))
     }
 
     /// Progress that ends with the process, beside a log that does.
@@ -82,9 +94,7 @@ impl Progress {
     pub async fn store(&self, shard: ShardId, checkpoint: Checkpoint) -> Result<(), ProgressError> {
         match &self.0 {
             Store::Kafka(group) => {
-                let store = move |client: &_, topic: &_, partition| {
-                    store(client, topic, partition, &checkpoint)
-                };
+                let store = move |group: &_, partition| store(group, partition, &checkpoint);
                 group.ask(shard, store).await
             }
             Store::Memory(stored) => {
@@ -101,42 +111,62 @@ impl Group {
     async fn ask<T, Q>(&self, shard: ShardId, question: Q) -> Result<T, ProgressError>
     where
         T: Send + 'static,
-        Q: FnOnce(&BaseConsumer<Quiet>, &str, i32) -> Result<T, BoxError> + Send + 'static,
+        Q: FnOnce(&Self, i32) -> Result<T, BoxError> + Send + 'static,
     {
-        let Self { client, topic } = self.clone();
+        let group = self.clone();
         let partition = i32::try_from(shard.index()).map_err(failed)?;
-        let question = move || question(&client, &topic, partition);
+        let question = move || question(&group, partition);
         ask("log-progress", question).await.map_err(ProgressError)
+    }
+
+    /// The error, or the right for want of which there is one.
+    fn explain(&self, error: KafkaError) -> BoxError {
+        let asked = Asked::following(&self.topic, &self.name);
+        let mut denied = asked.denied(&error);
+        // Why the group's coordinator is not found the client says once, and nobody polls it.
+        for _ in 0..EVENTS_MAX {
+            if let Some(Err(told)) = self.client.poll(Duration::ZERO) {
+                denied = denied.or_else(|| asked.denied(&told));
+            }
+        }
+        let mut known = self.denied.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(denied) = denied {
+            *known = Some(denied);
+        }
+        match &*known {
+            Some(denied) => denied.clone().into(),
+            None => error.into(),
+        }
+    }
+
+    fn is_let_in(&self) {
+        *self.denied.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 
-fn load(
-    client: &BaseConsumer<Quiet>,
-    topic: &str,
-    partition: i32,
-) -> Result<Option<Checkpoint>, BoxError> {
+fn load(group: &Group, partition: i32) -> Result<Option<Checkpoint>, BoxError> {
     let mut asked = TopicPartitionList::with_capacity(1);
-    asked.add_partition(topic, partition);
-    let stored = client.committed_offsets(asked, REQUEST_WAIT_MAX)?;
-    let Some(entry) = stored.find_partition(topic, partition) else { return Ok(None) };
-    entry.error()?;
+    asked.add_partition(&group.topic, partition);
+    let stored = group.client.committed_offsets(asked, REQUEST_WAIT_MAX);
+    let stored = stored.map_err(|error| group.explain(error))?;
+    let Some(entry) = stored.find_partition(&group.topic, partition) else { return Ok(None) };
+    entry.error().map_err(|error| group.explain(error))?;
+    group.is_let_in();
     match entry.offset() {
         KafkaOffset::Offset(_) => Ok(Some(serde_json::from_str(entry.metadata())?)),
         _ => Ok(None),
     }
 }
 
-fn store(
-    client: &BaseConsumer<Quiet>,
-    topic: &str,
-    partition: i32,
-    checkpoint: &Checkpoint,
-) -> Result<(), BoxError> {
+fn store(group: &Group, partition: i32, checkpoint: &Checkpoint) -> Result<(), BoxError> {
     let mut stored = TopicPartitionList::with_capacity(1);
-    let mut entry = stored.add_partition(topic, partition);
+    let mut entry = stored.add_partition(&group.topic, partition);
     entry.set_offset(KafkaOffset::Offset(checkpoint.next_offset))?;
     entry.set_metadata(serde_json::to_string(checkpoint)?);
-    Ok(client.commit(&stored, CommitMode::Sync)?)
+    let committed = group.client.commit(&stored, CommitMode::Sync);
+    committed.map_err(|error| group.explain(error))?;
+    group.is_let_in();
+    Ok(())
 }
 
 fn failed(error: impl Into<BoxError>) -> ProgressError {

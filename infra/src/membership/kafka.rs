@@ -23,13 +23,16 @@ use crate::{
     config,
     log::{
         BoxError,
-        kafka::{Quiet, ask, base},
+        kafka::{Asked, Quiet, ask, base},
     },
     task::{self, Task},
     telemetry::emit,
 };
 
 const MAC: &str = "tradewind_mac";
+
+/// What those that hear go by. Nobody joins this group.
+const GROUP: &str = "tradewind.nodes";
 
 /// Beats read at the start: enough to hear every living node at least once.
 const TAIL: i64 = 1_000;
@@ -114,6 +117,9 @@ impl KafkaBeats {
                 heard(&message, &mut self.verifier, &mut self.told)
             }
             Err(error) => {
+                if let Some(denied) = Asked::reading(&self.topic, GROUP).denied(&error) {
+                    denied.tell();
+                }
                 tracing::debug!(%error, "waiting for beats");
                 self.resume_at = Some(Instant::now() + AWAY_PAUSE);
                 Ok(None)
@@ -173,7 +179,7 @@ fn clients(base: &ClientConfig, topic: &str, from: Offset) -> Result<Clients, Ka
     let mut hearing = base.clone();
     hearing
         // librdkafka wants a name for it, but nobody joins this group or commits to it.
-        .set("group.id", "tradewind.nodes")
+        .set("group.id", GROUP)
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
         .set("auto.offset.reset", "latest")

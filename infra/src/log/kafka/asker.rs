@@ -4,16 +4,30 @@
 //! such partition or no broker at all, for as long as it lives. So one that has had no answer for a
 //! while gives way to a fresh one.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use rdkafka::{
-    ClientConfig,
-    consumer::{BaseConsumer, Consumer},
-    error::KafkaResult,
+    ClientConfig, ClientContext,
+    config::RDKafkaLogLevel,
+    consumer::{BaseConsumer, Consumer, ConsumerContext},
+    error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code},
 };
 use tokio::time::Instant;
 
-use super::client::{AWAY_MAX, Quiet, REQUEST_WAIT_MAX};
+use super::{
+    client::{self, AWAY_MAX, REQUEST_WAIT_MAX},
+    refusal::{Asked, ConnectError},
+};
+
+/// Events of a client that are looked through for why it has no answer.
+const EVENTS_MAX: usize = 256;
+
+/// Remembers why the brokers were not reached, where somebody said so.
+#[derive(Default)]
+struct Attentive(Mutex<Option<String>>);
 
 pub(super) struct Asker {
     base: ClientConfig,
@@ -22,7 +36,7 @@ pub(super) struct Asker {
 
 #[derive(Clone)]
 struct Current {
-    client: Arc<BaseConsumer<Quiet>>,
+    client: Arc<BaseConsumer<Attentive>>,
     /// Set while it has no answers: since when, or since it took another's place.
     away: Option<Instant>,
 }
@@ -34,11 +48,19 @@ impl Asker {
     }
 
     /// How many partitions the topic has. Blocks.
-    pub(super) fn partitions(&self, topic: &str) -> KafkaResult<usize> {
+    pub(super) fn partitions(&self, topic: &str) -> Result<usize, ConnectError> {
         let client = Arc::clone(&self.lock().client);
-        let metadata = client.fetch_metadata(Some(topic), REQUEST_WAIT_MAX)?;
+        let metadata = client.fetch_metadata(Some(topic), REQUEST_WAIT_MAX);
+        let metadata = metadata.map_err(|error| match complaint(&client) {
+            Some(complaint) => ConnectError::Refused(complaint),
+            None => ConnectError::Unavailable(error.into()),
+        })?;
         let found = metadata.topics().iter().find(|found| found.name() == topic);
-        Ok(found.map_or(0, |found| found.partitions().len()))
+        let refused = found.and_then(|found| found.error()).map(Code::from);
+        match refused.and_then(|code| Asked::reaching(topic).denied_by(code)) {
+            Some(denied) => Err(denied.into()),
+            None => Ok(found.map_or(0, |found| found.partitions().len())),
+        }
     }
 
     /// The first offset and the one after the last. Blocks.
@@ -49,7 +71,7 @@ impl Asker {
         ends
     }
 
-    fn client(&self, now: Instant) -> KafkaResult<Arc<BaseConsumer<Quiet>>> {
+    fn client(&self, now: Instant) -> KafkaResult<Arc<BaseConsumer<Attentive>>> {
         let mut current = self.lock();
         let is_lost = |since: Instant| now.saturating_duration_since(since) >= AWAY_MAX;
         if current.away.is_some_and(is_lost) {
@@ -60,7 +82,7 @@ impl Asker {
     }
 
     /// What became of a question to this client.
-    fn note(&self, client: &Arc<BaseConsumer<Quiet>>, answered: bool, now: Instant) {
+    fn note(&self, client: &Arc<BaseConsumer<Attentive>>, answered: bool, now: Instant) {
         let mut current = self.lock();
         if Arc::ptr_eq(&current.client, client) {
             current.away = if answered { None } else { current.away.or(Some(now)) };
@@ -72,9 +94,37 @@ impl Asker {
     }
 }
 
-fn client(base: &ClientConfig) -> KafkaResult<Arc<BaseConsumer<Quiet>>> {
-    Ok(Arc::new(base.create_with_context(Quiet)?))
+fn client(base: &ClientConfig) -> KafkaResult<Arc<BaseConsumer<Attentive>>> {
+    Ok(Arc::new(base.create_with_context(Attentive::default())?))
 }
+
+/// Nobody polls this client, so what it has to say waits.
+fn complaint(client: &BaseConsumer<Attentive>) -> Option<String> {
+    for _ in 0..EVENTS_MAX {
+        // Its context hears it.
+        drop(client.poll(Duration::ZERO));
+    }
+    client.context().0.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+impl ClientContext for Attentive {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        client::log_line(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        let is_sign_in =
+            matches!(error.rdkafka_error_code(), Some(Code::Authentication | Code::SSL));
+        // A broker that misses a certificate says so after the handshake, in place of an answer.
+        if is_sign_in || reason.contains("SSL routines") {
+            let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            *heard = Some(reason.to_owned());
+        }
+        client::log_error(&error, reason);
+    }
+}
+
+impl ConsumerContext for Attentive {}
 
 #[cfg(test)]
 mod tests {

@@ -3,15 +3,21 @@
 use std::time::Duration;
 
 use rdkafka::{
-    ClientConfig, ClientContext,
+    ClientConfig, ClientContext, Message,
     config::RDKafkaLogLevel,
     consumer::ConsumerContext,
     error::KafkaError,
     producer::{DeliveryResult, ProducerContext},
 };
 use secrecy::ExposeSecret;
+use url::form_urlencoded;
 
-use crate::{config, log::BoxError, task};
+use super::refusal::Asked;
+use crate::{
+    config::{self, KafkaOAuth, KafkaSasl, KafkaTls},
+    log::BoxError,
+    task,
+};
 
 /// How long a question to the brokers may take.
 pub(super) const REQUEST_WAIT_MAX: Duration = Duration::from_secs(5);
@@ -35,15 +41,53 @@ pub(crate) fn base(config: &config::Kafka) -> ClientConfig {
         .set("socket.nagle.disable", "true")
         .set("socket.keepalive.enable", "true")
         .set("log.connection.close", "false");
-    if let Some(ca_file) = &config.security.ca_file {
-        base.set("ssl.ca.location", ca_file.to_string_lossy());
+    if let Some(tls) = &config.security.tls {
+        encrypt(&mut base, tls);
     }
-    if let Some(sasl) = &config.security.sasl {
-        base.set("sasl.mechanism", &sasl.mechanism)
-            .set("sasl.username", &sasl.username)
-            .set("sasl.password", sasl.password.expose_secret());
+    match &config.security.sasl {
+        Some(KafkaSasl::Password { mechanism, username, password }) => {
+            base.set("sasl.mechanism", *mechanism)
+                .set("sasl.username", username)
+                .set("sasl.password", password.expose_secret());
+        }
+        Some(KafkaSasl::Token(oauth)) => sign_in_by_token(&mut base, oauth),
+        None => {}
     }
     base
+}
+
+fn encrypt(base: &mut ClientConfig, tls: &KafkaTls) {
+    if let Some(ca_file) = &tls.ca_file {
+        base.set("ssl.ca.location", ca_file.to_string_lossy());
+    }
+    let Some(client) = &tls.client else { return };
+    base.set("ssl.certificate.location", client.certificate_file.to_string_lossy())
+        .set("ssl.key.location", client.key_file.to_string_lossy());
+    if let Some(password) = &client.password {
+        base.set("ssl.key.password", password.expose_secret());
+    }
+}
+
+/// librdkafka fetches the token itself, on a thread of each client, and fetches the next one when four
+/// fifths of its life are over. What rdkafka offers instead, a callback, is only called where somebody
+/// polls the client, and nobody polls those that ask.
+fn sign_in_by_token(base: &mut ClientConfig, oauth: &KafkaOAuth) {
+    base.set("sasl.mechanism", "OAUTHBEARER")
+        .set("sasl.oauthbearer.method", "oidc")
+        .set("sasl.oauthbearer.token.endpoint.url", oauth.token_url.as_str())
+        .set("sasl.oauthbearer.client.id", &oauth.client_id)
+        .set("sasl.oauthbearer.client.secret", oauth.client_secret.expose_secret());
+    if let Some(ca_file) = &oauth.ca_file {
+        base.set("https.ca.location", ca_file.to_string_lossy());
+    }
+    if let Some(scope) = &oauth.scope {
+        // librdkafka puts it into the form as it is.
+        let encoded: String = form_urlencoded::byte_serialize(scope.as_bytes()).collect();
+        base.set("sasl.oauthbearer.scope", encoded);
+    }
+    if let Some(extensions) = &oauth.extensions {
+        base.set("sasl.oauthbearer.extensions", extensions);
+    }
 }
 
 /// Keeps librdkafka's own lines at debug: those who use a client log what matters, once.
@@ -61,11 +105,16 @@ impl ClientContext for Quiet {
 
 impl ConsumerContext for Quiet {}
 
-/// For producers that do not ask what became of a record.
+/// For producers that do not ask what became of a record, unless nothing will ever become of one.
 impl ProducerContext for Quiet {
     type DeliveryOpaque = ();
 
-    fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {}
+    fn delivery(&self, delivered: &DeliveryResult<'_>, (): ()) {
+        let Err((error, message)) = delivered else { return };
+        if let Some(denied) = Asked::writing(message.topic()).denied(error) {
+            denied.tell();
+        }
+    }
 }
 
 pub(super) fn log_line(level: RDKafkaLogLevel, facility: &str, message: &str) {

@@ -17,7 +17,10 @@ use rdkafka::{
 };
 use tokio::time::{Instant, timeout_at};
 
-use super::client::{AWAY_MAX, Quiet, ask};
+use super::{
+    client::{AWAY_MAX, Quiet, ask},
+    refusal::{Asked, Denied},
+};
 use crate::{
     log::{
         BoxError, LogReader, Offset, Prefetch, ReadError,
@@ -29,6 +32,9 @@ use crate::{
 
 /// How long a fresh consumer looks for the brokers.
 const METADATA_WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// What readers go by. Nobody joins this group.
+const GROUP: &str = "tradewind.readers";
 
 type Opening = Task<Result<StreamConsumer<Quiet>, BoxError>>;
 
@@ -58,6 +64,7 @@ struct Cursor {
 enum Failure {
     OutOfRange { offset: Offset },
     UnsupportedVersion { offset: Offset, version: u64 },
+    Denied(Denied),
     Kafka(KafkaError),
 }
 
@@ -92,7 +99,7 @@ fn config(base: &ClientConfig, prefetch: Prefetch) -> ClientConfig {
     let mut config = base.clone();
     config
         // librdkafka wants a name for it, but nobody joins this group or commits to it.
-        .set("group.id", "tradewind.readers")
+        .set("group.id", GROUP)
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
         .set("auto.offset.reset", "error")
@@ -123,7 +130,9 @@ impl LogReader for KafkaReader {
             // What is opened in vain is opened on by the next read.
             timeout_at(deadline, self.reopen()).await.ok();
         }
-        let Self { consumer: Some(consumer), cursor, .. } = self else { return Ok(Vec::new()) };
+        let Self { consumer: Some(consumer), cursor, topic, .. } = self else {
+            return Ok(Vec::new());
+        };
         let mut messages = consumer.stream();
         let mut records = Vec::new();
         while records.len() < max && cursor.failed.is_none() {
@@ -136,7 +145,7 @@ impl LogReader for KafkaReader {
             match message {
                 None => break,
                 Some(Ok(message)) => records.extend(cursor.take(&message)),
-                Some(Err(error)) => cursor.note(error),
+                Some(Err(error)) => cursor.note(topic, error),
             }
         }
         match &cursor.failed {
@@ -235,16 +244,18 @@ impl Cursor {
     }
 
     /// Sorts an error of the consumer: most mean that brokers are away for a while.
-    fn note(&mut self, error: KafkaError) {
+    fn note(&mut self, topic: &str, error: KafkaError) {
+        if let Some(denied) = Asked::reading(topic, GROUP).denied(&error) {
+            self.failed = Some(Failure::Denied(denied));
+            return;
+        }
         match error.rdkafka_error_code() {
             Some(Code::OffsetOutOfRange | Code::AutoOffsetReset) => {
                 self.failed = Some(Failure::OutOfRange { offset: self.next });
             }
             Some(
                 Code::Fatal
-                | Code::GroupAuthorizationFailed
                 | Code::InvalidTopic
-                | Code::TopicAuthorizationFailed
                 | Code::UnknownPartition
                 | Code::UnknownTopic
                 | Code::UnknownTopicOrPartition,
@@ -265,6 +276,7 @@ impl From<Failure> for ReadError {
             Failure::UnsupportedVersion { offset, version } => {
                 Self::UnsupportedVersion { offset, version }
             }
+            Failure::Denied(denied) => Self::Failed(denied.into()),
             Failure::Kafka(error) => Self::Failed(error.into()),
         }
     }

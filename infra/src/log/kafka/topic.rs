@@ -14,6 +14,7 @@ use tokio::runtime::Handle;
 use super::{
     BoxError,
     client::{Quiet, REQUEST_WAIT_MAX, base},
+    refusal::{Asked, Denied},
 };
 use crate::{
     config,
@@ -69,6 +70,9 @@ pub enum TopicError {
     /// A topic of this name exists and is another one.
     #[error("topic {topic:?} cannot be used: {setting} is {found}, but it must be {expected}")]
     Mismatch { topic: String, setting: &'static str, found: String, expected: String },
+    /// Somebody has to grant something.
+    #[error(transparent)]
+    Denied(#[from] Denied),
     /// The cluster does not want to make it so.
     #[error("topic {topic:?} was refused")]
     Refused {
@@ -117,38 +121,54 @@ async fn ensure(base: &ClientConfig, topic: &str, spec: TopicSpec) -> Result<(),
             Ok(())
         }
         Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => check(&admin, topic, spec).await,
-        Some(Err((_, code))) => {
-            Err(TopicError::Refused { topic: topic.to_owned(), source: code.into() })
-        }
+        Some(Err((_, code))) => match Asked::creating(topic).denied_by(code) {
+            Some(denied) => Err(denied.into()),
+            None => Err(TopicError::Refused { topic: topic.to_owned(), source: code.into() }),
+        },
         None => Err(TopicError::Unavailable("no answer for the topic".into())),
     }
 }
 
 async fn check(admin: &AdminClient<Quiet>, topic: &str, spec: TopicSpec) -> Result<(), TopicError> {
     let unavailable = |error: KafkaError| TopicError::Unavailable(error.into());
-    let mismatch = |setting, found: &str, expected: &str| {
-        let (topic, found, expected) = (topic.to_owned(), found.to_owned(), expected.to_owned());
-        Err(TopicError::Mismatch { topic, setting, found, expected })
-    };
     let count = || async { partition_count(admin, topic) };
-    let partitions = retry(Policy::QUICK, |_| true, count).await?.to_string();
+    let may_pass = |error: &TopicError| !matches!(error, TopicError::Denied(_));
+    let partitions = retry(Policy::QUICK, may_pass, count).await?.to_string();
     let expected = spec.partitions.to_string();
     if partitions != expected {
-        return mismatch("the number of partitions", &partitions, &expected);
+        return Err(mismatch(topic, "the number of partitions", &partitions, &expected));
     }
     let resource = ResourceSpecifier::Topic(topic);
     let options = AdminOptions::new().request_timeout(Some(REQUEST_WAIT_MAX));
     let described = admin.describe_configs([&resource], &options).await.map_err(unavailable)?;
-    let Some(Ok(settings)) = described.into_iter().next() else {
-        return Err(TopicError::Unavailable("no answer about the topic's settings".into()));
+    let refused = match described.into_iter().next() {
+        Some(Ok(settings)) if !settings.entries.is_empty() => {
+            return compare(&settings, topic, spec);
+        }
+        // rdkafka passes over why a topic that is there has no settings: there is one reason.
+        Some(Ok(_)) => RDKafkaErrorCode::TopicAuthorizationFailed,
+        Some(Err(code)) => code,
+        None => {
+            return Err(TopicError::Unavailable("no answer about the topic's settings".into()));
+        }
     };
+    let denied = Asked::describing_settings(topic).denied_by(refused);
+    Err(denied.map_or_else(|| unavailable(KafkaError::AdminOp(refused)), Into::into))
+}
+
+fn compare(settings: &ConfigResource, topic: &str, spec: TopicSpec) -> Result<(), TopicError> {
     for &(setting, expected) in spec.settings {
-        let found = value_of(&settings, setting);
+        let found = value_of(settings, setting);
         if found != expected {
-            return mismatch(setting, found, expected);
+            return Err(mismatch(topic, setting, found, expected));
         }
     }
     Ok(())
+}
+
+fn mismatch(topic: &str, setting: &'static str, found: &str, expected: &str) -> TopicError {
+    let (topic, found, expected) = (topic.to_owned(), found.to_owned(), expected.to_owned());
+    TopicError::Mismatch { topic, setting, found, expected }
 }
 
 /// # Errors
@@ -157,6 +177,10 @@ fn partition_count(admin: &AdminClient<Quiet>, topic: &str) -> Result<usize, Top
     let metadata = admin.inner().fetch_metadata(Some(topic), REQUEST_WAIT_MAX);
     let metadata = metadata.map_err(|error| TopicError::Unavailable(error.into()))?;
     let found = metadata.topics().iter().find(|found| found.name() == topic);
+    let refused = found.and_then(|found| found.error()).map(RDKafkaErrorCode::from);
+    if let Some(denied) = refused.and_then(|code| Asked::describing(topic).denied_by(code)) {
+        return Err(denied.into());
+    }
     match found.map_or(0, |found| found.partitions().len()) {
         0 => Err(TopicError::Unavailable("the broker does not know the topic yet".into())),
         count => Ok(count),

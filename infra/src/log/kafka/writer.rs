@@ -21,7 +21,7 @@ use rdkafka::{
 };
 use tokio::sync::mpsc::{self, error::TrySendError};
 
-use super::client;
+use super::{client, refusal::Asked};
 use crate::{
     config,
     log::{
@@ -56,7 +56,7 @@ pub(super) fn open(
 ) -> Result<(KafkaWriter, mpsc::Receiver<Report>), BoxError> {
     let (reports, received) = mpsc::channel(REPORTS_MAX);
     let closed = Arc::new(AtomicBool::new(false));
-    let reporter = Reporter { reports, closed: Arc::clone(&closed) };
+    let reporter = Reporter { topic: Arc::clone(&topic), reports, closed: Arc::clone(&closed) };
     let producer: Arc<Producer> =
         Arc::new(config(base, compression).create_with_context(reporter)?);
     let polled = Arc::clone(&producer);
@@ -137,6 +137,7 @@ impl Drop for KafkaWriter {
 
 /// Turns delivery callbacks into reports.
 struct Reporter {
+    topic: Arc<str>,
     reports: mpsc::Sender<Report>,
     closed: Arc<AtomicBool>,
 }
@@ -147,7 +148,21 @@ impl ClientContext for Reporter {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        if let Some(denied) = Asked::writing(&self.topic).denied(&error) {
+            denied.tell();
+        }
         client::log_error(&error, reason);
+    }
+}
+
+impl Reporter {
+    fn reason(&self, error: &KafkaError) -> String {
+        let Some(denied) = Asked::writing(&self.topic).denied(error) else {
+            return error.to_string();
+        };
+        // A report of failure ends an epoch, whatever it was for.
+        denied.tell();
+        denied.to_string()
     }
 }
 
@@ -161,7 +176,7 @@ impl ProducerContext for Reporter {
         let result = match delivered {
             // librdkafka knows of rare successes that it was not told the offset of.
             Ok(message) => Ok(Some(message.offset()).filter(|&offset| offset >= 0)),
-            Err((error, _)) => Err(DeliveryError { reason: error.to_string() }),
+            Err((error, _)) => Err(DeliveryError { reason: self.reason(error) }),
         };
         let sent = self.reports.try_send(Report { ticket: *ticket, result });
         // Nobody takes reports any more: then nobody misses this one.
