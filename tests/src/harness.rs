@@ -25,8 +25,9 @@ use uuid::Uuid;
 use client::{Answer, Client, send};
 use servers::Servers;
 use stack::eventually::eventually;
-use stack::plain_http;
-use stack::services::{Role, Wiring, readiness};
+use stack::folder::Folder;
+use stack::services::{Node, Role, Wiring, readiness};
+use stack::{down, plain_http};
 
 const READY_WAIT_MAX: Duration = Duration::from_secs(60);
 const END_WAIT_MAX: Duration = Duration::from_secs(60);
@@ -46,6 +47,15 @@ pub struct Stack {
     _state: TempDir,
 }
 
+/// Where a stack's Kafka is if it is not that of all tests, and how its services get in.
+pub struct Elsewhere {
+    pub topic: String,
+    /// What the command API is to the nodes that it then looks for.
+    pub node: Node,
+    /// Settings of each service that count more than those that it has anyway.
+    pub settings: Box<dyn Fn(Role) -> Vec<(String, String)> + Send + Sync>,
+}
+
 /// One API key per role.
 struct Keys {
     operator: String,
@@ -57,8 +67,14 @@ impl Stack {
     /// # Panics
     /// When anything does not start: no test can go on without.
     pub fn start() -> BoxFuture<'static, Self> {
+        Self::start_on(None)
+    }
+
+    /// # Panics
+    /// When anything does not start.
+    pub fn start_on(elsewhere: Option<Elsewhere>) -> BoxFuture<'static, Self> {
         async move {
-            let mut stack = Self::begin().await.expect("a stack starts");
+            let mut stack = Self::begin(elsewhere).await.expect("a stack starts");
             for url in [&stack.command_url, &stack.query_url, &stack.projector_url] {
                 eventually(&format!("{url} is ready"), READY_WAIT_MAX, || readiness(url)).await;
             }
@@ -69,11 +85,17 @@ impl Stack {
         .boxed()
     }
 
-    async fn begin() -> Result<Self> {
+    async fn begin(elsewhere: Option<Elsewhere>) -> Result<Self> {
         let servers = servers::shared().await?;
         let name = Uuid::new_v4().simple();
-        let (topic, database) = (format!("test.{name}"), format!("test_{name}"));
-        servers.create_topic(&topic).await?;
+        let database = format!("test_{name}");
+        let (topic, node, more) = match elsewhere {
+            Some(Elsewhere { topic, node, settings }) => (topic, Some(node), Some(settings)),
+            None => (format!("test.{name}"), None, None),
+        };
+        if more.is_none() {
+            servers.create_topic(&topic).await?;
+        }
         let databases = servers.create_database(&database).await?;
         let state = tempfile::tempdir().context("a folder for the state store")?;
         let wiring = Wiring {
@@ -83,24 +105,30 @@ impl Stack {
             topic: topic.clone(),
             databases,
             secrets: servers.secrets().clone(),
-            node: None,
+            node,
             state: state.path().to_owned(),
             snapshots: state.path().join("snapshots"),
         };
         let shutdown = Shutdown::new();
         let (mut tasks, ending) = (Vec::new(), || shutdown.clone());
+        let more = |role| more.as_ref().map(|settings| settings(role)).unwrap_or_default();
 
-        let service = command_api::Service::bind(settings(&wiring, Role::CommandApi)?)?;
+        let service = command_api::Service::bind(settings(
+            &wiring,
+            Role::CommandApi,
+            more(Role::CommandApi),
+        )?)?;
         let command_url = format!("http://{}", service.local_addr());
         tasks.push(task::spawn("command-api", service.run(ending())));
 
-        let settings_of_projector = settings(&wiring, Role::Projector)?;
+        let settings_of_projector = settings(&wiring, Role::Projector, more(Role::Projector))?;
         let service = projector::Service::bind(settings_of_projector, projector::Source::Kafka)?;
         let projector_url = format!("http://{}", service.local_addr());
         let running = service.run(ending());
         tasks.push(task::spawn("projector", async { Ok(running.await?) }));
 
-        let service = query_api::Service::bind(settings(&wiring, Role::QueryApi)?)?;
+        let service =
+            query_api::Service::bind(settings(&wiring, Role::QueryApi, more(Role::QueryApi))?)?;
         let query_url = format!("http://{}", service.local_addr());
         let running = service.run(ending());
         tasks.push(task::spawn("query-api", async { Ok(running.await?) }));
@@ -208,9 +236,31 @@ impl Stack {
     }
 }
 
-/// The settings that the local stack would give a process, read as the process would.
-fn settings<S: Settings>(wiring: &Wiring, role: Role) -> Result<S> {
-    Ok(Layers::default().environment(wiring.env(role)).load()?.settings)
+/// The settings that the local stack would give a process, read as the process would, under others.
+fn settings<S: Settings>(wiring: &Wiring, role: Role, more: Vec<(String, String)>) -> Result<S> {
+    Ok(Layers::default().environment(more).environment(wiring.env(role)).load()?.settings)
+}
+
+/// Ends all processes of a stack that a test has started. After a failure the log files stay.
+///
+/// # Panics
+/// When a part does not end, unless the test has failed anyway.
+pub fn end(folder: &Folder) {
+    let (folder, has_failed) = (folder.clone(), std::thread::panicking());
+    // The caller is in a runtime, which cannot wait for another one on its own thread.
+    let ending = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.expect("a runtime");
+        if has_failed {
+            runtime.block_on(down::down(&folder))
+        } else {
+            runtime.block_on(down::reset(&folder))
+        }
+    });
+    let ended = ending.join().expect("no panic");
+    if !has_failed {
+        ended.expect("every part ends");
+    }
 }
 
 /// What the sandbox of payments tells by itself, signed as Standard Webhooks has it.

@@ -78,8 +78,14 @@ impl Site {
             postgres_of_query: Some(postgres_of_query.port()),
         };
         let existing = Existing::default();
-        let state =
-            StackState { ports, topic: TOPIC.to_owned(), existing, detours, is_lasting: false };
+        let state = StackState {
+            ports,
+            topic: TOPIC.to_owned(),
+            existing,
+            detours,
+            guard: None,
+            is_lasting: false,
+        };
         state.write(&folder)?;
         let secrets = Secrets::of(&folder)?;
         let nodes = nodes.into_iter().map(|(proxies, _)| proxies).collect();

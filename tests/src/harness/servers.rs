@@ -115,6 +115,7 @@ async fn start_missing(folder: &Folder, secrets: &Secrets) -> Result<StackState>
             topic: String::new(),
             existing,
             detours: Detours::default(),
+            guard: None,
             is_lasting: false,
         },
     };

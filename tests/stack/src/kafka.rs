@@ -12,6 +12,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use crate::eventually::wait_for;
 use crate::folder::Folder;
+use crate::guard::Guard;
 use crate::process::Launch;
 use crate::state::StackState;
 use crate::tool::{self, Run};
@@ -71,8 +72,8 @@ pub async fn launch(folder: &Folder, state: &StackState, number: usize) -> Resul
     let jars = fetch().await?;
     let conf = configure(folder, state, number)?;
     let heap_mb = if state.ports.brokers.len() == 1 { (256, 512) } else { (128, 320) };
-    let is_lasting = state.is_lasting;
-    let java_run = JavaRun { java, jars, conf, number, heap_mb, is_lasting };
+    let (guard, is_lasting) = (state.guard.as_ref(), state.is_lasting);
+    let java_run = JavaRun { java, jars, conf, number, heap_mb, guard, is_lasting };
     if !folder.data(&broker(number)).join("meta.properties").exists() {
         java_run.format().await?;
     }
@@ -127,7 +128,11 @@ async fn brokers(bootstrap_servers: &str) -> Result<usize> {
     probing.await?
 }
 
-async fn fetch() -> Result<PathBuf> {
+/// The jars of Kafka, which its tools are in, too.
+///
+/// # Errors
+/// When they cannot be fetched.
+pub async fn fetch() -> Result<PathBuf> {
     cache::entry("kafka", POM, |place| async move {
         console::step("fetching Apache Kafka with Maven");
         let pom = place.join("pom.xml");
@@ -176,6 +181,12 @@ fn properties(folder: &Folder, state: &StackState, number: usize) -> String {
         advertised.push_str(&format!(",{name}://127.0.0.1:{}", listener.advertised));
         protocols.push_str(&format!(",{name}:PLAINTEXT"));
     }
+    for (name, port, protocol) in state.guard.iter().flat_map(Guard::listeners) {
+        listeners.push_str(&format!(",{name}://127.0.0.1:{port}"));
+        advertised.push_str(&format!(",{name}://127.0.0.1:{port}"));
+        protocols.push_str(&format!(",{name}:{protocol}"));
+    }
+    let guard = state.guard.as_ref().map(Guard::properties).unwrap_or_default();
     let (copies, insync) = if ports.len() < COPIES { (1, 1) } else { (COPIES, 2) };
     format!(
         "process.roles=broker,controller\n\
@@ -205,28 +216,31 @@ fn properties(folder: &Folder, state: &StackState, number: usize) -> String {
          broker.session.timeout.ms=2000\n\
          broker.heartbeat.interval.ms=500\n\
          # A follower that hangs holds up an append for this long, not for thirty seconds.\n\
-         replica.lag.time.max.ms=3000\n",
+         replica.lag.time.max.ms=3000\n\
+         {guard}",
         voters = voters.join(","),
         data = folder.data(&broker(number)).display(),
     )
 }
 
-struct JavaRun {
+struct JavaRun<'a> {
     java: PathBuf,
     jars: PathBuf,
     conf: PathBuf,
     number: usize,
     /// At the start and at most.
     heap_mb: (u32, u32),
+    guard: Option<&'a Guard>,
     is_lasting: bool,
 }
 
-impl JavaRun {
+impl JavaRun<'_> {
     async fn format(&self) -> Result<()> {
         Run::new(&self.java)
             .args(self.common_args())
             .args(["kafka.tools.StorageTool", "format", "--cluster-id", CLUSTER_ID, "--config"])
             .arg(self.properties())
+            .args(self.guard.map(Guard::format_args).unwrap_or_default())
             .within(FORMAT_WAIT_MAX)
             .output()
             .await
@@ -241,6 +255,7 @@ impl JavaRun {
         if !self.is_lasting {
             args.push(JVM_OF_A_TEST.to_owned());
         }
+        args.extend(self.guard.iter().flat_map(|guard| guard.jvm_args()));
         args.extend(self.common_args());
         args.push("kafka.Kafka".to_owned());
         args.push(self.properties().display().to_string());

@@ -16,6 +16,7 @@ pub mod dev_env;
 pub mod down;
 pub mod eventually;
 pub mod folder;
+pub mod guard;
 pub mod kafka;
 pub mod logs;
 pub mod plain_http;

@@ -106,6 +106,19 @@ impl Ports {
         })
     }
 
+    /// As many more.
+    ///
+    /// # Errors
+    /// When the machine has none left.
+    pub fn more<const COUNT: usize>() -> Result<[u16; COUNT]> {
+        let mut free = Free::hold(COUNT)?;
+        let mut ports = [0; COUNT];
+        for port in &mut ports {
+            *port = free.next()?;
+        }
+        Ok(ports)
+    }
+
     #[must_use]
     pub fn size(&self) -> Size {
         Size { nodes: self.nodes.len(), brokers: self.brokers.len() }

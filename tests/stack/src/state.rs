@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::detours::Detours;
 use crate::folder::Folder;
+use crate::guard::Guard;
 use crate::ports::{Ports, Size};
 use crate::postgres::{self, SUPERUSER};
 use crate::secrets::Secrets;
@@ -26,6 +27,9 @@ pub struct StackState {
     pub existing: Existing,
     #[serde(default)]
     pub detours: Detours,
+    /// Of the one broker, if it is to have one.
+    #[serde(default)]
+    pub guard: Option<Guard>,
     /// It is meant to live for longer than a test.
     #[serde(default)]
     pub is_lasting: bool,

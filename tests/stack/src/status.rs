@@ -41,6 +41,7 @@ impl Status {
                 existing,
                 topic: String::new(),
                 detours: Detours::default(),
+                guard: None,
                 is_lasting: true,
             };
             let parts = state.parts();

@@ -202,6 +202,7 @@ fn decide(folder: &Folder, args: &Args, running: &[String]) -> Result<StackState
             topic: DEFAULT_TOPIC.to_owned(),
             existing: Existing::of_environment(folder)?,
             detours: Detours::default(),
+            guard: None,
             is_lasting: true,
         }),
     }

@@ -14,7 +14,10 @@ use stack::services::services;
 use stack::state::{Existing, StackState};
 use stack::topic::SHARDS_OF_TESTS;
 use stack::{down, up};
-use tests::harness::client::{Answer, Client, try_send};
+use tests::harness::{
+    self,
+    client::{Answer, Client, try_send},
+};
 
 /// How long a part may be away and a request be retried.
 pub(crate) const OUTAGE_MAX: Duration = Duration::from_secs(90);
@@ -34,7 +37,7 @@ impl Rig {
         let ports = Ports::free(Size::SMALL).expect("ports");
         let existing = Existing::default();
         let (topic, detours) = ("tradewind.events".to_owned(), Detours::default());
-        let state = StackState { ports, topic, existing, detours, is_lasting: false };
+        let state = StackState { ports, topic, existing, detours, guard: None, is_lasting: false };
         state.write(&folder).expect("a state");
         let secrets = Secrets::of(&folder).expect("secrets");
         let url = |port: u16| format!("http://127.0.0.1:{port}");
@@ -113,21 +116,7 @@ pub(crate) async fn insist_on(request: impl Fn() -> RequestBuilder) -> Answer {
 }
 
 impl Drop for Rig {
-    /// Ends all processes. After a failure the log files stay.
     fn drop(&mut self) {
-        let (folder, has_failed) = (self.folder.clone(), std::thread::panicking());
-        let ending = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let runtime = runtime.expect("a runtime");
-            if has_failed {
-                runtime.block_on(down::down(&folder))
-            } else {
-                runtime.block_on(down::reset(&folder))
-            }
-        });
-        let ended = ending.join().expect("no panic");
-        if !has_failed {
-            ended.expect("every part ends");
-        }
+        harness::end(&self.folder);
     }
 }
