@@ -16,12 +16,19 @@ use crate::rig::{EVENTS, NODES, Rig, read};
 use crate::{deeds, lines};
 
 const SETTLE_WAIT_MAX: Duration = Duration::from_secs(30);
+/// What who has no right at all is told, and tells.
+const LACKING_ALL: &str = "the brokers refuse it: the service's user needs the ACL Read on topic \
+                           \"tradewind.events\"";
 const USERS: [&str; 3] = ["provisioner", "command-api", "projector"];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_services_live_with_the_acls_of_the_page() {
+async fn the_services_say_what_they_lack_and_live_with_the_acls_of_the_page() {
+    lines::keep();
     let rig = Rig::start("guarded-services", &USERS, NO_KEYS).await;
-    rig.grant(page::commands(&page::text())).await;
+    let commands = page::commands(&page::text()).into_iter();
+    let is_provisioning = |line: &String| line.contains("User:provisioner ");
+    let (provisioning, serving): (Vec<_>, Vec<_>) = commands.partition(is_provisioning);
+    rig.grant(provisioning).await;
     let provisioner = read(rig.by_password("provisioner", "PLAIN")).expect("settings");
     assert_eq!(deeds::of("provisioner", &provisioner).await, deeds::NO_TROUBLES);
 
@@ -34,8 +41,18 @@ async fn the_services_live_with_the_acls_of_the_page() {
     };
     let node = Node { name: "node-1".to_owned(), url: "http://127.0.0.1:1".to_owned() };
     let elsewhere = Elsewhere { topic: EVENTS.to_owned(), node, settings: Box::new(settings) };
+    let granting = async {
+        eventually("both say what they lack", SETTLE_WAIT_MAX, || async {
+            let kept = lines::kept();
+            let lacks = |begin: &str| kept.contains(&format!("{begin}{LACKING_ALL}"));
+            let say_so = lacks("waiting for the event log: ") && lacks("cannot open the log yet: ");
+            if say_so { Ok(()) } else { Err(kept) }
+        })
+        .await;
+        rig.grant(serving).await;
+    };
     // Among other things, keys have been issued by commands and found by queries when it returns.
-    let stack = Stack::start_on(Some(elsewhere)).await;
+    let (stack, ()) = tokio::join!(Stack::start_on(Some(elsewhere)), granting);
     sell(&stack).await;
     for group in ["tradewind.process", "tradewind.projector"] {
         let progress = Progress::open(&rig.open(), group, EVENTS).expect("a client");

@@ -175,8 +175,9 @@ fn a_token_needs_an_issuer_and_a_client() {
     check(
         &[&TOKEN[..], &more].concat(),
         &expect![[r#"
-        1 mistake in the settings
-          TRADEWIND_KAFKA__OAUTH_EXTENSIONS: found "auth=1", allowed is name=value, several joined by commas, names of letters alone"#]],
+        2 mistakes in the settings
+          TRADEWIND_KAFKA__OAUTH_EXTENSIONS: found "auth=1", allowed is name=value, several joined by commas, names of letters alone
+          TRADEWIND_KAFKA__SASL_USERNAME: not with the mechanism OAUTHBEARER, which takes a token"#]],
     );
     check(
         &[&TOKEN[..], &more[..1]].concat(),

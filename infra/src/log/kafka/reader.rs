@@ -276,7 +276,8 @@ impl From<Failure> for ReadError {
             Failure::UnsupportedVersion { offset, version } => {
                 Self::UnsupportedVersion { offset, version }
             }
-            Failure::Denied(denied) => Self::Failed(denied.into()),
+            // It may be granted yet.
+            Failure::Denied(denied) => Self::Unavailable(denied.into()),
             Failure::Kafka(error) => Self::Failed(error.into()),
         }
     }
