@@ -64,6 +64,7 @@ use tokio::{
 
 use admission::{Admission, Place};
 pub(crate) use admission::{patiently, until_room};
+pub(crate) use dedup::KEPT as OUTCOMES_KEPT;
 pub use listener::{Emitted, Listening};
 pub use outcome::{EventRef, Outcome};
 pub use ownership::{Cluster, Node};

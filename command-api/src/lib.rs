@@ -11,6 +11,7 @@ mod metrics;
 pub mod payment;
 pub mod process;
 mod rear;
+pub mod reshard;
 mod settings;
 pub mod steps;
 #[cfg(test)]
@@ -35,7 +36,7 @@ use http::{AppState, EngineSlot, Ingredients};
 use payment::{Desk, Sandbox};
 use rear::Rear;
 
-pub use settings::Settings;
+pub use settings::{ReshardSettings, Settings};
 
 /// How long other nodes may take to claim what this one served.
 const HAND_OVER_WAIT_MAX: Duration = Duration::from_secs(10);

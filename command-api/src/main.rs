@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use command_api::{Service, Settings, steps};
+use command_api::{ReshardSettings, Service, Settings, reshard, steps};
 use infra::{
     config::{Args, EXIT_CODE, Loaded, LocalStack, Mistakes},
     shutdown::Shutdown,
@@ -21,6 +21,7 @@ Examples:
   command-api serve --config command-api.toml
   TRADEWIND_HTTP__BIND=0.0.0.0:8080 command-api serve
   command-api steps list
+  command-api reshard --to tradewind.events.2 --shards 16
   command-api --check-config"
 )]
 struct Cli {
@@ -37,12 +38,15 @@ enum Subcommands {
     /// Look at steps of processes that failed for good, and have them tried again or skipped
     #[command(subcommand)]
     Steps(steps::Command),
+    /// Copy the log into a topic with another number of shards, while no node runs
+    Reshard(reshard::Options),
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let ended = match cli.command {
         Some(Subcommands::Steps(command)) => steps(&cli.args, command),
+        Some(Subcommands::Reshard(options)) => reshard(&cli.args, options),
         Some(Subcommands::Serve) => serve(&cli.args),
         None if cli.args.check_config => serve(&cli.args),
         None => {
@@ -92,4 +96,14 @@ fn steps(args: &Args, command: steps::Command) -> anyhow::Result<()> {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(steps::run(settings, command))
+}
+
+fn reshard(args: &Args, options: reshard::Options) -> anyhow::Result<()> {
+    let Loaded { settings, effective, .. } = args.load::<ReshardSettings>(LocalStack::Reader)?;
+    if args.check_config {
+        print!("{effective}");
+        return Ok(());
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(reshard::run(settings, options))
 }

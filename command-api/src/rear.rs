@@ -34,7 +34,7 @@ use crate::{
 };
 
 /// The consumer group that holds how far the process managers have come.
-const PROGRESS_GROUP: &str = "tradewind.process";
+pub(crate) const PROGRESS_GROUP: &str = "tradewind.process";
 /// How long the engine may take to settle what is pending.
 const DRAIN_WAIT_MAX: Duration = Duration::from_secs(15);
 /// How often readiness is looked at.

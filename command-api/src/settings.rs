@@ -110,6 +110,23 @@ impl config::Settings for Settings {
     }
 }
 
+/// What it takes to copy the log into a topic with another number of shards.
+#[derive(Clone)]
+pub struct ReshardSettings {
+    pub kafka: config::Kafka,
+    /// Where nodes that still run are heard.
+    pub meeting: Option<Meeting>,
+}
+
+impl config::Settings for ReshardSettings {
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        infra::read_all! {
+            kafka: config::Kafka::read(reader),
+            meeting: read_meeting(reader),
+        }
+    }
+}
+
 fn read_node(reader: &mut Reader<'_>) -> Option<Node> {
     let name = reader.get_with(&NODE_NAME, |text| plain_name(text, 64));
     let url = reader.get_with(&NODE_URL, |text| {

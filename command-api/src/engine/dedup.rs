@@ -14,7 +14,7 @@ use rustc_hash::FxHashMap;
 use super::store::{Known, Remembered, StateStore, StoreError, Unreadable, Untold};
 
 /// How long an outcome is kept: the promise made for Idempotency-Key.
-pub(super) const KEPT: Duration = Duration::from_hours(24);
+pub(crate) const KEPT: Duration = Duration::from_hours(24);
 
 /// What an outcome about takes in memory.
 const KNOWN_BYTES: usize = 400;

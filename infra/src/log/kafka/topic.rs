@@ -8,6 +8,7 @@ use rdkafka::{
         AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication,
     },
     error::{KafkaError, RDKafkaErrorCode},
+    metadata::MetadataPartition,
 };
 use tokio::runtime::Handle;
 
@@ -37,6 +38,8 @@ pub struct TopicSpec {
     settings: &'static [(&'static str, &'static str)],
 }
 
+const INSYNC_MIN: &str = "min.insync.replicas";
+
 /// Anything else would delete events, now or in time.
 const LOG_SETTINGS: &[(&str, &str)] =
     &[("cleanup.policy", "delete"), ("retention.ms", "-1"), ("retention.bytes", "-1")];
@@ -56,6 +59,20 @@ impl TopicSpec {
     #[must_use]
     pub const fn replicated(partitions: u32) -> Self {
         Self { partitions, replication: 3, insync_min: 2, settings: LOG_SETTINGS }
+    }
+
+    /// A log of so many shards with as many copies as a topic that is there.
+    ///
+    /// # Errors
+    /// There is no such topic, or the cluster does not tell of it.
+    pub async fn like(
+        config: &config::Kafka,
+        topic: &str,
+        partitions: u32,
+    ) -> Result<Self, TopicError> {
+        let (base, topic, runtime) = (base(config), topic.to_owned(), Handle::current());
+        let describe = move || runtime.block_on(like(&base, &topic, partitions));
+        off_the_async_threads("kafka-describe-topic", describe).await
     }
 
     /// The topic of the nodes' beats, with as many copies as this one.
@@ -94,22 +111,33 @@ pub async fn ensure_topic(
     spec: TopicSpec,
 ) -> Result<(), TopicError> {
     let (base, topic, runtime) = (base(config), topic.to_owned(), Handle::current());
-    // Dropping an admin client waits for its thread.
     let ensure = move || runtime.block_on(ensure(&base, &topic, spec));
-    match task::spawn_blocking("kafka-ensure-topic", ensure).await {
+    off_the_async_threads("kafka-ensure-topic", ensure).await
+}
+
+/// Dropping an admin client waits for its thread.
+async fn off_the_async_threads<T: Send + 'static>(
+    name: &'static str,
+    job: impl FnOnce() -> Result<T, TopicError> + Send + 'static,
+) -> Result<T, TopicError> {
+    match task::spawn_blocking(name, job).await {
         Ok(result) => result,
         Err(error) => Err(TopicError::Unavailable(error.into())),
     }
 }
 
+fn admin(base: &ClientConfig) -> Result<AdminClient<Quiet>, TopicError> {
+    base.create_with_context(Quiet).map_err(|error| TopicError::Unavailable(error.into()))
+}
+
 async fn ensure(base: &ClientConfig, topic: &str, spec: TopicSpec) -> Result<(), TopicError> {
     let unavailable = |error: KafkaError| TopicError::Unavailable(error.into());
-    let admin: AdminClient<Quiet> = base.create_with_context(Quiet).map_err(unavailable)?;
+    let admin = admin(base)?;
     let (partitions, replication) = (to_i32(spec.partitions), to_i32(spec.replication));
     let insync_min = spec.insync_min.to_string();
     let wanted = NewTopic::new(topic, partitions, TopicReplication::Fixed(replication))
         .set("unclean.leader.election.enable", "false")
-        .set("min.insync.replicas", &insync_min);
+        .set(INSYNC_MIN, &insync_min);
     let wanted = spec.settings.iter().fold(wanted, |topic, (name, value)| topic.set(name, value));
     let options = AdminOptions::new()
         .request_timeout(Some(CREATE_WAIT_MAX))
@@ -129,8 +157,15 @@ async fn ensure(base: &ClientConfig, topic: &str, spec: TopicSpec) -> Result<(),
     }
 }
 
+async fn like(base: &ClientConfig, topic: &str, partitions: u32) -> Result<TopicSpec, TopicError> {
+    let admin = admin(base)?;
+    let replication = replica_count(&admin, topic)?;
+    let settings = settings_of(&admin, topic).await?;
+    let insync_min = value_of(&settings, INSYNC_MIN).parse().unwrap_or(1);
+    Ok(TopicSpec { partitions, replication, insync_min, settings: LOG_SETTINGS })
+}
+
 async fn check(admin: &AdminClient<Quiet>, topic: &str, spec: TopicSpec) -> Result<(), TopicError> {
-    let unavailable = |error: KafkaError| TopicError::Unavailable(error.into());
     let count = || async { partition_count(admin, topic) };
     let may_pass = |error: &TopicError| !matches!(error, TopicError::Denied(_));
     let partitions = retry(Policy::QUICK, may_pass, count).await?.to_string();
@@ -138,27 +173,9 @@ async fn check(admin: &AdminClient<Quiet>, topic: &str, spec: TopicSpec) -> Resu
     if partitions != expected {
         return Err(mismatch(topic, "the number of partitions", &partitions, &expected));
     }
-    let resource = ResourceSpecifier::Topic(topic);
-    let options = AdminOptions::new().request_timeout(Some(REQUEST_WAIT_MAX));
-    let described = admin.describe_configs([&resource], &options).await.map_err(unavailable)?;
-    let refused = match described.into_iter().next() {
-        Some(Ok(settings)) if !settings.entries.is_empty() => {
-            return compare(&settings, topic, spec);
-        }
-        // rdkafka passes over why a topic that is there has no settings: there is one reason.
-        Some(Ok(_)) => RDKafkaErrorCode::TopicAuthorizationFailed,
-        Some(Err(code)) => code,
-        None => {
-            return Err(TopicError::Unavailable("no answer about the topic's settings".into()));
-        }
-    };
-    let denied = Asked::describing_settings(topic).denied_by(refused);
-    Err(denied.map_or_else(|| unavailable(KafkaError::AdminOp(refused)), Into::into))
-}
-
-fn compare(settings: &ConfigResource, topic: &str, spec: TopicSpec) -> Result<(), TopicError> {
+    let settings = settings_of(admin, topic).await?;
     for &(setting, expected) in spec.settings {
-        let found = value_of(settings, setting);
+        let found = value_of(&settings, setting);
         if found != expected {
             return Err(mismatch(topic, setting, found, expected));
         }
@@ -171,9 +188,48 @@ fn mismatch(topic: &str, setting: &'static str, found: &str, expected: &str) -> 
     TopicError::Mismatch { topic, setting, found, expected }
 }
 
+async fn settings_of(
+    admin: &AdminClient<Quiet>,
+    topic: &str,
+) -> Result<ConfigResource, TopicError> {
+    let unavailable = |error: KafkaError| TopicError::Unavailable(error.into());
+    let resource = ResourceSpecifier::Topic(topic);
+    let options = AdminOptions::new().request_timeout(Some(REQUEST_WAIT_MAX));
+    let described = admin.describe_configs([&resource], &options).await.map_err(unavailable)?;
+    let refused = match described.into_iter().next() {
+        Some(Ok(settings)) if !settings.entries.is_empty() => return Ok(settings),
+        // rdkafka passes over why a topic that is there has no settings: there is one reason.
+        Some(Ok(_)) => RDKafkaErrorCode::TopicAuthorizationFailed,
+        Some(Err(code)) => code,
+        None => {
+            return Err(TopicError::Unavailable("no answer about the topic's settings".into()));
+        }
+    };
+    let denied = Asked::describing_settings(topic).denied_by(refused);
+    Err(denied.map_or_else(|| unavailable(KafkaError::AdminOp(refused)), Into::into))
+}
+
 /// # Errors
 /// Among others, the broker that was asked has not heard of a topic that was made a moment ago.
 fn partition_count(admin: &AdminClient<Quiet>, topic: &str) -> Result<usize, TopicError> {
+    ask_of_partitions(admin, topic, <[_]>::len)
+}
+
+/// Of its first partition.
+fn replica_count(admin: &AdminClient<Quiet>, topic: &str) -> Result<u32, TopicError> {
+    let count = ask_of_partitions(admin, topic, |partitions| {
+        partitions.first().map_or(0, |first| first.replicas().len())
+    });
+    Ok(u32::try_from(count?).unwrap_or(u32::MAX))
+}
+
+/// # Errors
+/// Nothing is known of the topic, or the number is 0.
+fn ask_of_partitions(
+    admin: &AdminClient<Quiet>,
+    topic: &str,
+    number: impl FnOnce(&[MetadataPartition]) -> usize,
+) -> Result<usize, TopicError> {
     let metadata = admin.inner().fetch_metadata(Some(topic), REQUEST_WAIT_MAX);
     let metadata = metadata.map_err(|error| TopicError::Unavailable(error.into()))?;
     let found = metadata.topics().iter().find(|found| found.name() == topic);
@@ -181,9 +237,9 @@ fn partition_count(admin: &AdminClient<Quiet>, topic: &str) -> Result<usize, Top
     if let Some(denied) = refused.and_then(|code| Asked::describing(topic).denied_by(code)) {
         return Err(denied.into());
     }
-    match found.map_or(0, |found| found.partitions().len()) {
+    match found.map_or(0, |found| number(found.partitions())) {
         0 => Err(TopicError::Unavailable("the broker does not know the topic yet".into())),
-        count => Ok(count),
+        number => Ok(number),
     }
 }
 
