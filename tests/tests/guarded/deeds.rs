@@ -7,7 +7,7 @@ use infra::clock::Clock;
 use infra::config;
 use infra::log::kafka::{KafkaLog, ensure_topic};
 use infra::log::progress::Progress;
-use infra::log::{Checkpoint, EventLog, Nonce, OutgoingRecord, Ticket, sample};
+use infra::log::{Checkpoint, EventLog, Nonce, OutgoingRecord, Prefetch, Ticket, sample};
 use infra::membership::seal::PeerKey;
 use infra::membership::{Beat, Beats, kafka::KafkaBeats};
 use tokio::time::{Instant, timeout};
@@ -80,7 +80,8 @@ pub(crate) async fn claim(log: &KafkaLog) -> Result<(), String> {
 /// Reads to the end of the log, and a moment longer.
 pub(crate) async fn read(log: &KafkaLog) -> Result<(), String> {
     let end = log.range(SHARD).await.map_err(|error| told(&error))?.end;
-    let mut reader = log.open_reader(SHARD, 0).await.map_err(|error| told(&error))?;
+    let mut reader =
+        log.open_reader(SHARD, 0, Prefetch::Ahead).await.map_err(|error| told(&error))?;
     let (began, mut next) = (Instant::now(), 0);
     while next < end {
         let records = reader.read(100, Duration::from_secs(1)).await.map_err(|e| told(&e))?;

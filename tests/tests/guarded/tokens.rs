@@ -5,7 +5,7 @@ use std::time::Duration;
 use domain::shard::ShardId;
 use infra::log::kafka::KafkaLog;
 use infra::log::progress::Progress;
-use infra::log::{Checkpoint, EventLog, Nonce, OutgoingRecord, Ticket, sample};
+use infra::log::{Checkpoint, EventLog, Nonce, OutgoingRecord, Prefetch, Ticket, sample};
 use infra::telemetry::chain;
 use stack::eventually::eventually;
 use tokio::time::{Instant, interval, timeout};
@@ -39,7 +39,7 @@ async fn clients_of_all_kinds_sign_in_with_tokens_and_bring_new_ones() {
     let progress = Progress::open(&kafka, "tradewind.process", EVENTS).expect("a client");
     let (mut writer, mut reports) = log.open_writer(SHARD).await.expect("a writer");
     let mut next = log.range(SHARD).await.expect("its end").end;
-    let mut reader = log.open_reader(SHARD, next).await.expect("a reader");
+    let mut reader = log.open_reader(SHARD, next, Prefetch::Level).await.expect("a reader");
     let (began, issued) = (Instant::now(), issuer.issued());
     // The same clients go on for three lives of a token.
     let mut ticks = interval(Duration::from_millis(100));
