@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 
 use domain::shard::ShardId;
 use infra::log::{
-    Checkpoint, Commit, CommitBody, EventLog, EventRecord, Ignored, LogRecord, Prefetch, Reader,
-    Stepped, contract,
+    Checkpoint, Commit, CommitBody, EventLog, EventRecord, Ignored, LogRecord, Prefetch, ReadError,
+    Reader, Stepped, contract,
 };
 use serde_json::{Value, json};
 
@@ -54,6 +54,20 @@ async fn a_stranger_goes_on_behind_a_line_that_it_printed() {
     for (line, rest) in commits.iter().zip((1..).map(|next| &commits[next..])).step_by(2) {
         assert_eq!(theirs(&scribe, &[&line.to_string()]).await.0, rest, "behind {line}");
     }
+}
+
+#[tokio::test]
+async fn a_stranger_stops_where_we_do_at_another_version() {
+    let scribe = Scribe::open(kafka().await, SHARD).await.day_of_another_version(3).await;
+    let source = scribe.log.open_reader(SHARD, 0, Prefetch::Ahead).await;
+    let ours = source.expect("a reader").read(1, PATIENCE).await;
+    assert!(
+        matches!(ours, Err(ReadError::UnsupportedVersion { offset: 0, version: 3 })),
+        "{ours:?}"
+    );
+    let (servers, topic) = (&scribe.kafka.bootstrap_servers, &scribe.kafka.topic);
+    let theirs = python::refusal("read_log.py", &[servers, topic, "0"]).await;
+    assert!(theirs.contains("offset 0 has log version 3"), "{theirs}");
 }
 
 #[tokio::test]

@@ -102,6 +102,13 @@ impl Scribe {
         self
     }
 
+    /// One record, of a release that has another envelope.
+    pub(super) async fn day_of_another_version(mut self, version: u64) -> Self {
+        let ours = raw(&event(Epoch { offset: 0, claim: Nonce(0xa) }.at(1, 0, 1), 1));
+        self.stranger(with(&ours, "logversion", version.into())).await;
+        self
+    }
+
     /// Any mix of claims, commits, barriers and strangers, in which records are lost, doubled, out of place
     /// or of a deposed writer.
     pub(super) async fn any_days(mut self, seed: u64) -> Self {

@@ -4,6 +4,7 @@
 //! environment, which Debian's Python makes only with a further package.
 
 use std::path::{Path, PathBuf};
+use std::process::Output;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -21,6 +22,21 @@ const RUN_WAIT_MAX: Duration = Duration::from_secs(120);
 
 /// The lines that a script prints.
 pub(super) async fn run(script: &str, args: &[&str]) -> Vec<Value> {
+    let output = output(script, args).await;
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{script} failed: {told}");
+    let text = String::from_utf8(output.stdout).expect("a text");
+    text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
+}
+
+/// What a script says that does not go on.
+pub(super) async fn refusal(script: &str, args: &[&str]) -> String {
+    let output = output(script, args).await;
+    assert!(!output.status.success(), "{script} takes it: {output:?}");
+    String::from_utf8(output.stderr).expect("a text")
+}
+
+async fn output(script: &str, args: &[&str]) -> Output {
     // Whoever comes second waits for the first to have fetched them.
     let packages = timeout(2 * FETCH_WAIT_MAX, packages()).await.expect("the packages in time");
     let mut command = Command::new(PYTHON);
@@ -28,11 +44,7 @@ pub(super) async fn run(script: &str, args: &[&str]) -> Vec<Value> {
     command.env("PYTHONPATH", packages.expect("the packages"));
     command.env("PYTHONDONTWRITEBYTECODE", "1").env("PYTHONUTF8", "1");
     let output = timeout(RUN_WAIT_MAX, command.output()).await.expect("an end in time");
-    let output = output.expect("a program that runs");
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{script} failed: {told}");
-    let text = String::from_utf8(output.stdout).expect("a text");
-    text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
+    output.expect("a program that runs")
 }
 
 /// A folder for each set of pins and each Python, which takes no binaries that were made for another.
