@@ -111,7 +111,7 @@ async fn each_new_shard_has_one_claim_and_commits_without_a_gap_behind_it() {
         let last: &Commit = &commits[commits.len() - 1].0;
         assert_eq!(target.range(shard).await.expect("a range"), 0..last.next_offset);
         let events = |commit: &Commit| match &commit.body {
-            CommitBody::Events(events) => i64::try_from(events.len()).expect("a number"),
+            CommitBody::Events(events) => i64::try_from(events.len()).expect("a few"),
             CommitBody::Barrier(_) => 1,
         };
         let records: i64 = commits.iter().map(|(commit, _)| events(commit)).sum();
