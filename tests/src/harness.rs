@@ -27,6 +27,7 @@ use servers::Servers;
 use stack::eventually::eventually;
 use stack::folder::Folder;
 use stack::services::{Node, Role, Wiring, readiness};
+use stack::state::Databases;
 use stack::{down, plain_http};
 
 const READY_WAIT_MAX: Duration = Duration::from_secs(60);
@@ -37,6 +38,7 @@ pub struct Stack {
     servers: &'static Servers,
     topic: String,
     database: String,
+    databases: Databases,
     command_url: String,
     query_url: String,
     projector_url: String,
@@ -56,6 +58,14 @@ pub struct Elsewhere {
     pub settings: Box<dyn Fn(Role) -> Vec<(String, String)> + Send + Sync>,
 }
 
+/// The log that a stack runs over.
+enum Over {
+    New,
+    /// That of this topic.
+    Topic(String),
+    Elsewhere(Elsewhere),
+}
+
 /// One API key per role.
 struct Keys {
     operator: String,
@@ -67,17 +77,19 @@ impl Stack {
     /// # Panics
     /// When anything does not start: no test can go on without.
     pub fn start() -> BoxFuture<'static, Self> {
-        Self::start_on(None)
+        Self::with_keys(Over::New)
     }
 
     /// # Panics
     /// When anything does not start.
-    pub fn start_on(elsewhere: Option<Elsewhere>) -> BoxFuture<'static, Self> {
+    pub fn start_on(elsewhere: Elsewhere) -> BoxFuture<'static, Self> {
+        Self::with_keys(Over::Elsewhere(elsewhere))
+    }
+
+    fn with_keys(over: Over) -> BoxFuture<'static, Self> {
         async move {
-            let mut stack = Self::begin(elsewhere).await.expect("a stack starts");
-            for url in [&stack.command_url, &stack.query_url, &stack.projector_url] {
-                eventually(&format!("{url} is ready"), READY_WAIT_MAX, || readiness(url)).await;
-            }
+            let mut stack = Self::begin(over).await.expect("a stack starts");
+            stack.ready().await;
             stack.keys.staff = stack.issue_key("staff").await;
             stack.keys.analyst = stack.issue_key("analyst").await;
             stack
@@ -85,17 +97,44 @@ impl Stack {
         .boxed()
     }
 
-    async fn begin(elsewhere: Option<Elsewhere>) -> Result<Self> {
+    /// Over a log that is there, with empty stores and read models. It writes nothing by itself, so the
+    /// operator's key has to do for all roles.
+    ///
+    /// # Panics
+    /// As [`Stack::start`].
+    pub fn start_over(topic: &str) -> BoxFuture<'static, Self> {
+        let topic = topic.to_owned();
+        async move {
+            let mut stack = Self::begin(Over::Topic(topic)).await.expect("a stack starts");
+            stack.ready().await;
+            stack.keys.staff.clone_from(&stack.keys.operator);
+            stack.keys.analyst.clone_from(&stack.keys.operator);
+            stack
+        }
+        .boxed()
+    }
+
+    async fn ready(&self) {
+        for url in [&self.command_url, &self.query_url, &self.projector_url] {
+            eventually(&format!("{url} is ready"), READY_WAIT_MAX, || readiness(url)).await;
+        }
+    }
+
+    async fn begin(over: Over) -> Result<Self> {
         let servers = servers::shared().await?;
         let name = Uuid::new_v4().simple();
         let database = format!("test_{name}");
-        let (topic, node, more) = match elsewhere {
-            Some(Elsewhere { topic, node, settings }) => (topic, Some(node), Some(settings)),
-            None => (format!("test.{name}"), None, None),
+        let (topic, node, more) = match over {
+            Over::New => {
+                let topic = format!("test.{name}");
+                servers.create_topic(&topic).await?;
+                (topic, None, None)
+            }
+            Over::Topic(topic) => (topic, None, None),
+            Over::Elsewhere(Elsewhere { topic, node, settings }) => {
+                (topic, Some(node), Some(settings))
+            }
         };
-        if more.is_none() {
-            servers.create_topic(&topic).await?;
-        }
         let databases = servers.create_database(&database).await?;
         let state = tempfile::tempdir().context("a folder for the state store")?;
         let wiring = Wiring {
@@ -103,7 +142,7 @@ impl Stack {
             ops_bind: "127.0.0.1:0".parse().context("an address")?,
             bootstrap_servers: servers.bootstrap_servers(),
             topic: topic.clone(),
-            databases,
+            databases: databases.clone(),
             secrets: servers.secrets().clone(),
             node,
             state: state.path().to_owned(),
@@ -139,6 +178,7 @@ impl Stack {
             servers,
             topic,
             database,
+            databases,
             command_url,
             query_url,
             projector_url,
@@ -199,6 +239,12 @@ impl Stack {
     #[must_use]
     pub fn topic(&self) -> &str {
         &self.topic
+    }
+
+    /// Where the read models are, for who reads them.
+    #[must_use]
+    pub fn read_models(&self) -> &str {
+        &self.databases.query
     }
 
     /// Ends the services in order and removes what the test has made.

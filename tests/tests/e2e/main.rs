@@ -5,5 +5,6 @@ mod checkout;
 mod commands;
 mod idempotency;
 mod poison;
+mod reshard;
 mod shop;
 mod values;

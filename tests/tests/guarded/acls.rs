@@ -52,7 +52,7 @@ async fn the_services_say_what_they_lack_and_live_with_the_acls_of_the_page() {
         rig.grant(serving).await;
     };
     // Among other things, keys have been issued by commands and found by queries when it returns.
-    let (stack, ()) = tokio::join!(Stack::start_on(Some(elsewhere)), granting);
+    let (stack, ()) = tokio::join!(Stack::start_on(elsewhere), granting);
     sell(&stack).await;
     for group in ["tradewind.process", "tradewind.projector"] {
         let progress = Progress::open(&rig.open(), group, EVENTS).expect("a client");
