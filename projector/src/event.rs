@@ -49,14 +49,9 @@ pub(crate) struct CorrectedEvent<'f> {
 }
 
 impl Commit {
-    #[must_use]
-    pub(crate) fn decode(log_id: Option<LogId>, commit: &log::Commit) -> Self {
-        Self::decode_some(log_id, commit, |_| true)
-    }
-
     /// With those of its events that are wanted.
     #[must_use]
-    pub(crate) fn decode_some(
+    pub(crate) fn decode(
         log_id: Option<LogId>,
         commit: &log::Commit,
         wants: impl Fn(&EventRecord) -> bool,

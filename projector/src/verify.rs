@@ -196,7 +196,7 @@ async fn verify(
                             && waits.is_none_or(|from| commit.next_offset < *from)
                             && parts.has(part, record.stream.key())
                     };
-                    let commit = Commit::decode_some(end.log_id, &commit, is_read);
+                    let commit = Commit::decode(end.log_id, &commit, is_read);
                     for event in commit.events.iter().filter_map(|it| corrections.apply(it)) {
                         report.events += 1;
                         let stream = event.event.stream.stream_type();

@@ -7,7 +7,8 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
-use infra::log::{Checkpoint, Offset, ReadError, follow::Follower};
+use infra::log::{Checkpoint, EventRecord, Offset, ReadError, follow::Follower};
+use read_models::Projection;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::{
@@ -17,8 +18,8 @@ use crate::{
 
 /// Records that are read and decoded at once; a transaction that is under way waits for that.
 const RECORDS_MAX: usize = 500;
-/// Who finds so many commits at once is behind, and does not rest.
-const COMMITS_OF_A_LONG_READ: usize = 100;
+/// Who finds so many records at once is behind, and does not rest.
+const LONG_READ: Offset = 100;
 /// What is read ahead, and so what a batch takes at most: events, and commits without any. Beyond it
 /// the log waits.
 const AHEAD_MAX: usize = 5_000;
@@ -29,6 +30,8 @@ const IDLE: u32 = 5;
 pub(super) struct Reading {
     follower: Follower,
     log_end: Arc<LogEnd>,
+    /// Those who take part, now or later: what none of them wants is not decoded.
+    projections: Vec<Projection>,
     /// How long a batch waits for company.
     company: Duration,
     ahead: VecDeque<Commit>,
@@ -49,13 +52,20 @@ impl Reading {
     pub(super) async fn open(site: &Site, from: Checkpoint) -> Result<Self, ReadError> {
         let follower = Follower::tail(&*site.shared.log, site.shard, Some(from)).await?;
         let log_end = Arc::clone(&site.log_end);
-        Ok(Self::new(follower, log_end, site.shared.gather))
+        let wanted = site.shared.served.iter().map(|served| served.projection).collect();
+        Ok(Self::new(follower, log_end, wanted, site.shared.gather))
     }
 
-    fn new(follower: Follower, log_end: Arc<LogEnd>, company: Duration) -> Self {
+    fn new(
+        follower: Follower,
+        log_end: Arc<LogEnd>,
+        projections: Vec<Projection>,
+        company: Duration,
+    ) -> Self {
         Self {
             follower,
             log_end,
+            projections,
             company,
             ahead: VecDeque::new(),
             weight: 0,
@@ -104,6 +114,7 @@ impl Reading {
         if !self.has_room() {
             return;
         }
+        let from = self.follower.next_offset();
         match self.follower.next(RECORDS_MAX).await {
             Ok(commits) => {
                 let checkpoint = self.follower.checkpoint();
@@ -111,10 +122,13 @@ impl Reading {
                 if !commits.is_empty() {
                     self.came = Some(Instant::now());
                 }
-                let is_short = commits.len() < COMMITS_OF_A_LONG_READ;
+                let is_short = (1..LONG_READ).contains(&(self.follower.next_offset() - from));
                 self.rests = is_short.then(|| Instant::now() + self.company);
+                let wants = |record: &EventRecord| {
+                    self.projections.iter().any(|projection| projection.wants(&record.stream))
+                };
                 for commit in &commits {
-                    let commit = Commit::decode(checkpoint.log_id, commit);
+                    let commit = Commit::decode(checkpoint.log_id, commit, wants);
                     self.weight += weight(&commit);
                     self.ahead.push_back(commit);
                 }
@@ -162,7 +176,7 @@ mod tests {
     async fn opened(log: &MemoryLog) -> (Owner, Reading) {
         let owner = Owner::claim(log, ShardId::new(0)).await.expect("a shard");
         let follower = Follower::open(log, ShardId::new(0), None).await.expect("a shard");
-        (owner, Reading::new(follower, Arc::default(), COMPANY))
+        (owner, Reading::new(follower, Arc::default(), Vec::new(), COMPANY))
     }
 
     #[tokio::test(start_paused = true)]
@@ -197,8 +211,10 @@ mod tests {
         };
         assert_eq!(waited(1).await, Duration::ZERO);
         assert!(waited(1).await >= COMPANY);
-        assert!(waited(COMMITS_OF_A_LONG_READ).await >= COMPANY);
-        assert_eq!(waited(1).await, Duration::ZERO);
+        assert!(waited(150).await >= COMPANY);
+        assert_eq!(waited(1).await, Duration::ZERO, "there may be more");
+        assert!(waited(0).await > COMPANY, "it rests, and waits in vain");
+        assert_eq!(waited(1).await, Duration::ZERO, "nothing has come for a while");
     }
 
     #[tokio::test(start_paused = true)]

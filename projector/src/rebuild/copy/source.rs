@@ -96,7 +96,7 @@ impl Reading {
             let log_id = self.follower.checkpoint().log_id;
             for (index, commit) in (1..).zip(&commits) {
                 let is_last = index == commits.len();
-                let commit = Commit::decode_some(log_id, commit, wants);
+                let commit = Commit::decode(log_id, commit, wants);
                 events += commit.events.len();
                 bytes += commit.events.iter().map(|event| event.value.len()).sum::<usize>();
                 if is_last || !commit.events.is_empty() {
