@@ -9,7 +9,6 @@ use std::{collections::BTreeSet, sync::Arc};
 use domain::{StreamType, shard::ShardId, timestamp::Timestamp};
 use infra::{
     log::{Checkpoint, Commit, CommitBody, EventLog, ReadError, follow::Follower},
-    retry::{Policy, Waits},
     task,
     telemetry::emit,
 };
@@ -81,7 +80,6 @@ pub(super) async fn refold(
 struct History {
     follower: Follower,
     checkpoint: Checkpoint,
-    waits: Waits,
 }
 
 impl History {
@@ -91,21 +89,20 @@ impl History {
         checkpoint: Checkpoint,
     ) -> Result<Self, ReadError> {
         let follower = Follower::open(log, shard, None).await?;
-        Ok(Self { follower, checkpoint, waits: Policy::PATIENT.waits() })
+        Ok(Self { follower, checkpoint })
     }
 
-    /// The next commits; none at the checkpoint. A log that is away is waited for.
+    /// The next commits; none at the checkpoint.
     async fn next(&mut self) -> Result<Vec<Commit>, ReadError> {
         let end = self.checkpoint.next_offset;
         while self.follower.checkpoint().next_offset < end {
             match self.follower.next(RECORDS_MAX).await {
                 Ok(commits) if commits.is_empty() => {}
                 Ok(mut commits) => {
-                    self.waits.reset();
                     commits.retain(|commit| commit.next_offset <= end);
                     return Ok(commits);
                 }
-                Err(ReadError::Unavailable(_)) => drop(self.waits.wait().await),
+                // A reader waits for brokers by itself; what it tells of as away it will not find.
                 Err(error) => return Err(error),
             }
         }

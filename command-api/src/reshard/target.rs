@@ -198,7 +198,7 @@ impl Found {
         let next_offset = self.next_offset();
         let reader = match &mut self.reader {
             Some(reader) => reader,
-            None => self.reader.insert(log.open_reader(shard, next_offset, Prefetch::Ahead).await?),
+            None => self.reader.insert(log.open_reader(shard, next_offset, Prefetch::Level).await?),
         };
         let left = usize::try_from(self.end - next_offset).unwrap_or(RECORDS_MAX);
         let deadline = Instant::now() + SILENCE_MAX;

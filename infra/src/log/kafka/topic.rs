@@ -150,7 +150,11 @@ async fn ensure(base: &ClientConfig, topic: &str, spec: TopicSpec) -> Result<(),
         }
         Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => check(&admin, topic, spec).await,
         Some(Err((_, code))) => match Asked::creating(topic).denied_by(code) {
-            Some(denied) => Err(denied.into()),
+            // Who provisions it may have made it already.
+            Some(denied) => check(&admin, topic, spec).await.map_err(|error| match error {
+                TopicError::Unavailable(_) => denied.into(),
+                error => error,
+            }),
             None => Err(TopicError::Refused { topic: topic.to_owned(), source: code.into() }),
         },
         None => Err(TopicError::Unavailable("no answer for the topic".into())),
