@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::time::Instant;
 
-use super::history::{History, Look, Micros, SlowCommit};
-use super::lag::{Acknowledged, LAG_MAX};
+use super::history::{History, Look, SlowCommit};
+use super::lag::{Acknowledged, COMMIT_USUAL_MAX, LAG_MAX};
 use super::pass::pass;
 use super::site::Site;
 use crate::harness::client::try_send;
@@ -20,8 +20,6 @@ use stack::{PROJECTOR, plain_http};
 
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 const COMMIT_EVERY: Duration = Duration::from_millis(25);
-/// A commit that takes less is as usual.
-const SLOW_MIN: Micros = 50_000;
 /// One that has left often stays away for a minute.
 const LEVEL_WAIT_MAX: Duration = Duration::from_secs(90);
 /// Each is a transaction that holds the checkpoint, on a machine that has no time left.
@@ -86,7 +84,7 @@ async fn watch_disk(site: &Site, history: &History, until: Instant) -> Result<()
         let began = history.now();
         run(&mut database, "SELECT pg_logical_emit_message(true, 'faults', '')".to_owned()).await?;
         let ended = history.now();
-        if ended - began > SLOW_MIN {
+        if ended - began > COMMIT_USUAL_MAX {
             history.record(|entries| entries.slow_commits.push(SlowCommit { began, ended }));
         }
         pass(COMMIT_EVERY).await;
