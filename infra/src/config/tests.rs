@@ -320,12 +320,13 @@ fn exposed(servers: &str, protocol: &str, url: &str, strict: bool) -> Result<usi
     let variables = [
         ("TRADEWIND_KAFKA__BOOTSTRAP_SERVERS", servers),
         ("TRADEWIND_KAFKA__SECURITY_PROTOCOL", protocol),
-        ("TRADEWIND_KAFKA__SASL_USERNAME", "shop"),
-        ("TRADEWIND_KAFKA__SASL_PASSWORD", "hunter2"),
         ("TRADEWIND_POSTGRES__URL", url),
         ("TRADEWIND_SECURITY__STRICT", if strict { "true" } else { "false" }),
     ];
-    let loaded = Layers::default().environment(variables).load::<Wires>();
+    let password =
+        [("TRADEWIND_KAFKA__SASL_USERNAME", "shop"), ("TRADEWIND_KAFKA__SASL_PASSWORD", "hunter2")];
+    let password = password.into_iter().filter(|_| protocol.starts_with("sasl"));
+    let loaded = Layers::default().environment(variables).environment(password).load::<Wires>();
     let count = |loaded: Loaded<Wires>| loaded.exposures.0.len();
     loaded.map(count).map_err(|mistakes| mistakes.to_string())
 }

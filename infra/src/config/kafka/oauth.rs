@@ -90,7 +90,9 @@ impl KafkaOAuth {
 
 fn url(text: &str) -> Option<Url> {
     let url = Url::parse(text).ok()?;
-    (matches!(url.scheme(), "http" | "https") && url.has_host()).then_some(url)
+    // A secret in a URL would be shown wherever the URL is.
+    let is_open = url.username().is_empty() && url.password().is_none();
+    (matches!(url.scheme(), "http" | "https") && url.has_host() && is_open).then_some(url)
 }
 
 /// As RFC 7628 has them; `auth` is the name of the token itself.

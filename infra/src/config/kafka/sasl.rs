@@ -47,6 +47,15 @@ impl KafkaSasl {
             .zip(mechanism)
             .map(|(is_used, mechanism)| is_used && matches!(mechanism, Mechanism::Token));
         let oauth = KafkaOAuth::read(reader, takes_token);
+        if is_used == Some(false) {
+            let set = [
+                (&USERNAME, username.as_ref()?.is_some()),
+                (&PASSWORD, password.as_ref()?.is_some()),
+            ];
+            for (setting, _) in set.into_iter().filter(|(_, is_set)| *is_set) {
+                reader.unfit(setting, "only where kafka.security_protocol is a sasl one");
+            }
+        }
         let sasl = match mechanism.filter(|_| is_used == Some(true)) {
             None => None,
             Some(Mechanism::Password(mechanism)) => {
