@@ -19,13 +19,19 @@ WAIT_MAX = 30  # seconds for an answer of the brokers
 # The attributes that every record of a kind has, as JSON writes them, and the members of its data.
 NATURAL, POSITIVE, NONCE, TEXT = r"\d+", r"[1-9]\d*", '"[0-9a-f]{16}"', '".*"'
 UUID = '"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"'
-PLACE = {"epoch": NATURAL, "claim": NONCE, "seq": POSITIVE, "index": NATURAL, "count": POSITIVE, "time": TEXT}
+TIME = r'"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)"'
+ALWAYS = {"specversion": '"1.0"', "logversion": NATURAL, "source": '"/tradewind"'}
+PLACE = {"epoch": NATURAL, "claim": NONCE, "seq": POSITIVE, "index": NATURAL, "count": POSITIVE, "time": TIME}
 EVENT = {"id": UUID, "type": TEXT, "subject": TEXT, "revision": POSITIVE, "commandid": UUID, "actor": TEXT}
 ATTRIBUTES = {
-    "claim": {"type": '"tradewind.log.claim.v1"', "claim": NONCE},
-    "barrier": {"type": '"tradewind.log.barrier.v1"', **PLACE},
-    "event": {**PLACE, **EVENT},
+    "claim": {**ALWAYS, "type": '"tradewind.log.claim.v1"', "claim": NONCE},
+    "barrier": {**ALWAYS, **PLACE, "type": '"tradewind.log.barrier.v1"'},
+    "event": {**ALWAYS, **PLACE, **EVENT},
 }
+# Those that it may have, where they are there; and all texts and numbers that have a meaning.
+OPTIONAL = {"correlationid": UUID, "causationid": UUID, "requesthash": '"[0-9a-f]{32}"'}
+NUMBERS = {"logversion", "epoch", "seq", "index", "count", "revision"}
+TEXTS = {*ALWAYS, *PLACE, *EVENT, *OPTIONAL, "kind", "traceparent"} - NUMBERS
 DATA = {"claim": {"node", "url", "started_at", "software"}, "barrier": {"outcomes"}, "event": set()}
 
 
@@ -43,23 +49,36 @@ def messages(servers, topic, partition, begin=None):
     consumer.close()
 
 
+class Members(dict):
+    """An object of JSON that knows which names came twice."""
+
+    def __init__(self, pairs):
+        super().__init__((name, value) for name, value in pairs if value is not None)
+        self.doubled = {name for name, times in Counter(name for name, _ in pairs).items() if times > 1}
+
+
 def parse(message):
     """The attributes of a record of the log, with the defaults of absent ones; None for any other message."""
     try:
-        record = {"index": 0, "count": 1, **json.loads(message.value())}
+        members = json.loads(message.value().decode(), object_pairs_hook=Members)
+        record = {"index": 0, "count": 1, **members}
         kind = record["kind"]
+        forms = {**ATTRIBUTES[kind], **(OPTIONAL if kind == "event" else {})}
         is_ours = (
             dict(message.headers())["content-type"] == b"application/cloudevents+json"
-            and (record["specversion"], record["source"]) == ("1.0", "/tradewind")
             and message.key().decode() == (record["subject"] if kind == "event" else kind)
-            and all(re.fullmatch(form, json.dumps(record[name])) for name, form in ATTRIBUTES[kind].items())
-            and record["index"] < record["count"]
-            and DATA[kind] <= set(record["data"])
+            and not members.doubled & {*TEXTS, *NUMBERS, "data"}
+            and all(isinstance(record[name], str) for name in TEXTS & record.keys())
+            and all(type(record[name]) is int for name in NUMBERS & record.keys())
+            and ATTRIBUTES[kind].keys() <= record.keys()
+            and all(re.fullmatch(form, json.dumps(record[name])) for name, form in forms.items() if name in record)
+            and (kind == "claim" or record["index"] < record["count"])
+            and ("data" in record and DATA[kind] <= set(record["data"] if kind != "event" else []))
         )
         if is_ours and record["logversion"] != 2:
             sys.exit(f"offset {message.offset()} has log version {record['logversion']}, which this cannot read")
         return record if is_ours else None
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
         return None
 
 

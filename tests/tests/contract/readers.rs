@@ -112,7 +112,9 @@ async fn records(log: &dyn EventLog) -> Vec<LogRecord> {
     let mut source = log.open_reader(SHARD, range.start, Prefetch::Ahead).await.expect("a reader");
     let mut records = Vec::new();
     while records.last().is_none_or(|last: &LogRecord| last.offset + 1 < range.end) {
-        records.extend(source.read(1_000, PATIENCE).await.expect("readable"));
+        let more = source.read(1_000, PATIENCE).await.expect("readable");
+        assert!(!more.is_empty(), "{} records of {range:?} came in time", records.len());
+        records.extend(more);
     }
     records
 }

@@ -1,6 +1,6 @@
 //! Typed records to the key and the envelope.
 
-use serde::Serialize;
+use serde::{Serialize, ser::Error as _};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
@@ -89,6 +89,9 @@ fn encode_event(event: &EventRecord, value: &mut Vec<u8>) -> Result<(), serde_js
     let hash = event.request_hash.map(|hash| Ascii::hex(hash.0));
     // Whatever the codec gives is read before it is appended: what is not JSON no reader would take.
     let data: &RawValue = serde_json::from_slice(&event.value)?;
+    if data.get() == "null" {
+        return Err(serde_json::Error::custom("an event without data"));
+    }
     let envelope = Envelope {
         kind: Some("event".into()),
         epoch: Some(epoch),

@@ -164,7 +164,7 @@ fn data_come_back_byte_for_byte() {
 #[test]
 fn what_is_not_json_is_not_appended() {
     let OutgoingRecord::Event(mut event) = bare() else { panic!("an event") };
-    for bad in ["", "{", "{} {}", "\u{0}", "{\"a\":1}}"] {
+    for bad in ["", "{", "{} {}", "\u{0}", "{\"a\":1}}", " null "] {
         event.value = bad.into();
         let record = OutgoingRecord::Event(event.clone());
         assert!(RawRecord::of(&record).is_err(), "{bad}");

@@ -244,6 +244,15 @@ fn with(raw: &RawRecord, name: &str, value: Value) -> RawRecord {
     RawRecord { value: Some(envelope.to_string().into()), ..raw.clone() }
 }
 
+/// A record with an attribute that comes twice.
+fn twice(raw: &RawRecord, name: &str) -> RawRecord {
+    let text = raw.value.as_deref().expect("a value");
+    let envelope: Value = serde_json::from_slice(text).expect("an envelope");
+    let first = format!("{{{name:?}:{},", envelope[name]);
+    let text = String::from_utf8_lossy(text).replacen('{', &first, 1);
+    RawRecord { value: Some(text.into()), ..raw.clone() }
+}
+
 /// Records of strangers, and such as would be ours but for one thing.
 fn foreign() -> Vec<RawRecord> {
     let place = Epoch { offset: 1, claim: Nonce(0xa) }.at(1, 0, 1);
@@ -259,6 +268,20 @@ fn foreign() -> Vec<RawRecord> {
         RawRecord { value: None, ..ours.clone() },
         RawRecord { key: None, ..ours.clone() },
         RawRecord { key: Some("order/another".into()), ..ours.clone() },
+        twice(&ours, "seq"),
+        RawRecord {
+            value: Some(format!("{{\"a\":{}", "[".repeat(100_000)).into()),
+            ..ours.clone()
+        },
+        with(&ours, "logversion", "2".into()),
+        with(&ours, "logversion", Value::Null),
+        with(&ours, "logversion", json!(2.0)),
+        with(&ours, "data", Value::Null),
+        with(&ours, "correlationid", "1".into()),
+        with(&ours, "requesthash", "abab".into()),
+        with(&ours, "traceparent", 1.into()),
+        with(&ours, "time", "yesterday".into()),
+        with(&barrier, "revision", "1".into()),
         with(&ours, "specversion", "0.3".into()),
         with(&ours, "source", "/elsewhere".into()),
         with(&ours, "kind", "rumour".into()),
