@@ -152,7 +152,7 @@ async fn ensure(base: &ClientConfig, topic: &str, spec: TopicSpec) -> Result<(),
         Some(Err((_, code))) => match Asked::creating(topic).denied_by(code) {
             // Who provisions it may have made it already.
             Some(denied) => check(&admin, topic, spec).await.map_err(|error| match error {
-                TopicError::Unavailable(_) => denied.into(),
+                TopicError::Unavailable(_) | TopicError::Denied(_) => denied.into(),
                 error => error,
             }),
             None => Err(TopicError::Refused { topic: topic.to_owned(), source: code.into() }),
