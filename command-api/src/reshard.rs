@@ -66,9 +66,14 @@ const HELP: &str = "\
 Examples:
   command-api reshard --to tradewind.events.2 --shards 16
 
-It copies the topic of kafka.topic, which stays as it is. Stop all nodes of the command API first: it refuses while
-one is heard, and when the topic is written to meanwhile. A run that was cut off goes on where it was when it is
-started again. What comes next is in docs/operations.md: kafka.topic, the state stores and the read models.";
+It copies the topic of kafka.topic, which stays as it is. Stop all nodes of the command API first: it \
+refuses while one is heard, and when the topic is written to meanwhile. A run that was cut off goes on \
+where it was when it is started again. What comes next is in docs/operations.md: kafka.topic, the state \
+stores and the read models.";
+
+/// Nodes without the secret are alone, and beat nowhere.
+const DEAF: &str = "without node.peer_secret no node can be heard: make sure yourself that none runs, for what \
+one accepts on the old topic after the copy is in no new one";
 
 /// # Errors
 /// There is no copy, or not all of it; the error says what to do.
@@ -79,8 +84,9 @@ pub fn run(settings: ReshardSettings, options: Options) -> BoxFuture<'static, Re
         if to == kafka.topic {
             bail!("{to} is the topic that is copied: name another one");
         }
-        if let Some(meeting) = &meeting {
-            refuse_living(&kafka, meeting).await?;
+        match &meeting {
+            Some(meeting) => refuse_living(&kafka, meeting).await?,
+            None => progress::say(DEAF),
         }
         let source = connect(&kafka, &kafka.topic).await?;
         let spec = TopicSpec::like(&kafka, &kafka.topic, shards).await?;
