@@ -129,8 +129,8 @@ impl Serving {
 struct Waiting {
     submission: Arc<Submission>,
     waiters: Vec<Waiter>,
-    /// This machine has decided it before, in an epoch that ended.
-    decided: bool,
+    /// In which epoch this machine has decided it last.
+    decided_in: Option<Offset>,
 }
 
 struct Waiter {
@@ -329,8 +329,9 @@ impl Machine {
             let same_request = known.request_hash == waiting.submission.request_hash;
             for waiter in waiting.waiters {
                 let result = if same_request {
-                    // A command that this machine never decided was an earlier request's.
-                    let replayed = waiter.replayed || !waiting.decided;
+                    // What was decided elsewhere was an earlier request's, though it was tried here, too.
+                    let is_own = waiting.decided_in == Some(self.reader.epoch());
+                    let replayed = waiter.replayed || !is_own;
                     Ok(self.answer(known.outcome.clone(), replayed, known.next_offset))
                 } else {
                     Err(SubmitError::KeyReused)

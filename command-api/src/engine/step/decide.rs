@@ -79,7 +79,7 @@ impl Machine {
             return;
         }
         let waiters = vec![Waiter { request, replayed: false }];
-        self.commands.insert(command_id, Waiting { submission, waiters, decided: false });
+        self.commands.insert(command_id, Waiting { submission, waiters, decided_in: None });
         self.undecided.push_back(command_id);
         self.decide_undecided(effects);
     }
@@ -111,7 +111,7 @@ impl Machine {
         let Mode::Serving(serving) = &mut self.mode else { return };
         let batch = &mut serving.batch;
         let Some(waiting) = self.commands.get_mut(&command_id) else { return };
-        waiting.decided = true;
+        waiting.decided_in = Some(self.reader.epoch());
         let submission = &*waiting.submission;
         let (stream, now, mistakes) = (&submission.stream, self.now, self.mistakes);
         let reads_back = self.reads_all_back || is_read_back(submission);

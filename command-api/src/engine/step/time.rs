@@ -94,7 +94,7 @@ impl Machine {
                 continue;
             }
             let waiting =
-                Waiting { submission: Arc::new(submission), waiters: Vec::new(), decided: false };
+                Waiting { submission: Arc::new(submission), waiters: Vec::new(), decided_in: None };
             self.commands.insert(command_id, waiting);
             self.undecided.push_back(command_id);
         }

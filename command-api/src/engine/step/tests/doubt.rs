@@ -18,6 +18,7 @@ fn a_record_that_landed_but_was_reported_lost_is_answered_from_the_log() {
     assert_eq!(world.reply(request), None);
     world.claim();
     assert_eq!(world.committed_at(request), 1);
+    assert!(!world.reply(request).unwrap().as_ref().unwrap().replayed, "nobody else decided it");
     assert_eq!(world.audit(), [1]);
 }
 
@@ -127,6 +128,22 @@ fn what_was_asked_before_the_replay_is_held_against_what_it_finds() {
     reusing.claim();
     assert!(retrying.reply(retry).unwrap().as_ref().unwrap().replayed);
     assert_eq!(reusing.reply(reuse), Some(&Err(SubmitError::KeyReused)));
+}
+
+/// The outcome is who decided it first's, and only its own answer is no replay.
+#[test]
+fn what_was_tried_here_and_decided_elsewhere_is_a_replay() {
+    let (mut world, request) = World::under_way();
+    let mut other = World::after(&world);
+    let elsewhere = other.submit(1, receive(5));
+    other.claim();
+    other.deliver_all();
+    world.partition = other.partition.clone();
+    world.deliver();
+    world.claim();
+    assert!(world.reply(request).unwrap().as_ref().unwrap().replayed);
+    assert!(!other.reply(elsewhere).unwrap().as_ref().unwrap().replayed);
+    assert_eq!(world.audit(), [1]);
 }
 
 #[test]
