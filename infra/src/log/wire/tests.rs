@@ -83,6 +83,15 @@ fn barriers_are_cloud_events() {
     );
 }
 
+/// What fuzzing found: the nearest number is not always what a quick parser makes of its shortest text.
+#[test]
+fn numbers_of_an_answer_come_back_to_the_last_digit() {
+    let OutgoingRecord::Barrier(mut barrier) = barrier() else { panic!("a barrier") };
+    barrier.outcomes[0].body = json!({ "weight": 3.444_444_444_444_444_5e53 });
+    let raw = RawRecord::of(&OutgoingRecord::Barrier(barrier.clone())).unwrap();
+    assert_eq!(raw.decode(), Ok(Body::Barrier(barrier)));
+}
+
 #[test]
 fn events_are_cloud_events() {
     golden(
