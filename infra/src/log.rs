@@ -75,13 +75,18 @@ pub trait EventLog: Send + Sync + 'static {
 }
 
 /// What a reader asks the log for before it is read.
+///
+/// Reading at intervals, who asks for little costs one request for each of them, and not one for each
+/// group of records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prefetch {
     /// As much as there is room for: for who has far to go.
     Ahead,
-    /// Nothing while something waits to be read: for who is level with the log. Reading at intervals,
-    /// it costs one request for each of them, and not one for each group of records.
+    /// Nothing while something waits to be read: for a look at some records.
     Level,
+    /// As much as there is room for until it is level with the log, then what comes, a little at a time and
+    /// together with all of this process that are: for who follows the log's end.
+    Tail,
 }
 
 /// The appending end of one producer. Dropping it ends the producer: what is still under way may

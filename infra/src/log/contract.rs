@@ -34,11 +34,14 @@ const BRIEFLY: Duration = Duration::from_millis(20);
 pub async fn all(log: &dyn EventLog) {
     records_come_back_as_they_went_in(log).await;
     reports_come_in_the_order_of_appending(log).await;
-    reader_begins_where_it_is_told(log).await;
-    reader_takes_no_more_than_asked(log).await;
-    reader_waits_for_the_next_record(log).await;
-    dropped_read_loses_nothing(log).await;
-    reader_beyond_the_end_is_told(log).await;
+    for prefetch in [Prefetch::Ahead, Prefetch::Level, Prefetch::Tail] {
+        reader_begins_where_it_is_told(log, prefetch).await;
+        reader_takes_no_more_than_asked(log, prefetch).await;
+        reader_waits_for_the_next_record(log, prefetch).await;
+        dropped_read_loses_nothing(log, prefetch).await;
+        reader_beyond_the_end_is_told(log, prefetch).await;
+        readers_do_not_disturb_each_other(log, prefetch).await;
+    }
     writers_do_not_disturb_each_other(log).await;
     dropped_writer_ends_its_reports(log).await;
     shards_are_apart(log).await;
@@ -91,9 +94,10 @@ async fn reports_come_in_the_order_of_appending(log: &dyn EventLog) {
     assert!(read.into_iter().eq(1..=500), "records are read in the order of appending");
 }
 
-async fn reader_begins_where_it_is_told(log: &dyn EventLog) {
+async fn reader_begins_where_it_is_told(log: &dyn EventLog, prefetch: Prefetch) {
     let from = append_numbered(log, SHARD, 5).await;
-    let records = read(log, SHARD, from + 3, 2).await;
+    let mut reader = open_reader(log, SHARD, from + 3, prefetch).await;
+    let records = read_with(&mut *reader, 2).await;
     assert_eq!(seqs(&records), [4, 5]);
     assert_eq!(
         records.iter().map(|record| record.offset).collect::<Vec<_>>(),
@@ -101,9 +105,9 @@ async fn reader_begins_where_it_is_told(log: &dyn EventLog) {
     );
 }
 
-async fn reader_takes_no_more_than_asked(log: &dyn EventLog) {
+async fn reader_takes_no_more_than_asked(log: &dyn EventLog, prefetch: Prefetch) {
     let from = append_numbered(log, SHARD, 10).await;
-    let mut reader = open_reader(log, SHARD, from).await;
+    let mut reader = open_reader(log, SHARD, from, prefetch).await;
     let mut seqs = Vec::new();
     while seqs.len() < 10 {
         let records = reader.read(3, PATIENCE).await.expect("readable");
@@ -113,17 +117,17 @@ async fn reader_takes_no_more_than_asked(log: &dyn EventLog) {
     assert!(seqs.into_iter().eq(1..=10), "no record is skipped or doubled");
 }
 
-async fn reader_waits_for_the_next_record(log: &dyn EventLog) {
+async fn reader_waits_for_the_next_record(log: &dyn EventLog, prefetch: Prefetch) {
     let from = end(log, SHARD).await;
-    let mut reader = open_reader(log, SHARD, from).await;
+    let mut reader = open_reader(log, SHARD, from, prefetch).await;
     assert_eq!(reader.read(10, BRIEFLY).await.expect("readable"), []);
     let (records, _) = tokio::join!(reader.read(10, PATIENCE), append_numbered(log, SHARD, 1));
     assert_eq!(seqs(&records.expect("readable")), [1]);
 }
 
-async fn dropped_read_loses_nothing(log: &dyn EventLog) {
+async fn dropped_read_loses_nothing(log: &dyn EventLog, prefetch: Prefetch) {
     let from = end(log, SHARD).await;
-    let mut reader = open_reader(log, SHARD, from).await;
+    let mut reader = open_reader(log, SHARD, from, prefetch).await;
     for _ in 0..3 {
         let dropped = timeout(BRIEFLY, reader.read(10, PATIENCE)).await;
         assert!(dropped.is_err(), "there is nothing to read yet");
@@ -133,14 +137,43 @@ async fn dropped_read_loses_nothing(log: &dyn EventLog) {
     assert_eq!(seqs(&records), [1, 2, 3]);
 }
 
-async fn reader_beyond_the_end_is_told(log: &dyn EventLog) {
+async fn reader_beyond_the_end_is_told(log: &dyn EventLog, prefetch: Prefetch) {
     let beyond = end(log, SHARD).await + 1_000;
-    let mut reader = open_reader(log, SHARD, beyond).await;
+    let mut reader = open_reader(log, SHARD, beyond, prefetch).await;
     // And told again, however often it asks.
     for _ in 0..2 {
         match reader.read(10, PATIENCE).await {
             Err(ReadError::OutOfRange { offset }) => assert_eq!(offset, beyond),
             other => panic!("{other:?} where nothing is to be read"),
+        }
+    }
+}
+
+/// Of one shard or of several, and whether they keep up or not.
+async fn readers_do_not_disturb_each_other(log: &dyn EventLog, prefetch: Prefetch) {
+    let other = ShardId::new(log.shard_count() - 1);
+    let mut readers = Vec::new();
+    for (shard, is_slow) in [(SHARD, true), (SHARD, false), (other, false), (other, true)] {
+        let reader = open_reader(log, shard, end(log, shard).await, prefetch).await;
+        readers.push((shard, is_slow, reader));
+    }
+    for round in 0..3 {
+        for (_, _, reader) in &mut readers {
+            // Each learns that it is level, and then what comes of that.
+            for _ in 0..5 {
+                assert_eq!(reader.read(10, BRIEFLY).await.expect("readable"), []);
+            }
+        }
+        // More than is kept for who does not read, but in the last round.
+        let records: Vec<_> = (1..=30).map(|seq| heavy(seq, round < 2)).collect();
+        append_all(log, SHARD, &records).await;
+        if other != SHARD {
+            append_all(log, other, &records).await;
+        }
+        readers.sort_by_key(|(_, is_slow, _)| *is_slow);
+        for (shard, _, reader) in &mut readers {
+            let read = seqs(&read_with(&mut **reader, 30).await);
+            assert!(read.into_iter().eq(1..=30), "shard {} in round {round}", shard.index());
         }
     }
 }
@@ -262,6 +295,15 @@ fn numbered(seq: u64) -> OutgoingRecord {
     OutgoingRecord::Event(Box::new(sample::event(place, seq.into())))
 }
 
+/// Some hundred kilobytes that do not pack well.
+fn heavy(seq: u64, is_heavy: bool) -> OutgoingRecord {
+    let OutgoingRecord::Event(mut event) = numbered(seq) else { return numbered(seq) };
+    let count = if is_heavy { 8_000 } else { 1 };
+    let noise: Vec<_> = (0..count).map(|_| Nonce::random()).collect();
+    event.value = serde_json::json!({ "noise": noise }).to_string().into();
+    OutgoingRecord::Event(event)
+}
+
 fn ticket(seq: u64) -> Ticket {
     Ticket { epoch: 0, seq, index: 0 }
 }
@@ -288,8 +330,13 @@ async fn open_writer(log: &dyn EventLog, shard: ShardId) -> Opened {
     log.open_writer(shard).await.expect("a writer")
 }
 
-async fn open_reader(log: &dyn EventLog, shard: ShardId, from: Offset) -> Box<dyn LogReader> {
-    log.open_reader(shard, from, Prefetch::Ahead).await.expect("a reader")
+async fn open_reader(
+    log: &dyn EventLog,
+    shard: ShardId,
+    from: Offset,
+    prefetch: Prefetch,
+) -> Box<dyn LogReader> {
+    log.open_reader(shard, from, prefetch).await.expect("a reader")
 }
 
 async fn next(reports: &mut mpsc::Receiver<Report>) -> Report {
@@ -318,7 +365,7 @@ async fn append_all(log: &dyn EventLog, shard: ShardId, records: &[OutgoingRecor
 }
 
 async fn read(log: &dyn EventLog, shard: ShardId, from: Offset, count: usize) -> Vec<LogRecord> {
-    read_with(&mut *open_reader(log, shard, from).await, count).await
+    read_with(&mut *open_reader(log, shard, from, Prefetch::Ahead).await, count).await
 }
 
 async fn read_with(reader: &mut dyn LogReader, count: usize) -> Vec<LogRecord> {

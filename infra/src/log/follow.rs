@@ -54,7 +54,7 @@ impl Follower {
         shard: ShardId,
         checkpoint: Option<Checkpoint>,
     ) -> Result<Self, ReadError> {
-        Self::with(log, shard, checkpoint, Prefetch::Level).await
+        Self::with(log, shard, checkpoint, Prefetch::Tail).await
     }
 
     async fn with(

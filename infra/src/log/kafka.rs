@@ -10,6 +10,7 @@ mod asker;
 mod client;
 mod reader;
 mod refusal;
+mod tail;
 mod topic;
 mod writer;
 
@@ -25,9 +26,11 @@ use asker::Asker;
 pub(crate) use client::{Quiet, ask, base};
 pub(crate) use refusal::Asked;
 pub use refusal::{ConnectError, Denied};
+use tail::Tails;
 pub use topic::{TopicError, TopicSpec, ensure_topic};
 
-/// The shards of one topic. Clones share the connection that answers questions.
+/// The shards of one topic. Clones share the connection that answers questions, and the one that follows
+/// the shards' ends.
 #[derive(Clone)]
 pub struct KafkaLog {
     base: ClientConfig,
@@ -35,6 +38,7 @@ pub struct KafkaLog {
     compression: config::Compression,
     shard_count: u32,
     asker: Arc<Asker>,
+    tails: Arc<Tails>,
 }
 
 impl KafkaLog {
@@ -52,7 +56,8 @@ impl KafkaLog {
         };
         let (asker, shard_count) = asked?;
         let (compression, asker) = (config.compression, Arc::new(asker));
-        Ok(Self { base, topic, compression, shard_count, asker })
+        let tails = Arc::new(Tails::new(base.clone(), Arc::clone(&topic)));
+        Ok(Self { base, topic, compression, shard_count, asker, tails })
     }
 
     /// The shard's partition in Kafka's own type, if there is one.
@@ -92,6 +97,10 @@ impl EventLog for KafkaLog {
         prefetch: Prefetch,
     ) -> Result<Box<dyn LogReader>, ReadError> {
         let partition = self.partition(shard).ok_or(ReadError::NoSuchShard(shard))?;
+        if prefetch == Prefetch::Tail {
+            let reader = tail::open(&self.tails, partition, from).await;
+            return Ok(Box::new(reader.map_err(ReadError::Failed)?));
+        }
         let (base, topic) = (self.base.clone(), Arc::clone(&self.topic));
         let open = move || reader::open(&base, topic, partition, from, prefetch);
         let reader = ask("log-open-reader", open).await.map_err(ReadError::Failed)?;

@@ -6,10 +6,9 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use futures_util::FutureExt;
 use infra::log::{Checkpoint, EventRecord, Offset, ReadError, follow::Follower};
 use read_models::Projection;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use crate::{
     apply::shared::{LogEnd, Site},
@@ -18,8 +17,6 @@ use crate::{
 
 /// Records that are read and decoded at once; a transaction that is under way waits for that.
 const RECORDS_MAX: usize = 500;
-/// Who finds so many records at once is behind, and does not rest.
-const LONG_READ: Offset = 100;
 /// What is read ahead, and so what a batch takes at most: events, and commits without any. Beyond it
 /// the log waits.
 const AHEAD_MAX: usize = 5_000;
@@ -39,11 +36,8 @@ pub(super) struct Reading {
     weight: usize,
     /// When the last commit came.
     came: Option<Instant>,
-    /// Until when what is ahead waits for company.
+    /// Until when what is ahead waits for company, from when its first commit came.
     due: Option<Instant>,
-    /// Until when the log is not looked at: it was short a moment ago, and each look that finds something
-    /// is a request at the broker.
-    rests: Option<Instant>,
     /// Why nothing more can be read.
     failed: Option<ReadError>,
 }
@@ -71,28 +65,20 @@ impl Reading {
             weight: 0,
             came: None,
             due: None,
-            rests: None,
             failed: None,
         }
     }
 
     /// Waits until there is something to take. Safe to drop and to call again.
     pub(super) async fn gather(&mut self) {
-        let (company, last_came) = (self.company, self.came);
         while self.ahead.is_empty() && self.failed.is_none() {
             self.read_on().await;
         }
-        let now = Instant::now();
-        let due = *self.due.get_or_insert_with(|| {
-            let is_busy = last_came.is_some_and(|came| now <= came + company * IDLE);
-            if is_busy { now + company } else { now }
-        });
-        if Instant::now() < due {
-            while self.has_room() && Instant::now() < due {
-                timeout_at(due, self.read_on()).await.ok();
-            }
-            // What came while the log rested is company, too.
-            self.read().now_or_never();
+        while let Some(due) = self.due
+            && Instant::now() < due
+            && self.has_room()
+        {
+            timeout_at(due, self.read_on()).await.ok();
         }
     }
 
@@ -104,26 +90,16 @@ impl Reading {
 
     /// Reads what there is, or waits for it, a second at most. Dropping it loses nothing.
     pub(super) async fn read_on(&mut self) {
-        if let Some(rests) = self.rests {
-            sleep_until(rests).await;
-        }
-        self.read().await;
-    }
-
-    async fn read(&mut self) {
         if !self.has_room() {
             return;
         }
-        let from = self.follower.next_offset();
         match self.follower.next(RECORDS_MAX).await {
             Ok(commits) => {
                 let checkpoint = self.follower.checkpoint();
                 self.log_end.has_read(self.follower.next_offset(), checkpoint.next_offset);
                 if !commits.is_empty() {
-                    self.came = Some(Instant::now());
+                    self.have_come(Instant::now());
                 }
-                let is_short = (1..LONG_READ).contains(&(self.follower.next_offset() - from));
-                self.rests = is_short.then(|| Instant::now() + self.company);
                 let wants = |record: &EventRecord| {
                     self.projections.iter().any(|projection| projection.wants(&record.stream))
                 };
@@ -135,6 +111,14 @@ impl Reading {
             }
             Err(error) => self.failed = Some(error),
         }
+    }
+
+    fn have_come(&mut self, now: Instant) {
+        let is_busy = self.came.is_some_and(|came| now <= came + self.company * IDLE);
+        if self.ahead.is_empty() {
+            self.due = is_busy.then(|| now + self.company);
+        }
+        self.came = Some(now);
     }
 
     /// What was read, up to this offset if there is one, but not nothing: who waits where no commit
@@ -154,6 +138,7 @@ impl Reading {
         let count = count.max(1).min(self.ahead.len());
         let taken: Vec<_> = self.ahead.drain(..count).collect();
         self.weight -= taken.iter().map(weight).sum::<usize>();
+        // What is left has waited.
         self.due = None;
         Ok(taken)
     }
@@ -198,23 +183,21 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_log_that_was_short_rests_and_one_that_was_long_does_not() {
+    async fn company_is_waited_for_from_when_the_first_commit_came() {
         let log = MemoryLog::new(1);
         let (mut owner, mut reading) = opened(&log).await;
-        let mut waited = async |commits: usize| {
-            for _ in 0..commits {
-                owner.barrier().await.expect("a log");
-            }
-            let began = Instant::now();
+        for _ in 0..2 {
+            owner.barrier().await.expect("a log");
             reading.read_on().await;
-            began.elapsed()
-        };
-        assert_eq!(waited(1).await, Duration::ZERO);
-        assert!(waited(1).await >= COMPANY);
-        assert!(waited(150).await >= COMPANY);
-        assert_eq!(waited(1).await, Duration::ZERO, "there may be more");
-        assert!(waited(0).await > COMPANY, "it rests, and waits in vain");
-        assert_eq!(waited(1).await, Duration::ZERO, "nothing has come for a while");
+        }
+        reading.take(None).unwrap();
+        owner.barrier().await.expect("a log");
+        reading.read_on().await;
+        // A batch was under way so long.
+        tokio::time::advance(COMPANY).await;
+        let began = Instant::now();
+        reading.gather().await;
+        assert_eq!(began.elapsed(), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]

@@ -49,13 +49,15 @@ pub(super) struct KafkaReader {
 }
 
 /// What a reader knows besides its connection.
-struct Cursor {
+pub(super) struct Cursor {
     decoder: Decoder,
     shard: i32,
     /// Where reading goes on.
     next: Offset,
     /// Set while the brokers are away: since when, or since the last look for them.
     away: Option<Instant>,
+    /// Nothing was there after the last record, when it was looked for.
+    is_at_end: bool,
     /// Final. It may have been met behind records that had to be returned first.
     failed: Option<Failure>,
 }
@@ -77,9 +79,7 @@ pub(super) fn open(
 ) -> KafkaResult<KafkaReader> {
     let base = config(base, prefetch);
     let consumer = Some(assigned(&base, &topic, partition, from)?);
-    let decoder = Decoder::default();
-    let cursor = Cursor { decoder, shard: partition, next: from, away: None, failed: None };
-    Ok(KafkaReader { base, topic, consumer, opening: None, cursor })
+    Ok(KafkaReader { base, topic, consumer, opening: None, cursor: Cursor::new(partition, from) })
 }
 
 fn assigned(
@@ -95,7 +95,7 @@ fn assigned(
     Ok(consumer)
 }
 
-fn config(base: &ClientConfig, prefetch: Prefetch) -> ClientConfig {
+pub(super) fn config(base: &ClientConfig, prefetch: Prefetch) -> ClientConfig {
     let mut config = base.clone();
     config
         // librdkafka wants a name for it, but nobody joins this group or commits to it.
@@ -103,7 +103,7 @@ fn config(base: &ClientConfig, prefetch: Prefetch) -> ClientConfig {
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
         .set("auto.offset.reset", "error")
-        .set("enable.partition.eof", "false")
+        .set("enable.partition.eof", (prefetch == Prefetch::Tail).to_string())
         .set("check.crcs", "true")
         .set("fetch.min.bytes", "1")
         .set("fetch.wait.max.ms", "500")
@@ -113,7 +113,7 @@ fn config(base: &ClientConfig, prefetch: Prefetch) -> ClientConfig {
         .set(
             "queued.min.messages",
             match prefetch {
-                Prefetch::Ahead => "10000",
+                Prefetch::Ahead | Prefetch::Tail => "10000",
                 Prefetch::Level => "1",
             },
         )
@@ -135,7 +135,8 @@ impl LogReader for KafkaReader {
         };
         let mut messages = consumer.stream();
         let mut records = Vec::new();
-        while records.len() < max && cursor.failed.is_none() {
+        cursor.is_at_end = false;
+        while records.len() < max && cursor.failed.is_none() && !cursor.is_at_end {
             // Only an empty-handed reader waits: so a dropped future takes no record with it.
             let message = if records.is_empty() {
                 timeout_at(deadline, messages.next()).await.ok().flatten()
@@ -156,6 +157,11 @@ impl LogReader for KafkaReader {
 }
 
 impl KafkaReader {
+    /// Whether the last read ended where the log did, for a reader that is told of that.
+    pub(super) fn is_at_end(&self) -> bool {
+        self.cursor.is_at_end
+    }
+
     /// Puts a consumer that has found the brokers in the place of one that has not. Dropping the
     /// future loses nothing.
     async fn reopen(&mut self) {
@@ -203,7 +209,7 @@ impl Drop for KafkaReader {
 }
 
 /// Destroying a consumer waits for its threads, so it is not done on this one.
-fn end(consumer: StreamConsumer<Quiet>) {
+pub(super) fn end<C: Send + 'static>(consumer: C) {
     let dropper = thread::Builder::new().name("log-reader-end".to_owned());
     if let Err(error) = dropper.spawn(move || drop(consumer)) {
         tracing::warn!(%error, "no thread to end a reader of the log on, so it blocked");
@@ -211,7 +217,13 @@ fn end(consumer: StreamConsumer<Quiet>) {
 }
 
 impl Cursor {
-    fn take(&mut self, message: &BorrowedMessage<'_>) -> Option<LogRecord> {
+    pub(super) fn new(shard: i32, next: Offset) -> Self {
+        let decoder = Decoder::default();
+        Self { decoder, shard, next, away: None, is_at_end: false, failed: None }
+    }
+
+    /// The record, unless reading ends here.
+    pub(super) fn take(&mut self, message: &BorrowedMessage<'_>) -> Option<LogRecord> {
         self.is_back();
         let offset = message.offset();
         match self.decode(message) {
@@ -226,7 +238,21 @@ impl Cursor {
         }
     }
 
-    fn is_back(&mut self) {
+    /// Where reading goes on.
+    pub(super) fn next(&self) -> Offset {
+        self.next
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed.is_some()
+    }
+
+    /// Since when the brokers are away.
+    pub(super) fn away(&self) -> Option<Instant> {
+        self.away
+    }
+
+    pub(super) fn is_back(&mut self) {
         if self.away.take().is_some() {
             tracing::info!(shard.id = self.shard, "reading the log again");
         }
@@ -244,7 +270,12 @@ impl Cursor {
     }
 
     /// Sorts an error of the consumer: most mean that brokers are away for a while.
-    fn note(&mut self, topic: &str, error: KafkaError) {
+    pub(super) fn note(&mut self, topic: &str, error: KafkaError) {
+        if matches!(error, KafkaError::PartitionEOF(_)) {
+            self.is_back();
+            self.is_at_end = true;
+            return;
+        }
         if let Some(denied) = Asked::reading(topic, GROUP).denied(&error) {
             self.failed = Some(Failure::Denied(denied));
             return;
