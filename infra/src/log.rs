@@ -30,7 +30,7 @@ pub mod sample;
 use std::{error::Error, fmt, ops::Range, str::FromStr, time::Duration};
 
 use async_trait::async_trait;
-use domain::shard::ShardId;
+use domain::{StreamType, shard::ShardId};
 use tokio::sync::mpsc;
 
 use crate::text::{from_hex, serde_as_text};
@@ -107,6 +107,10 @@ pub trait LogReader: Send {
     ///
     /// While the log cannot be reached, this waits like at the end of the log.
     async fn read(&mut self, max: usize, wait: Duration) -> Result<Vec<LogRecord>, ReadError>;
+
+    /// From now on the values of events of other streams than of these types may be empty: a reader of a
+    /// few need not copy all. They are events all the same, by the same rules.
+    fn want_only(&mut self, _types: &[StreamType]) {}
 }
 
 /// Names a record to the one who appended it.

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use domain::shard::ShardId;
+use domain::{StreamType, shard::ShardId};
 use tokio::time::Instant;
 
 use super::{
@@ -72,6 +72,11 @@ impl Follower {
         }
         let source = log.open_reader(shard, checkpoint.next_offset, prefetch).await?;
         Ok(Self { source, machine: Reader::resume(checkpoint), halted: None })
+    }
+
+    /// The values of events of streams of other types may be empty from now on.
+    pub fn want_only(&mut self, types: &[StreamType]) {
+        self.source.want_only(types);
     }
 
     /// Reads up to `max` records as soon as there are any and returns the commits that they

@@ -7,7 +7,7 @@ use std::{borrow::Cow, ops::Range, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use domain::shard::ShardId;
+use domain::{StreamType, shard::ShardId};
 use tokio::sync::{mpsc, watch};
 
 use super::{
@@ -172,6 +172,10 @@ impl LogReader for MemoryReader {
             self.next += 1;
         }
         Ok(read)
+    }
+
+    fn want_only(&mut self, types: &[StreamType]) {
+        self.decoder.want_only(types);
     }
 }
 

@@ -111,6 +111,9 @@ pub struct Halt {
     pub found: Offset,
 }
 
+/// Events that room is made for before they are there: of a commit only its first one tells how many.
+const RESERVED_MAX: usize = 64;
+
 /// The machine of one shard.
 #[derive(Clone, Debug)]
 pub struct Reader {
@@ -260,6 +263,10 @@ impl Reader {
     fn take_event(&mut self, event: EventRecord) -> Stepped {
         let Place { seq, index, count, .. } = event.place;
         let complete = index + 1 == count;
+        if self.partial.is_empty() {
+            // Of its very size: most commits have one event, and there are many of them.
+            self.partial.reserve_exact(usize::try_from(count).unwrap_or(1).min(RESERVED_MAX));
+        }
         self.partial.push(event);
         if complete {
             let events = std::mem::take(&mut self.partial);

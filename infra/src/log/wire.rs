@@ -8,6 +8,7 @@
 
 mod decode;
 mod encode;
+mod scan;
 mod text;
 
 pub(super) use decode::{Decoder, Raw, UnsupportedVersion};

@@ -101,3 +101,41 @@ async fn hole_halts_for_good_after_the_commits_before_it() {
         assert!(matches!(halted, ReadError::Halted(Halt { expected: 2, found: 3 })), "{halted}");
     }
 }
+
+#[tokio::test]
+async fn the_data_of_streams_that_nobody_wants_are_left_out_and_their_commits_are_not() {
+    let log = log();
+    let mut other = sample::event(Place { seq: 3, ..PLACE }, 3);
+    other.stream = "stock/tea-1".parse().unwrap();
+    other.event_type = "tradewind.stock.received.v1".into();
+    other.value = r#"{"quantity":1}"#.into();
+    append(&log, &OutgoingRecord::Event(Box::new(other.clone())));
+    other.stream = "gift_card/1".parse().unwrap();
+    other.place.seq = 4;
+    append(&log, &OutgoingRecord::Event(Box::new(other)));
+    let mut follower = Follower::open(&log, SHARD, None).await.unwrap();
+    follower.want_only(&[StreamType::Stock]);
+    let commits = follower.next(100).await.unwrap();
+    let values = commits.iter().map(|commit| match &commit.body {
+        CommitBody::Events(events) => &*events[0].value,
+        CommitBody::Barrier(_) => panic!("no barrier was written"),
+    });
+    assert_eq!(values.collect::<Vec<_>>(), [b"".as_slice(), b"", br#"{"quantity":1}"#, b""]);
+}
+
+/// Readers agree on what counts, whatever they want.
+#[tokio::test]
+async fn data_that_are_left_out_must_be_json_and_there() {
+    let log = log();
+    for bad in [r#","data":{]}"#, "}"] {
+        let third = OutgoingRecord::Event(Box::new(sample::event(Place { seq: 3, ..PLACE }, 3)));
+        let mut raw = RawRecord::of(&third).unwrap();
+        let text = String::from_utf8(raw.value.unwrap().into()).unwrap();
+        raw.value = Some(text.replace(r#","data":{}}"#, bad).into());
+        log.append_raw(SHARD, raw);
+    }
+    let mut follower = Follower::open(&log, SHARD, None).await.unwrap();
+    follower.want_only(&[]);
+    let commits = follower.next(100).await.unwrap();
+    assert_eq!(commits.iter().map(|commit| commit.seq).collect::<Vec<_>>(), [1, 2]);
+}

@@ -1,11 +1,12 @@
 //! Key and envelope to typed records, or the reason why a record is not one of ours.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use domain::{
+    StreamType,
     envelope::Provenance,
-    id::{CausationId, CommandId, CorrelationId, EventId},
+    id::{CausationId, CommandId, CorrelationId, EventId, StreamId},
     timestamp::Timestamp,
 };
 use rustc_hash::FxHashSet;
@@ -14,7 +15,7 @@ use uuid::Uuid;
 
 use super::{
     BARRIER_KEY, BARRIER_TYPE, CLAIM_KEY, CLAIM_TYPE, CONTENT_TYPE, Envelope, LOG_VERSION,
-    SCHEME_1, SOURCE, SPEC_VERSION, Text,
+    SCHEME_1, SOURCE, SPEC_VERSION, Text, scan,
 };
 use crate::log::record::{
     BarrierRecord, Body, ClaimRecord, EventRecord, ForeignReason, OutcomeRecord, Place,
@@ -37,6 +38,9 @@ pub(in crate::log) struct UnsupportedVersion(pub u64);
 #[derive(Default)]
 pub(in crate::log) struct Decoder {
     texts: Interner,
+    second: Second,
+    /// Of streams of other types the data are not kept.
+    wanted: Option<Vec<StreamType>>,
 }
 
 impl<'a> Raw<'a> {
@@ -65,6 +69,9 @@ impl<'a> Raw<'a> {
             return Err(ForeignReason::ContentType);
         }
         let text = self.value.and_then(|value| std::str::from_utf8(value).ok());
+        if let Some(envelope) = text.and_then(scan::event) {
+            return Ok(envelope);
+        }
         // serde would take an array for the envelope, too.
         let object = text.filter(|text| text.trim_start().starts_with('{'));
         serde_json::from_str(object.ok_or(ForeignReason::EnvelopeInvalid)?).map_err(|error| {
@@ -80,6 +87,11 @@ impl<'a> Raw<'a> {
 }
 
 impl Decoder {
+    /// The data of other events are still checked, and then left out.
+    pub(in crate::log) fn want_only(&mut self, types: &[StreamType]) {
+        self.wanted = Some(types.to_vec());
+    }
+
     pub(in crate::log) fn decode(&mut self, raw: &Raw<'_>) -> Result<Body, UnsupportedVersion> {
         if raw.is_of_scheme_1 {
             return Err(UnsupportedVersion(1));
@@ -114,17 +126,30 @@ impl Decoder {
         let subject = text(&envelope.subject)?;
         raw.demand_key(subject)?;
         let request_hash = optional(&envelope.requesthash, |text| text.parse().ok())?;
+        let place = place(envelope)?;
+        let id = EventId::new(parse(&envelope.id, uuid)?);
+        let event_type = self.texts.intern(text(&envelope.r#type)?);
+        let stream = subject.parse().map_err(|_invalid| ForeignReason::AttributeInvalid)?;
         Ok(EventRecord {
-            place: place(envelope)?,
-            id: EventId::new(parse(&envelope.id, uuid)?),
-            event_type: self.texts.intern(text(&envelope.r#type)?),
-            stream: subject.parse().map_err(|_invalid| ForeignReason::AttributeInvalid)?,
+            place,
+            id,
+            event_type,
             revision: positive(envelope.revision)?,
-            recorded_at: time(envelope)?,
+            recorded_at: parse(&envelope.time, |text| self.second.instant(text))?,
             provenance: self.provenance(envelope)?,
             request_hash,
-            value: Bytes::copy_from_slice(data(envelope)?.as_bytes()),
+            value: self.value(&stream, data(envelope)?),
+            stream,
         })
+    }
+
+    fn value(&self, stream: &StreamId, data: &str) -> Bytes {
+        let wants = |types: &Vec<_>| stream.stream_type().is_some_and(|it| types.contains(&it));
+        if self.wanted.as_ref().is_none_or(wants) {
+            Bytes::copy_from_slice(data.as_bytes())
+        } else {
+            Bytes::new()
+        }
     }
 
     fn provenance(&mut self, envelope: &Envelope<'_>) -> Result<Provenance, ForeignReason> {
@@ -226,6 +251,37 @@ fn optional<T>(
     text.map(|text| parse(&text.0).ok_or(ForeignReason::AttributeInvalid)).transpose()
 }
 
+/// The last second of which an instant was read. That of the next record is nearly always of the same one.
+#[derive(Default)]
+struct Second(Option<([u8; 19], Timestamp)>);
+
+impl Second {
+    /// The instant that a text names, if there is one.
+    fn instant(&mut self, text: &str) -> Option<Timestamp> {
+        let text = text.as_bytes();
+        let Some((second, [b'.', digits @ .., b'Z'])) = text.split_first_chunk() else {
+            return Timestamp::parse(text).ok();
+        };
+        let Some(micros) = micros(digits) else { return Timestamp::parse(text).ok() };
+        match self.0 {
+            Some((known, at)) if known == *second => Some(at.plus(micros)),
+            _ => {
+                let at = Timestamp::parse(text).ok()?;
+                self.0 = Some((*second, at.minus(micros)));
+                Some(at)
+            }
+        }
+    }
+}
+
+/// Of the six digits that our writers write.
+fn micros(digits: &[u8]) -> Option<Duration> {
+    let digits: &[u8; 6] = digits.try_into().ok()?;
+    let digit =
+        |value: u64, byte: &u8| byte.is_ascii_digit().then(|| value * 10 + u64::from(byte - b'0'));
+    digits.iter().try_fold(0, digit).map(Duration::from_micros)
+}
+
 /// One allocation for each of the few texts that nearly all records share.
 #[derive(Default)]
 struct Interner(FxHashSet<Arc<str>>);
@@ -244,5 +300,55 @@ impl Interner {
         let text: Arc<str> = text.into();
         self.0.insert(Arc::clone(&text));
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn an_instant_is_the_same_whatever_was_read_before_it() {
+        let texts = [
+            "2026-01-31T12:00:00.000001Z",
+            "2026-01-31T12:00:00.999999Z",
+            "2026-01-31T12:00:01.000000Z",
+            "2026-01-31T12:00:60.000000Z",
+            "2026-01-31T12:00:01.5Z",
+            "2026-01-31T12:00:01.1234567Z",
+            "2026-01-31T12:00:01.12345xZ",
+            "2026-01-31T12:00:01.123456z",
+            "2026-01-31T12:00:01.123456+02:00",
+            "2026-01-31T12:00:01Z",
+            "2026-02-31T12:00:01.000000Z",
+            "0001-01-01T00:00:00.000000Z",
+            "0000-12-31T23:59:59.999999Z",
+            "9999-12-31T23:59:59.999999Z",
+            "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0.000000Z",
+            "yesterday",
+            "",
+        ];
+        let mut second = Second::default();
+        for before in texts {
+            for text in texts {
+                second.instant(before);
+                assert_eq!(second.instant(text), Timestamp::parse(text.as_bytes()).ok(), "{text}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn instants_of_one_second_are_told_apart(micros: i64, others: [u32; 4]) {
+            let mut second = Second::default();
+            let base = Timestamp::from_micros(micros).as_micros();
+            for other in others {
+                let at = Timestamp::from_micros(base.saturating_add(i64::from(other % 1_000_000)));
+                let text = at.to_string();
+                prop_assert_eq!(second.instant(&text), Some(at));
+            }
+        }
     }
 }
