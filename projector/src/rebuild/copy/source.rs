@@ -17,10 +17,10 @@ use read_models::Projection;
 
 use crate::event::Commit;
 
-/// Records that are read at once.
-const RECORDS_MAX: usize = 5_000;
+/// Records that are read at once: so few that they stay in the processor's cache until they are decoded.
+const RECORDS_MAX: usize = 256;
 /// Values of a batch, as they stand in the log; decoded they take a few times of that.
-const BATCH_BYTES_MAX: usize = 12 << 20;
+const BATCH_BYTES_MAX: usize = 6 << 20;
 /// Records that a batch passes at most, whether or not they are of the projection: a checkpoint
 /// now and then, and progress to be seen.
 const BATCH_RECORDS_MAX: i64 = 500_000;
@@ -60,7 +60,8 @@ impl Source {
         projection: Projection,
         events_max: usize,
     ) -> Result<Self, ReadError> {
-        let follower = Follower::open(&**log, shard, Some(from)).await?;
+        let mut follower = Follower::open(&**log, shard, Some(from)).await?;
+        follower.want_only(&projection.folds.iter().map(|fold| fold.stream).collect::<Vec<_>>());
         let (sender, batches) = mpsc::channel(WAITING_MAX);
         let reading = Reading { log: Arc::clone(log), shard, follower, projection, events_max };
         let reading = task::spawn("projector copy source", reading.run(sender));
@@ -163,7 +164,39 @@ impl Throttle {
 
 #[cfg(test)]
 mod tests {
+    use infra::log::{memory::MemoryLog, owner::Owner, sample};
+    use read_models::stock::STOCK;
+
     use super::*;
+
+    const SHARD: ShardId = ShardId::new(0);
+
+    #[tokio::test]
+    async fn a_batch_has_the_events_of_its_projection_and_passes_over_the_others() {
+        let log = MemoryLog::new(1);
+        let mut owner = Owner::claim(&log, SHARD).await.expect("a shard");
+        let data = r#"{"quantity":7}"#;
+        let count = i64::try_from(RECORDS_MAX).expect("a number") + 2;
+        for revision in 1..=count.unsigned_abs() {
+            for (stream, kind) in [("stock/A", "stock.received"), ("gift_card/1", "gift_card.made")]
+            {
+                let stream = stream.parse().expect("a stream id");
+                let event = sample::stored(stream, revision, format!("tradewind.{kind}.v1"), data);
+                owner.commit(vec![event]).await.expect("a log");
+            }
+        }
+        owner.finish().await.expect("a log");
+        let log: Arc<dyn EventLog> = Arc::new(log);
+        let mut source =
+            Source::open(&log, SHARD, Checkpoint::START, STOCK, usize::MAX).await.expect("a log");
+        let batch = source.next().await.expect("a batch");
+        let end = 2 * count + 1;
+        assert_eq!((batch.next_offset, batch.log_end, batch.to.next_offset), (end, end, end));
+        let events: Vec<_> = batch.commits.iter().flat_map(|commit| &commit.events).collect();
+        assert!(events.iter().map(|event| event.revision).eq(1..=count));
+        assert!(events.iter().all(|event| &*event.value == data.as_bytes()));
+        assert!(events.iter().all(|event| event.decoded.is_ok()));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_shard_takes_its_share_of_the_rate_and_without_one_nobody_waits() {
