@@ -20,6 +20,7 @@ use infra::{
     shutdown::Shutdown,
     telemetry::emit,
 };
+use tokio::sync::Notify;
 
 use super::events::ApplyFailed;
 use crate::store::versions::Served;
@@ -45,6 +46,8 @@ pub(crate) struct Shared {
     pub served: Vec<Served>,
     /// Where progress is reported, if these are the versions that readers see.
     pub progress: Option<Progress>,
+    /// Told when a shard is copied, which a step of its version may wait for.
+    pub copied: Arc<Notify>,
 }
 
 /// One shard, as all see it who work in it.
@@ -98,6 +101,7 @@ impl Shared {
             gather: settings.gather,
             served: Vec::new(),
             progress: Some(progress),
+            copied: Arc::default(),
             parked_events_max: settings.parked_events_max,
         }
     }

@@ -168,6 +168,7 @@ impl Copy {
     async fn copied(&self, why: &str) -> Result<Stopped, Broken> {
         let CheckpointRow { projection, version, shard } = self.row;
         self.row.note_copied(&self.shared.pool).await?;
+        self.shared.copied.notify_one();
         let detail = format!("shard {shard}: {why}");
         emit(Stepped { projection, version, state: "copied", detail: &detail });
         Ok(Stopped::Copied)

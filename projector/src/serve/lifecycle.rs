@@ -34,6 +34,8 @@ use crate::{
 const INTERVAL: Duration = Duration::from_millis(500);
 /// After a step that has changed something.
 const NEXT_STEP: Duration = Duration::from_millis(50);
+/// For so long after it, too, looks are that frequent: of a short log the next step is done in a moment.
+const FREQUENT_FOR: Duration = Duration::from_secs(2);
 /// What did not work is left alone for so long: a switch that is tried too early holds up the live
 /// version.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(5);
@@ -50,6 +52,7 @@ pub(crate) async fn run(projector: Arc<Projector>, shutdown: Shutdown) {
     let mut paused = BTreeMap::<Key, Instant>::new();
     let mut steps = FuturesUnordered::new();
     let mut stepping = BTreeMap::<Key, VersionState>::new();
+    let mut frequent_until = Instant::now();
     loop {
         tokio::select! {
             // What is under way is a transaction, which PostgreSQL undoes.
@@ -62,6 +65,7 @@ pub(crate) async fn run(projector: Arc<Projector>, shutdown: Shutdown) {
                         projector.versions.hurry();
                         // By then the versions have been read again.
                         looks.reset_after(NEXT_STEP);
+                        frequent_until = Instant::now() + FREQUENT_FOR;
                     }
                     Err(error) => {
                         let ((projection, version), error) = (&key, chain(&error));
@@ -74,7 +78,8 @@ pub(crate) async fn run(projector: Arc<Projector>, shutdown: Shutdown) {
                 }
                 continue;
             }
-            _ = looks.tick() => {}
+            _ = looks.tick() => if Instant::now() < frequent_until { looks.reset_after(NEXT_STEP) },
+            () = projector.shared.copied.notified() => {}
             changed = versions.changed() => if changed.is_err() { shutdown.requested().await },
         }
         paused.retain(|_, until| *until > Instant::now());
