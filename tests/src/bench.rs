@@ -72,7 +72,8 @@ enum Name {
     Freshness,
     /// Orders of guests while 300 payments hang at the provider, against orders without
     Hanging,
-    /// Commands over HTTP to a node of its own, against a server that sends bodies back
+    /// Commands over HTTP to a node of its own, after half a minute of them, against a server that sends
+    /// bodies back
     Http,
     /// Import baskets that the stack does not hold yet, all the way into the read models
     Ingest,
