@@ -27,7 +27,7 @@ pub mod owner;
 #[cfg(any(test, feature = "testing"))]
 pub mod sample;
 
-use std::{error::Error, fmt, ops::Range, str::FromStr, time::Duration};
+use std::{collections::VecDeque, error::Error, fmt, ops::Range, str::FromStr, time::Duration};
 
 use async_trait::async_trait;
 use domain::{StreamType, shard::ShardId};
@@ -97,6 +97,21 @@ pub trait LogWriter: Send {
     /// # Errors
     /// The record was not enqueued, so it will never be in the log.
     fn append(&mut self, record: &OutgoingRecord, ticket: Ticket) -> Result<(), AppendError>;
+
+    /// Enqueues records in order and takes those away that it has enqueued.
+    ///
+    /// # Errors
+    /// The record that is the first one then, and those behind it, were not enqueued.
+    fn append_all(
+        &mut self,
+        records: &mut VecDeque<(OutgoingRecord, Ticket)>,
+    ) -> Result<(), AppendError> {
+        while let Some((record, ticket)) = records.front() {
+            self.append(record, *ticket)?;
+            records.pop_front();
+        }
+        Ok(())
+    }
 }
 
 /// The reading end: all records of a shard in offset order.

@@ -8,7 +8,7 @@
     reason = "a suite of tests, which other crates run over their logs"
 )]
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use domain::shard::ShardId;
 use tokio::{sync::mpsc, time::timeout};
@@ -34,6 +34,7 @@ const BRIEFLY: Duration = Duration::from_millis(20);
 pub async fn all(log: &dyn EventLog) {
     records_come_back_as_they_went_in(log).await;
     reports_come_in_the_order_of_appending(log).await;
+    what_is_appended_together_is_appended_in_order(log).await;
     for prefetch in [Prefetch::Ahead, Prefetch::Level, Prefetch::Tail] {
         reader_begins_where_it_is_told(log, prefetch).await;
         reader_takes_no_more_than_asked(log, prefetch).await;
@@ -92,6 +93,20 @@ async fn reports_come_in_the_order_of_appending(log: &dyn EventLog) {
     assert_eq!(log.range(SHARD).await.expect("a range").end, from + 500);
     let read = seqs(&read(log, SHARD, from, 500).await);
     assert!(read.into_iter().eq(1..=500), "records are read in the order of appending");
+}
+
+async fn what_is_appended_together_is_appended_in_order(log: &dyn EventLog) {
+    let from = end(log, SHARD).await;
+    let (mut writer, mut reports) = open_writer(log, SHARD).await;
+    let mut records: VecDeque<_> = (1..=1_500).map(|seq| (numbered(seq), ticket(seq))).collect();
+    writer.append_all(&mut records).expect("the queue has room");
+    assert!(records.is_empty(), "what was taken is not kept");
+    writer.append(&numbered(1_501), ticket(1_501)).expect("the queue has room");
+    for (seq, offset) in (1..=1_501).zip(from..) {
+        let expected = Report { ticket: ticket(seq), result: Ok(Some(offset)) };
+        assert_eq!(next(&mut reports).await, expected);
+    }
+    assert!(seqs(&read(log, SHARD, from, 1_501).await).into_iter().eq(1..=1_501));
 }
 
 async fn reader_begins_where_it_is_told(log: &dyn EventLog, prefetch: Prefetch) {

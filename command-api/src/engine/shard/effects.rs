@@ -124,15 +124,10 @@ impl Shard {
     fn append(&mut self, mut records: VecDeque<(OutgoingRecord, Ticket)>, more: &mut Vec<Effect>) {
         // Without a writer its epoch has ended, and these records are void.
         let Some(writer) = &mut self.writer else { return };
-        while let Some((record, ticket)) = records.front() {
-            match writer.append.append(record, *ticket) {
-                Ok(()) => drop(records.pop_front()),
-                Err(AppendError::QueueFull) => {
-                    self.machine.step(Input::QueueFull { records }, more);
-                    return;
-                }
-                Err(error @ AppendError::Fatal(_)) => return self.writer_failed(&error, more),
-            }
+        match writer.append.append_all(&mut records) {
+            Ok(()) => {}
+            Err(AppendError::QueueFull) => self.machine.step(Input::QueueFull { records }, more),
+            Err(error @ AppendError::Fatal(_)) => self.writer_failed(&error, more),
         }
     }
 }

@@ -4,6 +4,8 @@
 //! thread takes them. Two would hand them on out of order.
 
 use std::{
+    collections::VecDeque,
+    ops::Range,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -37,6 +39,10 @@ const REPORTS_MAX: usize = 16_384;
 const POLL_WAIT: Duration = Duration::from_millis(250);
 /// How long an opening waits for each answer of the brokers; they may also come later.
 const WARM_UP_MAX: Duration = Duration::from_secs(1);
+/// Records that wait for their reports; beyond them an append is refused.
+const QUEUED_MAX: u64 = 100_000;
+/// Of records that are written before any of them is sent.
+const WRITTEN_BYTES_MAX: usize = 256 << 10;
 type Producer = BaseProducer<Reporter>;
 
 pub(super) struct KafkaWriter {
@@ -82,7 +88,7 @@ fn config(base: &ClientConfig, compression: config::Compression) -> ClientConfig
         .set("message.timeout.ms", "60000")
         .set("batch.size", "1000000")
         // Beyond these an append is refused.
-        .set("queue.buffering.max.messages", "100000")
+        .set("queue.buffering.max.messages", QUEUED_MAX.to_string())
         .set("queue.buffering.max.kbytes", "131072");
     config
 }
@@ -107,18 +113,16 @@ fn poll_until_alone(producer: &Arc<Producer>) {
     }
 }
 
-impl LogWriter for KafkaWriter {
-    fn append(&mut self, record: &OutgoingRecord, ticket: Ticket) -> Result<(), AppendError> {
-        self.value.clear();
-        let key = wire::encode(record, &mut self.value)
-            .map_err(|error| AppendError::Fatal(error.into()))?;
+impl KafkaWriter {
+    /// Hands what was written to the producer, under this key.
+    fn send(&self, key: &[u8], value: Range<usize>, ticket: Ticket) -> Result<(), AppendError> {
         let (name, content_type) = wire::CONTENT_TYPE;
         let header = Header { key: name, value: Some(content_type) };
         let record = BaseRecord::with_opaque_to(&self.topic, Box::new(ticket))
             .partition(self.partition)
             .headers(OwnedHeaders::new_with_capacity(1).insert(header))
             .key(key)
-            .payload(&self.value);
+            .payload(&self.value[value]);
         match self.producer.send(record) {
             Ok(()) => Ok(()),
             Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
@@ -126,6 +130,53 @@ impl LogWriter for KafkaWriter {
             }
             Err((error, _)) => Err(AppendError::Fatal(error.into())),
         }
+    }
+
+    /// Writes a record behind those that are written.
+    fn write<'a>(
+        &mut self,
+        record: &'a OutgoingRecord,
+    ) -> Result<(&'a [u8], Range<usize>), AppendError> {
+        let start = self.value.len();
+        let key = wire::encode(record, &mut self.value)
+            .map_err(|error| AppendError::Fatal(error.into()))?;
+        Ok((key, start..self.value.len()))
+    }
+}
+
+impl LogWriter for KafkaWriter {
+    fn append(&mut self, record: &OutgoingRecord, ticket: Ticket) -> Result<(), AppendError> {
+        self.value.clear();
+        let (key, value) = self.write(record)?;
+        self.send(key, value, ticket)
+    }
+
+    /// The producer sends when it has the first record: what has come by then shares a request, and the rest
+    /// needs another. So all are written first, and then come at once.
+    fn append_all(
+        &mut self,
+        records: &mut VecDeque<(OutgoingRecord, Ticket)>,
+    ) -> Result<(), AppendError> {
+        while !records.is_empty() {
+            self.value.clear();
+            let mut sent = 0;
+            let mut written = Vec::with_capacity(records.len());
+            for (record, ticket) in &*records {
+                if self.value.len() >= WRITTEN_BYTES_MAX {
+                    break;
+                }
+                let (key, value) = self.write(record)?;
+                written.push((key, value, *ticket));
+            }
+            let result = written.into_iter().try_for_each(|(key, value, ticket)| {
+                self.send(key, value, ticket)?;
+                sent += 1;
+                Ok(())
+            });
+            records.drain(..sent);
+            result?;
+        }
+        Ok(())
     }
 }
 
@@ -183,5 +234,28 @@ impl ProducerContext for Reporter {
         if let Err(TrySendError::Full(report)) = sent {
             self.reports.blocking_send(report).ok();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::{Nonce, Place, sample};
+
+    #[test]
+    fn what_finds_no_room_is_kept_in_its_order() {
+        let base = client::base(&config::Kafka::plaintext("127.0.0.1:1", "unreachable"));
+        let (mut writer, _reports) =
+            open(&base, config::Compression::None, "unreachable".into(), 0).unwrap();
+        let record = |seq| {
+            let place = Place { epoch: 0, claim: Nonce(1), seq, index: 0, count: 1 };
+            let record = OutgoingRecord::Event(Box::new(sample::event(place, seq.into())));
+            (record, Ticket { epoch: 0, seq, index: 0 })
+        };
+        let mut records: VecDeque<_> = (0..QUEUED_MAX + 3).map(record).collect();
+        let appended = writer.append_all(&mut records);
+        assert!(matches!(appended, Err(AppendError::QueueFull)), "{appended:?}");
+        let left: Vec<u64> = records.iter().map(|(_, ticket)| ticket.seq).collect();
+        assert_eq!(left, [QUEUED_MAX, QUEUED_MAX + 1, QUEUED_MAX + 2]);
     }
 }
