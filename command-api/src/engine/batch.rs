@@ -20,9 +20,9 @@ use infra::log::{
 
 use super::Outcome;
 
-/// Groups under way at once. Two keep the wire busy while the next one gathers; more would only
-/// make groups smaller.
-const GROUPS_SENT_MAX: usize = 2;
+/// Groups under way at once. With another one in its queue, librdkafka's thread neither sends it before
+/// the first is acknowledged nor waits for that: it looks at the clock, for as long as a processor.
+const GROUPS_SENT_MAX: usize = 1;
 
 /// Records in a group. A full group is sent although others are under way.
 const GROUP_RECORDS_MAX: usize = 2_000;
