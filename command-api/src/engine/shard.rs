@@ -167,7 +167,7 @@ impl Shard {
                     return Err(ShardError::Read { shard: self.id, source });
                 }
                 Woken::Chunk(None) => self.reading = None,
-                Woken::Request(Some(request)) => self.take_requests(request, &mut effects),
+                Woken::Request(Some(request)) => self.gather(request, &mut effects).await,
                 // Every handle is gone: as good as a shutdown.
                 Woken::Request(None) | Woken::Shutdown => {
                     self.requests.close();

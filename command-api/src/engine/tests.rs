@@ -2,6 +2,7 @@
 
 mod cluster;
 mod forward;
+mod groups;
 mod metrics;
 mod releases;
 mod restart;

@@ -71,7 +71,19 @@ impl Shard {
         }
     }
 
-    pub(super) fn take_requests(&mut self, first: Request, effects: &mut Vec<Effect>) {
+    /// Takes what is there and, unless the next group gathers anyway, what others are about to ask who are
+    /// ready to run: a group costs the broker and both clients as much for one record as for a few.
+    pub(super) async fn gather(&mut self, first: Request, effects: &mut Vec<Effect>) {
+        self.take_requests(first, effects);
+        if self.machine.in_flight() == 0 {
+            tokio::task::yield_now().await;
+            if let Ok(next) = self.requests.try_recv() {
+                self.take_requests(next, effects);
+            }
+        }
+    }
+
+    fn take_requests(&mut self, first: Request, effects: &mut Vec<Effect>) {
         let now = self.clock.now();
         let mut next = Some(first);
         let mut taken = 0;
