@@ -1,6 +1,6 @@
 //! What handlers work with, and the one way to hand a command to the engine.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, ops::Deref, sync::Arc, time::Duration};
 
 use axum::{extract::FromRef, http::StatusCode};
 use domain::{Listed, envelope::Revision, id::StreamId};
@@ -19,9 +19,12 @@ use crate::{
 /// How long a glance may take: less than what it spares.
 const GLANCE_WAIT_MAX: Duration = Duration::from_millis(50);
 
-/// Cheap to clone.
+/// Cheap to clone: the router does so several times for each request.
 #[derive(Clone)]
-pub struct AppState {
+pub struct AppState(Arc<Shared>);
+
+/// What all clones of an [`AppState`] have in common.
+pub struct Shared {
     pub(super) engine: EngineSlot,
     pub(super) authenticator: Authenticator,
     pub(super) clock: Clock,
@@ -32,6 +35,17 @@ pub struct AppState {
     pub(super) webhook_secret: Option<Arc<WebhookSecret>>,
     /// Without one no node is believed.
     pub(super) gate: Option<Arc<Gate>>,
+}
+
+/// A clone costs no more than a count.
+const _: () = assert!(size_of::<AppState>() == size_of::<usize>());
+
+impl Deref for AppState {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
 }
 
 /// What a service gives its handlers.
@@ -58,7 +72,7 @@ impl AppState {
             clock.clone(),
             Some(secret.clone()),
         );
-        Self {
+        Self(Arc::new(Shared {
             engine,
             authenticator,
             clock,
@@ -67,7 +81,7 @@ impl AppState {
             open_checkouts: OpenCheckouts::new(ingredients.open_checkouts_max),
             webhook_secret: webhook_secret.map(Arc::new),
             gate: gate.map(Arc::new),
-        }
+        }))
     }
 
     /// [`Engine::submit`].
