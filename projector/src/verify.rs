@@ -184,6 +184,7 @@ async fn verify(
             // Of the same log, or what it makes says nothing about the rows.
             let start = Checkpoint { log_id: end.log_id, ..Checkpoint::START };
             let mut log = Follower::open(&*verifier.log, *shard, Some(start)).await?;
+            log.want_only(&projection.streams());
             while log.checkpoint().next_offset < end.next_offset {
                 let before = log.next_offset();
                 for commit in log.next(RECORDS_MAX).await? {

@@ -48,6 +48,12 @@ impl Projection {
         freshness::Projection(self.name)
     }
 
+    /// Types of streams whose events one of the folds wants.
+    #[must_use]
+    pub fn streams(&self) -> Vec<StreamType> {
+        self.folds.iter().map(|fold| fold.stream).collect()
+    }
+
     /// Whether one of the folds wants the events of a stream.
     #[must_use]
     pub fn wants(&self, stream: &StreamId) -> bool {

@@ -137,14 +137,13 @@ mod tests {
     #[track_caller]
     fn agrees(envelope: &str) -> Option<Value> {
         let json = |envelope: &Envelope<'_>| serde_json::to_value(envelope).unwrap();
-        let read = event(envelope).map(|read| {
+        event(envelope).map(|read| {
             let data = read.data.map(RawValue::get);
             let general: Envelope<'_> = serde_json::from_str(envelope).expect("is read in general");
             assert_eq!(json(&read), json(&general), "{envelope}");
             assert_eq!(data, general.data.map(RawValue::get), "{envelope}");
             json(&read)
-        });
-        read
+        })
     }
 
     #[test]

@@ -61,7 +61,7 @@ impl Source {
         events_max: usize,
     ) -> Result<Self, ReadError> {
         let mut follower = Follower::open(&**log, shard, Some(from)).await?;
-        follower.want_only(&projection.folds.iter().map(|fold| fold.stream).collect::<Vec<_>>());
+        follower.want_only(&projection.streams());
         let (sender, batches) = mpsc::channel(WAITING_MAX);
         let reading = Reading { log: Arc::clone(log), shard, follower, projection, events_max };
         let reading = task::spawn("projector copy source", reading.run(sender));
