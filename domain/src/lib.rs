@@ -21,6 +21,7 @@ pub mod country;
 pub mod envelope;
 pub mod id;
 pub mod money;
+pub mod personal;
 pub mod shard;
 pub mod timestamp;
 pub mod upcast;

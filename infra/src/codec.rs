@@ -129,6 +129,27 @@ pub fn recorded(record: &EventRecord) -> Result<Recorded, DecodeError> {
     })
 }
 
+/// The type and the data of a record as today's release would write them; as they are, where that is no
+/// older type of ours.
+#[must_use]
+pub fn newest(event_type: &Arc<str>, value: &Bytes) -> (Arc<str>, Bytes) {
+    let as_it_is = || (Arc::clone(event_type), value.clone());
+    let Some(EventType { kind, name, version }) = EventType::parse(event_type) else {
+        return as_it_is();
+    };
+    let newest = upcast::newest(kind.upcasts(), name);
+    if version >= newest {
+        return as_it_is();
+    }
+    match lift(kind, name, version, value) {
+        Ok(lifted) => {
+            let event_type = format!("tradewind.{}.{name}.v{newest}", kind.as_str());
+            (event_type.into(), lifted.into())
+        }
+        Err(_) => as_it_is(),
+    }
+}
+
 /// What an older release wrote, as today's would.
 fn lift(
     kind: StreamType,
@@ -144,6 +165,13 @@ fn lift(
 #[must_use]
 pub fn event_name(event_type: &str) -> Option<&str> {
     EventType::parse(event_type).map(|event_type| event_type.name)
+}
+
+/// `order.placed` of `tradewind.order.placed.v1`.
+#[must_use]
+pub fn short_name(event_type: &str) -> Option<&str> {
+    let EventType { .. } = EventType::parse(event_type)?;
+    Some(event_type.strip_prefix("tradewind.")?.rsplit_once(".v")?.0)
 }
 
 fn read(kind: StreamType, name: &str, data: &[u8]) -> Result<Event, serde_json::Error> {

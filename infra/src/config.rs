@@ -21,6 +21,7 @@ mod kafka;
 mod log;
 mod postgres;
 mod projector;
+mod replay;
 mod store;
 
 use std::path::PathBuf;
@@ -37,6 +38,7 @@ pub use mistake::{EXIT_CODE, Exposures, Mistakes};
 pub use postgres::Postgres;
 pub use projector::{Projector, Rebuild};
 pub use reader::{Effective, Loaded, Reader, Settings, reference};
+pub use replay::Replay;
 pub use setting::{Setting, bytes, duration, within};
 pub use store::{S3, S3Credentials, SnapshotLocation, Snapshots, Store};
 

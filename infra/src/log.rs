@@ -13,6 +13,7 @@ pub mod record;
 mod wire;
 
 pub mod follow;
+pub mod join;
 pub mod kafka;
 pub mod memory;
 pub mod mistake;
@@ -30,7 +31,7 @@ pub mod sample;
 use std::{collections::VecDeque, error::Error, fmt, ops::Range, str::FromStr, time::Duration};
 
 use async_trait::async_trait;
-use domain::{StreamType, shard::ShardId};
+use domain::{StreamType, shard::ShardId, timestamp::Timestamp};
 use tokio::sync::mpsc;
 
 use crate::text::{from_hex, serde_as_text};
@@ -72,6 +73,12 @@ pub trait EventLog: Send + Sync + 'static {
 
     /// The first offset and the offset after the last record.
     async fn range(&self, shard: ShardId) -> Result<Range<Offset>, ReadError>;
+
+    /// An offset before which no record was written at this time or later, by the log's own index: at
+    /// the worst the first one.
+    async fn offset_at(&self, shard: ShardId, _: Timestamp) -> Result<Offset, ReadError> {
+        Ok(self.range(shard).await?.start)
+    }
 }
 
 /// What a reader asks the log for before it is read.

@@ -3,10 +3,14 @@
 //! `rest` takes requests, `read_model` reads PostgreSQL and names the projections that requests may
 //! wait for (`infra::freshness`).
 //!
+//! `replay` reads the log itself, for analysts; `cli` is what they call.
+//!
 //! **Invariant:** nothing is written and nothing is decided here, and no other service is called.
 
+pub mod cli;
 mod metrics;
 mod read_model;
+mod replay;
 mod rest;
 mod service;
 mod settings;

@@ -6,18 +6,38 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
 use infra::{
-    config::{self, LocalStack},
+    config::{self, Loaded, LocalStack, Mistakes},
     shutdown::Shutdown,
     telemetry,
 };
-use query_api::{Service, Settings};
+use query_api::{
+    Service, Settings,
+    cli::{
+        ClientSettings, Usage,
+        replay::{self, Ended},
+    },
+};
+
+/// As a shell has it for what Ctrl-C ended.
+const EXIT_STOPPED: u8 = 130;
 
 const EXAMPLES: &str = "Examples:
   query-api serve --config /etc/tradewind/query-api.toml
   TRADEWIND_HTTP__BIND=0.0.0.0:8081 query-api serve
-  query-api --check-config";
+  query-api --check-config
+  query-api replay --from now-7d --type 'order.*' --out week.ndjson
+  query-api replay --where data.channel=pos | head -1";
 
-/// Serves Tradewind's read models over HTTP
+const REPLAY_EXAMPLES: &str = "Examples:
+  query-api replay --from now-7d --type 'order.*' --out week.ndjson
+  query-api replay --from 2026-01-01T00:00:00Z --to 2026-02-01T00:00:00Z --where data.channel=pos
+  query-api replay --stream 'stock/*' --rate 500/s --out stock.ndjson
+
+The same command goes on with a file that was cut off. It takes TRADEWIND_QUERY_URL and
+TRADEWIND_OPERATOR_KEY, a key with the role analyst, and finds a local stack in its folder by itself.
+Exit codes: 0 all is written, 1 failed, 2 wrong usage or settings, 130 stopped by Ctrl-C.";
+
+/// Serves Tradewind's read models over HTTP, and replays its events for analysts
 #[derive(Parser)]
 #[command(version, after_help = EXAMPLES)]
 struct Cli {
@@ -32,35 +52,61 @@ enum Command {
     /// Serve until SIGTERM or SIGINT
     #[command(after_help = EXAMPLES)]
     Serve,
-}
-
-fn main() -> ExitCode {
-    let Cli { args, command } = Cli::parse();
-    if command.is_none() && !args.check_config {
-        eprintln!("{}", Cli::command().render_help());
-        return ExitCode::from(config::EXIT_CODE);
-    }
-    let loaded = match args.load::<Settings>(LocalStack::Ignored) {
-        Ok(loaded) => loaded,
-        Err(mistakes) => {
-            eprintln!("{mistakes}");
-            return ExitCode::from(config::EXIT_CODE);
-        }
-    };
-    if args.check_config {
-        print!("{}", loaded.effective);
-        return ExitCode::SUCCESS;
-    }
-    match serve(loaded.settings, loaded.exposures) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("query-api: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    /// Write the events of the log, a line of JSON each, from where they were cut off
+    #[command(after_help = REPLAY_EXAMPLES)]
+    Replay(Box<replay::Options>),
 }
 
 #[tokio::main]
+async fn main() -> ExitCode {
+    let Cli { args, command } = Cli::parse();
+    let Some(command) = command.or(args.check_config.then_some(Command::Serve)) else {
+        eprintln!("{}", Cli::command().render_help());
+        return ExitCode::from(config::EXIT_CODE);
+    };
+    match carry_out(&args, command).await {
+        Ok(Ended::Done) => ExitCode::SUCCESS,
+        Ok(Ended::Stopped) => ExitCode::from(EXIT_STOPPED),
+        Err(error) if error.is::<Mistakes>() => {
+            eprintln!("{error}");
+            ExitCode::from(config::EXIT_CODE)
+        }
+        Err(error) => {
+            eprintln!("query-api: {error:#}");
+            ExitCode::from(if error.is::<Usage>() { config::EXIT_CODE } else { 1 })
+        }
+    }
+}
+
+async fn carry_out(args: &config::Args, command: Command) -> anyhow::Result<Ended> {
+    match command {
+        Command::Serve => {
+            if let Some(Loaded { settings, exposures, .. }) = load(args, LocalStack::Ignored)? {
+                serve(settings, exposures).await?;
+            }
+        }
+        Command::Replay(options) => {
+            if let Some(loaded) = load::<ClientSettings>(args, LocalStack::Reader)? {
+                return replay::run(&loaded.settings, &options).await;
+            }
+        }
+    }
+    Ok(Ended::Done)
+}
+
+/// The settings of a command; none if they were only to be checked, and shown with secrets masked.
+fn load<S: config::Settings>(
+    args: &config::Args,
+    stack: LocalStack,
+) -> anyhow::Result<Option<Loaded<S>>> {
+    let loaded = args.load::<S>(stack)?;
+    if args.check_config {
+        print!("{}", loaded.effective);
+        return Ok(None);
+    }
+    Ok(Some(loaded))
+}
+
 async fn serve(settings: Settings, exposures: config::Exposures) -> anyhow::Result<()> {
     telemetry::init(&settings.log)?;
     exposures.tell();

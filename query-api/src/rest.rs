@@ -7,6 +7,7 @@
 //! more than the answer shows.
 
 mod carts;
+mod events;
 mod orders;
 mod positions;
 mod products;
@@ -27,13 +28,14 @@ pub(crate) use read::AppState;
 
 pub(crate) const ABOUT: About = About {
     title: "Tradewind query API",
-    description: "Reads of the catalogue, stock, carts, orders and reports. Send the \
+    description: "Reads of the catalogue, stock, carts, orders, reports and events. Send the \
                   `Tradewind-Position` of a command's answer to see what it did.",
     version: env!("CARGO_PKG_VERSION"),
 };
 
 /// What is dearer than other reads.
 pub(crate) const WEIGHTS: &[Weight] = &[
+    Weight::of("/v1/events", 100),
     Weight::of("/v1/reports/sales", 20),
     Weight::with("/v1/products", "q", 5),
     Weight::of("/v1/products", 2),
@@ -51,6 +53,7 @@ pub(crate) fn routes(state: AppState) -> OpenApiRouter {
         .routes(routes!(orders::list))
         .routes(routes!(orders::by_id))
         .routes(routes!(reports::sales))
+        .routes(routes!(events::replay))
         .routes(routes!(positions::list));
     #[cfg(any(test, feature = "testing"))]
     let routes = routes.routes(routes!(wish_lists::by_id));

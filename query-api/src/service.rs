@@ -6,7 +6,7 @@ use futures_util::{FutureExt, future::BoxFuture};
 use infra::{
     auth::{Authenticator, IssuedKeys},
     clock::Clock,
-    config,
+    config::{self, Replay},
     freshness::{Freshness, PositionWatcher},
     http::{
         edge::Limits,
@@ -21,6 +21,7 @@ use infra::{
 
 use crate::{
     read_model::{self, LoaderTasks, ReadModel},
+    replay::{Replays, Source},
     rest::{self, AppState},
     settings::Settings,
 };
@@ -36,6 +37,8 @@ pub struct Service {
     loaders: LoaderTasks,
     watcher: PositionWatcher,
     listener: Listener,
+    /// They would go on for longer than other requests.
+    replays_end: Shutdown,
     drain_wait_max: Duration,
 }
 
@@ -45,7 +48,7 @@ impl Service {
     /// # Errors
     /// The port cannot be had or the database's URL is malformed.
     pub fn bind(settings: Settings) -> anyhow::Result<Self> {
-        let Settings { http, postgres, auth, .. } = settings;
+        let Settings { http, postgres, auth, replay, .. } = settings;
         let server = Server::bind(&http)?;
         let (listening, reading) = postgres.with_listener();
         let listener = Listener::new(pool(&listening, NAME)?, POSITIONS_CHANNEL);
@@ -65,9 +68,14 @@ impl Service {
             Clock::System,
             Some(auth.cart_token_secret),
         );
-        let state = AppState::new(read_model, freshness, authenticator);
+        let replays_end = Shutdown::new();
+        let replays = replay.map(|Replay { key, concurrent_max, kafka }| {
+            Replays::new(Source::Kafka(Box::new(kafka)), key, concurrent_max, replays_end.clone())
+        });
+        let state = AppState::new(read_model, freshness, authenticator, replays);
         let app = App::new(&rest::ABOUT, rest::routes(state), readiness, limits(&http));
-        Ok(Self { server, app, loaders, watcher, listener, drain_wait_max: http.drain_wait_max })
+        let drain_wait_max = http.drain_wait_max;
+        Ok(Self { server, app, loaders, watcher, listener, replays_end, drain_wait_max })
     }
 
     #[must_use]
@@ -81,13 +89,21 @@ impl Service {
     /// A part failed, or did not end in time.
     pub fn run(self, shutdown: Shutdown) -> BoxFuture<'static, Result<(), GroupFailed>> {
         async move {
-            let Self { server, app, loaders, watcher, listener, drain_wait_max } = self;
+            let Self { server, app, loaders, watcher, listener, replays_end, drain_wait_max } =
+                self;
             let mut tasks = Tasks::new(shutdown.clone());
             // These end with the last request and the routes, for requests that drain need them.
             for task in loaders {
                 tasks.spawn_critical("reads by key", task.map(Ok::<_, Infallible>));
             }
             tasks.spawn_critical("positions", watcher.run(listener).map(Ok::<_, Infallible>));
+            let stopping = shutdown.clone();
+            let end_replays = async move {
+                stopping.requested().await;
+                replays_end.request();
+                Ok::<_, Infallible>(())
+            };
+            tasks.spawn_critical("end of replays", end_replays);
             tasks.spawn_critical("http server", server.serve(app, shutdown));
             tasks.run(drain_wait_max + AFTERMATH_WAIT_MAX).await
         }

@@ -20,8 +20,10 @@ crate::settings! {
     PROJECTOR_URL = "client.projector_url", "a URL such as http://127.0.0.1:8082", None;
     /// Where operators' commands reach a command API; `TRADEWIND_COMMAND_URL` is the same.
     COMMAND_URL = "client.command_url", "a URL such as http://127.0.0.1:8080", None;
-    /// The API key that operators' commands show; `TRADEWIND_OPERATOR_KEY` is the same.
-    OPERATOR_KEY = "client.operator_key", "an API key with the role operator", None;
+    /// Where analysts' commands reach a query API; `TRADEWIND_QUERY_URL` is the same.
+    QUERY_URL = "client.query_url", "a URL such as http://127.0.0.1:8081", None;
+    /// The API key that operators' and analysts' commands show; `TRADEWIND_OPERATOR_KEY` is the same.
+    OPERATOR_KEY = "client.operator_key", "an API key with the role operator, or analyst", None;
 }
 
 #[derive(Clone, Debug)]
@@ -61,6 +63,10 @@ impl Client {
 
     pub fn of_command_api(reader: &mut Reader<'_>) -> Option<Self> {
         Self::read(reader, &COMMAND_URL)
+    }
+
+    pub fn of_query_api(reader: &mut Reader<'_>) -> Option<Self> {
+        Self::read(reader, &QUERY_URL)
     }
 
     fn read(reader: &mut Reader<'_>, url: &'static Setting) -> Option<Self> {

@@ -15,17 +15,16 @@ use super::{
 const PREFIX: &str = "TRADEWIND_";
 
 /// Variables with the prefix that are no settings: what a local stack tells its users.
-const STACK_VARIABLES: [&str; 7] = [
+const STACK_VARIABLES: [&str; 6] = [
     "COMMAND_URL",
     "COMMAND_OPS_URL",
-    "QUERY_URL",
     "QUERY_OPS_URL",
     "PROJECTOR_OPS_URL",
     "TOPIC",
     "PAYMENT_WEBHOOK_SECRET",
 ];
 /// Those that are settings of commands, whoever exports them.
-const CLIENT_VARIABLES: [&str; 3] = ["COMMAND_URL", "PROJECTOR_URL", "OPERATOR_KEY"];
+const CLIENT_VARIABLES: [&str; 4] = ["COMMAND_URL", "QUERY_URL", "PROJECTOR_URL", "OPERATOR_KEY"];
 
 /// Whether, and how, a local stack's `.stack/dev.env` gives defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

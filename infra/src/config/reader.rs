@@ -17,7 +17,7 @@ use super::{
 
 /// Sections that some service has. A service leaves those of the others alone, so that all may
 /// share one file and one environment.
-const SECTIONS: [&str; 15] = [
+const SECTIONS: [&str; 16] = [
     "auth",
     "client",
     "engine",
@@ -30,6 +30,7 @@ const SECTIONS: [&str; 15] = [
     "postgres",
     "projector",
     "query",
+    "replay",
     "security",
     "snapshots",
     "store",

@@ -11,7 +11,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use domain::shard::ShardId;
+use domain::{shard::ShardId, timestamp::Timestamp};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use tokio::sync::mpsc;
 
@@ -105,6 +105,10 @@ impl EventLog for FaultyLog {
 
     async fn range(&self, shard: ShardId) -> Result<Range<Offset>, ReadError> {
         self.inner.range(shard).await
+    }
+
+    async fn offset_at(&self, shard: ShardId, at: Timestamp) -> Result<Offset, ReadError> {
+        self.inner.offset_at(shard, at).await
     }
 }
 

@@ -17,7 +17,7 @@ mod writer;
 use std::{ops::Range, sync::Arc};
 
 use async_trait::async_trait;
-use domain::shard::ShardId;
+use domain::{shard::ShardId, timestamp::Timestamp};
 use rdkafka::ClientConfig;
 
 use super::{BoxError, EventLog, LogReader, Offset, OpenError, Opened, Prefetch, ReadError};
@@ -113,5 +113,13 @@ impl EventLog for KafkaLog {
         let ends = ask("log-range", move || asker.ends(&topic, partition)).await;
         let (first, end) = ends.map_err(ReadError::Unavailable)?;
         Ok(first..end)
+    }
+
+    async fn offset_at(&self, shard: ShardId, at: Timestamp) -> Result<Offset, ReadError> {
+        let partition = self.partition(shard).ok_or(ReadError::NoSuchShard(shard))?;
+        let (asker, topic) = (Arc::clone(&self.asker), Arc::clone(&self.topic));
+        let millis = at.as_micros().div_euclid(1_000);
+        let look = move || asker.offset_at(&topic, partition, millis);
+        ask("log-offset-at", look).await.map_err(ReadError::Unavailable)
     }
 }

@@ -133,6 +133,16 @@ pub struct EventRecord {
     pub value: Bytes,
 }
 
+impl EventRecord {
+    /// Writes the event as the log has it, a CloudEvent in structured mode, to the end of `envelope`.
+    ///
+    /// # Errors
+    /// Its data are not JSON.
+    pub fn write_envelope(&self, envelope: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+        super::wire::encode_event(self, envelope)
+    }
+}
+
 /// A commit of one record that changes no stream: it proves that its writer was the owner when it
 /// was appended, and keeps the answers that were given without an event.
 #[derive(Clone, Debug, PartialEq)]

@@ -12,7 +12,7 @@ mod scan;
 mod text;
 
 pub(super) use decode::{Decoder, Raw, UnsupportedVersion};
-pub(super) use encode::encode;
+pub(super) use encode::{encode, encode_event};
 
 #[cfg(test)]
 mod tests;

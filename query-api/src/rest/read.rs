@@ -29,7 +29,10 @@ use utoipa::{
     openapi::path::{Parameter, ParameterIn},
 };
 
-use crate::read_model::{Entity, ReadModel};
+use crate::{
+    read_model::{Entity, ReadModel},
+    replay::Replays,
+};
 
 /// What handlers work with. Cheap to clone.
 #[derive(Clone)]
@@ -39,6 +42,8 @@ struct Inner {
     read_model: ReadModel,
     freshness: Freshness,
     authenticator: Authenticator,
+    /// None where they are switched off.
+    replays: Option<Replays>,
 }
 
 impl AppState {
@@ -46,12 +51,17 @@ impl AppState {
         read_model: ReadModel,
         freshness: Freshness,
         authenticator: Authenticator,
+        replays: Option<Replays>,
     ) -> Self {
-        Self(Arc::new(Inner { read_model, freshness, authenticator }))
+        Self(Arc::new(Inner { read_model, freshness, authenticator, replays }))
     }
 
     pub(super) fn read_model(&self) -> &ReadModel {
         &self.0.read_model
+    }
+
+    pub(super) fn replays(&self) -> Option<&Replays> {
+        self.0.replays.as_ref()
     }
 
     /// Waits until the projections show what the client wants to see; tells what a read that begins

@@ -17,12 +17,17 @@ use infra::{
         server::App,
         testing::{Answer, send},
     },
+    log::memory::MemoryLog,
     postgres::pool,
+    shutdown::Shutdown,
 };
 use tokio::sync::watch;
 
 use super::*;
-use crate::read_model::ReadModel;
+use crate::{
+    read_model::ReadModel,
+    replay::{Replays, Source},
+};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 const KEY: &str = "the operator's first key";
@@ -38,7 +43,12 @@ fn state() -> AppState {
     let keys = IssuedKeys { rows, freshness: freshness.clone(), signing };
     let secret = Some(SECRET.into());
     let authenticator = Authenticator::new(operator, Arc::new(keys), Clock::System, secret);
-    AppState::new(read_model, freshness, authenticator)
+    AppState::new(read_model, freshness, authenticator, Some(replays()))
+}
+
+fn replays() -> Replays {
+    let log = Source::Given(Arc::new(MemoryLog::new(2)));
+    Replays::new(log, SECRET.into(), 2, Shutdown::new())
 }
 
 fn app() -> Router {
@@ -100,6 +110,17 @@ async fn unknown_parameters_and_values_out_of_range_are_refused() {
         "/v1/reports/sales?from=2017-02-02&to=2017-02-01",
         "/v1/reports/sales?channel=fax",
         "/v1/reports/sales?cursor=WyJVU0QiXQ",
+        "/v1/events?since=now",
+        "/v1/events?from=yesterday",
+        "/v1/events?from=now-1d&to=now-2d",
+        "/v1/events?type=order.lost",
+        "/v1/events?stream=orders/1",
+        "/v1/events?actor=",
+        "/v1/events?where=channel=pos",
+        "/v1/events?format=csv",
+        "/v1/events?order=time",
+        "/v1/events?raw=yes",
+        "/v1/events?rate=0",
     ] {
         check(uri, 422, "invalid_field").await;
     }
@@ -112,12 +133,16 @@ async fn cursors_belong_to_their_list_and_order() {
     let price = "eyJwcmljZSI6WzUsIjAwMDAwMDAwLTAwMDAtMDAwMC0wMDAwLTAwMDAwMDAwMDAwMCJdfQ";
     check(&format!("/v1/products?sort=name&cursor={price}"), 400, "invalid_cursor").await;
     check(&format!("/v1/products?sort=price&cursor={price}"), 503, "unavailable").await;
+    check("/v1/events?from=AQAA", 400, "invalid_position").await;
+    check("/v1/events?cursor=nonsense", 400, "invalid_cursor").await;
+    check(&format!("/v1/events?cursor={price}"), 400, "invalid_cursor").await;
     check(&format!("/v1/orders?cursor={price}"), 400, "invalid_cursor").await;
 }
 
 #[tokio::test]
 async fn what_needs_a_role_asks_for_a_key() {
     check_anonymous("/v1/orders", 401, "unauthenticated").await;
+    check_anonymous("/v1/events", 401, "unauthenticated").await;
     check_anonymous("/v1/reports/sales", 401, "unauthenticated").await;
 }
 

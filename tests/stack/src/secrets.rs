@@ -22,6 +22,9 @@ pub struct Secrets {
     /// Signs the webhooks of the sandbox of payments. Stacks of an earlier release have none yet.
     #[serde(default = "random_webhook_secret")]
     pub payment_webhook_secret: String,
+    /// Of the pseudonyms and cursors of replays. Stacks of an earlier release have none yet.
+    #[serde(default = "random_hex")]
+    pub replay_key: String,
     pub postgres_admin: String,
     pub postgres_migrator: String,
     pub postgres_projector: String,
@@ -48,6 +51,7 @@ impl Secrets {
             cart_token_secret: random_hex(),
             peer_secret: random_hex(),
             payment_webhook_secret: random_webhook_secret(),
+            replay_key: random_hex(),
             postgres_admin: random_hex(),
             postgres_migrator: random_hex(),
             postgres_projector: random_hex(),

@@ -112,10 +112,11 @@ impl Wiring {
             pairs.push(("SNAPSHOTS__RECORDS_MIN", "20000".to_owned()));
             pairs.push(("SNAPSHOTS__INTERVAL_MIN", "1m".to_owned()));
         }
-        if role != Role::QueryApi {
-            pairs.push(("KAFKA__BOOTSTRAP_SERVERS", self.bootstrap_servers.clone()));
-            pairs.push(("KAFKA__TOPIC", self.topic.clone()));
+        if role == Role::QueryApi {
+            pairs.push(("REPLAY__KEY", self.secrets.replay_key.clone()));
         }
+        pairs.push(("KAFKA__BOOTSTRAP_SERVERS", self.bootstrap_servers.clone()));
+        pairs.push(("KAFKA__TOPIC", self.topic.clone()));
         pairs.extend(database.map(|url| ("POSTGRES__URL", url.clone())));
         if let (Role::CommandApi, Some(node)) = (role, &self.node) {
             pairs.push(("NODE__NAME", node.name.clone()));

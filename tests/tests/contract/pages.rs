@@ -94,6 +94,7 @@ impl Settings for AllSettings {
         projector::Settings::read(reader);
         Client::of_projector(reader);
         Client::of_command_api(reader);
+        Client::of_query_api(reader);
         Some(Self)
     }
 }

@@ -5,6 +5,7 @@ mod checkout;
 mod commands;
 mod idempotency;
 mod poison;
+mod replay;
 mod reshard;
 mod shop;
 mod values;

@@ -20,7 +20,7 @@ const SETTLE_WAIT_MAX: Duration = Duration::from_secs(30);
 /// What who has no right at all is told, and tells.
 const LACKING_ALL: &str = "the brokers refuse it: the service's user needs the ACL Read on topic \
                            \"tradewind.events\"";
-const USERS: [&str; 3] = ["provisioner", "command-api", "projector"];
+const USERS: [&str; 4] = ["provisioner", "command-api", "projector", "query-api"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_services_say_what_they_lack_and_live_with_the_acls_of_the_page() {
@@ -35,10 +35,11 @@ async fn the_services_say_what_they_lack_and_live_with_the_acls_of_the_page() {
 
     let command_api = rig.by_password("command-api", "SCRAM-SHA-512");
     let projector = rig.by_password("projector", "SCRAM-SHA-256");
+    let query_api = rig.by_password("query-api", "SCRAM-SHA-256");
     let settings = move |role| match role {
         Role::CommandApi => command_api.clone(),
         Role::Projector => projector.clone(),
-        Role::QueryApi => vec![],
+        Role::QueryApi => query_api.clone(),
     };
     let node = Node { name: "node-1".to_owned(), url: "http://127.0.0.1:1".to_owned() };
     let elsewhere = Elsewhere { topic: EVENTS.to_owned(), node, settings: Box::new(settings) };
@@ -80,6 +81,9 @@ async fn sell(stack: &Stack) {
     let received = staff.post("/v1/stock/TEA-1/receive", &receive).await.expect(200);
     let shown = staff.get_after("/v1/stock/TEA-1", &received).await.expect(200);
     assert_eq!(shown.body["on_hand"], 5);
+    let replay = stack.analyst().query("/v1/events?stream=stock/TEA-1").send().await;
+    let replay = replay.expect("an answer").text().await.expect("a body");
+    assert!(replay.contains("tradewind.stock.received.v1"), "{replay}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

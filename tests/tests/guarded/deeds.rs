@@ -26,6 +26,7 @@ pub(crate) async fn of(service: &str, kafka: &config::Kafka) -> Troubles {
     match service {
         "command-api" => command_api(kafka).await,
         "projector" => projector(kafka).await,
+        "query-api" => query_api(kafka).await,
         "provisioner" => provisioner(kafka).await,
         other => vec![format!("nobody knows what {other} does")],
     }
@@ -52,6 +53,19 @@ async fn projector(kafka: &config::Kafka) -> Troubles {
     let mut troubles = vec![];
     troubles.extend(read(&log).await.err());
     troubles.extend(follow(kafka, "tradewind.projector").await.err());
+    troubles
+}
+
+/// Replays.
+async fn query_api(kafka: &config::Kafka) -> Troubles {
+    let log = match KafkaLog::connect(kafka, EVENTS).await {
+        Ok(log) => log,
+        Err(error) => return vec![told(&error)],
+    };
+    let mut troubles = vec![];
+    let found = log.offset_at(SHARD, Clock::System.now()).await;
+    troubles.extend(found.err().map(|error| told(&error)));
+    troubles.extend(read(&log).await.err());
     troubles
 }
 

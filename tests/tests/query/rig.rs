@@ -316,6 +316,7 @@ pub(crate) fn serve(url: &str) -> (String, Shutdown, Task<Result<(), task::Group
             operator_key_sha256: Some(KeyHash::of(OPERATOR_KEY)),
             cart_token_secret: CART_TOKEN_SECRET.into(),
         },
+        replay: None,
         log: log(),
     };
     let service = query_api::Service::bind(settings).expect("a free port");

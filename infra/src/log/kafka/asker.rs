@@ -10,7 +10,7 @@ use std::{
 };
 
 use rdkafka::{
-    ClientConfig, ClientContext,
+    ClientConfig, ClientContext, Offset, TopicPartitionList,
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, Consumer, ConsumerContext},
     error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code},
@@ -69,6 +69,28 @@ impl Asker {
         let ends = client.fetch_watermarks(topic, partition, REQUEST_WAIT_MAX);
         self.note(&client, ends.is_ok(), Instant::now());
         ends
+    }
+
+    /// The first offset whose record, by the broker's index, is of this millisecond or later, or the one
+    /// after the last. Blocks.
+    pub(super) fn offset_at(&self, topic: &str, partition: i32, millis: i64) -> KafkaResult<i64> {
+        let (first, end) = self.ends(topic, partition)?;
+        // The protocol has other meanings for numbers below.
+        if millis <= 0 {
+            return Ok(first);
+        }
+        let client = self.client(Instant::now())?;
+        let mut asked = TopicPartitionList::with_capacity(1);
+        asked.add_partition_offset(topic, partition, Offset::Offset(millis))?;
+        let found = client.offsets_for_times(asked, REQUEST_WAIT_MAX);
+        self.note(&client, found.is_ok(), Instant::now());
+        let found = found?;
+        let Some(entry) = found.find_partition(topic, partition) else { return Ok(first) };
+        entry.error()?;
+        match entry.offset() {
+            Offset::Offset(offset) => Ok(offset.clamp(first, end)),
+            _ => Ok(end),
+        }
     }
 
     fn client(&self, now: Instant) -> KafkaResult<Arc<BaseConsumer<Attentive>>> {

@@ -73,7 +73,10 @@ fn encode_barrier(barrier: &BarrierRecord, value: &mut Vec<u8>) -> Result<(), se
     serde_json::to_writer(value, &envelope)
 }
 
-fn encode_event(event: &EventRecord, value: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+pub(in crate::log) fn encode_event(
+    event: &EventRecord,
+    value: &mut Vec<u8>,
+) -> Result<(), serde_json::Error> {
     let Place { epoch, claim, seq, index, count } = event.place;
     let provenance = &event.provenance;
     let (command, correlation, causation) = (

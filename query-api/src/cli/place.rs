@@ -1,0 +1,142 @@
+//! Where a replay goes on that is written to a file: its cursor, kept beside it.
+//!
+//! **Invariant:** the cursor is stored when what is before it has been written. What a file has beyond
+//! it was cut off, and is written again.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use super::Usage;
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Place {
+    /// What was asked for.
+    pub(super) query: String,
+    pub(super) cursor: Option<String>,
+    /// Of the file, up to the cursor.
+    pub(super) bytes: u64,
+    /// Records of the log that are still to be read; none before the first answer.
+    pub(super) left: Option<u64>,
+}
+
+impl Place {
+    /// The place that was kept, or the beginning.
+    ///
+    /// # Errors
+    /// It is of something else.
+    pub(super) fn load(file: Option<&Path>, query: &str) -> Result<Self> {
+        let first = Self { query: query.to_owned(), ..Self::default() };
+        let Some(file) = file.filter(|file| file.exists()) else { return Ok(first) };
+        let text =
+            fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+        let name = file.display();
+        let found: Self = serde_json::from_str(&text)
+            .map_err(|error| Usage(format!("{name} holds no cursor of a replay: {error}")))?;
+        if found.query != query {
+            let asked = if found.query.is_empty() { "everything" } else { &found.query };
+            let told = format!(
+                "{name} is of another replay, of {asked}: ask for the same, take another --out or \
+                 --cursor-file, or remove it to begin anew"
+            );
+            return Err(Usage(told).into());
+        }
+        Ok(found)
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.left == Some(0)
+    }
+
+    /// # Errors
+    /// The file cannot be written.
+    pub(super) fn store(&self, file: Option<&Path>) -> Result<()> {
+        let Some(file) = file else { return Ok(()) };
+        let mut fresh = PathBuf::from(file).into_os_string();
+        fresh.push(".new");
+        fs::write(&fresh, serde_json::to_vec(self)?)
+            .and_then(|()| fs::rename(&fresh, file))
+            .with_context(|| format!("writing {}", file.display()))
+    }
+
+    /// The file, behind what was written before the cursor.
+    ///
+    /// # Errors
+    /// It has less than that, or cannot be opened.
+    pub(super) fn open(&self, out: &Path) -> Result<File> {
+        let name = out.display();
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(out);
+        let mut file = file.with_context(|| format!("opening {name}"))?;
+        let length = file.metadata()?.len();
+        if self.cursor.is_none() && length > 0 {
+            return Err(
+                Usage(format!("{name} is there, and there is no cursor to go on from")).into()
+            );
+        }
+        if length < self.bytes {
+            let told = format!(
+                "{name} has {length} bytes, but its cursor is behind {}: remove both to begin anew",
+                self.bytes
+            );
+            return Err(Usage(told).into());
+        }
+        file.set_len(self.bytes)?;
+        file.seek(SeekFrom::Start(self.bytes))?;
+        Ok(file)
+    }
+
+    /// Writes what came before a cursor, and keeps the cursor.
+    ///
+    /// # Errors
+    /// Either cannot be written. The place is as it was.
+    pub(super) fn advance(
+        &mut self,
+        out: &mut dyn Write,
+        lines: &[u8],
+        cursor: String,
+        left: u64,
+        file: Option<&Path>,
+    ) -> Result<()> {
+        out.write_all(lines).and_then(|()| out.flush()).context("writing events")?;
+        let bytes = self.bytes + u64::try_from(lines.len()).unwrap_or_default();
+        let next =
+            Self { query: self.query.clone(), cursor: Some(cursor), bytes, left: Some(left) };
+        next.store(file)?;
+        *self = next;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_beyond_the_cursor_is_written_again() {
+        let folder = std::env::temp_dir().join(format!("replay-{}", uuid::Uuid::now_v7()));
+        fs::create_dir(&folder).unwrap();
+        let (out, kept) = (folder.join("a"), folder.join("a.cursor"));
+        let mut place = Place::load(Some(&kept), "type=order.*").unwrap();
+        let mut file = place.open(&out).unwrap();
+        place.advance(&mut file, b"one\n", "c1".to_owned(), 7, Some(&kept)).unwrap();
+        file.write_all(b"tw").unwrap();
+        drop(file);
+
+        let mut place = Place::load(Some(&kept), "type=order.*").unwrap();
+        assert_eq!((place.cursor.as_deref(), place.is_done()), (Some("c1"), false));
+        let mut file = place.open(&out).unwrap();
+        place.advance(&mut file, b"two\n", "c2".to_owned(), 0, Some(&kept)).unwrap();
+        assert_eq!(fs::read_to_string(&out).unwrap(), "one\ntwo\n");
+        assert!(Place::load(Some(&kept), "type=order.*").unwrap().is_done());
+
+        assert!(Place::load(Some(&kept), "").unwrap_err().is::<Usage>());
+        fs::write(&out, "o").unwrap();
+        assert!(place.open(&out).unwrap_err().is::<Usage>());
+        fs::remove_dir_all(folder).unwrap();
+    }
+}

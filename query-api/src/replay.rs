@@ -1,0 +1,136 @@
+//! Replay of the log itself, for analysts: which events ([`selection`]), without what tells of a person
+//! ([`mask`]), as a body that comes in chunks ([`run`]), each of which ends with where to go on
+//! ([`cursor`]).
+//!
+//! A replay has a reader of its own and holds one batch of records: it goes as fast as its client takes
+//! the lines, and ends with it.
+//!
+//! **Invariant:** what counts is told by the reader machine that everybody uses, so that a replay never
+//! shows what a deposed writer left behind.
+
+mod cursor;
+mod mask;
+mod places;
+mod run;
+pub(crate) mod selection;
+
+use std::sync::Arc;
+
+use domain::shard::ShardId;
+use infra::{
+    clock::Clock,
+    config,
+    http::{page::Cursor, problem::Problem},
+    log::{EventLog, follow, kafka::KafkaLog},
+    position::{Entry, InvalidPosition, Position},
+    shutdown::Shutdown,
+};
+use secrecy::SecretString;
+use tokio::sync::OnceCell;
+
+use cursor::{Cursors, Place};
+use places::{Places, unreachable};
+pub(crate) use run::Run;
+use selection::{Bound, Selection};
+
+/// Where replays read.
+pub(crate) enum Source {
+    /// Kafka, which is connected to by the first replay.
+    Kafka(Box<config::Kafka>),
+    #[cfg(test)]
+    Given(Arc<dyn EventLog>),
+}
+
+/// All replays of one node. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Replays(Arc<Inner>);
+
+struct Inner {
+    source: Source,
+    log: OnceCell<Arc<dyn EventLog>>,
+    places: Places,
+    key: SecretString,
+    /// Ends all of them, each behind a cursor.
+    stop: Shutdown,
+}
+
+impl Replays {
+    pub(crate) fn new(
+        source: Source,
+        key: SecretString,
+        concurrent_max: usize,
+        stop: Shutdown,
+    ) -> Self {
+        let (log, places) = (OnceCell::new(), Places::new(concurrent_max));
+        Self(Arc::new(Inner { source, log, places, key, stop }))
+    }
+
+    /// Begins a replay, or goes on with one.
+    ///
+    /// # Errors
+    /// There is no place or no log, the cursor is not of this replay, or a position of this log.
+    pub(crate) async fn begin(
+        &self,
+        selection: Selection,
+        cursor: Option<&Cursor>,
+    ) -> Result<Run, Problem> {
+        let slot = self.0.places.take()?;
+        let log = self.log().await?;
+        let cursors = Cursors::new(&self.0.key, &selection);
+        let place = match cursor {
+            Some(cursor) => cursors.read(cursor, &*log).await?,
+            None => first_place(&selection, &*log).await?,
+        };
+        let mask = mask::Pseudonyms::new(&self.0.key);
+        Ok(Run::new(log, selection, place, cursors, mask, slot, self.0.stop.clone()))
+    }
+
+    async fn log(&self) -> Result<Arc<dyn EventLog>, Problem> {
+        let connect = || async {
+            match &self.0.source {
+                #[cfg(test)]
+                Source::Given(log) => Ok(Arc::clone(log)),
+                Source::Kafka(kafka) => {
+                    let log = KafkaLog::connect(kafka, &kafka.topic).await;
+                    Ok(Arc::new(log.map_err(unreachable)?) as Arc<dyn EventLog>)
+                }
+            }
+        };
+        self.0.log.get_or_try_init(connect).await.cloned()
+    }
+}
+
+/// Before everything that is asked for. The end is the log's end now.
+async fn first_place(selection: &Selection, log: &dyn EventLog) -> Result<Place, Problem> {
+    for bound in [&selection.from, &selection.to].into_iter().flatten() {
+        match bound {
+            Bound::Position(position) => check_is_of(log, position).await?,
+            Bound::Strange => return Err(InvalidPosition.into()),
+            Bound::Time(_) | Bound::Ago(_) => {}
+        }
+    }
+    let now = Clock::System.now();
+    let time = |bound: &Option<Bound>| bound.as_ref().and_then(|bound| bound.time(now));
+    let mut ends = Vec::new();
+    for shard in shards(log) {
+        let end = log.range(shard).await.map_err(unreachable)?.end;
+        let bound = selection.to.as_ref().and_then(|to| to.offset(shard));
+        ends.push(bound.map_or(end, |bound| bound.min(end)));
+    }
+    Ok(Place::first(time(&selection.from), time(&selection.to), ends))
+}
+
+fn shards(log: &dyn EventLog) -> impl Iterator<Item = ShardId> + use<> {
+    (0..log.shard_count()).map(ShardId::new)
+}
+
+async fn check_is_of(log: &dyn EventLog, position: &Position) -> Result<(), Problem> {
+    for Entry { shard, log_id, .. } in position.entries() {
+        let exists = shard.index() < log.shard_count();
+        if !exists || follow::log_id(log, shard).await.map_err(unreachable)? != Some(log_id) {
+            let detail = "the position is of another log than the one that is here";
+            return Err(Problem::bad_request("unknown_log", detail));
+        }
+    }
+    Ok(())
+}
