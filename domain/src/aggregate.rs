@@ -5,7 +5,7 @@ use std::fmt::{Debug, Display};
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{timestamp::Timestamp, upcast::Upcast};
+use crate::{personal::Texts, timestamp::Timestamp, upcast::Upcast};
 
 /// A state that is the fold of its events.
 pub trait Evolve:
@@ -57,6 +57,12 @@ pub trait Aggregate: Decide {
     /// Of the states that the samples lead to, as they are stored. A test of the state store says what
     /// it is; when it is another one, `STATE_VERSION` has to grow, unless only samples are new.
     const STATE_DIGEST: &'static str;
+
+    /// False for examples, which only tests have. Pages and contracts do not tell of them.
+    const IS_RELEASED: bool = true;
+
+    /// Which texts of its events tell of a person, one declaration for each type of event.
+    const TEXTS: &'static [Texts];
 
     /// How the data of events that older releases wrote becomes that of today's.
     const UPCASTS: &'static [Upcast] = &[];

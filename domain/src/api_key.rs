@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     aggregate::{Aggregate, Decide, Evolve, Refusal, RejectionKind},
     id::{StreamId, uuid_ids},
+    personal::{Texts, texts},
     timestamp::Timestamp,
     upcast::{Data, Upcast},
 };
@@ -118,6 +119,10 @@ impl Aggregate for ApiKey {
     const NAME: &'static str = "api_key";
     const STATE_VERSION: u32 = 1;
     const STATE_DIGEST: &'static str = "76ba718d04a6a700";
+    const TEXTS: &'static [Texts] = texts! {
+        "issued": ["name", "hash", "sha256"] ["roles"];
+        "revoked": [] [];
+    };
     const UPCASTS: &'static [Upcast] = &[Upcast { event: "issued", from: 1, lift: name_the_hash }];
 
     type Id = ApiKeyId;

@@ -16,6 +16,7 @@ use crate::{
     aggregate::Aggregate,
     id::{CartId, OrderId, ProductId, Sku, StreamId},
     money::{Currency, Money},
+    personal::{Texts, texts},
     sku::Listing,
     timestamp::Timestamp,
 };
@@ -224,6 +225,24 @@ impl Aggregate for Cart {
     const NAME: &'static str = "cart";
     const STATE_VERSION: u32 = 1;
     const STATE_DIGEST: &'static str = "cfaaa16ca2883b6d";
+    const TEXTS: &'static [Texts] = texts! {
+        "abandoned": [] [];
+        "checked_out": ["checkout.customer_reference", "checkout.email", "checkout.method_token",
+            "checkout.shipping_address", "checkout.lines.adjustments.reason"]
+            ["checkout.lines.adjustments.kind", "checkout.lines.department", "checkout.lines.name",
+            "checkout.shipping_address.country"];
+        "checkout_refused": [] ["detail"];
+        "created": ["lines.adjustments.reason"]
+            ["lines.adjustments.kind", "lines.department", "lines.name"];
+        "ended": [] [];
+        "line_added": ["line.adjustments.reason"]
+            ["line.adjustments.kind", "line.department", "line.name"];
+        "line_changed": ["line.adjustments.reason"]
+            ["line.adjustments.kind", "line.department", "line.name"];
+        "line_removed": [] [];
+        "lines_replaced": ["lines.adjustments.reason"]
+            ["lines.adjustments.kind", "lines.department", "lines.name"];
+    };
 
     type Id = CartId;
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeSee
 
 use crate::{
     aggregate::{Aggregate, Decide, Evolve, Refusal, RejectionKind},
+    personal::Texts,
     timestamp::Timestamp,
     upcast::Upcast,
 };
@@ -85,6 +86,22 @@ macro_rules! aggregates {
             pub const fn upcasts(self) -> &'static [Upcast] {
                 match self {
                     $($(#[$when])* Self::$variant => <$aggregate as Aggregate>::UPCASTS),+
+                }
+            }
+
+            /// [`Aggregate::IS_RELEASED`].
+            #[must_use]
+            pub const fn is_released(self) -> bool {
+                match self {
+                    $($(#[$when])* Self::$variant => <$aggregate as Aggregate>::IS_RELEASED),+
+                }
+            }
+
+            /// [`Aggregate::TEXTS`].
+            #[must_use]
+            pub const fn texts(self) -> &'static [Texts] {
+                match self {
+                    $($(#[$when])* Self::$variant => <$aggregate as Aggregate>::TEXTS),+
                 }
             }
 
@@ -224,3 +241,12 @@ macro_rules! aggregates {
 }
 
 with_aggregates!(aggregates);
+
+impl StreamType {
+    /// What is declared of the texts of an event such as `order.placed`.
+    #[must_use]
+    pub fn texts_of(event: &str) -> Option<&'static Texts> {
+        let (stream_type, event) = event.split_once('.')?;
+        Self::parse(stream_type)?.texts().iter().find(|texts| texts.event == event)
+    }
+}

@@ -10,6 +10,7 @@ use crate::{
     cart::Checkout,
     id::{CartId, OrderId, PaymentId, Sku, StreamId},
     money::Money,
+    personal::{Texts, texts},
     timestamp::Timestamp,
 };
 
@@ -134,6 +135,14 @@ impl Aggregate for Order {
     const NAME: &'static str = "order";
     const STATE_VERSION: u32 = 1;
     const STATE_DIGEST: &'static str = "da77003a322d0758";
+    const TEXTS: &'static [Texts] = texts! {
+        "confirmed": [] [];
+        "placed": ["customer_reference", "email", "method_token", "shipping_address",
+            "lines.adjustments.reason"]
+            ["lines.adjustments.kind", "lines.department", "lines.name", "shipping_address.country"];
+        "rejected": [] ["reasons.detail"];
+        "stock_reserved": [] [];
+    };
 
     type Id = OrderId;
 

@@ -18,6 +18,7 @@ use crate::{
     aggregate::{Aggregate, Decide, Refusal, RejectionKind},
     id::{OrderId, PaymentId, StreamId},
     money::Money,
+    personal::{Texts, texts},
     stock,
     timestamp::Timestamp,
 };
@@ -164,6 +165,15 @@ impl Aggregate for Payment {
     const NAME: &'static str = "payment";
     const STATE_VERSION: u32 = 1;
     const STATE_DIGEST: &'static str = "8a28e0552c3ecc5a";
+    const TEXTS: &'static [Texts] = texts! {
+        "action_required": ["reference"] [];
+        "asked_again": [] [];
+        "authorised": ["reference"] [];
+        "declined": ["detail"] [];
+        "expired": [] [];
+        "requested": ["method_token"] ["provider"];
+        "voided": [] ["reason"];
+    };
 
     type Id = PaymentId;
 

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     aggregate::{Aggregate, Decide, Evolve, Refusal, RejectionKind},
     id::{EventId, StepId, StreamId},
+    personal::{Texts, texts},
     shard::ShardId,
     timestamp::Timestamp,
 };
@@ -249,6 +250,13 @@ impl Aggregate for Process {
     const NAME: &'static str = "process";
     const STATE_VERSION: u32 = 1;
     const STATE_DIGEST: &'static str = "cb27fdea2f38ab0f";
+    const TEXTS: &'static [Texts] = texts! {
+        "event_settled": [] [];
+        "step_parked": ["failure.detail", "taken.refused.detail"]
+            ["step.event_type", "step.name", "step.process", "step.stream", "step.target"];
+        "step_retried": [] ["by"];
+        "step_skipped": ["reason"] ["by"];
+    };
 
     type Id = ShardId;
 

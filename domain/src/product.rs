@@ -13,6 +13,7 @@ use crate::{
     aggregate::{Aggregate, Decide, Evolve, Refusal, RejectionKind},
     id::{ProductId, Sku, StreamId},
     money::{Currency, Money},
+    personal::{Texts, texts},
     sku::Listing,
     timestamp::Timestamp,
 };
@@ -215,6 +216,18 @@ impl Aggregate for Product {
     const NAME: &'static str = "product";
     const STATE_VERSION: u32 = 1;
     const STATE_DIGEST: &'static str = "e4b65c05239f46e5";
+    const TEXTS: &'static [Texts] = texts! {
+        "archived": [] ["reason"];
+        "created": []
+            ["details.attributes", "details.brand", "details.category", "details.department",
+            "details.description", "details.name", "details.product_type"];
+        "price_changed": [] [];
+        "published": [] [];
+        "unpublished": [] [];
+        "updated": []
+            ["details.attributes", "details.brand", "details.category", "details.department",
+            "details.description", "details.name", "details.product_type"];
+    };
 
     type Id = ProductId;
 

@@ -10,6 +10,7 @@ use crate::{
     claim::{Change, Claim, Taken},
     id::{ProductId, Sku, StreamId},
     money::Money,
+    personal::{Texts, texts},
     timestamp::Timestamp,
 };
 
@@ -202,6 +203,16 @@ impl Aggregate for SkuClaim {
     const NAME: &'static str = "sku";
     const STATE_VERSION: u32 = 1;
     const STATE_DIGEST: &'static str = "61f56e22bbb46453";
+    const TEXTS: &'static [Texts] = texts! {
+        "claimed": [] [];
+        "confirmed": [] [];
+        "delisted": [] [];
+        "expired": [] [];
+        "lapsed": [] [];
+        "listed": [] ["listing.department", "listing.name"];
+        "released": [] [];
+        "withdrawn": [] [];
+    };
 
     type Id = Sku;
 

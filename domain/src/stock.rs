@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     aggregate::{Aggregate, Decide, Refusal, RejectionKind},
     id::{OrderId, ReservationId, Sku, StreamId},
+    personal::{Texts, texts},
     timestamp::Timestamp,
 };
 
@@ -156,6 +157,15 @@ impl Aggregate for Stock {
     const NAME: &'static str = "stock";
     const STATE_VERSION: u32 = 1;
     const STATE_DIGEST: &'static str = "5ba34bd4643560ee";
+    const TEXTS: &'static [Texts] = texts! {
+        "adjusted": ["reason"] [];
+        "committed": [] [];
+        "expired": [] [];
+        "received": ["reference"] [];
+        "released": [] ["reason"];
+        "reserved": [] [];
+        "returned": [] [];
+    };
 
     type Id = Sku;
 

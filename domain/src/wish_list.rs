@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     aggregate::{Aggregate, Decide, Evolve, Refusal, RejectionKind},
     id::{Sku, uuid_ids},
+    personal::{Texts, texts},
     timestamp::Timestamp,
 };
 
@@ -92,6 +93,12 @@ impl Aggregate for WishList {
     const NAME: &'static str = "wish_list";
     const STATE_VERSION: u32 = 1;
     const STATE_DIGEST: &'static str = "7c807598ca01da5b";
+    const IS_RELEASED: bool = false;
+    const TEXTS: &'static [Texts] = texts! {
+        "added": [] [];
+        "removed": [] [];
+        "renamed": ["name"] [];
+    };
 
     type Id = WishListId;
 

@@ -1,4 +1,7 @@
+use std::collections::BTreeSet;
+
 use proptest::{prelude::*, sample::select};
+use serde_json::Value;
 
 use super::*;
 use crate::testing::{NOW, golden};
@@ -86,4 +89,54 @@ proptest! {
         }
         prop_assert_eq!(state.stream_type(), kind);
     }
+}
+
+fn paths(value: &Value, at: &str, found: &mut BTreeSet<String>) {
+    match value {
+        Value::String(_) => {
+            found.insert(at.to_owned());
+        }
+        Value::Array(items) => items.iter().for_each(|item| paths(item, at, found)),
+        Value::Object(members) => {
+            for (name, member) in members {
+                let at = if at.is_empty() { name.clone() } else { format!("{at}.{name}") };
+                paths(member, &at, found);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+#[test]
+fn every_text_of_every_event_is_declared_one_way_or_the_other() {
+    let mut known = BTreeSet::new();
+    for golden in golden::all() {
+        let event = format!("{}.{}", golden.stream_type.as_str(), golden.event);
+        let texts = StreamType::texts_of(&event);
+        let texts = texts.unwrap_or_else(|| panic!("nothing is declared of {event}"));
+        let mut found = BTreeSet::new();
+        paths(&serde_json::from_str(&golden.data).unwrap(), "", &mut found);
+        for path in found {
+            assert!(texts.declared(&path).is_some(), "{event}: {path} is personal, or plain");
+        }
+        known.insert(event);
+    }
+    let of = |kind: &StreamType| {
+        let name = kind.as_str();
+        kind.texts().iter().map(move |texts| format!("{name}.{}", texts.event))
+    };
+    let declared: BTreeSet<_> = StreamType::ALL.iter().flat_map(of).collect();
+    assert_eq!(declared, known, "what is declared is an event");
+}
+
+#[test]
+fn what_is_not_declared_is_personal() {
+    let placed = StreamType::texts_of("order.placed").unwrap();
+    for personal in ["email", "phone", "shipping_address.line1", "shipping_address.note"] {
+        assert!(!placed.is_plain(personal), "{personal}");
+    }
+    for plain in ["lines.name", "shipping_address.country", "totals.total.currency"] {
+        assert!(placed.is_plain(plain), "{plain}");
+    }
+    assert!(StreamType::texts_of("product.created").unwrap().is_plain("details.attributes.fat"));
 }

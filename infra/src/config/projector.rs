@@ -16,7 +16,7 @@ crate::settings! {
     /// skips hold for ever.
     DEAD_LETTERS_KEPT_DAYS = "projector.dead_letters_kept_days",
         "a number of days from 30 to 36500", Some("730");
-    /// For so long a batch waits for company, unless nothing had come for five times as long: one
+    /// For so long, from its first commit on, a batch waits for company, unless nothing had come for five times as long: one
     /// transaction takes all that has come. Longer means fewer transactions and later reads.
     GATHER = "projector.gather", "a duration from 0ms to 100ms", Some("2ms");
 }

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use domain::personal::{self, Texts};
+use domain::{StreamType, personal::Texts};
 use hmac::{Hmac, Mac};
 use infra::codec;
 use secrecy::{ExposeSecret, SecretString};
@@ -42,7 +42,7 @@ impl Pseudonyms {
 
     /// The data of an event without personal texts; `None` if they are no JSON, or too deep.
     pub(super) fn mask(&self, event_type: &str, data: &[u8]) -> Option<Vec<u8>> {
-        let texts = codec::short_name(event_type).and_then(personal::of);
+        let texts = codec::short_name(event_type).and_then(StreamType::texts_of);
         let out = Vec::with_capacity(data.len());
         let mut walk = Walk { data, at: 0, path: String::new(), texts, names: self, out };
         walk.value(DEPTH_MAX)?;

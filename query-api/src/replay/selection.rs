@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, str::FromStr, time::Duration};
 
-use domain::{StreamType, id::StreamId, personal, shard::ShardId, timestamp::Timestamp};
+use domain::{StreamType, id::StreamId, shard::ShardId, timestamp::Timestamp};
 use infra::{
     codec,
     log::{EventRecord, Offset},
@@ -141,10 +141,10 @@ impl Types {
     /// All that may be asked for.
     fn known() -> Vec<String> {
         let mut known = Vec::new();
-        for event in personal::events() {
-            let all = event.split_once('.').map(|(stream, _)| format!("{stream}.*"));
-            known.extend(all.filter(|all| !known.contains(all)));
-            known.push(event.to_owned());
+        for stream_type in released() {
+            let name = stream_type.as_str();
+            known.push(format!("{name}.*"));
+            known.extend(stream_type.texts().iter().map(|texts| format!("{name}.{}", texts.event)));
         }
         known
     }
@@ -323,10 +323,12 @@ parameters! {
     Condition: text("^data([.][A-Za-z0-9_]{1,64}){1,8}=[^\\n\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]{1,200}$").max_length(Some(800));
 }
 
+fn released() -> impl Iterator<Item = StreamType> {
+    StreamType::ALL.iter().copied().filter(|kind| kind.is_released())
+}
+
 fn stream_types() -> String {
-    let mut kinds: Vec<_> =
-        personal::events().filter_map(|event| Some(event.split_once('.')?.0)).collect();
-    kinds.dedup();
+    let kinds: Vec<_> = released().map(StreamType::as_str).collect();
     kinds.join("|")
 }
 
