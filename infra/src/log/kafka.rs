@@ -56,7 +56,7 @@ impl KafkaLog {
         };
         let (asker, shard_count) = asked?;
         let (compression, asker) = (config.compression, Arc::new(asker));
-        let tails = Arc::new(Tails::new(base.clone(), Arc::clone(&topic)));
+        let tails = Arc::new(Tails::new(base.clone(), Arc::clone(&topic), shard_count));
         Ok(Self { base, topic, compression, shard_count, asker, tails })
     }
 

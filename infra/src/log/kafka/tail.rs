@@ -36,13 +36,14 @@ const ASKS_AGAIN: Duration = Duration::from_secs(1);
 pub(super) struct Tails {
     base: ClientConfig,
     topic: Arc<str>,
+    shard_count: u32,
     /// Where the task is asked that feeds them, once there was one.
     pump: Mutex<Option<mpsc::Sender<Ask>>>,
 }
 
 impl Tails {
-    pub(super) fn new(base: ClientConfig, topic: Arc<str>) -> Self {
-        Self { base, topic, pump: Mutex::default() }
+    pub(super) fn new(base: ClientConfig, topic: Arc<str>, shard_count: u32) -> Self {
+        Self { base, topic, shard_count, pump: Mutex::default() }
     }
 
     /// Asks to be fed with what is from this offset on. No member: somebody else is, of this shard.
@@ -50,7 +51,7 @@ impl Tails {
         let mut pump = self.pump.lock().unwrap_or_else(PoisonError::into_inner);
         // It ends with the runtime that it began in.
         let asks = pump.take().filter(|asks| !asks.is_closed());
-        let asks = asks.unwrap_or_else(|| pump::start(&self.base, &self.topic));
+        let asks = asks.unwrap_or_else(|| pump::start(&self.base, &self.topic, self.shard_count));
         let (reply, member) = oneshot::channel();
         asks.try_send(Ask::Join { partition, from, reply, asks: asks.downgrade() }).ok();
         *pump = Some(asks);

@@ -118,10 +118,18 @@ impl Drop for Member {
 }
 
 /// Starts the task, which ends when nobody can ask it any more.
-pub(super) fn start(base: &ClientConfig, topic: &Arc<str>) -> mpsc::Sender<Ask> {
+pub(super) fn start(base: &ClientConfig, topic: &Arc<str>, shard_count: u32) -> mpsc::Sender<Ask> {
+    let mut base = reader::config(base, Prefetch::Level);
+    // After what waited was taken a fetch begins this much later, at most.
+    base.set("fetch.queue.backoff.ms", "1");
+    if shard_count > 1 {
+        // librdkafka looks at one partition after the other: what is taken meanwhile leaves one of them
+        // out of a fetch that then waits for the others for so long.
+        base.set("fetch.wait.max.ms", "50");
+    }
     let (asks, asked) = mpsc::channel(ASKS_MAX);
     let pump = Pump {
-        base: reader::config(base, Prefetch::Level),
+        base,
         topic: Arc::clone(topic),
         consumer: None,
         fed: HashMap::new(),
