@@ -18,6 +18,9 @@ const IDLE_MAX_MICROS: i64 = 10_000_000;
 /// Beyond every deadline, whatever the clock was that set it.
 const DEADLINES_MICROS: i64 = 2 * 3_600 * 1_000_000;
 
+/// A deadline may lead to another one, which has passed as well.
+const TICKS_MAX: u32 = 10;
+
 /// # Errors
 /// It does not come to rest.
 pub(super) fn settle(world: &mut World, chance: &mut Chance) -> Result<(), Violation> {
@@ -34,7 +37,21 @@ pub(super) fn settle(world: &mut World, chance: &mut Chance) -> Result<(), Viola
     world.outside.journal.note(|| "-- every deadline passes".to_owned());
     world.apply(Action::Pass { micros: DEADLINES_MICROS })?;
     drive(world, chance)?;
+    // Who had to claim the shard first finds those that are left with its next tick.
+    for _ in 0..TICKS_MAX {
+        if is_due(world) {
+            world.apply(Action::Pass { micros: IDLE_MIN_MICROS })?;
+            drive(world, chance)?;
+        }
+    }
     project(world)
+}
+
+fn is_due(world: &World) -> bool {
+    let now = world.outside.now;
+    let mut running =
+        world.nodes.iter().filter_map(|node| Some((node.process.as_ref()?, node.skew)));
+    running.any(|(process, skew)| process.wakes_at(skew).is_some_and(|at| at <= now))
 }
 
 /// All nodes run, clocks are right, stores can be read, and what may still land does so or is gone.

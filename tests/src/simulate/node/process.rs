@@ -45,10 +45,14 @@ impl Request {
 
 impl Process {
     pub(in crate::simulate) fn tick_due(&self, now: Timestamp, skew: i64) -> Timestamp {
-        let real = |at: Timestamp| Timestamp::from_micros(at.as_micros() - skew);
         let soon = now.plus(Duration::from_millis(1));
-        let wakes = self.machine.wakes_at().map(|at| real(at).max(soon));
+        let wakes = self.wakes_at(skew).map(|at| at.max(soon));
         wakes.map_or(self.tick_at, |at| at.min(self.tick_at))
+    }
+
+    /// When the machine has something to do, by the world's clock.
+    pub(in crate::simulate) fn wakes_at(&self, skew: i64) -> Option<Timestamp> {
+        self.machine.wakes_at().map(|at| Timestamp::from_micros(at.as_micros() - skew))
     }
 
     pub(in crate::simulate) fn has_unsaved(&self) -> bool {
