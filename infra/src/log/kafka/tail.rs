@@ -29,8 +29,11 @@ use crate::{
 };
 use pump::{Ask, Member};
 
-/// Who was not let in asks again after this long.
-const ASKS_AGAIN: Duration = Duration::from_secs(1);
+/// Who finds so few records each time, and so many times in a row, is level, or nearly so.
+const SHORT_READ: usize = 100;
+const SHORT_READS: u32 = 3;
+/// How long an answer may take to who asks to be let in.
+const JOIN_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// What the readers of a topic share that follow its end.
 pub(super) struct Tails {
@@ -65,16 +68,18 @@ pub(super) struct TailReader {
     /// Where reading goes on.
     next: Offset,
     at: At,
-    /// When it was not let in.
-    refused: Option<Instant>,
 }
 
 enum At {
-    /// Maybe it has come to the end, and has asked to be let in.
-    Own(Box<KafkaReader>, Option<oneshot::Receiver<Option<Member>>>),
+    /// Has found little so many times in a row.
+    Behind(Box<KafkaReader>, u32),
+    /// Has asked to be let in, until then.
+    Joining(oneshot::Receiver<Option<Member>>, Instant),
     Shared(Member),
+    /// Was not let in.
+    Alone(Box<KafkaReader>),
     /// Of a consumer of its own.
-    Opening(Task<Result<KafkaReader, BoxError>>),
+    Opening(Task<Result<KafkaReader, BoxError>>, Prefetch),
 }
 
 /// # Errors
@@ -85,13 +90,18 @@ pub(super) async fn open(
     from: Offset,
 ) -> Result<TailReader, BoxError> {
     let tails = Arc::clone(tails);
-    let own = own(&tails, partition, from).await.map_err(BoxError::from)??;
-    Ok(TailReader { tails, partition, next: from, at: At::Own(Box::new(own), None), refused: None })
+    let own = own(&tails, partition, from, Prefetch::Tail).await.map_err(BoxError::from)??;
+    Ok(TailReader { tails, partition, next: from, at: At::Behind(Box::new(own), 0) })
 }
 
-fn own(tails: &Tails, partition: i32, from: Offset) -> Task<Result<KafkaReader, BoxError>> {
+fn own(
+    tails: &Tails,
+    partition: i32,
+    from: Offset,
+    prefetch: Prefetch,
+) -> Task<Result<KafkaReader, BoxError>> {
     let (base, topic) = (tails.base.clone(), Arc::clone(&tails.topic));
-    let open = move || reader::open(&base, topic, partition, from, Prefetch::Tail);
+    let open = move || reader::open(&base, topic, partition, from, prefetch);
     task::spawn("log-open-reader", ask("log-open-reader", open))
 }
 
@@ -112,43 +122,54 @@ impl LogReader for TailReader {
 impl TailReader {
     /// Reads, or comes nearer to it. Dropping the future loses nothing.
     async fn step(&mut self, max: usize, deadline: Instant) -> Result<Vec<LogRecord>, ReadError> {
-        let becomes = match &mut self.at {
+        match &mut self.at {
             At::Shared(member) => match member.read(max, deadline).await {
                 Some(records) => return Ok(records),
-                None => At::Opening(own(&self.tails, self.partition, self.next)),
+                None => self.reopen(Prefetch::Tail),
             },
-            At::Opening(opening) => match timeout_at(deadline, opening).await {
-                Err(_) => return Ok(Vec::new()),
-                Ok(Ok(Ok(own))) => At::Own(Box::new(own), None),
-                Ok(failed) => {
-                    self.at = At::Opening(own(&self.tails, self.partition, self.next));
-                    let failed = failed.map_err(BoxError::from).and_then(|opened| opened.map(drop));
-                    return failed.map(|()| Vec::new()).map_err(ReadError::Unavailable);
-                }
-            },
-            At::Own(_, Some(joining)) => match timeout_at(deadline, joining).await {
-                Err(_) => return Ok(Vec::new()),
-                Ok(Ok(Some(member))) => At::Shared(member),
-                Ok(_) => {
-                    self.refused = Some(Instant::now());
-                    if let At::Own(_, joining) = &mut self.at {
-                        *joining = None;
+            At::Opening(opening, prefetch) => {
+                let prefetch = *prefetch;
+                match timeout_at(deadline, opening).await {
+                    Err(_) => {}
+                    Ok(Ok(Ok(own))) if prefetch == Prefetch::Tail => {
+                        self.at = At::Behind(Box::new(own), 0);
                     }
-                    return Ok(Vec::new());
+                    Ok(Ok(Ok(own))) => self.at = At::Alone(Box::new(own)),
+                    Ok(failed) => {
+                        self.reopen(prefetch);
+                        let failed = failed.map_err(BoxError::from).and_then(|it| it.map(drop));
+                        failed.map_err(ReadError::Unavailable)?;
+                    }
                 }
-            },
-            At::Own(own, joining) => {
+            }
+            At::Joining(joining, until) => {
+                let until = *until;
+                match timeout_at(deadline.min(until), joining).await {
+                    Ok(Ok(Some(member))) => self.at = At::Shared(member),
+                    Err(_) if Instant::now() < until => {}
+                    _ => self.reopen(Prefetch::Level),
+                }
+            }
+            At::Alone(own) => {
+                let wait = deadline.saturating_duration_since(Instant::now());
+                return own.read(max, wait).await;
+            }
+            At::Behind(own, short) => {
                 let wait = deadline.saturating_duration_since(Instant::now());
                 let records = own.read(max, wait).await?;
-                let may_ask = self.refused.is_none_or(|at| at.elapsed() >= ASKS_AGAIN);
-                if own.is_at_end() && may_ask {
+                *short = if records.len() < SHORT_READ { *short + 1 } else { 0 };
+                if own.is_at_end() || *short >= SHORT_READS {
                     let next = records.last().map_or(self.next, |last| last.offset + 1);
-                    *joining = Some(self.tails.join(self.partition, next));
+                    let joining = self.tails.join(self.partition, next);
+                    self.at = At::Joining(joining, Instant::now() + JOIN_WAIT_MAX);
                 }
                 return Ok(records);
             }
-        };
-        self.at = becomes;
+        }
         Ok(Vec::new())
+    }
+
+    fn reopen(&mut self, prefetch: Prefetch) {
+        self.at = At::Opening(own(&self.tails, self.partition, self.next, prefetch), prefetch);
     }
 }

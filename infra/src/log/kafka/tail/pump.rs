@@ -306,8 +306,8 @@ impl Pump {
 
 impl Fed {
     fn take(&mut self, message: &BorrowedMessage<'_>) {
-        // What was under way when this one joined, or an offset below it.
-        if message.offset() < self.cursor.next() {
+        // Nothing follows what cannot be read.
+        if message.offset() < self.cursor.next() || self.cursor.has_failed() {
             return;
         }
         let length = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
