@@ -57,7 +57,7 @@ fn encode_claim(claim: &ClaimRecord, value: &mut Vec<u8>) -> Result<(), serde_js
 }
 
 fn encode_barrier(barrier: &BarrierRecord, value: &mut Vec<u8>) -> Result<(), serde_json::Error> {
-    let Place { epoch, claim, seq, .. } = barrier.place;
+    let Place { epoch, claim, seq, index, count } = barrier.place;
     let nonce = Ascii::of(claim);
     let id = Ascii::of(format_args!("barrier-{claim}-{seq}"));
     let time = Ascii::timestamp(barrier.recorded_at);
@@ -67,6 +67,8 @@ fn encode_barrier(barrier: &BarrierRecord, value: &mut Vec<u8>) -> Result<(), se
         epoch: Some(epoch),
         claim: Some(nonce.as_str().into()),
         seq: Some(seq),
+        index: Some(index).filter(|index| *index != 0),
+        count: Some(count).filter(|count| *count != 1),
         data: Some(&data),
         ..cloud_event(id.as_str(), BARRIER_TYPE, BARRIER_KEY, &time)
     };

@@ -98,7 +98,9 @@ impl<'a> Ahead<'a> {
     /// The data, which come last.
     fn data(&mut self) -> Option<&'a RawValue> {
         self.pass(r#","data":"#)?;
-        serde_json::from_str(self.0.strip_suffix('}')?).ok()
+        let data: &RawValue = serde_json::from_str(self.0.strip_suffix('}')?).ok()?;
+        // In general that is as if there were none.
+        (data.get() != "null").then_some(data)
     }
 }
 
@@ -180,6 +182,7 @@ mod tests {
             (r#""seq":34"#, r#""seq":34,"seq":34"#),
             (r#""seq":34"#, r#""seq":34,"more":1"#),
             (r#""data":{"#, r#""data":[}"#),
+            (r#""data":{"quantity":2,"sku":"tea-1"}"#, r#""data":null"#),
             (r#""data":{"#, r#""data":{},"more":{"#),
             (r#""data":{"#, r#""more":{"#),
         ];

@@ -83,6 +83,15 @@ fn barriers_are_cloud_events() {
     );
 }
 
+/// What fuzzing found: nobody writes such a barrier, and what is read of it is written again as it was.
+#[test]
+fn a_barrier_keeps_its_place() {
+    let OutgoingRecord::Barrier(mut barrier) = barrier() else { panic!("a barrier") };
+    barrier.place = Place { index: 1, count: 3, ..barrier.place };
+    let raw = RawRecord::of(&OutgoingRecord::Barrier(barrier.clone())).unwrap();
+    assert_eq!(raw.decode(), Ok(Body::Barrier(barrier)));
+}
+
 /// What fuzzing found: the nearest number is not always what a quick parser makes of its shortest text.
 #[test]
 fn numbers_of_an_answer_come_back_to_the_last_digit() {
