@@ -154,9 +154,15 @@ impl Batch {
     }
 
     /// When a barrier that waits for a ride goes alone.
-    pub(super) fn lone_barrier_due(&self) -> Option<Timestamp> {
+    fn lone_barrier_due(&self) -> Option<Timestamp> {
         let since = self.lone_since.filter(|_| self.gathering.is_empty())?;
         Some(Timestamp::from_micros(since.as_micros() + LONE_BARRIER_WAIT_MICROS))
+    }
+
+    /// When there is something to do because of that.
+    pub(super) fn wakes_at(&self) -> Option<Timestamp> {
+        // With enough under way it is a report that wakes.
+        self.lone_barrier_due().filter(|_| self.groups.len() < GROUPS_SENT_MAX)
     }
 
     /// The next group, if there is one and the time is right for it.

@@ -298,7 +298,7 @@ impl Machine {
     #[must_use]
     pub fn wakes_at(&self) -> Option<Timestamp> {
         let Mode::Serving(serving) = &self.mode else { return self.claims.due() };
-        let barrier = serving.batch.lone_barrier_due();
+        let barrier = serving.batch.wakes_at();
         barrier.into_iter().chain(self.streams.next_deadline()).min()
     }
 

@@ -25,10 +25,8 @@ const MEMTABLE_BYTES_SMALL: u64 = 2 << 20;
 /// allows.
 const JOURNAL_BYTES_MAX: u64 = 64 << 20;
 
-/// One writes files from memory and rewrites files, in turn. With a second one, fjall keeps the first free
-/// for memory: while the other rewrites, that one puts each request to do so back into the queue, takes it out
-/// again, and so on without a pause.
-const WORKERS: usize = 1;
+/// One writes files from memory, one rewrites files.
+const WORKERS: usize = 2;
 
 pub(super) const HEADER: &str = "header";
 pub(super) const CHECKPOINT: &str = "checkpoint";
