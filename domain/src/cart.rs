@@ -228,20 +228,16 @@ impl Aggregate for Cart {
     const TEXTS: &'static [Texts] = texts! {
         "abandoned": [] [];
         "checked_out": ["checkout.customer_reference", "checkout.email", "checkout.method_token",
-            "checkout.shipping_address", "checkout.lines.adjustments.reason"]
-            ["checkout.lines.adjustments.kind", "checkout.lines.department", "checkout.lines.name",
+            "checkout.shipping_address", "checkout.lines.adjustments"]
+            ["checkout.channel", "checkout.lines.department", "checkout.lines.name",
             "checkout.shipping_address.country"];
-        "checkout_refused": [] ["detail"];
-        "created": ["lines.adjustments.reason"]
-            ["lines.adjustments.kind", "lines.department", "lines.name"];
+        "checkout_refused": ["detail"] ["code"];
+        "created": ["lines.adjustments"] ["lines.department", "lines.name"];
         "ended": [] [];
-        "line_added": ["line.adjustments.reason"]
-            ["line.adjustments.kind", "line.department", "line.name"];
-        "line_changed": ["line.adjustments.reason"]
-            ["line.adjustments.kind", "line.department", "line.name"];
+        "line_added": ["line.adjustments"] ["line.department", "line.name"];
+        "line_changed": ["line.adjustments"] ["line.department", "line.name"];
         "line_removed": [] [];
-        "lines_replaced": ["lines.adjustments.reason"]
-            ["lines.adjustments.kind", "lines.department", "lines.name"];
+        "lines_replaced": ["lines.adjustments"] ["lines.department", "lines.name"];
     };
 
     type Id = CartId;

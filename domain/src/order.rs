@@ -138,9 +138,9 @@ impl Aggregate for Order {
     const TEXTS: &'static [Texts] = texts! {
         "confirmed": [] [];
         "placed": ["customer_reference", "email", "method_token", "shipping_address",
-            "lines.adjustments.reason"]
-            ["lines.adjustments.kind", "lines.department", "lines.name", "shipping_address.country"];
-        "rejected": [] ["reasons.detail"];
+            "lines.adjustments"]
+            ["channel", "lines.department", "lines.name", "shipping_address.country"];
+        "rejected": ["reasons.detail"] ["reasons.code"];
         "stock_reserved": [] [];
     };
 

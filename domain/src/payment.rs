@@ -169,7 +169,7 @@ impl Aggregate for Payment {
         "action_required": ["reference"] [];
         "asked_again": [] [];
         "authorised": ["reference"] [];
-        "declined": ["detail"] [];
+        "declined": ["detail"] ["code"];
         "expired": [] [];
         "requested": ["method_token"] ["provider"];
         "voided": [] ["reason"];

@@ -16,12 +16,10 @@ pub struct Texts {
     pub plain: &'static [&'static str],
 }
 
-/// Members that are the same wherever they stand: ids, instants and codes.
+/// Members that are the same wherever they stand: ids, instants and currencies.
 const PLAIN_EVERYWHERE: &[&str] = &[
     "ask_again_at",
     "cart_id",
-    "channel",
-    "code",
     "currency",
     "event_id",
     "expires_at",

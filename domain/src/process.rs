@@ -253,7 +253,7 @@ impl Aggregate for Process {
     const TEXTS: &'static [Texts] = texts! {
         "event_settled": [] [];
         "step_parked": ["failure.detail", "taken.refused.detail"]
-            ["step.event_type", "step.name", "step.process", "step.stream", "step.target"];
+            ["failure.code", "taken.refused.code", "step.event_type", "step.name", "step.process", "step.stream", "step.target"];
         "step_retried": [] ["by"];
         "step_skipped": ["reason"] ["by"];
     };

@@ -8,9 +8,11 @@
 //! was left over from a writer that had been deposed.
 //!
 //! That is right as long as whoever uses it begins far enough ahead of what it shows: by
-//! [`AHEAD`], which is ten times as long as a producer goes on with a record. Whoever shows commits after
-//! a correction would show what never counted, so [`Midway`] fails there instead. From the beginning of
-//! the log, or from a checkpoint, nothing is guessed.
+//! [`AHEAD`], which is ten times as long as a producer goes on with a record, and by [`RECORDS_AHEAD`], for
+//! a writer that was deposed while nothing was to be written learns of it by what it appends next, however
+//! much later. From the first commit that is shown on nothing is corrected any more; where it would have to be,
+//! what was shown never counted, and [`Midway`] fails. From the beginning of the log, or from a
+//! checkpoint, nothing is guessed.
 
 use std::time::Duration;
 
@@ -28,6 +30,8 @@ mod tests;
 /// By so much a reader begins before the first record that it shows. A record of a writer that has been
 /// deposed lands within its producer's `message.timeout.ms`, a minute.
 pub const AHEAD: Duration = Duration::from_mins(10);
+/// Likewise by so many records: several times what a writer appends before it hears of the first of them.
+const RECORDS_AHEAD: Offset = 20_000;
 /// How long one read stays at the end of what there is.
 const IDLE_MAX: Duration = Duration::from_secs(1);
 
@@ -66,6 +70,10 @@ enum Knows {
         founded: bool,
         begun: bool,
     },
+    /// Enough to show what follows.
+    Enough {
+        begun: bool,
+    },
 }
 
 impl Joiner {
@@ -92,6 +100,7 @@ impl Joiner {
             Body::Claim(_) => {
                 self.knows = match self.knows {
                     Knows::All => Knows::All,
+                    Knows::Enough { .. } => Knows::Enough { begun: true },
                     Knows::Told { founded: true, .. } => Knows::Told { founded: true, begun: true },
                     Knows::Nothing | Knows::Claim | Knows::Told { .. } => Knows::Claim,
                 };
@@ -100,12 +109,19 @@ impl Joiner {
         }
         match self.machine.step(record)? {
             Stepped::Commit(commit) => {
-                if let Knows::Told { begun, .. } = &mut self.knows {
+                if let Knows::Told { begun, .. } | Knows::Enough { begun } = &mut self.knows {
                     *begun = false;
                 }
                 Ok(Some(commit))
             }
             Stepped::Claimed { .. } | Stepped::Partial | Stepped::Ignored(_) => Ok(None),
+        }
+    }
+
+    /// From here on what it knows has to do.
+    fn settle(&mut self) {
+        if self.knows != Knows::All {
+            self.knows = Knows::Enough { begun: false };
         }
     }
 
@@ -133,6 +149,10 @@ impl Joiner {
         let is_current = epoch == known && Some(claim) == self.machine.claim();
         let (is_news, founded) = match self.knows {
             Knows::All => (false, true),
+            Knows::Enough { begun } => {
+                self.corrections += u32::from(begun && is_current && seq <= last_seq);
+                (false, true)
+            }
             Knows::Nothing => (epoch < offset, false),
             // In the middle of a commit its beginning is lost, and so the commit.
             Knows::Claim => (is_current && index == 0, true),
@@ -145,7 +165,7 @@ impl Joiner {
         }
         let before = seq.saturating_sub(1);
         let is_correction = match self.knows {
-            Knows::All | Knows::Nothing => false,
+            Knows::All | Knows::Enough { .. } | Knows::Nothing => false,
             Knows::Claim => last_seq != 0 && last_seq != before,
             Knows::Told { .. } => true,
         };
@@ -188,12 +208,12 @@ impl Midway {
                 }
                 _ => Joiner::at(checkpoint),
             },
-            Begin::Time(time) => ahead(log, shard, first, time).await?,
+            Begin::Time(time) => {
+                let until = log.offset_at(shard, time).await?;
+                ahead(log, shard, first, until, time).await?
+            }
             Begin::After(offset) => match time_of(log, shard, offset - 1).await? {
-                Some(time) if offset > first => {
-                    let by_time = ahead(log, shard, first, time).await?;
-                    if by_time.next_offset() < offset { by_time } else { Joiner::at(start) }
-                }
+                Some(time) if offset > first => ahead(log, shard, first, offset, time).await?,
                 _ => Joiner::at(start),
             },
         };
@@ -226,7 +246,7 @@ impl Midway {
     /// Reads up to `max` records and returns the commits that they complete, from the first on that is
     /// asked for: none if there are none, or if no record came for a second.
     ///
-    /// Dropping the future loses nothing.
+    /// Whoever drops the future opens another reader: what it had read is gone.
     ///
     /// # Errors
     /// As a follower's; and if a commit cannot be told from what does not count.
@@ -248,6 +268,7 @@ impl Midway {
             if self.shown_after.is_none() && is_asked_for(self.begin, &commit) {
                 self.shown_after = Some(self.joiner.corrections());
                 checks = self.joiner.hearsay();
+                self.joiner.settle();
             }
             if self.shown_after.is_some() {
                 commits.push(commit);
@@ -273,14 +294,15 @@ async fn verify(
     }
 }
 
-/// A machine that begins so far before a time that it knows what counts when that has come.
+/// A machine that begins so far before an offset and its time that it knows what counts when that has come.
 async fn ahead(
     log: &dyn EventLog,
     shard: ShardId,
     first: Offset,
+    until: Offset,
     time: Timestamp,
 ) -> Result<Joiner, ReadError> {
-    let from = log.offset_at(shard, time.minus(AHEAD)).await?;
+    let from = log.offset_at(shard, time.minus(AHEAD)).await?.min(until - RECORDS_AHEAD);
     let start = Checkpoint { next_offset: first, ..Checkpoint::START };
     Ok(if from <= first { Joiner::at(start) } else { Joiner::blind(from) })
 }

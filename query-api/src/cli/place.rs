@@ -1,7 +1,7 @@
 //! Where a replay goes on that is written to a file: its cursor, kept beside it.
 //!
 //! **Invariant:** the cursor is stored when what is before it has been written. What a file has beyond
-//! it was cut off, and is written again.
+//! it was cut off, and is written again. A place without a cursor is stored before there is a file.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -23,6 +23,9 @@ pub(super) struct Place {
     pub(super) bytes: u64,
     /// Records of the log that are still to be read; none before the first answer.
     pub(super) left: Option<u64>,
+    /// Whether the file is this replay's own.
+    #[serde(skip)]
+    is_kept: bool,
 }
 
 impl Place {
@@ -46,7 +49,7 @@ impl Place {
             );
             return Err(Usage(told).into());
         }
-        Ok(found)
+        Ok(Self { is_kept: true, ..found })
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -67,17 +70,20 @@ impl Place {
     /// The file, behind what was written before the cursor.
     ///
     /// # Errors
-    /// It has less than that, or cannot be opened.
-    pub(super) fn open(&self, out: &Path) -> Result<File> {
+    /// It has less than that, is somebody else's, or cannot be opened.
+    pub(super) fn open(&mut self, out: &Path, kept: Option<&Path>) -> Result<File> {
         let name = out.display();
+        if !self.is_kept {
+            if out.metadata().is_ok_and(|file| file.len() > 0) {
+                let told = format!("{name} is there, and there is no cursor to go on from");
+                return Err(Usage(told).into());
+            }
+            self.store(kept)?;
+            self.is_kept = true;
+        }
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(out);
         let mut file = file.with_context(|| format!("opening {name}"))?;
         let length = file.metadata()?.len();
-        if self.cursor.is_none() && length > 0 {
-            return Err(
-                Usage(format!("{name} is there, and there is no cursor to go on from")).into()
-            );
-        }
         if length < self.bytes {
             let told = format!(
                 "{name} has {length} bytes, but its cursor is behind {}: remove both to begin anew",
@@ -104,8 +110,8 @@ impl Place {
     ) -> Result<()> {
         out.write_all(lines).and_then(|()| out.flush()).context("writing events")?;
         let bytes = self.bytes + u64::try_from(lines.len()).unwrap_or_default();
-        let next =
-            Self { query: self.query.clone(), cursor: Some(cursor), bytes, left: Some(left) };
+        let (cursor, left) = (Some(cursor), Some(left));
+        let next = Self { cursor, bytes, left, ..self.clone() };
         next.store(file)?;
         *self = next;
         Ok(())
@@ -122,21 +128,28 @@ mod tests {
         fs::create_dir(&folder).unwrap();
         let (out, kept) = (folder.join("a"), folder.join("a.cursor"));
         let mut place = Place::load(Some(&kept), "type=order.*").unwrap();
-        let mut file = place.open(&out).unwrap();
+        drop(place.open(&out, Some(&kept)).unwrap());
+        fs::write(&out, "o").unwrap();
+
+        // Killed before the first cursor.
+        let mut place = Place::load(Some(&kept), "type=order.*").unwrap();
+        let mut file = place.open(&out, Some(&kept)).unwrap();
         place.advance(&mut file, b"one\n", "c1".to_owned(), 7, Some(&kept)).unwrap();
         file.write_all(b"tw").unwrap();
         drop(file);
 
         let mut place = Place::load(Some(&kept), "type=order.*").unwrap();
         assert_eq!((place.cursor.as_deref(), place.is_done()), (Some("c1"), false));
-        let mut file = place.open(&out).unwrap();
+        let mut file = place.open(&out, Some(&kept)).unwrap();
         place.advance(&mut file, b"two\n", "c2".to_owned(), 0, Some(&kept)).unwrap();
         assert_eq!(fs::read_to_string(&out).unwrap(), "one\ntwo\n");
         assert!(Place::load(Some(&kept), "type=order.*").unwrap().is_done());
 
         assert!(Place::load(Some(&kept), "").unwrap_err().is::<Usage>());
         fs::write(&out, "o").unwrap();
-        assert!(place.open(&out).unwrap_err().is::<Usage>());
+        assert!(place.open(&out, Some(&kept)).unwrap_err().is::<Usage>());
+        let mut other = Place::load(None, "").unwrap();
+        assert!(other.open(&out, None).unwrap_err().is::<Usage>(), "it is not this one's");
         fs::remove_dir_all(folder).unwrap();
     }
 }

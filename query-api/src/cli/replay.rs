@@ -1,7 +1,7 @@
 //! `query-api replay`: events into a file or to standard output, from where they were cut off.
 
 use std::{
-    io::{IsTerminal, Write, stderr, stdout},
+    io::{ErrorKind, IsTerminal, Write, stderr, stdout},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -137,25 +137,37 @@ struct Problem {
 pub fn run<'a>(settings: &'a ClientSettings, options: &'a Options) -> BoxFuture<'a, Result<Ended>> {
     async move {
         let (query, kept) = (options.query(), options.cursor_file());
+        if options.out.is_some() && options.out == kept {
+            return Err(Usage("--out and --cursor-file have to be two files".to_owned()).into());
+        }
         let mut place = Place::load(kept.as_deref(), &query)?;
         if place.is_done() {
             eprintln!("all of it has been written; remove the cursor's file to begin anew");
             return Ok(Ended::Done);
         }
         let mut out: Box<dyn Write + Send> = match &options.out {
-            Some(out) => Box::new(place.open(out)?),
+            Some(out) => Box::new(place.open(out, kept.as_deref())?),
             None => Box::new(stdout()),
         };
         let bar = bar();
         let replaying = replay(&settings.client, options, &mut place, &mut *out, kept.as_deref(), &bar);
         let ended = tokio::select! {
-            done = replaying => done.map(|()| Ended::Done),
+            done = replaying => match done {
+                // Who reads it has had enough, as `head` has.
+                Err(error) if options.out.is_none() && is_broken_pipe(&error) => Ok(Ended::Done),
+                done => done.map(|()| Ended::Done),
+            },
             stopped = tokio::signal::ctrl_c() => stopped.map(|()| Ended::Stopped).context("signals"),
         };
         bar.finish_and_clear();
         ended
     }
     .boxed()
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<std::io::Error>();
+    error.is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
 }
 
 async fn replay(
@@ -172,10 +184,13 @@ async fn replay(
     while !place.is_done() {
         let before = place.cursor.clone();
         match attempt(&http, client, options, place, out, kept, bar).await {
+            Ok(()) if tries >= TRIES_MAX => {
+                return Err(anyhow!("what answers there ends replays without a cursor"));
+            }
             Ok(()) => {}
             Err(Cut::Final(error)) => return Err(error),
             Err(Cut::Lost(error)) if tries >= TRIES_MAX => return Err(error),
-            Err(Cut::Lost(error)) => bar.println(format!("going on after: {error:#}")),
+            Err(Cut::Lost(error)) => bar.suspend(|| eprintln!("going on after: {error:#}")),
         }
         tries = if place.cursor == before { tries + 1 } else { 0 };
         if !place.is_done() {
@@ -268,7 +283,7 @@ impl From<Problem> for Cut {
         let told = format!("{detail} ({code})");
         match status {
             400 | 404 | 422 => Self::Final(Usage(told).into()),
-            429 | 503 if code != "replay_off" => Self::Lost(anyhow!(told)),
+            429 | 502 | 503 | 504 if code != "replay_off" => Self::Lost(anyhow!(told)),
             _ => Self::Final(anyhow!(told)),
         }
     }

@@ -52,6 +52,8 @@ pub(crate) struct Run {
     cursors: Cursors,
     names: Pseudonyms,
     pace: Option<Pace>,
+    /// For how long records that are there have not come.
+    silent: Duration,
     ended: bool,
     stop: Shutdown,
     _slot: Slot,
@@ -85,8 +87,20 @@ impl Run {
         stop: Shutdown,
     ) -> Self {
         let pace = selection.rate.map(|rate| Pace { rate, next: Instant::now() });
-        let (reader, ended) = (None, false);
-        Self { log, selection, place, reader, cursors, names, pace, ended, stop, _slot: slot }
+        let (reader, silent, ended) = (None, Duration::ZERO, false);
+        Self {
+            log,
+            selection,
+            place,
+            reader,
+            cursors,
+            names,
+            pace,
+            silent,
+            ended,
+            stop,
+            _slot: slot,
+        }
     }
 
     /// The body.
@@ -126,7 +140,7 @@ impl Run {
 
     /// Reads until a chunk is full, time is up, or all is done.
     async fn fill(&mut self, lines: &mut Vec<u8>, count: &mut u32) -> Result<(), Broken> {
-        let (began, mut heard) = (Instant::now(), Instant::now());
+        let began = Instant::now();
         while self.find_shard() && lines.len() < CHUNK_BYTES && !self.stop.is_requested() {
             if self.pace.as_ref().is_some_and(|pace| *count >= pace.rate) {
                 break;
@@ -136,19 +150,24 @@ impl Run {
                 Some(reader) => reader,
                 None => self.open(shard).await?,
             };
-            let before = reader.next_offset();
+            let (before, asked) = (reader.next_offset(), Instant::now());
             let commits =
                 reader.next(&*self.log, shard, self.batch()).await.map_err(Broken::Read)?;
-            if reader.next_offset() > before {
-                heard = Instant::now();
-            }
+            let is_silent = reader.next_offset() == before;
+            self.silent = if is_silent { self.silent + asked.elapsed() } else { Duration::ZERO };
             let mut is_over = reader.next_offset() >= end;
             for commit in &commits {
                 if commit.next_offset > end || self.is_too_late(commit) {
                     is_over = true;
                     break;
                 }
-                self.show(commit, lines, count)?;
+                let (shown, before) = (lines.len(), *count);
+                if let Err(broken) = self.show(commit, lines, count) {
+                    // The cursor is before this commit, so none of it may be shown.
+                    lines.truncate(shown);
+                    *count = before;
+                    return Err(broken);
+                }
                 self.place.at = Some(reader.after(commit));
             }
             if is_over {
@@ -157,7 +176,7 @@ impl Run {
             } else {
                 self.reader = Some(reader);
             }
-            if heard.elapsed() >= SILENCE_MAX {
+            if self.silent >= SILENCE_MAX {
                 return Err(Broken::Silent);
             }
             if began.elapsed() >= CHUNK_WAIT_MAX {
