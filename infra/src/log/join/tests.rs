@@ -176,3 +176,50 @@ fn a_claim_that_was_not_read_is_taken_from_what_names_it() {
     let found = read(Joiner::blind(1), &records);
     assert_eq!(found, whole);
 }
+
+/// Two reigns, a record of the first one long after that, and a third reign: the offset of that record, too.
+fn late_by_far() -> (Vec<LogRecord>, Offset) {
+    let reign = || Reign { commits: vec![1, 1], lost: None, late: 0 };
+    let mut records = history(&[reign(), reign()]);
+    let stale = Offset::try_from(records.len()).unwrap();
+    let bodies = [
+        event(0, 3, 0, 1),
+        Body::Claim(sample::claim(nonce(stale + 1))),
+        event(stale + 1, 5, 0, 1),
+        event(stale + 1, 6, 0, 1),
+    ];
+    records.extend((stale..).zip(bodies).map(|(offset, body)| LogRecord { offset, body }));
+    (records, stale)
+}
+
+/// Nothing was to be written, so the writer did not know that it was deposed.
+#[test]
+fn what_a_writer_appends_long_after_it_was_deposed_does_not_count() {
+    let (records, stale) = late_by_far();
+    let whole = read(Joiner::at(Checkpoint::START), &records);
+    assert_eq!(whole.iter().map(|commit| commit.seq).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
+    for from in 0..stale - 2 {
+        let found = read(Joiner::blind(from), &records);
+        let whole = whole.iter().filter(|commit| commit.next_offset > stale);
+        let found = found.iter().filter(|commit| commit.next_offset > stale);
+        assert!(found.eq(whole), "from {from}");
+    }
+}
+
+#[test]
+fn who_has_shown_what_never_counted_learns_of_it() {
+    let (mut records, stale) = late_by_far();
+    let place = |records: &mut Vec<LogRecord>, at: usize, seq| {
+        let Body::Event(event) = &mut records[at].body else { panic!("an event") };
+        event.place.seq = seq;
+    };
+    let at = usize::try_from(stale).unwrap();
+    place(&mut records, at, 5);
+    let mut joiner = Joiner::blind(stale);
+    assert!(joiner.step(records[at].clone()).unwrap().is_some(), "nothing tells that it is stale");
+    joiner.settle();
+    for record in &records[at + 1..] {
+        joiner.step(record.clone()).unwrap();
+    }
+    assert_eq!(joiner.corrections(), 1);
+}
