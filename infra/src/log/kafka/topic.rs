@@ -146,7 +146,11 @@ async fn ensure(base: &ClientConfig, topic: &str, spec: TopicSpec) -> Result<(),
     match created.into_iter().next() {
         Some(Ok(_)) => {
             tracing::info!(topic, spec.partitions, "made topic {topic}");
-            Ok(())
+            // Whoever asks for it next must find it. Who may make topics and not see them goes on.
+            match known_partitions(&admin, topic).await {
+                Ok(_) | Err(TopicError::Denied(_)) => Ok(()),
+                Err(error) => Err(error),
+            }
         }
         Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => check(&admin, topic, spec).await,
         Some(Err((_, code))) => match Asked::creating(topic).denied_by(code) {
@@ -170,9 +174,7 @@ async fn like(base: &ClientConfig, topic: &str, partitions: u32) -> Result<Topic
 }
 
 async fn check(admin: &AdminClient<Quiet>, topic: &str, spec: TopicSpec) -> Result<(), TopicError> {
-    let count = || async { partition_count(admin, topic) };
-    let may_pass = |error: &TopicError| !matches!(error, TopicError::Denied(_));
-    let partitions = retry(Policy::QUICK, may_pass, count).await?.to_string();
+    let partitions = known_partitions(admin, topic).await?.to_string();
     let expected = spec.partitions.to_string();
     if partitions != expected {
         return Err(mismatch(topic, "the number of partitions", &partitions, &expected));
@@ -185,6 +187,13 @@ async fn check(admin: &AdminClient<Quiet>, topic: &str, spec: TopicSpec) -> Resu
         }
     }
     Ok(())
+}
+
+/// How many there are, once the broker that is asked has heard of the topic.
+async fn known_partitions(admin: &AdminClient<Quiet>, topic: &str) -> Result<usize, TopicError> {
+    let count = || async { partition_count(admin, topic) };
+    let may_pass = |error: &TopicError| !matches!(error, TopicError::Denied(_));
+    retry(Policy::QUICK, may_pass, count).await
 }
 
 fn mismatch(topic: &str, setting: &'static str, found: &str, expected: &str) -> TopicError {
