@@ -18,6 +18,8 @@ use utoipa::{
     },
 };
 
+/// Of several positions, joined.
+const BOUND_LENGTH_MAX: usize = 4_096;
 /// As the header `Tradewind-Position` has it.
 const TOKEN: &str = "A[Q-Za-f][A-Za-z0-9_-]*";
 /// Members that lead to a condition's value.
@@ -84,6 +86,9 @@ impl FromStr for Bound {
     type Err = Cow<'static, str>;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.len() > BOUND_LENGTH_MAX {
+            return Err(format!("at most {BOUND_LENGTH_MAX} characters").into());
+        }
         if let Some(ago) = text.strip_prefix("now") {
             let ago = if ago.is_empty() { Some(Duration::ZERO) } else { duration(ago) };
             return ago.map(Self::Ago).ok_or_else(|| "now, or now-7d with s, m, h, d or w".into());
@@ -313,7 +318,7 @@ parameters! {
     Bound: AnyOfBuilder::new()
         .item(infra::http::shapes::Instant::schema())
         .item(text("^now(-[0-9]{1,9}[smhdw])?$").max_length(Some(14)))
-        .item(text(&format!("^{TOKEN}([ \\t]*,[ \\t]*{TOKEN})*$")).max_length(Some(8_192)));
+        .item(text(&format!("^{TOKEN}([ \\t]*,[ \\t]*{TOKEN})*$")).max_length(Some(BOUND_LENGTH_MAX)));
     Types: ArrayBuilder::new()
         .items(ObjectBuilder::new().schema_type(Type::String).enum_values(Some(Types::known())))
         .min_items(Some(1))
