@@ -70,6 +70,8 @@ impl Client {
     }
 
     fn read(reader: &mut Reader<'_>, url: &'static Setting) -> Option<Self> {
+        // One environment tells the commands of all services.
+        reader.leave([&PROJECTOR_URL, &COMMAND_URL, &QUERY_URL]);
         let url = reader.get_with(url, |text| {
             let url = text.trim_end_matches('/');
             (url.starts_with("http://") || url.starts_with("https://")).then(|| url.to_owned())

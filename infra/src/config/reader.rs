@@ -72,6 +72,8 @@ pub struct Reader<'a> {
     /// One for each setting that has a value.
     lines: Vec<String>,
     mistakes: Vec<Mistake>,
+    /// Keys that are for others.
+    left: Vec<&'static str>,
     is_strict: bool,
     exposures: Vec<String>,
 }
@@ -91,8 +93,8 @@ impl Layers {
 impl<'a> Reader<'a> {
     fn new(layers: &'a Layers) -> Self {
         let (layers, is_strict, exposures) = (&layers.0, false, vec![]);
-        let (asked, lines, mistakes) = (vec![], vec![], vec![]);
-        let mut reader = Self { layers, asked, lines, mistakes, is_strict, exposures };
+        let (asked, left, lines, mistakes) = (vec![], vec![], vec![], vec![]);
+        let mut reader = Self { layers, asked, left, lines, mistakes, is_strict, exposures };
         reader.is_strict = reader.get(&STRICT).unwrap_or_default();
         reader
     }
@@ -130,6 +132,11 @@ impl<'a> Reader<'a> {
         }
         self.lines.push(format!("{} = {:?}  # {}", setting.key, value.text, value.origin));
         Some(parsed)
+    }
+
+    /// Settings of others in a section that all share: they are no mistake, and are not read.
+    pub(super) fn leave(&mut self, settings: [&'static Setting; 3]) {
+        self.left.extend(settings.map(|setting| setting.key));
     }
 
     /// A secret that there must be, as a value or as `<key>_file`.
@@ -245,7 +252,7 @@ impl<'a> Reader<'a> {
         let mine: BTreeSet<&str> = known.iter().map(|key| section(key)).collect();
         for (key, value) in self.layers.iter().flatten() {
             let foreign = SECTIONS.contains(&section(key)) && !mine.contains(section(key));
-            if known.contains(key) || foreign {
+            if known.contains(key) || self.left.contains(&key.as_str()) || foreign {
                 continue;
             }
             let siblings = known.iter().filter(|other| section(other) == section(key));

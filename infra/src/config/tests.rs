@@ -352,3 +352,26 @@ fn what_travels_unencrypted_to_another_machine_is_told_and_a_mistake_where_it_is
         }
     }
 }
+
+/// A shop's operator exports what a stack prints, and uses the commands of all services.
+#[test]
+fn commands_of_one_service_leave_the_urls_of_the_others_alone() {
+    struct Of<const SERVICE: usize>(Client);
+    impl<const SERVICE: usize> Settings for Of<SERVICE> {
+        fn read(reader: &mut Reader<'_>) -> Option<Self> {
+            let read = [Client::of_command_api, Client::of_query_api, Client::of_projector];
+            read[SERVICE](reader).map(Self)
+        }
+    }
+    let layers = environment(&[
+        ("TRADEWIND_COMMAND_URL", "http://a:1/"),
+        ("TRADEWIND_QUERY_URL", "http://b:2"),
+        ("TRADEWIND_PROJECTOR_URL", "http://c:3"),
+        ("TRADEWIND_OPERATOR_KEY", SECRET),
+    ]);
+    assert_eq!(layers.load::<Of<0>>().unwrap().settings.0.url, "http://a:1");
+    assert_eq!(layers.load::<Of<1>>().unwrap().settings.0.url, "http://b:2");
+    assert_eq!(layers.load::<Of<2>>().unwrap().settings.0.url, "http://c:3");
+    let typo = environment(&[("TRADEWIND_CLIENT__QUERY_ULR", "http://b:2")]);
+    assert!(typo.load::<Of<1>>().is_err());
+}
