@@ -38,7 +38,7 @@ pub use mistake::{EXIT_CODE, Exposures, Mistakes};
 pub use postgres::Postgres;
 pub use projector::{Projector, Rebuild};
 pub use reader::{Effective, Loaded, Reader, Settings, reference};
-pub use replay::Replay;
+pub use replay::{Replay, ReplayLimits};
 pub use setting::{Setting, bytes, duration, within};
 pub use store::{S3, S3Credentials, SnapshotLocation, Snapshots, Store};
 

@@ -19,7 +19,7 @@ pub mod membership;
 pub mod position;
 pub mod postgres;
 pub mod retry;
-mod shares;
+pub mod shares;
 pub mod shutdown;
 pub mod task;
 pub mod telemetry;

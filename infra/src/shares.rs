@@ -9,11 +9,11 @@ use rustc_hash::FxHashMap;
 
 /// How much each client has. Clones share it.
 #[derive(Clone, Debug)]
-pub(crate) struct Shares<C>(Arc<Mutex<FxHashMap<C, usize>>>);
+pub struct Shares<C>(Arc<Mutex<FxHashMap<C, usize>>>);
 
 /// A part of one client's share; dropping it gives it back.
 #[derive(Debug)]
-pub(crate) struct Share<C: Copy + Eq + Hash> {
+pub struct Share<C: Copy + Eq + Hash> {
     client: C,
     shares: Shares<C>,
 }
@@ -26,7 +26,7 @@ impl<C> Default for Shares<C> {
 
 impl<C: Copy + Eq + Hash> Shares<C> {
     /// `None` if this client has `max` parts already.
-    pub(crate) fn take(&self, client: C, max: usize) -> Option<Share<C>> {
+    pub fn take(&self, client: C, max: usize) -> Option<Share<C>> {
         let mut all = self.all();
         let taken = all.get(&client).copied().unwrap_or_default();
         if taken >= max {

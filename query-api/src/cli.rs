@@ -1,6 +1,7 @@
 //! What `query-api` does for analysts: it asks a query API that runs.
 
 mod place;
+mod reading;
 pub mod replay;
 
 use infra::config::{Client, Reader, Settings};

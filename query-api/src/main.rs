@@ -32,6 +32,8 @@ const REPLAY_EXAMPLES: &str = "Examples:
   query-api replay --from now-7d --type 'order.*' --out week.ndjson
   query-api replay --from 2026-01-01T00:00:00Z --to 2026-02-01T00:00:00Z --where data.channel=pos
   query-api replay --stream 'stock/*' --rate 500/s --out stock.ndjson
+  query-api replay --type order.placed --columns time,stream,data.totals.total.amount --out orders.csv
+  query-api replay --from now --follow --order time
 
 The same command goes on with a file that was cut off. It takes TRADEWIND_QUERY_URL and
 TRADEWIND_OPERATOR_KEY, a key with the role analyst, and finds a local stack in its folder by itself.

@@ -1,25 +1,29 @@
-//! Replay of the log itself, for analysts: which events ([`selection`]), without what tells of a person
-//! ([`mask`]), as a body that comes in chunks ([`run`]), each of which ends with where to go on
-//! ([`cursor`]).
+//! Replay of the log itself, for analysts: which events ([`selection`]), in which order ([`lanes`]), without
+//! what tells of a person ([`mask`]), written in lines ([`format`]), as a body that comes in chunks ([`run`]),
+//! each of which ends with where to go on ([`cursor`]).
 //!
-//! A replay has a reader of its own and holds one batch of records: it goes as fast as its client takes
-//! the lines, and ends with it.
+//! A replay has readers of its own and holds a few batches of records of each shard that it reads at once: it
+//! goes as fast as its client takes the lines, or as it may ([`pace`]), and ends with it.
 //!
 //! **Invariant:** what counts is told by the reader machine that everybody uses, so that a replay never
 //! shows what a deposed writer left behind.
 
 mod cursor;
+pub(crate) mod format;
+mod lanes;
 mod mask;
+mod pace;
 mod places;
 mod run;
 pub(crate) mod selection;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use domain::shard::ShardId;
+use domain::{shard::ShardId, timestamp::Timestamp};
 use infra::{
+    auth::Client,
     clock::Clock,
-    config,
+    config::{self, ReplayLimits},
     http::{page::Cursor, problem::Problem},
     log::{EventLog, follow, kafka::KafkaLog},
     position::{Entry, InvalidPosition, Position},
@@ -29,6 +33,8 @@ use secrecy::SecretString;
 use tokio::sync::OnceCell;
 
 use cursor::{Cursors, Place};
+use mask::Pseudonyms;
+use pace::{Bandwidth, Pace};
 use places::{Places, unreachable};
 pub(crate) use run::Run;
 use selection::{Bound, Selection};
@@ -49,6 +55,7 @@ struct Inner {
     source: Source,
     log: OnceCell<Arc<dyn EventLog>>,
     places: Places,
+    bandwidth: Bandwidth,
     key: SecretString,
     /// Ends all of them, each behind a cursor.
     stop: Shutdown,
@@ -58,11 +65,12 @@ impl Replays {
     pub(crate) fn new(
         source: Source,
         key: SecretString,
-        concurrent_max: usize,
+        limits: &ReplayLimits,
         stop: Shutdown,
     ) -> Self {
-        let (log, places) = (OnceCell::new(), Places::new(concurrent_max));
-        Self(Arc::new(Inner { source, log, places, key, stop }))
+        let places = Places::new(limits.concurrent_max, limits.concurrent_max_each);
+        let bandwidth = Bandwidth::new(limits.bytes_per_second);
+        Self(Arc::new(Inner { source, log: OnceCell::new(), places, bandwidth, key, stop }))
     }
 
     /// Begins a replay, or goes on with one.
@@ -71,18 +79,34 @@ impl Replays {
     /// There is no place or no log, the cursor is not of this replay, or a position of this log.
     pub(crate) async fn begin(
         &self,
+        client: Client,
         selection: Selection,
         cursor: Option<&Cursor>,
     ) -> Result<Run, Problem> {
-        let slot = self.0.places.take()?;
+        let slot = self.0.places.take(client)?;
         let log = self.log().await?;
         let cursors = Cursors::new(&self.0.key, &selection);
         let place = match cursor {
             Some(cursor) => cursors.read(cursor, &*log).await?,
             None => first_place(&selection, &*log).await?,
         };
-        let mask = mask::Pseudonyms::new(&self.0.key);
-        Ok(Run::new(log, selection, place, cursors, mask, slot, self.0.stop.clone()))
+        let time = |micros: Option<i64>| micros.map(Timestamp::from_micros);
+        Ok(Run {
+            log,
+            times: (time(place.from), time(place.to)),
+            lanes: place.lanes(),
+            last: 0,
+            cursors,
+            names: Pseudonyms::new(&self.0.key),
+            pace: selection.rate.map(Pace::new),
+            bandwidth: self.0.bandwidth.clone(),
+            silent: Duration::ZERO,
+            is_begun: cursor.is_some(),
+            ended: false,
+            stop: self.0.stop.clone(),
+            selection,
+            _slot: slot,
+        })
     }
 
     async fn log(&self) -> Result<Arc<dyn EventLog>, Problem> {

@@ -69,8 +69,8 @@ impl Service {
             Some(auth.cart_token_secret),
         );
         let replays_end = Shutdown::new();
-        let replays = replay.map(|Replay { key, concurrent_max, kafka }| {
-            Replays::new(Source::Kafka(Box::new(kafka)), key, concurrent_max, replays_end.clone())
+        let replays = replay.map(|Replay { key, limits, kafka }| {
+            Replays::new(Source::Kafka(Box::new(kafka)), key, &limits, replays_end.clone())
         });
         let state = AppState::new(read_model, freshness, authenticator, replays);
         let app = App::new(&rest::ABOUT, rest::routes(state), readiness, limits(&http));

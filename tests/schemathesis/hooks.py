@@ -16,6 +16,8 @@ DEPENDS = {
     412: {"revision_mismatch", "precondition_failed"},
     # On the tokens that were given out: for clients they are opaque.
     400: {"invalid_cursor", "invalid_position"},
+    # On what else the same client has under way.
+    429: {"too_many_of_your_replays"},
     # On how large all of it is together.
     413: {"body_too_large", "command_too_large"},
     414: {"uri_too_long"},
@@ -54,6 +56,8 @@ TOGETHER = {
     ("list_products", "/max_price", "out_of_range"),  # below min_price
     ("report_sales", "/to", "out_of_range"),  # before from
     ("replay_events", "/to", "out_of_range"),  # before from
+    ("replay_events", "/to", "unexpected"),  # with follow
+    ("replay_events", "/columns", "unexpected"),  # without format=csv
     ("report_sales", "/limit", "required"),  # cursor without it
     ("report_sales", "/group_by", "too_many"),  # more groups than a report holds
     ("check_out_cart", "/order_id", "not_allowed"),  # for staff only
@@ -68,10 +72,15 @@ TOGETHER = {
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    """A replay of so many events a second takes as long as it says; how fast it goes changes nothing of what comes."""
-    rate = str((case.query or {}).get("rate", ""))
-    if operation_id(case) == "replay_events" and rate.isascii() and rate.isdigit() and rate.strip("0"):
-        case.query["rate"] = "1000000"
+    """A replay of so many events a second takes as long as it says, and one that follows for ever. How fast it
+    goes changes nothing of what comes."""
+    query = case.query or {}
+    rate = str(query.get("rate", ""))
+    if operation_id(case) == "replay_events":
+        if rate.isascii() and rate.isdigit() and rate.strip("0"):
+            query["rate"] = "1000000"
+        if str(query.get("follow", "")).lower() == "true":
+            query["follow"] = "false"
 
 
 @schemathesis.hook

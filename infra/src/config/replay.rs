@@ -14,13 +14,25 @@ crate::settings! {
     KEY = "replay.key", "at least 32 characters, random", None;
     /// Replays that one query node runs at once; more are refused with 503.
     CONCURRENT_MAX = "replay.concurrent_max", "a number from 1 to 64", Some("4");
+    /// Replays of one caller that a query node runs at once; more are refused with 429.
+    CONCURRENT_MAX_EACH = "replay.concurrent_max_each", "a number from 1 to 64", Some("2");
+    /// What all replays of one query node together may send, in MiB a second: a slow one leaves the processor and
+    /// the brokers to those who sell.
+    BANDWIDTH_MAX = "replay.bandwidth_max", "a number from 1 to 2000", Some("32");
 }
 
 #[derive(Clone, Debug)]
 pub struct Replay {
     pub key: SecretString,
-    pub concurrent_max: usize,
+    pub limits: ReplayLimits,
     pub kafka: Kafka,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct ReplayLimits {
+    pub concurrent_max: usize,
+    pub concurrent_max_each: usize,
+    pub bytes_per_second: u32,
 }
 
 impl Replay {
@@ -28,11 +40,18 @@ impl Replay {
     pub fn read(reader: &mut Reader<'_>) -> Option<Option<Self>> {
         let key = reader.optional_secret(&KEY);
         let concurrent_max = reader.get_with(&CONCURRENT_MAX, within(1..=64));
+        let concurrent_max_each = reader.get_with(&CONCURRENT_MAX_EACH, within(1..=64));
+        let bandwidth_max = reader.get_with(&BANDWIDTH_MAX, within(1..=2_000_u32));
         let Some(key) = key? else { return Some(None) };
         if key.expose_secret().chars().count() < KEY_LENGTH_MIN {
             return reader.refuse(&KEY);
         }
         let kafka = Kafka::read(reader);
-        Some(Some(Self { key, concurrent_max: concurrent_max?, kafka: kafka? }))
+        let limits = ReplayLimits {
+            concurrent_max: concurrent_max?,
+            concurrent_max_each: concurrent_max_each?,
+            bytes_per_second: bandwidth_max? << 20,
+        };
+        Some(Some(Self { key, limits, kafka: kafka? }))
     }
 }

@@ -48,8 +48,8 @@ pub struct ListingBody<T> {
 impl Page {
     const LIMIT_DEFAULT: u16 = 50;
     pub(super) const LIMIT_MAX: u16 = 200;
-    /// Bytes of a cursor. What a page ends with is shorter by far.
-    pub(super) const CURSOR_BYTES_MAX: usize = 2048;
+    /// Bytes of a cursor. What a page ends with is shorter by far; a replay has a place in each shard.
+    pub(super) const CURSOR_BYTES_MAX: usize = 4096;
 
     /// The page that a request for `uri` asks for.
     ///
@@ -118,12 +118,24 @@ impl Cursor {
             let mut fields = Fields::default();
             document::check(key, &mut fields).is_ok() && fields.is_empty()
         };
-        let text = Some(&self.0).filter(|text| text.len() <= Page::CURSOR_BYTES_MAX);
-        let key = text.and_then(|text| URL_SAFE_NO_PAD.decode(text).ok()).filter(is_plain);
+        let key = self.bytes().filter(is_plain);
         key.and_then(|key| serde_json::from_slice(&key).ok()).ok_or_else(|| {
             let detail = "send back the `next` of the page before, unchanged, with the same query";
             Problem::bad_request("invalid_cursor", detail)
         })
+    }
+
+    /// Holds what is no JSON.
+    #[must_use]
+    pub fn of_bytes(bytes: &[u8]) -> Self {
+        Self(URL_SAFE_NO_PAD.encode(bytes))
+    }
+
+    /// What it holds; nothing if no cursor is so long, or so written.
+    #[must_use]
+    pub fn bytes(&self) -> Option<Vec<u8>> {
+        let text = Some(&self.0).filter(|text| text.len() <= Page::CURSOR_BYTES_MAX)?;
+        URL_SAFE_NO_PAD.decode(text).ok()
     }
 
     #[must_use]

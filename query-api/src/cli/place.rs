@@ -62,7 +62,11 @@ impl Place {
         let Some(file) = file else { return Ok(()) };
         let mut fresh = PathBuf::from(file).into_os_string();
         fresh.push(".new");
-        fs::write(&fresh, serde_json::to_vec(self)?)
+        let written = File::create(&fresh).and_then(|mut fresh| {
+            fresh.write_all(&serde_json::to_vec(self)?)?;
+            fresh.sync_data()
+        });
+        written
             .and_then(|()| fs::rename(&fresh, file))
             .with_context(|| format!("writing {}", file.display()))
     }
@@ -96,25 +100,10 @@ impl Place {
         Ok(file)
     }
 
-    /// Writes what came before a cursor, and keeps the cursor.
-    ///
-    /// # Errors
-    /// Either cannot be written. The place is as it was.
-    pub(super) fn advance(
-        &mut self,
-        out: &mut dyn Write,
-        lines: &[u8],
-        cursor: String,
-        left: u64,
-        file: Option<&Path>,
-    ) -> Result<()> {
-        out.write_all(lines).and_then(|()| out.flush()).context("writing events")?;
-        let bytes = self.bytes + u64::try_from(lines.len()).unwrap_or_default();
-        let (cursor, left) = (Some(cursor), Some(left));
-        let next = Self { cursor, bytes, left, ..self.clone() };
-        next.store(file)?;
-        *self = next;
-        Ok(())
+    /// So many bytes more have been written, and a cursor came behind them.
+    pub(super) fn advance(&mut self, bytes: usize, cursor: String, left: u64) {
+        self.bytes += u64::try_from(bytes).unwrap_or_default();
+        (self.cursor, self.left) = (Some(cursor), Some(left));
     }
 }
 
@@ -134,14 +123,17 @@ mod tests {
         // Killed before the first cursor.
         let mut place = Place::load(Some(&kept), "type=order.*").unwrap();
         let mut file = place.open(&out, Some(&kept)).unwrap();
-        place.advance(&mut file, b"one\n", "c1".to_owned(), 7, Some(&kept)).unwrap();
-        file.write_all(b"tw").unwrap();
+        file.write_all(b"one\ntw").unwrap();
+        place.advance(4, "c1".to_owned(), 7);
+        place.store(Some(&kept)).unwrap();
         drop(file);
 
         let mut place = Place::load(Some(&kept), "type=order.*").unwrap();
         assert_eq!((place.cursor.as_deref(), place.is_done()), (Some("c1"), false));
         let mut file = place.open(&out, Some(&kept)).unwrap();
-        place.advance(&mut file, b"two\n", "c2".to_owned(), 0, Some(&kept)).unwrap();
+        file.write_all(b"two\n").unwrap();
+        place.advance(4, "c2".to_owned(), 0);
+        place.store(Some(&kept)).unwrap();
         assert_eq!(fs::read_to_string(&out).unwrap(), "one\ntwo\n");
         assert!(Place::load(Some(&kept), "type=order.*").unwrap().is_done());
 

@@ -1,29 +1,28 @@
 //! `query-api replay`: events into a file or to standard output, from where they were cut off.
 
 use std::{
-    io::{ErrorKind, IsTerminal, Write, stderr, stdout},
-    path::{Path, PathBuf},
+    fs::File,
+    io::{ErrorKind, IsTerminal, Stdout, Write, stderr, stdout},
+    ops::ControlFlow,
+    path::PathBuf,
     time::Duration,
 };
 
-use anyhow::{Context, Result, anyhow};
-use futures_util::{FutureExt, StreamExt, future::BoxFuture};
+use anyhow::{Context, Result};
+use futures_util::{FutureExt, future::BoxFuture};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use infra::config::Client;
-use secrecy::ExposeSecret;
-use serde::Deserialize;
-use tokio::time::sleep;
+use tokio::time::Instant;
 use url::form_urlencoded::Serializer;
 
-use super::{ClientSettings, Usage, place::Place};
+use super::{
+    ClientSettings, Usage,
+    place::Place,
+    reading::{self, Asked, Chunk, Sink},
+};
 
 const BAR: &str = "[{bar:32}] {percent:>3}% {per_sec} {eta} left";
-/// Between two tries to go on.
-const RETRY_WAIT: Duration = Duration::from_secs(1);
-/// Tries in a row by which nothing came.
-const TRIES_MAX: u32 = 10;
-/// A server that sends nothing for so long, not even a cursor, is gone.
-const SILENCE_MAX: Duration = Duration::from_secs(60);
+/// Between two times that the cursor is stored; what came since comes again.
+const STORE_WAIT: Duration = Duration::from_secs(1);
 
 // What is asked for. Clap would take a doc comment for the help of the command.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -49,6 +48,18 @@ pub struct Options {
     /// Events as they were written, also of older versions
     #[arg(long)]
     pub raw: bool,
+    /// The shards one after the other, or together by time
+    #[arg(long, value_name = "shard|time", value_parser = ["shard", "time"])]
+    pub order: Option<String>,
+    /// Go on with what comes, for ever
+    #[arg(long, conflicts_with = "to")]
+    pub follow: bool,
+    /// Lines of JSON, or rows with columns
+    #[arg(long, value_name = "ndjson|csv", value_parser = ["ndjson", "csv"])]
+    pub format: Option<String>,
+    /// Columns of the rows, such as time,stream,data.total.amount; makes them csv
+    #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
+    pub columns: Vec<String>,
     /// Events a second, such as 500/s; as fast as it goes without it
     #[arg(long, value_name = "N/s", value_parser = per_second)]
     pub rate: Option<u32>,
@@ -73,6 +84,10 @@ impl Options {
         let mut query = Serializer::new(String::new());
         let types = (!self.types.is_empty()).then(|| self.types.join(","));
         let raw = self.raw.then(|| "true".to_owned());
+        let follow = self.follow.then(|| "true".to_owned());
+        let columns = (!self.columns.is_empty()).then(|| self.columns.join(","));
+        let csv = columns.is_some().then(|| "csv".to_owned());
+        let format = self.format.clone().or(csv);
         let pairs = [
             ("from", &self.from),
             ("to", &self.to),
@@ -81,6 +96,10 @@ impl Options {
             ("actor", &self.actor),
             ("where", &self.condition),
             ("raw", &raw),
+            ("order", &self.order),
+            ("follow", &follow),
+            ("format", &format),
+            ("columns", &columns),
         ];
         for (name, value) in pairs {
             if let Some(value) = value {
@@ -108,28 +127,6 @@ pub enum Ended {
     Stopped,
 }
 
-/// Why a try ended before all had come.
-enum Cut {
-    /// It may be gone on with.
-    Lost(anyhow::Error),
-    Final(anyhow::Error),
-}
-
-/// A line that is no event.
-#[derive(Deserialize)]
-struct Sign {
-    cursor: Option<String>,
-    left: Option<u64>,
-    problem: Option<Problem>,
-}
-
-#[derive(Deserialize)]
-struct Problem {
-    code: String,
-    detail: String,
-    status: u16,
-}
-
 /// Writes what is asked for, and tells on standard error how far it is.
 ///
 /// # Errors
@@ -141,26 +138,28 @@ pub fn run<'a>(settings: &'a ClientSettings, options: &'a Options) -> BoxFuture<
             return Err(Usage("--out and --cursor-file have to be two files".to_owned()).into());
         }
         let mut place = Place::load(kept.as_deref(), &query)?;
-        if place.is_done() {
+        if place.is_done() && !options.follow {
             eprintln!("all of it has been written; remove the cursor's file to begin anew");
             return Ok(Ended::Done);
         }
-        let mut out: Box<dyn Write + Send> = match &options.out {
-            Some(out) => Box::new(place.open(out, kept.as_deref())?),
-            None => Box::new(stdout()),
+        let out = match &options.out {
+            Some(out) => Out::File(place.open(out, kept.as_deref())?),
+            None => Out::Standard(stdout()),
         };
-        let bar = bar();
-        let replaying = replay(&settings.client, options, &mut place, &mut *out, kept.as_deref(), &bar);
+        let asked = Asked { query, rate: options.rate, cursor: place.cursor.clone() };
+        let (bar, follow) = (bar(), options.follow);
+        let mut writing = Writing { place, out, kept, bar, follow, stored: Instant::now() };
         let ended = tokio::select! {
-            done = replaying => match done {
+            done = reading::read(&settings.client, asked, &mut writing) => match done {
                 // Who reads it has had enough, as `head` has.
                 Err(error) if options.out.is_none() && is_broken_pipe(&error) => Ok(Ended::Done),
                 done => done.map(|()| Ended::Done),
             },
             stopped = tokio::signal::ctrl_c() => stopped.map(|()| Ended::Stopped).context("signals"),
         };
-        bar.finish_and_clear();
-        ended
+        writing.bar.finish_and_clear();
+        let stored = writing.store();
+        ended.and_then(|ended| stored.map(|()| ended))
     }
     .boxed()
 }
@@ -170,93 +169,51 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
 }
 
-async fn replay(
-    client: &Client,
-    options: &Options,
-    place: &mut Place,
-    out: &mut (dyn Write + Send),
-    kept: Option<&Path>,
-    bar: &ProgressBar,
-) -> Result<()> {
-    let http = reqwest::Client::builder().read_timeout(SILENCE_MAX).build();
-    let http = http.context("making an HTTP client")?;
-    let mut tries = 0;
-    while !place.is_done() {
-        let before = place.cursor.clone();
-        match attempt(&http, client, options, place, out, kept, bar).await {
-            Ok(()) if tries >= TRIES_MAX => {
-                return Err(anyhow!("what answers there ends replays without a cursor"));
-            }
-            Ok(()) => {}
-            Err(Cut::Final(error)) => return Err(error),
-            Err(Cut::Lost(error)) if tries >= TRIES_MAX => return Err(error),
-            Err(Cut::Lost(error)) => bar.suspend(|| eprintln!("going on after: {error:#}")),
-        }
-        tries = if place.cursor == before { tries + 1 } else { 0 };
-        if !place.is_done() {
-            sleep(RETRY_WAIT).await;
-        }
-    }
-    Ok(())
+/// Lines on their way into a file or to standard output.
+struct Writing {
+    place: Place,
+    out: Out,
+    kept: Option<PathBuf>,
+    bar: ProgressBar,
+    follow: bool,
+    stored: Instant,
 }
 
-async fn attempt(
-    http: &reqwest::Client,
-    client: &Client,
-    options: &Options,
-    place: &mut Place,
-    out: &mut (dyn Write + Send),
-    kept: Option<&Path>,
-    bar: &ProgressBar,
-) -> Result<(), Cut> {
-    let mut url = format!("{}/v1/events?{}", client.url, place.query);
-    for (name, value) in
-        [("rate", options.rate.map(|rate| rate.to_string())), ("cursor", place.cursor.clone())]
-    {
-        if let Some(value) = value {
-            url.push_str(&format!("&{name}={value}"));
+enum Out {
+    File(File),
+    Standard(Stdout),
+}
+
+impl Writing {
+    /// What is behind the cursor is on the disk before the cursor is.
+    fn store(&mut self) -> Result<()> {
+        if let (Out::File(file), Some(_)) = (&self.out, &self.kept) {
+            file.sync_data().context("writing events")?;
         }
+        self.stored = Instant::now();
+        self.place.store(self.kept.as_deref())
     }
-    let lost = |error: reqwest::Error| Cut::Lost(anyhow!(error.without_url()));
-    let request = http.get(url).bearer_auth(client.operator_key.expose_secret());
-    let answer = request.send().await.map_err(lost)?;
-    if !answer.status().is_success() {
-        let status = answer.status().as_u16();
-        let text = answer.text().await.map_err(lost)?;
-        let problem = serde_json::from_str(&text).unwrap_or_else(|_| Problem {
-            code: "unknown".to_owned(),
-            detail: text,
-            status,
-        });
-        return Err(problem.into());
-    }
-    let (mut body, mut buffer) = (answer.bytes_stream(), Vec::new());
-    // Events that no cursor is behind yet.
-    let mut lines = Vec::new();
-    while let Some(bytes) = body.next().await {
-        buffer.extend_from_slice(&bytes.map_err(lost)?);
-        let Some(end) = buffer.iter().rposition(|byte| *byte == b'\n') else { continue };
-        let rest = buffer.split_off(end + 1);
-        for line in buffer.split_inclusive(|byte| *byte == b'\n') {
-            let is_sign =
-                [b"{\"cursor\"".as_slice(), b"{\"problem\""].iter().any(|it| line.starts_with(it));
-            if !is_sign {
-                lines.extend_from_slice(line);
-                continue;
-            }
-            let sign: Sign =
-                serde_json::from_slice(line).map_err(|error| Cut::Final(error.into()))?;
-            if let Some(problem) = sign.problem {
-                return Err(problem.into());
-            }
-            let (Some(cursor), Some(left)) = (sign.cursor, sign.left) else { continue };
-            place.advance(out, &lines, cursor, left, kept).map_err(Cut::Final)?;
-            lines.clear();
-            show(bar, left);
+}
+
+impl Sink for Writing {
+    fn take(&mut self, Chunk { lines, cursor, left }: Chunk<'_>) -> Result<ControlFlow<()>> {
+        let out: &mut dyn Write = match &mut self.out {
+            Out::File(file) => file,
+            Out::Standard(out) => out,
+        };
+        out.write_all(lines).and_then(|()| out.flush()).context("writing events")?;
+        self.place.advance(lines.len(), cursor, left);
+        let is_done = left == 0 && !self.follow;
+        if is_done || self.stored.elapsed() >= STORE_WAIT {
+            self.store()?;
         }
-        buffer = rest;
+        show(&self.bar, left);
+        Ok(if is_done { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     }
-    Ok(())
+
+    fn goes_on(&mut self, after: &anyhow::Error) {
+        self.bar.suspend(|| eprintln!("going on after: {after:#}"));
+    }
 }
 
 fn bar() -> ProgressBar {
@@ -277,18 +234,6 @@ fn show(bar: &ProgressBar, left: u64) {
     bar.set_position(whole - left);
 }
 
-impl From<Problem> for Cut {
-    fn from(problem: Problem) -> Self {
-        let Problem { code, detail, status } = problem;
-        let told = format!("{detail} ({code})");
-        match status {
-            400 | 404 | 422 => Self::Final(Usage(told).into()),
-            429 | 502 | 503 | 504 if code != "replay_off" => Self::Lost(anyhow!(told)),
-            _ => Self::Final(anyhow!(told)),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -307,6 +252,12 @@ mod tests {
             "from=now-7d&type=order.*%2Cstock.received&where=data.channel%3Dpos&raw=true";
         assert_eq!(options.query(), expected);
         assert_eq!(options.cursor_file(), None);
+        let rows = Options {
+            columns: vec!["time".to_owned(), "data.channel".to_owned()],
+            follow: true,
+            ..Options::default()
+        };
+        assert_eq!(rows.query(), "follow=true&format=csv&columns=time%2Cdata.channel");
         let options = Options { out: Some("a.ndjson".into()), ..options };
         assert_eq!(options.cursor_file(), Some("a.ndjson.cursor".into()));
     }

@@ -3,41 +3,49 @@
 //! **Invariant:** a cursor holds everything that decides what is shown beside the query itself, so that
 //! a replay that was cut off shows what one shows that was not.
 
-use domain::timestamp::Timestamp;
+use domain::{shard::ShardId, timestamp::Timestamp};
 use hmac::{Hmac, Mac};
 use infra::{
     http::{page::Cursor, problem::Problem},
-    log::{Checkpoint, EventLog, LogId, Offset, RequestHash, follow},
+    log::{Checkpoint, EventLog, Nonce, Offset, RequestHash, follow},
 };
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-use super::{mask::derived, places::unreachable, selection::Selection};
+use super::{lanes::Lane, mask::derived, places::unreachable, selection::Selection};
+
+/// Bytes of the hash of the query, and of the signature.
+const HASH_BYTES: usize = 16;
 
 /// Of one replay.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct Place {
     /// In microseconds; what was relative to now has been when the replay began.
     pub(super) from: Option<i64>,
     pub(super) to: Option<i64>,
-    /// The last shard that was opened, and its log.
-    pub(super) log: Option<(u32, LogId)>,
-    /// The shard that is read.
-    pub(super) shard: u32,
-    /// Behind its last commit that was shown; none before the first.
-    pub(super) at: Option<Checkpoint>,
     /// Of all shards.
-    pub(super) ends: Vec<Offset>,
+    pub(super) lanes: Vec<LanePlace>,
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Signed {
-    query: RequestHash,
-    place: Place,
-    mac: RequestHash,
+/// In one shard.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct LanePlace {
+    end: Offset,
+    is_over: bool,
+    /// Of the shard, once it was opened.
+    log_id: Option<u64>,
+    /// Behind the last commit that was shown; none before the first.
+    at: Option<Behind>,
+}
+
+/// A checkpoint in few bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Behind {
+    next_offset: Offset,
+    epoch: Offset,
+    claim: Option<u64>,
+    last_seq: u64,
 }
 
 /// Signs and reads the cursors of one query.
@@ -49,7 +57,36 @@ pub(super) struct Cursors {
 impl Place {
     pub(super) fn first(from: Option<Timestamp>, to: Option<Timestamp>, ends: Vec<Offset>) -> Self {
         let micros = |time: Option<Timestamp>| time.map(Timestamp::as_micros);
-        Self { from: micros(from), to: micros(to), log: None, shard: 0, at: None, ends }
+        let lane = |end| LanePlace { end, is_over: false, log_id: None, at: None };
+        let lanes = ends.into_iter().map(lane).collect();
+        Self { from: micros(from), to: micros(to), lanes }
+    }
+
+    pub(super) fn lanes(&self) -> Vec<Lane> {
+        let lane = |(shard, place): (u32, &LanePlace)| {
+            let log_id = place.log_id.map(Nonce);
+            let at = place.at.map(|Behind { next_offset, epoch, claim, last_seq }| {
+                let claim = claim.map(Nonce);
+                Checkpoint { log_id, next_offset, epoch, claim, last_seq }
+            });
+            let mut lane = Lane::new(ShardId::new(shard), place.end, log_id, at);
+            if place.is_over {
+                lane.close();
+            }
+            lane
+        };
+        (0..).zip(&self.lanes).map(lane).collect()
+    }
+}
+
+impl LanePlace {
+    fn of(lane: &Lane) -> Self {
+        let at = lane.at.map(|at| {
+            let Checkpoint { next_offset, epoch, claim, last_seq, .. } = at;
+            Behind { next_offset, epoch, claim: claim.map(|Nonce(it)| it), last_seq }
+        });
+        let log_id = lane.log_id.map(|Nonce(it)| it);
+        Self { end: lane.end, is_over: lane.is_over(), log_id, at }
     }
 }
 
@@ -59,58 +96,68 @@ impl Cursors {
         Self { mac: derived(key, "replay cursor"), query }
     }
 
-    pub(super) fn write(&self, place: &Place) -> Cursor {
-        let place = place.clone();
-        Cursor::encode(&Signed { query: self.query, mac: self.sign(self.query, &place), place })
+    /// Of a replay between these times.
+    pub(super) fn write(
+        &self,
+        (from, to): (Option<Timestamp>, Option<Timestamp>),
+        lanes: &[Lane],
+    ) -> Cursor {
+        let lanes = lanes.iter().map(LanePlace::of).collect();
+        self.seal(&Place { lanes, ..Place::first(from, to, Vec::new()) })
+    }
+
+    fn seal(&self, place: &Place) -> Cursor {
+        // Numbers always serialise.
+        let mut bytes = rmp_serde::to_vec(place).unwrap_or_default();
+        bytes.extend(self.query.0);
+        let mac = self.mac.clone().chain_update(&bytes).finalize().into_bytes();
+        bytes.extend(mac.iter().take(HASH_BYTES));
+        Cursor::of_bytes(&bytes)
     }
 
     /// # Errors
     /// 400 if the cursor was not given out for this query and this log.
     pub(super) async fn read(&self, cursor: &Cursor, log: &dyn EventLog) -> Result<Place, Problem> {
-        let Signed { query, place, mac } = cursor.decode()?;
-        if self.mac_of(query, &place).verify_truncated_left(&mac.0).is_err() {
-            let detail =
-                "the cursor was not given out here; send back what a replay told, unchanged";
-            return Err(Problem::bad_request("invalid_cursor", detail));
-        }
-        if query != self.query {
+        let (place, query) =
+            cursor.bytes().and_then(|bytes| self.open(&bytes)).ok_or_else(|| {
+                let detail =
+                    "the cursor was not given out here; send back what a replay told, unchanged";
+                Problem::bad_request("invalid_cursor", detail)
+            })?;
+        if query != self.query.0 {
             let detail = "the cursor is of a replay that asked for something else";
             return Err(Problem::bad_request("cursor_of_another_query", detail));
         }
-        let is_of_this_log = match place.log {
-            _ if place.ends.len() != usize::try_from(log.shard_count()).unwrap_or_default() => {
-                false
-            }
-            None => true,
-            Some((shard, id)) => {
-                let shard = domain::shard::ShardId::new(shard);
-                follow::log_id(log, shard).await.map_err(unreachable)? == Some(id)
-            }
-        };
-        if !is_of_this_log {
+        if !is_of(&place, log).await? {
             let detail = "the cursor is of another log than the one that is here";
             return Err(Problem::bad_request("cursor_of_another_log", detail));
         }
         Ok(place)
     }
 
-    fn sign(&self, query: RequestHash, place: &Place) -> RequestHash {
-        let mac = self.mac_of(query, place).finalize().into_bytes();
-        let mut half = [0; 16];
-        half.iter_mut().zip(mac).for_each(|(to, from)| *to = from);
-        RequestHash(half)
+    /// The place and the query of a cursor that was signed here.
+    fn open(&self, bytes: &[u8]) -> Option<(Place, [u8; HASH_BYTES])> {
+        let (signed, mac) = bytes.split_last_chunk::<HASH_BYTES>()?;
+        self.mac.clone().chain_update(signed).verify_truncated_left(mac).ok()?;
+        let (place, query) = signed.split_last_chunk::<HASH_BYTES>()?;
+        Some((rmp_serde::from_slice(place).ok()?, *query))
     }
+}
 
-    fn mac_of(&self, query: RequestHash, place: &Place) -> Hmac<Sha256> {
-        // Numbers and texts always serialise.
-        let place = serde_json::to_vec(place).unwrap_or_default();
-        self.mac.clone().chain_update(query.0).chain_update(place)
+/// One shard tells: the topic of a log is made anew as a whole.
+async fn is_of(place: &Place, log: &dyn EventLog) -> Result<bool, Problem> {
+    if place.lanes.len() != usize::try_from(log.shard_count()).unwrap_or_default() {
+        return Ok(false);
     }
+    let mut known = (0..).zip(&place.lanes).filter_map(|(shard, it)| Some((shard, it.log_id?)));
+    let Some((shard, log_id)) = known.next() else { return Ok(true) };
+    let found = follow::log_id(log, ShardId::new(shard)).await.map_err(unreachable)?;
+    Ok(found == Some(Nonce(log_id)))
 }
 
 #[cfg(test)]
 mod tests {
-    use infra::log::{Nonce, memory::MemoryLog};
+    use infra::log::memory::MemoryLog;
 
     use super::*;
 
@@ -120,9 +167,12 @@ mod tests {
     }
 
     fn place() -> Place {
-        let at = Checkpoint { log_id: Some(Nonce(7)), next_offset: 9, ..Checkpoint::START };
+        let at = Behind { next_offset: 9, epoch: 0, claim: Some(u64::MAX), last_seq: 5 };
         let (from, to) = (Some(Timestamp::from_micros(5)), None);
-        Place { at: Some(at), ..Place::first(from, to, vec![10, 20]) }
+        let mut place = Place::first(from, to, vec![10, 20]);
+        let of_shard = LanePlace { log_id: None, at: Some(at), is_over: true, end: 10 };
+        place.lanes[0] = of_shard;
+        place
     }
 
     async fn refusal(cursors: &Cursors, cursor: &Cursor, log: &MemoryLog) -> String {
@@ -132,7 +182,8 @@ mod tests {
     #[tokio::test]
     async fn a_cursor_tells_its_own_replay_where_it_was() {
         let (log, mine) = (MemoryLog::new(2), cursors("key", "type=order.*"));
-        let cursor = mine.write(&place());
+        let times = (Some(Timestamp::from_micros(5)), None);
+        let cursor = mine.write(times, &place().lanes());
         assert_eq!(mine.read(&cursor, &log).await.unwrap(), place());
         let other = cursors("key", "type=cart.*");
         assert_eq!(refusal(&other, &cursor, &log).await, "cursor_of_another_query");
@@ -141,38 +192,34 @@ mod tests {
             "invalid_cursor"
         );
         assert_eq!(refusal(&mine, &cursor, &MemoryLog::new(3)).await, "cursor_of_another_log");
-        let of_other = mine.write(&Place { log: Some((0, Nonce(8))), ..place() });
-        assert_eq!(refusal(&mine, &of_other, &log).await, "cursor_of_another_log");
+        let mut of_other = place();
+        of_other.lanes[1].log_id = Some(8);
+        assert_eq!(refusal(&mine, &mine.seal(&of_other), &log).await, "cursor_of_another_log");
     }
 
     #[tokio::test]
     async fn a_cursor_that_was_changed_is_none() {
         let (log, mine) = (MemoryLog::new(2), cursors("key", ""));
-        let Signed { query, place, mac } = mine.write(&place()).decode().unwrap();
-        let forged = Place { ends: vec![10, 21], ..place };
-        let forged = Cursor::encode(&Signed { query, place: forged, mac });
-        assert_eq!(refusal(&mine, &forged, &log).await, "invalid_cursor");
+        let bytes = mine.seal(&place()).bytes().unwrap();
+        for changed in 0..bytes.len() {
+            let mut forged = bytes.clone();
+            forged[changed] ^= 1;
+            assert_eq!(refusal(&mine, &Cursor::of_bytes(&forged), &log).await, "invalid_cursor");
+        }
+        for strange in [&[][..], &bytes[1..], &bytes[..20]] {
+            assert_eq!(refusal(&mine, &Cursor::of_bytes(strange), &log).await, "invalid_cursor");
+        }
         assert_eq!(refusal(&mine, &Cursor::encode(&5), &log).await, "invalid_cursor");
     }
 
     #[test]
     fn the_longest_cursor_is_not_too_long_for_64_shards() {
-        let log = Some((63, Nonce(u64::MAX)));
-        let at = Checkpoint {
-            log_id: Some(Nonce(u64::MAX)),
-            next_offset: 1 << 40,
-            epoch: 1 << 40,
-            claim: Some(Nonce(u64::MAX)),
-            last_seq: 1 << 40,
-        };
+        let (end, last_seq) = (1 << 31, 1 << 31);
+        let at = Behind { next_offset: end, epoch: end, claim: Some(u64::MAX), last_seq };
+        let lane = LanePlace { end, is_over: false, log_id: Some(u64::MAX), at: Some(at) };
         let time = Some(Timestamp::from_micros(1 << 52));
-        let place = Place {
-            log,
-            at: Some(at),
-            shard: 63,
-            ..Place::first(time, time, vec![99_999_999_999; 64])
-        };
-        let cursor = cursors("key", "").write(&place);
-        assert!(cursor.as_str().len() <= 2_048, "{}", cursor.as_str().len());
+        let place = Place { lanes: vec![lane; 64], ..Place::first(time, time, Vec::new()) };
+        let cursor = cursors("key", "").seal(&place);
+        assert!(cursor.as_str().len() <= 4_096, "{}", cursor.as_str().len());
     }
 }

@@ -2,7 +2,12 @@
 
 use std::{error::Error, sync::Arc};
 
-use infra::{http::problem::Problem, telemetry::emit};
+use infra::{
+    auth::Client,
+    http::problem::Problem,
+    shares::{Share, Shares},
+    telemetry::emit,
+};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::metrics::{ReplayRefused, ReplaysRun};
@@ -11,29 +16,38 @@ use crate::metrics::{ReplayRefused, ReplaysRun};
 pub(super) struct Places {
     free: Arc<Semaphore>,
     all: usize,
+    /// Of one client.
+    each: usize,
+    shares: Shares<Client>,
 }
 
 /// One place; dropping it makes room.
 pub(super) struct Slot {
     _permit: OwnedSemaphorePermit,
+    _share: Share<Client>,
     places: Places,
 }
 
 impl Places {
-    pub(super) fn new(all: usize) -> Self {
-        Self { free: Arc::new(Semaphore::new(all)), all }
+    pub(super) fn new(all: usize, each: usize) -> Self {
+        Self { free: Arc::new(Semaphore::new(all)), all, each, shares: Shares::default() }
     }
 
     /// # Errors
-    /// 503 if all are taken.
-    pub(super) fn take(&self) -> Result<Slot, Problem> {
+    /// 429 if this client has its share, 503 if all are taken.
+    pub(super) fn take(&self, client: Client) -> Result<Slot, Problem> {
+        let Some(share) = self.shares.take(client, self.each) else {
+            emit(ReplayRefused);
+            let detail = "as many of your replays run here as may; end one, or wait for it";
+            return Err(Problem::too_many("too_many_of_your_replays", detail));
+        };
         let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() else {
             emit(ReplayRefused);
             let detail = "as many replays run here as may; try again when one has ended";
             return Err(Problem::unavailable("too_many_replays", detail));
         };
         self.tell(0);
-        Ok(Slot { _permit: permit, places: self.clone() })
+        Ok(Slot { _permit: permit, _share: share, places: self.clone() })
     }
 
     /// How many are taken, when so many of those have ended.

@@ -1,8 +1,8 @@
-//! One replay on its way: lines of events, shard after shard, in chunks that end with a cursor.
+//! One replay on its way: lines of events in chunks that end with a cursor.
 //!
-//! A chunk is made when the client has taken the one before, so a slow client holds the reader back. It
-//! holds whole commits, and its cursor is behind the last of them: what follows a cursor begins with the
-//! commit after it.
+//! A chunk is made when the client has taken the one before, so a slow client holds the readers back. It
+//! holds whole commits, and its cursor is behind the last of them in each shard: what follows a cursor
+//! begins with the commits after it.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ use infra::{
     http::problem::Problem,
     log::{
         Commit, CommitBody, EventLog, EventRecord, Offset, ReadError,
-        join::{Begin, Midway, recorded_at},
+        join::{Begin, recorded_at},
     },
     shutdown::Shutdown,
     telemetry::emit,
@@ -26,37 +26,47 @@ use serde_json::json;
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    cursor::{Cursors, Place},
+    cursor::Cursors,
+    lanes::{self, Lane, Turn},
     mask::Pseudonyms,
+    pace::{Bandwidth, Pace},
     places::{Slot, unreachable},
-    selection::{Bound, Selection},
+    selection::{Bound, Order, Selection},
 };
 use crate::metrics::ReplayShowed;
 
-/// Records that are read at once. Beside what the reader fetches ahead, a replay holds no more.
-const BATCH_RECORDS_MAX: usize = 500;
-/// A chunk ends with the first batch that makes it so long.
+/// A chunk ends with the first commit that makes it so long.
 const CHUNK_BYTES: usize = 256 << 10;
 /// However few events pass the filters, a client hears of where the replay is this often.
 const CHUNK_WAIT_MAX: Duration = Duration::from_secs(1);
+/// So long a replay without an end waits for more before it tells what it has.
+const LINGER: Duration = Duration::from_millis(50);
+/// So often one by time looks whether lanes that hold others back are level with the log.
+const LOOK_WAIT: Duration = Duration::from_millis(250);
 /// For so long a replay waits for records that are there but do not come.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 /// A replay that has not ended.
 pub(crate) struct Run {
-    log: Arc<dyn EventLog>,
-    selection: Selection,
-    place: Place,
-    /// Of the shard that is read.
-    reader: Option<Midway>,
-    cursors: Cursors,
-    names: Pseudonyms,
-    pace: Option<Pace>,
-    /// For how long records that are there have not come.
-    silent: Duration,
-    ended: bool,
-    stop: Shutdown,
-    _slot: Slot,
+    pub(super) log: Arc<dyn EventLog>,
+    pub(super) selection: Selection,
+    /// Between these times; what was relative to now has been when the replay began.
+    pub(super) times: (Option<Timestamp>, Option<Timestamp>),
+    pub(super) lanes: Vec<Lane>,
+    /// The lane that was shown last.
+    pub(super) last: usize,
+    pub(super) cursors: Cursors,
+    pub(super) names: Pseudonyms,
+    pub(super) pace: Option<Pace>,
+    /// Bytes of all replays.
+    pub(super) bandwidth: Bandwidth,
+    /// For how long nothing has come that was waited for.
+    pub(super) silent: Duration,
+    /// Whether what comes before all events has been written.
+    pub(super) is_begun: bool,
+    pub(super) ended: bool,
+    pub(super) stop: Shutdown,
+    pub(super) _slot: Slot,
 }
 
 /// Why a replay ends before it is done.
@@ -65,44 +75,12 @@ enum Broken {
     Silent,
     /// A record that counts, and yet cannot be shown.
     Unreadable {
-        shard: u32,
+        shard: ShardId,
         offset: Offset,
     },
 }
 
-/// Holds a replay to so many events a second.
-struct Pace {
-    rate: u32,
-    next: Instant,
-}
-
 impl Run {
-    pub(super) fn new(
-        log: Arc<dyn EventLog>,
-        selection: Selection,
-        place: Place,
-        cursors: Cursors,
-        names: Pseudonyms,
-        slot: Slot,
-        stop: Shutdown,
-    ) -> Self {
-        let pace = selection.rate.map(|rate| Pace { rate, next: Instant::now() });
-        let (reader, silent, ended) = (None, Duration::ZERO, false);
-        Self {
-            log,
-            selection,
-            place,
-            reader,
-            cursors,
-            names,
-            pace,
-            silent,
-            ended,
-            stop,
-            _slot: slot,
-        }
-    }
-
     /// The body.
     pub(crate) fn chunks(self) -> impl Stream<Item = Result<Bytes, Infallible>> + Send {
         stream::unfold(self, |mut run| async move { Some((Ok(run.chunk().await?), run)) })
@@ -113,107 +91,163 @@ impl Run {
         if self.ended {
             return None;
         }
-        if let Some(pace) = &self.pace {
-            tokio::select! {
-                () = sleep_until(pace.next) => {}
-                () = self.stop.requested() => {}
-            }
+        let due = self.bandwidth.next().max(self.pace.map_or_else(Instant::now, |it| it.next()));
+        tokio::select! {
+            () = sleep_until(due) => {}
+            () = self.stop.requested() => {}
         }
         let (mut lines, mut count) = (Vec::new(), 0);
+        if !self.is_begun {
+            lines = self.selection.format.head();
+            self.is_begun = true;
+        }
         let broken = self.fill(&mut lines, &mut count).await.err();
         if let Some(pace) = &mut self.pace {
-            pace.took(count);
+            pace.took(count.into());
         }
-        emit(ReplayShowed { events: u64::from(count) });
-        let left = self.left();
-        let cursor = json!({ "cursor": self.cursors.write(&self.place).as_str(), "left": left });
-        lines.extend_from_slice(cursor.to_string().as_bytes());
-        lines.push(b'\n');
+        emit(ReplayShowed { events: count.into() });
+        let left: Offset = self.lanes.iter().map(Lane::left).sum();
+        let is_over = self.lanes.iter().all(Lane::is_over);
+        let left = if is_over || self.selection.follow { left } else { left.max(1) };
+        let cursor = self.cursors.write(self.times, &self.lanes);
+        let format = &self.selection.format;
+        format.sign(&json!({ "cursor": cursor.as_str(), "left": left }), &mut lines);
         if let Some(broken) = broken {
             self.ended = true;
-            lines.extend(json!({ "problem": Problem::from(broken).to_json() }).to_string().bytes());
-            lines.push(b'\n');
+            format.sign(&json!({ "problem": Problem::from(broken).to_json() }), &mut lines);
         }
-        self.ended |= left == 0 || self.stop.is_requested();
+        self.ended |= is_over || self.stop.is_requested();
+        self.bandwidth.took(lines.len());
         Some(lines.into())
     }
 
     /// Reads until a chunk is full, time is up, or all is done.
     async fn fill(&mut self, lines: &mut Vec<u8>, count: &mut u32) -> Result<(), Broken> {
-        let began = Instant::now();
-        while self.find_shard() && lines.len() < CHUNK_BYTES && !self.stop.is_requested() {
-            if self.pace.as_ref().is_some_and(|pace| *count >= pace.rate) {
+        let (began, head) = (Instant::now(), lines.len());
+        let Selection { order, follow, .. } = self.selection;
+        while lines.len() < CHUNK_BYTES && !self.stop.is_requested() {
+            if self.pace.is_some_and(|pace| *count >= pace.rate) {
                 break;
             }
-            let (shard, end) = (self.shard(), self.end());
-            let mut reader = match self.reader.take() {
-                Some(reader) => reader,
-                None => self.open(shard).await?,
-            };
-            let (before, asked) = (reader.next_offset(), Instant::now());
-            let commits =
-                reader.next(&*self.log, shard, self.batch()).await.map_err(Broken::Read)?;
-            let is_silent = reader.next_offset() == before;
-            self.silent = if is_silent { self.silent + asked.elapsed() } else { Duration::ZERO };
-            let mut is_over = reader.next_offset() >= end;
-            for commit in &commits {
-                if commit.next_offset > end || self.is_too_late(commit) {
-                    is_over = true;
-                    break;
+            self.close_and_open();
+            match lanes::turn(&self.lanes, order, follow, self.last) {
+                Turn::Over => break,
+                Turn::Show(lane) => self.show_next(lane, lines, count)?,
+                Turn::Wait(lane) => {
+                    let until = match follow && lines.len() > head {
+                        true => Instant::now() + LINGER,
+                        false => began + CHUNK_WAIT_MAX,
+                    };
+                    if !self.read(lane, until).await? {
+                        break;
+                    }
                 }
-                let (shown, before) = (lines.len(), *count);
-                if let Err(broken) = self.show(commit, lines, count) {
-                    // The cursor is before this commit, so none of it may be shown.
-                    lines.truncate(shown);
-                    *count = before;
-                    return Err(broken);
-                }
-                self.place.at = Some(reader.after(commit));
-            }
-            if is_over {
-                self.place.shard += 1;
-                self.place.at = None;
-            } else {
-                self.reader = Some(reader);
-            }
-            if self.silent >= SILENCE_MAX {
-                return Err(Broken::Silent);
             }
             if began.elapsed() >= CHUNK_WAIT_MAX {
                 break;
             }
         }
+        if follow {
+            self.look().await?;
+        }
+        if !self.lanes.iter().any(|lane| lane.front().is_none() && lane.left() > 0) {
+            self.silent = Duration::ZERO;
+        }
+        if self.silent >= SILENCE_MAX { Err(Broken::Silent) } else { Ok(()) }
+    }
+
+    /// Waits for what comes next in a lane, or in any; false if it has not come by then.
+    async fn read(&mut self, lane: Option<usize>, until: Instant) -> Result<bool, Broken> {
+        let is_held_back = self.lanes.iter().any(|lane| lane.front().is_some());
+        let look = is_held_back && self.selection.follow;
+        let asked = Instant::now();
+        let until = if look { until.min(asked + LOOK_WAIT) } else { until };
+        let has_news = tokio::select! {
+            has_news = lanes::read(&mut self.lanes, lane) => Some(has_news.map_err(Broken::Read)?),
+            () = sleep_until(until) => None,
+            () = self.stop.requested() => None,
+        };
+        let has_come = has_news == Some(true);
+        self.silent = if has_come { Duration::ZERO } else { self.silent + asked.elapsed() };
+        if look {
+            self.look().await?;
+        }
+        Ok(has_news.is_some() || look)
+    }
+
+    /// Looks where the log ends now.
+    async fn look(&mut self) -> Result<(), Broken> {
+        for lane in self.lanes.iter_mut().filter(|lane| !lane.is_over() && lane.front().is_none()) {
+            lane.look(&*self.log).await.map_err(Broken::Read)?;
+        }
         Ok(())
     }
 
-    async fn open(&mut self, shard: ShardId) -> Result<Midway, Broken> {
-        let begin = match (self.place.at, &self.selection.from, self.place.from) {
-            (Some(checkpoint), ..) => Begin::At(checkpoint),
-            (None, Some(Bound::Position(_)), _) => {
-                let from = self.selection.from.as_ref().and_then(|from| from.offset(shard));
-                from.map_or(Begin::Start, Begin::After)
+    /// Closes the lanes that are done, and opens those that may have a turn.
+    fn close_and_open(&mut self) {
+        let Selection { order, follow, .. } = self.selection;
+        let (only, rate) = (self.only(), self.pace.map(|pace| usize::try_from(pace.rate)));
+        let records_max = rate.and_then(Result::ok).unwrap_or(usize::MAX);
+        for index in 0..self.lanes.len() {
+            let Some(lane) = self.lanes.get_mut(index).filter(|lane| !lane.is_over()) else {
+                continue;
+            };
+            let is_at_end = !follow && (lane.end == 0 || lane.is_at_end());
+            if is_at_end || only.is_some_and(|only| only != lane.shard) {
+                lane.close();
+                continue;
             }
-            (None, _, Some(from)) => Begin::Time(Timestamp::from_micros(from)),
-            (None, _, None) => Begin::Start,
-        };
-        let reader = Midway::open(&*self.log, shard, begin).await.map_err(Broken::Read)?;
-        if let Some(log_id) = reader.log_id() {
-            self.place.log = Some((shard.index(), log_id));
+            let begin = begin(&self.selection, self.times.0, lane);
+            lane.open(&self.log, begin, records_max);
+            if order == Order::Shard && !follow {
+                break;
+            }
         }
-        Ok(reader)
     }
 
-    fn show(&self, commit: &Commit, lines: &mut Vec<u8>, count: &mut u32) -> Result<(), Broken> {
+    fn show_next(
+        &mut self,
+        lane: usize,
+        lines: &mut Vec<u8>,
+        count: &mut u32,
+    ) -> Result<(), Broken> {
+        self.last = lane;
+        let Some(of) = self.lanes.get(lane) else { return Ok(()) };
+        let (shard, end) = (of.shard, of.end);
+        let Some(commit) = of.front() else { return Ok(()) };
+        let is_behind = !self.selection.follow && commit.next_offset > end;
+        if is_behind || self.is_too_late(commit) {
+            self.lanes.get_mut(lane).into_iter().for_each(Lane::close);
+            return Ok(());
+        }
+        let (shown, before) = (lines.len(), *count);
+        if let Err(broken) = self.show(commit, shard, lines, count) {
+            // The cursor is before this commit, so none of it may be shown.
+            lines.truncate(shown);
+            *count = before;
+            return Err(broken);
+        }
+        self.lanes.get_mut(lane).into_iter().for_each(Lane::advance);
+        Ok(())
+    }
+
+    fn show(
+        &self,
+        commit: &Commit,
+        shard: ShardId,
+        lines: &mut Vec<u8>,
+        count: &mut u32,
+    ) -> Result<(), Broken> {
         let CommitBody::Events(events) = &commit.body else { return Ok(()) };
         for event in events.iter().filter(|event| self.selection.wants(event)) {
             let offset = commit.next_offset;
-            let unreadable = || Broken::Unreadable { shard: self.place.shard, offset };
+            let unreadable = || Broken::Unreadable { shard, offset };
             let shown = self.shown(event).ok_or_else(unreadable)?;
             if !self.selection.wants_data(&shown.value) {
                 continue;
             }
-            shown.write_envelope(lines).map_err(|_invalid| unreadable())?;
-            lines.push(b'\n');
+            let written = self.selection.format.write(&shown, shard, lines);
+            written.map_err(|_invalid| unreadable())?;
             *count += 1;
         }
         Ok(())
@@ -231,60 +265,25 @@ impl Run {
 
     /// The first commit of then or later ends a replay, also where clocks have run backwards behind it.
     fn is_too_late(&self, commit: &Commit) -> bool {
-        let to = self.place.to.map(Timestamp::from_micros);
+        let (_, to) = self.times;
         to.is_some_and(|to| recorded_at(commit).is_some_and(|at| at >= to))
-    }
-
-    /// Goes to the next shard that has something to show; false if there is none.
-    fn find_shard(&mut self) -> bool {
-        let is_done = |run: &Self| {
-            let shard = run.shard();
-            run.end() == 0 || run.only().is_some_and(|only| only != shard)
-        };
-        while self.place.shard < self.log.shard_count() && is_done(self) {
-            self.place.shard += 1;
-        }
-        self.place.shard < self.log.shard_count()
-    }
-
-    /// Records that are not read yet.
-    fn left(&mut self) -> Offset {
-        self.find_shard();
-        let at = self.place.at.map_or(0, |at| at.next_offset);
-        let read = self.reader.as_ref().map_or(at, Midway::next_offset);
-        let is_left = |shard: &u32| self.only().is_none_or(|only| only.index() == *shard);
-        let shards = (0..).zip(&self.place.ends).filter(|(shard, _)| is_left(shard));
-        let ends = shards.filter(|(shard, _)| *shard >= self.place.shard);
-        let sum: Offset = ends.map(|(_, end)| *end).sum();
-        let is_done = self.place.shard >= self.log.shard_count();
-        if is_done { 0 } else { (sum - read).max(1) }
     }
 
     /// The one shard that has what is asked for.
     fn only(&self) -> Option<ShardId> {
         self.selection.stream().map(|stream| shard_of(stream, self.log.shard_count()))
     }
-
-    fn shard(&self) -> ShardId {
-        ShardId::new(self.place.shard)
-    }
-
-    fn end(&self) -> Offset {
-        let shard = usize::try_from(self.place.shard).unwrap_or(usize::MAX);
-        self.place.ends.get(shard).copied().unwrap_or_default()
-    }
-
-    fn batch(&self) -> usize {
-        let rate = self.pace.as_ref().and_then(|pace| usize::try_from(pace.rate).ok());
-        rate.map_or(BATCH_RECORDS_MAX, |rate| rate.clamp(1, BATCH_RECORDS_MAX))
-    }
 }
 
-impl Pace {
-    fn took(&mut self, count: u32) {
-        let due = Duration::from_secs(1) * count / self.rate.max(1);
-        // Time that went by without events is not made up for.
-        self.next = self.next.max(Instant::now().checked_sub(due).unwrap_or(self.next)) + due;
+/// Where the reading of a lane begins.
+fn begin(selection: &Selection, from: Option<Timestamp>, lane: &Lane) -> Begin {
+    match (lane.at, &selection.from, from) {
+        (Some(checkpoint), ..) => Begin::At(checkpoint),
+        (None, Some(bound @ Bound::Position(_)), _) => {
+            bound.offset(lane.shard).map_or(Begin::Start, Begin::After)
+        }
+        (None, _, Some(from)) => Begin::Time(from),
+        (None, _, None) => Begin::Start,
     }
 }
 

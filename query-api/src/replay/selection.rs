@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, str::FromStr, time::Duration};
 
+use super::format::{self, Columns, Format, is_member};
 use domain::{StreamType, id::StreamId, shard::ShardId, timestamp::Timestamp};
 use infra::{
     codec,
@@ -36,10 +37,23 @@ pub(crate) struct Selection {
     pub(crate) condition: Option<Condition>,
     /// Events as they were written, not lifted to the newest version.
     pub(crate) raw: bool,
+    pub(crate) order: Order,
+    /// Goes on with what comes, and has no end.
+    pub(crate) follow: bool,
+    pub(crate) format: Format,
     /// Events a second.
     pub(crate) rate: Option<u32>,
     /// All that decides what is shown, as it was asked for.
     pub(crate) text: String,
+}
+
+/// How the shards come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Order {
+    #[default]
+    Shard,
+    Time,
 }
 
 /// Where a replay begins or ends.
@@ -259,12 +273,8 @@ impl FromStr for Condition {
         let (path, value) = text.split_once('=').ok_or(expected)?;
         let path = path.strip_prefix("data.").ok_or(expected)?;
         let path: Vec<_> = path.split('.').map(str::to_owned).collect();
-        let is_name = |name: &String| {
-            (1..=64).contains(&name.len())
-                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-        };
         let is_value = (1..=200).contains(&value.chars().count()) && !value.contains('\n');
-        if path.len() > PATH_MAX || !path.iter().all(is_name) || !is_value {
+        if path.len() > PATH_MAX || !path.iter().all(|name| is_member(name)) || !is_value {
             return Err(expected.into());
         }
         Ok(Self { path, value: value.to_owned() })
@@ -315,6 +325,10 @@ macro_rules! parameters {
 }
 
 parameters! {
+    Columns: ArrayBuilder::new()
+        .items(text(&format::pattern()).max_length(Some(600)))
+        .min_items(Some(1))
+        .max_items(Some(format::COLUMNS_MAX));
     Bound: AnyOfBuilder::new()
         .item(infra::http::shapes::Instant::schema())
         .item(text("^now(-[0-9]{1,9}[smhdw])?$").max_length(Some(14)))

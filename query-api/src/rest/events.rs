@@ -7,6 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use infra::{
+    auth::Caller,
     clock::Clock,
     http::{
         extract::Query,
@@ -20,10 +21,13 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::read::AppState;
-use crate::replay::selection::{Actor, Bound, Condition, Selection, Streams, Types};
+use crate::replay::{
+    format::{Columns, Format},
+    selection::{Actor, Bound, Condition, Order, Selection, Streams, Types},
+};
 
-const NDJSON: (HeaderName, HeaderValue) =
-    (header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+const NDJSON: &str = "application/x-ndjson";
+const CSV: &str = "text/csv; charset=utf-8; header=present";
 const UNSTORED: (HeaderName, HeaderValue) =
     (header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
 
@@ -56,10 +60,19 @@ pub(super) struct Parameters {
     condition: Option<Condition>,
     #[serde(default)]
     #[param(inline, required = false)]
-    format: Format,
+    format: Written,
+    /// Columns of `csv`: attributes, `data`, and members of the data such as `data.total.amount`.
+    #[param(inline, style = Form, explode = false, example = json!(["time", "stream", "data.channel"]))]
+    columns: Option<Columns>,
+    /// `shard`: one shard after the other. `time`: what was recorded first comes first, each shard in its own
+    /// order.
     #[serde(default)]
     #[param(inline, required = false)]
     order: Order,
+    /// True: goes on with what comes, for ever. All shards go forward together.
+    #[serde(default)]
+    #[param(required = false)]
+    follow: bool,
     /// True: events as they were written, also of older versions.
     #[serde(default)]
     #[param(required = false)]
@@ -74,24 +87,27 @@ pub(super) struct Parameters {
 }
 
 /// How events are written.
-#[derive(Clone, Copy, Default, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum Format {
+enum Written {
     #[default]
     Ndjson,
-}
-
-/// `shard`: one shard after the other, each in the order of the log.
-#[derive(Clone, Copy, Default, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-enum Order {
-    #[default]
-    Shard,
+    Csv,
 }
 
 impl Validate for Parameters {
     fn validate(&self, fields: &mut Fields) {
         fields.value("/rate", &self.rate);
+        let is_csv = self.format == Written::Csv;
+        let fits = self.columns.is_none() || is_csv;
+        fields.check("/columns", "unexpected", fits, "only with `format=csv`");
+        let fits = self.to.is_none() || !self.follow;
+        fields.check(
+            "/to",
+            "unexpected",
+            fits,
+            "what is followed has no end: not with `follow=true`",
+        );
         let now = Clock::System.now();
         // A cursor has settled it, and time has passed since.
         if self.cursor.is_none()
@@ -111,7 +127,10 @@ impl Validate for Parameters {
 /// records of the log are still to be read; it is 0 once all has been shown. What goes wrong under way is
 /// told by a last line `{"problem"}`.
 ///
-/// Within a shard, events come in the order of the log. A replay ends where the log ended when it began.
+/// In `csv` such lines begin with `#`, and the first line names the columns, unless a cursor was sent.
+///
+/// Within a shard, events come in the order of the log. A replay ends where the log ended when it began, but for
+/// one that follows: there `left` counts what the log has now, and 0 says that it is level.
 #[utoipa::path(
     get,
     operation_id = "replay_events",
@@ -119,13 +138,14 @@ impl Validate for Parameters {
     tag = "events",
     params(Parameters),
     responses((
-        status = OK, description = "Events and cursors, a line each", body = String,
-        content_type = "application/x-ndjson",
+        status = OK, description = "Events and cursors, a line each",
+        content((String = "application/x-ndjson"), (String = "text/csv")),
     )),
     security(("api_key" = ["analyst"])),
 )]
 pub(super) async fn replay(
     State(app): State<AppState>,
+    caller: Caller,
     Query(parameters): Query<Parameters>,
     OriginalUri(uri): OriginalUri,
 ) -> Result<Response, Problem> {
@@ -133,15 +153,19 @@ pub(super) async fn replay(
         let detail = "replays are switched off here: `replay.key` is not set";
         return Err(Problem::unavailable("replay_off", detail));
     };
-    let Parameters { from, to, types, stream, actor, condition, raw, rate, cursor, .. } =
-        parameters;
-    let Format::Ndjson = parameters.format;
-    let Order::Shard = parameters.order;
+    let Parameters { from, to, types, stream, actor, condition, columns, .. } = parameters;
+    let Parameters { order, follow, raw, rate, cursor, .. } = parameters;
+    let (format, content_type) = match parameters.format {
+        Written::Ndjson => (Format::Ndjson, NDJSON),
+        Written::Csv => (Format::Csv(columns.unwrap_or_default()), CSV),
+    };
     let text = asked(uri.query().unwrap_or_default());
     let rate = rate.map(|rate| rate.get().unsigned_abs());
-    let selection = Selection { from, to, types, stream, actor, condition, raw, rate, text };
-    let run = replays.begin(selection, cursor.as_ref()).await?;
-    Ok(([NDJSON, UNSTORED], Body::from_stream(run.chunks())).into_response())
+    let filters = Selection { from, to, types, stream, actor, condition, ..Selection::default() };
+    let selection = Selection { raw, order, follow, format, rate, text, ..filters };
+    let run = replays.begin((&caller).into(), selection, cursor.as_ref()).await?;
+    let content_type = (header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    Ok(([content_type, UNSTORED], Body::from_stream(run.chunks())).into_response())
 }
 
 /// What decides what is shown, in one order.

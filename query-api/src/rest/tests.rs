@@ -8,7 +8,7 @@ use expect_test::expect_file;
 use infra::{
     auth::{Authenticator, IssuedKeys},
     clock::Clock,
-    config::Postgres,
+    config::{Postgres, ReplayLimits},
     freshness::{Applied, Freshness},
     http::{
         docs,
@@ -48,7 +48,9 @@ fn state() -> AppState {
 
 fn replays() -> Replays {
     let log = Source::Given(Arc::new(MemoryLog::new(2)));
-    Replays::new(log, SECRET.into(), 2, Shutdown::new())
+    let limits =
+        ReplayLimits { concurrent_max: 4, concurrent_max_each: 2, bytes_per_second: u32::MAX };
+    Replays::new(log, SECRET.into(), &limits, Shutdown::new())
 }
 
 fn app() -> Router {
@@ -117,8 +119,11 @@ async fn unknown_parameters_and_values_out_of_range_are_refused() {
         "/v1/events?stream=orders/1",
         "/v1/events?actor=",
         "/v1/events?where=channel=pos",
-        "/v1/events?format=csv",
-        "/v1/events?order=time",
+        "/v1/events?format=xml",
+        "/v1/events?format=csv&columns=times",
+        "/v1/events?columns=time",
+        "/v1/events?order=random",
+        "/v1/events?to=now&follow=true",
         "/v1/events?raw=yes",
         "/v1/events?rate=0",
     ] {

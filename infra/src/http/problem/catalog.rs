@@ -161,8 +161,13 @@ impl Problem {
     #[must_use]
     pub(in crate::http) fn too_many_connections() -> Self {
         let detail = "your address has its share of connections; use those that it has";
-        Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_connections", detail)
-            .retry_after(RETRY_WAIT)
+        Self::too_many("too_many_connections", detail)
+    }
+
+    /// 429: the client has its share of what it asks for.
+    #[must_use]
+    pub fn too_many(code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, code, detail).retry_after(RETRY_WAIT)
     }
 
     /// 431.

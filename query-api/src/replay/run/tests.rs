@@ -1,32 +1,40 @@
 use domain::id::StreamId;
 use futures_util::StreamExt;
 use infra::{
+    auth::Client,
+    config::ReplayLimits,
     http::page::Cursor,
     log::{memory::MemoryLog, owner::Owner, sample},
 };
 use serde_json::Value;
+use uuid::Uuid;
 
-use super::super::{Replays, Source};
+use super::super::{Replays, Source, format::Format};
 use super::*;
 
 const KEY: &str = "0123456789abcdef0123456789abcdef";
 
 /// Two shards, two owners each, commits of one to three events.
 async fn log() -> Arc<MemoryLog> {
-    let log = MemoryLog::new(2);
-    for shard in [ShardId::new(0), ShardId::new(1)] {
-        for reign in 0..2 {
-            let mut owner = Owner::claim(&log, shard).await.unwrap();
-            for number in 0..20_u64 {
+    let (log, shards) = (MemoryLog::new(2), [ShardId::new(0), ShardId::new(1)]);
+    for reign in 0..2 {
+        let mut owners = Vec::new();
+        for shard in shards {
+            owners.push((shard, Owner::claim(&log, shard).await.unwrap()));
+        }
+        for number in 0..20_u64 {
+            for (shard, owner) in &mut owners {
                 let event = |revision| {
                     let kind = if number % 2 == 0 { "order.placed" } else { "cart.created" };
-                    let stream = stream(shard, reign, number);
+                    let stream = stream(*shard, reign, number);
                     let value = format!(r#"{{"email":"{number}@example.com","channel":"pos"}}"#);
                     sample::stored(stream, revision, format!("tradewind.{kind}.v1"), value)
                 };
                 owner.commit((1..=1 + number % 3).map(event).collect()).await.unwrap();
                 owner.barrier().await.unwrap();
             }
+        }
+        for (_, owner) in owners {
             owner.finish().await.unwrap();
         }
     }
@@ -40,11 +48,17 @@ fn stream(shard: ShardId, reign: u64, number: u64) -> StreamId {
 
 fn replays(log: &Arc<MemoryLog>) -> Replays {
     let log: Arc<dyn EventLog> = Arc::<MemoryLog>::clone(log);
-    Replays::new(Source::Given(log), KEY.into(), 1, Shutdown::new())
+    let limits =
+        ReplayLimits { concurrent_max: 2, concurrent_max_each: 1, bytes_per_second: u32::MAX };
+    Replays::new(Source::Given(log), KEY.into(), &limits, Shutdown::new())
 }
 
 async fn begin(replays: &Replays, selection: Selection, cursor: Option<&Cursor>) -> Run {
-    replays.begin(selection, cursor).await.map_err(|problem| problem.to_json()).expect("a place")
+    replays
+        .begin(Client::Unknown, selection, cursor)
+        .await
+        .map_err(|problem| problem.to_json())
+        .expect("a place")
 }
 
 fn all() -> Selection {
@@ -115,6 +129,74 @@ async fn a_replay_that_was_cut_off_goes_on_without_a_gap_or_a_repeat() {
 }
 
 #[tokio::test]
+async fn by_time_what_was_recorded_first_comes_first() {
+    let log = log().await;
+    let by_time = || Selection { order: Order::Time, ..all() };
+    let lines = read(&log, by_time, false).await;
+    let time = |line: &String| {
+        let event: Value = serde_json::from_str(line).unwrap();
+        event["time"].as_str().unwrap().to_owned()
+    };
+    assert!(lines.iter().map(time).is_sorted(), "{lines:#?}");
+    let sorted = |mut lines: Vec<String>| {
+        lines.sort();
+        lines
+    };
+    assert_eq!(sorted(lines.clone()), sorted(read(&log, all, false).await));
+    tokio::time::pause();
+    for rate in [1, 3, 7] {
+        let slow = || Selection { rate: Some(rate), ..by_time() };
+        assert_eq!(read(&log, slow, true).await, lines, "{rate}");
+    }
+}
+
+#[tokio::test]
+async fn one_that_follows_is_level_and_goes_on_with_what_comes() {
+    let log = log().await;
+    let follow = || Selection { follow: true, ..all() };
+    let lines = read(&log, follow, false).await;
+    assert_eq!(lines.len(), read(&log, all, false).await.len());
+    for order in [Order::Shard, Order::Time] {
+        let replays = replays(&log);
+        let follow = Selection { order, ..follow() };
+        let mut run = Box::pin(begin(&replays, follow, None).await.chunks());
+        let shard = ShardId::new(1);
+        let mut owner = Owner::claim(&*log, shard).await.unwrap();
+        let late = sample::stored(stream(shard, 9, 9), 1, "tradewind.cart.created.v1", "{}");
+        owner.commit(vec![late]).await.unwrap();
+        owner.finish().await.unwrap();
+        let mut is_there = false;
+        while let Some(chunk) = run.next().await {
+            let (events, cursor) = parts(&chunk.unwrap());
+            is_there |= events.contains("cart/1-9-9");
+            if is_there && cursor["left"] == 0 {
+                break;
+            }
+        }
+        assert!(is_there);
+    }
+}
+
+#[tokio::test]
+async fn rows_have_a_head_once() {
+    let log = log().await;
+    let columns = || "stream,data.channel".parse().unwrap();
+    let rows = || Selection { format: Format::Csv(columns()), rate: Some(5), ..all() };
+    let replays = replays(&log);
+    let mut run = Box::pin(begin(&replays, rows(), None).await.chunks());
+    let chunk = String::from_utf8(run.next().await.unwrap().unwrap().to_vec()).unwrap();
+    let lines: Vec<_> = chunk.lines().collect();
+    assert_eq!(lines[..2], ["stream,data.channel", "order/0-0-0,pos"]);
+    let cursor: Value =
+        serde_json::from_str(lines.last().unwrap().strip_prefix('#').unwrap()).unwrap();
+    drop(run);
+    let cursor = serde_json::from_value(cursor["cursor"].clone()).unwrap();
+    let mut run = Box::pin(begin(&replays, rows(), Some(&cursor)).await.chunks());
+    let chunk = String::from_utf8(run.next().await.unwrap().unwrap().to_vec()).unwrap();
+    assert!(chunk.starts_with("order/0-") || chunk.starts_with("cart/0-"), "{chunk}");
+}
+
+#[tokio::test]
 async fn filters_leave_out_what_is_not_asked_for() {
     let log = log().await;
     let whole = read(&log, all, false).await;
@@ -151,8 +233,16 @@ async fn there_are_as_many_replays_as_may_run() {
     let log = log().await;
     let replays = replays(&log);
     let run = begin(&replays, all(), None).await;
-    let refused = replays.begin(all(), None).await.err().expect("no place");
-    assert_eq!((refused.status().as_u16(), refused.code()), (503, "too_many_replays"));
+    let refusal = async |client| {
+        let refused = replays.begin(client, all(), None).await.err().expect("no place");
+        (refused.status().as_u16(), refused.code().to_owned())
+    };
+    let expected = (429, "too_many_of_your_replays".to_owned());
+    assert_eq!(refusal(Client::Unknown).await, expected);
+    let another = |number| Client::Key(domain::api_key::ApiKeyId::new(Uuid::from_u128(number)));
+    let _other =
+        replays.begin(another(1), all(), None).await.map_err(|it| it.to_json()).expect("a place");
+    assert_eq!(refusal(another(2)).await, (503, "too_many_replays".to_owned()));
     drop(run.chunks());
     let _run = begin(&replays, all(), None).await;
 }
@@ -172,7 +262,7 @@ async fn a_position_is_where_a_replay_begins_or_ends() {
     }
     let other = infra::position::Position::of(ShardId::new(0), infra::log::Nonce(7), 1);
     let (replays, from) = (replays(&log), Some(Bound::Position(other)));
-    let refused = replays.begin(Selection { from, ..all() }, None);
+    let refused = replays.begin(Client::Unknown, Selection { from, ..all() }, None);
     assert_eq!(refused.await.err().expect("another log").code(), "unknown_log");
 }
 
