@@ -23,6 +23,7 @@ mod pace;
 mod process;
 mod projection;
 mod projector;
+mod replay;
 mod restart;
 mod topic;
 
@@ -52,8 +53,8 @@ pub struct Args {
     /// Of `restart` and `memory`: aggregates in the log [default: 100000 and 1000000]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     aggregates: Option<u32>,
-    /// Of `restart`: events of the shard, at least one of each aggregate; of `projection` and
-    /// `rebuild`: of the log
+    /// Of `restart`: events of the shard, at least one of each aggregate; of `projection`,
+    /// `rebuild` and `replay`: of the log
     #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..))]
     events: u32,
     #[command(flatten)]
@@ -87,6 +88,8 @@ enum Name {
     Projection,
     /// Build read models anew from a log of sales
     Rebuild,
+    /// Replay a log of sales to one client, against a bare client that copies its records
+    Replay,
     /// Start a shard from its checkpoint and from nothing
     Restart,
 }
@@ -114,6 +117,7 @@ pub async fn run(args: &Args, folder: &Folder) -> Result<ExitCode> {
             live::run(rounds, &target, &Admin::new(&url, &target.operator_key)?).await?;
         }
         Name::Rebuild => projection::rebuild(rounds, folder, args.events).await?,
+        Name::Replay => replay::run(rounds, folder, args.events).await?,
         Name::Memory => {
             memory::run(rounds, folder, args.aggregates.unwrap_or(1_000_000)).await?;
         }

@@ -59,6 +59,19 @@ impl Topic {
         ends: &[i64],
         mut each: impl FnMut(&BorrowedMessage<'_>),
     ) -> Result<()> {
+        self.records(starts, ends, |message| {
+            if is_event(message) {
+                each(message);
+            }
+        })
+    }
+
+    fn records(
+        &self,
+        starts: &[i64],
+        ends: &[i64],
+        mut each: impl FnMut(&BorrowedMessage<'_>),
+    ) -> Result<()> {
         let mut list = TopicPartitionList::new();
         for (partition, start) in (0..).zip(starts) {
             list.add_partition_offset(&self.name, partition, Offset::Offset(*start))?;
@@ -74,9 +87,7 @@ impl Topic {
             // What came after the end was asked for is not shown.
             if ends.get(partition).is_some_and(|end| message.offset() < *end) {
                 left -= 1;
-                if is_event(&message) {
-                    each(&message);
-                }
+                each(&message);
             }
         }
         self.consumer.unassign()?;
@@ -109,6 +120,26 @@ pub(super) async fn read_bare(servers: &str, name: &str) -> Result<Duration> {
     tokio::try_join!(reader(0), reader(1))?;
     Ok(began.elapsed())
 }
+
+/// How long one client takes to read the whole topic and to copy the values of its records.
+pub(super) async fn copy(servers: &str, name: &str) -> Result<Duration> {
+    let began = Instant::now();
+    Topic::with(servers, name, |topic| {
+        let ends = topic.ends()?;
+        let mut copied = Vec::new();
+        topic.records(&vec![0; ends.len()], &ends, |message| {
+            if copied.len() > COPIED_BYTES {
+                copied.clear();
+            }
+            copied.extend_from_slice(message.payload().unwrap_or_default());
+        })
+    })
+    .await?;
+    Ok(began.elapsed())
+}
+
+/// A copy goes out when it is so large.
+const COPIED_BYTES: usize = 256 << 10;
 
 /// How far before the end of each partition an event is looked for.
 const LAST: i64 = 100;
