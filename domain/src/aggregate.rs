@@ -3,6 +3,7 @@
 
 use std::fmt::{Debug, Display};
 
+use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{personal::Texts, timestamp::Timestamp, upcast::Upcast};
@@ -11,8 +12,9 @@ use crate::{personal::Texts, timestamp::Timestamp, upcast::Upcast};
 pub trait Evolve:
     Clone + Debug + Default + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static
 {
-    /// A stored format, as `{"type": .., "data": ..}`.
-    type Event: Clone + Debug + PartialEq + Serialize + DeserializeOwned + Send + Sync;
+    /// A stored format, as `{"type": .., "data": ..}`. What it says of itself, in doc comments, is what
+    /// readers of the log are told (`schema`).
+    type Event: Clone + Debug + PartialEq + Serialize + DeserializeOwned + JsonSchema + Send + Sync;
 
     /// Copies what happened into the state. Never fails: `decide` has refused what could.
     fn evolve(&mut self, event: &Self::Event);

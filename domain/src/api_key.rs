@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -23,23 +24,30 @@ pub enum Command {
     Revoke,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", content = "data", rename_all = "snake_case")]
 pub enum Event {
+    /// A machine got a key.
     Issued {
+        /// What people call it.
         name: String,
+        /// What its bearer may do.
         roles: BTreeSet<Role>,
         /// SHA-256 of the key in hex. The key has 256 random bits, so it needs no slow hash.
         #[serde(rename = "sha256")]
         hash: String,
+        /// When it ends by itself.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expires_at: Option<Timestamp>,
     },
+    /// The key is worth nothing any more, for good.
     Revoked {},
 }
 
 /// What a caller may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     Customer,
@@ -123,7 +131,12 @@ impl Aggregate for ApiKey {
         "issued": ["name", "hash", "sha256"] ["roles"];
         "revoked": [] [];
     };
-    const UPCASTS: &'static [Upcast] = &[Upcast { event: "issued", from: 1, lift: name_the_hash }];
+    const UPCASTS: &'static [Upcast] = &[Upcast {
+        event: "issued",
+        from: 1,
+        lift: name_the_hash,
+        schema: include_str!("../schemas/api_key/issued.v1.json"),
+    }];
 
     type Id = ApiKeyId;
 

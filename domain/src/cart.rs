@@ -10,6 +10,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -90,44 +91,64 @@ pub struct Terms {
 }
 
 /// The stored format. Nothing is renamed, ever; the golden files are the judge.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", content = "data", rename_all = "snake_case")]
 pub enum Event {
+    /// A cart was begun.
     Created {
+        /// Of all its prices.
         currency: Currency,
         /// Made by staff: its lines may carry adjustments and it may check out at the till.
         staff: bool,
+        /// What lay in it from the start.
         lines: Vec<Line>,
-        /// When the cart is abandoned unless it changes before; likewise below.
+        /// When the cart is abandoned unless it changes before.
         expires_at: Timestamp,
     },
     /// A line of a SKU that was not in the cart.
     LineAdded {
+        /// As it lies in the cart.
         line: Line,
+        /// When the cart is abandoned unless it changes before.
         expires_at: Timestamp,
     },
     /// The line of this SKU as it is from now on.
     LineChanged {
+        /// As it lies in the cart.
         line: Line,
+        /// When the cart is abandoned unless it changes before.
         expires_at: Timestamp,
     },
+    /// A line was taken out.
     LineRemoved {
+        /// What it was of.
         sku: Sku,
+        /// When the cart is abandoned unless it changes before.
         expires_at: Timestamp,
     },
+    /// Other lines lie in the cart from now on.
     LinesReplaced {
+        /// All of them.
         lines: Vec<Line>,
+        /// When the cart is abandoned unless it changes before.
         expires_at: Timestamp,
     },
+    /// The cart became an order.
     CheckedOut {
+        /// The order that it became.
         order_id: OrderId,
+        /// What was agreed.
         checkout: Checkout,
     },
     /// The order could not be placed: the cart is open again.
     CheckoutRefused {
+        /// The order that it did not become.
         order_id: OrderId,
+        /// Why, for machines.
         code: String,
+        /// Why, for people.
         detail: String,
+        /// When the cart is abandoned unless it changes before.
         expires_at: Timestamp,
     },
     /// Nobody touched it for too long.
@@ -137,15 +158,22 @@ pub enum Event {
 }
 
 /// A line with what was shown to the buyer when it was added.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Line {
+    /// What is bought.
     pub sku: Sku,
+    /// The product that had the code then.
     pub product_id: ProductId,
+    /// As the catalogue called it then.
     pub name: String,
+    /// Where the catalogue had it then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub department: Option<String>,
+    /// How many.
     pub quantity: u32,
+    /// Of one.
     pub unit_price: Money,
+    /// What changes the total, in the order in which it was said.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub adjustments: Vec<Adjustment>,
     /// `quantity * unit_price` and all adjustments, never below zero.
@@ -153,41 +181,55 @@ pub struct Line {
 }
 
 /// A signed change of a line's total: a discount is negative.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Adjustment {
+    /// Such as `coupon`.
     pub kind: String,
+    /// What is added to the line's total.
     pub amount: Money,
+    /// As staff typed it.
     pub reason: String,
 }
 
 /// What was agreed at the checkout: all that the order needs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Checkout {
+    /// What is bought, as it is sold.
     pub lines: Vec<Line>,
+    /// Of all lines.
     pub totals: Totals,
+    /// Where it was bought.
     pub channel: Channel,
+    /// When the sale took place: at a till that may be before it was recorded.
     pub placed_at: Timestamp,
+    /// The provider's word for the means of payment, or `cash`.
     pub method_token: String,
+    /// What the seller calls the buyer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub customer_reference: Option<String>,
+    /// Of the buyer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
+    /// Where it goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shipping_address: Option<Address>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Totals {
     /// Sum of `quantity * unit_price`.
     pub subtotal: Money,
     /// What the adjustments took off: `subtotal - total`.
     pub discount: Money,
+    /// What is to be paid.
     pub total: Money,
 }
 
 /// Where an order was placed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Channel {
     Web,
@@ -204,14 +246,19 @@ impl Channel {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Address {
+    /// Of who receives it.
     pub name: String,
+    /// Street and number.
     pub line1: String,
+    /// What does not fit the first line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line2: Option<String>,
+    /// City or town.
     pub city: String,
+    /// State, province or county.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
     /// Not all countries have them.

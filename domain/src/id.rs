@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, fmt, str::FromStr, sync::Arc};
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use uuid::Uuid;
 
@@ -13,9 +14,13 @@ macro_rules! uuid_ids {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        #[derive(serde::Serialize, serde::Deserialize)]
+        #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
         #[serde(transparent)]
-        pub struct $name(#[serde(deserialize_with = "crate::id::uuid")] uuid::Uuid);
+        pub struct $name(
+            #[serde(deserialize_with = "crate::id::uuid")]
+            #[schemars(with = "uuid::Uuid")]
+            uuid::Uuid,
+        );
 
         impl $name {
             #[must_use]
@@ -245,6 +250,20 @@ impl<'de> Deserialize<'de> for Sku {
     }
 }
 
+impl JsonSchema for Sku {
+    fn schema_name() -> Cow<'static, str> {
+        "Sku".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "description": "A stock keeping unit's code.",
+            "pattern": "^[A-Za-z0-9._-]{1,64}$",
+        })
+    }
+}
+
 /// The identity of a stream, `<type>/<key>`: the key of its Kafka records.
 ///
 /// The type may be one that this release does not know: the log holds streams of a later release as well,
@@ -314,6 +333,20 @@ impl fmt::Display for StreamId {
 impl fmt::Debug for StreamId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
+    }
+}
+
+impl JsonSchema for StreamId {
+    fn schema_name() -> Cow<'static, str> {
+        "StreamId".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "description": "The identity of a stream: its type and its key.",
+            "pattern": "^[a-z_]+/[\\s\\S]+$",
+        })
     }
 }
 

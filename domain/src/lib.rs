@@ -22,6 +22,7 @@ pub mod envelope;
 pub mod id;
 pub mod money;
 pub mod personal;
+pub mod schema;
 pub mod shard;
 pub mod timestamp;
 pub mod upcast;

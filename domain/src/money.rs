@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, fmt, str::FromStr};
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// An ISO 4217 alphabetic code.
@@ -74,11 +75,28 @@ impl<'de> Deserialize<'de> for Currency {
     }
 }
 
+/// A later release may know further codes, so the list is no part of it.
+impl JsonSchema for Currency {
+    fn schema_name() -> Cow<'static, str> {
+        "Currency".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "description": "An ISO 4217 alphabetic code.",
+            "pattern": "^[A-Z]{3}$",
+        })
+    }
+}
+
 /// An amount in minor units of a currency. Adjustments and differences may be negative.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Money {
+    /// In minor units: 129 USD are $ 1.29.
     pub amount: i64,
+    /// What the amount is of.
     pub currency: Currency,
 }
 

@@ -3,6 +3,7 @@
 //! It is confirmed once its stock is held and its total is paid, or rejected; either is final. Process
 //! managers send all commands at least once, so each of them finds nothing to do the second time.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -27,31 +28,41 @@ pub enum Command {
 }
 
 #[expect(clippy::large_enum_variant, reason = "passed on, never kept in numbers")]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", content = "data", rename_all = "snake_case")]
 pub enum Event {
+    /// A cart was checked out, and this is what was ordered.
     Placed {
+        /// The cart that became the order.
         cart_id: CartId,
         #[serde(flatten)]
         checkout: Checkout,
     },
     /// Every line is held in stock; the payment may begin.
     StockReserved {},
+    /// It is held and paid, and so a sale.
     Confirmed {
+        /// What paid for it.
         payment_id: PaymentId,
+        /// As much as its total.
         paid: Money,
     },
+    /// It came to nothing.
     Rejected {
+        /// Why, one by one.
         reasons: Vec<Reason>,
     },
 }
 
 /// Why an order was rejected; with a SKU where one line is to blame.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Reason {
+    /// The line that is to blame.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sku: Option<Sku>,
+    /// For machines, such as `stock.insufficient`; stable.
     pub code: String,
+    /// The same for people.
     pub detail: String,
 }
 

@@ -12,6 +12,7 @@ mod tests;
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -87,14 +88,20 @@ pub enum Command {
 }
 
 /// The stored format. Nothing is renamed, ever; the golden files are the judge.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", content = "data", rename_all = "snake_case")]
 pub enum Event {
+    /// A provider is asked for money.
     Requested {
+        /// What is to be paid.
         order_id: OrderId,
+        /// How much.
         amount: Money,
+        /// Who is asked.
         provider: String,
+        /// The provider's word for the means of payment, or `cash`.
         method_token: String,
+        /// When the payment expires unless the provider has answered.
         expires_at: Timestamp,
         /// When the provider is asked once more unless it has answered. Releases before this field
         /// went on asking by themselves.
@@ -105,32 +112,43 @@ pub enum Event {
     AskedAgain {
         /// The request was the first.
         attempt: u32,
-        /// `None`: this is the last time.
+        /// When it is asked the next time; absent if this is the last.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         ask_again_at: Option<Timestamp>,
     },
     /// The buyer must act with the provider (3-D Secure) before it can be authorised.
     ActionRequired {
+        /// What the provider calls the payment.
         reference: String,
         /// The buyer gets longer than a provider: it replaces the deadline of the request.
         expires_at: Timestamp,
     },
+    /// The provider holds the money for the order.
     Authorised {
+        /// What is paid.
         order_id: OrderId,
+        /// How much is held.
         amount: Money,
+        /// What the provider calls the payment.
         reference: String,
     },
+    /// The provider said no.
     Declined {
+        /// What is not paid.
         order_id: OrderId,
+        /// Why, in the provider's code.
         code: String,
+        /// Why, in the provider's words.
         detail: String,
     },
     /// The provider did not answer in time.
     Expired {
+        /// What is not paid.
         order_id: OrderId,
     },
     /// Given back before it was captured.
     Voided {
+        /// Why, such as `order_rejected`.
         reason: String,
     },
 }

@@ -7,6 +7,8 @@
 //! **Invariant:** what is not declared counts as personal, so that nothing leaks that somebody forgot. A
 //! test says that nothing is forgotten.
 
+use std::iter;
+
 /// The texts of one type of event, in all of its versions. Members of lists have the path of the list.
 #[derive(Debug)]
 pub struct Texts {
@@ -55,20 +57,17 @@ impl Texts {
 
     /// Whether it is personal or plain; neither, if nothing is said.
     pub(crate) fn declared(&self, path: &str) -> Option<bool> {
-        let mut at = path;
-        loop {
-            if self.personal.contains(&at) {
-                return Some(false);
-            }
-            if self.plain.contains(&at) {
-                return Some(true);
-            }
-            match at.rsplit_once('.') {
-                Some((parent, _)) => at = parent,
-                None => break,
-            }
-        }
         let name = path.rsplit_once('.').map_or(path, |(_, name)| name);
-        PLAIN_EVERYWHERE.contains(&name).then_some(true)
+        let everywhere = || PLAIN_EVERYWHERE.contains(&name).then_some(true);
+        let mut parents =
+            iter::successors(Some(path), |at| at.rsplit_once('.').map(|(parent, _)| parent));
+        self.said(parents.next()?)
+            .or_else(everywhere)
+            .or_else(|| parents.find_map(|at| self.said(at)))
+    }
+
+    fn said(&self, path: &str) -> Option<bool> {
+        let is_plain = self.plain.contains(&path).then_some(true);
+        self.personal.contains(&path).then_some(false).or(is_plain)
     }
 }

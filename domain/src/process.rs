@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -39,60 +40,81 @@ pub enum Command {
 }
 
 /// The stored format. Nothing is renamed, ever; the golden files are the judge.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", content = "data", rename_all = "snake_case")]
 pub enum Event {
+    /// A step of a process failed for good: an operator has to decide.
     StepParked {
+        /// Which step of which event.
         step_id: StepId,
+        /// The step, and the event that asked for it.
         step: Box<Step>,
+        /// Why it failed.
         failure: Failure,
         /// 0 for the first; the same again after as many retries.
         attempt: u32,
+        /// Since when it waits.
         parked_at: Timestamp,
         /// What has become of the event's other steps, unless that was told when another one of them
         /// was parked: the engine forgets it before an operator comes.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         taken: Vec<Taken>,
     },
+    /// An operator has it tried again.
     StepRetried {
+        /// The parked step.
         step_id: StepId,
         /// The attempt that begins.
         attempt: u32,
+        /// The operator, as `key:<id>`.
         by: String,
     },
+    /// An operator takes it for refused, and its process goes on from there.
     StepSkipped {
+        /// The parked step.
         step_id: StepId,
+        /// As the operator typed it.
         reason: String,
+        /// The operator, as `key:<id>`.
         by: String,
     },
     /// All that an event asked for is done or skipped.
     EventSettled {
+        /// The event.
         event_id: EventId,
     },
 }
 
 /// A step, and the event that asked for it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Step {
+    /// The process, such as `checkout`.
     pub process: String,
+    /// What the process calls the step.
     pub name: String,
     /// Whom it wanted to tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<StreamId>,
+    /// The event that asked for it.
     pub event_id: EventId,
+    /// Of that event.
     pub event_type: String,
+    /// In which that event stands.
     pub stream: StreamId,
+    /// In which that stream lies.
     pub shard: u32,
     /// The epoch of the writer whose event it is: a copy of another epoch does not count.
     pub epoch: i64,
     /// The event stands in the log from here on, and before `offset_end`.
     pub offset: i64,
+    /// Where the next commit begins.
     pub offset_end: i64,
 }
 
 /// A step that need not be taken again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Taken {
+    /// Which one.
     pub step_id: StepId,
     /// The no that its process goes on from; without one it was done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -100,9 +122,11 @@ pub struct Taken {
 }
 
 /// Why a step cannot be done.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Failure {
+    /// For machines; stable.
     pub code: String,
+    /// For people.
     pub detail: String,
 }
 

@@ -7,6 +7,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -62,23 +63,33 @@ pub struct Patch {
 }
 
 /// The stored format. Nothing is renamed, ever; the golden files are the judge.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", content = "data", rename_all = "snake_case")]
 pub enum Event {
+    /// A product is in the catalogue, as a draft.
     Created {
+        /// Its code.
         sku: Sku,
+        /// What describes it.
         details: Details,
+        /// Of one.
         price: Money,
     },
-    /// All details as they are from now on.
+    /// Something else describes it.
     Updated {
+        /// All details as they are from now on.
         details: Details,
     },
+    /// It costs something else.
     PriceChanged {
+        /// Of one, from now on.
         price: Money,
     },
+    /// It can be sold.
     Published {},
+    /// It cannot be sold for now.
     Unpublished {},
+    /// It is gone from the catalogue for good, and its code is free.
     Archived {
         /// Why, if nobody asked for it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -87,19 +98,26 @@ pub enum Event {
 }
 
 /// What describes a product.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Details {
+    /// What it is called.
     pub name: String,
+    /// In more words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+    /// The widest group that it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub department: Option<String>,
+    /// Within the department.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub category: Option<String>,
+    /// Within the category.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub product_type: Option<String>,
+    /// Under which it is sold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub brand: Option<String>,
+    /// Whatever else there is to say, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, Attribute>,
 }

@@ -3,6 +3,7 @@
 //! Only newer facts of the product that has the code replace what is known of it. So copies that arrive
 //! late or twice do no harm, also when the code has changed hands meanwhile.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -46,41 +47,51 @@ pub enum Command {
     Lapse,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", content = "data", rename_all = "snake_case")]
 pub enum Event {
+    /// A product that is being made wants the code.
     Claimed {
+        /// The product.
         product_id: ProductId,
-        /// When it lapses unless the product is heard of before. `None`, as releases before this
+        /// When it lapses unless the product is heard of before. Absent, as releases before this
         /// field wrote it: the claim needs no confirmation.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expires_at: Option<Timestamp>,
     },
     /// The product behind the code can be sold, with these facts; so the code is its own.
     Listed {
+        /// The facts.
         listing: Listing,
     },
+    /// The product behind the code cannot be sold for now.
     Delisted {
+        /// Of the product, when that was so.
         product_revision: u64,
     },
     /// The product exists, and the code is its own.
     Confirmed {
+        /// The product.
         product_id: ProductId,
     },
     /// The product was not created: the code is free.
     Withdrawn {
+        /// The product that wanted it.
         product_id: ProductId,
     },
     /// The product is archived: the code is free, and cannot be sold.
     Released {
+        /// The product that had it.
         product_id: ProductId,
     },
     /// Nothing was heard of the product in time: it is looked for.
     Lapsed {
+        /// The product that wanted it.
         product_id: ProductId,
     },
     /// As an earlier release freed a code of whose product nothing was heard.
     Expired {
+        /// The product that wanted it.
         product_id: ProductId,
     },
 }
@@ -100,12 +111,16 @@ impl From<Change<ProductId>> for Event {
 }
 
 /// What a cart copies when a line is added.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Listing {
+    /// The product behind the code.
     pub product_id: ProductId,
+    /// What it is called.
     pub name: String,
+    /// The widest group that it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub department: Option<String>,
+    /// Of one.
     pub price: Money,
     /// Revision of the product that this was copied from: an older copy never replaces a newer.
     pub product_revision: u64,

@@ -7,6 +7,7 @@ mod tests;
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -77,41 +78,63 @@ impl Command {
 }
 
 /// The stored format. Nothing is renamed, ever; the golden files are the judge.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", content = "data", rename_all = "snake_case")]
 pub enum Event {
+    /// Units came in.
     Received {
+        /// How many.
         quantity: u32,
+        /// Such as the number of a delivery, as staff typed it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reference: Option<String>,
     },
+    /// Staff counted something else.
     Adjusted {
+        /// What is added to the units on hand; mostly it is negative.
         delta: i64,
+        /// As staff typed it.
         reason: String,
     },
+    /// Units are held for an order.
     Reserved {
+        /// This hold.
         reservation_id: ReservationId,
+        /// The order that they are for.
         order_id: OrderId,
+        /// How many.
         quantity: u32,
+        /// When the hold runs out.
         expires_at: Timestamp,
     },
+    /// Units that were held are free again.
     Released {
+        /// Their hold.
         reservation_id: ReservationId,
+        /// How many.
         quantity: u32,
+        /// Why, such as `order_rejected`.
         reason: String,
     },
+    /// Units that were held are sold.
     Committed {
+        /// Their hold.
         reservation_id: ReservationId,
+        /// How many.
         quantity: u32,
     },
-    /// Its order came to nothing after all.
+    /// Units that were sold are back: their order came to nothing after all.
     Returned {
+        /// The hold that they were sold from.
         reservation_id: ReservationId,
+        /// How many.
         quantity: u32,
     },
-    /// The hold ran out before the order was confirmed.
+    /// The hold ran out before the order was confirmed: its units are free again.
     Expired {
+        /// The hold.
         reservation_id: ReservationId,
+        /// How many it held.
         quantity: u32,
     },
 }

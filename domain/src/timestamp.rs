@@ -9,6 +9,7 @@ mod text;
 use std::{borrow::Cow, fmt, str::FromStr, time::Duration};
 
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// An instant in whole microseconds since the Unix epoch.
@@ -140,6 +141,20 @@ impl FromStr for Day {
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+impl JsonSchema for Timestamp {
+    fn schema_name() -> Cow<'static, str> {
+        "Timestamp".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "description": "An instant in UTC, in microseconds.",
+            "format": "date-time",
+        })
     }
 }
 

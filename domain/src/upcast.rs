@@ -16,6 +16,9 @@ pub struct Upcast {
     /// The version that it takes; it gives the next.
     pub from: u32,
     pub lift: fn(Data) -> Data,
+    /// The JSON Schema of what it takes, for readers of the log as it was written: what
+    /// `schemas/<aggregate>/<event>.v<from>.json` was when that version was the newest.
+    pub schema: &'static str,
 }
 
 /// The version of an event that writers write.
@@ -46,8 +49,8 @@ mod tests {
     use super::*;
 
     const STEPS: &[Upcast] = &[
-        Upcast { event: "received", from: 1, lift: rename },
-        Upcast { event: "received", from: 2, lift: add },
+        Upcast { event: "received", from: 1, lift: rename, schema: "{}" },
+        Upcast { event: "received", from: 2, lift: add, schema: "{}" },
     ];
 
     fn rename(mut data: Data) -> Data {

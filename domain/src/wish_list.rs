@@ -1,6 +1,7 @@
 //! A wish list: what somebody would like to have, under a name. It begins with the first SKU that is
 //! added. No release has it: it is the worked example of docs/adding.md.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -22,12 +23,24 @@ pub enum Command {
     Rename { name: String },
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", content = "data", rename_all = "snake_case")]
 pub enum Event {
-    Added { sku: Sku },
-    Removed { sku: Sku },
-    Renamed { name: String },
+    /// Somebody would like to have something.
+    Added {
+        /// What it is.
+        sku: Sku,
+    },
+    /// Somebody would not like to have it any more.
+    Removed {
+        /// What it is.
+        sku: Sku,
+    },
+    /// The list is called something else.
+    Renamed {
+        /// What it is called from now on.
+        name: String,
+    },
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -135,7 +135,8 @@ fn what_is_not_declared_is_personal() {
     for personal in ["email", "phone", "shipping_address.line1", "shipping_address.note"] {
         assert!(!placed.is_plain(personal), "{personal}");
     }
-    for plain in ["lines.name", "shipping_address.country", "totals.total.currency"] {
+    let currency = "lines.adjustments.amount.currency";
+    for plain in ["lines.name", "shipping_address.country", "totals.total.currency", currency] {
         assert!(placed.is_plain(plain), "{plain}");
     }
     assert!(StreamType::texts_of("product.created").unwrap().is_plain("details.attributes.fat"));

@@ -5,8 +5,9 @@
 //! beyond them into another number without a word: doubles have 53 bits, `jsonb` writes 1e17 as
 //! digits, parsers round. So [`Number::parse`] takes what all of them hold, and nothing else.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -168,6 +169,19 @@ impl From<&str> for Attribute {
 impl Serialize for Number {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.0.serialize(serializer)
+    }
+}
+
+impl JsonSchema for Attribute {
+    fn schema_name() -> Cow<'static, str> {
+        "Attribute".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": ["string", "boolean", "number"],
+            "description": "A text, a truth or a number.",
+        })
     }
 }
 
