@@ -12,6 +12,8 @@ pub mod record;
 
 mod wire;
 
+pub mod schema;
+
 pub mod follow;
 pub mod join;
 pub mod kafka;

@@ -3,7 +3,8 @@
 //! `rest` takes requests, `read_model` reads PostgreSQL and names the projections that requests may
 //! wait for (`infra::freshness`).
 //!
-//! `replay` reads the log itself, for analysts; `cli` is what they call.
+//! `replay` reads the log itself, for analysts; `cli` is what they call. `schemas` tells what events look
+//! like.
 //!
 //! **Invariant:** nothing is written and nothing is decided here, and no other service is called.
 
@@ -12,6 +13,7 @@ mod metrics;
 mod read_model;
 mod replay;
 mod rest;
+mod schemas;
 mod service;
 mod settings;
 

@@ -11,7 +11,7 @@
 mod cursor;
 pub(crate) mod format;
 mod lanes;
-mod mask;
+pub(crate) mod mask;
 mod pace;
 mod places;
 mod run;

@@ -13,6 +13,7 @@ mod positions;
 mod products;
 mod read;
 mod reports;
+mod schemas;
 mod stock;
 #[cfg(any(test, feature = "testing"))]
 mod wish_lists;
@@ -54,6 +55,9 @@ pub(crate) fn routes(state: AppState) -> OpenApiRouter {
         .routes(routes!(orders::by_id))
         .routes(routes!(reports::sales))
         .routes(routes!(events::replay))
+        .routes(routes!(schemas::list))
+        .routes(routes!(schemas::of_type))
+        .routes(routes!(schemas::asyncapi))
         .routes(routes!(positions::list));
     #[cfg(any(test, feature = "testing"))]
     let routes = routes.routes(routes!(wish_lists::by_id));

@@ -1,11 +1,14 @@
-//! Entity tags: an entity's tag is the revision of its stream, in quotes.
+//! Entity tags: an entity's tag is the revision of its stream, in quotes, that of a document that only a
+//! release changes a part of its hash.
 
 use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse, IntoResponseParts, Response, ResponseParts},
 };
+use bytes::Bytes;
 use domain::envelope::Revision;
+use sha2::{Digest, Sha256};
 use utoipa::IntoParams;
 
 use super::syntax::list;
@@ -40,7 +43,55 @@ impl IntoResponseParts for ETag {
     }
 }
 
+/// A document that stays as it is for as long as the process runs. It tells of nobody: anybody may keep
+/// it, for a while without asking.
+#[derive(Clone, Debug)]
+pub struct Fixed {
+    content_type: HeaderValue,
+    body: Bytes,
+    tag: HeaderValue,
+}
+
+impl Fixed {
+    /// A release is taken up over some minutes, in which nodes tell different things anyway.
+    const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("public, max-age=300");
+    /// Bytes of the hash that a tag shows.
+    const TAG_BYTES: usize = 8;
+
+    #[must_use]
+    pub fn new(content_type: &'static str, body: impl Into<Bytes>) -> Self {
+        let body = body.into();
+        let hash = Sha256::digest(&body);
+        let shown: String =
+            hash.iter().take(Self::TAG_BYTES).map(|byte| format!("{byte:02x}")).collect();
+        // Hex digits in quotes always make a header.
+        let tag = HeaderValue::try_from(format!("\"{shown}\""));
+        let tag = tag.unwrap_or(HeaderValue::from_static("\"\""));
+        Self { content_type: HeaderValue::from_static(content_type), body, tag }
+    }
+
+    /// 304 if the client has it already.
+    #[must_use]
+    pub fn answer(&self, known: &IfNoneMatch) -> Response {
+        let caching =
+            [(header::ETAG, self.tag.clone()), (header::CACHE_CONTROL, Self::CACHE_CONTROL)];
+        if known.has(self.tag.as_bytes()) {
+            return (StatusCode::NOT_MODIFIED, caching).into_response();
+        }
+        (caching, [(header::CONTENT_TYPE, self.content_type.clone())], self.body.clone())
+            .into_response()
+    }
+}
+
 impl IfNoneMatch {
+    /// Whether the client has what bears this tag.
+    fn has(&self, tag: &[u8]) -> bool {
+        let mut tags = list(&self.0, &header::IF_NONE_MATCH);
+        tags.any(|known| {
+            known == "*" || known.strip_prefix("W/").unwrap_or(known).as_bytes() == tag
+        })
+    }
+
     /// Whether the client has this revision: then [`not_modified`] is all it needs.
     #[must_use]
     pub fn matches(&self, revision: Revision) -> bool {
@@ -118,5 +169,21 @@ mod tests {
         check("\"8\"", false);
         check("7", false);
         check("", false);
+    }
+
+    #[test]
+    fn a_fixed_document_is_sent_once_until_it_differs() {
+        let (one, other) = (Fixed::new("text/plain", "one"), Fixed::new("text/plain", "other"));
+        let sent =
+            |tag: HeaderValue| IfNoneMatch(HeaderMap::from_iter([(header::IF_NONE_MATCH, tag)]));
+        let first = one.answer(&IfNoneMatch::default());
+        assert_eq!(first.status(), StatusCode::OK);
+        let tag = first.headers()[header::ETAG].clone();
+        assert_eq!(one.answer(&sent(tag.clone())).status(), StatusCode::NOT_MODIFIED);
+        assert_eq!(
+            one.answer(&sent(HeaderValue::from_static("*"))).status(),
+            StatusCode::NOT_MODIFIED
+        );
+        assert_eq!(other.answer(&sent(tag)).status(), StatusCode::OK);
     }
 }

@@ -1,6 +1,6 @@
 //! What the log carries. [`super::wire`] gives these types their form in Kafka.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use bytes::Bytes;
 use domain::{
@@ -8,6 +8,7 @@ use domain::{
     id::{CommandId, EventId, StreamId},
     timestamp::Timestamp,
 };
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -106,8 +107,9 @@ pub struct ClaimRecord {
 }
 
 /// Who claims, for people who look into the log and for others who look for the owner.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ClaimInfo {
+    /// The node that claims.
     pub node: String,
     /// Where the node serves HTTP.
     pub url: String,
@@ -153,12 +155,23 @@ pub struct BarrierRecord {
 }
 
 /// The answer to a command that was rejected, or accepted without an event.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OutcomeRecord {
+    /// The command that was answered.
     pub command_id: CommandId,
+    /// Tells whether it comes back with another request.
     pub request_hash: RequestHash,
+    /// Of HTTP.
     pub status: u16,
+    /// What the client was told.
     pub body: serde_json::Value,
+}
+
+/// The data of a barrier.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct BarrierData<'a> {
+    /// The answers that it keeps; there may be none.
+    pub(super) outcomes: &'a [OutcomeRecord],
 }
 
 /// Tells whether a command id comes back with the request that it was first used for.
@@ -202,6 +215,16 @@ impl std::str::FromStr for RequestHash {
 }
 
 serde_as_text!(RequestHash);
+
+impl JsonSchema for RequestHash {
+    fn schema_name() -> Cow<'static, str> {
+        "RequestHash".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "pattern": "^[0-9a-f]{32}$"})
+    }
+}
 
 #[cfg(test)]
 mod tests {

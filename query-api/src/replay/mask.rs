@@ -19,7 +19,7 @@ const DEPTH_MAX: usize = 64;
 const SHOWN_BYTES: usize = 16;
 
 #[derive(Clone)]
-pub(super) struct Pseudonyms(Hmac<Sha256>);
+pub(crate) struct Pseudonyms(Hmac<Sha256>);
 
 /// A key for one purpose, made of the one that was configured.
 #[expect(clippy::expect_used, reason = "HMAC takes keys of any length, whatever the type says")]
@@ -30,7 +30,7 @@ pub(super) fn derived(key: &SecretString, purpose: &str) -> Hmac<Sha256> {
 }
 
 impl Pseudonyms {
-    pub(super) fn new(key: &SecretString) -> Self {
+    pub(crate) fn new(key: &SecretString) -> Self {
         Self(derived(key, "replay pseudonym"))
     }
 
@@ -41,7 +41,7 @@ impl Pseudonyms {
     }
 
     /// The data of an event without personal texts; `None` if they are no JSON, or too deep.
-    pub(super) fn mask(&self, event_type: &str, data: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) fn mask(&self, event_type: &str, data: &[u8]) -> Option<Vec<u8>> {
         let texts = codec::short_name(event_type).and_then(StreamType::texts_of);
         let out = Vec::with_capacity(data.len());
         let mut walk = Walk { data, at: 0, path: String::new(), texts, names: self, out };

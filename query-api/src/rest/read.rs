@@ -32,6 +32,7 @@ use utoipa::{
 use crate::{
     read_model::{Entity, ReadModel},
     replay::Replays,
+    schemas::Schemas,
 };
 
 /// What handlers work with. Cheap to clone.
@@ -44,6 +45,7 @@ struct Inner {
     authenticator: Authenticator,
     /// None where they are switched off.
     replays: Option<Replays>,
+    schemas: Schemas,
 }
 
 impl AppState {
@@ -53,7 +55,8 @@ impl AppState {
         authenticator: Authenticator,
         replays: Option<Replays>,
     ) -> Self {
-        Self(Arc::new(Inner { read_model, freshness, authenticator, replays }))
+        let schemas = Schemas::of_this_release();
+        Self(Arc::new(Inner { read_model, freshness, authenticator, replays, schemas }))
     }
 
     pub(super) fn read_model(&self) -> &ReadModel {
@@ -62,6 +65,10 @@ impl AppState {
 
     pub(super) fn replays(&self) -> Option<&Replays> {
         self.0.replays.as_ref()
+    }
+
+    pub(super) fn schemas(&self) -> &Schemas {
+        &self.0.schemas
     }
 
     /// Waits until the projections show what the client wants to see; tells what a read that begins
@@ -111,6 +118,27 @@ impl IntoParams for ReadRequest {
 pub(super) struct ReadOne {
     pub(super) request: ReadRequest,
     known: IfNoneMatch,
+}
+
+/// A read of what only a release changes, which has no parameters.
+pub(super) struct ReadFixed {
+    pub(super) known: IfNoneMatch,
+}
+
+impl FromRequestParts<AppState> for ReadFixed {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
+        let Query(NoParameters {}) = Query::from_request_parts(parts, state).await?;
+        let Ok(known) = IfNoneMatch::from_request_parts(parts, state).await;
+        Ok(Self { known })
+    }
+}
+
+impl IntoParams for ReadFixed {
+    fn into_params(header: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        IfNoneMatch::into_params(&header)
+    }
 }
 
 impl FromRequestParts<AppState> for ReadOne {

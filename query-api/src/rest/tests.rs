@@ -126,6 +126,9 @@ async fn unknown_parameters_and_values_out_of_range_are_refused() {
         "/v1/events?to=now&follow=true",
         "/v1/events?raw=yes",
         "/v1/events?rate=0",
+        "/v1/schemas?type=order.placed",
+        "/v1/schemas/order.placed",
+        "/v1/schemas/tradewind.order.placed.v0",
     ] {
         check(uri, 422, "invalid_field").await;
     }
@@ -149,6 +152,33 @@ async fn what_needs_a_role_asks_for_a_key() {
     check_anonymous("/v1/orders", 401, "unauthenticated").await;
     check_anonymous("/v1/events", 401, "unauthenticated").await;
     check_anonymous("/v1/reports/sales", 401, "unauthenticated").await;
+}
+
+#[tokio::test]
+async fn anybody_learns_what_events_look_like() {
+    let list = ask(Request::get("/v1/schemas")).await.expect(200).body;
+    let items = list["items"].as_array().unwrap();
+    let versions = |event: &str| {
+        let of_event =
+            items.iter().filter(|it| it["stream_type"] == "api_key" && it["event"] == event);
+        of_event.map(|it| (it["version"].as_u64(), it["newest"] == true)).collect::<Vec<_>>()
+    };
+    assert_eq!(versions("issued"), [(Some(1), false), (Some(2), true)]);
+    for item in items {
+        let (event_type, href) = (item["type"].as_str().unwrap(), item["href"].as_str().unwrap());
+        let schema = ask(Request::get(href)).await.expect(200);
+        assert_eq!(
+            (schema.body["title"].as_str(), schema.header("content-type")),
+            (Some(event_type), "application/schema+json")
+        );
+        assert_eq!(schema.header("cache-control"), "public, max-age=300");
+        let known = Request::get(href).header("if-none-match", schema.header("etag"));
+        assert_eq!(ask(known).await.expect(304).raw, "");
+    }
+    let log = ask(Request::get("/asyncapi.json")).await.expect(200);
+    assert_eq!(log.body["asyncapi"], "3.0.0");
+    check_anonymous("/v1/schemas/tradewind.order.lost.v1", 404, "not_found").await;
+    check_anonymous("/v1/schemas/tradewind.order.placed.v2", 404, "not_found").await;
 }
 
 /// The request that is wrong in all that can be wrong, but for who sends it.

@@ -1,6 +1,6 @@
 //! Typed records to the key and the envelope.
 
-use serde::{Serialize, ser::Error as _};
+use serde::ser::Error as _;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
@@ -9,13 +9,8 @@ use super::{
     text::Ascii,
 };
 use crate::log::record::{
-    BarrierRecord, ClaimRecord, EventRecord, OutcomeRecord, OutgoingRecord, Place,
+    BarrierData, BarrierRecord, ClaimRecord, EventRecord, OutgoingRecord, Place,
 };
-
-#[derive(Serialize)]
-struct BarrierData<'a> {
-    outcomes: &'a [OutcomeRecord],
-}
 
 /// Writes the envelope to the end of `value` and gives the key.
 ///
