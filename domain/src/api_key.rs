@@ -44,7 +44,7 @@ pub enum Event {
     Revoked {},
 }
 
-/// What a caller may do.
+/// What a caller may do. `privacy`: ask for what tells of a person, as it is.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
@@ -53,12 +53,14 @@ pub enum Role {
     Customer,
     Staff,
     Analyst,
+    Privacy,
     Operator,
 }
 
 impl Role {
     /// All that there are.
-    pub const ALL: [Self; 4] = [Self::Customer, Self::Staff, Self::Analyst, Self::Operator];
+    pub const ALL: [Self; 5] =
+        [Self::Customer, Self::Staff, Self::Analyst, Self::Privacy, Self::Operator];
 
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -66,6 +68,7 @@ impl Role {
             Self::Customer => "customer",
             Self::Staff => "staff",
             Self::Analyst => "analyst",
+            Self::Privacy => "privacy",
             Self::Operator => "operator",
         }
     }
@@ -142,7 +145,7 @@ impl Aggregate for ApiKey {
 
     #[cfg(any(test, feature = "testing"))]
     fn samples() -> Vec<Event> {
-        let roles = BTreeSet::from(Role::ALL);
+        let roles = BTreeSet::from([Role::Customer, Role::Staff, Role::Analyst, Role::Operator]);
         let expires_at = Some(crate::testing::NOW.plus(std::time::Duration::from_secs(60)));
         vec![
             Event::Issued { name: "till 1".into(), roles, hash: "ab".repeat(32), expires_at },

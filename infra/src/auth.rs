@@ -86,7 +86,7 @@ impl Caller {
     /// Whether this is a key that has no role in the shop itself.
     #[must_use]
     pub fn is_customer(&self) -> bool {
-        let own = [Role::Staff, Role::Analyst, Role::Operator];
+        let own = [Role::Staff, Role::Analyst, Role::Privacy, Role::Operator];
         matches!(self, Self::Key { .. }) && !own.into_iter().any(|role| self.has(role))
     }
 

@@ -8,6 +8,7 @@
 //! **Invariant:** what counts is told by the reader machine that everybody uses, so that a replay never
 //! shows what a deposed writer left behind.
 
+mod audit;
 mod cursor;
 pub(crate) mod format;
 mod lanes;
@@ -19,9 +20,9 @@ pub(crate) mod selection;
 
 use std::{sync::Arc, time::Duration};
 
-use domain::{shard::ShardId, timestamp::Timestamp};
+use domain::{api_key::Role, shard::ShardId, timestamp::Timestamp};
 use infra::{
-    auth::Client,
+    auth::{Caller, Client},
     clock::Clock,
     config::{self, ReplayLimits},
     http::{page::Cursor, problem::Problem},
@@ -32,12 +33,13 @@ use infra::{
 use secrecy::SecretString;
 use tokio::sync::OnceCell;
 
+pub(crate) use audit::Audit;
 use cursor::{Cursors, Place};
 use mask::Pseudonyms;
 use pace::{Bandwidth, Pace};
 use places::{Places, unreachable};
 pub(crate) use run::Run;
-use selection::{Bound, Selection};
+use selection::{Bound, Personal, Selection};
 
 /// Where replays read.
 pub(crate) enum Source {
@@ -57,6 +59,7 @@ struct Inner {
     places: Places,
     bandwidth: Bandwidth,
     key: SecretString,
+    audit: Audit,
     /// Ends all of them, each behind a cursor.
     stop: Shutdown,
 }
@@ -66,29 +69,40 @@ impl Replays {
         source: Source,
         key: SecretString,
         limits: &ReplayLimits,
+        audit: Audit,
         stop: Shutdown,
     ) -> Self {
         let places = Places::new(limits.concurrent_max, limits.concurrent_max_each);
         let bandwidth = Bandwidth::new(limits.bytes_per_second);
-        Self(Arc::new(Inner { source, log: OnceCell::new(), places, bandwidth, key, stop }))
+        Self(Arc::new(Inner { source, log: OnceCell::new(), places, bandwidth, key, audit, stop }))
     }
 
     /// Begins a replay, or goes on with one.
     ///
     /// # Errors
-    /// There is no place or no log, the cursor is not of this replay, or a position of this log.
+    /// The caller may not see what it asks for; there is no place or no log, the cursor is not of this replay, or a position of this log.
     pub(crate) async fn begin(
         &self,
-        client: Client,
+        caller: &Caller,
         selection: Selection,
         cursor: Option<&Cursor>,
     ) -> Result<Run, Problem> {
-        let slot = self.0.places.take(client)?;
+        if selection.personal == Personal::Shown {
+            caller.require(&[Role::Privacy])?;
+        }
+        let slot = self.0.places.take(Client::from(caller))?;
         let log = self.log().await?;
         let cursors = Cursors::new(&self.0.key, &selection);
         let place = match cursor {
             Some(cursor) => cursors.read(cursor, &*log).await?,
             None => first_place(&selection, &*log).await?,
+        };
+        let names = match selection.personal {
+            Personal::Masked => Some(Pseudonyms::new(&self.0.key)),
+            Personal::Shown => {
+                self.0.audit.personal_read(&caller.actor(), &selection.text).await?;
+                None
+            }
         };
         let time = |micros: Option<i64>| micros.map(Timestamp::from_micros);
         Ok(Run {
@@ -97,7 +111,7 @@ impl Replays {
             lanes: place.lanes(),
             last: 0,
             cursors,
-            names: Pseudonyms::new(&self.0.key),
+            names,
             pace: selection.rate.map(Pace::new),
             bandwidth: self.0.bandwidth.clone(),
             silent: Duration::ZERO,

@@ -21,7 +21,7 @@ use infra::{
 
 use crate::{
     read_model::{self, LoaderTasks, ReadModel},
-    replay::{Replays, Source},
+    replay::{Audit, Replays, Source},
     rest::{self, AppState},
     settings::Settings,
 };
@@ -57,7 +57,8 @@ impl Service {
 
         let readiness = Readiness::new();
         let condition = readiness.condition("read_models");
-        let (watcher, applied) = PositionWatcher::new(reading, read_model::reads(), condition);
+        let (watcher, applied) =
+            PositionWatcher::new(reading.clone(), read_model::reads(), condition);
         // Keys of a shard that is not known to be level take no place from reads.
         let (freshness, of_keys) = (Freshness::new(applied.clone()), Freshness::new(applied));
         let (rows, signing) = (read_model.clone(), Some(auth.cart_token_secret.clone()));
@@ -69,8 +70,9 @@ impl Service {
             Some(auth.cart_token_secret),
         );
         let replays_end = Shutdown::new();
+        let audit = Audit::Table(reading.clone());
         let replays = replay.map(|Replay { key, limits, kafka }| {
-            Replays::new(Source::Kafka(Box::new(kafka)), key, &limits, replays_end.clone())
+            Replays::new(Source::Kafka(Box::new(kafka)), key, &limits, audit, replays_end.clone())
         });
         let state = AppState::new(read_model, freshness, authenticator, replays);
         let app = App::new(&rest::ABOUT, rest::routes(state), readiness, limits(&http));

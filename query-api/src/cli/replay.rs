@@ -48,6 +48,9 @@ pub struct Options {
     /// Events as they were written, also of older versions
     #[arg(long)]
     pub raw: bool,
+    /// Texts that tell of a person as they are, for a key with the role privacy; that is recorded
+    #[arg(long)]
+    pub personal: bool,
     /// The shards one after the other, or together by time
     #[arg(long, value_name = "shard|time", value_parser = ["shard", "time"])]
     pub order: Option<String>,
@@ -84,6 +87,7 @@ impl Options {
         let mut query = Serializer::new(String::new());
         let types = (!self.types.is_empty()).then(|| self.types.join(","));
         let raw = self.raw.then(|| "true".to_owned());
+        let personal = self.personal.then(|| "shown".to_owned());
         let follow = self.follow.then(|| "true".to_owned());
         let columns = (!self.columns.is_empty()).then(|| self.columns.join(","));
         let csv = columns.is_some().then(|| "csv".to_owned());
@@ -96,6 +100,7 @@ impl Options {
             ("actor", &self.actor),
             ("where", &self.condition),
             ("raw", &raw),
+            ("personal", &personal),
             ("order", &self.order),
             ("follow", &follow),
             ("format", &format),

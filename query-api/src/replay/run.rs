@@ -56,7 +56,8 @@ pub(crate) struct Run {
     /// The lane that was shown last.
     pub(super) last: usize,
     pub(super) cursors: Cursors,
-    pub(super) names: Pseudonyms,
+    /// None: everything is shown as it is.
+    pub(super) names: Option<Pseudonyms>,
     pub(super) pace: Option<Pace>,
     /// Bytes of all replays.
     pub(super) bandwidth: Bandwidth,
@@ -259,7 +260,10 @@ impl Run {
             true => (Arc::clone(&event.event_type), event.value.clone()),
             false => codec::newest(&event.event_type, &event.value),
         };
-        let value = self.names.mask(&event_type, &value)?.into();
+        let value = match &self.names {
+            Some(names) => names.mask(&event_type, &value)?.into(),
+            None => value,
+        };
         Some(EventRecord { event_type, value, request_hash: None, ..event.clone() })
     }
 

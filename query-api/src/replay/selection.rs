@@ -35,6 +35,7 @@ pub(crate) struct Selection {
     pub(crate) stream: Option<Streams>,
     pub(crate) actor: Option<Actor>,
     pub(crate) condition: Option<Condition>,
+    pub(crate) personal: Personal,
     /// Events as they were written, not lifted to the newest version.
     pub(crate) raw: bool,
     pub(crate) order: Order,
@@ -45,6 +46,15 @@ pub(crate) struct Selection {
     pub(crate) rate: Option<u32>,
     /// All that decides what is shown, as it was asked for.
     pub(crate) text: String,
+}
+
+/// What becomes of texts that tell of a person.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Personal {
+    #[default]
+    Masked,
+    Shown,
 }
 
 /// How the shards come.

@@ -23,7 +23,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::read::AppState;
 use crate::replay::{
     format::{Columns, Format},
-    selection::{Actor, Bound, Condition, Order, Selection, Streams, Types},
+    selection::{Actor, Bound, Condition, Order, Personal, Selection, Streams, Types},
 };
 
 const NDJSON: &str = "application/x-ndjson";
@@ -73,6 +73,11 @@ pub(super) struct Parameters {
     #[serde(default)]
     #[param(required = false)]
     follow: bool,
+    /// Texts that tell of a person: as pseudonyms, or, for callers with the role `privacy`, as they are. Each such
+    /// reading is recorded.
+    #[serde(default)]
+    #[param(inline, required = false)]
+    personal: Personal,
     /// True: events as they were written, also of older versions.
     #[serde(default)]
     #[param(required = false)]
@@ -154,7 +159,7 @@ pub(super) async fn replay(
         return Err(Problem::unavailable("replay_off", detail));
     };
     let Parameters { from, to, types, stream, actor, condition, columns, .. } = parameters;
-    let Parameters { order, follow, raw, rate, cursor, .. } = parameters;
+    let Parameters { order, follow, personal, raw, rate, cursor, .. } = parameters;
     let (format, content_type) = match parameters.format {
         Written::Ndjson => (Format::Ndjson, NDJSON),
         Written::Csv => (Format::Csv(columns.unwrap_or_default()), CSV),
@@ -162,8 +167,8 @@ pub(super) async fn replay(
     let text = asked(uri.query().unwrap_or_default());
     let rate = rate.map(|rate| rate.get().unsigned_abs());
     let filters = Selection { from, to, types, stream, actor, condition, ..Selection::default() };
-    let selection = Selection { raw, order, follow, format, rate, text, ..filters };
-    let run = replays.begin((&caller).into(), selection, cursor.as_ref()).await?;
+    let selection = Selection { raw, personal, order, follow, format, rate, text, ..filters };
+    let run = replays.begin(&caller, selection, cursor.as_ref()).await?;
     let content_type = (header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     Ok(([content_type, UNSTORED], Body::from_stream(run.chunks())).into_response())
 }

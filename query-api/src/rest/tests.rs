@@ -26,7 +26,7 @@ use tokio::sync::watch;
 use super::*;
 use crate::{
     read_model::ReadModel,
-    replay::{Replays, Source},
+    replay::{Audit, Replays, Source},
 };
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -50,7 +50,8 @@ fn replays() -> Replays {
     let log = Source::Given(Arc::new(MemoryLog::new(2)));
     let limits =
         ReplayLimits { concurrent_max: 4, concurrent_max_each: 2, bytes_per_second: u32::MAX };
-    Replays::new(log, SECRET.into(), &limits, Shutdown::new())
+    let audit = Audit::Kept(std::sync::Mutex::default());
+    Replays::new(log, SECRET.into(), &limits, audit, Shutdown::new())
 }
 
 fn app() -> Router {

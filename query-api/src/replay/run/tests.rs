@@ -1,7 +1,12 @@
-use domain::id::StreamId;
+use std::{collections::BTreeSet, sync::Mutex};
+
+use domain::{
+    api_key::{ApiKeyId, Role},
+    id::StreamId,
+};
 use futures_util::StreamExt;
 use infra::{
-    auth::Client,
+    auth::Caller,
     config::ReplayLimits,
     http::page::Cursor,
     log::{memory::MemoryLog, owner::Owner, sample},
@@ -9,7 +14,7 @@ use infra::{
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::super::{Replays, Source, format::Format};
+use super::super::{Audit, Replays, Source, format::Format, selection::Personal};
 use super::*;
 
 const KEY: &str = "0123456789abcdef0123456789abcdef";
@@ -50,12 +55,21 @@ fn replays(log: &Arc<MemoryLog>) -> Replays {
     let log: Arc<dyn EventLog> = Arc::<MemoryLog>::clone(log);
     let limits =
         ReplayLimits { concurrent_max: 2, concurrent_max_each: 1, bytes_per_second: u32::MAX };
-    Replays::new(Source::Given(log), KEY.into(), &limits, Shutdown::new())
+    Replays::new(Source::Given(log), KEY.into(), &limits, audit(), Shutdown::new())
+}
+
+fn audit() -> Audit {
+    Audit::Kept(Mutex::default())
+}
+
+fn key(number: u128, roles: &[Role]) -> Caller {
+    let roles = roles.iter().copied().collect::<BTreeSet<_>>();
+    Caller::Key { id: ApiKeyId::new(Uuid::from_u128(number)), roles: roles.into() }
 }
 
 async fn begin(replays: &Replays, selection: Selection, cursor: Option<&Cursor>) -> Run {
     replays
-        .begin(Client::Unknown, selection, cursor)
+        .begin(&key(1, &[]), selection, cursor)
         .await
         .map_err(|problem| problem.to_json())
         .expect("a place")
@@ -178,6 +192,29 @@ async fn one_that_follows_is_level_and_goes_on_with_what_comes() {
 }
 
 #[tokio::test]
+async fn who_may_sees_people_as_they_are_and_that_is_recorded() {
+    let log = log().await;
+    let replays = replays(&log);
+    let shown = || {
+        let text = "personal=shown".to_owned();
+        Selection { personal: Personal::Shown, text, ..all() }
+    };
+    let refused = replays.begin(&key(1, &[Role::Analyst]), shown(), None).await;
+    assert_eq!(refused.err().expect("no right").status().as_u16(), 403);
+    let recorded = || match &replays.0.audit {
+        Audit::Kept(kept) => kept.lock().unwrap().clone(),
+        Audit::Table(_) => unreachable!("tests keep"),
+    };
+    assert_eq!(recorded(), []);
+    let reader = key(1, &[Role::Analyst, Role::Privacy]);
+    let run = replays.begin(&reader, shown(), None).await.map_err(|it| it.to_json()).unwrap();
+    assert_eq!(recorded(), [(reader.actor().to_string(), "personal=shown".to_owned())]);
+    let chunks: Vec<_> = run.chunks().collect().await;
+    let (events, _) = parts(chunks[0].as_ref().unwrap());
+    assert!(events.contains("\"0@example.com\""), "{events}");
+}
+
+#[tokio::test]
 async fn rows_have_a_head_once() {
     let log = log().await;
     let columns = || "stream,data.channel".parse().unwrap();
@@ -233,16 +270,14 @@ async fn there_are_as_many_replays_as_may_run() {
     let log = log().await;
     let replays = replays(&log);
     let run = begin(&replays, all(), None).await;
-    let refusal = async |client| {
-        let refused = replays.begin(client, all(), None).await.err().expect("no place");
+    let refusal = async |number| {
+        let refused = replays.begin(&key(number, &[]), all(), None).await.err().expect("no place");
         (refused.status().as_u16(), refused.code().to_owned())
     };
-    let expected = (429, "too_many_of_your_replays".to_owned());
-    assert_eq!(refusal(Client::Unknown).await, expected);
-    let another = |number| Client::Key(domain::api_key::ApiKeyId::new(Uuid::from_u128(number)));
-    let _other =
-        replays.begin(another(1), all(), None).await.map_err(|it| it.to_json()).expect("a place");
-    assert_eq!(refusal(another(2)).await, (503, "too_many_replays".to_owned()));
+    assert_eq!(refusal(1).await, (429, "too_many_of_your_replays".to_owned()));
+    let other = replays.begin(&key(2, &[]), all(), None).await;
+    let _other = other.map_err(|problem| problem.to_json()).expect("a place");
+    assert_eq!(refusal(3).await, (503, "too_many_replays".to_owned()));
     drop(run.chunks());
     let _run = begin(&replays, all(), None).await;
 }
@@ -262,8 +297,8 @@ async fn a_position_is_where_a_replay_begins_or_ends() {
     }
     let other = infra::position::Position::of(ShardId::new(0), infra::log::Nonce(7), 1);
     let (replays, from) = (replays(&log), Some(Bound::Position(other)));
-    let refused = replays.begin(Client::Unknown, Selection { from, ..all() }, None);
-    assert_eq!(refused.await.err().expect("another log").code(), "unknown_log");
+    let refused = replays.begin(&key(1, &[]), Selection { from, ..all() }, None).await;
+    assert_eq!(refused.err().expect("another log").code(), "unknown_log");
 }
 
 #[tokio::test]
