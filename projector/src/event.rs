@@ -6,14 +6,17 @@ use std::sync::Arc;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use domain::{
-    id::{EventId, StreamId},
+    envelope::Provenance,
+    id::{CausationId, CommandId, CorrelationId, EventId, StreamId},
     timestamp::Timestamp,
 };
 use infra::{
     codec,
-    log::{self, Checkpoint, CommitBody, EventRecord, LogId},
+    log::{self, Checkpoint, CommitBody, EventRecord, LogId, Offset},
     telemetry::chain,
 };
+use read_models::{Entry, Place};
+use uuid::Uuid;
 
 /// What a projection takes over whole or not at all.
 #[derive(Clone, Debug)]
@@ -35,13 +38,26 @@ pub(crate) struct RecordedEvent {
     /// As it stands in the log, for whoever has to put it aside.
     pub event_type: Arc<str>,
     pub value: Bytes,
+    pub origin: Origin,
     pub decoded: Result<domain::Event, Arc<str>>,
+}
+
+/// Where an event stands in the log of its shard, and who caused it.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    /// The offset after its commit.
+    pub commit_end: Offset,
+    pub seq: u64,
+    pub index: u32,
+    pub provenance: Provenance,
 }
 
 /// An event as a projection reads it, after what operators have decided.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CorrectedEvent<'f> {
     pub event: &'f RecordedEvent,
+    /// Its data, or what an operator has put in their place.
+    pub value: &'f Bytes,
     /// What it reads as, or why this release cannot read it.
     pub decoded: &'f Result<domain::Event, Arc<str>>,
     /// The event before it in its stream is skipped, so the row may be further back.
@@ -61,7 +77,8 @@ impl Commit {
                 let last = records.last();
                 // Of its very size: most commits have one event, and there are many of them.
                 let mut events = Vec::with_capacity(records.iter().filter(|it| wants(it)).count());
-                events.extend(records.iter().filter(|it| wants(it)).map(RecordedEvent::decode));
+                let decode = |it| RecordedEvent::decode(it, commit.next_offset);
+                events.extend(records.iter().filter(|it| wants(it)).map(decode));
                 (
                     last.map(|record| record.place.claim),
                     last.map_or_else(Timestamp::default, |record| record.recorded_at),
@@ -90,10 +107,11 @@ impl RecordedEvent {
 
     /// Nobody has decided anything about it.
     pub(crate) fn as_recorded(&self) -> CorrectedEvent<'_> {
-        CorrectedEvent { event: self, decoded: &self.decoded, after_skipped: false }
+        let (value, decoded) = (&self.value, &self.decoded);
+        CorrectedEvent { event: self, value, decoded, after_skipped: false }
     }
 
-    pub(crate) fn decode(record: &EventRecord) -> Self {
+    fn decode(record: &EventRecord, commit_end: Offset) -> Self {
         Self {
             id: record.id,
             stream: record.stream.clone(),
@@ -102,7 +120,55 @@ impl RecordedEvent {
             recorded_at: record.recorded_at.to_datetime(),
             event_type: Arc::clone(&record.event_type),
             value: record.value.clone(),
+            origin: Origin {
+                commit_end,
+                seq: record.place.seq,
+                index: record.place.index,
+                provenance: record.provenance.clone(),
+            },
             decoded: decode(&record.event_type, &record.stream, &record.value),
+        }
+    }
+}
+
+impl Origin {
+    /// Of an event of which nobody has noted it.
+    #[must_use]
+    pub(crate) fn none() -> Self {
+        let nil = Uuid::nil();
+        let provenance = Provenance {
+            command_id: CommandId::new(nil),
+            correlation_id: CorrelationId::new(nil),
+            causation_id: CausationId::new(nil),
+            actor: "".into(),
+            traceparent: None,
+        };
+        Self { commit_end: 0, seq: 0, index: 0, provenance }
+    }
+}
+
+impl CorrectedEvent<'_> {
+    /// The event as it is kept for itself.
+    #[must_use]
+    pub(crate) fn entry(&self, shard: i32) -> Entry {
+        let RecordedEvent { id, stream, revision, recorded_at, event_type, origin, .. } =
+            self.event;
+        let Origin { commit_end, seq, index, provenance } = origin;
+        Entry {
+            id: *id,
+            stream: stream.clone(),
+            revision: *revision,
+            recorded_at: *recorded_at,
+            event_type: Arc::clone(event_type),
+            data: self.value.clone(),
+            place: Place {
+                shard,
+                next_offset: *commit_end,
+                // Like revisions, counted one by one.
+                seq: i64::try_from(*seq).unwrap_or(i64::MAX),
+                index: i32::try_from(*index).unwrap_or(i32::MAX),
+            },
+            provenance: provenance.clone(),
         }
     }
 }
@@ -125,13 +191,14 @@ impl RecordedEvent {
         let event_type = format!("tradewind.{stream_type}.{kind}.v1").into();
         let name = format!("{stream}/{revision}");
         Self {
-            id: EventId::new(uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, name.as_bytes())),
+            id: EventId::new(Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes())),
             decoded: decode(&event_type, &stream, value.as_bytes()),
             stream,
             revision,
             recorded_at: "2026-01-31T12:00:00Z".parse().expect("a time"),
             event_type,
             value: value.into(),
+            origin: Origin::none(),
         }
     }
 }

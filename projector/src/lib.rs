@@ -44,9 +44,13 @@ use infra::{
 
 use apply::shared::{Pools, Shared};
 use futures_util::{FutureExt, future::BoxFuture};
-use read_models::Projection;
+use read_models::{Projection, journal::JOURNAL};
 use rebuild::Control;
-use serve::{groups::Projector, lifecycle, startup::prepare};
+use serve::{
+    groups::Projector,
+    lifecycle,
+    startup::{Kept, prepare},
+};
 use store::watch::Watch;
 use verify::Verifier;
 
@@ -60,6 +64,8 @@ const DRAIN_GRACE: Duration = Duration::from_secs(1);
 pub struct Service {
     settings: Settings,
     source: Source,
+    /// Projections that the settings leave off.
+    left_off: Vec<&'static str>,
     pools: Pools,
     control: Control,
     progress: Progress,
@@ -83,8 +89,11 @@ impl Service {
     pub fn bind_release(
         settings: Settings,
         source: Source,
-        projections: Vec<Projection>,
+        mut projections: Vec<Projection>,
     ) -> anyhow::Result<Self> {
+        let is_left_off =
+            |it: &mut Projection| it.name == JOURNAL.name && !settings.projector.journal;
+        let left_off = projections.extract_if(.., is_left_off).map(|it| it.name).collect();
         let pools = Pools::new(&settings.postgres)?;
         let server = Server::bind(&settings.http)?;
         let progress = source.progress(&settings.kafka)?;
@@ -98,6 +107,7 @@ impl Service {
         Ok(Self {
             settings,
             source,
+            left_off,
             pools,
             control,
             progress,
@@ -124,7 +134,7 @@ impl Service {
     pub fn run(self, shutdown: Shutdown) -> BoxFuture<'static, Result<(), GroupFailed>> {
         async move {
             let Self { settings, source, pools, control, progress, .. } = self;
-            let Self { shards, readiness, server, app, watcher, .. } = self;
+            let Self { shards, readiness, server, app, watcher, left_off, .. } = self;
             let Control { projections, versions, .. } = control;
             let drain_wait_max = settings.http.drain_wait_max.saturating_add(DRAIN_GRACE);
             // Before anybody can ask whether they hold.
@@ -135,8 +145,8 @@ impl Service {
             tasks.spawn_critical("positions", watcher.run(listener).map(Ok::<_, Infallible>));
             tasks.spawn_critical("projections", async move {
                 let connected = source.connect(&settings.kafka, kafka);
-                let prepared =
-                    prepare(&pools.pool, &projections, settings.projector.rebuild, postgres);
+                let kept = Kept { projections: &projections, left_off: &left_off };
+                let prepared = prepare(&pools.pool, kept, settings.projector.rebuild, postgres);
                 let log = tokio::select! {
                     (log, ()) = async { tokio::join!(connected, prepared) } => log,
                     () = shutdown.requested() => return Ok(()),

@@ -2,12 +2,13 @@
 //!
 //! Rows that are known to be new are copied in, binary; those that are stored already are updated,
 //! all of a batch in one statement. A few new ones take a statement, too: a copy costs more answers
-//! of the server than it saves. Sums are added to the stored ones, all of a table in one statement.
+//! of the server than it saves. Sums are added to the stored ones, all of a table in one statement; so are
+//! entries, of all streams.
 
 mod copy;
 
 use domain::shard::ShardId;
-use read_models::{Cell, Column, Fold, Kind, Slot, Sums, Table};
+use read_models::{Cell, Column, Entry, EntryTable, Fold, Kind, Slot, Sums, Table};
 use sqlx::{
     AssertSqlSafe, PgConnection, Postgres, Row,
     postgres::{PgArguments, PgRow},
@@ -27,6 +28,9 @@ pub(crate) struct Tables<'t> {
     shard: ShardId,
 }
 
+/// New rows on their way into a table.
+type NewRow<'r> = Result<Vec<Cell<'r>>, sqlx::Error>;
+
 /// What a batch leaves behind: the last state of each row that it touched.
 #[derive(Default)]
 pub(crate) struct Changes<'s> {
@@ -43,26 +47,28 @@ impl<'t> Tables<'t> {
         Self { connection, schema, shard }
     }
 
+    /// Whose events they take, as a column holds it.
+    #[must_use]
+    pub(crate) fn shard(&self) -> i32 {
+        shard_column(self.shard)
+    }
+
     /// Writes what a batch leaves behind.
     pub(crate) async fn store(
         &mut self,
         fold: &Fold,
+        table: &Table,
         changes: Changes<'_>,
         sums: &Sums,
     ) -> Result<(), sqlx::Error> {
         let Changes { created, updated, deleted } = changes;
-        let (table, schema) = ((fold.table)(), self.schema);
-        if created.len() >= COPIED_MIN {
-            let rows = created.iter().map(|slot| slot.cells());
-            copy::rows(self.connection, schema, &table, rows).await?;
-        } else if !created.is_empty() {
-            self.write(insert(schema, &table), &table, &cells(&created)?).await?;
-        }
+        let schema = self.schema;
+        self.create(table, created.iter().map(|slot| slot.cells())).await?;
         if !updated.is_empty() {
-            self.write(update(schema, &table), &table, &cells(&updated)?).await?;
+            self.write(update(schema, table), table, &cells(&updated)?).await?;
         }
         if !deleted.is_empty() {
-            let sql = format!("DELETE FROM {}", with_key(schema, &table));
+            let sql = format!("DELETE FROM {}", with_key(schema, table));
             sqlx::query(AssertSqlSafe(sql)).bind(deleted).execute(&mut *self.connection).await?;
         }
         for table in fold.sums {
@@ -75,14 +81,39 @@ impl<'t> Tables<'t> {
         Ok(())
     }
 
+    /// Adds a row for each event.
+    pub(crate) async fn append(
+        &mut self,
+        table: &EntryTable,
+        entries: &[Entry],
+    ) -> Result<(), sqlx::Error> {
+        let no_text = |error: serde_json::Error| sqlx::Error::Encode(error.into());
+        let rows = entries.iter().map(|entry| table.cells(entry).map_err(no_text));
+        self.create(&table.table(), rows).await
+    }
+
+    async fn create<'r>(
+        &mut self,
+        table: &Table,
+        rows: impl ExactSizeIterator<Item = NewRow<'r>>,
+    ) -> Result<(), sqlx::Error> {
+        match rows.len() {
+            0 => Ok(()),
+            COPIED_MIN.. => copy::rows(self.connection, self.schema, table, rows).await,
+            _ => {
+                let rows: Vec<_> = rows.collect::<Result<_, _>>()?;
+                self.write(insert(self.schema, table), table, &rows).await
+            }
+        }
+    }
+
     /// The rows of these keys that exist, each with its key.
     pub(crate) async fn load(
         &mut self,
-        fold: &Fold,
+        table: &Table,
         keys: &[&str],
     ) -> Result<Vec<(String, PgRow)>, sqlx::Error> {
-        let table = (fold.table)();
-        let (key, rows) = (key_of(&table).name, with_key(self.schema, &table));
+        let (key, rows) = (key_of(table).name, with_key(self.schema, table));
         let sql = format!("SELECT {key}::text AS {KEY}, * FROM {rows}");
         let query = sqlx::query(AssertSqlSafe(sql)).bind(keys);
         let rows = query.fetch_all(&mut *self.connection).await?;

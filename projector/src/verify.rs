@@ -15,6 +15,7 @@
 mod compare;
 
 use std::{
+    collections::BTreeMap,
     hash::{BuildHasher, RandomState},
     sync::Arc,
     time::Duration,
@@ -28,7 +29,7 @@ use infra::{
     shutdown::Shutdown,
     telemetry::{Event, chain, emit, metric::Counter},
 };
-use read_models::{Projection, Table};
+use read_models::{EntryTable, Fold, Projection, Table};
 use sqlx::{AssertSqlSafe, PgConnection, Postgres, Transaction, types::Json};
 use tokio::{
     task::yield_now,
@@ -40,7 +41,7 @@ use compare::Comparing;
 
 use crate::{
     event::Commit,
-    fold::expected::{Columns, Expected, Made, key_of},
+    fold::expected::{Columns, Expected, Made, Part, key_of},
     rows::shard_column,
     store::{
         checkpoints::all_of,
@@ -213,12 +214,20 @@ async fn verify(
                 yield_now().await;
             }
         }
+        let mut entries: BTreeMap<&str, Made> = BTreeMap::new();
         for expected in &mut expected {
-            let (made, stopped) = expected.end_part()?;
+            let Part { rows, entries: more, stopped } = expected.end_part()?;
             report.stopped += count(stopped);
-            let table = made.0.clone();
-            let own = |row: &Columns| parts.has(part, &key_of(&table, row));
-            compare(&mut tx, &schema, made, own, &mut report).await?;
+            for (table, rows) in more {
+                let all = entries.entry(table.name).or_insert((table, BTreeMap::new()));
+                all.1.extend(rows);
+            }
+            if let Some(made) = rows {
+                parts.compare(&mut tx, &schema, part, made, &mut report).await?;
+            }
+        }
+        for made in entries.into_values() {
+            parts.compare(&mut tx, &schema, part, made, &mut report).await?;
         }
     }
     // Rows that many streams share are complete when all streams are.
@@ -280,7 +289,9 @@ impl Parts {
         sample: Option<i32>,
     ) -> Result<Self, sqlx::Error> {
         let (mut rows, mut bytes) = (0, 0);
-        for Table { name, .. } in projection.folds.iter().map(|fold| (fold.table)()) {
+        let entries = projection.entries().into_iter().map(EntryTable::table);
+        let rows_of_streams = projection.folds.iter().filter_map(Fold::table);
+        for Table { name, .. } in rows_of_streams.chain(entries) {
             let size = format!(
                 "SELECT count(*), coalesce(sum(octet_length(kept::text)), 0)::bigint
                  FROM {schema}.{name} AS kept"
@@ -296,6 +307,21 @@ impl Parts {
         let count = u64::try_from(count).unwrap_or(1);
         let taken = if sample.is_some() { 1 } else { count };
         Ok(Self { hasher: RandomState::new(), count, taken })
+    }
+
+    /// Holds what was made of the streams of a part against their rows. In each of those tables the key
+    /// of the stream is the first column.
+    async fn compare(
+        &self,
+        tx: &mut PgConnection,
+        schema: &str,
+        part: u64,
+        made: Made,
+        report: &mut Report,
+    ) -> Result<(), sqlx::Error> {
+        let stream = Table { keys: 1, ..made.0.clone() };
+        let own = |row: &Columns| self.has(part, &key_of(&stream, row));
+        compare(tx, schema, made, own, report).await
     }
 
     fn has(&self, part: u64, key: &str) -> bool {

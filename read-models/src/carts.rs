@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::{
     CartTotals, Evolved, Fold,
     Get::{self, Text, Time},
-    Inapplicable, Line, Origin, Projection, Row, Shown,
+    History, Inapplicable, Line, Origin, Projection, Row, Showing, Shown,
     line::lines,
 };
 
@@ -34,6 +34,9 @@ pub const CARTS: Projection = Projection {
     views: &[("carts", "SELECT id, status, doc, revision, updated_at FROM {schema}.carts")],
     folds: &[Fold::of::<CartRow>(StreamType::Cart)],
 };
+
+/// One of them as it was.
+pub const HISTORY: History = History::of::<CartRow>(StreamType::Cart);
 
 /// As the view has it, and as clients see it.
 pub type Cart = Shown<CartHead, CartDoc>;
@@ -98,6 +101,13 @@ impl Row for CartRow {
             None => Self::begin(event, origin).map(Some),
             Some(cart) => cart.go_on(event, origin),
         }
+    }
+}
+
+impl Showing for CartRow {
+    fn show(&self, revision: i64) -> Result<String, serde_json::Error> {
+        let head = CartHead { id: self.id, status: self.status.clone() };
+        Cart::of(head, revision, &self.doc.0)?.to_json()
     }
 }
 

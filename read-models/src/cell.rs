@@ -56,8 +56,10 @@ pub enum Cell<'r> {
 #[derive(Debug)]
 pub enum Get<R: ?Sized> {
     Uuid(fn(&R) -> Uuid),
+    UuidOrNull(fn(&R) -> Option<Uuid>),
     Text(fn(&R) -> &str),
     TextOrNull(fn(&R) -> Option<&str>),
+    Int(fn(&R) -> i32),
     Long(fn(&R) -> i64),
     Time(fn(&R) -> DateTime<Utc>),
     TimeOrNull(fn(&R) -> Option<DateTime<Utc>>),
@@ -87,8 +89,9 @@ impl<R> Get<R> {
     #[must_use]
     pub const fn kind(&self) -> Kind {
         match self {
-            Self::Uuid(_) => Kind::Uuid,
+            Self::Uuid(_) | Self::UuidOrNull(_) => Kind::Uuid,
             Self::Text(_) | Self::TextOrNull(_) => Kind::Text,
+            Self::Int(_) => Kind::Int,
             Self::Long(_) => Kind::Long,
             Self::Time(_) | Self::TimeOrNull(_) => Kind::Time,
             Self::Date(_) => Kind::Date,
@@ -102,8 +105,10 @@ impl<R> Get<R> {
         let text = |text: &'r str| Cell::Text(Cow::Borrowed(text));
         Ok(match self {
             Self::Uuid(get) => Cell::Uuid(get(row)),
+            Self::UuidOrNull(get) => get(row).map_or(Cell::Null, Cell::Uuid),
             Self::Text(get) => text(get(row)),
             Self::TextOrNull(get) => get(row).map_or(Cell::Null, text),
+            Self::Int(get) => Cell::Int(get(row)),
             Self::Long(get) => Cell::Long(get(row)),
             Self::Time(get) => Cell::Time(get(row)),
             Self::TimeOrNull(get) => get(row).map_or(Cell::Null, Cell::Time),

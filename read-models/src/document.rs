@@ -30,6 +30,22 @@ pub struct Shown<H, T> {
     document: Document<T>,
 }
 
+impl<T: Serialize> Document<T> {
+    /// # Errors
+    /// If the value has no form as JSON.
+    pub(crate) fn of(value: &T) -> Result<Self, serde_json::Error> {
+        Ok(Self { text: serde_json::to_string(value)?.into(), of: PhantomData })
+    }
+}
+
+impl<H, T: Serialize> Shown<H, T> {
+    /// # Errors
+    /// If the value has no form as JSON.
+    pub(crate) fn of(head: H, revision: i64, value: &T) -> Result<Self, serde_json::Error> {
+        Ok(Self { head, revision, document: Document::of(value)? })
+    }
+}
+
 impl<T> Document<T> {
     #[must_use]
     pub fn text(&self) -> &str {

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::{
     Evolved, Fold,
     Get::{self, Text, TextOrNull, Time},
-    Inapplicable, Line, Money, Origin, Projection, Row, Shown,
+    History, Inapplicable, Line, Money, Origin, Projection, Row, Showing, Shown,
     line::lines,
 };
 
@@ -47,6 +47,9 @@ pub const ORDERS: Projection = Projection {
     )],
     folds: &[Fold::of::<OrderRow>(StreamType::Order)],
 };
+
+/// One of them as it was.
+pub const HISTORY: History = History::of::<OrderRow>(StreamType::Order);
 
 /// As the view has it, and as clients see it.
 pub type Order = Shown<OrderHead, OrderDoc>;
@@ -164,6 +167,12 @@ impl Row for OrderRow {
             Some(order) => order.go_on(event, origin),
         }
         .map(Some)
+    }
+}
+
+impl Showing for OrderRow {
+    fn show(&self, revision: i64) -> Result<String, serde_json::Error> {
+        Order::of(OrderHead { id: self.id }, revision, &self.doc.0)?.to_json()
     }
 }
 

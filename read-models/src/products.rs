@@ -8,7 +8,7 @@ use domain::{
     product::{Attribute, Details, Event},
     timestamp::Timestamp,
 };
-use serde::Serialize;
+use serde::{Serialize, ser::Error};
 use sqlx::types::Json;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::{
     Document, Evolved, Fold,
     Get::{self, Long, Text, TextOrNull, Time},
-    Inapplicable, Money, Origin, Projection, Row,
+    History, Inapplicable, Money, Origin, Projection, Row, Showing,
 };
 
 pub const PRODUCTS: Projection = Projection {
@@ -57,6 +57,9 @@ pub const PRODUCTS: Projection = Projection {
     )],
     folds: &[Fold::of::<ProductRow>(StreamType::Product)],
 };
+
+/// One of them as it was.
+pub const HISTORY: History = History::of::<ProductRow>(StreamType::Product);
 
 /// A product as it is shown; what is not known of it is null.
 #[derive(Serialize, sqlx::FromRow, ToSchema)]
@@ -159,6 +162,30 @@ impl Row for ProductRow {
             Some(product) => product.go_on(event, origin),
         }
         .map(Some)
+    }
+}
+
+impl Showing for ProductRow {
+    fn show(&self, revision: i64) -> Result<String, serde_json::Error> {
+        let row = self.clone();
+        let currency = row.price_currency.parse().map_err(serde_json::Error::custom)?;
+        serde_json::to_string(&Product {
+            id: row.id,
+            sku: row.sku,
+            name: row.name,
+            description: row.description,
+            department: row.department,
+            category: row.category,
+            product_type: row.product_type,
+            brand: row.brand,
+            attributes: Document::of(&row.attributes.0)?,
+            price: Money { amount: row.price_amount, currency },
+            status: row.status,
+            created_at: row.created_at.into(),
+            updated_at: row.updated_at.into(),
+            // Of a row that a fold has made, it is counted from one.
+            revision: revision.unsigned_abs(),
+        })
     }
 }
 

@@ -8,6 +8,7 @@ use infra::freshness;
 
 use crate::{
     cell::Table,
+    entry::EntryTable,
     row::{self, Key, Row, Slot},
 };
 
@@ -24,20 +25,28 @@ pub struct Projection {
     pub tables: &'static str,
     /// Its stable views in schema `read`: name and query.
     pub views: &'static [(&'static str, &'static str)],
-    /// How streams become rows: a fold for each of the tables that have a row per stream. Shards are
-    /// read in no order, so each fold has rows of its own, and where they meet is a view.
+    /// How streams become rows: a fold for each of the tables that have a row per stream, and for streams
+    /// whose single events are kept. Shards are read in no order, so each fold has rows of its own, and
+    /// where they meet is a view.
     pub folds: &'static [Fold],
 }
 
-/// What the streams of one type make of one table with a row per stream.
+/// What the streams of one type make: of a table with a row per stream, of sums, of entries.
 #[derive(Clone, Copy, Debug)]
 pub struct Fold {
     /// The streams whose events it folds; it never sees another.
     pub stream: StreamType,
-    /// The table that has a row per stream. The stream's key is its first column.
-    pub table: fn() -> Table,
     /// The tables of rows that many streams share.
     pub sums: &'static [fn() -> Table],
+    /// The tables that have a row for each of the events. Several folds may share one.
+    pub entries: &'static [&'static EntryTable],
+    rows: Option<Rows>,
+}
+
+/// A row per stream.
+#[derive(Clone, Copy, Debug)]
+struct Rows {
+    table: fn() -> Table,
     slot: fn(&str) -> Option<Box<dyn Slot>>,
 }
 
@@ -54,6 +63,18 @@ impl Projection {
         self.folds.iter().map(|fold| fold.stream).collect()
     }
 
+    /// The tables of entries, each once.
+    #[must_use]
+    pub fn entries(&self) -> Vec<&'static EntryTable> {
+        let mut tables: Vec<&'static EntryTable> = Vec::new();
+        for table in self.folds.iter().flat_map(|fold| fold.entries) {
+            if tables.iter().all(|known| known.name != table.name) {
+                tables.push(table);
+            }
+        }
+        tables
+    }
+
     /// Whether one of the folds wants the events of a stream.
     #[must_use]
     pub fn wants(&self, stream: &StreamId) -> bool {
@@ -65,7 +86,14 @@ impl Fold {
     #[must_use]
     pub const fn of<R: Row>(stream: StreamType) -> Self {
         let slot = |key: &str| R::Key::parse(key).map(row::slot::<R>);
-        Self { stream, table: Table::of::<R>, sums: &[], slot }
+        Self { stream, sums: &[], entries: &[], rows: Some(Rows { table: Table::of::<R>, slot }) }
+    }
+
+    /// Of streams that have no row, so that whatever stands in the log follows on what was there: also
+    /// events that this release cannot read.
+    #[must_use]
+    pub const fn of_entries(stream: StreamType, entries: &'static [&'static EntryTable]) -> Self {
+        Self { stream, sums: &[], entries, rows: None }
     }
 
     /// Its events add to these tables, too, which are no other fold's.
@@ -74,10 +102,33 @@ impl Fold {
         Self { sums, ..self }
     }
 
-    /// A place for the row of the stream with this key, still empty; none if the tables cannot store
-    /// such a key.
+    /// Each event that goes into the row of its stream leaves a row in these tables, too.
+    #[must_use]
+    pub const fn appending(self, entries: &'static [&'static EntryTable]) -> Self {
+        Self { entries, ..self }
+    }
+
+    /// The table that has a row per stream, if there is one. The stream's key is its first column.
+    #[must_use]
+    pub fn table(&self) -> Option<Table> {
+        self.rows.map(|rows| (rows.table)())
+    }
+
+    #[must_use]
+    pub const fn has_rows(&self) -> bool {
+        self.rows.is_some()
+    }
+
+    /// Whether its events leave rows in this table.
+    #[must_use]
+    pub fn appends_to(&self, table: &EntryTable) -> bool {
+        self.entries.iter().any(|own| own.name == table.name)
+    }
+
+    /// A place for the row of the stream with this key, still empty; none if the tables have no such rows,
+    /// or cannot store such a key.
     #[must_use]
     pub fn slot(&self, key: &str) -> Option<Box<dyn Slot>> {
-        (self.slot)(key)
+        (self.rows?.slot)(key)
     }
 }

@@ -108,14 +108,18 @@ pub trait Slot: Send + Sync {
 }
 
 #[derive(Clone)]
-struct Held<R: Row> {
+pub(crate) struct Held<R: Row> {
     key: R::Key,
     /// With the revision of the last event in it.
-    row: Option<(R, i64)>,
+    pub(crate) row: Option<(R, i64)>,
+}
+
+pub(crate) fn hold<R: Row>(key: R::Key) -> Held<R> {
+    Held { key, row: None }
 }
 
 pub(crate) fn slot<R: Row>(key: R::Key) -> Box<dyn Slot> {
-    Box::new(Held::<R> { key, row: None })
+    Box::new(hold::<R>(key))
 }
 
 impl<R: Row> Slot for Held<R> {

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use crate::{
     Evolved, Fold,
     Get::{self, Long, Text, Time},
-    Inapplicable, Origin, Projection, Row,
+    History, Inapplicable, Origin, Projection, Row, Showing,
 };
 
 pub const STOCK: Projection = Projection {
@@ -32,6 +32,9 @@ pub const STOCK: Projection = Projection {
     )],
     folds: &[Fold::of::<StockRow>(StreamType::Stock)],
 };
+
+/// One of them as it was.
+pub const HISTORY: History = History::of::<StockRow>(StreamType::Stock);
 
 /// The stock of a SKU as it is shown.
 #[derive(Serialize, ToSchema, sqlx::FromRow)]
@@ -88,6 +91,14 @@ impl Row for StockRow {
         };
         let (sku, updated_at) = (origin.key.clone(), origin.recorded_at);
         Ok(Some(Self { sku, on_hand, reserved, updated_at }))
+    }
+}
+
+impl Showing for StockRow {
+    fn show(&self, revision: i64) -> Result<String, serde_json::Error> {
+        let Self { sku, on_hand, reserved, .. } = self.clone();
+        let available = on_hand.saturating_sub(reserved);
+        serde_json::to_string(&Stock { sku, on_hand, reserved, available, revision })
     }
 }
 

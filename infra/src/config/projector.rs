@@ -19,6 +19,10 @@ crate::settings! {
     /// For so long, from its first commit on, a batch waits for company, unless nothing had come for five times as long: one
     /// transaction takes all that has come. Longer means fewer transactions and later reads.
     GATHER = "projector.gather", "a duration from 0ms to 100ms", Some("2ms");
+    /// Whether the journal is kept: every event by its stream, for reads of what happened to one thing and of what
+    /// it was then. It is the largest of the read models. `off` removes it; `on` makes it anew from the log. The
+    /// same for all projectors.
+    JOURNAL = "projector.journal", "on or off", Some("on");
 }
 
 /// What the setting goes up to.
@@ -30,6 +34,7 @@ pub struct Projector {
     pub parked_events_max: usize,
     pub dead_letters_kept_days: i32,
     pub gather: Duration,
+    pub journal: bool,
 }
 
 /// Who begins to build the new version of a projection that has changed.
@@ -51,6 +56,11 @@ impl Projector {
             dead_letters_kept_days: reader.get_with(&DEAD_LETTERS_KEPT_DAYS, within(30..=36_500)),
             gather: reader.get_with(&GATHER, |text| {
                 duration(text).filter(|gather| *gather <= GATHER_MAX)
+            }),
+            journal: reader.get_with(&JOURNAL, |text| match text {
+                "on" => Some(true),
+                "off" => Some(false),
+                _ => None,
             }),
         }
     }

@@ -14,12 +14,23 @@ pub(crate) type Columns = serde_json::Map<String, Value>;
 /// A table, with the rows that have been made for it, by primary key.
 pub(crate) type Made = (Table, BTreeMap<String, Columns>);
 
+/// What the streams of one part leave.
+pub(crate) struct Part {
+    /// In the table that has a row per stream.
+    pub rows: Option<Made>,
+    /// In each table that has a row per event, of which other folds may have some, too.
+    pub entries: Vec<Made>,
+    /// Streams that stopped at an event which does not fit.
+    pub stopped: usize,
+}
+
 /// A fold of streams, as a verification runs it.
 pub(crate) struct Expected {
     pub fold: &'static Fold,
     rows: HashMap<String, Box<dyn Slot>>,
     stopped: HashSet<String>,
     sums: BTreeMap<i32, Sums>,
+    entries: Vec<Made>,
 }
 
 impl Expected {
@@ -27,28 +38,36 @@ impl Expected {
     #[must_use]
     pub(crate) fn of(fold: &'static Fold) -> Self {
         let (rows, stopped, sums) = (HashMap::new(), HashSet::new(), BTreeMap::new());
-        Self { fold, rows, stopped, sums }
+        let entries = fold.entries.iter().map(|it| (it.table(), BTreeMap::new())).collect();
+        Self { fold, rows, stopped, sums, entries }
     }
 
     /// Takes the next event of a stream. False if it does not fit, now or before.
     pub(crate) fn take(&mut self, corrected: &CorrectedEvent<'_>, shard: i32) -> bool {
         let key = corrected.event.stream.key();
-        let fits = !self.stopped.contains(key) && self.evolve(corrected, shard).is_some();
+        let fits = !self.stopped.contains(key)
+            && (!self.fold.has_rows() || self.evolve(corrected, shard).is_some())
+            && self.append(corrected, shard).is_some();
         if !fits {
             self.stopped.insert(key.to_owned());
         }
         fits
     }
 
-    /// The table that has a row per stream, with the rows of the streams that were taken since the
-    /// last call, and how many of them stopped at an event which does not fit. They are forgotten:
-    /// a stream is taken whole between two calls.
-    pub(crate) fn end_part(&mut self) -> Result<(Made, usize), sqlx::Error> {
-        let table = (self.fold.table)();
+    /// What the streams have left that were taken since the last call. They are forgotten: a stream is
+    /// taken whole between two calls.
+    pub(crate) fn end_part(&mut self) -> Result<Part, sqlx::Error> {
         let slots = std::mem::take(&mut self.rows).into_values();
-        let rows = slots.map(|slot| Ok(to_json(&table, slot.cells()?)));
-        let rows = rows.collect::<Result<_, sqlx::Error>>()?;
-        Ok(((table, rows), std::mem::take(&mut self.stopped).len()))
+        let rows = self.fold.table().map(|table| {
+            let rows = slots.map(|slot| Ok(to_json(&table, slot.cells()?)));
+            let rows = rows.collect::<Result<_, sqlx::Error>>()?;
+            Ok::<_, sqlx::Error>((table, rows))
+        });
+        let rows = rows.transpose()?;
+        let taken = |(table, rows): &mut Made| (table.clone(), std::mem::take(rows));
+        let entries = self.entries.iter_mut().map(taken).collect();
+        let stopped = std::mem::take(&mut self.stopped).len();
+        Ok(Part { rows, entries, stopped })
     }
 
     /// The tables whose rows many streams share, once all streams have been taken.
@@ -62,9 +81,21 @@ impl Expected {
         self.fold.sums.iter().map(made).collect()
     }
 
+    /// `None` if its data are no text.
+    fn append(&mut self, corrected: &CorrectedEvent<'_>, shard: i32) -> Option<()> {
+        if self.entries.is_empty() {
+            return Some(());
+        }
+        let entry = corrected.entry(shard);
+        for (to, (table, rows)) in self.fold.entries.iter().zip(&mut self.entries) {
+            rows.extend([to_json(table, to.cells(&entry).ok()?)]);
+        }
+        Some(())
+    }
+
     /// `None` if the event does not fit; then everything is as it was.
     fn evolve(&mut self, corrected: &CorrectedEvent<'_>, shard: i32) -> Option<()> {
-        let CorrectedEvent { event, decoded, after_skipped } = *corrected;
+        let CorrectedEvent { event, decoded, after_skipped, .. } = *corrected;
         let (key, decoded) = (event.stream.key(), decoded.as_ref().ok()?);
         let stored = self.rows.get(key).map(|slot| slot.copy());
         let mut slot = stored.or_else(|| self.fold.slot(key))?;
@@ -160,8 +191,10 @@ mod tests {
                 let event = RecordedEvent::sample(&stream, revision, kind, data.to_string().leak());
                 assert!(expected.take(&event.as_recorded(), 0), "{event:?}");
             }
-            let ((pending, rows), stopped) = expected.end_part().unwrap();
+            let Part { rows, entries, stopped } = expected.end_part().unwrap();
+            let (pending, rows) = rows.unwrap();
             assert_eq!((pending.name, rows.len(), stopped), ("pending", 0, 0));
+            assert!(entries.is_empty());
         }
         let orders = expected.into_shared().into_iter().map(|(table, rows)| {
             (table.name, rows.values().map(|row| row["orders"].clone()).collect())

@@ -13,7 +13,7 @@
 
 use std::{collections::hash_map::Entry, sync::Arc};
 
-use read_models::{Fold, Inapplicable, Projection, Slot, Sums};
+use read_models::{Fold, Inapplicable, Projection, Slot, Sums, Table};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::follows;
@@ -70,39 +70,53 @@ pub(crate) async fn fold(
 ) -> Result<(), FoldError> {
     let mut unfit = Vec::new();
     for (index, fold) in projection.folds.iter().enumerate() {
-        write(fold, tables, events, kept.of_fold(index), &mut unfit).await?;
+        if let Some(table) = fold.table() {
+            write(fold, &table, tables, events, kept.of_fold(index), &mut unfit).await?;
+        }
     }
-    if unfit.is_empty() {
-        return Ok(());
+    if !unfit.is_empty() {
+        return Err(FoldError::Inapplicable(first_of_each_key(unfit, events)));
     }
-    Err(FoldError::Inapplicable(first_of_each_key(unfit, events)))
+    for table in projection.entries() {
+        let leaves = |it: &&CorrectedEvent<'_>| {
+            projection.folds.iter().any(|fold| is_of(fold, it) && fold.appends_to(table))
+        };
+        let shard = tables.shard();
+        let entries: Vec<_> = events.iter().filter(leaves).map(|it| it.entry(shard)).collect();
+        tables.append(table, &entries).await?;
+    }
+    Ok(())
+}
+
+fn is_of(fold: &Fold, corrected: &CorrectedEvent<'_>) -> bool {
+    corrected.event.stream.stream_type() == Some(fold.stream)
 }
 
 /// Writes what those of the events that the fold wants make of its tables, or tells which do not fit:
 /// then it has written nothing.
 async fn write(
     fold: &Fold,
+    table: &Table,
     tables: &mut Tables<'_>,
     events: &[CorrectedEvent<'_>],
     kept: &mut KeptOfFold,
     unfit: &mut Vec<Unfit>,
 ) -> Result<(), sqlx::Error> {
     let before = unfit.len();
-    let is_wanted = |it: &CorrectedEvent<'_>| it.event.stream.stream_type() == Some(fold.stream);
-    let wanted: Vec<_> = events.iter().enumerate().filter(|(_, it)| is_wanted(it)).collect();
+    let wanted: Vec<_> = events.iter().enumerate().filter(|(_, it)| is_of(fold, it)).collect();
     if wanted.is_empty() {
         return Ok(());
     }
     let mut rows = Rows::of(fold, wanted.iter().map(|(_, it)| it.event));
     rows.take_kept(kept);
-    rows.load(fold, tables).await?;
+    rows.load(table, tables).await?;
     for (index, corrected) in wanted {
         if let Err(why) = rows.take(corrected) {
             unfit.push(Unfit { index, why });
         }
     }
     if unfit.len() == before {
-        tables.store(fold, rows.changes(), &rows.sums).await?;
+        tables.store(fold, table, rows.changes(), &rows.sums).await?;
         rows.keep(kept);
     }
     Ok(())
@@ -180,11 +194,11 @@ impl<'f> Rows<'f> {
     }
 
     /// Reads the other rows of streams that begin before the batch.
-    async fn load(&mut self, fold: &Fold, tables: &mut Tables<'_>) -> Result<(), sqlx::Error> {
+    async fn load(&mut self, table: &Table, tables: &mut Tables<'_>) -> Result<(), sqlx::Error> {
         if self.begun.is_empty() {
             return Ok(());
         }
-        for (key, row) in tables.load(fold, &self.begun).await? {
+        for (key, row) in tables.load(table, &self.begun).await? {
             if let Some(touched) = self.rows.get_mut(&*key) {
                 touched.slot.read(&row)?;
                 touched.stored = true;

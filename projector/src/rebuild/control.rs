@@ -8,17 +8,15 @@ use infra::{
     telemetry::emit,
 };
 use read_models::Projection;
-use sqlx::{AssertSqlSafe, Executor};
 use uuid::Uuid;
 
 use super::{
     Refused, Stepped, choose,
     switch::{Target, switch},
-    tables::{RebuildRequest, begin},
+    tables::{RebuildRequest, begin, remove},
 };
 use crate::store::{
     checkpoints,
-    letters::forget_version,
     verifications::Verification,
     versions::{Version, VersionState, fold_of, locked},
     watch::Watch,
@@ -144,12 +142,7 @@ async fn drop_once(pool: &Pool, name: &str, number: Option<i32>) -> Result<Versi
     let mut tx = pool.begin().await?;
     let versions = locked(&mut tx, name).await?;
     let version = to_drop(name, &versions, number)?;
-    checkpoints::remove(&mut tx, version).await?;
-    forget_version(&mut tx, version).await?;
-    let schema = version.schema();
-    tx.execute(AssertSqlSafe(format!("DROP SCHEMA IF EXISTS {schema} CASCADE"))).await?;
-    let set = "state = 'dropped', verify = false, switch = false, changed_at = now()";
-    let dropped = version.set(&mut *tx, set).await?;
+    let dropped = remove(&mut tx, version).await?;
     tx.commit().await?;
     Ok(dropped)
 }

@@ -63,6 +63,20 @@ pub(crate) async fn begin_live(
     views::show(tx, &version, None).await
 }
 
+/// Takes a version away, with its tables and the views that show them. Whoever still feeds it finds no
+/// checkpoint.
+pub(crate) async fn remove(
+    tx: &mut PgConnection,
+    version: &Version,
+) -> Result<Version, sqlx::Error> {
+    checkpoints::remove(tx, version).await?;
+    forget_version(tx, version).await?;
+    let schema = version.schema();
+    tx.execute(AssertSqlSafe(format!("DROP SCHEMA IF EXISTS {schema} CASCADE"))).await?;
+    let set = "state = 'dropped', verify = false, switch = false, changed_at = now()";
+    version.set(tx, set).await
+}
+
 async fn make(
     tx: &mut PgConnection,
     projection: &Projection,

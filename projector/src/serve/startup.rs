@@ -18,13 +18,13 @@ use infra::{
 };
 use read_models::Projection;
 use sqlx::PgConnection;
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::{
     apply::RETRY,
     rebuild::{
         Refused,
-        tables::{RebuildRequest, begin, begin_live},
+        tables::{RebuildRequest, begin, begin_live, remove},
     },
     store::{
         versions::{Version, VersionState, locked},
@@ -75,15 +75,18 @@ impl Source {
     }
 }
 
-/// Makes the tables that are missing, however long PostgreSQL is away.
-pub(crate) async fn prepare(
-    pool: &Pool,
-    projections: &[Projection],
-    rebuild: Rebuild,
-    condition: Condition,
-) {
+/// What this release has, as an operator wants it.
+#[derive(Clone, Copy)]
+pub(crate) struct Kept<'p> {
+    pub projections: &'p [Projection],
+    /// Those that are not to be kept.
+    pub left_off: &'p [&'static str],
+}
+
+/// Makes the tables that are missing, and removes those that are not to be kept, however long PostgreSQL is away.
+pub(crate) async fn prepare(pool: &Pool, kept: Kept<'_>, rebuild: Rebuild, condition: Condition) {
     let mut waits = RETRY.waits();
-    while let Err(error) = ensure(pool, projections, rebuild).await {
+    while let Err(error) = ensure(pool, kept, rebuild).await {
         condition.unmet(explain(&error));
         warn!("cannot make the tables yet: {}", chain(&error));
         waits.wait().await;
@@ -96,7 +99,7 @@ const LOCK: i64 = 0x7472_6164_6577;
 
 async fn ensure(
     pool: &Pool,
-    projections: &[Projection],
+    Kept { projections, left_off }: Kept<'_>,
     rebuild: Rebuild,
 ) -> Result<(), sqlx::Error> {
     let mut tx = pool.begin().await?;
@@ -105,6 +108,16 @@ async fn ensure(
         // From here on nobody switches: what is shown stays what is live.
         let versions = locked(&mut tx, projection.name).await?;
         ensure_one(&mut tx, projection, &versions, rebuild).await?;
+    }
+    for name in left_off {
+        for version in locked(&mut tx, name).await? {
+            remove(&mut tx, &version).await?;
+            let Version { projection, version, .. } = version;
+            info!(
+                projection,
+                version, "{projection} v{version} is not kept any more: its rows are gone"
+            );
+        }
     }
     tx.commit().await
 }

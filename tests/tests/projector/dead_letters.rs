@@ -232,7 +232,13 @@ async fn what_postgresql_refuses_is_pinned_on_its_key_within_a_batch() {
     let shown = "SELECT count(*) FROM read.orders WHERE status = 'confirmed' AND revision = 3";
     assert_eq!(rig.number(shown).await, 200);
     assert_eq!(rig.number("SELECT count(*) FROM read.orders").await, 200);
-    let parked = letters(&projector, "parked", 2).await;
+    // The journal keeps texts of any length, and no NUL either.
+    let (kept, parked): (Vec<_>, Vec<_>) = letters(&projector, "parked", 3)
+        .await
+        .into_iter()
+        .partition(|letter| letter["projection"] == "journal");
+    assert_eq!(kept.len(), 1);
+    assert_eq!(kept[0]["key"], format!("order/{nul}"));
     for letter in &parked {
         assert_eq!((&letter["projection"], &letter["behind"]), (&json!("orders"), &json!(1)));
         let error = letter["error"].as_str().expect("a text");
@@ -249,8 +255,8 @@ async fn what_postgresql_refuses_is_pinned_on_its_key_within_a_batch() {
     owner.commit(&[confirmed(nul)]);
     rig.applied().await;
     assert_eq!(rig.number(shown).await, 201);
-    let parked = letters(&projector, "parked", 1).await;
-    assert_eq!(parked[0]["behind"], 2);
+    let parked = letters(&projector, "parked", 2).await;
+    assert!(parked.iter().all(|letter| letter["behind"] == 2), "{parked:?}");
     projector.end(rig).await;
 }
 

@@ -8,6 +8,7 @@ mod exactly_once;
 mod freshness;
 mod halting;
 mod history;
+mod journal;
 mod rebuild;
 mod rig;
 mod roles;

@@ -156,6 +156,14 @@ impl Projector {
         Self::run(Service::bind_release(settings, source, projections).expect("a free port"))
     }
 
+    /// One whose operator wants no journal.
+    pub(crate) fn without_journal(rig: &Rig) -> Self {
+        let mut settings = settings(&rig.url, config::Http::local());
+        settings.projector.journal = false;
+        let source = Source::Given(Arc::new(rig.log.clone()));
+        Self::run(Service::bind(settings, source).expect("a free port"))
+    }
+
     /// Another one at the same address, once this one has been killed.
     pub(crate) async fn restart(self, rig: &Rig) -> Self {
         let bind = self.url.trim_start_matches("http://").parse().expect("an address");
@@ -305,6 +313,7 @@ fn settings(url: &str, http: config::Http) -> Settings {
             parked_events_max: PARKED_EVENTS_MAX,
             dead_letters_kept_days: DEAD_LETTERS_KEPT_DAYS,
             gather: Duration::from_millis(2),
+            journal: true,
         },
         log: config::Log { format: config::LogFormat::Pretty, filter: "info".to_owned() },
     }

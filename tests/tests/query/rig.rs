@@ -110,7 +110,8 @@ impl Rig {
                 let folded = slot.evolve(&event, revision, at.to_datetime(), &mut sums);
                 folded.expect("an event that applies");
             }
-            statements += &stored(schema, &(fold.table)(), &slot.cells().expect("a row"));
+            let table = fold.table().expect("rows of streams");
+            statements += &stored(schema, &table, &slot.cells().expect("a row"));
         }
         for table in projection.folds.iter().flat_map(|fold| fold.sums).map(|table| table()) {
             for row in sums.rows(&table, shard) {
@@ -338,6 +339,7 @@ async fn make_tables(urls: &Databases, pool: &Pool) {
             parked_events_max: 1_000,
             dead_letters_kept_days: 730,
             gather: Duration::from_millis(2),
+            journal: true,
         },
         log: log(),
     };

@@ -10,6 +10,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use bytes::Bytes;
 use domain::{
     id::{EventId, StreamId},
     shard::ShardId,
@@ -50,8 +51,9 @@ pub(crate) struct Corrections {
     skipped: FxHashMap<StreamId, BTreeSet<i64>>,
 }
 
-/// What is read instead of an event, or why this release cannot read it.
-type Edited = Box<Result<domain::Event, Arc<str>>>;
+/// The data that are read instead of an event's, and what they stand for, or why this release cannot read
+/// them.
+type Edited = Box<(Bytes, Result<domain::Event, Arc<str>>)>;
 
 /// A correction as it is stored.
 #[derive(Clone, Debug, sqlx::FromRow)]
@@ -86,7 +88,11 @@ impl Corrections {
         let mut corrections = Self::default();
         for Row { event_id, stream, revision, event_type, value } in rows {
             let stream = stored_stream(&stream)?;
-            let edited = value.map(|value| Box::new(decode(&event_type.into(), &stream, &value)));
+            let event_type = event_type.into();
+            let edited = value.map(|value| {
+                let decoded = decode(&event_type, &stream, &value);
+                Box::new((value.into(), decoded))
+            });
             if edited.is_none() {
                 corrections.skipped.entry(stream).or_default().insert(revision);
             }
@@ -102,16 +108,16 @@ impl Corrections {
         if self.by_event.is_empty() {
             return Some(untouched);
         }
-        let decoded = match self.by_event.get(&event.id) {
+        let (value, decoded) = match self.by_event.get(&event.id) {
             Some(None) => return None,
-            Some(Some(edited)) => edited,
-            None => &event.decoded,
+            Some(Some(edited)) => (&edited.0, &edited.1),
+            None => (&event.value, &event.decoded),
         };
         let skipped = self.skipped.get(&event.stream);
         let after_skipped = skipped.is_some_and(|skipped| {
             event.revision.checked_sub(1).is_some_and(|before| skipped.contains(&before))
         });
-        Some(CorrectedEvent { decoded, after_skipped, ..untouched })
+        Some(CorrectedEvent { value, decoded, after_skipped, ..untouched })
     }
 }
 
@@ -173,6 +179,7 @@ mod tests {
         let good = event("stock/A", 1, r#"{"quantity": 7}"#);
         let corrected = corrections.apply(&bad).unwrap();
         assert_eq!(corrected.decoded.as_ref().unwrap(), good.decoded.as_ref().unwrap());
+        assert_eq!(corrected.entry(0).data, good.value);
         assert!(!corrected.after_skipped);
         let untouched = Corrections::default();
         let untouched = untouched.apply(&good).unwrap();

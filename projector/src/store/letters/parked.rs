@@ -2,15 +2,19 @@
 
 use std::sync::Arc;
 
-use domain::id::{EventId, StreamId};
+use domain::{
+    envelope::Provenance,
+    id::{CausationId, CommandId, CorrelationId, EventId, StreamId},
+};
 use infra::log::Offset;
 use rustc_hash::{FxHashMap, FxHashSet};
-use sqlx::{PgConnection, PgPool, Row, postgres::PgRow};
+use serde::{Deserialize, Serialize};
+use sqlx::{PgConnection, PgPool, Row, postgres::PgRow, types::Json};
 use uuid::Uuid;
 
 use super::corrections::{Corrections, stored_stream};
 use crate::{
-    event::{RecordedEvent, decode},
+    event::{Origin, RecordedEvent, decode},
     store::{checkpoints::CheckpointRow, versions::Version},
 };
 
@@ -67,6 +71,34 @@ pub(crate) struct EventsToPark<'f> {
 pub(crate) struct NewlyParked {
     keys: Vec<StreamId>,
     events: usize,
+}
+
+/// An event's origin as it is stored. Those that earlier releases have parked have none.
+#[derive(Serialize, Deserialize)]
+struct NotedOrigin {
+    seq: u64,
+    index: u32,
+    command_id: CommandId,
+    correlation_id: CorrelationId,
+    causation_id: CausationId,
+    actor: Arc<str>,
+}
+
+impl From<&Origin> for NotedOrigin {
+    fn from(Origin { seq, index, provenance, .. }: &Origin) -> Self {
+        let Provenance { command_id, correlation_id, causation_id, .. } = *provenance;
+        let (seq, index, actor) = (*seq, *index, Arc::clone(&provenance.actor));
+        Self { seq, index, command_id, correlation_id, causation_id, actor }
+    }
+}
+
+impl NotedOrigin {
+    fn at(self, commit_end: Offset) -> Origin {
+        let Self { seq, index, command_id, correlation_id, causation_id, actor } = self;
+        let provenance =
+            Provenance { command_id, correlation_id, causation_id, actor, traceparent: None };
+        Origin { commit_end, seq, index, provenance }
+    }
 }
 
 impl DeadLetters {
@@ -136,7 +168,7 @@ impl EventsToPark<'_> {
         row.query(
             "INSERT INTO projection.parked_events
              SELECT $1, $2, $3, * FROM UNNEST($4::text[], $5::bigint[], $6::int[], $7::uuid[],
-                $8::text[], $9::bigint[], $10::timestamptz[], $11::bytea[])",
+                $8::text[], $9::bigint[], $10::timestamptz[], $11::bytea[], $12::jsonb[])",
         )
         .bind(column(events, |it| it.event.stream.as_str()))
         .bind(column(events, |it| it.position.commit_end))
@@ -146,6 +178,7 @@ impl EventsToPark<'_> {
         .bind(column(events, |it| it.event.revision))
         .bind(column(events, |it| it.event.recorded_at))
         .bind(column(events, |it| &*it.event.value))
+        .bind(column(events, |it| Json(NotedOrigin::from(&it.event.origin))))
         .execute(tx)
         .await?;
         Ok(())
@@ -209,7 +242,7 @@ pub(crate) async fn waiting(
     stream: &str,
 ) -> Result<Vec<(EventPosition, RecordedEvent)>, sqlx::Error> {
     let found = row.query(
-        "SELECT commit_end, place, event_id, event_type, revision, recorded_at, value
+        "SELECT commit_end, place, event_id, event_type, revision, recorded_at, value, origin
          FROM projection.parked_events
          WHERE (projection, version, stream) = ($1, $2, $4) AND shard = $3
          ORDER BY commit_end, place",
@@ -219,6 +252,9 @@ pub(crate) async fn waiting(
     let event = |row: &PgRow| {
         let event_type: Arc<str> = row.try_get::<&str, _>("event_type")?.into();
         let value: &[u8] = row.try_get("value")?;
+        let (commit_end, index) = (row.try_get("commit_end")?, row.try_get("place")?);
+        let origin: Option<Json<NotedOrigin>> = row.try_get("origin")?;
+        let origin = origin.map_or_else(Origin::none, |Json(noted)| noted.at(commit_end));
         let event = RecordedEvent {
             id: EventId::new(row.try_get("event_id")?),
             stream: stream.clone(),
@@ -227,8 +263,8 @@ pub(crate) async fn waiting(
             decoded: decode(&event_type, &stream, value),
             event_type,
             value: value.to_vec().into(),
+            origin,
         };
-        let (commit_end, index) = (row.try_get("commit_end")?, row.try_get("place")?);
         Ok((EventPosition { commit_end, index }, event))
     };
     found.iter().map(event).collect()
