@@ -16,7 +16,7 @@ mod watcher;
 
 use std::sync::{Arc, OnceLock};
 
-use domain::id::StreamId;
+use domain::{id::StreamId, shard::ShardId};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     time::{Instant, timeout_at},
@@ -131,6 +131,18 @@ impl Freshness {
         };
         self.wait(client, until, |applied| progress(applied).is_some()).await;
         progress(&self.applied.borrow())
+    }
+
+    /// Whether somebody keeps a projection that may be left off; `None` while nothing is known of any.
+    #[must_use]
+    pub fn is_kept(&self, projection: Projection) -> Option<bool> {
+        self.applied.borrow().is_live(projection)
+    }
+
+    /// The shard of a stream, once it is known how many there are.
+    #[must_use]
+    pub fn shard_of(&self, stream: &StreamId) -> Option<ShardId> {
+        self.applied.borrow().log.shard_of(stream)
     }
 
     /// Refuses a position that cannot be, where nothing is to be waited for.

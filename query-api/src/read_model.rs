@@ -13,6 +13,7 @@
 
 mod batch;
 mod error;
+mod journal;
 mod lookups;
 mod orders;
 mod products;
@@ -20,7 +21,8 @@ mod sales;
 
 pub(crate) use batch::LoaderTasks;
 pub(crate) use error::ReadError;
-pub(crate) use lookups::{Entity, FoundOrder, FoundProduct};
+pub(crate) use journal::{Direction, Kept, StreamAfter, StreamRow};
+pub(crate) use lookups::{Entity, FoundProduct};
 pub(crate) use orders::OrderFilter;
 pub(crate) use products::{After as ProductAfter, ProductFilter, ProductSort};
 pub(crate) use sales::{Group, SalesFilter, SalesRow};
@@ -35,6 +37,7 @@ use infra::{
 };
 
 use batch::Loader;
+use read_models::journal::JOURNAL;
 
 /// The projections that requests may wait for: all read models of this release.
 pub(crate) const PROJECTIONS: &[Projection] = &shown();
@@ -54,7 +57,9 @@ const fn shown() -> [Projection; read_models::ALL.len()] {
 
 /// What is waited for, and the views that are read.
 pub(crate) fn reads() -> Reads {
-    let made = read_models::ALL.iter().flat_map(|projection| projection.views);
+    // An operator may leave the journal off.
+    let is_sure = |projection: &&read_models::Projection| projection.name != JOURNAL.name;
+    let made = read_models::ALL.iter().filter(is_sure).flat_map(|projection| projection.views);
     let mut views: Vec<_> = made.map(|(name, _)| *name).chain(VIEWS).collect();
     views.sort_unstable();
     Reads { projections: PROJECTIONS, views }

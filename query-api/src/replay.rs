@@ -35,7 +35,7 @@ use tokio::sync::OnceCell;
 
 pub(crate) use audit::Audit;
 use cursor::{Cursors, Place};
-use mask::Pseudonyms;
+pub(crate) use mask::Pseudonyms;
 use pace::{Bandwidth, Pace};
 use places::{Places, unreachable};
 pub(crate) use run::Run;
@@ -59,6 +59,7 @@ struct Inner {
     places: Places,
     bandwidth: Bandwidth,
     key: SecretString,
+    names: Pseudonyms,
     audit: Audit,
     /// Ends all of them, each behind a cursor.
     stop: Shutdown,
@@ -74,7 +75,8 @@ impl Replays {
     ) -> Self {
         let places = Places::new(limits.concurrent_max, limits.concurrent_max_each);
         let bandwidth = Bandwidth::new(limits.bytes_per_second);
-        Self(Arc::new(Inner { source, log: OnceCell::new(), places, bandwidth, key, audit, stop }))
+        let (log, names) = (OnceCell::new(), Pseudonyms::new(&key));
+        Self(Arc::new(Inner { source, log, places, bandwidth, key, names, audit, stop }))
     }
 
     /// Begins a replay, or goes on with one.
@@ -98,7 +100,7 @@ impl Replays {
             None => first_place(&selection, &*log).await?,
         };
         let names = match selection.personal {
-            Personal::Masked => Some(Pseudonyms::new(&self.0.key)),
+            Personal::Masked => Some(self.0.names.clone()),
             Personal::Shown => {
                 self.0.audit.personal_read(&caller.actor(), &selection.text).await?;
                 None
@@ -121,6 +123,11 @@ impl Replays {
             selection,
             _slot: slot,
         })
+    }
+
+    /// What makes the pseudonyms, wherever events are shown.
+    pub(crate) fn names(&self) -> &Pseudonyms {
+        &self.0.names
     }
 
     async fn log(&self) -> Result<Arc<dyn EventLog>, Problem> {

@@ -9,12 +9,15 @@
 mod carts;
 mod events;
 mod orders;
+mod past;
 mod positions;
 mod products;
 mod read;
 mod reports;
 mod schemas;
+mod shown;
 mod stock;
+mod streams;
 #[cfg(any(test, feature = "testing"))]
 mod wish_lists;
 
@@ -41,6 +44,12 @@ pub(crate) const WEIGHTS: &[Weight] = &[
     Weight::with("/v1/products", "q", 5),
     Weight::of("/v1/products", 2),
     Weight::of("/v1/orders", 2),
+    Weight::with("/v1/products/{id}", "as_of", 5),
+    Weight::with("/v1/stock/{sku}", "as_of", 5),
+    Weight::with("/v1/carts/{id}", "as_of", 5),
+    Weight::with("/v1/orders/{id}", "as_of", 5),
+    Weight::of("/v1/streams", 20),
+    Weight::of("/v1/streams/{type}/{id}/events", 2),
 ];
 
 /// All routes with their contract.
@@ -58,6 +67,8 @@ pub(crate) fn routes(state: AppState) -> OpenApiRouter {
         .routes(routes!(schemas::list))
         .routes(routes!(schemas::of_type))
         .routes(routes!(schemas::asyncapi))
+        .routes(routes!(streams::list))
+        .routes(routes!(streams::events))
         .routes(routes!(positions::list));
     #[cfg(any(test, feature = "testing"))]
     let routes = routes.routes(routes!(wish_lists::by_id));

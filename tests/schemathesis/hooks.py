@@ -45,6 +45,8 @@ DEPENDS = {
         "cart.total_negative",
         "product.currency_differs",
         "product.too_large",
+        # On how much has happened.
+        "history_too_long",
         "stock.insufficient",
         "stock.limit_reached",
     },
@@ -58,6 +60,15 @@ TOGETHER = {
     ("replay_events", "/to", "out_of_range"),  # before from
     ("replay_events", "/to", "unexpected"),  # with follow
     ("replay_events", "/columns", "unexpected"),  # without format=csv
+    *[(f"get_{thing}", pointer, code)
+      for thing in ("product", "stock", "cart", "order")
+      for pointer, code in (
+          ("/as_of", "out_of_range"),  # in the future
+          ("/as_of", "required"),  # diff without it
+          ("/as_of", "other_shard"),  # a position of others
+          ("/diff", "out_of_range"),  # in the future, or before as_of
+          ("/diff", "other_shard"),
+      )],
     ("report_sales", "/limit", "required"),  # cursor without it
     ("report_sales", "/group_by", "too_many"),  # more groups than a report holds
     ("check_out_cart", "/order_id", "not_allowed"),  # for staff only

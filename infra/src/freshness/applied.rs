@@ -182,6 +182,11 @@ impl Applied {
         position
     }
 
+    /// Whether a projection has a live version; `None` if nothing has.
+    pub(super) fn is_live(&self, projection: Projection) -> Option<bool> {
+        (!self.live.is_empty()).then(|| self.live.contains_key(&projection))
+    }
+
     /// How far a projection is in a shard.
     pub(super) fn entry(&self, projection: Projection, shard: ShardId) -> Option<Entry> {
         self.live.get(&projection)?.shards.get(&shard).copied()

@@ -1,6 +1,6 @@
 //! Which events a replay shows: filters as clients write them.
 
-use std::{borrow::Cow, str::FromStr, time::Duration};
+use std::{borrow::Cow, fmt, str::FromStr, time::Duration};
 
 use super::format::{self, Columns, Format, is_member};
 use domain::{StreamType, id::StreamId, shard::ShardId, timestamp::Timestamp};
@@ -25,6 +25,8 @@ const BOUND_LENGTH_MAX: usize = 4_096;
 const TOKEN: &str = "A[Q-Za-f][A-Za-z0-9_-]*";
 /// Members that lead to a condition's value.
 const PATH_MAX: usize = 8;
+/// Of what a stream is called: a UUID or a code.
+const KEY_LENGTH_MAX: usize = 100;
 
 /// What is asked for.
 #[derive(Debug, Default)]
@@ -200,6 +202,40 @@ impl FromStr for Types {
     }
 }
 
+/// A type of streams, by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Kind(pub(crate) StreamType);
+
+impl FromStr for Kind {
+    type Err = Cow<'static, str>;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let kind = released().find(|kind| kind.as_str() == text);
+        kind.map(Self).ok_or_else(|| format!("one of {}", stream_types().replace('|', ", ")).into())
+    }
+}
+
+/// What follows the type in a stream's id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StreamKey(String);
+
+impl fmt::Display for StreamKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for StreamKey {
+    type Err = Cow<'static, str>;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        let is_key = (1..=KEY_LENGTH_MAX).contains(&text.len()) && text.bytes().all(is_plain);
+        let expected = "a UUID or a code: 1 to 100 letters, digits, dots, underscores and hyphens";
+        if is_key { Ok(Self(text.to_owned())) } else { Err(expected.into()) }
+    }
+}
+
 /// One stream, or all of a kind: `order/*`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Streams {
@@ -347,6 +383,9 @@ parameters! {
         .items(ObjectBuilder::new().schema_type(Type::String).enum_values(Some(Types::known())))
         .min_items(Some(1))
         .max_items(Some(Types::known().len()));
+    Kind: ObjectBuilder::new().schema_type(Type::String)
+        .enum_values(Some(released().map(StreamType::as_str)));
+    StreamKey: text("^[A-Za-z0-9._-]+$").max_length(Some(KEY_LENGTH_MAX));
     Streams: text(&format!("^({})/[!-~]{{1,200}}$", stream_types())).max_length(Some(220));
     Actor: text("^[!-~]{1,100}$").max_length(Some(100));
     Condition: text("^data([.][A-Za-z0-9_]{1,64}){1,8}=[^\\n\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]{1,200}$").max_length(Some(800));

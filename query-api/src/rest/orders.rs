@@ -5,7 +5,11 @@ use axum::{
     extract::{OriginalUri, State},
     response::Response,
 };
-use domain::{api_key::Role, id::OrderId, timestamp::Timestamp};
+use domain::{
+    StreamType,
+    id::{CartId, OrderId, StreamId},
+    timestamp::Timestamp,
+};
 use infra::{
     auth::{Caller, OpenCart},
     freshness::Projection,
@@ -18,15 +22,18 @@ use infra::{
         values::Text,
     },
 };
-use read_models::orders::{ORDERS, Order};
+use read_models::orders::{HISTORY, ORDERS, Order};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::read::{AppState, ReadOne, ReadRequest, answer};
-use crate::read_model::{FoundOrder, OrderFilter};
+use super::{
+    past::{AsOf, then},
+    read::{AppState, ReadPast, ReadRequest, answer},
+    streams::READERS,
+};
+use crate::read_model::OrderFilter;
 
 const READS: &[Projection] = &[ORDERS.shown()];
-const READERS: [Role; 3] = [Role::Staff, Role::Analyst, Role::Operator];
 
 type Reference = Text<200, 0>;
 
@@ -133,9 +140,9 @@ impl ListParameters {
     operation_id = "get_order",
     path = "/v1/orders/{id}",
     tag = "orders",
-    params(Id<OrderId>, OpenCart, ReadOne),
+    params(Id<OrderId>, OpenCart, ReadPast),
     responses(
-        (status = OK, body = Order, headers(
+        (status = OK, body = AsOf<Order>, headers(
             ("ETag" = String, description = "Revision of the order"),
             ("Tradewind-Position" = String, description = "What the answer reflects"),
         )),
@@ -147,16 +154,35 @@ pub(super) async fn by_id(
     State(app): State<AppState>,
     Id(id): Id<OrderId>,
     open_cart: OpenCart,
-    read: ReadOne,
+    ReadPast { read, when }: ReadPast,
 ) -> Result<Response, Problem> {
+    let hidden = || Problem::not_found("there is no such order, or it is not yours to see");
+    if !when.is_now() {
+        // Who has no token and no role learns nothing, not even whether a journal is kept.
+        if !is_reader(&read.request.caller) && open_cart.0.is_none() {
+            return Err(hidden());
+        }
+        let stream = StreamId::new(StreamType::Order, id);
+        let then = then(&app, &read.request, &HISTORY, &stream, &when, hidden).await?;
+        let cart = then.body["cart_id"].as_str().and_then(|cart| cart.parse().ok());
+        if !may_read(&read.request.caller, open_cart, cart) {
+            return Err(hidden());
+        }
+        return then.answer(&read);
+    }
     let position = app.reach(READS, &read.request).await?;
     let order = app.read_model().orders.find(id.uuid()).await?;
     let order = order
-        .filter(|order| may_read(&read.request.caller, open_cart, order))
-        .ok_or_else(|| Problem::not_found("there is no such order, or it is not yours to see"))?;
+        .filter(|order| may_read(&read.request.caller, open_cart, order.cart))
+        .ok_or_else(hidden)?;
     Ok(read.answer(order.entity, &position))
 }
 
-fn may_read(caller: &Caller, OpenCart(open): OpenCart, order: &FoundOrder) -> bool {
-    READERS.iter().any(|role| caller.has(*role)) || (open.is_some() && open == order.cart)
+/// Of the order that a cart became.
+fn may_read(caller: &Caller, OpenCart(open): OpenCart, cart: Option<CartId>) -> bool {
+    is_reader(caller) || (open.is_some() && open == cart)
+}
+
+fn is_reader(caller: &Caller) -> bool {
+    READERS.iter().any(|role| caller.has(*role))
 }

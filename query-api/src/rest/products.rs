@@ -4,7 +4,11 @@ use axum::{
     extract::{OriginalUri, State},
     response::Response,
 };
-use domain::{api_key::Role, id::ProductId};
+use domain::{
+    StreamType,
+    api_key::Role,
+    id::{ProductId, StreamId},
+};
 use infra::{
     freshness::Projection,
     http::{
@@ -17,13 +21,17 @@ use infra::{
     },
 };
 use read_models::{
-    products::{PRODUCTS, Product},
+    products::{HISTORY, PRODUCTS, Product},
     stock::STOCK,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::read::{AppState, OfSku, ReadOne, ReadRequest, answer};
+use super::{
+    past::{AsOf, then},
+    read::{AppState, OfSku, ReadOne, ReadPast, ReadRequest, answer},
+    streams::READERS,
+};
 use crate::read_model::{FoundProduct, ProductAfter, ProductFilter, ProductSort};
 
 const READS: &[Projection] = &[PRODUCTS.shown()];
@@ -134,14 +142,16 @@ impl ListParameters {
 }
 
 /// One product
+///
+/// For anyone once it is published; what it was (`as_of`) for staff, analysts and operators.
 #[utoipa::path(
     get,
     operation_id = "get_product",
     path = "/v1/products/{id}",
     tag = "catalogue",
-    params(Id<ProductId>, ReadOne),
+    params(Id<ProductId>, ReadPast),
     responses(
-        (status = OK, body = Product, headers(
+        (status = OK, body = AsOf<Product>, headers(
             ("ETag" = String, description = "Revision of the product"),
             ("Tradewind-Position" = String, description = "What the answer reflects"),
         )),
@@ -152,8 +162,15 @@ impl ListParameters {
 pub(super) async fn by_id(
     State(app): State<AppState>,
     Id(id): Id<ProductId>,
-    read: ReadOne,
+    ReadPast { read, when }: ReadPast,
 ) -> Result<Response, Problem> {
+    if !when.is_now() {
+        read.request.caller.require(&READERS)?;
+        let unknown = || Problem::not_found("there was no such product then");
+        let stream = StreamId::new(StreamType::Product, id);
+        let then = then(&app, &read.request, &HISTORY, &stream, &when, unknown).await?;
+        return then.answer(&read);
+    }
     let position = app.reach(READS, &read.request).await?;
     let product = app.read_model().products.find(id.uuid()).await?;
     let product = visible(product, &read)?;

@@ -5,21 +5,27 @@ use infra::{
     freshness::Projection,
     http::{extract::Path, problem::Problem},
 };
-use read_models::stock::{STOCK, Stock};
+use read_models::stock::{HISTORY, STOCK, Stock};
 
-use super::read::{AppState, OfSku, ReadOne};
+use super::{
+    past::{AsOf, then},
+    read::{AppState, OfSku, ReadPast},
+    streams::READERS,
+};
 
 const READS: &[Projection] = &[STOCK.shown()];
 
 /// What is on hand of a SKU
+///
+/// For anyone; what it was (`as_of`) for staff, analysts and operators.
 #[utoipa::path(
     get,
     operation_id = "get_stock",
     path = "/v1/stock/{sku}",
     tag = "stock",
-    params(OfSku, ReadOne),
+    params(OfSku, ReadPast),
     responses(
-        (status = OK, body = Stock, headers(
+        (status = OK, body = AsOf<Stock>, headers(
             ("ETag" = String, description = "Revision of the stock"),
             ("Tradewind-Position" = String, description = "What the answer reflects"),
         )),
@@ -30,10 +36,16 @@ const READS: &[Projection] = &[STOCK.shown()];
 pub(super) async fn by_sku(
     State(app): State<AppState>,
     Path(OfSku { sku }): Path<OfSku>,
-    read: ReadOne,
+    ReadPast { read, when }: ReadPast,
 ) -> Result<Response, Problem> {
+    let unknown = || Problem::not_found("there is no stock of this SKU");
+    if !when.is_now() {
+        read.request.caller.require(&READERS)?;
+        let stream = sku.stock_stream();
+        let then = then(&app, &read.request, &HISTORY, &stream, &when, unknown).await?;
+        return then.answer(&read);
+    }
     let position = app.reach(READS, &read.request).await?;
     let stock = app.read_model().stock.find(sku).await?;
-    let stock = stock.ok_or_else(|| Problem::not_found("there is no stock of this SKU"))?;
-    Ok(read.answer(stock, &position))
+    Ok(read.answer(stock.ok_or_else(unknown)?, &position))
 }

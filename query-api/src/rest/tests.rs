@@ -89,9 +89,19 @@ async fn unknown_parameters_and_values_out_of_range_are_refused() {
         "/v1/products?q=tea",
         "/v1/orders?account_id=1",
         "/v1/reports/sales?currency=USD",
-        "/v1/stock/1?as_of=now",
         "/v1/positions?limit=3",
-        "/v1/orders/01890a5d-ac96-774b-bcce-b302099a8057?as_of=2026-01-01T00:00:00Z",
+        "/v1/orders/01890a5d-ac96-774b-bcce-b302099a8057?as_of=yesterday",
+        "/v1/orders/01890a5d-ac96-774b-bcce-b302099a8057?as_of=9999-01-01T00:00:00Z",
+        "/v1/stock/1?diff=now",
+        "/v1/stock/1?as_of=now-1d&diff=now-2d",
+        "/v1/products/by-sku/1?as_of=now",
+        "/v1/streams",
+        "/v1/streams?type=orders",
+        "/v1/streams?type=order&changed_after=now",
+        "/v1/streams/orders/1/events",
+        "/v1/streams/order/%20/events",
+        "/v1/streams/order/1/events?order=up",
+        "/v1/streams/order/1/events?limit=0",
         "/v1/products?limit=0",
         "/v1/products?limit=201",
         "/v1/products?min_price=-1",
@@ -146,12 +156,23 @@ async fn cursors_belong_to_their_list_and_order() {
     check("/v1/events?cursor=nonsense", 400, "invalid_cursor").await;
     check(&format!("/v1/events?cursor={price}"), 400, "invalid_cursor").await;
     check(&format!("/v1/orders?cursor={price}"), 400, "invalid_cursor").await;
+    check(&format!("/v1/streams?type=order&cursor={price}"), 400, "invalid_cursor").await;
+    // ["desc",3]
+    let back = "WyJkZXNjIiwzXQ";
+    check(&format!("/v1/streams/stock/1/events?cursor={back}"), 400, "invalid_cursor").await;
+    check(&format!("/v1/streams/stock/1/events?order=desc&cursor={back}"), 503, "unavailable")
+        .await;
 }
 
 #[tokio::test]
 async fn what_needs_a_role_asks_for_a_key() {
     check_anonymous("/v1/orders", 401, "unauthenticated").await;
     check_anonymous("/v1/events", 401, "unauthenticated").await;
+    check_anonymous("/v1/streams?type=order", 401, "unauthenticated").await;
+    check_anonymous("/v1/stock/1?as_of=now", 401, "unauthenticated").await;
+    check_anonymous(&format!("/v1/products/{ID}?as_of=now"), 401, "unauthenticated").await;
+    check_anonymous(&format!("/v1/orders/{ID}?as_of=now"), 404, "not_found").await;
+    check_anonymous(&format!("/v1/streams/order/{ID}/events"), 404, "not_found").await;
     check_anonymous("/v1/reports/sales", 401, "unauthenticated").await;
 }
 

@@ -55,8 +55,7 @@ async fn measure(rounds: usize, wiring: &Wiring, kafka: &config::Kafka, sales: u
     let log = KafkaLog::connect(kafka, &kafka.topic).await?;
     let events = usize::try_from(Sales { sales, products: 0 }.append(&log).await?)?;
     drop(log);
-    let settings =
-        [("TRADEWIND_REPLAY__BANDWIDTH_MAX", "2000"), ("TRADEWIND_HTTP__RATE_KEYS", "unlimited")];
+    let settings = [("TRADEWIND_REPLAY__BANDWIDTH_MAX", "2000")];
     let process = Process::start(Role::QueryApi, wiring, &settings).await?;
     let reader = Reader::new(wiring)?;
     for (name, query, part) in REPLAYS {

@@ -3,6 +3,7 @@
 mod bad_input;
 mod checkout;
 mod commands;
+mod history;
 mod idempotency;
 mod poison;
 mod replay;

@@ -43,6 +43,11 @@ impl Cart {
         Self { client, id, token }
     }
 
+    /// A read with the cart's token.
+    pub(crate) async fn read(&self, path: &str) -> Answer {
+        send(self.client.query(path).header("Tradewind-Cart-Token", &self.token)).await
+    }
+
     pub(crate) async fn check_out(&self, method_token: &str) -> Answer {
         let key = format!("checkout-{}", self.id);
         let body = json!({

@@ -4,6 +4,7 @@
 
 mod catalogue;
 mod guests;
+mod history;
 mod keys;
 mod orders;
 mod outage;
