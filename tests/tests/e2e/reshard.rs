@@ -181,7 +181,8 @@ async fn applied(stack: &Stack, log: &KafkaLog) {
     .await;
 }
 
-/// All rows of all read models, as readers see them. Sales are kept by shard and read as sums.
+/// All rows of all read models, as readers see them. Sales are kept by shard and read as sums, and events
+/// without their places.
 async fn rows(stack: &Stack) -> BTreeMap<&'static str, Vec<String>> {
     let settings =
         config::Postgres { url: stack.read_models().to_owned().into(), connections_max: 4 };
@@ -197,6 +198,12 @@ async fn rows(stack: &Stack) -> BTreeMap<&'static str, Vec<String>> {
                 format!(
                     "(SELECT day, channel, currency, {sums} FROM read.sales_totals GROUP BY 1, 2, 3)"
                 )
+            }
+            // Where an event stands in the log is what changes.
+            "events" => {
+                "(SELECT stream, revision, id, type, recorded_at, command_id, correlation_id, \
+                causation_id, actor, data FROM read.events)"
+                    .to_owned()
             }
             view => format!("read.{view}"),
         };
