@@ -19,6 +19,7 @@ pub mod membership;
 pub mod position;
 pub mod postgres;
 pub mod retry;
+pub mod s3_signing;
 pub mod shares;
 pub mod shutdown;
 pub mod task;

@@ -1,5 +1,6 @@
 //! What `query-api` does for analysts: it asks a query API that runs.
 
+pub mod export;
 mod place;
 mod reading;
 pub mod replay;

@@ -3,12 +3,13 @@
 //! `rest` takes requests, `read_model` reads PostgreSQL and names the projections that requests may
 //! wait for (`infra::freshness`).
 //!
-//! `replay` reads the log itself, for analysts; `cli` is what they call. `schemas` tells what events look
-//! like.
+//! `replay` reads the log itself, for analysts; `cli` is what they call, and `export` makes tables of it. `schemas`
+//! tells what events look like.
 //!
-//! **Invariant:** nothing is written and nothing is decided here, and no other service is called.
+//! **Invariant:** the service writes nothing and decides nothing, and calls no other service.
 
 pub mod cli;
+mod export;
 mod metrics;
 mod read_model;
 mod replay;

@@ -13,7 +13,7 @@ use infra::{
 use query_api::{
     Service, Settings,
     cli::{
-        ClientSettings, Usage,
+        ClientSettings, Usage, export,
         replay::{self, Ended},
     },
 };
@@ -39,6 +39,18 @@ The same command goes on with a file that was cut off. It takes TRADEWIND_QUERY_
 TRADEWIND_OPERATOR_KEY, a key with the role analyst, and finds a local stack in its folder by itself.
 Exit codes: 0 all is written, 1 failed, 2 wrong usage or settings, 130 stopped by Ctrl-C.";
 
+const EXPORT_EXAMPLES: &str = "Examples:
+  query-api export --to file:///var/lake
+  query-api export --to s3://lake/tradewind --every 5m --json
+  query-api export --to file:///var/orders --type 'order.*' --from now-30d
+  duckdb -c \"SELECT type, count(*) FROM delta_scan('/var/lake/events') GROUP BY type\"
+
+The same command goes on where the tables are; what is in them is never written twice, whoever else exports
+there. For s3:// it takes AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION and
+AWS_ENDPOINT_URL. It takes TRADEWIND_QUERY_URL and TRADEWIND_OPERATOR_KEY, a key with the role analyst, and
+finds a local stack in its folder by itself.
+Exit codes: 0 the tables are level with the log, 1 failed, 2 wrong usage or settings, 130 stopped by Ctrl-C.";
+
 /// Serves Tradewind's read models over HTTP, and replays its events for analysts
 #[derive(Parser)]
 #[command(version, after_help = EXAMPLES)]
@@ -57,6 +69,9 @@ enum Command {
     /// Write the events of the log, a line of JSON each, from where they were cut off
     #[command(after_help = REPLAY_EXAMPLES)]
     Replay(Box<replay::Options>),
+    /// Write the events of the log into Delta Lake tables, from where they are
+    #[command(after_help = EXPORT_EXAMPLES)]
+    Export(Box<export::Options>),
 }
 
 #[tokio::main]
@@ -90,6 +105,11 @@ async fn carry_out(args: &config::Args, command: Command) -> anyhow::Result<Ende
         Command::Replay(options) => {
             if let Some(loaded) = load::<ClientSettings>(args, LocalStack::Reader)? {
                 return replay::run(&loaded.settings, &options).await;
+            }
+        }
+        Command::Export(options) => {
+            if let Some(loaded) = load::<ClientSettings>(args, LocalStack::Reader)? {
+                return export::run(&loaded.settings, &options).await;
             }
         }
     }

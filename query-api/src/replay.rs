@@ -106,9 +106,11 @@ impl Replays {
                 None
             }
         };
+        let log_id = follow::log_id(&*log, ShardId::new(0)).await.map_err(unreachable)?;
         let time = |micros: Option<i64>| micros.map(Timestamp::from_micros);
         Ok(Run {
             log,
+            log_id,
             times: (time(place.from), time(place.to)),
             lanes: place.lanes(),
             last: 0,

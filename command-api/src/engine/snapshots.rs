@@ -16,7 +16,6 @@
 
 mod fetch;
 mod format;
-mod signing;
 #[cfg(test)]
 mod tests;
 mod upload;
@@ -30,6 +29,7 @@ use infra::{
     folder::make_private,
     log::{BoxError, LogId, Offset},
     membership::seal::PeerKey,
+    s3_signing::S3Signing,
 };
 use object_store::{
     BackoffConfig, ObjectStore, RetryConfig, aws::AmazonS3Builder, local::LocalFileSystem,
@@ -41,7 +41,6 @@ use tokio::sync::Semaphore;
 use super::store::Head;
 pub(super) use fetch::fetch;
 pub(super) use format::Rows;
-use signing::S3Signing;
 pub(super) use upload::Uploader;
 
 /// How long the storage may take to tell what is there, or to show a beginning.

@@ -3,6 +3,7 @@
 use std::{ops::ControlFlow, time::Duration};
 
 use anyhow::{Context, Result, anyhow};
+use async_trait::async_trait;
 use futures_util::StreamExt;
 use infra::config::Client;
 use secrecy::ExposeSecret;
@@ -35,15 +36,20 @@ pub(crate) struct Chunk<'c> {
     pub(crate) cursor: String,
     /// Records of the log that are still to be read.
     pub(crate) left: u64,
+    /// How many the log has.
+    pub(crate) shards: Option<u32>,
+    /// By which one log is told from another.
+    pub(crate) log: Option<String>,
 }
 
 /// Who takes the chunks.
+#[async_trait]
 pub(crate) trait Sink {
     /// Breaks off when it has had enough.
     ///
     /// # Errors
     /// What ends the reading.
-    fn take(&mut self, chunk: Chunk<'_>) -> Result<ControlFlow<()>>;
+    async fn take(&mut self, chunk: Chunk<'_>) -> Result<ControlFlow<()>>;
 
     /// It was cut, and will go on.
     fn goes_on(&mut self, _after: &anyhow::Error) {}
@@ -61,6 +67,8 @@ enum Cut {
 struct Sign {
     cursor: Option<String>,
     left: Option<u64>,
+    shards: Option<u32>,
+    log: Option<String>,
     problem: Option<Problem>,
 }
 
@@ -145,9 +153,11 @@ async fn attempt(
             if let Some(problem) = sign.problem {
                 return Err(problem.into());
             }
-            let (Some(cursor), Some(left)) = (sign.cursor, sign.left) else { continue };
+            let Sign { cursor, left, shards, log, .. } = sign;
+            let (Some(cursor), Some(left)) = (cursor, left) else { continue };
             asked.cursor = Some(cursor.clone());
-            let taken = sink.take(Chunk { lines: &lines, cursor, left }).map_err(Cut::Final)?;
+            let chunk = Chunk { lines: &lines, cursor, left, shards, log };
+            let taken = sink.take(chunk).await.map_err(Cut::Final)?;
             if taken.is_break() {
                 return Ok(taken);
             }

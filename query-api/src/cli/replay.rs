@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use async_trait::async_trait;
 use futures_util::{FutureExt, future::BoxFuture};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::Instant;
@@ -200,8 +201,10 @@ impl Writing {
     }
 }
 
+#[async_trait]
 impl Sink for Writing {
-    fn take(&mut self, Chunk { lines, cursor, left }: Chunk<'_>) -> Result<ControlFlow<()>> {
+    async fn take(&mut self, chunk: Chunk<'_>) -> Result<ControlFlow<()>> {
+        let Chunk { lines, cursor, left, .. } = chunk;
         let out: &mut dyn Write = match &mut self.out {
             Out::File(file) => file,
             Out::Standard(out) => out,
@@ -221,7 +224,7 @@ impl Sink for Writing {
     }
 }
 
-fn bar() -> ProgressBar {
+pub(super) fn bar() -> ProgressBar {
     let target = if stderr().is_terminal() {
         ProgressDrawTarget::stderr()
     } else {
@@ -233,7 +236,7 @@ fn bar() -> ProgressBar {
 }
 
 /// What was left when the first cursor came is the whole of it.
-fn show(bar: &ProgressBar, left: u64) {
+pub(super) fn show(bar: &ProgressBar, left: u64) {
     let whole = bar.length().unwrap_or(left).max(left);
     bar.set_length(whole);
     bar.set_position(whole - left);

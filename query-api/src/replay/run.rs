@@ -16,7 +16,7 @@ use infra::{
     codec,
     http::problem::Problem,
     log::{
-        Commit, CommitBody, EventLog, EventRecord, Offset, ReadError,
+        Commit, CommitBody, EventLog, EventRecord, LogId, Offset, ReadError,
         join::{Begin, recorded_at},
     },
     shutdown::Shutdown,
@@ -49,6 +49,8 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// A replay that has not ended.
 pub(crate) struct Run {
     pub(super) log: Arc<dyn EventLog>,
+    /// Of the first shard, by which clients tell one log from another.
+    pub(super) log_id: Option<LogId>,
     pub(super) selection: Selection,
     /// Between these times; what was relative to now has been when the replay began.
     pub(super) times: (Option<Timestamp>, Option<Timestamp>),
@@ -112,7 +114,11 @@ impl Run {
         let left = if is_over || self.selection.follow { left } else { left.max(1) };
         let cursor = self.cursors.write(self.times, &self.lanes);
         let format = &self.selection.format;
-        format.sign(&json!({ "cursor": cursor.as_str(), "left": left }), &mut lines);
+        let sign = json!({
+            "cursor": cursor.as_str(), "left": left, "shards": self.log.shard_count(),
+            "log": self.log_id,
+        });
+        format.sign(&sign, &mut lines);
         if let Some(broken) = broken {
             self.ended = true;
             format.sign(&json!({ "problem": Problem::from(broken).to_json() }), &mut lines);

@@ -1,4 +1,4 @@
-//! What requests to S3 are signed with: the hashes that the rest of the service uses, instead of a second
+//! What requests to S3 are signed with: the hashes that the rest of the services use, instead of a second
 //! cryptographic library.
 
 use hmac::{Hmac, Mac};
@@ -11,7 +11,7 @@ use object_store::{
 use sha2::{Digest, Sha256};
 
 #[derive(Debug)]
-pub(super) struct S3Signing;
+pub struct S3Signing;
 
 impl CryptoProvider for S3Signing {
     fn digest(&self, algorithm: DigestAlgorithm) -> Result<Box<dyn DigestContext>> {

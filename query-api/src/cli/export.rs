@@ -1,0 +1,192 @@
+//! `query-api export`: events into Delta tables, once or again and again.
+
+use std::{ops::ControlFlow, time::Duration};
+
+use anyhow::{Context, Result, anyhow};
+use async_trait::async_trait;
+use futures_util::{FutureExt, future::BoxFuture};
+use indicatif::ProgressBar;
+use infra::clock::Clock;
+use serde_json::json;
+use tokio::time::sleep;
+use url::form_urlencoded::Serializer;
+
+use super::{
+    ClientSettings, Usage,
+    reading::{self, Asked, Chunk, Sink},
+    replay::{Ended, bar, show},
+};
+use crate::export::{Export, ExportError, Mark, columns::Catalogue, place};
+
+/// Such a replay can be gone on with for ever.
+const FOLLOW: &str = "follow=true";
+/// Small files of one day that are put together, without being asked and with.
+const COMPACT_AT: usize = 16;
+const COMPACT_MIN: usize = 2;
+
+// What is asked for. Clap would take a doc comment for the help of the command.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Options {
+    /// Where the tables are to be: file:///folder or s3://bucket/folder
+    #[arg(long, value_name = "URL")]
+    pub to: String,
+    /// Where to begin: an instant (RFC 3339), now-7d, or a Tradewind-Position; at the beginning of the log without it
+    #[arg(long, value_name = "WHEN")]
+    pub from: Option<String>,
+    /// Only events of these types, such as order.placed or order.*; may be given several times
+    #[arg(long = "type", value_name = "TYPE", value_delimiter = ',')]
+    pub types: Vec<String>,
+    /// Go on for ever, and write what has come this often, such as 5m
+    #[arg(long, value_name = "TIME", value_parser = period)]
+    pub every: Option<Duration>,
+    /// Put the small files of a day together, however few there are
+    #[arg(long)]
+    pub compact: bool,
+    /// Tell how far it is as lines of JSON on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `30s`, `5m`, `1h`
+fn period(text: &str) -> Result<Duration, String> {
+    let seconds = [("s", 1), ("m", 60), ("h", 3_600)].into_iter().find_map(|(unit, seconds)| {
+        text.strip_suffix(unit)?.parse::<u64>().ok()?.checked_mul(seconds)
+    });
+    let seconds = seconds.filter(|seconds| (1..=86_400).contains(seconds));
+    seconds.map(Duration::from_secs).ok_or_else(|| "1s to 24h, such as 5m".to_owned())
+}
+
+impl Options {
+    /// What decides which events there are.
+    fn query(&self) -> String {
+        let mut query = Serializer::new(String::new());
+        if let Some(from) = &self.from {
+            query.append_pair("from", from);
+        }
+        if !self.types.is_empty() {
+            query.append_pair("type", &self.types.join(","));
+        }
+        query.finish()
+    }
+}
+
+/// The tables, and how far they have got.
+struct Writing<'a> {
+    export: Export,
+    left: Option<u64>,
+    bar: &'a ProgressBar,
+    json: bool,
+}
+
+#[async_trait]
+impl Sink for Writing<'_> {
+    async fn take(&mut self, chunk: Chunk<'_>) -> Result<ControlFlow<()>> {
+        let Chunk { lines, cursor, left, shards, log } = chunk;
+        let shards = shards.context("that query API is too old: it tells no number of shards")?;
+        let before = self.export.written();
+        self.export.take(lines, Mark { cursor, log, shards }).await.map_err(told)?;
+        self.left = Some(left);
+        show(self.bar, left);
+        if self.export.written() != before {
+            self.tell("written");
+        }
+        Ok(if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    }
+
+    fn goes_on(&mut self, after: &anyhow::Error) {
+        self.bar.suspend(|| eprintln!("going on after: {after:#}"));
+    }
+}
+
+impl Writing<'_> {
+    #[expect(clippy::print_stdout, reason = "a CLI talks to people and pipes")]
+    fn tell(&self, what: &str) {
+        let written = self.export.written();
+        if self.json {
+            let line = json!({
+                "what": what, "at": Clock::System.now(), "events": written.rows,
+                "files": written.files, "bytes": written.bytes, "left": self.left,
+            });
+            println!("{line}");
+        } else if what == "level" {
+            self.bar.suspend(|| {
+                eprintln!(
+                    "{} events in {} files, {} bytes",
+                    written.rows, written.files, written.bytes
+                );
+            });
+        }
+    }
+}
+
+/// Writes what is asked for, and tells on standard error how far it is.
+///
+/// # Errors
+/// [`Usage`] if what is asked for is wrong; anything else may go on by the same command.
+pub fn run<'a>(settings: &'a ClientSettings, options: &'a Options) -> BoxFuture<'a, Result<Ended>> {
+    async move {
+        let bar = bar();
+        let ended = tokio::select! {
+            done = rounds(settings, options, &bar) => done.map(|()| Ended::Done),
+            stopped = tokio::signal::ctrl_c() => stopped.map(|()| Ended::Stopped).context("signals"),
+        };
+        bar.finish_and_clear();
+        ended
+    }
+    .boxed()
+}
+
+fn rounds<'a>(
+    settings: &'a ClientSettings,
+    options: &'a Options,
+    bar: &'a ProgressBar,
+) -> BoxFuture<'a, Result<()>> {
+    async move {
+        loop {
+            let Some(every) = options.every else { return round(settings, options, bar).await };
+            match round(settings, options, bar).await {
+                Ok(()) => {}
+                Err(error) if error.is::<Usage>() => return Err(error),
+                // Whatever has been committed stands, and the next round goes on behind it.
+                Err(error) => bar.suspend(|| eprintln!("trying again in {every:?}: {error:#}")),
+            }
+            sleep(every).await;
+        }
+    }
+    .boxed()
+}
+
+/// Until the tables are level with the log.
+async fn round(settings: &ClientSettings, options: &Options, bar: &ProgressBar) -> Result<()> {
+    let (store, root) = place::open(&options.to).map_err(|error| Usage(format!("{error:#}")))?;
+    let query = options.query();
+    let catalogue = Catalogue::of_this_release();
+    let export = Export::open(store, root, query.clone(), catalogue, Clock::System);
+    let export = export.await.map_err(told)?;
+    let cursor = export.cursor().map(ToOwned::to_owned);
+    let mut writing = Writing { export, left: None, bar, json: options.json };
+    let query = if query.is_empty() { FOLLOW.to_owned() } else { format!("{query}&{FOLLOW}") };
+    reading::read(&settings.client, Asked { query, rate: None, cursor }, &mut writing).await?;
+    writing.export.flush().await.map_err(told)?;
+    let files_min = if options.compact { COMPACT_MIN } else { COMPACT_AT };
+    writing.export.compact(files_min).await.map_err(told)?;
+    writing.tell("level");
+    Ok(())
+}
+
+fn told(error: ExportError) -> anyhow::Error {
+    if error.is_usage() { Usage(error.to_string()).into() } else { anyhow!(error) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn periods_have_a_unit() {
+        assert_eq!(period("5m"), Ok(Duration::from_secs(300)));
+        for bad in ["5", "0s", "25h", "-1m", "m"] {
+            assert!(period(bad).is_err(), "{bad}");
+        }
+    }
+}
