@@ -313,7 +313,7 @@ impl Export {
         match first.transpose() {
             Ok(None) => Ok(()),
             Ok(Some(_)) => Err(ExportError::IsTable(self.root.to_string())),
-            Err(error) => Err(delta::table::storage("listing", &log, error).into()),
+            Err(error) => Err(delta::storage("listing", &log, error).into()),
         }
     }
 }

@@ -20,6 +20,8 @@ use crate::export::{Export, ExportError, Mark, columns::Catalogue, place};
 
 /// Such a replay can be gone on with for ever.
 const FOLLOW: &str = "follow=true";
+const KEPT: &str = "the cursor is that of _export.json beside the tables: without that file the log is read from its \
+                    beginning, and what the tables have is not written again";
 /// Small files of one day that are put together, without being asked and with.
 const COMPACT_AT: usize = 16;
 const COMPACT_MIN: usize = 2;
@@ -166,7 +168,14 @@ async fn round(settings: &ClientSettings, options: &Options, bar: &ProgressBar) 
     let cursor = export.cursor().map(ToOwned::to_owned);
     let mut writing = Writing { export, left: None, bar, json: options.json };
     let query = if query.is_empty() { FOLLOW.to_owned() } else { format!("{query}&{FOLLOW}") };
-    reading::read(&settings.client, Asked { query, rate: None, cursor }, &mut writing).await?;
+    let goes_on = cursor.is_some();
+    let asked = Asked { query, rate: None, cursor };
+    let read = reading::read(&settings.client, asked, &mut writing).await;
+    // The log was made anew, or the key of the replays was changed.
+    read.map_err(|error| match error.is::<Usage>() && goes_on {
+        true => Usage(format!("{error}; {KEPT}")).into(),
+        false => error,
+    })?;
     writing.export.flush().await.map_err(told)?;
     let files_min = if options.compact { COMPACT_MIN } else { COMPACT_AT };
     writing.export.compact(files_min).await.map_err(told)?;

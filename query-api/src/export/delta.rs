@@ -9,9 +9,13 @@
 
 pub(crate) mod action;
 mod checkpoint;
+mod error;
 pub(crate) mod schema;
-pub(crate) mod table;
+mod snapshot;
+mod table;
 
 pub(crate) use action::{Action, Add, Txn};
+pub(crate) use error::{DeltaError, storage};
 pub(crate) use schema::{Field, Kind};
-pub(crate) use table::{Committed, DeltaError, Snapshot, Table};
+pub(crate) use snapshot::Snapshot;
+pub(crate) use table::{Committed, Table};

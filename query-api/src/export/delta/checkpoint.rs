@@ -18,7 +18,8 @@ use serde_json::Value;
 use super::{
     action::{Action, Line},
     schema::{Field, Kind, to_arrow},
-    table::{Snapshot, to_lines},
+    snapshot::Snapshot,
+    table::to_lines,
 };
 use crate::export::shred::Columns;
 

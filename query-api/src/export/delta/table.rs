@@ -1,6 +1,6 @@
 //! One table: what its log says now, and how to add a version to it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use domain::timestamp::Timestamp;
@@ -11,8 +11,10 @@ use object_store::{
 use serde::Deserialize;
 
 use super::{
-    action::{Action, Add, Line, MetaData, Protocol, Remove, Txn},
+    action::{Action, Remove},
     checkpoint,
+    error::{DeltaError, storage},
+    snapshot::{Parts, Snapshot},
 };
 
 const LOG: &str = "_delta_log";
@@ -23,31 +25,6 @@ const RETENTION: &str = "delta.deletedFileRetentionDuration";
 /// For so long a removed file stays, for those who read an older version. It is Delta's own default.
 const TOMBSTONE_MILLIS: i64 = 7 * 24 * 60 * 60 * 1_000;
 
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum DeltaError {
-    // Storage tells its whole chain of causes in its own text.
-    #[error("{doing} {path}: {error}")]
-    Storage { doing: &'static str, path: String, error: Error },
-    #[error("{table} is no Delta table: {why}")]
-    NoTable { table: String, why: String },
-    #[error(
-        "table {table} asks for version {reader} of readers and {writer} of writers, which this release does \
-         not know"
-    )]
-    Newer { table: String, reader: i32, writer: i32 },
-    #[error("{path} holds no actions of a Delta table: {why}")]
-    Malformed { path: String, why: String },
-    #[error("table {table} was removed or set back while it was being written")]
-    Gone { table: String },
-}
-
-impl DeltaError {
-    /// Whether trying again would meet the same.
-    pub(crate) const fn is_final(&self) -> bool {
-        !matches!(self, Self::Storage { .. })
-    }
-}
-
 /// Where one is. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Table {
@@ -55,34 +32,11 @@ pub(crate) struct Table {
     folder: Path,
 }
 
-/// What the log says up to a version.
-#[derive(Clone, Debug)]
-pub(crate) struct Snapshot {
-    pub(crate) version: u64,
-    pub(crate) protocol: Protocol,
-    pub(crate) meta: MetaData,
-    /// By application.
-    pub(crate) txns: BTreeMap<String, Txn>,
-    /// By path.
-    pub(crate) files: BTreeMap<String, Add>,
-    pub(super) removed: BTreeMap<String, Remove>,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Committed {
     Done,
     /// Somebody else has made this version.
     Lost,
-}
-
-/// A snapshot that is being put together.
-#[derive(Default)]
-struct Parts {
-    protocol: Option<Protocol>,
-    meta: Option<MetaData>,
-    txns: BTreeMap<String, Txn>,
-    files: BTreeMap<String, Add>,
-    removed: BTreeMap<String, Remove>,
 }
 
 /// What a log's folder holds.
@@ -136,7 +90,7 @@ impl Table {
             })?;
             parts.apply_commit(&path, &bytes)?;
         }
-        self.whole(newest, parts).map(Some)
+        parts.whole(&self.folder, newest).map(Some)
     }
 
     /// Takes in what others have committed since.
@@ -146,19 +100,18 @@ impl Table {
         if self.find(&current).await?.is_none() {
             return Err(DeltaError::Gone { table: self.folder.to_string() });
         }
-        let mut parts = Parts {
-            protocol: Some(snapshot.protocol.clone()),
-            meta: Some(snapshot.meta.clone()),
-            txns: std::mem::take(&mut snapshot.txns),
-            files: std::mem::take(&mut snapshot.files),
-            removed: std::mem::take(&mut snapshot.removed),
-        };
         let mut version = snapshot.version;
-        while let Some(bytes) = self.find(&self.log_path(version + 1)).await? {
+        let mut found = self.find(&self.log_path(version + 1)).await?;
+        if found.is_none() {
+            return Ok(());
+        }
+        let mut parts = Parts::from(snapshot.clone());
+        while let Some(bytes) = found {
             version += 1;
             parts.apply_commit(&self.log_path(version), &bytes)?;
+            found = self.find(&self.log_path(version + 1)).await?;
         }
-        *snapshot = self.whole(version, parts)?;
+        *snapshot = parts.whole(&self.folder, version)?;
         Ok(())
     }
 
@@ -280,18 +233,6 @@ impl Table {
         Ok(())
     }
 
-    fn whole(&self, version: u64, parts: Parts) -> Result<Snapshot, DeltaError> {
-        let Parts { protocol, meta, txns, files, removed } = parts;
-        let (Some(protocol), Some(meta)) = (protocol, meta) else {
-            return Err(self.no_table("its log has no protocol or no schema".to_owned()));
-        };
-        if !protocol.is_known() {
-            let (reader, writer) = (protocol.min_reader_version, protocol.min_writer_version);
-            return Err(DeltaError::Newer { table: self.folder.to_string(), reader, writer });
-        }
-        Ok(Snapshot { version, protocol, meta, txns, files, removed })
-    }
-
     fn no_table(&self, why: String) -> DeltaError {
         DeltaError::NoTable { table: self.folder.to_string(), why }
     }
@@ -326,38 +267,6 @@ impl Table {
             Err(error) => Err(error),
         }
     }
-}
-
-impl Parts {
-    fn apply(&mut self, line: Line) {
-        let Line { protocol, meta_data, txn, add, remove } = line;
-        self.protocol = protocol.or(self.protocol.take());
-        self.meta = meta_data.or(self.meta.take());
-        if let Some(txn) = txn {
-            self.txns.insert(txn.app_id.clone(), txn);
-        }
-        if let Some(add) = add {
-            self.removed.remove(&add.path);
-            self.files.insert(add.path.clone(), add);
-        }
-        if let Some(remove) = remove {
-            self.files.remove(&remove.path);
-            self.removed.insert(remove.path.clone(), remove);
-        }
-    }
-
-    fn apply_commit(&mut self, path: &Path, bytes: &[u8]) -> Result<(), DeltaError> {
-        for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            let read = serde_json::from_slice(line).map_err(|error| error.to_string());
-            let malformed = |why| DeltaError::Malformed { path: path.to_string(), why };
-            self.apply(read.map_err(malformed)?);
-        }
-        Ok(())
-    }
-}
-
-pub(crate) fn storage(doing: &'static str, path: &Path, error: Error) -> DeltaError {
-    DeltaError::Storage { doing, path: path.to_string(), error }
 }
 
 pub(super) fn to_lines(actions: &[Action]) -> Result<Vec<u8>, String> {
