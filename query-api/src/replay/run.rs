@@ -182,9 +182,10 @@ impl Run {
         Ok(has_news.is_some() || look)
     }
 
-    /// Looks where the log ends now.
+    /// Looks where the log ends now. A lane that has more to show may be past the end that it has seen.
     async fn look(&mut self) -> Result<(), Broken> {
-        for lane in self.lanes.iter_mut().filter(|lane| !lane.is_over() && lane.front().is_none()) {
+        let is_stale = |lane: &&mut Lane| lane.front().is_none() || lane.left() == 0;
+        for lane in self.lanes.iter_mut().filter(|lane| !lane.is_over()).filter(is_stale) {
             lane.look(&*self.log).await.map_err(Broken::Read)?;
         }
         Ok(())

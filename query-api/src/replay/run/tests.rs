@@ -215,6 +215,32 @@ async fn who_may_sees_people_as_they_are_and_that_is_recorded() {
 }
 
 #[tokio::test]
+async fn one_that_goes_on_is_not_level_while_it_has_more_to_show() {
+    let log = log().await;
+    let follow = |rate| Selection { follow: true, rate, ..all() };
+    let replays = replays(&log);
+    let mut run = Box::pin(begin(&replays, follow(None), None).await.chunks());
+    let mut cursor = Value::Null;
+    while cursor["left"] != 0 {
+        cursor = parts(&run.next().await.unwrap().unwrap()).1;
+    }
+    drop(run);
+    let mut owner = Owner::claim(&*log, ShardId::new(0)).await.unwrap();
+    for number in 0..10 {
+        let stream = stream(ShardId::new(0), 9, number);
+        let late = sample::stored(stream, 1, "tradewind.cart.created.v1", "{}");
+        owner.commit(vec![late]).await.unwrap();
+    }
+    owner.finish().await.unwrap();
+    // The end that the cursor names is before all of them.
+    let cursor = serde_json::from_value(cursor["cursor"].clone()).unwrap();
+    let run = begin(&replays, follow(Some(4)), Some(&cursor)).await;
+    let (events, cursor) = parts(&Box::pin(run.chunks()).next().await.unwrap().unwrap());
+    assert_eq!(events.lines().count(), 4);
+    assert!(cursor["left"].as_u64() >= Some(6), "{cursor}");
+}
+
+#[tokio::test]
 async fn rows_have_a_head_once() {
     let log = log().await;
     let columns = || "stream,data.channel".parse().unwrap();
