@@ -19,6 +19,11 @@ const CODES: &str = "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BHD BIF BMD
     SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX USD \
     UYU UZS VED VES VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG ";
 
+/// Of these the minor unit is the unit itself, and of the others below a thousandth; of all others it is
+/// a hundredth.
+const WHOLE: &str = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF";
+const THOUSANDTHS: &str = "BHD IQD JOD KWD LYD OMR TND";
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not an ISO 4217 currency code such as USD")]
 pub struct InvalidCurrency;
@@ -30,6 +35,19 @@ impl Currency {
     /// All codes that there are.
     pub fn codes() -> impl Iterator<Item = &'static str> {
         CODES.split_ascii_whitespace()
+    }
+
+    /// Of an amount in minor units: 129 EUR are 1.29.
+    #[must_use]
+    pub fn decimal_places(self) -> u32 {
+        let is_of = |codes: &str| codes.split(' ').any(|code| code == self.as_str());
+        if is_of(WHOLE) {
+            0
+        } else if is_of(THOUSANDTHS) {
+            3
+        } else {
+            2
+        }
     }
 
     #[must_use]
@@ -156,6 +174,8 @@ mod tests {
             assert_eq!(code.parse().as_ref().map(Currency::as_str), Ok(code));
         }
         assert_eq!(Currency::codes().count() * 4, CODES.len());
+        let odd = WHOLE.split(' ').chain(THOUSANDTHS.split(' '));
+        assert!(odd.clone().all(|code| code.parse::<Currency>().is_ok()), "{odd:?}");
     }
 
     #[test]

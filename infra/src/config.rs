@@ -22,6 +22,7 @@ mod log;
 mod postgres;
 mod projector;
 mod replay;
+mod sql;
 mod store;
 
 use std::path::PathBuf;
@@ -40,6 +41,7 @@ pub use projector::{Projector, Rebuild};
 pub use reader::{Effective, Loaded, Reader, Settings, reference};
 pub use replay::{Replay, ReplayLimits};
 pub use setting::{Setting, bytes, duration, within};
+pub use sql::Sql;
 pub use store::{S3, S3Credentials, SnapshotLocation, Snapshots, Store};
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ pub mod log;
 pub mod membership;
 pub mod position;
 pub mod postgres;
+pub mod pseudonym;
 pub mod retry;
 pub mod s3_signing;
 pub mod shares;

@@ -146,7 +146,13 @@ impl Service {
             tasks.spawn_critical("projections", async move {
                 let connected = source.connect(&settings.kafka, kafka);
                 let kept = Kept { projections: &projections, left_off: &left_off };
-                let prepared = prepare(&pools.pool, kept, settings.projector.rebuild, postgres);
+                let prepared = prepare(
+                    &pools.pool,
+                    kept,
+                    settings.projector.rebuild,
+                    settings.pseudonym_key.as_ref(),
+                    postgres,
+                );
                 let log = tokio::select! {
                     (log, ()) = async { tokio::join!(connected, prepared) } => log,
                     () = shutdown.requested() => return Ok(()),

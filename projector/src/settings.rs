@@ -4,6 +4,7 @@ use infra::{
     auth::KeyHash,
     config::{self, Reader, Setting},
 };
+use secrecy::SecretString;
 
 const BIND: Setting = config::Http::bind_setting("127.0.0.1:8082");
 const OPS_BIND: Setting = config::Http::ops_bind_setting("127.0.0.1:8092");
@@ -15,6 +16,8 @@ pub struct Settings {
     pub postgres: config::Postgres,
     pub operator_key: Option<KeyHash>,
     pub projector: config::Projector,
+    /// Of the pseudonyms that analysts see; none: they see nothing in their place.
+    pub pseudonym_key: Option<SecretString>,
     pub log: config::Log,
 }
 
@@ -26,6 +29,7 @@ impl config::Settings for Settings {
             postgres: config::Postgres::read(reader),
             operator_key: config::Auth::read_operator_key(reader),
             projector: config::Projector::read(reader),
+            pseudonym_key: config::Replay::read_key(reader),
             log: config::Log::read(reader),
         }
     }

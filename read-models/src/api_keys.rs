@@ -39,6 +39,7 @@ pub const API_KEYS: Projection = Projection {
                 expires_at, revoked_at
          FROM {schema}.api_keys",
     )],
+    analytics: &[],
     folds: &[Fold::of::<ApiKeyRow>(StreamType::ApiKey)],
 };
 

@@ -1,5 +1,7 @@
 //! Carts as their owners see them.
 
+mod flat;
+
 use chrono::{DateTime, Utc};
 use domain::{
     Event as AnyEvent, StreamType,
@@ -32,6 +34,7 @@ pub const CARTS: Projection = Projection {
         ) WITH (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.05);
     ",
     views: &[("carts", "SELECT id, status, doc, revision, updated_at FROM {schema}.carts")],
+    analytics: &[flat::CARTS],
     folds: &[Fold::of::<CartRow>(StreamType::Cart)],
 };
 

@@ -28,6 +28,7 @@ pub const DEMAND: Projection = Projection {
         "SELECT department, sum(units)::bigint AS units
          FROM {schema}.ordered LEFT JOIN {schema}.products USING (product_id) GROUP BY department",
     )],
+    analytics: &[],
     folds: &[
         Fold::of::<ProductRow>(StreamType::Product),
         Fold::of::<OrderRow>(StreamType::Order).adding(&[|| ORDERED.table()]),

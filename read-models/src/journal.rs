@@ -50,6 +50,7 @@ pub const JOURNAL: Projection = Projection {
                 coalesce(causation_id, command_id) AS causation_id, actor, data
          FROM {schema}.events",
     )],
+    analytics: &[],
     folds: &FOLDS,
 };
 

@@ -2,8 +2,9 @@
 //!
 //! A file has the name of its read model, its tables and views, the rows that its streams fold into,
 //! and the documents that clients see. `projection` says what such a file consists of, `row` how
-//! events become rows, `sum` how they add up to rows that many streams share, `entry` what a single event
-//! leaves, `cell` what a column can hold, and `document` how stored JSON reaches clients without being parsed.
+//! events become rows, `flat` what analysts see of them, `sum` how they add up to rows that many streams share,
+//! `entry` what a single event leaves, `cell` what a column can hold, and `document` how stored JSON reaches clients
+//! without being parsed.
 //!
 //! **Invariant:** there is no connection, no transaction and no route in here. Rows are a pure function
 //! of the log: a fold reads no clock and no other row.
@@ -11,6 +12,7 @@
 mod cell;
 mod document;
 mod entry;
+mod flat;
 mod inapplicable;
 mod projection;
 mod row;
@@ -36,6 +38,7 @@ pub mod wish_lists;
 pub use cell::{Cell, Column, Get, Kind, Table};
 pub use document::{Document, Shown};
 pub use entry::{Entry, EntryTable, Place};
+pub use flat::{Flat, FlatColumn, Shows};
 pub use inapplicable::Inapplicable;
 pub use line::{Adjustment, CartTotals, Line, Money};
 pub use past::{History, Past, Showing};

@@ -3,6 +3,8 @@
 //! **Invariant:** no personal data gets in here (e-mail, address): whoever may read an order's lines
 //! need not be the one who may read those.
 
+mod flat;
+
 use domain::{
     Event as AnyEvent, StreamType,
     cart::Channel,
@@ -45,6 +47,7 @@ pub const ORDERS: Projection = Projection {
         "SELECT id, status, channel, customer_reference, placed_at, doc, revision
          FROM {schema}.orders",
     )],
+    analytics: &[flat::ORDERS, flat::ORDER_LINES],
     folds: &[Fold::of::<OrderRow>(StreamType::Order)],
 };
 

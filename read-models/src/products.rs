@@ -1,5 +1,7 @@
 //! The catalogue: every product as it is now, whatever its status.
 
+mod flat;
+
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
@@ -55,6 +57,7 @@ pub const PRODUCTS: Projection = Projection {
                 price_amount, price_currency, status, created_at, updated_at, revision
          FROM {schema}.products",
     )],
+    analytics: &[flat::PRODUCTS],
     folds: &[Fold::of::<ProductRow>(StreamType::Product)],
 };
 

@@ -7,6 +7,7 @@ use domain::{StreamType, id::StreamId};
 use infra::freshness;
 
 use crate::{
+    Flat,
     cell::Table,
     entry::EntryTable,
     row::{self, Key, Row, Slot},
@@ -25,6 +26,8 @@ pub struct Projection {
     pub tables: &'static str,
     /// Its stable views in schema `read`: name and query.
     pub views: &'static [(&'static str, &'static str)],
+    /// What analysts see of it, in schema `analytics`.
+    pub analytics: &'static [Flat],
     /// How streams become rows: a fold for each of the tables that have a row per stream, and for streams
     /// whose single events are kept. Shards are read in no order, so each fold has rows of its own, and
     /// where they meet is a view.

@@ -8,6 +8,8 @@
 //! **Invariant:** no order that was accepted is too much for the sums. An order's revenue fits 64 bits,
 //! that of some twenty of the largest orders does not, so revenue is summed in numbers of any size.
 
+mod flat;
+
 use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
@@ -67,6 +69,7 @@ pub const SALES: Projection = Projection {
             "SELECT day, channel, currency, orders, units, revenue FROM {schema}.sales_totals",
         ),
     ],
+    analytics: &[flat::SALES],
     folds: &[Fold::of::<PendingRow>(StreamType::Order)
         .adding(&[|| BY_DEPARTMENT.table(), || TOTALS.table()])],
 };

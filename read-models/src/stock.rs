@@ -1,5 +1,7 @@
 //! What is on hand of each SKU, and how much of it is held for orders.
 
+mod flat;
+
 use chrono::{DateTime, Utc};
 use domain::{Event, StreamType, stock};
 use serde::Serialize;
@@ -30,6 +32,7 @@ pub const STOCK: Projection = Projection {
         "SELECT sku, on_hand, reserved, on_hand - reserved AS available, revision, updated_at
          FROM {schema}.stock",
     )],
+    analytics: &[flat::STOCK],
     folds: &[Fold::of::<StockRow>(StreamType::Stock)],
 };
 

@@ -25,6 +25,7 @@ pub const WISH_LISTS: Projection = Projection {
         ) WITH (fillfactor = 60);
     ",
     views: &[("wish_lists", "SELECT id, doc, revision, updated_at FROM {schema}.wish_lists")],
+    analytics: &[],
     folds: &[Fold::of::<WishListRow>(StreamType::WishList)],
 };
 

@@ -160,6 +160,7 @@ fn stack_layer(file: &str, text: &str, stack: LocalStack) -> Layer {
         let key = match name.trim() {
             "KAFKA_BOOTSTRAP_SERVERS" => "kafka.bootstrap_servers".to_owned(),
             "TRADEWIND_TOPIC" => "kafka.topic".to_owned(),
+            "ANALYST_DATABASE_URL" => "sql.url".to_owned(),
             name if name == database => "postgres.url".to_owned(),
             name => key_of_variable(name)
                 .filter(|key| variable(key) == name || key.starts_with("client."))?,

@@ -3,7 +3,7 @@
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
-use super::{Reader, mistake::is_here, within};
+use super::{Reader, Setting, mistake::is_here, within};
 
 crate::settings! {
     /// The database of the read models, with user and password.
@@ -21,16 +21,8 @@ pub struct Postgres {
 
 impl Postgres {
     pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let url = reader.secret(&URL);
+        let url = read_url(reader, &URL);
         let connections_max = reader.get_with(&CONNECTIONS_MAX, within(4..=1000));
-        if url.as_ref().is_some_and(|url| !is_url(url.expose_secret())) {
-            return reader.refuse(&URL);
-        }
-        if url.as_ref().is_some_and(|url| is_exposed(url.expose_secret())) {
-            let what = "the password, if only in a hash, and all rows may travel unencrypted to \
-                        another machine (sslmode is less than require)";
-            reader.expose(&URL, what);
-        }
         Some(Self { url: url?, connections_max: connections_max? })
     }
 
@@ -49,6 +41,20 @@ impl Postgres {
         let of = |connections_max| Self { connections_max, ..self.clone() };
         (of(1), of(self.connections_max.saturating_sub(1).max(1)))
     }
+}
+
+/// The URL of a database, with a word about one that is open to others.
+pub(super) fn read_url(reader: &mut Reader<'_>, setting: &'static Setting) -> Option<SecretString> {
+    let url = reader.secret(setting)?;
+    if !is_url(url.expose_secret()) {
+        return reader.refuse(setting);
+    }
+    if is_exposed(url.expose_secret()) {
+        let what = "the password, if only in a hash, and all rows may travel unencrypted to \
+                    another machine (sslmode is less than require)";
+        reader.expose(setting, what);
+    }
+    Some(url)
 }
 
 fn is_exposed(text: &str) -> bool {

@@ -17,7 +17,7 @@ use super::{
 
 /// Sections that some service has. A service leaves those of the others alone, so that all may
 /// share one file and one environment.
-const SECTIONS: [&str; 16] = [
+const SECTIONS: [&str; 17] = [
     "auth",
     "client",
     "engine",
@@ -33,6 +33,7 @@ const SECTIONS: [&str; 16] = [
     "replay",
     "security",
     "snapshots",
+    "sql",
     "store",
 ];
 
@@ -135,8 +136,8 @@ impl<'a> Reader<'a> {
     }
 
     /// Settings of others in a section that all share: they are no mistake, and are not read.
-    pub(super) fn leave(&mut self, settings: [&'static Setting; 3]) {
-        self.left.extend(settings.map(|setting| setting.key));
+    pub(super) fn leave(&mut self, settings: impl IntoIterator<Item = &'static Setting>) {
+        self.left.extend(settings.into_iter().map(|setting| setting.key));
     }
 
     /// A secret that there must be, as a value or as `<key>_file`.

@@ -17,6 +17,7 @@ use infra::{
     telemetry::chain,
 };
 use read_models::Projection;
+use secrecy::SecretString;
 use sqlx::PgConnection;
 use tracing::{info, warn};
 
@@ -27,6 +28,7 @@ use crate::{
         tables::{RebuildRequest, begin, begin_live, remove},
     },
     store::{
+        analytics,
         versions::{Version, VersionState, locked},
         views,
     },
@@ -84,9 +86,15 @@ pub(crate) struct Kept<'p> {
 }
 
 /// Makes the tables that are missing, and removes those that are not to be kept, however long PostgreSQL is away.
-pub(crate) async fn prepare(pool: &Pool, kept: Kept<'_>, rebuild: Rebuild, condition: Condition) {
+pub(crate) async fn prepare(
+    pool: &Pool,
+    kept: Kept<'_>,
+    rebuild: Rebuild,
+    pseudonym_key: Option<&SecretString>,
+    condition: Condition,
+) {
     let mut waits = RETRY.waits();
-    while let Err(error) = ensure(pool, kept, rebuild).await {
+    while let Err(error) = ensure(pool, kept, rebuild, pseudonym_key).await {
         condition.unmet(explain(&error));
         warn!("cannot make the tables yet: {}", chain(&error));
         waits.wait().await;
@@ -101,9 +109,13 @@ async fn ensure(
     pool: &Pool,
     Kept { projections, left_off }: Kept<'_>,
     rebuild: Rebuild,
+    pseudonym_key: Option<&SecretString>,
 ) -> Result<(), sqlx::Error> {
     let mut tx = pool.begin().await?;
     sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LOCK).execute(&mut *tx).await?;
+    if let Some(key) = pseudonym_key {
+        analytics::keep_key(&mut tx, key).await?;
+    }
     for projection in projections {
         // From here on nobody switches: what is shown stays what is live.
         let versions = locked(&mut tx, projection.name).await?;

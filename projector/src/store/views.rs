@@ -5,7 +5,7 @@ use infra::postgres::errors::code;
 use read_models::Projection;
 use sqlx::{AssertSqlSafe, Executor, PgConnection, Row, SqlSafeStr, SqlStr, types::Json};
 
-use super::versions::Version;
+use super::{analytics, versions::Version};
 
 /// This release, as it is compared with others.
 const RELEASE: [&str; 3] = [
@@ -36,10 +36,12 @@ pub(crate) async fn keep(
         ((*name).to_owned(), query.as_str().to_owned())
     });
     let kept = version.query(
-        "UPDATE projection.versions SET views = $3, views_release = $4::int[]
-         WHERE projection = $1 AND version = $2 AND views <> $3 AND views_release <= $4::int[]",
+        "UPDATE projection.versions SET views = $3, views_release = $4::int[], analytics = $5
+         WHERE projection = $1 AND version = $2 AND (views <> $3 OR analytics <> $5)
+           AND views_release <= $4::int[]",
     );
-    let kept = kept.bind(Json(views.collect::<Views>())).bind(&RELEASE[..]).execute(tx).await?;
+    let kept = kept.bind(Json(views.collect::<Views>())).bind(&RELEASE[..]);
+    let kept = kept.bind(Json(analytics::of(projection, &schema))).execute(tx).await?;
     Ok(kept.rows_affected() > 0)
 }
 
@@ -50,6 +52,8 @@ pub(crate) async fn show(
     version: &Version,
     replaced: Option<&Version>,
 ) -> Result<(), sqlx::Error> {
+    // Before readers wait for locks: analysts ask long questions.
+    analytics::show(tx, version, replaced).await?;
     let views = of(tx, version).await?;
     for (name, query) in &views {
         show_one(tx, name, query).await?;

@@ -8,12 +8,13 @@ use hmac::{Hmac, Mac};
 use infra::{
     http::{page::Cursor, problem::Problem},
     log::{Checkpoint, EventLog, Nonce, Offset, RequestHash, follow},
+    pseudonym,
 };
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-use super::{lanes::Lane, mask::derived, places::unreachable, selection::Selection};
+use super::{lanes::Lane, places::unreachable, selection::Selection};
 
 /// Bytes of the hash of the query, and of the signature.
 const HASH_BYTES: usize = 16;
@@ -93,7 +94,7 @@ impl LanePlace {
 impl Cursors {
     pub(super) fn new(key: &SecretString, selection: &Selection) -> Self {
         let query = RequestHash::of(&[selection.text.as_bytes()]);
-        Self { mac: derived(key, "replay cursor"), query }
+        Self { mac: pseudonym::derived(key, "replay cursor"), query }
     }
 
     /// Of a replay between these times.

@@ -9,8 +9,8 @@ use std::borrow::Cow;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::{StreamType, personal::Texts};
 use hmac::{Hmac, Mac};
-use infra::codec;
-use secrecy::{ExposeSecret, SecretString};
+use infra::{codec, pseudonym};
+use secrecy::SecretString;
 use sha2::Sha256;
 
 /// Lists and objects within one another. No event comes near.
@@ -21,17 +21,9 @@ const SHOWN_BYTES: usize = 16;
 #[derive(Clone)]
 pub(crate) struct Pseudonyms(Hmac<Sha256>);
 
-/// A key for one purpose, made of the one that was configured.
-#[expect(clippy::expect_used, reason = "HMAC takes keys of any length, whatever the type says")]
-pub(super) fn derived(key: &SecretString, purpose: &str) -> Hmac<Sha256> {
-    let new = |key: &[u8]| Hmac::<Sha256>::new_from_slice(key).expect("any length is fine");
-    let of = new(key.expose_secret().as_bytes()).chain_update(purpose).finalize().into_bytes();
-    new(&of)
-}
-
 impl Pseudonyms {
     pub(crate) fn new(key: &SecretString) -> Self {
-        Self(derived(key, "replay pseudonym"))
+        Self(pseudonym::hmac(key))
     }
 
     fn of(&self, text: &str) -> String {

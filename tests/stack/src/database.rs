@@ -32,6 +32,7 @@ pub async fn create_roles(admin_url: &str, secrets: &Secrets) -> Result<()> {
         (OWNER, "CREATEROLE", &secrets.postgres_migrator),
         ("tradewind_projector", "", &secrets.postgres_projector),
         ("tradewind_query", "", &secrets.postgres_query),
+        ("tradewind_analyst", "", &secrets.postgres_analyst),
         (READER, "", &secrets.postgres_reader),
     ];
     let mut admin = connect(admin_url).await?;

@@ -35,6 +35,7 @@ pub fn write(folder: &Folder, state: &StackState, secrets: &Secrets) -> Result<(
         ("TRADEWIND_TOPIC", state.topic.clone()),
         ("KAFKA_BOOTSTRAP_SERVERS", state.bootstrap_servers()),
         ("DATABASE_URL", databases.reader),
+        ("ANALYST_DATABASE_URL", databases.analyst),
         ("DATABASE_ADMIN_URL", databases.migrator),
     ];
     let mut text = String::new();

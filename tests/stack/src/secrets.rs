@@ -30,6 +30,9 @@ pub struct Secrets {
     pub postgres_projector: String,
     pub postgres_query: String,
     pub postgres_reader: String,
+    /// Stacks of an earlier release have none yet.
+    #[serde(default = "random_hex")]
+    pub postgres_analyst: String,
 }
 
 impl Secrets {
@@ -57,6 +60,7 @@ impl Secrets {
             postgres_projector: random_hex(),
             postgres_query: random_hex(),
             postgres_reader: random_hex(),
+            postgres_analyst: random_hex(),
         }
     }
 

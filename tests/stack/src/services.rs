@@ -112,7 +112,7 @@ impl Wiring {
             pairs.push(("SNAPSHOTS__RECORDS_MIN", "20000".to_owned()));
             pairs.push(("SNAPSHOTS__INTERVAL_MIN", "1m".to_owned()));
         }
-        if role == Role::QueryApi {
+        if role != Role::CommandApi {
             pairs.push(("REPLAY__KEY", self.secrets.replay_key.clone()));
         }
         pairs.push(("KAFKA__BOOTSTRAP_SERVERS", self.bootstrap_servers.clone()));

@@ -48,6 +48,7 @@ pub struct Databases {
     pub projector: String,
     pub query: String,
     pub reader: String,
+    pub analyst: String,
 }
 
 impl StackState {
@@ -133,6 +134,7 @@ impl StackState {
             ),
             query: url("tradewind_query", &secrets.postgres_query, postgres_of_query),
             reader: url(READER, &secrets.postgres_reader, None),
+            analyst: url("tradewind_analyst", &secrets.postgres_analyst, None),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use expect_test::expect_file;
-use infra::config::{Client, Reader, Settings, reference};
+use infra::config::{Client, Reader, Settings, Sql, reference};
 use stack::folder::workspace;
 
 use crate::examples::files;
@@ -95,6 +95,7 @@ impl Settings for AllSettings {
         Client::of_projector(reader);
         Client::of_command_api(reader);
         Client::of_query_api(reader);
+        Sql::read(reader);
         Some(Self)
     }
 }

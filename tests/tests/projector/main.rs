@@ -1,6 +1,7 @@
 //! The projector on a real PostgreSQL, over a log in memory that the tests write themselves.
 #![expect(clippy::expect_used, reason = "what goes wrong here fails the test")]
 
+mod analytics;
 mod commands;
 mod corrections;
 mod dead_letters;

@@ -27,9 +27,13 @@ pub(crate) const PARKED_EVENTS_MAX: usize = 20;
 
 pub(crate) const DEAD_LETTERS_KEPT_DAYS: i32 = 30;
 
+pub(crate) const PSEUDONYM_KEY: &str = "0123456789abcdef0123456789abcdef";
+
 pub(crate) struct Rig {
     pub log: MemoryLog,
     pub url: String,
+    /// As analysts reach it.
+    pub analyst_url: String,
     /// For the test's own questions.
     pub pool: Pool,
     database: String,
@@ -45,10 +49,11 @@ impl Rig {
     pub(crate) async fn start(shards: u32) -> Self {
         let database = format!("projector_{}", Uuid::now_v7().simple());
         let servers = servers::shared().await.expect("servers");
-        let url = servers.create_database(&database).await.expect("a database").projector;
+        let urls = servers.create_database(&database).await.expect("a database");
+        let (url, analyst_url) = (urls.projector, urls.analyst);
         let settings = config::Postgres { url: url.clone().into(), connections_max: 4 };
         let pool = infra::postgres::pool(&settings, "test").expect("a pool");
-        Self { log: MemoryLog::new(shards), url, pool, database }
+        Self { log: MemoryLog::new(shards), url, analyst_url, pool, database }
     }
 
     pub(crate) fn projector(&self) -> Projector {
@@ -315,6 +320,7 @@ fn settings(url: &str, http: config::Http) -> Settings {
             gather: Duration::from_millis(2),
             journal: true,
         },
+        pseudonym_key: Some(PSEUDONYM_KEY.into()),
         log: config::Log { format: config::LogFormat::Pretty, filter: "info".to_owned() },
     }
 }

@@ -25,7 +25,7 @@ async fn no_role_may_do_what_its_service_does_not_need() {
     let urls = servers.create_database(&database).await.expect("a database");
     let migrated = "CREATE TABLE vault.keys (subject uuid PRIMARY KEY, key bytea NOT NULL)";
     assert_eq!(refusal(&urls.migrator, migrated).await, None);
-    let (projector, query) = (&urls.projector, &urls.query);
+    let (projector, query, analyst) = (&urls.projector, &urls.query, &urls.analyst);
     for (url, sql, refused) in [
         (query, "SELECT FROM read.positions", None),
         (query, "SELECT FROM read.parked_streams", None),
@@ -46,6 +46,14 @@ async fn no_role_may_do_what_its_service_does_not_need() {
         (projector, "SELECT projection.forget_dead_letters(29)", Some("22023")),
         (query, "SELECT projection.forget_dead_letters(30)", DENIED),
         (projector, "SET ROLE tradewind_migrator", DENIED),
+        (query, "SELECT FROM projection.pseudonym_key", DENIED),
+        (analyst, "SELECT FROM projection.pseudonym_key", DENIED),
+        (analyst, "SELECT FROM read.positions", DENIED),
+        (analyst, "SELECT FROM vault.keys", DENIED),
+        (analyst, "SET ROLE tradewind_projector", DENIED),
+        (analyst, "CREATE TABLE analytics.mine (id int)", Some("25006")),
+        (analyst, "BEGIN READ WRITE; CREATE TABLE analytics.mine (id int)", DENIED),
+        (analyst, "BEGIN READ WRITE; CREATE TABLE public.mine (id int)", DENIED),
     ] {
         assert_eq!(refusal(url, sql).await.as_deref(), refused, "{sql}");
     }

@@ -341,6 +341,7 @@ async fn make_tables(urls: &Databases, pool: &Pool) {
             gather: Duration::from_millis(2),
             journal: true,
         },
+        pseudonym_key: Some("0123456789abcdef0123456789abcdef".into()),
         log: log(),
     };
     let source = projector::Source::Given(Arc::new(MemoryLog::new(SHARDS)));
