@@ -12,10 +12,7 @@ use infra::{
 };
 use query_api::{
     Service, Settings,
-    cli::{
-        ClientSettings, Usage, export,
-        replay::{self, Ended},
-    },
+    cli::{ClientSettings, Ended, SqlSettings, Usage, export, replay, sql},
 };
 
 /// As a shell has it for what Ctrl-C ended.
@@ -26,7 +23,8 @@ const EXAMPLES: &str = "Examples:
   TRADEWIND_HTTP__BIND=0.0.0.0:8081 query-api serve
   query-api --check-config
   query-api replay --from now-7d --type 'order.*' --out week.ndjson
-  query-api replay --where data.channel=pos | head -1";
+  query-api replay --where data.channel=pos | head -1
+  query-api sql 'SELECT week, sum(revenue) FROM sales GROUP BY week ORDER BY week'";
 
 const REPLAY_EXAMPLES: &str = "Examples:
   query-api replay --from now-7d --type 'order.*' --out week.ndjson
@@ -51,6 +49,15 @@ AWS_ENDPOINT_URL. It takes TRADEWIND_QUERY_URL and TRADEWIND_OPERATOR_KEY, a key
 finds a local stack in its folder by itself.
 Exit codes: 0 the tables are level with the log, 1 failed, 2 wrong usage or settings, 130 stopped by Ctrl-C.";
 
+const SQL_EXAMPLES: &str = "Examples:
+  query-api sql 'SELECT week, department, sum(revenue) FROM sales GROUP BY 1, 2 ORDER BY 1, 2'
+  query-api sql --format parquet --out orders.parquet 'SELECT * FROM orders'
+  query-api sql \"SELECT table_name, obj_description(table_name::regclass) FROM information_schema.tables
+                 WHERE table_schema = 'analytics'\"
+
+It takes TRADEWIND_SQL__URL, and finds a local stack in its folder by itself.
+Exit codes: 0 done, 1 failed, 2 wrong usage, SQL or settings, 130 stopped by Ctrl-C.";
+
 /// Serves Tradewind's read models over HTTP, and replays its events for analysts
 #[derive(Parser)]
 #[command(version, after_help = EXAMPLES)]
@@ -72,6 +79,9 @@ enum Command {
     /// Write the events of the log into Delta Lake tables, from where they are
     #[command(after_help = EXPORT_EXAMPLES)]
     Export(Box<export::Options>),
+    /// Ask the views that are made for analysts
+    #[command(after_help = SQL_EXAMPLES)]
+    Sql(sql::Options),
 }
 
 #[tokio::main]
@@ -110,6 +120,11 @@ async fn carry_out(args: &config::Args, command: Command) -> anyhow::Result<Ende
         Command::Export(options) => {
             if let Some(loaded) = load::<ClientSettings>(args, LocalStack::Reader)? {
                 return export::run(&loaded.settings, &options).await;
+            }
+        }
+        Command::Sql(options) => {
+            if let Some(loaded) = load::<SqlSettings>(args, LocalStack::Reader)? {
+                return sql::run(&loaded.settings, &options).await;
             }
         }
     }

@@ -12,9 +12,9 @@ use tokio::time::sleep;
 use url::form_urlencoded::Serializer;
 
 use super::{
-    ClientSettings, Usage,
+    ClientSettings, Ended, Usage,
     reading::{self, Asked, Chunk, Sink},
-    replay::{Ended, bar, show},
+    replay::{bar, show},
 };
 use crate::export::{Export, ExportError, Mark, columns::Catalogue, place};
 

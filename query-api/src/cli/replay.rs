@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use url::form_urlencoded::Serializer;
 
 use super::{
-    ClientSettings, Usage,
+    ClientSettings, Ended, Usage,
     place::Place,
     reading::{self, Asked, Chunk, Sink},
 };
@@ -123,14 +123,6 @@ impl Options {
         };
         self.cursor_file.clone().or_else(beside)
     }
-}
-
-/// How it ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    Done,
-    /// By Ctrl-C; the cursor is good.
-    Stopped,
 }
 
 /// Writes what is asked for, and tells on standard error how far it is.
