@@ -13,6 +13,8 @@ use std::time::Duration;
 use infra::retry::Policy;
 use sqlx::{AssertSqlSafe, PgConnection};
 
+use crate::rows::MARK;
+
 /// Between tries of what must be done in the end: for ever, for there is nothing else to do.
 pub(crate) const RETRY: Policy = Policy {
     tries_max: None,
@@ -20,24 +22,22 @@ pub(crate) const RETRY: Policy = Policy {
     wait_max: Duration::from_secs(1),
 };
 
-/// The mark in a version that is being built: a table of one row, which a crash of PostgreSQL wipes out
-/// with all other rows that are not logged.
-pub(crate) const MARK: &str = "building";
-
 /// Whether the rows of an unlogged build are still there.
 pub(crate) async fn is_marked(tx: &mut PgConnection, schema: &str) -> Result<bool, sqlx::Error> {
     let mark = format!("SELECT EXISTS (SELECT FROM {schema}.{MARK})");
     sqlx::query_scalar(AssertSqlSafe(mark)).fetch_one(tx).await
 }
 
-/// The tables of a schema, their names as SQL takes them.
+/// The tables of a schema that hold rows, their names as SQL takes them.
 pub(crate) async fn tables(
     tx: &mut PgConnection,
     schema: &str,
 ) -> Result<Vec<String>, sqlx::Error> {
     sqlx::query_scalar(
-        "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables
-         WHERE schemaname = $1 AND tablename <> $2 ORDER BY tablename",
+        // One that is partitioned holds none itself.
+        "SELECT format('%I.%I', nspname, relname) FROM pg_class
+         JOIN pg_namespace ON pg_namespace.oid = relnamespace
+         WHERE nspname = $1 AND relkind = 'r' AND relname <> $2 ORDER BY relname",
     )
     .bind(schema)
     .bind(MARK)

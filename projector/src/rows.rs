@@ -6,6 +6,10 @@
 //! entries, of all streams.
 
 mod copy;
+mod months;
+
+use months::Month;
+pub(crate) use months::Months;
 
 use domain::shard::ShardId;
 use read_models::{Cell, Column, Entry, EntryTable, Fold, Kind, Slot, Sums, Table};
@@ -14,6 +18,10 @@ use sqlx::{
     postgres::{PgArguments, PgRow},
     query::Query,
 };
+
+/// The mark in a version that is being built: a table of one row, which a crash of PostgreSQL wipes out
+/// with all other rows that are not logged.
+pub(crate) const MARK: &str = "building";
 
 /// New rows from which on they are copied.
 const COPIED_MIN: usize = 64;
@@ -81,12 +89,19 @@ impl<'t> Tables<'t> {
         Ok(())
     }
 
-    /// Adds a row for each event.
+    /// Adds a row for each event. Months that are known to have a table get none.
     pub(crate) async fn append(
         &mut self,
         table: &EntryTable,
         entries: &[Entry],
+        known: &mut Months,
     ) -> Result<(), sqlx::Error> {
+        for entry in entries.iter().filter(|_| table.is_parted_by_month) {
+            let month = Month::of(entry.recorded_at);
+            if known.insert((table.name, month)) {
+                months::ensure(self.connection, self.schema, table.name, month).await?;
+            }
+        }
         let no_text = |error: serde_json::Error| sqlx::Error::Encode(error.into());
         let rows = entries.iter().map(|entry| table.cells(entry).map_err(no_text));
         self.create(&table.table(), rows).await

@@ -21,6 +21,8 @@ pub struct EntryTable {
     /// So many of the first columns tell a row from all others. The first of all is the stream's key.
     pub keys: usize,
     pub columns: &'static [(&'static str, Get<Entry>)],
+    /// It is partitioned by when events were recorded: whoever writes makes a table for each month.
+    pub is_parted_by_month: bool,
 }
 
 /// An event as it stands in the log, with whatever an operator has put in the place of its data.

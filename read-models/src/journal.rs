@@ -38,8 +38,8 @@ pub const JOURNAL: Projection = Projection {
             causation_id   uuid,
             actor          text COLLATE "C" NOT NULL,
             data           jsonb NOT NULL
-        );
-        CREATE UNIQUE INDEX ON {schema}.events (key, kind, revision);
+        ) PARTITION BY RANGE (recorded_at);
+        CREATE UNIQUE INDEX ON {schema}.events (key, kind, revision, recorded_at);
         CREATE INDEX ON {schema}.events (kind, recorded_at);
         CREATE INDEX ON {schema}.events USING brin (recorded_at);
     "#,
@@ -70,6 +70,7 @@ const TABLES: &[&EntryTable] = &[&EVENTS];
 static EVENTS: EntryTable = EntryTable {
     name: "events",
     keys: 3,
+    is_parted_by_month: true,
     columns: &[
         ("key", Text(|entry| entry.stream.key())),
         ("kind", Text(|entry| entry.stream.stream_type().map_or("", StreamType::as_str))),

@@ -162,7 +162,7 @@ fn value(cell: Cell<'_>) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use read_models::sales::SALES;
+    use read_models::{EntryTable, Get, sales::SALES, stock::STOCK};
     use serde_json::json;
 
     use super::*;
@@ -202,5 +202,33 @@ mod tests {
         let expected: [(_, Vec<Value>); 2] =
             [("sales", vec![2.into(), 2.into()]), ("sales_totals", vec![2.into()])];
         assert_eq!(orders.collect::<Vec<_>>(), expected);
+    }
+
+    const RECEIPTS: &[&EntryTable] = &[&EntryTable {
+        name: "receipts",
+        keys: 2,
+        columns: &[
+            ("sku", Get::Text(|entry| entry.stream.key())),
+            ("revision", Get::Long(|entry| entry.revision)),
+        ],
+        is_parted_by_month: false,
+    }];
+
+    static STOCK_AND_RECEIPTS: Fold = STOCK.folds[0].appending(RECEIPTS);
+
+    #[test]
+    fn events_that_fit_into_their_row_leave_one_of_their_own() {
+        let mut expected = Expected::of(&STOCK_AND_RECEIPTS);
+        let values = [r#"{"quantity":1}"#, r#"{"quantity":2}"#, r#"{"quantity":"many"}"#];
+        let taken = (1..).zip(values).map(|(revision, value)| {
+            let event = RecordedEvent::sample("stock/A", revision, "received", value);
+            expected.take(&event.as_recorded(), 0)
+        });
+        assert_eq!(taken.collect::<Vec<_>>(), [true, true, false]);
+        let Part { rows, entries, stopped } = expected.end_part().unwrap();
+        assert_eq!(rows.unwrap().1["A"]["on_hand"], 3);
+        let [(table, receipts)] = &*entries else { panic!("{entries:?}") };
+        assert_eq!((table.name, stopped), ("receipts", 1));
+        assert_eq!(receipts.keys().collect::<Vec<_>>(), ["A,1", "A,2"]);
     }
 }

@@ -19,7 +19,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::follows;
 use crate::{
     event::{CorrectedEvent, RecordedEvent},
-    rows::{Changes, Tables},
+    rows::{Changes, Months, Tables},
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +53,11 @@ const KEPT_MAX: usize = 1_024;
 
 /// Rows as the transactions of the last batches have left them, by fold and key of their stream.
 #[derive(Default)]
-pub(crate) struct KeptRows(Vec<KeptOfFold>);
+pub(crate) struct KeptRows {
+    folds: Vec<KeptOfFold>,
+    /// They have tables.
+    months: Months,
+}
 
 type KeptOfFold = FxHashMap<Box<str>, Box<dyn Slot>>;
 
@@ -83,7 +87,7 @@ pub(crate) async fn fold(
         };
         let shard = tables.shard();
         let entries: Vec<_> = events.iter().filter(leaves).map(|it| it.entry(shard)).collect();
-        tables.append(table, &entries).await?;
+        tables.append(table, &entries, &mut kept.months).await?;
     }
     Ok(())
 }
@@ -124,10 +128,10 @@ async fn write(
 
 impl KeptRows {
     fn of_fold(&mut self, index: usize) -> &mut KeptOfFold {
-        if self.0.len() <= index {
-            self.0.resize_with(index + 1, KeptOfFold::default);
+        if self.folds.len() <= index {
+            self.folds.resize_with(index + 1, KeptOfFold::default);
         }
-        &mut self.0[index]
+        &mut self.folds[index]
     }
 }
 

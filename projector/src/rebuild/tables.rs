@@ -15,7 +15,8 @@ use sqlx::{AssertSqlSafe, Executor, PgConnection};
 use super::{Refused, Stepped, advance};
 pub(crate) use crate::store::versions::RebuildRequest;
 use crate::{
-    apply::{MARK, is_marked, tables},
+    apply::{is_marked, tables},
+    rows::MARK,
     store::{
         checkpoints,
         letters::forget_version,

@@ -273,7 +273,10 @@ impl Version {
     ) -> Result<Vec<String>, sqlx::Error> {
         let noted = self.query(
             "WITH optional AS (
-                SELECT format('%I.%I', schemaname, indexname) AS name, indexdef FROM pg_indexes
+                -- Of a partitioned table it is told as if for that alone.
+                SELECT format('%I.%I', schemaname, indexname) AS name,
+                    replace(indexdef, ' ON ONLY ', ' ON ') AS indexdef
+                FROM pg_indexes
                 WHERE schemaname = $3 AND NOT EXISTS (
                     SELECT FROM pg_constraint
                     WHERE conindid = format('%I.%I', schemaname, indexname)::regclass)

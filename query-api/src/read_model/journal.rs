@@ -117,7 +117,8 @@ fn events_statement(direction: Direction) -> String {
     )
 }
 
-/// A stream's last event is the one that no other follows on, its first one has the least revision. Those
+/// A stream's last event is the one that no other follows on, which is looked for in the months that can have
+/// it: clocks of nodes do not differ by a day. Its first one has the least revision. Those
 /// that changed first come first, so that who has read a page misses nothing of what changes meanwhile.
 fn streams_statement(
     kind: StreamType,
@@ -145,7 +146,8 @@ fn streams_statement(
     }
     sql.push(
         " AND NOT EXISTS (SELECT FROM read.events AS next
-            WHERE next.key = last.key AND next.kind = last.kind AND next.revision > last.revision)
+            WHERE next.key = last.key AND next.kind = last.kind AND next.revision > last.revision
+                AND next.recorded_at >= last.recorded_at - interval '1 day')
          ORDER BY last.recorded_at, last.key LIMIT ",
     );
     sql.push_bind(rows_max);

@@ -136,8 +136,8 @@ struct Folding<'a> {
     /// Of the last event that was read.
     read: Option<i64>,
     is_all: bool,
-    /// Of the last event that was folded.
-    revision: i64,
+    /// The last event that was folded.
+    last: Option<Kept>,
     count: usize,
 }
 
@@ -195,6 +195,11 @@ pub(super) async fn then(
     let diff = match rest.first() {
         None => None,
         Some(second) => {
+            // Instants and positions can be compared by what they hold.
+            if folding.last.as_ref().is_some_and(|last| !second.has(last)) {
+                let detail = "must not be before `as_of`";
+                return Err(Problem::invalid_field("/diff", "out_of_range", detail));
+            }
             let mut named = Vec::new();
             let name = |event: &Kept| {
                 if named.len() < NAMED_MAX {
@@ -209,7 +214,7 @@ pub(super) async fn then(
             let events = named.iter().map(|event| shown(stream, event, names, &position));
             Some(Diff {
                 from_revision: revision.unsigned_abs(),
-                to_revision: folding.revision.unsigned_abs(),
+                to_revision: folding.last.map_or(0, |last| last.revision.unsigned_abs()),
                 changes: changes(&body, &after),
                 events: events.collect::<Result<_, Problem>>()?,
             })
@@ -221,8 +226,8 @@ pub(super) async fn then(
 impl<'a> Folding<'a> {
     fn new(app: &'a AppState, stream: &'a StreamId, past: Box<dyn Past>) -> Self {
         let ahead = VecDeque::new();
-        let (read, is_all, revision, count) = (None, false, 0, 0);
-        Self { app, stream, past, ahead, read, is_all, revision, count }
+        let (read, is_all, last, count) = (None, false, None, 0);
+        Self { app, stream, past, ahead, read, is_all, last, count }
     }
 
     /// Folds all events up to the moment.
@@ -250,8 +255,7 @@ impl<'a> Folding<'a> {
             let at = event.recorded_at.to_datetime();
             let evolved = self.past.evolve(&decoded, event.revision, at);
             evolved.map_err(|error| self.unreadable(event, error))?;
-            self.revision = event.revision;
-            self.ahead.pop_front();
+            self.last = self.ahead.pop_front();
         }
     }
 

@@ -137,6 +137,9 @@ async fn a_thing_is_shown_as_it_was() {
     let step = changes.iter().find(|change| change["pointer"] == "/timeline/1").expect("a step");
     assert_eq!((&step["to"]["type"], step.get("from")), (&json!("stock_reserved"), None));
 
+    let back = format!("{path}?as_of={}&diff={}", at(2, "time"), at(0, "position"));
+    analyst.get(&back).await.expect_problem(422, "invalid_field");
+
     // It is the guest's own, and nobody else's.
     let own = cart.read(&format!("{path}?as_of={}", at(2, "time"))).await.expect(200);
     assert_eq!(own.body, order);

@@ -73,6 +73,12 @@ async fn it_holds_the_log_and_a_rebuild_makes_it_again() {
     projector.act("journal", "rebuild", json!({ "verify": true, "switch": true })).await;
     projector.settled("journal", 2, "live").await;
     is_as_logged(&rig).await;
+    let same = "SELECT count(*) FROM (
+            SELECT array_agg(format('%s %s %s', relname, relkind, relpersistence) ORDER BY relname)
+            FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+            WHERE nspname IN ('journal_v1', 'journal_v2') GROUP BY nspname) AS made (parts)
+         GROUP BY parts HAVING count(*) = 2";
+    assert_eq!(rig.number(same).await, 2, "the tables and indexes of both");
     projector.proves("journal", json!({ "version": 2 })).await;
     projector.act("journal", "rollback", json!({})).await;
     is_as_logged(&rig).await;
