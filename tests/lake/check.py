@@ -67,7 +67,7 @@ def main() -> None:
         sql.register("orders", DeltaTable(tables["order_placed"]).to_pyarrow_dataset())
         typed = sql.execute(
             "SELECT data.totals.total.currency, sum(data.totals.total.amount), "
-            "sum(list_sum(list_transform(data.lines, line -> line.quantity))) FROM orders GROUP BY 1 ORDER BY 1"
+            "sum(list_sum(list_transform(data.lines, lambda line: line.quantity))) FROM orders GROUP BY 1 ORDER BY 1"
         ).fetchall()
         texts = sql.execute(
             "SELECT data->>'$.totals.total.currency', sum((data->>'$.totals.total.amount')::BIGINT), "

@@ -37,6 +37,9 @@ const PUTS_MAX: usize = 4;
 /// Of the table's configuration.
 const LOG: &str = "tradewind.log";
 const QUERY: &str = "tradewind.query";
+/// Of which columns files have statistics in the log. delta-rs takes one that has none where it is to have them for
+/// null, and leaves such files out.
+const STATS: (&str, &str) = ("delta.dataSkippingStatsColumns", "time,seq");
 
 pub(crate) struct Standing {
     pub(super) table: Table,
@@ -261,8 +264,8 @@ fn first_meta(name: &str, identity: &Identity, schema_string: String, millis: i6
         format: Format { provider: "parquet".to_owned(), options: BTreeMap::new() },
         schema_string,
         partition_columns: vec![DATE.to_owned()],
-        configuration: [(LOG, &identity.log), (QUERY, &identity.query)]
-            .map(|(name, value)| (name.to_owned(), value.clone()))
+        configuration: [(LOG, &*identity.log), (QUERY, &identity.query), STATS]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into(),
         created_time: Some(millis),
     }

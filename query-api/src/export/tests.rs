@@ -170,6 +170,15 @@ async fn every_event_is_in_its_tables_once() {
     assert_eq!(events.txns.len(), SHARDS as usize);
     assert!(events.txns.keys().all(|id| id.starts_with("tradewind/00000000000000a1/")));
 
+    // Files have statistics of just the columns that the table says.
+    let named = &events.meta.configuration["delta.dataSkippingStatsColumns"];
+    for add in events.files.values() {
+        let stats: Value = serde_json::from_str(add.stats.as_deref().unwrap()).unwrap();
+        let mut found: Vec<_> = stats["minValues"].as_object().unwrap().keys().cloned().collect();
+        found.sort_by(|a, b| b.cmp(a));
+        assert_eq!(&found.join(","), named);
+    }
+
     // Whoever comes again finds nothing to do, with the place that was kept and without.
     let version = events.version;
     for _ in 0..2 {
