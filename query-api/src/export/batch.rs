@@ -74,10 +74,6 @@ impl Buffer {
         self.lines.len()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.lines.is_empty()
-    }
-
     /// Takes whole lines, each an event. `has_table` tells of which types there is a table of their own.
     pub(crate) fn push(
         &mut self,

@@ -7,13 +7,14 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use domain::{id::StreamId, shard::shard_of};
+use futures_util::TryStreamExt;
 use object_store::{ObjectStoreExt, memory::InMemory};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
 
 use super::{
-    delta::{Field, Kind, Snapshot},
+    delta::{Field, Kind, Snapshot, Table},
     *,
 };
 use faulty::{Faulty, Fuse};
