@@ -25,11 +25,12 @@ use sqlx::{
 };
 
 use self::{
-    format::Format,
     output::Sheet,
     value::{Column, Kind},
 };
 use super::{Ended, SqlSettings, Usage};
+
+pub use format::Format;
 
 /// Bytes of a statement.
 const STATEMENT_BYTES_MAX: usize = 1 << 20;
@@ -136,7 +137,7 @@ async fn ask(mut session: Session, options: &Options) -> Result<()> {
         .iter()
         .map(|column| Column::new(column.name(), Kind::of(column.type_info().name())))
         .collect();
-    if columns.is_empty() && !options.statement.trim_start().is_empty() {
+    if columns.is_empty() {
         // What gives no rows is run all the same: it is refused there if it writes.
         session.connection.execute(sqlx::raw_sql(statement())).await.map_err(explained)?;
         return Err(wrong("the statement has no rows to show"));
@@ -226,6 +227,8 @@ fn explained(error: sqlx::Error) -> anyhow::Error {
     };
     let (code, message) = (said.code().unwrap_or_default(), said.message());
     match &*code {
+        // So PostgreSQL speaks of a view that nobody writes through.
+        "55000" if message.starts_with("cannot ") => wrong(&format!("this only reads: {message}")),
         "25006" => wrong(&format!("this only reads: {message}")),
         "57014" if message.contains("timeout") => anyhow!(
             "the statement took too long and was ended: ask for less, or raise `sql.statement_wait_max`"

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::Mac;
-use infra::task;
+use infra::{config, task};
+use query_api::cli::{SqlSettings, Usage, sql};
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use stack::eventually::eventually;
@@ -82,6 +83,65 @@ async fn views_are_flat_and_tell_of_nobody() {
         assert_eq!(told(&mut analyst, sql).await, expected, "{sql}");
     }
     analyst.close().await.ok();
+    projector.end(rig).await;
+}
+
+/// What `query-api sql` writes, or says.
+async fn asked(rig: &Rig, format: sql::Format, statement: &str) -> Result<String, (bool, String)> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("rows");
+    let sql = config::Sql {
+        url: rig.analyst_url.clone().into(),
+        statement_wait_max: Duration::from_secs(1),
+    };
+    let options =
+        sql::Options { statement: statement.to_owned(), format, out: Some(out.clone()), limit: 5 };
+    let ended = sql::run(&SqlSettings { sql }, &options).await;
+    let files = std::fs::read_dir(folder.path()).expect("a folder").count();
+    match ended {
+        Ok(_) => {
+            assert_eq!(files, 1, "nothing else is left");
+            Ok(std::fs::read_to_string(&out).expect("rows"))
+        }
+        Err(error) => {
+            assert_eq!(files, 0, "nothing is left of {statement}");
+            Err((error.is::<Usage>(), format!("{error:#}")))
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_is_written_as_asked_for_or_refused_with_a_reason() {
+    let rig = Rig::start(1).await;
+    let projector = rig.projector();
+    let mut owner = Owner::claim(&rig.log, 0).await;
+    bought(&mut owner, "ada", "USD");
+    rig.applied().await;
+    let lines = "SELECT sku, total, status, NULL AS no, placed_at FROM order_lines ORDER BY line";
+    let csv = asked(&rig, sql::Format::Csv, lines).await;
+    let at = "2026-01-31T12:00:00Z";
+    let expected =
+        format!("sku,total,status,no,placed_at\nA,2.00,confirmed,,{at}\nB,3.00,confirmed,,{at}\n");
+    assert_eq!(csv.as_deref(), Ok(&*expected));
+    let json = asked(&rig, sql::Format::Json, "SELECT total, units FROM orders").await;
+    assert_eq!(json.as_deref(), Ok("[\n{\"total\": 5.00, \"units\": 3}\n]\n"));
+
+    for (statement, is_wrong, said) in [
+        ("DELETE FROM orders", true, "this only reads"),
+        ("CREATE TABLE mine (id int)", true, "this only reads"),
+        ("SELECT FROM read.orders", true, "permission denied for schema read"),
+        ("SELECT 1; DROP VIEW orders", true, "multiple commands"),
+        ("SELECT colour FROM orders", true, "column \"colour\" does not exist"),
+        ("COMMIT", true, "no rows to show"),
+        ("", true, "no rows to show"),
+        ("SELECT 1 AS a, 2 AS a", true, "two columns are called \"a\""),
+        ("SELECT * FROM generate_series(1, 6)", false, "more than 5 rows"),
+        ("SELECT pg_sleep(10)", false, "took too long"),
+    ] {
+        let (was_wrong, found) =
+            asked(&rig, sql::Format::Json, statement).await.expect_err(statement);
+        assert!(was_wrong == is_wrong && found.contains(said), "{statement}: {found}");
+    }
     projector.end(rig).await;
 }
 
