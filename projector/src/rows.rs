@@ -9,7 +9,7 @@ mod copy;
 mod months;
 
 use months::Month;
-pub(crate) use months::Months;
+pub(crate) use months::{MARK, Months};
 
 use domain::shard::ShardId;
 use read_models::{Cell, Column, Entry, EntryTable, Fold, Kind, Slot, Sums, Table};
@@ -18,10 +18,6 @@ use sqlx::{
     postgres::{PgArguments, PgRow},
     query::Query,
 };
-
-/// The mark in a version that is being built: a table of one row, which a crash of PostgreSQL wipes out
-/// with all other rows that are not logged.
-pub(crate) const MARK: &str = "building";
 
 /// New rows from which on they are copied.
 const COPIED_MIN: usize = 64;

@@ -18,6 +18,7 @@ mod schemas;
 mod shown;
 mod stock;
 mod streams;
+mod when;
 #[cfg(any(test, feature = "testing"))]
 mod wish_lists;
 

@@ -7,7 +7,9 @@ use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use rustc_hash::FxHashSet;
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
 
-use super::MARK;
+/// The mark in a version that is being built: a table of one row, which a crash of PostgreSQL wipes out
+/// with all other rows that are not logged.
+pub(crate) const MARK: &str = "building";
 
 /// Months that are known to have a table, by that of which it is a part.
 pub(crate) type Months = FxHashSet<(&'static str, Month)>;

@@ -33,7 +33,7 @@ use utoipa::{
     openapi::path::{Parameter, ParameterIn},
 };
 
-use super::past::When;
+use super::when::When;
 use crate::{
     read_model::{Entity, ReadModel},
     replay::{Pseudonyms, Replays},
