@@ -17,6 +17,7 @@ pub(crate) mod delta;
 mod error;
 mod event;
 mod file;
+mod identity;
 pub(crate) mod place;
 mod shred;
 mod standing;
@@ -34,6 +35,7 @@ use object_store::{ObjectStore, path::Path};
 use batch::{Buffer, EVENTS};
 use columns::Catalogue;
 pub(crate) use error::ExportError;
+use identity::Identity;
 use place::Kept;
 use standing::Written;
 use tables::Tables;
@@ -41,21 +43,6 @@ use tables::Tables;
 /// Lines are held until they are so long together. Some 40,000 events, which are some megabytes in a file. Beside them
 /// there are those that are being written, a batch of columns and the finished file for each table that is.
 const FLUSH_BYTES: usize = 24 << 20;
-
-/// What is exported: whose events, and which of them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Identity {
-    /// The id of the log.
-    pub(crate) log: String,
-    pub(crate) query: String,
-}
-
-impl Identity {
-    /// How a table names a shard of this log.
-    fn app_id(&self, shard: u32) -> String {
-        format!("tradewind/{}/{shard}", self.log)
-    }
-}
 
 /// Where a replay is behind some lines.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -18,10 +18,11 @@ use parquet::arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder}
 use serde::Deserialize;
 
 use super::{
-    ExportError, Identity,
     batch::{DATE, columns_of_files},
     delta::{Action, Add, Committed, schema},
+    error::ExportError,
     file::{self, FileError, Stats},
+    identity::Identity,
     standing::{Standing, commit_info},
 };
 

@@ -14,7 +14,7 @@ use object_store::{
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{ExportError, delta::storage};
+use super::{delta::storage, error::ExportError};
 
 /// Those who read tables skip what begins so.
 const FILE: &str = "_export.json";

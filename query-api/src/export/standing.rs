@@ -20,14 +20,15 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{
-    ExportError, Identity,
     batch::{DATE, Row, columns_of_files},
     delta::{
         Action, Committed, Field, Snapshot, Table, Txn,
         action::{Format, MetaData, Protocol},
         schema,
     },
+    error::ExportError,
     file::{self, DataFile},
+    identity::Identity,
 };
 
 /// So many others may come before at a time. They took less work each than is lost by giving up.

@@ -7,11 +7,11 @@ use infra::clock::Clock;
 use object_store::{ObjectStore, path::Path};
 
 use super::{
-    Identity,
     batch::{EVENTS, Full},
     columns::Catalogue,
     delta::{self, Table},
     error::ExportError,
+    identity::Identity,
     place::Kept,
     standing::{Standing, Written},
 };

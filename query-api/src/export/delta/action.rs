@@ -125,3 +125,13 @@ impl Add {
         }
     }
 }
+
+/// A line each.
+pub(super) fn to_lines(actions: &[Action]) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    for action in actions {
+        serde_json::to_writer(&mut bytes, action).map_err(|error| error.to_string())?;
+        bytes.push(b'\n');
+    }
+    Ok(bytes)
+}

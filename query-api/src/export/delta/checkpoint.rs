@@ -16,10 +16,9 @@ use parquet::{
 use serde_json::Value;
 
 use super::{
-    action::{Action, Line},
+    action::{Action, Line, to_lines},
     schema::{Field, Kind, to_arrow},
     snapshot::Snapshot,
-    table::to_lines,
 };
 use crate::export::shred::Columns;
 

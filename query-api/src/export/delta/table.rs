@@ -11,7 +11,7 @@ use object_store::{
 use serde::Deserialize;
 
 use super::{
-    action::{Action, Remove},
+    action::{Action, Remove, to_lines},
     checkpoint,
     error::{DeltaError, storage},
     snapshot::{Parts, Snapshot},
@@ -267,13 +267,4 @@ impl Table {
             Err(error) => Err(error),
         }
     }
-}
-
-pub(super) fn to_lines(actions: &[Action]) -> Result<Vec<u8>, String> {
-    let mut bytes = Vec::new();
-    for action in actions {
-        serde_json::to_writer(&mut bytes, action).map_err(|error| error.to_string())?;
-        bytes.push(b'\n');
-    }
-    Ok(bytes)
 }

@@ -7,7 +7,7 @@ use domain::timestamp::{Day, Timestamp};
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{Column, Member, Object};
+use super::builders::{Column, Member, Object};
 
 /// Puts the next value there.
 pub(super) struct Into<T>(pub(super) T);

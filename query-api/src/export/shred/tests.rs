@@ -1,5 +1,7 @@
 use arrow_array::{Array, cast::AsArray, types::Int64Type};
 
+use crate::export::delta::Kind;
+
 use super::*;
 
 fn money() -> Kind {
