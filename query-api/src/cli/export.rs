@@ -189,7 +189,77 @@ fn told(error: ExportError) -> anyhow::Error {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        collections::BTreeMap,
+        sync::{Arc, Mutex},
+    };
+
+    use axum::{Router, extract::Query, routing::get};
+    use infra::{
+        config::Client,
+        task::{self, Task},
+    };
+    use tokio::net::TcpListener;
+
     use super::*;
+
+    type Asked = Arc<Mutex<Vec<BTreeMap<String, String>>>>;
+
+    /// A query API whose log has three events, and whose first answer is cut off behind one of them.
+    async fn serve() -> (ClientSettings, Asked, Task<()>) {
+        let asked = Asked::default();
+        let heard = Arc::clone(&asked);
+        let answer = move |Query(query): Query<BTreeMap<String, String>>| async move {
+            let from = query.get("cursor").map_or(0, |cursor| cursor.parse::<u64>().unwrap());
+            heard.lock().unwrap().push(query);
+            let until = if from == 0 { 1 } else { 3 };
+            let mut lines = String::new();
+            for seq in from + 1..=until {
+                let line = json!({
+                    "id": seq.to_string(), "type": "tradewind.cart.abandoned.v1", "subject": "cart/1",
+                    "time": "2026-01-01T00:00:00Z", "seq": seq, "revision": seq, "commandid": "c",
+                    "data": {},
+                });
+                let sign =
+                    json!({ "cursor": seq.to_string(), "left": 3 - seq, "shards": 1, "log": "a1" });
+                lines.push_str(&format!("{line}\n{sign}\n"));
+            }
+            if from >= 3 {
+                let sign = json!({ "cursor": "3", "left": 0, "shards": 1, "log": "a1" });
+                lines.push_str(&format!("{sign}\n"));
+            }
+            lines
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let router = Router::new().route("/v1/events", get(answer));
+        let serving = task::spawn("api", async { axum::serve(listener, router).await.unwrap() });
+        let client = Client { url, operator_key: "key".into() };
+        (ClientSettings { client }, asked, serving)
+    }
+
+    #[tokio::test]
+    async fn it_reads_until_it_is_level_and_goes_on_from_there() {
+        let (settings, asked, _serving) = serve().await;
+        let folder = tempfile::tempdir().unwrap();
+        let to = url::Url::from_file_path(folder.path()).unwrap().to_string();
+        let options = Options { to, types: vec!["cart.*".to_owned()], ..Options::default() };
+        for _ in 0..2 {
+            assert_eq!(run(&settings, &options).await.unwrap(), Ended::Done);
+        }
+        let asked = asked.lock().unwrap().clone();
+        assert!(asked.iter().all(|it| it["follow"] == "true" && it["type"] == "cart.*"));
+        let cursors: Vec<_> = asked.iter().map(|it| it.get("cursor").map(String::as_str)).collect();
+        assert_eq!(cursors, [None, Some("1"), Some("3")]);
+        for table in ["events", "cart_abandoned"] {
+            let log = std::fs::read_dir(folder.path().join(table).join("_delta_log")).unwrap();
+            assert_eq!(log.count(), 1, "{table} was written once");
+        }
+
+        let everything = Options { types: Vec::new(), ..options };
+        let error = run(&settings, &everything).await.unwrap_err();
+        assert!(error.is::<Usage>(), "{error:#}");
+    }
 
     #[test]
     fn periods_have_a_unit() {
