@@ -7,6 +7,8 @@
 //! There is no row per stream. One would have to be changed with each event, which costs more than the
 //! row that is added; the last event of a stream is the one that no other follows on.
 
+mod flat;
+
 use domain::StreamType;
 use serde::ser::Error;
 
@@ -50,7 +52,7 @@ pub const JOURNAL: Projection = Projection {
                 coalesce(causation_id, command_id) AS causation_id, actor, data
          FROM {schema}.events",
     )],
-    analytics: &[],
+    analytics: &[flat::EVENTS, flat::STOCK_MOVEMENTS],
     folds: &FOLDS,
 };
 
