@@ -247,6 +247,12 @@ impl Stack {
         &self.databases.query
     }
 
+    /// The whole database, for who may see all of it.
+    #[must_use]
+    pub fn database(&self) -> &str {
+        &self.databases.reader
+    }
+
     /// Ends the services in order and removes what the test has made.
     ///
     /// # Panics

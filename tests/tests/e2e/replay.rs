@@ -75,10 +75,13 @@ async fn who_may_sees_people_as_they_are_and_leaves_a_record() {
     }
     let event: Value = serde_json::from_str(&events[0]).expect("an event");
     assert_eq!(event["data"]["email"], "guest@example.com");
-    let mut database = PgConnection::connect(stack.read_models()).await.expect("the database");
     let sql = "SELECT reader, request FROM audit.personal_reads ORDER BY id LIMIT 1";
+    let mut database = PgConnection::connect(stack.database()).await.expect("the database");
     let (reader, request): (String, String) =
         sqlx::query_as(sql).fetch_one(&mut database).await.expect("a record");
+    let mut service = PgConnection::connect(stack.read_models()).await.expect("the database");
+    let refused = sqlx::query(sql).fetch_one(&mut service).await.expect_err("it may only add");
+    assert!(refused.to_string().contains("permission denied"), "{refused}");
     assert!(reader.starts_with("key:"), "{reader}");
     assert_eq!(request, "personal=shown&type=order.placed");
     stack.finish().await;
