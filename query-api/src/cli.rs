@@ -6,6 +6,8 @@ mod reading;
 pub mod replay;
 pub mod sql;
 
+use std::io::ErrorKind;
+
 use infra::config::{Client, Reader, Settings, Sql};
 
 /// What commands need to know.
@@ -44,3 +46,9 @@ pub enum Ended {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Usage(pub String);
+
+/// Whether who reads standard output has gone.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let causes = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+    causes.into_iter().any(|error| error.kind() == ErrorKind::BrokenPipe)
+}

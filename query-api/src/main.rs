@@ -40,7 +40,7 @@ Exit codes: 0 all is written, 1 failed, 2 wrong usage or settings, 130 stopped b
 const EXPORT_EXAMPLES: &str = "Examples:
   query-api export --to file:///var/lake
   query-api export --to s3://lake/tradewind --every 5m --json
-  query-api export --to file:///var/orders --type 'order.*' --from now-30d
+  query-api export --to file:///var/orders --type 'order.*' --from 2026-01-01T00:00:00Z
   duckdb -c \"SELECT type, count(*) FROM delta_scan('/var/lake/events') GROUP BY type\"
 
 The same command goes on where the tables are; what is in them is never written twice, whoever else exports

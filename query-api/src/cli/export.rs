@@ -21,7 +21,8 @@ use crate::export::{Export, ExportError, Mark, columns::Catalogue, place};
 /// Such a replay can be gone on with for ever.
 const FOLLOW: &str = "follow=true";
 const KEPT: &str = "the cursor is that of _export.json beside the tables: without that file the log is read from its \
-                    beginning, and what the tables have is not written again";
+                    beginning, and what the tables have is not written again; after a change of replay.key take another \
+                    place, for people would have two pseudonyms in this one";
 /// Small files of one day that are put together, without being asked and with.
 const COMPACT_AT: usize = 16;
 const COMPACT_MIN: usize = 2;
@@ -32,8 +33,8 @@ pub struct Options {
     /// Where the tables are to be: file:///folder or s3://bucket/folder
     #[arg(long, value_name = "URL")]
     pub to: String,
-    /// Where to begin: an instant (RFC 3339), now-7d, or a Tradewind-Position; at the beginning of the log without it
-    #[arg(long, value_name = "WHEN")]
+    /// Where to begin: an instant (RFC 3339) or a Tradewind-Position; at the beginning of the log without it
+    #[arg(long, value_name = "WHEN", value_parser = fixed)]
     pub from: Option<String>,
     /// Only events of these types, such as order.placed or order.*; may be given several times
     #[arg(long = "type", value_name = "TYPE", value_delimiter = ',')]
@@ -47,6 +48,17 @@ pub struct Options {
     /// Tell how far it is as lines of JSON on standard output
     #[arg(long)]
     pub json: bool,
+}
+
+/// What is relative to now would be another beginning with each run, and what lies between would be lost.
+fn fixed(text: &str) -> Result<String, String> {
+    match text.starts_with("now") {
+        true => {
+            Err("an instant such as 2026-01-31T12:00:00Z: the tables begin there for ever"
+                .to_owned())
+        }
+        false => Ok(text.to_owned()),
+    }
 }
 
 /// `30s`, `5m`, `1h`

@@ -6,6 +6,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{Seek, SeekFrom, Write},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
@@ -71,11 +72,16 @@ impl Place {
             .with_context(|| format!("writing {}", file.display()))
     }
 
-    /// The file, behind what was written before the cursor.
+    /// The file, behind what was written before the cursor; a new private one is its owner's alone.
     ///
     /// # Errors
     /// It has less than that, is somebody else's, or cannot be opened.
-    pub(super) fn open(&mut self, out: &Path, kept: Option<&Path>) -> Result<File> {
+    pub(super) fn open(
+        &mut self,
+        out: &Path,
+        kept: Option<&Path>,
+        is_private: bool,
+    ) -> Result<File> {
         let name = out.display();
         if !self.is_kept {
             if out.metadata().is_ok_and(|file| file.len() > 0) {
@@ -85,7 +91,12 @@ impl Place {
             self.store(kept)?;
             self.is_kept = true;
         }
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(out);
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).write(true);
+        if is_private {
+            options.mode(0o600);
+        }
+        let file = options.open(out);
         let mut file = file.with_context(|| format!("opening {name}"))?;
         let length = file.metadata()?.len();
         if length < self.bytes {
@@ -117,12 +128,12 @@ mod tests {
         fs::create_dir(&folder).unwrap();
         let (out, kept) = (folder.join("a"), folder.join("a.cursor"));
         let mut place = Place::load(Some(&kept), "type=order.*").unwrap();
-        drop(place.open(&out, Some(&kept)).unwrap());
+        drop(place.open(&out, Some(&kept), true).unwrap());
         fs::write(&out, "o").unwrap();
 
         // Killed before the first cursor.
         let mut place = Place::load(Some(&kept), "type=order.*").unwrap();
-        let mut file = place.open(&out, Some(&kept)).unwrap();
+        let mut file = place.open(&out, Some(&kept), true).unwrap();
         file.write_all(b"one\ntw").unwrap();
         place.advance(4, "c1".to_owned(), 7);
         place.store(Some(&kept)).unwrap();
@@ -130,7 +141,7 @@ mod tests {
 
         let mut place = Place::load(Some(&kept), "type=order.*").unwrap();
         assert_eq!((place.cursor.as_deref(), place.is_done()), (Some("c1"), false));
-        let mut file = place.open(&out, Some(&kept)).unwrap();
+        let mut file = place.open(&out, Some(&kept), true).unwrap();
         file.write_all(b"two\n").unwrap();
         place.advance(4, "c2".to_owned(), 0);
         place.store(Some(&kept)).unwrap();
@@ -139,9 +150,9 @@ mod tests {
 
         assert!(Place::load(Some(&kept), "").unwrap_err().is::<Usage>());
         fs::write(&out, "o").unwrap();
-        assert!(place.open(&out, Some(&kept)).unwrap_err().is::<Usage>());
+        assert!(place.open(&out, Some(&kept), true).unwrap_err().is::<Usage>());
         let mut other = Place::load(None, "").unwrap();
-        assert!(other.open(&out, None).unwrap_err().is::<Usage>(), "it is not this one's");
+        assert!(other.open(&out, None, false).unwrap_err().is::<Usage>(), "it is not this one's");
         fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{ErrorKind, IsTerminal, Stdout, Write, stderr, stdout},
+    io::{IsTerminal, Stdout, Write, stderr, stdout},
     ops::ControlFlow,
     path::PathBuf,
     time::Duration,
@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use url::form_urlencoded::Serializer;
 
 use super::{
-    ClientSettings, Ended, Usage,
+    ClientSettings, Ended, Usage, is_broken_pipe,
     place::Place,
     reading::{self, Asked, Chunk, Sink},
 };
@@ -141,7 +141,7 @@ pub fn run<'a>(settings: &'a ClientSettings, options: &'a Options) -> BoxFuture<
             return Ok(Ended::Done);
         }
         let out = match &options.out {
-            Some(out) => Out::File(place.open(out, kept.as_deref())?),
+            Some(out) => Out::File(place.open(out, kept.as_deref(), options.personal)?),
             None => Out::Standard(stdout()),
         };
         let asked = Asked { query, rate: options.rate, cursor: place.cursor.clone() };
@@ -160,11 +160,6 @@ pub fn run<'a>(settings: &'a ClientSettings, options: &'a Options) -> BoxFuture<
         ended.and_then(|ended| stored.map(|()| ended))
     }
     .boxed()
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let error = error.downcast_ref::<std::io::Error>();
-    error.is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
 }
 
 /// Lines on their way into a file or to standard output.

@@ -28,7 +28,7 @@ use self::{
     output::Sheet,
     value::{Column, Kind},
 };
-use super::{Ended, SqlSettings, Usage};
+use super::{Ended, SqlSettings, Usage, is_broken_pipe};
 
 pub use format::Format;
 
@@ -72,12 +72,24 @@ pub fn run<'a>(settings: &'a SqlSettings, options: &'a Options) -> BoxFuture<'a,
         let asking = ask(session, options);
         tokio::pin!(asking);
         tokio::select! {
-            done = &mut asking => done.map(|()| Ended::Done),
+            done = &mut asking => match done {
+                // Who reads it has had enough, as `head` has.
+                Err(error) if options.out.is_none() && is_broken_pipe(&error) => Ok(Ended::Done),
+                done => done.map(|()| Ended::Done),
+            },
             stopped = tokio::signal::ctrl_c() => {
                 stopped.context("signals")?;
-                cancel(&settings.sql, pid).await;
-                // It says that it was cancelled, and removes what it has written.
-                drop(asking.await);
+                if cancel(&settings.sql, pid).await {
+                    // It says that it was cancelled, and removes what it has written.
+                    tokio::select! {
+                        _ = &mut asking => return Ok(Ended::Stopped),
+                        again = tokio::signal::ctrl_c() => again.context("signals")?,
+                    }
+                }
+                // Not waited for: the server ends it when its time is up.
+                if let Some(out) = &options.out {
+                    drop(std::fs::remove_file(beside(out)));
+                }
                 Ok(Ended::Stopped)
             }
         }
@@ -116,17 +128,19 @@ async fn connect(settings: &Sql) -> Result<PgConnection> {
 }
 
 /// Ends the statement of a session. If that does not work, the server ends it when its time is up.
-async fn cancel(settings: &Sql, pid: i32) {
+async fn cancel(settings: &Sql, pid: i32) -> bool {
     let cancelled = async {
         let mut connection = connect(settings).await?;
         sqlx::query("SELECT pg_cancel_backend($1)").bind(pid).execute(&mut connection).await?;
         anyhow::Ok(())
     };
-    if let Err(error) = cancelled.await {
+    let cancelled = cancelled.await;
+    if let Err(error) = &cancelled {
         eprintln!(
             "the statement could not be cancelled and goes on until its time is up: {error:#}"
         );
     }
+    cancelled.is_ok()
 }
 
 async fn ask(mut session: Session, options: &Options) -> Result<()> {

@@ -14,7 +14,10 @@ use arrow_schema::{ArrowError, DataType, Field as ArrowField, Schema};
 use bytes::Bytes;
 use domain::timestamp::Timestamp;
 use infra::task;
-use parquet::arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder};
+use parquet::{
+    arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder},
+    errors::ParquetError,
+};
 use serde::Deserialize;
 
 use super::{
@@ -69,11 +72,17 @@ impl Standing {
         let mut writer = file::writer(Arc::clone(&columns)).map_err(FileError::from)?;
         let mut stats = None;
         for add in group {
+            // Of a file without ours nobody knows where it is in time.
+            let Some(more) = add.stats.as_deref().and_then(read_stats) else { return Ok(0) };
             let bytes = self.table.get_data(&add.path).await?;
             let columns = Arc::clone(&columns);
             let job = move || append(writer, bytes, &columns);
-            writer = task::spawn_blocking("compact", job).await?.map_err(FileError::from)?;
-            let Some(more) = add.stats.as_deref().and_then(read_stats) else { return Ok(0) };
+            writer = match task::spawn_blocking("compact", job).await? {
+                Ok(writer) => writer,
+                // Others may have written a file anew, with types that are not ours.
+                Err(ParquetError::ArrowError(_)) => return Ok(0),
+                Err(error) => return Err(FileError::from(error).into()),
+            };
             stats = Some(stats.map_or_else(|| more.clone(), |stats: Stats| stats.and(&more)));
         }
         let day = group.first().and_then(|add| add.partition_values.get(DATE)?.clone());
@@ -96,8 +105,7 @@ impl Standing {
                 return Ok(group.len() as u64);
             }
         }
-        let named = self.snapshot.as_ref().map(|snapshot| &snapshot.files);
-        if named.is_none_or(|named| !named.contains_key(&large.add.path)) {
+        if !self.snapshot.as_ref().is_some_and(|snapshot| snapshot.names(&large.add.path)) {
             self.table.delete_data(&large.add.path).await;
         }
         Ok(0)
@@ -131,7 +139,7 @@ fn append(
     mut writer: ArrowWriter<Vec<u8>>,
     bytes: Bytes,
     schema: &Arc<Schema>,
-) -> Result<ArrowWriter<Vec<u8>>, parquet::errors::ParquetError> {
+) -> Result<ArrowWriter<Vec<u8>>, ParquetError> {
     for batch in ParquetRecordBatchReaderBuilder::try_new(bytes)?.build()? {
         let batch = batch?;
         let by_name = |field: &Arc<ArrowField>| match batch.column_by_name(field.name()) {

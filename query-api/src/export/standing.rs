@@ -224,9 +224,8 @@ impl Standing {
     /// was, has made them the table's.
     async fn discard(&self, files: Option<(Vec<Field>, Vec<DataFile>)>) {
         let Some((_, files)) = files else { return };
-        let named = self.snapshot.as_ref().map(|snapshot| &snapshot.files);
         for DataFile { add, .. } in files {
-            if named.is_none_or(|named| !named.contains_key(&add.path)) {
+            if !self.snapshot.as_ref().is_some_and(|snapshot| snapshot.names(&add.path)) {
                 self.table.delete_data(&add.path).await;
             }
         }

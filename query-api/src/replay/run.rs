@@ -111,7 +111,9 @@ impl Run {
         emit(ReplayShowed { events: count.into() });
         let left: Offset = self.lanes.iter().map(Lane::left).sum();
         let is_over = self.lanes.iter().all(Lane::is_over);
-        let left = if is_over || self.selection.follow { left } else { left.max(1) };
+        // Whoever follows asks where the log ends; one that has broken may not have.
+        let is_told = is_over || (self.selection.follow && broken.is_none());
+        let left = if is_told { left } else { left.max(1) };
         let cursor = self.cursors.write(self.times, &self.lanes);
         let format = &self.selection.format;
         let sign = json!({

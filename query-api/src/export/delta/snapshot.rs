@@ -22,6 +22,13 @@ pub(crate) struct Snapshot {
     pub(super) removed: BTreeMap<String, Remove>,
 }
 
+impl Snapshot {
+    /// Whether a file is part of it, or was of one before, which somebody may read still.
+    pub(crate) fn names(&self, path: &str) -> bool {
+        self.files.contains_key(path) || self.removed.contains_key(path)
+    }
+}
+
 /// A snapshot that is being put together.
 #[derive(Default)]
 pub(super) struct Parts {
