@@ -31,7 +31,7 @@ use infra::{
     shutdown::Shutdown,
 };
 use secrecy::SecretString;
-use tokio::sync::OnceCell;
+use tokio::{sync::OnceCell, time::Instant};
 
 pub(crate) use audit::Audit;
 use cursor::{Cursors, Place};
@@ -119,6 +119,7 @@ impl Replays {
             pace: selection.rate.map(Pace::new),
             bandwidth: self.0.bandwidth.clone(),
             silent: Duration::ZERO,
+            began: Instant::now(),
             is_begun: cursor.is_some(),
             ended: false,
             stop: self.0.stop.clone(),

@@ -66,6 +66,12 @@ impl Page {
         self.limit
     }
 
+    /// A page of fewer rows.
+    #[must_use]
+    pub fn at_most(self, rows: u16) -> Self {
+        Self { limit: self.limit.min(rows), ..self }
+    }
+
     /// The key that the last page ended with; none on the first page.
     ///
     /// # Errors
@@ -88,6 +94,21 @@ impl Page {
         let next = last.map(|last| Cursor::encode(&key(last)));
         let link = next.as_ref().and_then(|next| self.link(next));
         Listing { body: ListingBody { items: rows, next }, link }
+    }
+
+    /// The page of rows that were looked for up to a key. There may be more beyond it, though no row came.
+    pub fn listing_up_to<T, K: Serialize>(
+        &self,
+        rows: Vec<T>,
+        key: impl FnOnce(&T) -> K,
+        looked_up_to: Option<&K>,
+    ) -> Listing<T> {
+        let mut listing = self.listing(rows, key);
+        if listing.body.next.is_none() {
+            listing.body.next = looked_up_to.map(Cursor::encode);
+            listing.link = listing.body.next.as_ref().and_then(|next| self.link(next));
+        }
+        listing
     }
 
     /// `<path?…&cursor=…>; rel="next"`

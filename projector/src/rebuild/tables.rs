@@ -18,7 +18,7 @@ use crate::{
     apply::{is_marked, tables},
     rows::MARK,
     store::{
-        checkpoints,
+        analytics, checkpoints,
         letters::forget_version,
         versions::{Version, VersionState, lock_key, locked},
         views,
@@ -70,6 +70,7 @@ pub(crate) async fn remove(
     tx: &mut PgConnection,
     version: &Version,
 ) -> Result<Version, sqlx::Error> {
+    analytics::free(tx, version).await?;
     checkpoints::remove(tx, version).await?;
     forget_version(tx, version).await?;
     let schema = version.schema();

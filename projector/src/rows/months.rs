@@ -46,9 +46,10 @@ pub(super) async fn ensure(
     month: Month,
 ) -> Result<(), sqlx::Error> {
     let part = month.table(whole);
-    // Others may be at it. It is held until the batch is in, once a month.
+    // Others may be at it. It is held until the batch is in, once a month; one lock for all months, for who adds
+    // a part keeps others from adding another.
     let lock = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
-    sqlx::query(lock).bind(format!("{schema}.{part}")).execute(&mut *connection).await?;
+    sqlx::query(lock).bind(format!("{schema}.{whole}")).execute(&mut *connection).await?;
     let (is_there, is_building): (bool, bool) =
         sqlx::query_as("SELECT to_regclass($1) IS NOT NULL, to_regclass($2) IS NOT NULL")
             .bind(format!("{schema}.{part}"))

@@ -60,6 +60,13 @@ pub(super) async fn show(
     Ok(())
 }
 
+/// Nobody reads the version's views any more, so that they can be taken away.
+pub(crate) async fn free(tx: &mut PgConnection, version: &Version) -> Result<(), sqlx::Error> {
+    let views = kept(tx, version).await?;
+    let names: Vec<_> = views.iter().map(|view| &*view.name).collect();
+    cancel_readers(tx, &names).await
+}
+
 /// What pseudonyms are made with, from now on.
 pub(crate) async fn keep_key(tx: &mut PgConnection, key: &SecretString) -> Result<(), sqlx::Error> {
     let [inner, outer] = pseudonym::blocks(key);

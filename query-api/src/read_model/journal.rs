@@ -71,6 +71,9 @@ pub(crate) struct StreamRow {
     pub(crate) changed_at: DateTime<Utc>,
 }
 
+/// Events that are looked at for one page of streams.
+const CANDIDATES_MAX: i64 = 5_000;
+
 /// Where a page of streams ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct StreamAfter(Timestamp, String);
@@ -119,11 +122,12 @@ fn events_statement(direction: Direction) -> String {
 
 /// A stream's last event is the one that no other follows on, which is looked for in the months that can have
 /// it: clocks of nodes do not differ by a day. Its first one has the least revision. Those
-/// that changed first come first, so that who has read a page misses nothing of what changes meanwhile.
+/// that changed first come first. So many events are looked at: of goods that sell all day none may be a last one.
 fn streams_statement(
     kind: StreamType,
     changed_after: Option<Timestamp>,
     after: Option<&StreamAfter>,
+    up_to: Option<&StreamAfter>,
     rows_max: i64,
 ) -> QueryBuilder<Postgres> {
     let mut sql = QueryBuilder::new(
@@ -134,14 +138,10 @@ fn streams_statement(
          FROM read.events AS last
          WHERE last.kind = ",
     );
-    sql.push_bind(kind.as_str());
-    if let Some(at) = changed_after {
-        sql.push(" AND last.recorded_at > ").push_bind(at.to_datetime());
-    }
-    if let Some(StreamAfter(changed_at, key)) = after {
-        // The index leads to the instant.
-        sql.push(" AND last.recorded_at >= ").push_bind(changed_at.to_datetime());
-        sql.push(" AND (last.recorded_at, last.key) > (").push_bind(changed_at.to_datetime());
+    push_candidates(&mut sql, kind, changed_after, after);
+    if let Some(StreamAfter(at, key)) = up_to {
+        sql.push(" AND last.recorded_at <= ").push_bind(at.to_datetime());
+        sql.push(" AND (last.recorded_at, last.key) <= (").push_bind(at.to_datetime());
         sql.push(", ").push_bind(key.clone()).push(")");
     }
     sql.push(
@@ -152,6 +152,38 @@ fn streams_statement(
     );
     sql.push_bind(rows_max);
     sql
+}
+
+/// The event up to which one page looks.
+fn candidates_statement(
+    kind: StreamType,
+    changed_after: Option<Timestamp>,
+    after: Option<&StreamAfter>,
+) -> QueryBuilder<Postgres> {
+    let mut sql = QueryBuilder::new(
+        "SELECT last.recorded_at, last.key FROM read.events AS last WHERE last.kind = ",
+    );
+    push_candidates(&mut sql, kind, changed_after, after);
+    sql.push(" ORDER BY last.recorded_at, last.key LIMIT 1 OFFSET ").push_bind(CANDIDATES_MAX - 1);
+    sql
+}
+
+fn push_candidates(
+    sql: &mut QueryBuilder<Postgres>,
+    kind: StreamType,
+    changed_after: Option<Timestamp>,
+    after: Option<&StreamAfter>,
+) {
+    sql.push_bind(kind.as_str());
+    if let Some(at) = changed_after {
+        sql.push(" AND last.recorded_at > ").push_bind(at.to_datetime());
+    }
+    if let Some(StreamAfter(changed_at, key)) = after {
+        // The index leads to the instant.
+        sql.push(" AND last.recorded_at >= ").push_bind(changed_at.to_datetime());
+        sql.push(" AND (last.recorded_at, last.key) > (").push_bind(changed_at.to_datetime());
+        sql.push(", ").push_bind(key.clone()).push(")");
+    }
 }
 
 impl ReadModel {
@@ -173,16 +205,21 @@ impl ReadModel {
         Ok(last.first().map(|event| event.revision))
     }
 
-    /// Streams by when they changed last, those that changed first to begin with.
+    /// Streams by when they changed last, those that changed first to begin with; and up to where was looked, if
+    /// there are events beyond.
     pub(crate) async fn streams(
         &self,
         kind: StreamType,
         changed_after: Option<Timestamp>,
         after: Option<&StreamAfter>,
         rows_max: i64,
-    ) -> Result<Vec<StreamRow>, ReadError> {
-        let mut sql = streams_statement(kind, changed_after, after, rows_max);
-        in_time(sql.build_query_as().fetch_all(&self.pool)).await
+    ) -> Result<(Vec<StreamRow>, Option<StreamAfter>), ReadError> {
+        let mut sql = candidates_statement(kind, changed_after, after);
+        let up_to = sql.build_query_as::<(DateTime<Utc>, String)>().fetch_optional(&self.pool);
+        let up_to = in_time(up_to).await?.map(|(at, key)| StreamAfter(at.into(), key));
+        let mut sql = streams_statement(kind, changed_after, after, up_to.as_ref(), rows_max);
+        let streams = in_time(sql.build_query_as().fetch_all(&self.pool)).await?;
+        Ok((streams, up_to))
     }
 }
 

@@ -43,6 +43,8 @@ const CHUNK_WAIT_MAX: Duration = Duration::from_secs(1);
 const LINGER: Duration = Duration::from_millis(50);
 /// So often one by time looks whether lanes that hold others back are level with the log.
 const LOOK_WAIT: Duration = Duration::from_millis(250);
+/// After so long a replay ends behind a cursor: whoever goes on shows once more that he may, and is recorded anew.
+const RUN_MAX: Duration = Duration::from_mins(10);
 /// For so long a replay waits for records that are there but do not come.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 
@@ -65,6 +67,7 @@ pub(crate) struct Run {
     pub(super) bandwidth: Bandwidth,
     /// For how long nothing has come that was waited for.
     pub(super) silent: Duration,
+    pub(super) began: Instant,
     /// Whether what comes before all events has been written.
     pub(super) is_begun: bool,
     pub(super) ended: bool,
@@ -125,7 +128,7 @@ impl Run {
             self.ended = true;
             format.sign(&json!({ "problem": Problem::from(broken).to_json() }), &mut lines);
         }
-        self.ended |= is_over || self.stop.is_requested();
+        self.ended |= is_over || self.stop.is_requested() || self.began.elapsed() >= RUN_MAX;
         self.bandwidth.took(lines.len());
         Some(lines.into())
     }

@@ -162,6 +162,14 @@ pub(super) async fn by_id(
         if !is_reader(&read.request.caller) && open_cart.0.is_none() {
             return Err(hidden());
         }
+        if !is_reader(&read.request.caller) {
+            app.reach(READS, &read.request).await?;
+            let order = app.read_model().orders.find(id.uuid()).await?;
+            let caller = &read.request.caller;
+            if !order.is_some_and(|order| may_read(caller, open_cart, order.cart)) {
+                return Err(hidden());
+            }
+        }
         let stream = StreamId::new(StreamType::Order, id);
         let then = then(&app, &read.request, &HISTORY, &stream, &when, hidden).await?;
         let cart = then.body["cart_id"].as_str().and_then(|cart| cart.parse().ok());

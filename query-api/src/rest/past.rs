@@ -39,8 +39,8 @@ use crate::{
 use changes::{Change, changes};
 
 const READS: &[Projection] = &[JOURNAL.shown()];
-/// Events that one statement reads.
-const PAGE: i64 = 1_000;
+/// Events that one statement reads: a cart's can have a hundred kilobytes.
+const PAGE: i64 = 50;
 /// Events that are folded for one answer. The streams of some goods have more.
 const EVENTS_MAX: usize = 50_000;
 /// Events that a difference names.

@@ -135,7 +135,7 @@ impl AppState {
         let ReadRequest { caller, at_least: AtLeast(seen), until } = request;
         let began = Instant::now();
         // What is older than this machine's clock counts from is older than anything.
-        let then = began.checked_sub(ago.saturating_add(LEVEL_AGE));
+        let then = began.checked_sub(ago.max(LEVEL_AGE));
         let is_recent = |level: Instant| then.is_none_or(|then| level >= then);
         let client = Client::from(caller);
         let progress =

@@ -31,10 +31,14 @@ use super::{
     shown::{Recorded, shown},
 };
 use crate::{
-    read_model::{Direction, StreamAfter, StreamRow},
+    read_model::{Direction, Kept, StreamAfter, StreamRow},
     replay::selection::{Kind, StreamKey},
 };
 
+/// Bytes of data from which on a page ends, whatever its limit.
+const PAGE_BYTES: usize = 4 << 20;
+/// Events that one statement reads.
+const READ_MAX: usize = 50;
 const READS: &[Projection] = &[JOURNAL.shown()];
 /// Whose an order is, another projection says.
 const READS_WITH_ORDERS: &[Projection] = &[JOURNAL.shown(), ORDERS.shown()];
@@ -165,18 +169,43 @@ pub(super) async fn events(
     if !is_reader && !is_own(&app, &stream, open_cart).await? {
         return Err(hidden());
     }
-    let rows_max = i64::from(page.limit()) + 1;
     // Before the events, so that what is new in between makes the tag too old and never too new.
     let last = app.read_model().last_revision(&stream).await?.ok_or_else(hidden)?.unsigned_abs();
     if known.matches(last) {
         return Ok((&position, [CACHE_CONTROL], not_modified(last)).into_response());
     }
     let beyond = after.map(|(_, revision)| revision);
-    let events = app.read_model().events(&stream, order, beyond, rows_max).await?;
+    let (events, page) = some(&app, &stream, order, beyond, page).await?;
     let shown = events.iter().map(|it| Ok((it.revision, shown(&stream, it, names, &position)?)));
     let shown = shown.collect::<Result<Vec<_>, Problem>>()?;
     let listing = page.listing(shown, |(revision, _)| (order, *revision)).map(|(_, event)| event);
     Ok((ETag(last), answer(listing, &position)).into_response())
+}
+
+/// As many events as the page has, or as few as come to [`PAGE_BYTES`].
+async fn some(
+    app: &AppState,
+    stream: &StreamId,
+    order: Direction,
+    mut beyond: Option<i64>,
+    page: Page,
+) -> Result<(Vec<Kept>, Page), Problem> {
+    let rows_max = usize::from(page.limit()) + 1;
+    let (mut events, mut bytes) = (Vec::new(), 0);
+    while events.len() < rows_max && bytes < PAGE_BYTES {
+        let wanted = READ_MAX.min(rows_max - events.len());
+        let rows = i64::try_from(wanted).unwrap_or(i64::MAX);
+        let read = app.read_model().events(stream, order, beyond, rows).await?;
+        bytes += read.iter().map(|event| event.data.len()).sum::<usize>();
+        beyond = read.last().map(|event| event.revision).or(beyond);
+        let is_all = read.len() < wanted;
+        events.extend(read);
+        if is_all {
+            return Ok((events, page));
+        }
+    }
+    let shown = u16::try_from(events.len().saturating_sub(1)).unwrap_or(u16::MAX);
+    Ok((events, page.at_most(shown)))
 }
 
 /// Whether it is the stream of the caller's cart, or of the order that this became.
@@ -227,8 +256,10 @@ pub(super) async fn list(
     app.journal()?;
     let position = app.reach(READS, &request).await?;
     let rows_max = i64::from(page.limit()) + 1;
-    let streams = app.read_model().streams(kind, changed_after, after.as_ref(), rows_max).await?;
-    let listing = page.listing(streams, StreamRow::after).map(|row| Stream::of(kind, row));
+    let (streams, up_to) =
+        app.read_model().streams(kind, changed_after, after.as_ref(), rows_max).await?;
+    let listing = page.listing_up_to(streams, StreamRow::after, up_to.as_ref());
+    let listing = listing.map(|row| Stream::of(kind, row));
     Ok(answer(listing, &position))
 }
 
