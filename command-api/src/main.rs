@@ -1,5 +1,5 @@
 //! The binary: arguments, settings, signals.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a CLI talks to people")]
+#![expect(clippy::print_stderr, reason = "a CLI talks to people")]
 
 use std::process::ExitCode;
 
@@ -71,11 +71,8 @@ fn main() -> ExitCode {
 }
 
 fn serve(args: &Args) -> anyhow::Result<()> {
-    let Loaded { settings, effective, exposures } = args.load::<Settings>(LocalStack::Ignored)?;
-    if args.check_config {
-        print!("{effective}");
-        return Ok(());
-    }
+    let Some(loaded) = args.load::<Settings>(LocalStack::Ignored)? else { return Ok(()) };
+    let Loaded { settings, exposures, .. } = loaded;
     telemetry::init(&settings.log)?;
     exposures.tell();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -88,22 +85,15 @@ fn serve(args: &Args) -> anyhow::Result<()> {
 }
 
 fn steps(args: &Args, command: steps::Command) -> anyhow::Result<()> {
-    let Loaded { settings, effective, .. } =
-        args.load::<steps::ClientSettings>(LocalStack::Reader)?;
-    if args.check_config {
-        print!("{effective}");
+    let Some(loaded) = args.load::<steps::ClientSettings>(LocalStack::Reader)? else {
         return Ok(());
-    }
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(steps::run(settings, command))
+    runtime.block_on(steps::run(loaded.settings, command))
 }
 
 fn reshard(args: &Args, options: reshard::Options) -> anyhow::Result<()> {
-    let Loaded { settings, effective, .. } = args.load::<ReshardSettings>(LocalStack::Reader)?;
-    if args.check_config {
-        print!("{effective}");
-        return Ok(());
-    }
+    let Some(loaded) = args.load::<ReshardSettings>(LocalStack::Reader)? else { return Ok(()) };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(reshard::run(settings, options))
+    runtime.block_on(reshard::run(loaded.settings, options))
 }

@@ -1,21 +1,22 @@
 //! `command-api steps …`: what processes could not do, and what becomes of it.
 #![expect(clippy::print_stdout, reason = "this is the command line's output")]
 
-use std::time::Duration;
-
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use clap::Subcommand;
 use comfy_table::{ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
 use futures_util::{FutureExt, future::BoxFuture};
-use infra::config::{self, Reader};
-use reqwest::{Method, StatusCode};
-use secrecy::ExposeSecret;
+use infra::{
+    config::{self, Reader},
+    operator::{Operator, Service},
+};
+use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 const PATH: &str = "/v1/admin/parked-steps";
-const ANSWER_WAIT_MAX: Duration = Duration::from_secs(30);
 const PAGE_MAX: u8 = 200;
+const COMMAND_API: Service =
+    Service { name: "the command API", tells: "command-api steps show", for_good: &[] };
 
 #[derive(Debug, Subcommand)]
 #[command(after_help = EXAMPLES)]
@@ -78,20 +79,21 @@ impl config::Settings for ClientSettings {
 /// What the command API says, or that it does not answer.
 pub fn run(settings: ClientSettings, command: Command) -> BoxFuture<'static, Result<()>> {
     async move {
-        let client = Client::new(settings.client)?;
+        let operator = Operator::new(settings.client, COMMAND_API)?;
         let act = |id: Uuid, act: &str| format!("{PATH}/{id}/{act}");
         match command {
-            Command::List { json } => show(&json!({ "items": client.all().await? }), json),
+            Command::List { json } => show(&json!({ "items": all(&operator).await? }), json),
             Command::Show { id, json } => {
-                show(&client.ask(Method::GET, &format!("{PATH}/{id}"), None).await?, json)
+                show(&operator.ask(Method::GET, &format!("{PATH}/{id}"), None).await?, json)
             }
             Command::Retry { id, json } => {
-                let answer = client.ask(Method::POST, &act(id, "retry"), Some(&json!({}))).await?;
+                let answer =
+                    operator.ask(Method::POST, &act(id, "retry"), Some(&json!({}))).await?;
                 told(&answer, json, "is being tried again")
             }
             Command::Skip { id, reason, json } => {
                 let body = json!({ "reason": reason });
-                let answer = client.ask(Method::POST, &act(id, "skip"), Some(&body)).await?;
+                let answer = operator.ask(Method::POST, &act(id, "skip"), Some(&body)).await?;
                 told(&answer, json, "counts as refused; its process goes on")
             }
         }
@@ -99,48 +101,18 @@ pub fn run(settings: ClientSettings, command: Command) -> BoxFuture<'static, Res
     .boxed()
 }
 
-struct Client {
-    http: reqwest::Client,
-    settings: config::Client,
-}
-
-impl Client {
-    fn new(settings: config::Client) -> Result<Self> {
-        let http = reqwest::Client::builder().timeout(ANSWER_WAIT_MAX).build();
-        Ok(Self { http: http.context("making an HTTP client")?, settings })
-    }
-
-    /// Of all pages.
-    async fn all(&self) -> Result<Vec<Value>> {
-        let (mut items, mut cursor) = (Vec::new(), None::<String>);
-        loop {
-            let after = cursor.map(|cursor| format!("&cursor={cursor}")).unwrap_or_default();
-            let path = format!("{PATH}?limit={PAGE_MAX}{after}");
-            let page = self.ask(Method::GET, &path, None).await?;
-            items.extend(page["items"].as_array().cloned().unwrap_or_default());
-            match page["next"].as_str() {
-                Some(next) => cursor = Some(next.to_owned()),
-                None => return Ok(items),
-            }
+/// Of all pages.
+async fn all(operator: &Operator) -> Result<Vec<Value>> {
+    let (mut items, mut cursor) = (Vec::new(), None::<String>);
+    loop {
+        let after = cursor.map(|cursor| format!("&cursor={cursor}")).unwrap_or_default();
+        let path = format!("{PATH}?limit={PAGE_MAX}{after}");
+        let page: Value = operator.ask(Method::GET, &path, None).await?;
+        items.extend(page["items"].as_array().cloned().unwrap_or_default());
+        match page["next"].as_str() {
+            Some(next) => cursor = Some(next.to_owned()),
+            None => return Ok(items),
         }
-    }
-
-    async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
-        let url = format!("{}{path}", self.settings.url);
-        let key = self.settings.operator_key.expose_secret();
-        let request = self.http.request(method, &url).bearer_auth(key);
-        let request = match body {
-            Some(body) => request.json(body),
-            None => request,
-        };
-        let answer = request.send().await.context("the command API does not answer")?;
-        let status: StatusCode = answer.status();
-        let text = answer.text().await.context("the command API's answer broke off")?;
-        let body: Value = serde_json::from_str(&text).unwrap_or_default();
-        if !status.is_success() {
-            bail!("{}", body["detail"].as_str().unwrap_or(status.as_str()));
-        }
-        Ok(body)
     }
 }
 

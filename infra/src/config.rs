@@ -60,11 +60,17 @@ pub struct Args {
 }
 
 impl Args {
-    /// Reads all settings.
+    /// Reads all settings; none if they were only to be checked, and are shown with secrets masked.
     ///
     /// # Errors
     /// All mistakes at once; the process should end with [`EXIT_CODE`].
-    pub fn load<S: Settings>(&self, stack: LocalStack) -> Result<Loaded<S>, Mistakes> {
-        Layers::of_process(self.config.as_deref(), stack)?.load()
+    #[expect(clippy::print_stdout, reason = "this is the command line's output")]
+    pub fn load<S: Settings>(&self, stack: LocalStack) -> Result<Option<Loaded<S>>, Mistakes> {
+        let loaded = Layers::of_process(self.config.as_deref(), stack)?.load()?;
+        if self.check_config {
+            print!("{}", loaded.effective);
+            return Ok(None);
+        }
+        Ok(Some(loaded))
     }
 }

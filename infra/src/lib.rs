@@ -16,6 +16,7 @@ pub mod freshness;
 pub mod http;
 pub mod log;
 pub mod membership;
+pub mod operator;
 pub mod position;
 pub mod postgres;
 pub mod pseudonym;

@@ -10,7 +10,7 @@ use std::io::Write;
 use anyhow::Context;
 use clap::Subcommand;
 use futures_util::{FutureExt, future::BoxFuture};
-use infra::postgres;
+use infra::{operator::Operator, postgres};
 use serde::Serialize;
 use serde_json::json;
 use sqlx::{Connection, PgConnection};
@@ -19,7 +19,6 @@ use crate::{
     settings::{ClientSettings, StatusSettings},
     status::Status,
 };
-use client::Client;
 pub use jobs::RebuildOptions;
 
 /// What is asked of a projector that runs.
@@ -97,17 +96,17 @@ pub fn ask<'a>(
     out: Out<'a>,
 ) -> BoxFuture<'a, anyhow::Result<Outcome>> {
     async move {
-        let client = Client::new(settings.client.clone())?;
+        let operator = Operator::new(settings.client.clone(), client::PROJECTOR)?;
         let (action, which) = match ask {
             AdminCommand::DeadLetters { command, json } => {
-                dead_letters::run(&client, command, *json, out).await?;
+                dead_letters::run(&operator, command, *json, out).await?;
                 return Ok(Outcome::Done);
             }
             AdminCommand::Rebuild { name, options, json } => {
-                return jobs::rebuild(&client, name, *options, *json, out).await;
+                return jobs::rebuild(&operator, name, *options, *json, out).await;
             }
             AdminCommand::Verify { which, sample } => {
-                return jobs::verify(&client, which, *sample, out).await;
+                return jobs::verify(&operator, which, *sample, out).await;
             }
             AdminCommand::Pause(which) => ("pause", which),
             AdminCommand::Resume(which) => ("resume", which),
@@ -118,7 +117,7 @@ pub fn ask<'a>(
             AdminCommand::Drop(which) => ("drop", which),
         };
         let body = json!({ "version": which.version });
-        let version = client.act(&which.name, action, &body).await?;
+        let version = client::act(&operator, &which.name, action, &body).await?;
         show(out, which.json, &version, tables::version)?;
         Ok(Outcome::Done)
     }

@@ -5,7 +5,7 @@ use std::{io::stdout, process::ExitCode};
 use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
 use infra::{
-    config::{self, Loaded, LocalStack, Mistakes},
+    config::{self, LocalStack, Mistakes},
     shutdown::Shutdown,
     telemetry,
 };
@@ -81,7 +81,7 @@ async fn main() -> ExitCode {
 async fn carry_out(args: &config::Args, command: Command) -> anyhow::Result<Outcome> {
     match command {
         Command::Run => {
-            if let Some(loaded) = load::<Settings>(args, LocalStack::Ignored)? {
+            if let Some(loaded) = args.load::<Settings>(LocalStack::Ignored)? {
                 telemetry::init(&loaded.settings.log)?;
                 loaded.exposures.tell();
                 let shutdown = Shutdown::on_signals().context("listening to signals")?;
@@ -89,29 +89,15 @@ async fn carry_out(args: &config::Args, command: Command) -> anyhow::Result<Outc
             }
         }
         Command::Status { json } => {
-            if let Some(loaded) = load::<StatusSettings>(args, LocalStack::Reader)? {
+            if let Some(loaded) = args.load::<StatusSettings>(LocalStack::Reader)? {
                 cli::status(&loaded.settings, json, &mut stdout()).await?;
             }
         }
         Command::Ask(command) => {
-            if let Some(loaded) = load::<ClientSettings>(args, LocalStack::Reader)? {
+            if let Some(loaded) = args.load::<ClientSettings>(LocalStack::Reader)? {
                 return cli::ask(&loaded.settings, &command, &mut stdout()).await;
             }
         }
     }
     Ok(Outcome::Done)
-}
-
-/// The settings of a command; none if they were only to be checked, and shown with secrets masked.
-#[expect(clippy::print_stdout, reason = "this is the command line's output")]
-fn load<S: config::Settings>(
-    args: &config::Args,
-    stack: LocalStack,
-) -> anyhow::Result<Option<Loaded<S>>> {
-    let loaded = args.load::<S>(stack)?;
-    if args.check_config {
-        print!("{}", loaded.effective);
-        return Ok(None);
-    }
-    Ok(Some(loaded))
 }

@@ -1,5 +1,4 @@
 //! `query-api`: settings, wiring, signals.
-#![expect(clippy::print_stdout, reason = "a CLI talks to people")]
 
 use std::process::ExitCode;
 
@@ -108,40 +107,27 @@ async fn main() -> ExitCode {
 async fn carry_out(args: &config::Args, command: Command) -> anyhow::Result<Ended> {
     match command {
         Command::Serve => {
-            if let Some(Loaded { settings, exposures, .. }) = load(args, LocalStack::Ignored)? {
+            if let Some(Loaded { settings, exposures, .. }) = args.load(LocalStack::Ignored)? {
                 serve(settings, exposures).await?;
             }
         }
         Command::Replay(options) => {
-            if let Some(loaded) = load::<ClientSettings>(args, LocalStack::Reader)? {
+            if let Some(loaded) = args.load::<ClientSettings>(LocalStack::Reader)? {
                 return replay::run(&loaded.settings, &options).await;
             }
         }
         Command::Export(options) => {
-            if let Some(loaded) = load::<ClientSettings>(args, LocalStack::Reader)? {
+            if let Some(loaded) = args.load::<ClientSettings>(LocalStack::Reader)? {
                 return export::run(&loaded.settings, &options).await;
             }
         }
         Command::Sql(options) => {
-            if let Some(loaded) = load::<SqlSettings>(args, LocalStack::Reader)? {
+            if let Some(loaded) = args.load::<SqlSettings>(LocalStack::Reader)? {
                 return sql::run(&loaded.settings, &options).await;
             }
         }
     }
     Ok(Ended::Done)
-}
-
-/// The settings of a command; none if they were only to be checked, and shown with secrets masked.
-fn load<S: config::Settings>(
-    args: &config::Args,
-    stack: LocalStack,
-) -> anyhow::Result<Option<Loaded<S>>> {
-    let loaded = args.load::<S>(stack)?;
-    if args.check_config {
-        print!("{}", loaded.effective);
-        return Ok(None);
-    }
-    Ok(Some(loaded))
 }
 
 async fn serve(settings: Settings, exposures: config::Exposures) -> anyhow::Result<()> {

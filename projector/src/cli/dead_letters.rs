@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
+use infra::operator::Operator;
 use reqwest::{Method, Url};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Out, client::Client, show, tables};
+use super::{Out, show, tables};
 use crate::{
     settle::Outcome,
     store::letters::{AuditEntry, DeadLetter, DeadLetterState, Detail},
@@ -83,7 +84,7 @@ struct Listing {
 }
 
 pub(super) async fn run(
-    client: &Client,
+    operator: &Operator,
     command: &Command,
     json: bool,
     out: Out<'_>,
@@ -99,10 +100,10 @@ pub(super) async fn run(
             let query = query.into_iter().flatten();
             let url = Url::parse_with_params(&format!("http://projector{PATH}"), query)?;
             let path = format!("{PATH}?{}", url.query().unwrap_or_default());
-            return show(out, json, &client.ask(Method::GET, &path, None).await?, list);
+            return show(out, json, &operator.ask(Method::GET, &path, None).await?, list);
         }
         Command::Show { id } => {
-            let found = client.ask(Method::GET, &format!("{PATH}/{id}"), None).await?;
+            let found = operator.ask(Method::GET, &format!("{PATH}/{id}"), None).await?;
             return show(out, json, &found, detail);
         }
         Command::Retry { id, reason } => (id, "retry", json!({ "reason": reason })),
@@ -112,7 +113,7 @@ pub(super) async fn run(
         Command::Skip { id, reason } => (id, "skip", json!({ "reason": reason })),
     };
     let path = format!("{PATH}/{id}/{act}");
-    show(out, json, &client.ask(Method::POST, &path, Some(&body)).await?, outcome)
+    show(out, json, &operator.ask(Method::POST, &path, Some(&body)).await?, outcome)
 }
 
 fn read(file: &Path) -> Result<Value> {

@@ -8,11 +8,12 @@ use std::{
 
 use anyhow::{Result, bail};
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
+use infra::operator::Operator;
 use serde::Serialize;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use super::{Out, Outcome, Which, client::Client, show, tables};
+use super::{Out, Outcome, Which, client, show, tables};
 use crate::{
     status::Status,
     store::{
@@ -72,21 +73,22 @@ fn per_second(text: &str) -> Result<i32, String> {
 }
 
 pub(super) async fn rebuild(
-    client: &Client,
+    operator: &Operator,
     name: &str,
     options: RebuildOptions,
     json: bool,
     out: Out<'_>,
 ) -> Result<Outcome> {
-    let begun: Version = client.act(name, "rebuild", &serde_json::to_value(options)?).await?;
+    let begun: Version =
+        client::act(operator, name, "rebuild", &serde_json::to_value(options)?).await?;
     let mut progress = Progress::new(json);
     let (version, verification) = loop {
-        let status = client.status().await?;
+        let status = client::status(operator).await?;
         let Some(version) = status.version(name, begun.version) else {
             bail!("{name} v{} has been dropped", begun.version);
         };
         let verification = match version.verification {
-            Some(id) => Some(client.verification(id).await?),
+            Some(id) => Some(client::verification(operator, id).await?),
             None => None,
         };
         if !version.is_busy() {
@@ -114,17 +116,17 @@ pub(super) async fn rebuild(
 }
 
 pub(super) async fn verify(
-    client: &Client,
+    operator: &Operator,
     Which { name, version, json }: &Which,
     sample: Option<i32>,
     out: Out<'_>,
 ) -> Result<Outcome> {
     let body = json!({ "version": version, "sample": sample });
-    let mut verification: Verification = client.act(name, "verify", &body).await?;
+    let mut verification: Verification = client::act(operator, name, "verify", &body).await?;
     let mut progress = Progress::new(*json);
     while !verification.state.is_final() {
         progress.show(&Job::of_verification(&verification), out).await?;
-        verification = client.verification(verification.id).await?;
+        verification = client::verification(operator, verification.id).await?;
     }
     drop(progress);
     if *json || verification.report.is_some() {
