@@ -16,6 +16,7 @@ pub use machine::Taken;
 use record::Raw;
 pub use record::{Kind, Outcome, Record};
 pub use report::{Audit, Commit};
+pub(crate) use topic::watermarks;
 
 /// Gets every commit, partition by partition in the order of the log.
 pub trait Observer: Send + 'static {

@@ -13,7 +13,10 @@ use sqlx::{Connection, PgConnection};
 use tokio::time::Instant;
 
 use super::disk::{self, Disk};
-use crate::proxy::{Mode, Proxy};
+use crate::{
+    audit::watermarks,
+    proxy::{Mode, Proxy},
+};
 use stack::detours::{Detours, Listener, NodeDetours};
 use stack::eventually::wait_for;
 use stack::folder::Folder;
@@ -31,7 +34,6 @@ const WHOLE_WAIT_MAX: Duration = Duration::from_secs(90);
 const REST_WAIT_MAX: Duration = Duration::from_secs(120);
 /// A log that has not grown for so long is at rest.
 const QUIET: Duration = Duration::from_secs(2);
-const ANSWER_WAIT_MAX: Duration = Duration::from_secs(10);
 /// After the ports of the parts, the brokers' listeners for nodes.
 const LISTENERS_FROM: u16 = 40;
 
@@ -230,7 +232,7 @@ async fn fewest_replicas(site: &Site) -> Result<usize> {
 async fn ends(site: &Site) -> Result<Vec<i64>> {
     ask_kafka(site, |client, topic| {
         let partitions = 0..i32::try_from(SHARDS_OF_TESTS)?;
-        let end = |partition| Ok(client.fetch_watermarks(topic, partition, ANSWER_WAIT_MAX)?.1);
+        let end = |partition| Ok(watermarks(client, topic, partition)?.1);
         partitions.map(end).collect()
     })
     .await
